@@ -1,0 +1,230 @@
+"""Binary codes and their neighbours: packing, Hamming distance, balls, merging.
+
+NumPy only and no input or output. Bit j of a code is bit ``j % 8`` of byte ``j // 8`` (little
+bit order, as Faiss hashes read it). Distances are Hamming distances in bits; a radius always
+includes its boundary.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import combinations
+from math import comb
+from typing import overload
+
+import numpy as np
+
+
+@dataclass(frozen=True, slots=True)
+class Codes:
+    """n packed binary codes.
+
+    `packed` is (n, n_bits // 8) uint8, C-contiguous; `n_bits` is a multiple of 8. A view, a
+    memory map and an owned array are all fine: nothing here writes to it.
+    """
+
+    packed: np.ndarray
+
+    def __post_init__(self) -> None:
+        if self.packed.ndim != 2 or self.packed.dtype != np.uint8 or self.packed.shape[1] == 0:
+            raise ValueError(
+                "codes: expected a (n, n_bits // 8) uint8 array of at least 8 bits, got "
+                f"{self.packed.dtype} of shape {self.packed.shape}; pack bits with Codes.pack"
+            )
+        if not self.packed.flags.c_contiguous:
+            object.__setattr__(self, "packed", np.ascontiguousarray(self.packed))
+
+    @classmethod
+    def pack(cls, bits: np.ndarray) -> Codes:
+        """Pack a (n, n_bits) array of booleans (or of 0 and 1); n_bits a multiple of 8."""
+        bits = np.asarray(bits)
+        if bits.ndim != 2 or bits.shape[1] % 8 or bits.shape[1] == 0:
+            raise ValueError(
+                f"bits: expected shape (n, n_bits) with n_bits a multiple of 8, got {bits.shape}; "
+                "choose another number of bits"
+            )
+        return cls(np.packbits(bits.astype(bool), axis=1, bitorder="little"))
+
+    @classmethod
+    def empty(cls, n_bits: int) -> Codes:
+        """No codes, of `n_bits` bits."""
+        return cls(np.empty((0, n_bits // 8), np.uint8))
+
+    @classmethod
+    def from_hex(cls, text: str) -> Codes:
+        """One code from hexadecimal as `hex` writes it."""
+        return cls(np.frombuffer(bytes.fromhex(text), np.uint8)[None])
+
+    @property
+    def n_bits(self) -> int:
+        """The length of a code in bits."""
+        return 8 * self.packed.shape[1]
+
+    @property
+    def bits(self) -> np.ndarray:
+        """The bits unpacked, (n, n_bits) bool."""
+        return np.unpackbits(self.packed, axis=1, bitorder="little").view(bool)
+
+    @property
+    def words(self) -> np.ndarray:
+        """The codes as (n, ceil(n_bits / 64)) uint64, zero-padded: equal codes, equal words.
+
+        Bit j of the code is bit ``j % 64`` of word ``j // 64``. Shares memory with `packed`
+        where n_bits is a multiple of 64.
+        """
+        n_words = -(-self.n_bits // 64)
+        if self.n_bits % 64:
+            padded = np.zeros((len(self), 8 * n_words), np.uint8)
+            padded[:, : self.packed.shape[1]] = self.packed
+        else:
+            padded = self.packed
+        # "<u8": the value, not the memory order, is what the bit numbering speaks of
+        return padded.view("<u8").astype(np.uint64, copy=False)
+
+    def hex(self, row: int) -> str:
+        """Code `row` in hexadecimal, byte 0 first."""
+        return self.packed[row].tobytes().hex()
+
+    def __len__(self) -> int:
+        return len(self.packed)
+
+    @overload
+    def __getitem__(self, rows: slice) -> Codes: ...
+    @overload
+    def __getitem__(self, rows: np.ndarray) -> Codes: ...
+    def __getitem__(self, rows: slice | np.ndarray) -> Codes:
+        return Codes(self.packed[rows])
+
+    def n_distinct(self) -> int:
+        """The number of different codes."""
+        return len(np.unique(self.packed, axis=0)) if len(self) else 0
+
+
+def require_same_bits(codes: Codes, queries: Codes) -> None:
+    """Raise ValueError unless both have the same number of bits."""
+    if codes.n_bits != queries.n_bits:
+        raise ValueError(
+            f"query codes: expected {codes.n_bits} bits, got {queries.n_bits}; "
+            "encode queries with the model that encoded the collection"
+        )
+
+
+def hamming(queries: Codes, codes: Codes) -> np.ndarray:
+    """All distances, (n_queries, n) uint16. Memory grows with n_queries x n: tile large inputs."""
+    require_same_bits(codes, queries)
+    left, right = queries.words, codes.words
+    distances = np.zeros((len(queries), len(codes)), np.uint16)
+    for word in range(left.shape[1]):
+        distances += np.bitwise_count(left[:, word, None] ^ right[None, :, word])
+    return distances
+
+
+def ball_size(n_bits: int, radius: int) -> int:
+    """How many codes of `n_bits` bits lie within `radius` (inclusive) of any one code."""
+    return sum(comb(n_bits, flips) for flips in range(min(radius, n_bits) + 1))
+
+
+def flip_masks(n_bits: int, flips: int) -> np.ndarray:
+    """All (comb(n_bits, flips),) uint64 masks with exactly `flips` of the low `n_bits` bits set.
+
+    For n_bits <= 64, in lexicographic order of the flipped positions.
+    """
+    if n_bits > 64:
+        raise ValueError(
+            f"n_bits: expected at most 64, got {n_bits}; split the code into substrings"
+        )
+    count = comb(n_bits, flips)
+    positions = np.fromiter(
+        (position for chosen in combinations(range(n_bits), flips) for position in chosen),
+        np.uint64,
+        count * flips,
+    ).reshape(count, flips)
+    return np.bitwise_or.reduce(np.uint64(1) << positions, axis=1, dtype=np.uint64)
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbors:
+    """The rows near each query: one ragged answer for k nearest and for a radius.
+
+    Query i has `rows[limits[i]:limits[i + 1]]` (int64) at the `distances` (int32, in bits) of
+    the same slice, ordered by (distance, row), each row once. `complete_radius` (n_queries,)
+    int32: every indexed row within that distance of query i (inclusive) is in its answer or,
+    for k nearest, ties with or loses to its last row by (distance, row); -1: nothing is
+    promised. `probed` counts table look-ups and `compared` full code comparisons.
+    """
+
+    limits: np.ndarray
+    rows: np.ndarray
+    distances: np.ndarray
+    complete_radius: np.ndarray
+    probed: int = 0
+    compared: int = 0
+
+    def __len__(self) -> int:
+        return len(self.limits) - 1
+
+    def __getitem__(self, query: int) -> tuple[np.ndarray, np.ndarray]:
+        """The (rows, distances) of one query."""
+        part = slice(int(self.limits[query]), int(self.limits[query + 1]))
+        return self.rows[part], self.distances[part]
+
+    @classmethod
+    def from_pairs(
+        cls,
+        n_queries: int,
+        queries: np.ndarray,
+        rows: np.ndarray,
+        distances: np.ndarray,
+        complete_radius: np.ndarray | int,
+        *,
+        probed: int = 0,
+        compared: int = 0,
+    ) -> Neighbors:
+        """Build from distinct (query, row, distance) triples in any order, three (m,) arrays."""
+        order = np.lexsort((rows, distances, queries))
+        limits = np.zeros(n_queries + 1, np.int64)
+        np.cumsum(np.bincount(queries, minlength=n_queries), out=limits[1:])
+        return cls(
+            limits,
+            np.asarray(rows, np.int64)[order],
+            np.asarray(distances, np.int32)[order],
+            np.broadcast_to(np.asarray(complete_radius, np.int32), (n_queries,)),
+            probed,
+            compared,
+        )
+
+    def first(self, k: int, *, ties: bool = False) -> Neighbors:
+        """At most the first k rows of each query; with `ties`, also all at the k-th distance."""
+        lengths = np.diff(self.limits)
+        queries = np.repeat(np.arange(len(self)), lengths)
+        rank = np.arange(len(self.rows)) - self.limits[:-1][queries]
+        keep = rank < k
+        if ties and k > 0:
+            last = np.full(len(self), -1, np.int64)
+            full = lengths >= k
+            last[full] = self.distances[self.limits[:-1][full] + k - 1]
+            keep |= self.distances == last[queries]
+        limits = np.zeros(len(self) + 1, np.int64)
+        np.cumsum(np.bincount(queries[keep], minlength=len(self)), out=limits[1:])
+        return Neighbors(
+            limits,
+            self.rows[keep],
+            self.distances[keep],
+            self.complete_radius,
+            self.probed,
+            self.compared,
+        )
+
+
+def merge(parts: list[Neighbors]) -> Neighbors:
+    """Answers to consecutive batches of queries (at least one batch), one after the other."""
+    ends = np.cumsum([0] + [len(part.rows) for part in parts])
+    limits = [part.limits[:-1] + end for part, end in zip(parts, ends[:-1], strict=True)]
+    return Neighbors(
+        np.concatenate([*limits, ends[-1:]]).astype(np.int64),
+        np.concatenate([part.rows for part in parts]),
+        np.concatenate([part.distances for part in parts]),
+        np.concatenate([part.complete_radius for part in parts]),
+        sum(part.probed for part in parts),
+        sum(part.compared for part in parts),
+    )

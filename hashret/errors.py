@@ -1,0 +1,73 @@
+"""The error tree: everything a user can meet is a `HashretError`.
+
+::
+
+    HashretError
+    ├── InputError              an item, file or query that cannot be read as what it should be
+    │   ├── PayloadError        one payload: wrong type, wrong width, NaN, undecodable
+    │   └── EmptyCorpusError    nothing (or nothing usable) to learn from
+    ├── CollectionError         a folder that is not, or no longer, a sound collection
+    │   ├── NotACollectionError the folder is missing or holds something else
+    │   ├── FormatVersionError  written by another, newer format
+    │   ├── DamagedError        a checksum or a size does not agree with the catalog
+    │   └── LockedError         another writer holds the collection
+    ├── UnknownItemError        no item has this id in this snapshot
+    ├── UnknownKindError        a kind's name (of an encoder, an index, ...) that no table lists
+    └── TrainingError           training cannot go on (non-finite loss, too few items)
+
+A wrong *call* (a negative radius, an argument of another type) is a plain `ValueError` or
+`TypeError`. Messages read: *what: expected X, got Y; what to do*.
+"""
+
+from __future__ import annotations
+
+
+class HashretError(Exception):
+    """Base of every error that a user of hashret can meet."""
+
+
+class InputError(HashretError):
+    """An item, a file or a query that cannot be read as what it should be."""
+
+
+class PayloadError(InputError):
+    """One payload is of the wrong type or width, not finite, or cannot be decoded."""
+
+
+class EmptyCorpusError(InputError):
+    """There is nothing, or nothing usable, to learn from or to index."""
+
+
+class CollectionError(HashretError):
+    """A folder that is not, or is no longer, a sound collection."""
+
+
+class NotACollectionError(CollectionError):
+    """The folder does not exist or holds something other than a collection."""
+
+
+class FormatVersionError(CollectionError):
+    """The collection was written in a format that this version does not read."""
+
+
+class DamagedError(CollectionError):
+    """A file of the collection does not agree with the size or checksum in its catalog."""
+
+
+class LockedError(CollectionError):
+    """Another process is writing to the collection."""
+
+
+class UnknownItemError(HashretError, KeyError):
+    """No item of the snapshot has this id."""
+
+    def __str__(self) -> str:  # KeyError would show the repr of the message
+        return str(self.args[0]) if self.args else ""
+
+
+class UnknownKindError(HashretError):
+    """A kind's name that no table of kinds lists."""
+
+
+class TrainingError(HashretError):
+    """Training cannot start or cannot go on; the collection is as it was."""
