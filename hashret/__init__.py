@@ -1,0 +1,52 @@
+"""hashret: semantic hashing retrieval.
+
+Short binary codes, learned on your own documents, images or vectors, looked up in a hash table.
+This package is what is needed to apply them: open a collection, encode, search. The package
+`indexer` learns and writes. Importing this module loads neither torch nor Faiss nor SQLAlchemy.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from hashret._version import __version__
+    from hashret.codes import Codes, Neighbors
+    from hashret.collection import Collection, StoredItem
+    from hashret.errors import HashretError
+    from hashret.items import Hit, Hits, Item
+
+__all__ = [
+    "Codes",
+    "Collection",
+    "HashretError",
+    "Hit",
+    "Hits",
+    "Item",
+    "Neighbors",
+    "StoredItem",
+    "__version__",
+]
+
+_HOMES = {
+    "Codes": "hashret.codes",
+    "Collection": "hashret.collection",
+    "HashretError": "hashret.errors",
+    "Hit": "hashret.items",
+    "Hits": "hashret.items",
+    "Item": "hashret.items",
+    "Neighbors": "hashret.codes",
+    "StoredItem": "hashret.collection",
+    "__version__": "hashret._version",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'hashret' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -56,6 +56,10 @@ class DenseSpec:
     n_features: int
     n_bits: int
     hidden: tuple[int, ...] = (500, 500)
+    input_scale: float = 1.0
+    """Features are multiplied by this first."""
+    clamps: tuple[float, ...] = ()
+    """For each layer the bound on the activations entering it (`models.fixed_point`)."""
     logit_scale: float = 1.0
     """Logits times this are the log-odds of a bit being 1, as the confidences use them."""
 

@@ -1,0 +1,32 @@
+"""indexer: what is needed to learn and write hashret collections.
+
+Read a corpus, train the codes, encode in bulk, commit. Importing this module loads neither
+torch nor SQLAlchemy.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from indexer.training import TrainingOptions, TrainingReport
+    from indexer.writer import Indexer
+
+__all__ = ["Indexer", "TrainingOptions", "TrainingReport"]
+
+_HOMES = {
+    "Indexer": "indexer.writer",
+    "TrainingOptions": "indexer.training",
+    "TrainingReport": "indexer.training",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'indexer' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,10 @@
+"""Here is a code: give me the rows near it.
+
+Every index answers the same two questions (`search` for the k nearest, `within` for a radius)
+on the same codes with the same answers; they differ in memory, build time and speed. Importing
+this package imports no index.
+"""
+
+from hashret.indexes.base import INDEXES, Index
+
+__all__ = ["INDEXES", "Index"]

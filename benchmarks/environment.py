@@ -1,0 +1,44 @@
+"""The conditions of a measurement: how many threads, on what, with which versions."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+_PACKAGES = ("numpy", "scipy", "scikit-learn", "torch", "faiss-cpu")
+
+
+def set_threads(n: int) -> None:
+    """Let this process and its children compute with `n` threads; call it before importing NumPy.
+
+    The libraries read their environment once, when they are loaded, so it is too late afterwards.
+    """
+    if "numpy" in sys.modules:
+        raise RuntimeError("set_threads: expected to run before numpy is imported; call it first")
+    for name in _THREADS:
+        os.environ[name] = str(n)
+
+
+def describe() -> dict[str, Any]:
+    """Processor, cores, threads asked for, and the versions of what computes."""
+    return {
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "threads": int(os.environ.get("OMP_NUM_THREADS", "0")),
+        "python": platform.python_version(),
+        **{name: version(name) for name in _PACKAGES},
+    }
+
+
+def _processor() -> str:
+    facts = Path("/proc/cpuinfo")
+    if facts.exists():
+        for line in facts.read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()

@@ -1,0 +1,76 @@
+"""A dataset as features: learned on the database only, the same matrix for every coder."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+
+from benchmarks.datasets import Dataset
+from hashret.errors import PayloadError
+from hashret.features import FEATURIZERS
+from hashret.registry import resolve
+from hashret.sparse import Features, SparseRows
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureSet:
+    """Features of a dataset's database and queries, row for row.
+
+    A text that is empty (a stripped post can be) has an empty row: such a document stays in the
+    measure for every coder alike. `usable` (n_database,) bool: what a collection would learn
+    from, which leaves those out.
+    """
+
+    database: Features
+    queries: Features
+    usable: np.ndarray
+    seconds: float
+
+    @property
+    def training(self) -> Features:
+        """The rows that a model learns from."""
+        rows = np.flatnonzero(self.usable)
+        return self.database.take(rows) if isinstance(self.database, SparseRows) else self.database
+
+
+def featurize(dataset: Dataset) -> FeatureSet:
+    """Fit hashret's featurizer of the dataset's kind on the database; apply it to both parts."""
+    began = perf_counter()
+    featurizer_class = resolve(FEATURIZERS, dataset.kind, "kind")
+    database, queries = dataset.part(dataset.database), dataset.part(dataset.queries)
+    spec = featurizer_class.suggest_spec(database)
+    prepared, usable = _prepare(featurizer_class, database, spec)
+    featurizer = featurizer_class.fit(prepared, spec)
+    asked, answerable = _prepare(featurizer_class, queries, spec)
+    return FeatureSet(
+        _place(featurizer.transform(prepared), usable),
+        _place(featurizer.transform(asked), answerable),
+        usable,
+        perf_counter() - began,
+    )
+
+
+def _prepare(featurizer_class: Any, payloads: list[Any], spec: Any) -> tuple[list[Any], np.ndarray]:
+    """What can be prepared, and which of the payloads that was."""
+    prepared, usable = [], np.ones(len(payloads), bool)
+    for row, payload in enumerate(payloads):
+        try:
+            prepared.append(featurizer_class.prepare(payload, spec))
+        except PayloadError:
+            if not isinstance(payload, str) or payload.strip():
+                raise  # only an empty text may be unusable in these datasets
+            usable[row] = False
+    return prepared, usable
+
+
+def _place(features: Features, usable: np.ndarray) -> Features:
+    """The features at the rows that are usable, empty rows at the others."""
+    if not isinstance(features, SparseRows):
+        return features
+    lengths = np.zeros(len(usable), np.int64)
+    lengths[usable] = features.nnz_per_row
+    indptr = np.concatenate([[0], np.cumsum(lengths)])
+    return SparseRows(indptr, features.indices, features.values, features.n_features)

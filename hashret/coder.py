@@ -1,0 +1,105 @@
+"""From payloads to codes: a featurizer and an encoder, joined.
+
+The one path from an item to its code, for the corpus and for queries alike, so that an item's
+query-time code equals its stored code (P12). It is the only file besides `collection.py` that
+knows two rooms (docs/adr/0001).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from hashret import specs
+from hashret.codes import Codes
+from hashret.errors import FormatVersionError
+from hashret.features import FEATURIZERS
+from hashret.features.base import Featurizer
+from hashret.items import Payload
+from hashret.models import MODELS
+from hashret.models.base import Encoder
+from hashret.registry import resolve
+from hashret.sparse import Features, SparseRows
+
+_FORMAT = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Encoding:
+    """Codes with what the model thought: n codes, their probabilities, and which are known.
+
+    `probabilities` (n, n_bits) float32: confidence that each bit is 1. `known` (n,) bool: False
+    where no feature of the payload is in the model's vocabulary; such a row has a code like any
+    other, but it means nothing.
+    """
+
+    codes: Codes
+    probabilities: np.ndarray
+    known: np.ndarray
+
+
+@dataclass(frozen=True, slots=True)
+class Coder:
+    """A fitted featurizer and encoder; applying a dense one needs only NumPy."""
+
+    featurizer: Featurizer
+    encoder: Encoder
+
+    @property
+    def n_bits(self) -> int:
+        """The length of a code in bits."""
+        return self.encoder.n_bits
+
+    def prepare(self, payload: Payload) -> Any:
+        """Validate and decode one payload. Raises `PayloadError` when it can't be used."""
+        return self.featurizer.prepare(payload, self.featurizer.spec)
+
+    def features(self, prepared: Sequence[Any]) -> tuple[Features, np.ndarray]:
+        """The features of prepared payloads and the (n,) bool mask of those with a known one."""
+        features = self.featurizer.transform(prepared)
+        if isinstance(features, SparseRows):
+            return features, features.nnz_per_row > 0
+        return features, np.ones(len(features), bool)
+
+    def encode(self, payloads: Sequence[Payload]) -> Encoding:
+        """Encode payloads. Raises `PayloadError` on the first that can't be used."""
+        features, known = self.features([self.prepare(payload) for payload in payloads])
+        logits = self.encoder.logits(features)
+        return Encoding(Codes.pack(logits > 0), self.encoder.probabilities(logits), known)
+
+    def describe(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+        """What rebuilds it: a JSON object and named arrays."""
+        description = {
+            "format": _FORMAT,
+            "features": specs.to_json(self.featurizer.spec),
+            "encoder": specs.to_json(self.encoder.spec),
+        }
+        parts = {"features": self.featurizer.tensors(), "encoder": self.encoder.tensors()}
+        tensors = {
+            f"{part}.{name}": t for part, named in parts.items() for name, t in named.items()
+        }
+        return description, tensors
+
+    @classmethod
+    def from_description(cls, description: dict[str, Any], tensors: dict[str, np.ndarray]) -> Coder:
+        """Rebuild what `describe` gave. Raises FormatVersionError on another format."""
+        if description.get("format") != _FORMAT:
+            raise FormatVersionError(
+                f"model: expected format {_FORMAT}, got {description.get('format')!r}; "
+                "open it with the hashret that wrote it"
+            )
+        parts: dict[str, dict[str, np.ndarray]] = {"features": {}, "encoder": {}}
+        for name, tensor in tensors.items():
+            part, _, rest = name.partition(".")
+            parts[part][rest] = tensor
+        features = specs.from_json(description["features"])
+        encoder = specs.from_json(description["encoder"])
+        return cls(
+            resolve(FEATURIZERS, features.kind, "featurizer").from_tensors(
+                features, parts["features"]
+            ),
+            resolve(MODELS, encoder.kind, "model").from_tensors(encoder, parts["encoder"]),
+        )

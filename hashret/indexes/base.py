@@ -1,0 +1,123 @@
+"""What an index is, the table of those there are, and the checks they share."""
+
+from __future__ import annotations
+
+from operator import index as as_integer
+from typing import ClassVar, Protocol, Self
+
+import numpy as np
+
+from hashret.codes import Codes, Neighbors, require_same_bits
+
+#: An index's name to its class, imported on first use through `hashret.registry.resolve`.
+INDEXES = {
+    "auto": "hashret.indexes.planner:PlannedIndex",
+    "faiss-flat": "hashret.indexes.faiss_binary:FaissFlatIndex",
+    "multi-index": "hashret.indexes.multi_index:MultiIndex",
+    "scan": "hashret.indexes.scan:ScanIndex",
+    "table": "hashret.indexes.table:TableIndex",
+}
+
+
+class Index(Protocol):
+    """Answers about fixed codes; a row is a position in the codes it was built from.
+
+    `exact` promises that the answers are those of a full comparison, ties included. `supports`
+    names the questions that the index answers, of "search" and "within". All answers are
+    ordered by (distance, row) within a query. An index keeps a reference to its codes, and
+    answers one thread at a time.
+    """
+
+    exact: ClassVar[bool]
+    supports: ClassVar[frozenset[str]]
+
+    @classmethod
+    def build(cls, codes: Codes) -> Self:
+        """The index of these codes, which must not change afterwards."""
+        ...
+
+    @property
+    def n_bits(self) -> int:
+        """The length of a code in bits."""
+        ...
+
+    @property
+    def n_bytes(self) -> int:
+        """Bytes of memory held beyond the codes themselves."""
+        ...
+
+    def __len__(self) -> int:
+        """The number of codes."""
+        ...
+
+    def search(self, queries: Codes, k: int, *, ties: bool = False) -> Neighbors:
+        """The k nearest rows of each query by (distance, row); all rows if there are fewer.
+
+        With `ties`, also every other row at the distance of the k-th. Raises ValueError for
+        k < 1 and for queries of another length.
+        """
+        ...
+
+    def within(self, queries: Codes, radius: int | np.ndarray) -> Neighbors:
+        """All rows within `radius` bits (inclusive) of each query; 0 is the query's bucket.
+
+        An integer array (n_queries,) gives each query its own radius. Raises ValueError for a
+        negative radius and for queries of another length.
+        """
+        ...
+
+
+BOTH = frozenset({"search", "within"})
+
+
+def check_search(codes: Codes, queries: Codes, k: int) -> int:
+    """k cut at the number of codes, but at least 1.
+
+    Raises ValueError or TypeError for a wrong call.
+    """
+    require_same_bits(codes, queries)
+    if as_integer(k) < 1:
+        raise ValueError(f"k: expected at least 1, got {k}; ask for one row or more")
+    return max(1, min(as_integer(k), len(codes)))
+
+
+def check_within(codes: Codes, queries: Codes, radius: int | np.ndarray) -> np.ndarray:
+    """The radius of each query, (n_queries,) int64 cut at n_bits.
+
+    Raises ValueError or TypeError for a wrong call.
+    """
+    require_same_bits(codes, queries)
+    radii = np.asarray(radius)
+    if radii.dtype.kind not in "iu":
+        # an empty list of radii is float64 to NumPy
+        if radii.size:
+            raise TypeError(
+                f"radius: expected an integer or an array of them, got {radii.dtype}; "
+                "count whole bits"
+            )
+        radii = radii.astype(np.int64)
+    if radii.shape not in ((), (len(queries),)):
+        raise ValueError(
+            f"radius: expected one number or shape ({len(queries)},), got {radii.shape}; "
+            "give one radius for all queries or one for each"
+        )
+    if radii.size and radii.min() < 0:
+        raise ValueError(
+            f"radius: expected 0 bits or more, got {radii.min()}; a radius includes its boundary"
+        )
+    clipped = np.minimum(radii, codes.n_bits).astype(np.int64)
+    return np.broadcast_to(clipped, (len(queries),))
+
+
+def certified(found: Neighbors, n: int, n_bits: int) -> Neighbors:
+    """The nearest of n rows with the radius up to which each answer is complete.
+
+    That is the distance of the answer's last row, or n_bits where it holds every row.
+    """
+    lengths = np.diff(found.limits)
+    radius = np.full(len(found), n_bits, np.int32)
+    cut = np.flatnonzero(lengths < n)
+    radius[cut] = found.distances[found.limits[cut + 1] - 1]
+    return Neighbors(
+        found.limits, found.rows, found.distances, radius, found.probed, found.compared
+    )

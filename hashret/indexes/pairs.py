@@ -1,0 +1,67 @@
+"""Gather (query, row, distance) triples from several sources into one answer."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from hashret.codes import Neighbors
+
+
+class Pairs:
+    """Triples gathered piece by piece; no pair of a query and a row may come twice.
+
+    `probed` and `compared` are the counters of the work done, to be added to by whoever does
+    it. The pieces may come in any order and have any integer type.
+    """
+
+    def __init__(self) -> None:
+        self.probed = 0
+        self.compared = 0
+        self._pieces: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
+
+    def add(self, queries: np.ndarray, rows: np.ndarray, distances: np.ndarray) -> None:
+        """Add three arrays of equal length."""
+        if len(rows):
+            self._pieces.append((queries, rows, distances))
+
+    def add_answers(self, found: Neighbors, queries: np.ndarray) -> None:
+        """Add the answers, and the work, of a part of the queries: `queries` names them."""
+        asked = np.repeat(queries, np.diff(found.limits))
+        self.add(asked, found.rows, found.distances)
+        self.probed += found.probed
+        self.compared += found.compared
+
+    def keep_within(self, caps: np.ndarray) -> None:
+        """Drop what is farther from its query than `caps` (n_queries,) allows; -1 drops all."""
+        pieces, self._pieces = self._pieces, []
+        for queries, rows, distances in pieces:
+            keep = np.flatnonzero(distances <= caps[queries])
+            self.add(queries[keep], rows[keep], distances[keep])
+
+    def neighbors(self, n_queries: int, complete_radius: np.ndarray | int) -> Neighbors:
+        """All that was added, in order."""
+        nothing = np.empty(0, np.int64)
+        columns = zip(*(self._pieces or [(nothing, nothing, nothing)]), strict=True)
+        # unlike integer types, uint64 among them, would meet in floats
+        queries, rows, distances = (
+            np.concatenate(column, dtype=np.int64, casting="unsafe") for column in columns
+        )
+        return Neighbors.from_pairs(
+            n_queries,
+            queries,
+            rows,
+            distances,
+            complete_radius,
+            probed=self.probed,
+            compared=self.compared,
+        )
+
+
+def expand(starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    """The positions of ranges one after the other: start to start + length of each, int64."""
+    ends = np.cumsum(lengths, dtype=np.int64)
+    if not len(ends):
+        return np.empty(0, np.int64)
+    positions = np.repeat(starts - (ends - lengths), lengths)
+    positions += np.arange(ends[-1])
+    return positions

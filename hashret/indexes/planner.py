@@ -1,0 +1,167 @@
+"""Send each question to the cheapest exact path, and build a path when it has paid for itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import ClassVar, Self
+
+import numpy as np
+
+from hashret.codes import Codes, Neighbors, ball_size, merge
+from hashret.indexes.base import BOTH, Index, check_search, check_within
+from hashret.indexes.multi_index import MultiIndex
+from hashret.indexes.scan import ScanIndex
+from hashret.indexes.substrings import cut, work_within
+from hashret.indexes.table import TableIndex
+
+# What things cost, in ns, measured by benchmarks/search.py on one thread of a recent x86-64
+# server; only their ratios matter.
+_SCAN_CALL, _SCAN_WORD = 40e3, 0.9  # a query; one 64-bit word of one code
+_FLAT_CALL, _FLAT_WORD = 12e3, 0.5
+_TABLE_CALL, _TABLE_QUERY, _TABLE_PROBE = 15e3, 60.0, 12.0
+_MULTI_STEP, _MULTI_QUERY, _MULTI_WORK = 60e3, 500.0, 22.0  # work: a probe or a candidate
+_MULTI_STEPS = 10  # that a search for the k nearest takes, more or less
+_TABLE_BUILD, _MULTI_BUILD, _FLAT_BUILD = 150.0, 35.0, 2.0  # a code (and substring, and word)
+_FLAT_LOAD = 150e6  # importing Faiss
+_SAMPLE = 32  # queries that show whether multi-index hashing suits the data
+
+
+class PlannedIndex:
+    """The default: all exact paths behind one, each built on need.
+
+    The rule: a path's cost is estimated from the number of queries and codes, the ball or the
+    substrings to probe. Of the paths that stand, the cheapest answers. One that doesn't stand
+    is credited what it would have saved, and built as soon as its credit covers its build: so a
+    single question in a fresh process is a scan and loads nothing, a large batch builds what
+    suits it at once, and no sequence of questions costs much over twice the best. Whether
+    multi-index hashing suits a k is learned from a first few queries.
+    """
+
+    exact: ClassVar[bool] = True
+    supports: ClassVar[frozenset[str]] = BOTH
+
+    def __init__(self, codes: Codes):
+        self._codes = codes
+        self._parts: dict[str, Index] = {}
+        self._credit = dict.fromkeys(("table", "multi-index", "faiss-flat"), 0.0)
+        self._given_up: dict[int, float] = {}  # share of queries, by k's number of digits
+        self._builders: dict[str, Callable[[], Index]] = {
+            "scan": lambda: ScanIndex(codes),
+            "table": lambda: TableIndex(codes),
+            "multi-index": lambda: MultiIndex(codes, linear=self._linear),
+            "faiss-flat": self._build_flat,
+        }
+        self._cut = cut(codes.n_bits, len(codes))
+        #: the name of the path that answered last, for whoever wants to explain
+        self.last_path = ""
+
+    @classmethod
+    def build(cls, codes: Codes) -> Self:
+        """Plan over these codes; nothing is built yet."""
+        return cls(codes)
+
+    @property
+    def n_bits(self) -> int:
+        """The length of a code in bits."""
+        return self._codes.n_bits
+
+    @property
+    def n_bytes(self) -> int:
+        """Bytes of memory held beyond the codes themselves, by what is built so far."""
+        return sum(part.n_bytes for part in self._parts.values())
+
+    @property
+    def built(self) -> frozenset[str]:
+        """The names of the paths that stand."""
+        return frozenset(self._parts)
+
+    def __len__(self) -> int:
+        return len(self._codes)
+
+    def search(self, queries: Codes, k: int, *, ties: bool = False) -> Neighbors:
+        """The k nearest rows of each query; see `Index.search`."""
+        k = check_search(self._codes, queries, k)
+        size = k.bit_length()
+        index = self._choose(self._search_costs(len(queries), size))
+        if not isinstance(index, MultiIndex):
+            return index.search(queries, k, ties=ties)
+        known = size in self._given_up
+        sample = queries[:_SAMPLE]
+        found = index.search(queries if known else sample, k, ties=ties)
+        # a query that multi-index hashing gives up compares every code
+        compared = found.compared / max(1, len(found) * len(self))
+        self._given_up[size] = 0.5 * (self._given_up.get(size, compared) + compared)
+        if known or len(queries) <= _SAMPLE:
+            return found
+        return merge([found, self.search(queries[_SAMPLE:], k, ties=ties)])
+
+    def within(self, queries: Codes, radius: int | np.ndarray) -> Neighbors:
+        """All rows within the radius of each query; see `Index.within`."""
+        radii = check_within(self._codes, queries, radius)
+        widest = int(radii.max()) if len(radii) else 0
+        return self._choose(self._within_costs(len(queries), widest)).within(queries, radii)
+
+    def _search_costs(self, n_queries: int, size: int) -> dict[str, float]:
+        costs = self._linear_costs(n_queries)
+        linear = min(cost for name, cost in costs.items() if name in self._parts or name == "scan")
+        # what is lost on a query given up is the budget, one sixtieth of the codes
+        lost = n_queries * _MULTI_WORK * len(self) / 60 + linear
+        share = self._given_up.get(size, 0.05)
+        costs["multi-index"] = (
+            _MULTI_STEPS * (_MULTI_STEP + n_queries * 4 * _MULTI_QUERY) + share * lost
+        )
+        return costs
+
+    def _within_costs(self, n_queries: int, radius: int) -> dict[str, float]:
+        costs = self._linear_costs(n_queries)
+        ball = ball_size(self.n_bits, radius)
+        if 10 * ball <= len(self):
+            costs["table"] = _TABLE_CALL + n_queries * (_TABLE_QUERY + ball * _TABLE_PROBE)
+        work = work_within(self._cut, len(self), radius)
+        if 60 * work <= len(self):
+            each = _MULTI_QUERY * (radius + 1) + _MULTI_WORK * work
+            costs["multi-index"] = _MULTI_STEP * (radius + 1) + n_queries * each
+        return costs
+
+    def _linear_costs(self, n_queries: int) -> dict[str, float]:
+        words = -(-self.n_bits // 64) * len(self)
+        return {
+            "scan": n_queries * (_SCAN_CALL + _SCAN_WORD * words),
+            "faiss-flat": n_queries * (_FLAT_CALL + _FLAT_WORD * words),
+        }
+
+    def _build_cost(self, name: str) -> float:
+        n = len(self)
+        if name == "table":
+            return _TABLE_BUILD * n
+        if name == "multi-index":
+            return _MULTI_BUILD * n * len(self._cut)
+        return _FLAT_LOAD + _FLAT_BUILD * n * -(-self.n_bits // 64)
+
+    def _choose(self, costs: dict[str, float]) -> Index:
+        """The path to take, built if it is not yet and has earned it."""
+        standing = [name for name in costs if name == "scan" or name in self._parts]
+        best = min(standing, key=costs.__getitem__)
+        gains = {name: costs[best] - costs[name] for name in costs if name not in standing}
+        earned = []
+        for name, gain in gains.items():
+            self._credit[name] += max(0.0, gain)
+            if gain > 0 and self._credit[name] >= self._build_cost(name):
+                earned.append(name)
+        self.last_path = max(earned, key=gains.__getitem__, default=best)
+        return self._part(self.last_path)
+
+    def _part(self, name: str) -> Index:
+        if name not in self._parts:
+            self._parts[name] = self._builders[name]()
+        return self._parts[name]
+
+    def _linear(self) -> Index:
+        """What answers the queries that multi-index hashing gives up."""
+        return self._part("faiss-flat" if "faiss-flat" in self._parts else "scan")
+
+    def _build_flat(self) -> Index:
+        # only here: loading Faiss takes longer than many a question
+        from hashret.indexes.faiss_binary import FaissFlatIndex
+
+        return FaissFlatIndex(self._codes)

@@ -1,0 +1,131 @@
+"""Brute force: compare every code. The reference that every other index is held to.
+
+It needs no build and no other library, so it is also the path of a single question to a fresh
+process: about 1.5 ms a query over a million 64-bit codes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import ClassVar, Self
+
+import numpy as np
+
+from hashret.codes import Codes, Neighbors
+from hashret.indexes.base import BOTH, certified, check_search, check_within
+from hashret.indexes.pairs import Pairs
+
+_TILE = 1 << 16  # codes compared at once: 512 KiB of words, which stays in the second cache
+
+
+class ScanIndex:
+    """Every query against every code, tile by tile.
+
+    Memory beyond the answers is that of a tile, however many codes and queries there are, and
+    for lengths other than 64 bits a copy of the codes in columns of 8 bytes.
+    """
+
+    exact: ClassVar[bool] = True
+    supports: ClassVar[frozenset[str]] = BOTH
+
+    def __init__(self, codes: Codes, *, tile: int = _TILE):
+        self._codes = codes
+        self._tile = tile
+        words = codes.words
+        # adding up whole columns is faster than summing along rows of a few words
+        self._columns = [np.ascontiguousarray(words[:, i]) for i in range(words.shape[1])]
+        self._distance_type = np.dtype("u1" if codes.n_bits < 256 else "u2")
+
+    @classmethod
+    def build(cls, codes: Codes) -> Self:
+        """The scan of these codes."""
+        return cls(codes)
+
+    @property
+    def n_bits(self) -> int:
+        """The length of a code in bits."""
+        return self._codes.n_bits
+
+    @property
+    def n_bytes(self) -> int:
+        """Bytes of memory held beyond the codes themselves."""
+        packed = self._codes.packed
+        return sum(c.nbytes for c in self._columns if not np.may_share_memory(c, packed))
+
+    def __len__(self) -> int:
+        return len(self._codes)
+
+    def search(self, queries: Codes, k: int, *, ties: bool = False) -> Neighbors:
+        """The k nearest rows of each query; see `Index.search`."""
+        k = check_search(self._codes, queries, k)
+        selections = [_Nearest(k, self.n_bits, ties) for _ in range(len(queries))]
+        found = self._compare(queries, selections, self.n_bits)
+        return certified(found.first(k, ties=ties), len(self), self.n_bits)
+
+    def within(self, queries: Codes, radius: int | np.ndarray) -> Neighbors:
+        """All rows within the radius of each query; see `Index.within`."""
+        radii = check_within(self._codes, queries, radius)
+        return self._compare(queries, [_ball(int(radius)) for radius in radii], radii)
+
+    def _compare(
+        self,
+        queries: Codes,
+        selections: Sequence[Callable[[np.ndarray], np.ndarray]],
+        complete_radius: np.ndarray | int,
+    ) -> Neighbors:
+        """What each query's selection picks from the distances of each tile, given in turn."""
+        n, words = len(self), queries.words
+        xor = np.empty(min(self._tile, n), np.uint64)
+        pairs = Pairs()
+        # tiles outside, queries inside: a tile is read from memory once for all queries
+        for start in range(0, n, self._tile):
+            tile = [column[start : start + self._tile] for column in self._columns]
+            for query, select in enumerate(selections):
+                near = self._distances(tile, words[query], xor[: len(tile[0])])
+                chosen = select(near)
+                pairs.add(np.full(len(chosen), query), chosen + start, near[chosen])
+        pairs.compared = n * len(queries)
+        return pairs.neighbors(len(queries), complete_radius)
+
+    def _distances(self, tile: list[np.ndarray], query: np.ndarray, xor: np.ndarray) -> np.ndarray:
+        total: np.ndarray = np.zeros(len(xor), self._distance_type)
+        for column, word in zip(tile, query, strict=True):
+            total += np.bitwise_count(np.bitwise_xor(column, word, out=xor))
+        return total
+
+
+def _ball(radius: int) -> Callable[[np.ndarray], np.ndarray]:
+    """Select what lies within the radius."""
+    return lambda distances: np.flatnonzero(distances <= radius)
+
+
+class _Nearest:
+    """Select, tile after tile, what may be among the k nearest of all tiles.
+
+    A histogram of the distances seen gives the k-th without sorting.
+    """
+
+    def __init__(self, k: int, n_bits: int, ties: bool):
+        self._k = k
+        self._ties = ties
+        self._seen = np.zeros(n_bits + 1, np.int64)
+        self._enough = False  # k rows have been seen
+        self._limit = n_bits  # the largest distance that is still of interest
+
+    def __call__(self, distances: np.ndarray) -> np.ndarray:
+        # once there are enough, only what may still win is gathered and counted
+        chosen = np.flatnonzero(distances <= self._limit) if self._enough else None
+        counted = distances if chosen is None else distances[chosen]
+        self._seen += np.bincount(counted, minlength=len(self._seen))
+        kth = int(np.searchsorted(np.cumsum(self._seen), self._k))
+        if chosen is None:
+            chosen = np.flatnonzero(distances <= kth)
+        self._enough = kth < len(self._seen)
+        if self._enough and self._ties:
+            self._limit = kth
+        elif self._enough:
+            # a later row at the k-th distance loses to the k before it
+            self._limit = kth - 1
+            surplus = np.flatnonzero(distances[chosen] == kth)[self._k :]
+            chosen = np.delete(chosen, surplus) if len(surplus) else chosen
+        return chosen

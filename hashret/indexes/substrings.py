@@ -1,0 +1,101 @@
+"""The tables of multi-index hashing: rows by the value of a few consecutive bits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+from math import ceil, comb, log2
+
+import numpy as np
+
+from hashret.indexes.linear_hash import LinearHash, flip_keys
+
+
+@dataclass(frozen=True, slots=True)
+class Substring:
+    """The `length` bits (at most 64) of a code from bit `start` on."""
+
+    start: int
+    length: int
+
+    def of(self, words: np.ndarray) -> np.ndarray:
+        """The values of these bits, (n,) uint64, in (n, n_words) uint64 words."""
+        word, shift = divmod(self.start, 64)
+        values = words[:, word] >> np.uint64(shift)
+        if shift + self.length > 64:
+            values |= words[:, word + 1] << np.uint64(64 - shift)
+        values &= np.uint64((1 << self.length) - 1)
+        return values
+
+
+def cut(n_bits: int, n_items: int) -> list[Substring]:
+    """Cut codes of n_bits into disjoint substrings of about log2(n_items) bits each.
+
+    That length balances probes against candidates (Norouzi, Punjani, Fleet, TPAMI 2014,
+    section 4). The lengths differ by at most one.
+    """
+    length = min(max(8.0, log2(max(1, n_items)) + 1.5), 30.0)
+    n_parts = ceil(n_bits / length)
+    edges = [n_bits * part // n_parts for part in range(n_parts + 1)]
+    return [Substring(a, b - a) for a, b in pairwise(edges)]
+
+
+def slot_bits(length: int, n_items: int) -> int:
+    """How many bits address the slots of a substring: about one item to a slot, if it can."""
+    return min(length, max(1, round(log2(max(1, n_items)))))
+
+
+def work_within(parts: list[Substring], n_items: int, radius: int) -> float:
+    """The probes and candidates of one query within `radius` on uniformly random codes."""
+    work = 0.0
+    for step in range(radius + 1):
+        flips, turn = divmod(step, len(parts))
+        length = parts[turn].length
+        work += comb(length, flips) * (1 + n_items / (1 << slot_bits(length, n_items)))
+    return work
+
+
+class SubstringTable:
+    """Rows addressed by the hash of one substring; a slot may mix values, none is compared.
+
+    `offsets` (n_slots + 1,) cuts `rows` (n,) into slots. `words` (n, n_words) holds the codes
+    in the order of `rows`, or is None: reading them in place saves a random access a candidate
+    and costs their memory once more.
+    """
+
+    def __init__(self, words: np.ndarray, part: Substring, *, inline: bool):
+        self.part = part
+        self._hash = LinearHash(part.length)
+        address_bits = slot_bits(part.length, len(words))
+        self._shift = np.uint64(part.length - address_bits)
+        self.occupancy = len(words) / (1 << address_bits)  # the mean number of rows in a slot
+        slots = self.hashed(words) >> self._shift
+        self.offsets = np.zeros((1 << address_bits) + 1, np.uint32)
+        np.cumsum(
+            np.bincount(slots.view(np.int64), minlength=1 << address_bits), out=self.offsets[1:]
+        )
+        # one integer for slot and row sorts several times faster than a stable argsort
+        slots <<= np.uint64(32)
+        slots |= np.arange(len(words), dtype=np.uint64)
+        slots.sort()
+        self.rows = slots.astype(np.uint32)  # the low half
+        self.words = words[self.rows] if inline else None
+
+    @property
+    def n_bytes(self) -> int:
+        """Bytes of memory held."""
+        inlined = 0 if self.words is None else self.words.nbytes
+        return self.offsets.nbytes + self.rows.nbytes + inlined
+
+    def hashed(self, words: np.ndarray) -> np.ndarray:
+        """What `slots` wants to know of each query, (n,) uint64."""
+        return self._hash(self.part.of(words)[:, None])
+
+    def slots(self, hashed: np.ndarray, flips: int) -> np.ndarray:
+        """The slots at exactly `flips` flipped bits of each query, (n, comb(length, flips))."""
+        keys = flip_keys(self.part.length, flips)
+        return ((hashed[:, None] ^ keys) >> self._shift).view(np.int64)
+
+    def n_probes(self, flips: int) -> int:
+        """How many slots `slots` gives for one query."""
+        return comb(self.part.length, flips)

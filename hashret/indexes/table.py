@@ -1,0 +1,214 @@
+"""The hash table: the bucket of a code, and a Hamming ball around it by flipping bits.
+
+Layout, at most 25 bytes an item: the distinct hashed codes (`SortedKeys`), and the rows of each,
+run by run. The hash is linear over GF(2), so that the probes of a ball are xors of one key with
+precomputed numbers. Probing a ball: Salakhutdinov and Hinton, "Semantic hashing", IJAR 2009,
+section 4.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import ClassVar, Self
+
+import numpy as np
+
+from hashret.codes import Codes, Neighbors, ball_size, flip_masks
+from hashret.indexes.base import BOTH, certified, check_search, check_within
+from hashret.indexes.linear_hash import LinearHash, flip_keys
+from hashret.indexes.pairs import Pairs, expand
+from hashret.indexes.scan import ScanIndex
+from hashret.indexes.sorted_keys import SortedKeys
+
+_PROBES = 1 << 16  # probes made at once: their arrays stay in the second cache
+_PROBE_COST = 10  # a probe takes as long as comparing about so many codes
+_NO_ROWS = np.empty(0, np.uint32)
+
+
+class TableIndex:
+    """A table over whole codes.
+
+    `within` flips bits while the ball is smaller than the collection is large, counting
+    `probe_cost` comparisons for a probe, and compares every code where it isn't; `search`
+    widens the ball bit by bit under the same rule. Codes of up to 64 bits are found by their
+    key alone; longer ones are folded into a key and the whole code is compared.
+    """
+
+    exact: ClassVar[bool] = True
+    supports: ClassVar[frozenset[str]] = BOTH
+
+    def __init__(self, codes: Codes, *, probe_cost: float = _PROBE_COST):
+        if len(codes) >= 1 << 32:
+            raise ValueError(
+                f"codes: expected fewer than 2**32, got {len(codes)}; index them in parts"
+            )
+        self._codes = codes
+        self._probe_cost = probe_cost
+        self._hash = LinearHash(codes.n_bits)
+        self._scan: ScanIndex | None = None
+        keys = self._hash(codes.words)
+        order = np.argsort(keys, kind="stable")  # stable: rows ascend within a bucket
+        keys = keys[order]
+        self._rows = order.astype(np.uint32)
+        first = np.flatnonzero(np.concatenate([[True], keys[1:] != keys[:-1]])[: len(keys)])
+        self._starts = np.append(first, len(keys)).astype(np.uint32)
+        self._keys = SortedKeys(keys[first], self._hash.width)
+        # plain Python reads single elements several times faster through a memoryview
+        self._starts_view = self._starts.data
+
+    @classmethod
+    def build(cls, codes: Codes) -> Self:
+        """The table of these codes; about 0.2 s a million."""
+        return cls(codes)
+
+    @property
+    def n_bits(self) -> int:
+        """The length of a code in bits."""
+        return self._codes.n_bits
+
+    @property
+    def n_bytes(self) -> int:
+        """Bytes of memory held beyond the codes themselves."""
+        held = self._keys.n_bytes + self._starts.nbytes + self._rows.nbytes
+        return held + (self._scan.n_bytes if self._scan else 0)
+
+    def __len__(self) -> int:
+        return len(self._codes)
+
+    def bucket(self, code: bytes) -> np.ndarray:
+        """The rows with exactly this code (n_bits // 8 bytes), ascending, as uint32.
+
+        The fast path for a single code: plain Python, since a NumPy call costs more than the
+        whole look-up. Raises ValueError for a code of another length.
+        """
+        if 8 * len(code) != self.n_bits:
+            raise ValueError(
+                f"code: expected {self.n_bits // 8} bytes, got {len(code)}; "
+                "encode queries with the model that encoded the collection"
+            )
+        place = self._keys.place(self._hash.key(int.from_bytes(code, "little")))
+        if place < 0:
+            return _NO_ROWS
+        rows = self._rows[self._starts_view[place] : self._starts_view[place + 1]]
+        if self.n_bits > 64:
+            same = self._codes.packed[rows] == np.frombuffer(code, np.uint8)
+            rows = rows[same.all(axis=1)]
+        return rows
+
+    def search(self, queries: Codes, k: int, *, ties: bool = False) -> Neighbors:
+        """The k nearest rows of each query; see `Index.search`."""
+        k = check_search(self._codes, queries, k)
+        pairs = Pairs()
+        words = queries.words
+        active = np.arange(len(queries))
+        missing = np.full(len(queries), k)
+        flips = 0
+        while len(active) and k < len(self) and self._probing_pays(flips):
+            found, rows, distances = self._probe(words[active], flips, flips, pairs)
+            pairs.add(active[found], rows, distances)
+            missing[active] -= np.bincount(found, minlength=len(active))
+            active = active[missing[active] > 0]
+            flips += 1
+        if len(active):
+            caps = np.full(len(queries), self.n_bits)
+            caps[active] = -1  # the scan finds again what probing found for these
+            pairs.keep_within(caps)
+            pairs.add_answers(self._linear.search(queries[active], k, ties=ties), active)
+        answer = pairs.neighbors(len(queries), self.n_bits).first(k, ties=ties)
+        return certified(answer, len(self), self.n_bits)
+
+    def within(self, queries: Codes, radius: int | np.ndarray) -> Neighbors:
+        """All rows within the radius of each query; see `Index.within`."""
+        radii = check_within(self._codes, queries, radius)
+        if not len(self) or not len(queries):
+            return Pairs().neighbors(len(queries), radii)
+        if not radii.any():
+            return self._buckets(queries)
+        pairs = Pairs()
+        words = queries.words
+        for each in np.unique(radii):
+            asked = np.flatnonzero(radii == each)
+            if self._probing_pays(int(each)):
+                found, rows, distances = self._probe(words[asked], 0, int(each), pairs)
+                pairs.add(asked[found], rows, distances)
+            else:
+                pairs.add_answers(self._linear.within(queries[asked], int(each)), asked)
+        return pairs.neighbors(len(queries), radii)
+
+    def _probing_pays(self, radius: int) -> bool:
+        return ball_size(self.n_bits, radius) * self._probe_cost <= len(self)
+
+    @property
+    def _linear(self) -> ScanIndex:
+        if self._scan is None:
+            self._scan = ScanIndex(self._codes)
+        return self._scan
+
+    def _buckets(self, queries: Codes) -> Neighbors:
+        """`within` radius 0: at most one run a query, so that nothing needs to be sorted."""
+        n_queries = len(queries)
+        if n_queries == 1:
+            rows = self.bucket(queries.packed.tobytes()).astype(np.int64)
+            lengths = np.array([len(rows)])
+        else:
+            which, places = self._keys.find(self._hash(queries.words))
+            starts = np.zeros(n_queries, np.int64)
+            lengths = np.zeros(n_queries, np.int64)
+            starts[which] = self._starts[places]
+            lengths[which] = self._starts[places + 1] - starts[which]
+            rows = self._rows[expand(starts, lengths)].astype(np.int64)
+            if self.n_bits > 64:
+                asked = np.repeat(np.arange(n_queries), lengths)
+                same = (self._codes.packed[rows] == queries.packed[asked]).all(axis=1)
+                rows, lengths = rows[same], np.bincount(asked[same], minlength=n_queries)
+        limits = np.zeros(n_queries + 1, np.int64)
+        np.cumsum(lengths, out=limits[1:])
+        return Neighbors(
+            limits,
+            rows,
+            np.zeros(len(rows), np.int32),
+            np.zeros(n_queries, np.int32),
+            n_queries,
+            len(rows) if self.n_bits > 64 else 0,
+        )
+
+    def _probe(
+        self, words: np.ndarray, first: int, last: int, work: Pairs
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """(query, row, distance) of all rows at `first` to `last` bits from each query.
+
+        Adds what it did to the counters of `work`.
+        """
+        keys, distances = _sphere_keys(self.n_bits, first, last)
+        hashed = self._hash(words)
+        block = max(1, _PROBES // len(keys))
+        pieces = []
+        for start in range(0, len(words), block):
+            probes = (hashed[start : start + block, None] ^ keys).ravel()
+            which, places = self._keys.find(probes)
+            lengths = (self._starts[places + 1] - self._starts[places]).astype(np.int64)
+            rows = self._rows[expand(self._starts[places], lengths)]
+            query, mask = np.divmod(np.repeat(which, lengths), len(keys))
+            query += start
+            work.probed += len(probes)
+            if self.n_bits > 64:
+                work.compared += len(rows)
+                flipped = words[query] ^ _sphere_masks(self.n_bits, first, last)[mask]
+                same = (Codes(self._codes.packed[rows]).words == flipped).all(axis=1)
+                query, rows, mask = query[same], rows[same], mask[same]
+            pieces.append((query, rows, distances[mask]))
+        query, rows, near = (np.concatenate(column) for column in zip(*pieces, strict=True))
+        return query, rows, near
+
+
+@lru_cache(maxsize=32)
+def _sphere_keys(n_bits: int, first: int, last: int) -> tuple[np.ndarray, np.ndarray]:
+    """What to xor to a key to flip `first` to `last` bits, and how many each flips (uint16)."""
+    keys = [flip_keys(n_bits, flips) for flips in range(first, last + 1)]
+    flips = np.arange(first, last + 1, dtype=np.uint16)
+    return np.concatenate(keys), np.repeat(flips, [len(part) for part in keys])
+
+
+@lru_cache(maxsize=32)
+def _sphere_masks(n_bits: int, first: int, last: int) -> np.ndarray:
+    return np.concatenate([flip_masks(n_bits, flips) for flips in range(first, last + 1)])

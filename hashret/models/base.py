@@ -1,0 +1,62 @@
+"""What every model offers when it is applied: features in, codes and confidences out.
+
+Training is not part of this: it lives in `indexer` and ends in one of these.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol, Self
+
+import numpy as np
+
+from hashret.codes import Codes
+from hashret.sparse import Features
+from hashret.specs import DenseSpec
+
+#: The kinds of encoder by name, as recorded in a collection; imported on first use.
+MODELS: Mapping[str, str] = {"dense": "hashret.models.apply:DenseEncoder"}
+
+
+class Encoder(Protocol):
+    """A learned map from features to binary codes.
+
+    An item's code depends on its features only: not on the batch it came in, the number of
+    threads or the machine. Encoders are immutable and may be shared between threads.
+    """
+
+    @property
+    def spec(self) -> DenseSpec:
+        """What to rebuild the encoder from, together with `tensors`."""
+        ...
+
+    @property
+    def n_features(self) -> int:
+        """The width of the features taken."""
+        ...
+
+    @property
+    def n_bits(self) -> int:
+        """The length of the codes given, in bits."""
+        ...
+
+    def logits(self, features: Features) -> np.ndarray:
+        """(n, n_bits) float64: a bit is 1 where its logit is positive."""
+        ...
+
+    def encode(self, features: Features) -> Codes:
+        """The codes of n rows of features."""
+        ...
+
+    def probabilities(self, logits: np.ndarray) -> np.ndarray:
+        """How certain it is that each bit is 1, (n, n_bits) float32 in [0, 1]."""
+        ...
+
+    def tensors(self) -> dict[str, np.ndarray]:
+        """The learned arrays by name, as `from_tensors` takes them."""
+        ...
+
+    @classmethod
+    def from_tensors(cls, spec: DenseSpec, tensors: Mapping[str, np.ndarray]) -> Self:
+        """Rebuild the encoder that gave `spec` and `tensors`."""
+        ...

@@ -1,0 +1,166 @@
+"""The dense autoencoder as it is trained: linear layers down to the bits and up again.
+
+Weights are stored (n_in, n_out): a batch of sparse rows then needs only the rows of the first
+matrix that occur in it, and export keeps the layout that queries read. `export` turns a trained
+network into the NumPy encoder that is kept; the decoder is thrown away.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from hashret.models.apply import DenseEncoder
+from hashret.models.fixed_point import MAX_WEIGHT, clamp_for, to_grid
+from hashret.specs import DenseSpec
+
+#: Added to the variance of a logit: a bit that never varies stays at its threshold.
+_VARIANCE_FLOOR = 1e-5
+
+
+@dataclass(frozen=True, slots=True)
+class Bags:
+    """A batch of sparse rows: row i holds `values[offsets[i]:offsets[i + 1]]` at `indices`."""
+
+    indices: Tensor
+    values: Tensor
+    offsets: Tensor
+
+
+Batch = Tensor | Bags
+
+
+class Linear(nn.Module):
+    """An affine layer with its weight stored (n_in, n_out), He-initialised, bias zero."""
+
+    def __init__(self, n_in: int, n_out: int, generator: torch.Generator):
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(n_in, n_out))
+        self.bias = nn.Parameter(torch.zeros(n_out))
+        with torch.no_grad():
+            self.weight.normal_(0.0, math.sqrt(2.0 / n_in), generator=generator)
+
+    def forward(self, batch: Batch) -> Tensor:
+        """(n, n_out) from (n, n_in), sparse or dense."""
+        if isinstance(batch, Bags):
+            sums = functional.embedding_bag(
+                batch.indices,
+                self.weight,
+                batch.offsets,
+                mode="sum",
+                per_sample_weights=batch.values,
+                include_last_offset=True,
+            )
+            return sums.add(self.bias)
+        return torch.addmm(self.bias, batch, self.weight)
+
+
+class DenseAutoencoder(nn.Module):
+    """n_features -> hidden -> bits -> hidden reversed -> n_features.
+
+    `encoder[-1]` gives raw logits. Training normalises them over the batch (`normalise`), adds
+    noise and takes the sigmoid; `decode` starts from there.
+    """
+
+    def __init__(
+        self, n_features: int, hidden: tuple[int, ...], n_bits: int, generator: torch.Generator
+    ):
+        super().__init__()
+        widths = (n_features, *hidden, n_bits)
+        self.encoder = [Linear(*pair, generator) for pair in pairwise(widths)]
+        self.decoder = [Linear(*pair, generator) for pair in pairwise(widths[::-1])]
+        # plain lists for their types; this is what makes PyTorch see the layers
+        self.layers = nn.ModuleList([*self.encoder, *self.decoder])
+
+    def copy_hidden(self, other: DenseAutoencoder) -> None:
+        """Take over all layers of `other` but the two that touch the code."""
+        pairs = zip(
+            [*self.encoder[:-1], *self.decoder[1:]],
+            [*other.encoder[:-1], *other.decoder[1:]],
+            strict=True,
+        )
+        for mine, theirs in pairs:
+            mine.load_state_dict(theirs.state_dict())
+
+    def raw_logits(self, batch: Batch) -> Tensor:
+        """(n, n_bits) float32 before normalisation."""
+        active = self.hidden(len(self.encoder) - 1, batch) if len(self.encoder) > 1 else batch
+        return self.encoder[-1].forward(active).float()
+
+    def hidden(self, count: int, batch: Batch) -> Tensor:
+        """The output of the first `count` >= 1 hidden layers."""
+        active = functional.relu(self.encoder[0].forward(batch))
+        for layer in self.encoder[1:count]:
+            active = functional.relu(layer.forward(active))
+        return active
+
+    def decode(self, code: Tensor) -> Tensor:
+        """(n, n_features) from codes in [0, 1]: the last layer's output, no nonlinearity."""
+        active = 2.0 * code - 1.0
+        for layer in self.decoder[:-1]:
+            active = functional.relu(layer.forward(active))
+        return self.decoder[-1].forward(active)
+
+
+def normalise(raw: Tensor) -> Tensor:
+    """Logits of mean 0 and variance 1 over the batch, per bit.
+
+    Batch normalisation (Ioffe and Szegedy, 2015) without a learned scale: every bit is 1 for about
+    half of the items, and none can drown the noise by growing its weights.
+    """
+    variance, mean = torch.var_mean(raw, dim=0, correction=0)
+    return (raw - mean) * torch.rsqrt(variance + _VARIANCE_FLOOR)
+
+
+@dataclass(frozen=True, slots=True)
+class LogitMoments:
+    """Where the raw logits of the training items lie, per bit: (n_bits,) float64 each."""
+
+    threshold: np.ndarray
+    deviation: np.ndarray
+
+    @classmethod
+    def of(cls, raw: np.ndarray) -> LogitMoments:
+        """The mean and standard deviation of the rows of `raw`."""
+        exact = raw.astype(np.float64)
+        return cls(exact.mean(axis=0), np.sqrt(exact.var(axis=0) + _VARIANCE_FLOOR))
+
+
+def export(
+    network: DenseAutoencoder, moments: LogitMoments, input_scale: float, logit_scale: float
+) -> DenseEncoder:
+    """The encoder half as a `DenseEncoder`: normalisation folded in, all on the fixed-point grid.
+
+    Raises ValueError if the weights are too large for exact sums.
+    """
+    weights = [layer.weight.detach().cpu().double().numpy() for layer in network.encoder]
+    biases = [layer.bias.detach().cpu().double().numpy() for layer in network.encoder]
+    weights[-1] = weights[-1] / moments.deviation
+    biases[-1] = (biases[-1] - moments.threshold) / moments.deviation
+    # a bit that hardly varies would need weights beyond float32: its logits are scaled down,
+    # which changes neither its sign nor its threshold
+    largest = np.maximum(np.abs(weights[-1]).max(axis=0), np.abs(biases[-1]) / 1024.0)
+    shrink = 1.0 / np.maximum(1.0, largest / (MAX_WEIGHT / 2.0))
+    weights[-1], biases[-1] = weights[-1] * shrink, biases[-1] * shrink
+    weights = [to_grid(weight) for weight in weights]
+    biases = [to_grid(bias) for bias in biases]
+    if any(not np.abs(weight).max() < MAX_WEIGHT for weight in weights):
+        raise ValueError(
+            f"weights: expected absolute values below {MAX_WEIGHT:.0f}; "
+            "train with a smaller learning rate"
+        )
+    spec = DenseSpec(
+        n_features=weights[0].shape[0],
+        n_bits=weights[-1].shape[1],
+        hidden=tuple(weight.shape[1] for weight in weights[:-1]),
+        input_scale=input_scale,
+        clamps=tuple(clamp_for(w, b) for w, b in zip(weights, biases, strict=True)),
+        logit_scale=logit_scale,
+    )
+    return DenseEncoder(spec, [weight.astype(np.float32) for weight in weights], biases)

@@ -1,0 +1,51 @@
+"""Fixed-point numbers in float64: sums whose value does not depend on their order.
+
+A float64 holds every integer up to 2^53. If weights and activations are multiples of 2^-16,
+their products are multiples of 2^-32, and a sum of products whose absolute values add up to at
+most 2^53 such units (2^21) is exact, as is every partial sum of it. So any order of summation,
+tile size, number of threads, BLAS or machine gives the same bits, with or without fused
+multiply-add. The price is a clamp on activations, chosen per layer from its weights.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+#: Units per 1: weights, biases and activations are multiples of 1 / UNITS.
+UNITS = 2.0**16
+
+#: Sums of |activation| x |weight| up to here are exact: 2^53 products of one unit by one unit.
+EXACT_SUM = 2.0**53 / UNITS**2
+
+#: |weight| stays below this, so that float32 with its 24 bits stores it exactly.
+MAX_WEIGHT = 2.0**24 / UNITS
+
+#: No activation needs more room than this; wider clamps would only cost the next layer's.
+_WIDEST_CLAMP = 2.0**12
+
+
+def to_grid(values: np.ndarray) -> np.ndarray:
+    """Round to the nearest multiple of 1 / UNITS (halves to even), as float64."""
+    scaled = np.asarray(values, np.float64) * UNITS
+    np.rint(scaled, out=scaled)
+    scaled /= UNITS
+    return scaled
+
+
+def clamp_for(weight: np.ndarray, bias: np.ndarray) -> float:
+    """The widest power of two that may bound the activations entering a layer.
+
+    `weight` is (n_in, n_out) and `bias` (n_out,). With every |activation| at most the returned
+    value, all sums of the layer are exact. Raises ValueError if the weights leave no room.
+    """
+    column_sums = np.abs(weight).sum(axis=0, dtype=np.float64)
+    room = (EXACT_SUM - np.abs(bias)) / np.maximum(column_sums, 1.0 / UNITS)
+    limit = float(room.min())
+    if not limit >= 1.0:
+        raise ValueError(
+            f"weights: expected columns whose absolute values sum to less than {EXACT_SUM:.0f}, "
+            f"got {column_sums.max():.4g}; train with a smaller learning rate"
+        )
+    return min(_WIDEST_CLAMP, 2.0 ** math.floor(math.log2(limit)))

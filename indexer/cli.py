@@ -1,0 +1,218 @@
+"""The writing verbs: index, remove, demo; with the reading verbs of `hashret.cli` one command."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from hashret.cli import collection_argument, main, opened, show_hits
+from hashret.errors import EmptyCorpusError, InputError
+from hashret.items import Item
+from indexer.console import progress_bars, say, show_counts, show_times, show_training
+
+if TYPE_CHECKING:
+    from indexer.corpus import Skipped
+    from indexer.writer import Indexer
+
+_DEMO_QUERIES = (
+    "read a file line by line",
+    "send an e-mail message over SMTP",
+    "wait until all threads have finished",
+)
+
+__all__ = ["main"]
+
+
+class _Bits(click.ParamType):
+    name = "8..512"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> int:
+        number = click.INT.convert(value, param, ctx)
+        if not 8 <= number <= 512 or number % 8:
+            self.fail(f"expected 8 to 512 in steps of 8, got {value}", param, ctx)
+        return int(number)
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """One run of `hashret index`, as the command line asked for it."""
+
+    read: Callable[[], Iterator[Item | Skipped]]
+    to: Path
+    kind: str
+    model: dict[str, Any]  # what was said about the model; None: nothing
+    device: str = "auto"
+    retrain: bool = False
+    prune: bool = False
+    wait: float = 0.0
+    quiet: bool = False
+
+
+@main.command()
+@click.argument("sources", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--to", required=True, type=click.Path(path_type=Path), help="The collection.")
+@click.option("--kind", type=click.Choice(["text", "image", "vector"]), help="[default: as found]")
+@click.option("--bits", type=_Bits(), help="Length of a code.  [default: 64]")
+@click.option("--preset", help="How the model is built and trained.  [default: dense]")
+@click.option("--seed", type=int, help="Same seed, same machine: same codes.  [default: 0]")
+@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto")
+@click.option("--ids", type=click.Path(path_type=Path), help="Ids of the vectors, one a line.")
+@click.option("--prune", is_flag=True, help="Remove items that the sources no longer have.")
+@click.option("--retrain", is_flag=True, help="Learn a new model and encode everything again.")
+@click.option("--dry-run", is_flag=True, help="Read everything, write nothing, say what would be.")
+@click.option("--report", type=click.Path(path_type=Path), help="Write every skipped item here.")
+@click.option("--wait", type=click.FloatRange(min=0), default=0.0, help="Seconds for a writer.")
+@click.option("-q", "--quiet", is_flag=True, help="Only the closing line and what was skipped.")
+def index(
+    sources: tuple[Path, ...],
+    ids: Path | None,
+    dry_run: bool,
+    report: Path | None,
+    to: Path,
+    kind: str | None,
+    bits: int | None,
+    preset: str | None,
+    seed: int | None,
+    **rest: Any,
+) -> None:
+    """Index SOURCES (folders, .jsonl, .jsonl.gz, .csv, .npy, .npz) into a collection.
+
+    Trains a model if the collection has none, then adds new items, replaces changed ones and
+    skips unchanged ones. An item that can't be used is skipped and its reason reported.
+    """
+    from indexer import corpus
+
+    chosen = kind or _kind_of(to) or corpus.infer_kind(sources)
+
+    def read() -> Iterator[Item | Skipped]:
+        return corpus.read(sources, chosen, ids=ids)
+
+    with _skip_report(report) as on_skipped:
+        if dry_run:
+            from indexer.dry_run import rehearse
+            from indexer.tally import Tally
+
+            show_counts(rehearse(read(), to, chosen, Tally(on_skipped=on_skipped)), "would be ")
+        else:
+            model = {"n_bits": bits, "preset": preset, "seed": seed}
+            _index(_Run(read, to, chosen, model, **rest), on_skipped)
+
+
+def _index(run: _Run, on_skipped: Callable[[Skipped], None] | None = None) -> None:
+    from indexer.writer import Indexer
+
+    with (
+        progress_bars(run.quiet) as on_progress,
+        Indexer(
+            run.to,
+            run.kind,
+            wait_seconds=run.wait,
+            on_progress=on_progress,
+            on_skipped=on_skipped,
+        ) as indexer,
+    ):
+        report = _fit(indexer, run)
+        indexer.add(run.read(), total=report.n_items if report else None)
+        if not indexer.tally.seen:
+            raise EmptyCorpusError(
+                "sources: expected at least one item, got none; check the paths and --kind"
+            )
+        if run.prune:
+            indexer.prune()
+        commit = indexer.commit()
+    if not run.quiet:
+        if report is not None:
+            show_training(report)
+        show_times(indexer.stopwatch.seconds)
+    elif report is not None:
+        for warning in report.warnings:
+            say(f"warning: {warning}")
+    show_counts(indexer.tally)
+    pruned = f", {indexer.tally.removed} pruned" if run.prune else ""
+    say(f"{run.to}: commit {commit.commit}, {commit.n_items} items{pruned}")
+
+
+def _fit(indexer: Indexer, run: _Run) -> Any:
+    """Train where there is no model or a new one is wanted; else the asked one must be there."""
+    from indexer.training import TrainingOptions
+
+    asked = {name: value for name, value in run.model.items() if value is not None}
+    if indexer.coder is None or run.retrain:
+        return indexer.fit(run.read(), TrainingOptions(**asked, device=run.device))
+    made_with = indexer.description["training"]["options"]
+    for name, value in asked.items():
+        if made_with[name] != value:
+            raise InputError(
+                f"--{name.removeprefix('n_')}: expected {made_with[name]} as {run.to} was made "
+                f"with, got {value}; pass --retrain to learn a new model"
+            )
+    return None
+
+
+def _kind_of(to: Path) -> str | None:
+    """The kind of the collection at `to`, None where there is none yet."""
+    from hashret.store.catalog import Catalog
+    from hashret.store.layout import Layout
+
+    if not Layout.exists(to):
+        return None
+    with Catalog.open(Layout.find(to)) as catalog:
+        return catalog.kind
+
+
+@contextmanager
+def _skip_report(path: Path | None) -> Iterator[Callable[[Skipped], None] | None]:
+    """A function that writes skipped items to `path` as JSON lines; None for no path."""
+    if path is None:
+        yield None
+        return
+    with path.open("w", encoding="utf-8") as report:
+
+        def write(skipped: Skipped) -> None:
+            fields = {"id": skipped.id, "reason": skipped.reason, "class": skipped.error_class}
+            report.write(json.dumps(fields) + "\n")
+
+        yield write
+
+
+@main.command()
+@collection_argument
+@click.argument("ids", metavar="ID...", nargs=-1, required=True)
+@click.option("--wait", type=click.FloatRange(min=0), default=0.0, help="Seconds for a writer.")
+def remove(collection: Path, ids: tuple[str, ...], wait: float) -> None:
+    """Remove the items of these IDs from COLLECTION: all of them, or none if one is unknown."""
+    from hashret.store.layout import Layout
+    from indexer.writer import Indexer
+
+    Layout.find(collection)  # never create one just to remove from it
+    with Indexer(collection, wait_seconds=wait) as indexer:
+        removed = indexer.remove(ids)
+        commit = indexer.commit()
+    click.echo(f"removed {removed}")
+    say(f"{collection}: commit {commit.commit}, {commit.n_items} items")
+
+
+@main.command()
+@click.option(
+    "--to",
+    type=click.Path(path_type=Path),
+    default="demo.hashret",
+    show_default=True,
+    help="The collection to make.",
+)
+def demo(to: Path) -> None:
+    """Index the docstrings of Python's standard library and answer three questions."""
+    from indexer.stdlib_docstrings import read_docstrings
+
+    say(f"indexing the docstrings of this Python's standard library into {to} ...")
+    _index(_Run(read_docstrings, to, "text", {}))
+    with opened(to) as snapshot:
+        for text in _DEMO_QUERIES:
+            click.echo(f'\n$ hashret query {to} "{text}" -k 5')
+            show_hits(snapshot.query(text, k=5), as_json=False)

@@ -1,0 +1,20 @@
+"""Here are files: give me Items.
+
+::
+
+    sources     what the user named: folders, tables, arrays; their kind; `read`
+    documents   a folder of texts         decoding (bytes to text), markup (HTML to text)
+    images      a tree of image files
+    tables      JSONL and CSV             lines (bounded text lines), rows (parsed and checked)
+    vectors     .npy and .npz             arrays (blocks of rows), ids
+    files       the only way to a file    walks folders, opens nothing but regular files
+    skipped     what became no item, and why
+
+Everything that stands in a source comes out once, as an `Item` or as a `Skipped`, so that the
+counts of a run add up. Nothing here decodes images or learns anything.
+"""
+
+from indexer.corpus.skipped import ERROR_CLASSES, Skipped
+from indexer.corpus.sources import KINDS, Source, infer_kind, read
+
+__all__ = ["ERROR_CLASSES", "KINDS", "Skipped", "Source", "infer_kind", "read"]

@@ -1,0 +1,138 @@
+"""NumPy arrays in .npy and .npz files, read in blocks of rows.
+
+Not `numpy.load`: it maps an .npy (a file that is cut while it is mapped kills the process) and
+takes a member of an .npz whole into memory, however large its header says that it is. Here
+nothing is allocated for rows that are not there. Arrays of Python objects are refused: to load
+them would run code from the file.
+"""
+
+from __future__ import annotations
+
+import lzma
+import math
+import struct
+import warnings
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from numpy.lib import format as npy
+
+from hashret.errors import InputError
+from indexer.corpus import files
+from indexer.corpus.skipped import Refused
+
+SUFFIXES = (".npy", ".npz")
+#: The largest row that is read, in bytes; a block is many rows of about 4 MiB together.
+MAX_ROW_BYTES = 64 << 20
+#: The largest array in Fortran order, in bytes; it has to be held in memory whole.
+MAX_FORTRAN_BYTES = 1 << 30
+#: What a file that changes or ends early can raise while its arrays are read.
+DAMAGE = (
+    *(EOFError, OSError, ValueError, RuntimeError, struct.error),
+    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, Refused),
+)
+
+_BLOCK_BYTES = 4 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class StoredArray:
+    """An array in a file: what its header says, and how to open its bytes again."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    fortran: bool
+    reopen: Callable[[], IO[bytes]]
+
+    @property
+    def row_bytes(self) -> int:
+        """The size of one row."""
+        return math.prod(self.shape[1:]) * self.dtype.itemsize
+
+    @property
+    def rows_per_block(self) -> int:
+        """How many rows make a block of about 4 MiB; at least one."""
+        return max(1, _BLOCK_BYTES // max(1, self.row_bytes))
+
+    def blocks(self, n_rows: int) -> Iterator[np.ndarray]:
+        """The array in blocks of `n_rows` rows, the last one shorter, in native byte order.
+
+        Raises one of `DAMAGE` where the file ends early, after all whole rows before that.
+        """
+        native = self.dtype.newbyteorder("=")
+        with self.reopen() as stream:
+            if self.fortran:  # no row lies together, so there are no blocks to read
+                whole = npy.read_array(stream, allow_pickle=False)
+                for at in range(0, self.shape[0], n_rows):
+                    yield whole[at : at + n_rows].astype(native, order="C")
+                return
+            _read_header(stream)
+            for at in range(0, self.shape[0], n_rows):
+                expected = min(n_rows, self.shape[0] - at)
+                data = stream.read(expected * self.row_bytes)
+                n = len(data) // self.row_bytes if self.row_bytes else expected
+                rows = np.frombuffer(data[: n * self.row_bytes], self.dtype)
+                if n:
+                    yield rows.reshape(n, *self.shape[1:]).astype(native)
+                if n < expected:
+                    raise EOFError(f"expected {self.shape[0]} rows, got {at + n}")
+
+
+def stored_arrays(path: Path, closing: ExitStack) -> dict[str, StoredArray]:
+    """The arrays of an .npy (one, named "array") or .npz file by name; reads only headers.
+
+    An .npz stays open until `closing` ends. Raises InputError for what is no such file, an array
+    of Python objects, an encrypted member, or one that is too large to be read in rows.
+    """
+    try:
+        if path.suffix.lower() == ".npy":
+            return {"array": _stored("array", lambda: files.open_regular(path, follow=True))}
+        stream = closing.enter_context(files.open_regular(path, follow=True))
+        archive = closing.enter_context(zipfile.ZipFile(stream))
+        return {
+            name.removesuffix(".npy"): _stored(name, _member(archive, name))
+            for name in archive.namelist()
+            if name.endswith(".npy")
+        }
+    except Refused as refused:
+        raise InputError(f"{path}: {refused.reason}") from refused
+    # Parsers of the standard library and NumPy meet a stranger's bytes here, and raise almost
+    # anything (TokenError, KeyError, MemoryError, ...): all of it says the same.
+    except Exception as error:
+        raise InputError(f"{path}: expected NumPy arrays without objects: {error}") from error
+
+
+def _member(archive: zipfile.ZipFile, name: str) -> Callable[[], IO[bytes]]:
+    return lambda: archive.open(name)
+
+
+def _stored(name: str, reopen: Callable[[], IO[bytes]]) -> StoredArray:
+    with reopen() as stream:
+        shape, fortran, dtype = _read_header(stream)
+    array = StoredArray(shape, dtype, fortran, reopen)
+    if dtype.hasobject:
+        raise ValueError(f"{name!r} holds Python objects; save it as numbers or strings")
+    if any(n < 0 for n in shape) or array.row_bytes > MAX_ROW_BYTES:
+        raise ValueError(
+            f"{name!r} has the shape {shape}; a row has at most {MAX_ROW_BYTES:,} bytes"
+        )
+    if fortran and math.prod(shape) * dtype.itemsize > MAX_FORTRAN_BYTES:
+        raise ValueError(f"{name!r} is large and in Fortran order; save it in C order")
+    return array
+
+
+def _read_header(stream: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    version = npy.read_magic(stream)
+    if version != (1, 0):
+        # Later versions are for headers of more than 64 KiB and for named fields, which no
+        # array of numbers or strings has; refused before such a header is read into memory.
+        raise ValueError(f"its format version is {version}, not (1, 0)")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # a header that Python 2 wrote is as good
+        return npy.read_array_header_1_0(stream)

@@ -1,0 +1,192 @@
+"""Which files stand in a source, opened without trusting what they are.
+
+A source is a stranger's folder: it may hold links out of itself, pipes that never end and names
+in no encoding. Nothing but regular files is opened, links inside a source are not followed, and
+every entry is either returned or reported. A tree that changes while it is read is not
+defended against beyond that.
+"""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import unquote_to_bytes
+
+from indexer.corpus.skipped import Refused, Skipped
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A regular file of a source: where it is, and its path relative to the root with ``/``."""
+
+    path: Path
+    relative: str
+    size: int
+    """In bytes, when the folder was listed."""
+
+
+def id_of(relative: str) -> str:
+    """The id of a file: its relative path, percent-encoded where that is not UTF-8.
+
+    In such a name, and only there, each undecodable byte becomes ``%XX`` and ``%`` becomes
+    ``%25``. `path_of` gives the name back; items of such files carry the metadata
+    ``"id_encoding": "percent"``, which tells them from names that only look encoded.
+    """
+    if _is_unicode(relative):
+        return relative
+    # Python keeps an undecodable byte 0xNN of a file name as U+DCNN (PEP 383).
+    return "".join(
+        f"%{ord(c) - 0xDC00:02X}" if "\udc80" <= c <= "\udcff" else "%25" if c == "%" else c
+        for c in relative
+    )
+
+
+def path_of(item_id: str) -> str:
+    """The relative path whose id, under ``"id_encoding": "percent"``, is `item_id`."""
+    return os.fsdecode(unquote_to_bytes(item_id))
+
+
+def id_metadata(relative: str) -> dict[str, str]:
+    """The metadata that says how `id_of` wrote the id; empty for every ordinary name."""
+    return {} if _is_unicode(relative) else {"id_encoding": "percent"}
+
+
+def walk(root: Path) -> Iterator[Entry | Skipped]:
+    """Every entry under the folder `root`, in the order of the bytes of their relative paths.
+
+    Memory grows with the entries of the folders on one path, not with the tree. A hidden folder
+    is reported once, and so is one that cannot be listed.
+    """
+    stack = [_listing(root, "")]
+    while stack:
+        found = next(stack[-1], None)
+        if found is None:
+            stack.pop()
+        elif isinstance(found, tuple):
+            stack.append(_listing(*found))
+        else:
+            yield found
+
+
+def open_regular(path: Path, *, follow: bool = False) -> io.BufferedReader:
+    """Open a regular file for reading, or raise `Refused`; pipes and devices are never opened.
+
+    `follow` allows the last component to be a link, for what the user named.
+    """
+    try:
+        # Asked before opening, since to open a device can act on it; and again after, since the
+        # entry may have been exchanged between the two.
+        _require_regular(path.stat().st_mode if follow else path.lstat().st_mode)
+        flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+        descriptor = os.open(path, flags if follow else flags | getattr(os, "O_NOFOLLOW", 0))
+    except (OSError, ValueError) as error:
+        raise refusal_of(error) from error
+    try:
+        _require_regular(os.fstat(descriptor).st_mode)
+        return os.fdopen(descriptor, "rb")
+    except BaseException:
+        os.close(descriptor)
+        raise
+
+
+def read_bytes(path: Path, limit: int, *, follow: bool = False) -> bytes:
+    """All bytes of a regular file of at most `limit` bytes; raises `Refused`.
+
+    A larger file is refused by its size and not read.
+    """
+    with open_regular(path, follow=follow) as stream:
+        try:
+            size = os.fstat(stream.fileno()).st_size
+            # One byte more than allowed, since a file can grow after its size was asked.
+            data = stream.read(limit + 1) if size <= limit else b""
+        except OSError as error:
+            raise refusal_of(error) from error
+    if max(size, len(data)) > limit:
+        raise Refused("too-large", f"expected at most {limit:,} bytes, got {size:,}; split it")
+    return data
+
+
+def read_head(path: Path, size: int, *, follow: bool = False) -> bytes:
+    """The first `size` bytes of a regular file, or all it has; raises `Refused`."""
+    with open_regular(path, follow=follow) as stream:
+        try:
+            return stream.read(size)
+        except OSError as error:
+            raise refusal_of(error) from error
+
+
+def refusal_of(error: OSError | ValueError) -> Refused:
+    """What the operating system's error on one file means for its report."""
+    code = getattr(error, "errno", None)
+    if code == errno.ELOOP:
+        return Refused("symlink", "a symbolic link; links inside a source are not followed")
+    if code == errno.ENOENT:
+        return Refused("missing-file", "there is no such file")
+    if code == errno.ENXIO:
+        return Refused("not-a-regular-file", "expected a regular file, got a socket or a device")
+    return Refused("unreadable", f"cannot be read: {getattr(error, 'strerror', None) or error}")
+
+
+def _require_regular(mode: int) -> None:
+    if stat.S_ISLNK(mode):
+        raise Refused("symlink", "a symbolic link; links inside a source are not followed")
+    if not stat.S_ISREG(mode):
+        raise Refused("not-a-regular-file", f"expected a regular file, got {_noun(mode)}")
+
+
+def _noun(mode: int) -> str:
+    if stat.S_ISDIR(mode):
+        return "a folder"
+    if stat.S_ISFIFO(mode):
+        return "a FIFO"
+    if stat.S_ISSOCK(mode):
+        return "a socket"
+    return "a device"
+
+
+def _listing(folder: Path, prefix: str) -> Iterator[Entry | Skipped | tuple[Path, str]]:
+    """What stands in one folder, in order: files, refusals, and (path, prefix) of subfolders."""
+    try:
+        with os.scandir(folder) as entries:
+            # A folder sorts as its path with the "/", so that the whole tree comes out in the
+            # order of relative paths: "a.txt" before "a/b.txt".
+            found = sorted(
+                (os.fsencode(entry.name) + b"/" * entry.is_dir(follow_symlinks=False), entry)
+                for entry in entries
+            )
+    except OSError as error:
+        yield refusal_of(error).skipped(id_of(prefix.rstrip("/") or folder.name))
+        return
+    for key, entry in found:
+        relative = prefix + entry.name
+        if entry.name.startswith("."):
+            noun = "folder" if key.endswith(b"/") else "file"
+            yield Skipped(id_of(relative), f"a hidden {noun}", "hidden")
+        elif key.endswith(b"/"):
+            yield folder / entry.name, relative + "/"
+        else:
+            yield _entry(folder / entry.name, relative)
+
+
+def _entry(path: Path, relative: str) -> Entry | Skipped:
+    try:
+        status = path.lstat()
+        _require_regular(status.st_mode)
+    except OSError as error:
+        return refusal_of(error).skipped(id_of(relative))
+    except Refused as refused:
+        return refused.skipped(id_of(relative))
+    return Entry(path, relative, status.st_size)
+
+
+def _is_unicode(name: str) -> bool:
+    try:
+        name.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -1,0 +1,90 @@
+"""The ids of the rows of an array: from a file of ids, or counted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from hashret.errors import InputError
+from indexer.corpus.arrays import StoredArray, stored_arrays
+from indexer.corpus.lines import is_escaped, opened
+from indexer.corpus.skipped import Refused
+
+#: The longest id that may be given, in characters.
+MAX_LENGTH = 4096
+
+
+def checked(given: Any) -> str:
+    """The id for what was given as one: a string as it is, an integer in decimal digits.
+
+    Raises `Refused` ("bad-id") for anything else and for what no catalog can hold.
+    """
+    if isinstance(given, int) and not isinstance(given, bool):
+        return str(given)
+    if not isinstance(given, str) or not given:
+        raise Refused("bad-id", f"expected a non-empty string or an integer, got {given!r:.80}")
+    if len(given) > MAX_LENGTH or "\0" in given:
+        raise Refused("bad-id", f"expected at most {MAX_LENGTH} characters and no NUL among them")
+    try:
+        given.encode("utf-8")
+    except UnicodeEncodeError:
+        raise Refused("bad-id", f"expected Unicode text, got {given!r:.80}") from None
+    return given
+
+
+def beside(path: Path) -> Path | None:
+    """The file of ids that stands beside an array: ``<stem>.ids.txt`` or ``<stem>.ids``."""
+    for suffix in (".ids.txt", ".ids"):
+        candidate = path.with_name(path.stem + suffix)
+        if candidate.exists():
+            return candidate
+    return None
+
+
+def from_array(array: StoredArray, n_rows: int) -> Iterator[Any]:
+    """The values of a 1-D array of ids: strings, or integers; bytes are taken as UTF-8."""
+    for block in array.blocks(n_rows):
+        for value in block.tolist():
+            yield value.decode("utf-8", "surrogateescape") if isinstance(value, bytes) else value
+
+
+def from_file(path: Path, n_items: int, closing: ExitStack) -> Iterable[Any]:
+    """The `n_items` ids of a file: one a line in UTF-8, or an .npy of strings or integers.
+
+    Raises InputError if it is neither, or has another number of ids; a text is read once for
+    that before its first id is returned.
+    """
+    if path.suffix.lower() == ".npy":
+        array = stored_arrays(path, closing)["array"]
+        require_ids(array, n_items, path)
+        return from_array(array, array.rows_per_block)
+    n_lines = sum(1 for _ in _lines(path))
+    if n_lines != n_items:
+        raise InputError(f"{path}: expected {n_items} ids, one a line, got {n_lines}")
+    return _lines(path)
+
+
+def require_ids(array: StoredArray, n_items: int, path: Path) -> None:
+    """Raise InputError unless `array` is 1-D, of strings or integers, and `n_items` long."""
+    if array.shape != (n_items,) or array.dtype.kind not in "USiu":
+        raise InputError(
+            f"{path}: expected {n_items} ids as strings or integers, "
+            f"got an array of {array.dtype} with the shape {array.shape}"
+        )
+
+
+def _lines(path: Path) -> Iterator[str]:
+    try:
+        with opened(path, "\n") as lines:
+            while line := lines.read(MAX_LENGTH + 2):
+                for _ in lines.discard():
+                    pass
+                if is_escaped(line):
+                    raise InputError(f"{path}: line {lines.number}: expected UTF-8; convert it")
+                yield line.removesuffix("\n").removesuffix("\r")
+    except Refused as refused:
+        raise InputError(f"{path}: {refused.reason}") from refused
+    except (OSError, ValueError, EOFError) as error:
+        raise InputError(f"{path}: expected ids, one a line: {error}") from error

@@ -1,0 +1,40 @@
+"""A tree of image files to Items: one item a file, decoded later by `hashret.features.image`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from hashret.items import Item
+from indexer.corpus import files
+from indexer.corpus.skipped import Refused, Skipped
+
+SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".tif", ".tiff", ".bmp")
+
+
+def read_folder(root: Path) -> Iterator[Item | Skipped]:
+    """Every image file under `root`, and every other entry as `Skipped`, in a stable order."""
+    for entry in files.walk(root):
+        if isinstance(entry, Skipped):
+            yield entry
+        else:
+            yield read_file(entry.path, entry.relative)
+
+
+def read_file(path: Path, relative: str, *, follow: bool = False) -> Item | Skipped:
+    """One image file as an item with its path as payload; nothing is decoded yet."""
+    item_id = files.id_of(relative)
+    try:
+        if path.suffix.lower() not in SUFFIXES:
+            got = repr(path.suffix) if path.suffix else "no suffix"
+            raise Refused("other-type", f"expected an image ({', '.join(SUFFIXES)}), got {got}")
+        require_image_file(path, follow=follow)
+    except Refused as refused:
+        return refused.skipped(item_id)
+    return Item(item_id, path, files.id_metadata(relative))
+
+
+def require_image_file(path: Path, *, follow: bool = False) -> None:
+    """Raise `Refused` unless `path` is a regular file that can be opened and is not empty."""
+    if not files.read_head(path, 1, follow=follow):
+        raise Refused("empty-file", "expected an image, got a file of zero bytes")

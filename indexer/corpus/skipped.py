@@ -1,0 +1,57 @@
+"""What the corpus could not use, and why: `Skipped`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+#: Every class of refusal, by the slug that reports carry. Slugs are stable; reasons are prose.
+ERROR_CLASSES: dict[str, str] = {
+    "bad-csv": "a row with unsound quoting or another number of fields than the header",
+    "bad-id": "an id that is neither a non-empty string nor an integer",
+    "bad-json": "a line that is no JSON object, or holds what JSON cannot carry on",
+    "bad-path": "a `path` entry that is not the name of a file",
+    "bad-text": "a `text` entry that is not a string",
+    "damaged-array": "an array whose bytes end early or fail their checksum",
+    "damaged-gzip": "a gzip stream that ends early or fails its checksum",
+    "empty-file": "a file of zero bytes where an image is expected",
+    "empty-text": "a text of nothing but white space",
+    "hidden": "a file or folder whose name begins with a dot",
+    "missing-file": "a `path` entry that names no file",
+    "missing-payload": "a row with neither `text` nor `path`",
+    "not-a-regular-file": "a FIFO, socket, device or folder where a file is expected",
+    "not-finite": "a vector with a NaN or infinite number (in float32)",
+    "not-text": "bytes that are no text in any encoding that is looked for",
+    "not-utf8": "a line of a table that is not in the encoding of its table",
+    "other-type": "a file of another type than those that the kind reads",
+    "outside-source": "a `path` entry that leads out of the folder of its table",
+    "symlink": "a symbolic link; links inside a source are not followed",
+    "too-large": "a text, line or row over its size limit",
+    "unreadable": "a file or folder that the operating system would not let be read",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """One thing that stood in a source and became no item.
+
+    `id` is the id the item would have had: for a row that gave none, the table's name and the
+    line, ``posts.jsonl:17``. `reason` is for people; `error_class` is one of `ERROR_CLASSES`
+    (or of the slugs that later rooms add, such as "duplicate-id").
+    """
+
+    id: str
+    reason: str
+    error_class: str
+
+
+class Refused(Exception):  # noqa: N818 - a verdict on one input, which never leaves the corpus
+    """One input cannot be used; the loop that reads its source turns this into a `Skipped`."""
+
+    def __init__(self, error_class: str, reason: str) -> None:
+        super().__init__(reason)
+        self.error_class = error_class
+        self.reason = reason
+
+    def skipped(self, item_id: str) -> Skipped:
+        """The report of this refusal for the item `item_id`."""
+        return Skipped(item_id, self.reason, self.error_class)

@@ -1,0 +1,158 @@
+"""What the user named, and what it is: `Source`, `infer_kind` and `read`."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+from hashret.errors import InputError, UnknownKindError
+from hashret.items import Item
+from indexer.corpus import arrays, documents, files, images, tables, vectors
+from indexer.corpus.rows import Row
+from indexer.corpus.skipped import Skipped
+
+KINDS = ("text", "image", "vector")
+_KNOWN = (
+    f"a folder; a table ({', '.join(tables.SUFFIXES)}, also with .gz); "
+    f"arrays ({', '.join(arrays.SUFFIXES)}); a text ({', '.join(documents.SUFFIXES)}); "
+    f"an image ({', '.join(images.SUFFIXES)})"
+)
+# How much of a source is looked at to tell its kind.
+_SAMPLE_FILES = 10_000
+_SAMPLE_ROWS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One folder or file to read items of one kind ("text", "image" or "vector") from."""
+
+    path: Path
+    kind: str
+
+    def require_readable(self) -> None:
+        """Raise InputError unless it exists, can be opened and is a source of this kind."""
+        if _form(self.path) == "folder":
+            if self.kind == "vector":
+                raise InputError(f"{self.path}: expected .npy or .npz files by name, got a folder")
+            return
+        fitting = {
+            "text": ("table", "text"),
+            "image": ("table", "image", "arrays"),
+            "vector": ("arrays",),
+        }[self.kind]
+        form = _form(self.path)
+        if form not in fitting:
+            raise InputError(
+                f"{self.path}: expected a source of kind {self.kind}, got {form}; "
+                f"pass another --kind, or one of {', '.join(fitting)}"
+            )
+
+    def items(self, ids: Path | None = None) -> Iterator[Item | Skipped]:
+        """Every item of the source and everything in it that is none, in a stable order."""
+        form = _form(self.path)
+        if form == "arrays":
+            return vectors.read_file(self.path, self.kind, ids)
+        if form == "table":
+            return tables.read_table(self.path, self.kind)
+        room = documents if self.kind == "text" else images
+        if form == "folder":
+            return room.read_folder(self.path)
+        return iter([room.read_file(self.path, self.path.name, follow=True)])
+
+
+def read(paths: Sequence[Path], kind: str, *, ids: Path | None = None) -> Iterator[Item | Skipped]:
+    """Every item of the sources at `paths`, and everything that became none, as `Skipped`.
+
+    The order is stable: sources as given; in a folder by relative path, in a table by line, in
+    an array by row. Memory does not grow with the corpus. `ids` is a file with the ids of an
+    array's rows, one a line or an .npy, and asks for exactly one source, an array.
+
+    Ids are as given, else the path relative to the source's folder with ``/``; that they are
+    unique over all sources is not checked here.
+
+    Raises, before anything is read, UnknownKindError for a kind, and InputError for a source
+    that does not exist, cannot be opened or is of an unknown type or another kind; while it
+    reads, InputError for a table without a usable header and a file without the arrays asked
+    for.
+    """
+    if kind not in KINDS:
+        raise UnknownKindError(f"kind: expected one of {', '.join(KINDS)}, got {kind!r}")
+    sources = [Source(Path(path), kind) for path in paths]
+    for source in sources:
+        source.require_readable()
+    if ids is not None and [_form(source.path) for source in sources] != ["arrays"]:
+        raise InputError("ids: expected one .npy or .npz source to give ids to; leave them out")
+    return (item for source in sources for item in source.items(ids))
+
+
+def infer_kind(paths: Sequence[Path]) -> str:
+    """The kind of the sources, "text", "image" or "vector", from what stands there.
+
+    Files in folders count by their names (the first 10,000), tables by whether their first rows
+    have a `text` or a `path` to an image; one kind must have twice as many as the others.
+    Raises InputError if there is nothing to judge by or no kind is clear.
+    """
+    counts: Counter[str] = Counter()
+    for path in map(Path, paths):
+        form = _form(path)
+        if form == "folder":
+            counts.update(_folder_kinds(path))
+        elif form == "table":
+            counts.update([_table_kind(path)])
+        else:
+            counts.update([vectors.kind_of(path) if form == "arrays" else form])
+    n_files = counts.total()
+    for kind, n in counts.most_common(1):
+        if n >= 2 * (n_files - n) and counts["vector"] in (0, n_files):
+            return kind
+    found = ", ".join(f"{n} {kind}" for kind, n in sorted(counts.items()))
+    raise InputError(
+        f"{', '.join(map(str, paths)) or 'sources'}: expected files of one kind, "
+        f"got {found or 'none that is known'}; pass --kind text, image or vector"
+    )
+
+
+def _folder_kinds(root: Path) -> Iterator[str]:
+    for entry in islice(files.walk(root), _SAMPLE_FILES):
+        suffix = entry.path.suffix.lower() if isinstance(entry, files.Entry) else "none"
+        if suffix in images.SUFFIXES:
+            yield "image"
+        elif not suffix or suffix in documents.SUFFIXES:
+            yield "text"
+
+
+def _table_kind(path: Path) -> str:
+    rows = [row.fields for row in islice(tables.read_rows(path), _SAMPLE_ROWS) if type(row) is Row]
+    paths = [str(fields["path"]) for fields in rows if "path" in fields and "text" not in fields]
+    n_images = sum(Path(name).suffix.lower() in images.SUFFIXES for name in paths)
+    return "image" if 2 * n_images > len(rows) else "text"
+
+
+def _form(path: Path) -> str:
+    """What a source is: "folder", "table", "arrays", "text" or "image"; else InputError."""
+    try:
+        mode = path.stat().st_mode
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"{path}: expected a file or folder to read, got: {reason}") from error
+    if not os.access(path, os.R_OK):
+        raise InputError(f"{path}: expected a file or folder to read, got no permission")
+    if stat.S_ISDIR(mode):
+        return "folder"
+    if not stat.S_ISREG(mode):
+        raise InputError(f"{path}: expected a regular file or folder, got a pipe or device")
+    suffix = path.suffix.lower()
+    if tables.is_table(path):
+        return "table"
+    if suffix in arrays.SUFFIXES:
+        return "arrays"
+    if suffix in images.SUFFIXES:
+        return "image"
+    if not suffix or suffix in documents.SUFFIXES:
+        return "text"
+    raise InputError(f"{path}: expected {_KNOWN}; got the unknown type {path.suffix!r}")

@@ -1,0 +1,158 @@
+"""Arrays in .npy and .npz files to Items: one item a row, vectors or images."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
+from itertools import chain, islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hashret.errors import InputError
+from hashret.items import Item
+from indexer.corpus import ids
+from indexer.corpus.arrays import DAMAGE, StoredArray, stored_arrays
+from indexer.corpus.skipped import Refused, Skipped
+
+_Arrays = dict[str, StoredArray]
+_PREFERRED = {"vector": ("embeddings", "vectors"), "image": ("images",)}
+
+
+def read_file(path: Path, kind: str, ids_file: Path | None = None) -> Iterator[Item | Skipped]:
+    """Every row of the array in `path` as an item of `kind`, "vector" or "image", in order.
+
+    Of several arrays in an .npz, it is the one called `embeddings` or `vectors` (for images,
+    `images`), else the only one that can be meant. Ids come from `ids_file`, from an array
+    `ids` in the .npz, from ``<stem>.ids.txt`` or ``<stem>.ids`` beside the file, or are "0",
+    "1", .... Further 1-D arrays of the same length are metadata, as plain Python values (numbers
+    that JSON cannot carry are null). Vectors become float32.
+
+    Raises InputError if no array or more than one can be meant, or the ids do not match. Rows
+    that a damaged file no longer has are one last `Skipped`.
+    """
+    with ExitStack() as closing:
+        arrays = stored_arrays(path, closing)
+        name = _chosen(arrays, kind, path)
+        main = arrays.pop(name)
+        n_items = main.shape[0]
+        stored_ids = arrays.pop("ids", None) if ids_file is None else None
+        columns = {name: array for name, array in arrays.items() if _is_column(array, n_items)}
+        n_rows = min(a.rows_per_block for a in [main, *columns.values()])
+        given = _ids(path, n_items, ids_file, stored_ids, closing)
+        metadata = _metadata(columns, n_rows)
+        row = 0
+        try:
+            for payloads in main.blocks(n_rows):
+                block = zip(
+                    _payloads(payloads, kind),
+                    islice(given, len(payloads)),
+                    islice(metadata, len(payloads)),
+                    strict=True,
+                )
+                for payload, given_id, fields in block:
+                    yield _item(row, payload, given_id, fields)
+                    row += 1
+        except DAMAGE as error:
+            reason = f"rows {row} to {n_items - 1} cannot be read: {error}"
+            yield Skipped(str(row), reason, "damaged-array")
+
+
+def kind_of(path: Path) -> str:
+    """What an array file holds: "vector" or "image"; raises InputError if neither."""
+    with ExitStack() as closing:
+        arrays = stored_arrays(path, closing)
+        if any(map(_is_vectors, arrays.values())):
+            return "vector"
+        _chosen(arrays, "image", path)
+        return "image"
+
+
+def _item(row: int, payload: np.ndarray | Refused, given: Any, fields: Any) -> Item | Skipped:
+    try:
+        item_id = ids.checked(given)
+    except Refused as refused:
+        return refused.skipped(str(row))
+    if isinstance(payload, Refused):
+        return payload.skipped(item_id)
+    return Item(item_id, payload, fields)
+
+
+def _chosen(arrays: _Arrays, kind: str, path: Path) -> str:
+    fits = _is_vectors if kind == "vector" else _is_images
+    fitting = [name for name, array in arrays.items() if fits(array)]
+    for name in _PREFERRED[kind]:
+        if name in fitting:
+            return name
+    floats = [name for name in fitting if arrays[name].dtype.kind == "f"]
+    for only in (fitting, floats):
+        if len(only) == 1:
+            return only[0]
+    shape = "(n, width) of numbers" if kind == "vector" else "(n, height, width[, 3]) of uint8"
+    found = ", ".join(f"{name} {a.shape} of {a.dtype}" for name, a in arrays.items())
+    raise InputError(
+        f"{path}: expected one array {shape}, got {found or 'no array'}; "
+        f"call the one that is meant {_PREFERRED[kind][0]!r}"
+    )
+
+
+def _is_vectors(array: StoredArray) -> bool:
+    return len(array.shape) == 2 and array.shape[1] > 0 and array.dtype.kind in "fiu"
+
+
+def _is_images(array: StoredArray) -> bool:
+    is_grey = len(array.shape) == 3
+    is_colour = len(array.shape) == 4 and array.shape[3] in (1, 3, 4)
+    is_pixels = array.dtype.kind == "u" and array.dtype.itemsize <= 2
+    return (is_grey or is_colour) and is_pixels and 0 not in array.shape[1:]
+
+
+def _is_column(array: StoredArray, n_items: int) -> bool:
+    return array.shape == (n_items,) and array.dtype.kind in "biufUSmM"
+
+
+def _ids(
+    path: Path,
+    n_items: int,
+    ids_file: Path | None,
+    stored: StoredArray | None,
+    closing: ExitStack,
+) -> Iterator[Any]:
+    if stored is not None:
+        ids.require_ids(stored, n_items, path)
+        return ids.from_array(stored, stored.rows_per_block)
+    found = ids_file or ids.beside(path)
+    return iter(ids.from_file(found, n_items, closing) if found else range(n_items))
+
+
+def _payloads(block: np.ndarray, kind: str) -> Iterable[np.ndarray | Refused]:
+    if kind == "image":
+        return block
+    with np.errstate(over="ignore"):  # what overflows float32 is infinite, and refused as that
+        rows = block.astype(np.float32)
+    refused = Refused("not-finite", "expected finite numbers (in float32), got NaN or infinity")
+    finite = np.atleast_1d(np.isfinite(rows).all(axis=1))
+    return (row if ok else refused for row, ok in zip(rows, finite, strict=True))
+
+
+def _metadata(columns: _Arrays, n_rows: int) -> Iterator[dict[str, Any]]:
+    values = [chain.from_iterable(map(_plain, a.blocks(n_rows))) for a in columns.values()]
+    if not values:
+        while True:
+            yield {}
+    for row in zip(*values, strict=True):
+        yield dict(zip(columns, row, strict=True))
+
+
+def _plain(block: np.ndarray) -> list[Any]:
+    """The values of a 1-D block as JSON can hold them."""
+    kind = block.dtype.kind
+    if kind == "f":
+        return [v if math.isfinite(v) else None for v in block.astype(np.float64).tolist()]
+    if kind == "S":
+        return [value.decode("utf-8", "replace") for value in block.tolist()]
+    if kind == "U":
+        return [v.encode("utf-8", "replace").decode("utf-8") for v in block.tolist()]
+    return block.astype(str).tolist() if kind in "mM" else block.tolist()

@@ -1,0 +1,76 @@
+"""Fine-tuning: the unrolled autoencoder, whole, with growing noise before the code's sigmoid.
+
+Gaussian noise on a sigmoid's input destroys what lies in its middle range; as it grows, a unit
+keeps information only by moving to 0 or 1, and thresholding then loses little (Salakhutdinov and
+Hinton, Semantic hashing, 2009; Goodfellow, Bengio and Courville, Deep Learning, 2016, 14.9).
+The logits are batch-normalised first, so the magnitude of the noise means the same for every
+bit, and no bit can escape it by growing its weights.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from hashret.models.dense import Bags, Batch, DenseAutoencoder, normalise
+from indexer.batches import TrainingItems, add_gaussian, mask
+from indexer.neighbourhoods import Neighbourhoods
+from indexer.objectives import Objective
+from indexer.optimise import Descent
+from indexer.presets import Recipe
+
+
+def corrupted(batch: Batch, recipe: Recipe, generator: torch.Generator, *, features: bool) -> Batch:
+    """The batch with the recipe's corruption; the Gaussian part for dense `features` only."""
+    if recipe.masked_share > 0.0:
+        batch = mask(batch, recipe.masked_share, generator)
+    if features and recipe.gaussian > 0.0 and not isinstance(batch, Bags):
+        batch = add_gaussian(batch, recipe.gaussian, generator)
+    return batch
+
+
+def noisy_code(raw: Tensor, noise: float, gain: float, generator: torch.Generator) -> Tensor:
+    """The code in (0, 1): sigmoid(gain x (normalised logit + noise x a standard normal))."""
+    logits = normalise(raw.float())
+    drawn = torch.randn(logits.shape, generator=generator, device=logits.device)
+    return torch.sigmoid(gain * (logits + noise * drawn))
+
+
+def ramp(ends: tuple[float, float], done: float) -> float:
+    """The value on the straight line between two ends at the share `done` of the way."""
+    return ends[0] + (ends[1] - ends[0]) * done
+
+
+@dataclass(frozen=True, slots=True)
+class Unrolled:
+    """The whole autoencoder on its way to rebuilding items and their neighbourhoods."""
+
+    network: DenseAutoencoder
+    items: TrainingItems
+    objective: Objective
+    near: Neighbourhoods | None
+    recipe: Recipe
+    generator: torch.Generator
+
+    def loss(self, rows: np.ndarray, done: float) -> Tensor:
+        """Of a batch when the share `done` of fine-tuning is over."""
+        recipe = self.recipe
+        batch = corrupted(self.items.batch(rows), recipe, self.generator, features=True)
+        raw = self.network.raw_logits(batch)
+        noise, gain = ramp(recipe.noise, done), ramp(recipe.gain, done)
+        code = noisy_code(raw, noise, gain, self.generator)
+        return self.objective(self.network.decode(code), rows, self.near)
+
+
+def finetune(whole: Unrolled, descent: Descent, epochs: int) -> float:
+    """Train the whole network; the final loss."""
+    return descent.run(whole.network.parameters(), epochs, whole.loss)
+
+
+def raw_logits_of(network: DenseAutoencoder, items: TrainingItems) -> np.ndarray:
+    """The raw logits of all items, clean and without noise, (n, n_bits) float32."""
+    with torch.no_grad():
+        return np.concatenate([network.raw_logits(tile).cpu().numpy() for tile in items.tiles()])

@@ -1,0 +1,107 @@
+"""Gradient descent as every stage of training uses it: batches, schedule, precision, alarm."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from hashret.errors import TrainingError
+from indexer.batches import epoch_batches
+
+#: Called with (stage, steps done, steps in all, loss of the step).
+OnProgress = Callable[[str, int, int, float], None]
+
+_WARM_UP_STEPS = 100
+#: The learning rate falls linearly to this share of itself.
+_LAST_RATE = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Descent:
+    """One stage of training: what it is called and how its steps are taken over n items."""
+
+    stage: str
+    n: int
+    batch_size: int
+    learning_rate: float
+    rng: np.random.Generator
+    device: torch.device
+    bfloat16: bool
+    on_progress: OnProgress | None
+
+    def run(
+        self,
+        parameters: Iterable[nn.Parameter],
+        epochs: int,
+        loss_of: Callable[[np.ndarray, float], Tensor],
+    ) -> float:
+        """Minimise `loss_of(rows, share of the stage done)`; the mean loss of its last tenth.
+
+        Adam (Kingma and Ba, 2015) with a short warm-up and a linear decay. Raises TrainingError
+        as soon as a loss is not finite.
+        """
+        optimiser = torch.optim.Adam(list(parameters), lr=self.learning_rate, fused=True)
+        per_epoch = max(1, self.n // self.batch_size)
+        n_steps = per_epoch * epochs
+        losses: list[float] = []
+        for _ in range(epochs):
+            for rows in epoch_batches(self.n, self.batch_size, self.rng):
+                done = len(losses)
+                rate = self.learning_rate * _schedule(done, n_steps)
+                for group in optimiser.param_groups:
+                    group["lr"] = rate
+                optimiser.zero_grad(set_to_none=True)
+                with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16):
+                    loss = loss_of(rows, done / n_steps)
+                losses.append(self._finite(loss, done, n_steps))
+                loss.backward()  # type: ignore[no-untyped-call]
+                optimiser.step()
+                if self.on_progress:
+                    self.on_progress(self.stage, done + 1, n_steps, losses[-1])
+        return float(np.mean(losses[-max(1, n_steps // 10) :]))
+
+    def _finite(self, loss: Tensor, done: int, n_steps: int) -> float:
+        value = float(loss.detach())
+        if not np.isfinite(value):
+            raise TrainingError(
+                f"{self.stage}: expected a finite loss, got {value} at step {done + 1} "
+                f"of {n_steps}; "
+                "look for extreme values in the items, or try another seed"
+            )
+        return value
+
+
+def _schedule(done: int, n_steps: int) -> float:
+    warm_up = min(_WARM_UP_STEPS, max(1, n_steps // 5))
+    return min(1.0, (done + 1) / warm_up) * (1.0 - (1.0 - _LAST_RATE) * done / n_steps)
+
+
+def choose_device(name: str) -> torch.device:
+    """ "auto" is a CUDA device if there is one, else the CPU.
+
+    Raises ValueError for another name than auto, cpu and cuda, TrainingError if CUDA is asked
+    for and missing.
+    """
+    if name not in ("auto", "cpu", "cuda"):
+        raise ValueError(f"device: expected auto, cpu or cuda, got {name!r}; choose one of these")
+    found = torch.cuda.is_available()
+    if name == "cuda" and not found:
+        raise TrainingError("device: expected a CUDA device, found none; use --device cpu")
+    return torch.device("cuda" if found and name != "cpu" else "cpu")
+
+
+def has_bfloat16_units(device: torch.device) -> bool:
+    """Whether matrix products in bfloat16 run on units of their own, and so faster.
+
+    PyTorch has no public question for CPUs; where its private one is missing, the answer is no.
+    """
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported()
+    asked = (
+        getattr(torch.cpu, f"_is_{name}_supported", None) for name in ("amx_tile", "avx512_bf16")
+    )
+    return any(ask() for ask in asked if ask is not None)

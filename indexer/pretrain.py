@@ -1,0 +1,75 @@
+"""Greedy layer-wise pre-training: one shallow denoising autoencoder after the other.
+
+Each layer learns to rebuild the clean output of the layer below from a corrupted one, with the
+layers below fixed (Hinton and Salakhutdinov, Science 2006; Bengio et al., NIPS 2006; with
+corruption in place of contrastive divergence, Vincent et al., JMLR 2010). The pairs of encoder
+and decoder layers then stand, unrolled, as the start of fine-tuning.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from hashret.models.dense import Batch, DenseAutoencoder
+from indexer.batches import TrainingItems
+from indexer.finetune import corrupted, noisy_code
+from indexer.objectives import Objective, squared_error
+from indexer.optimise import Descent
+from indexer.presets import Recipe
+
+
+@dataclass(frozen=True, slots=True)
+class LayerOfStack:
+    """One layer with its decoder, on top of the fixed layers below it."""
+
+    network: DenseAutoencoder
+    index: int
+    items: TrainingItems
+    objective: Objective
+    recipe: Recipe
+    generator: torch.Generator
+
+    def loss(self, rows: np.ndarray, _: float) -> Tensor:
+        """Of rebuilding the layer's clean input from a corrupted one."""
+        batch = self.items.batch(rows)
+        if self.index == 0:
+            return self.objective(self._rebuilt(batch), rows, None)
+        with torch.no_grad():
+            clean = self.network.hidden(self.index, batch).float()
+        # in units of the input's variance, so that layers compare
+        variance = clean.var(dim=0, correction=0).mean().clamp(min=1e-9)
+        return squared_error(functional.relu(self._rebuilt(clean)), clean) / variance
+
+    def _rebuilt(self, clean: Batch) -> Tensor:
+        return self.network.decoder[-1 - self.index].forward(self._code(clean))
+
+    def _code(self, clean: Batch) -> Tensor:
+        noisy = corrupted(clean, self.recipe, self.generator, features=self.index == 0)
+        active = self.network.encoder[self.index].forward(noisy)
+        if self.index < len(self.network.encoder) - 1:
+            return functional.relu(active)
+        noise, gain = self.recipe.noise[0], self.recipe.gain[0]
+        return 2.0 * noisy_code(active, noise, gain, self.generator) - 1.0
+
+
+def pretrain_layer(layer: LayerOfStack, descent: Descent, epochs: int) -> float:
+    """Train one layer of the stack and its decoder; the final loss.
+
+    The decoder's bias starts at the mean of what it rebuilds, so that no unit of it is born
+    dead below its ReLU.
+    """
+    network, index = layer.network, layer.index
+    decoder = network.decoder[-1 - index]
+    if index > 0:
+        sample = np.arange(min(len(layer.items), 1024))
+        with torch.no_grad():
+            below = network.hidden(index, layer.items.batch(sample))
+            decoder.bias.copy_(below.mean(dim=0))
+            decoder.weight.mul_(0.5)
+    parameters = [*network.encoder[index].parameters(), *decoder.parameters()]
+    return descent.run(parameters, epochs, layer.loss)

@@ -1,0 +1,79 @@
+"""What became of the items of a run: counts that add up, and the seconds of each stage."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from time import perf_counter
+
+from indexer.corpus import Skipped
+
+#: Called with a stage's name, how much of it is done and, where it is known, how much there is.
+Progress = Callable[[str, int, int | None], None]
+
+
+def silent(stage: str, done: int, total: int | None) -> None:
+    """Progress that nobody watches."""
+
+
+@dataclass(slots=True)
+class Tally:
+    """seen = added + replaced + unchanged + skipped; removed counts beside them.
+
+    `first_skipped` keeps the first few for a closing message; `on_skipped` is told of each.
+    """
+
+    added: int = 0
+    replaced: int = 0
+    unchanged: int = 0
+    removed: int = 0
+    skipped: Counter[str] = field(default_factory=Counter)
+    first_skipped: list[Skipped] = field(default_factory=list)
+    on_skipped: Callable[[Skipped], None] | None = None
+
+    @property
+    def n_skipped(self) -> int:
+        """How many items were skipped, whatever the reason."""
+        return self.skipped.total()
+
+    @property
+    def seen(self) -> int:
+        """How many items came in."""
+        return self.added + self.replaced + self.unchanged + self.n_skipped
+
+    def skip(self, skipped: Skipped, show: int = 10) -> None:
+        """Count one skipped item."""
+        self.skipped[skipped.error_class] += 1
+        if len(self.first_skipped) < show:
+            self.first_skipped.append(skipped)
+        if self.on_skipped is not None:
+            self.on_skipped(skipped)
+
+
+class Stopwatch:
+    """Wall-clock seconds by stage; a stage inside another is not counted twice."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self._running: list[str] = []
+        self._since = 0.0
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Count the time of the block for the stage `name`."""
+        self._turn()
+        self._running.append(name)
+        try:
+            yield
+        finally:
+            self._turn()
+            self._running.pop()
+
+    def _turn(self) -> None:
+        now = perf_counter()
+        if self._running:
+            current = self._running[-1]
+            self.seconds[current] = self.seconds.get(current, 0.0) + now - self._since
+        self._since = now

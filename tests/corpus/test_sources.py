@@ -1,0 +1,126 @@
+import os
+
+import numpy as np
+import pytest
+
+from hashret.errors import InputError, UnknownKindError
+from hashret.items import Item
+from indexer import corpus
+
+
+def make(root, names):
+    for name in names:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text("words")
+    return root
+
+
+def test_sources_come_in_the_order_given(tmp_path):
+    make(tmp_path, ["b/2.txt", "b/1.txt", "a.txt"])
+    (tmp_path / "c.jsonl").write_text('{"id": "x", "text": "words"}')
+    paths = [tmp_path / "b", tmp_path / "c.jsonl", tmp_path / "a.txt"]
+    assert [x.id for x in corpus.read(paths, "text")] == ["1.txt", "2.txt", "x", "a.txt"]
+
+
+def test_one_file_goes_by_its_name(tmp_path):
+    make(tmp_path, ["a.txt", "b.png"])
+    assert list(corpus.read([tmp_path / "a.txt"], "text")) == [Item("a.txt", "words")]
+    assert list(corpus.read([tmp_path / "b.png"], "image")) == [Item("b.png", tmp_path / "b.png")]
+
+
+def test_links_are_followed_where_the_user_names_them(tmp_path):
+    make(tmp_path, ["folder/a.txt", "folder/b.png"])
+    (tmp_path / "link").symlink_to("folder")
+    (tmp_path / "link.txt").symlink_to("folder/a.txt")
+    (tmp_path / "link.png").symlink_to("folder/b.png")
+    assert "a.txt" in [x.id for x in corpus.read([tmp_path / "link"], "text")]
+    assert [x.id for x in corpus.read([tmp_path / "link.txt"], "text")] == ["link.txt"]
+    assert [type(x) for x in corpus.read([tmp_path / "link.png"], "image")] == [Item]
+
+
+def test_the_collection_of_sources_must_be_readable(tmp_path):
+    make(tmp_path, ["a.xyz", "a.txt", "b.png"])
+    os.mkfifo(tmp_path / "pipe.jsonl")
+    np.save(tmp_path / "c.npy", np.zeros((2, 2)))
+    for name, kind, says in [
+        ("none", "text", "No such file"),
+        ("a.txt/b", "text", "Not a directory"),
+        ("nul\0", "text", "null"),
+        ("a.xyz", "text", r"unknown type '.xyz'"),
+        ("pipe.jsonl", "text", "pipe"),
+        ("b.png", "text", "--kind"),
+        ("a.txt", "image", "--kind"),
+        ("c.npy", "text", "--kind"),
+        ("a.txt", "vector", "--kind"),
+        (".", "vector", "folder"),
+    ]:
+        with pytest.raises(InputError, match=says):
+            corpus.read([tmp_path / name], kind)
+    with pytest.raises(UnknownKindError, match="expected one of text, image, vector, got 'sound'"):
+        corpus.read([tmp_path], "sound")
+
+
+def test_a_table_that_is_damaged_from_its_first_byte(tmp_path):
+    (tmp_path / "t.csv.gz").write_bytes(b"no gzip")
+    (skipped,) = corpus.read([tmp_path / "t.csv.gz"], "text")
+    assert skipped.error_class == "damaged-gzip"
+
+
+@pytest.mark.parametrize(
+    ("names", "kind"),
+    [
+        (["a.txt"], "text"),
+        (["a", "b/c", "d.HTML"], "text"),
+        (["a.JPG", "b/c.png", "d.csv"], "image"),
+        (["README", "a.png", "b.png", "c.gif"], "image"),
+        (["a.md", "b.md", "c.md", "images/d.png", ".hidden.png", "x.pkl"], "text"),
+    ],
+)
+def test_the_kind_of_a_folder(tmp_path, names, kind):
+    assert corpus.infer_kind([make(tmp_path, names)]) == kind
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "kind"),
+    [
+        ("t.jsonl", '{"text": "a", "path": "b.png"}', "text"),
+        ("t.jsonl", '{"path": "b.txt"}', "text"),
+        ("t.jsonl", '{"path": "b.png"}\n{"path": "c.JPG"}\nbroken', "image"),
+        ("t.csv", "path,label\na.png,1\n", "image"),
+        ("t.csv", "text\nwords\n", "text"),
+        ("a.txt", "words", "text"),
+        ("a.tiff", "", "image"),
+    ],
+)
+def test_the_kind_of_a_file(tmp_path, name, content, kind):
+    (tmp_path / name).write_text(content)
+    assert corpus.infer_kind([tmp_path / name]) == kind
+
+
+def test_the_kind_of_arrays(tmp_path):
+    np.save(tmp_path / "a.npy", np.zeros((2, 3)))
+    np.save(tmp_path / "b.npy", np.zeros((2, 3, 4), np.uint8))
+    np.save(tmp_path / "c.npy", np.zeros(2))
+    assert corpus.infer_kind([tmp_path / "a.npy", tmp_path / "a.npy"]) == "vector"
+    assert corpus.infer_kind([tmp_path / "b.npy"]) == "image"
+    with pytest.raises(InputError):
+        corpus.infer_kind([tmp_path / "c.npy"])
+
+
+@pytest.mark.parametrize(
+    "names",
+    [[], ["a.xyz"], ["a.txt", "b.png"], ["a.txt", "b.txt", "c.png", "d.png"], ["t.npy"]],
+)
+def test_a_kind_that_is_not_clear_is_asked_for(tmp_path, names):
+    with pytest.raises(InputError, match="--kind text, image or vector"):
+        corpus.infer_kind([make(tmp_path, names)])
+
+
+def test_kinds_that_do_not_go_together(tmp_path):
+    np.save(tmp_path / "a.npy", np.zeros((2, 3)))
+    make(tmp_path, ["t/a.txt", "t/b.txt", "t/c.txt"])
+    for paths in ([tmp_path / "a.npy", tmp_path / "t"], []):
+        with pytest.raises(InputError, match="expected files of one kind"):
+            corpus.infer_kind(paths)
+    with pytest.raises(InputError, match="No such file"):
+        corpus.infer_kind([tmp_path / "none"])

@@ -1,0 +1,300 @@
+import csv
+import gzip
+import io
+import json
+import tracemalloc
+import zlib
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hashret.errors import InputError
+from hashret.items import Item
+from indexer import corpus
+from indexer.corpus import Skipped, rows, tables
+
+# All of Unicode that a file can hold; a NUL is no text in a CSV
+CHARACTERS = st.characters(exclude_characters="\0", exclude_categories=["Cs"])
+TEXTS = st.text(CHARACTERS, min_size=1).filter(lambda text: not text.isspace())
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(CHARACTERS),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(CHARACTERS), inner),
+    max_leaves=6,
+)  # fmt: skip
+KEYS = st.text(CHARACTERS).filter(lambda key: key not in {"id", "text", "path"})
+
+
+def write(path: Path, data: bytes | str) -> Path:
+    path.write_bytes(data.encode() if isinstance(data, str) else data)
+    return path
+
+
+def read(path: Path, kind: str = "text") -> list[Item | Skipped]:
+    return list(corpus.read([path], kind))
+
+
+def verdicts(path: Path, kind: str = "text") -> list[tuple[str, str]]:
+    """(id, text) of the items and (id, error class) of the others, in order."""
+    return [
+        (x.id, x.error_class if isinstance(x, Skipped) else x.payload) for x in read(path, kind)
+    ]
+
+
+@given(
+    st.lists(st.tuples(st.none() | TEXTS | st.integers(), TEXTS, st.dictionaries(KEYS, JSON))),
+    st.sampled_from(["utf-8", "utf-8-sig", "utf-16", "utf-32"]),
+    st.booleans(),
+    st.sampled_from(["\n", "\r\n", "\n\n  \n"]),
+)
+def test_jsonl_gives_back_what_was_written(tmp_path_factory, table, encoding, ascii_only, end):
+    path = tmp_path_factory.mktemp("t") / "table.jsonl"
+    lines = [
+        json.dumps(({} if i is None else {"id": i}) | {"text": t} | m, ensure_ascii=ascii_only)
+        for i, t, m in table
+    ]
+    path.write_bytes("".join(line + end for line in lines).encode(encoding))
+    step = end.count("\n")
+    said = {} if encoding.startswith("utf-8") else {"encoding": encoding}
+    expected = [
+        Item(f"table.jsonl:{n * step + 1}" if i is None else str(i), t, said | m)
+        for n, (i, t, m) in enumerate(table)
+    ]
+    assert read(path) == expected
+
+
+@given(
+    st.lists(st.tuples(TEXTS, TEXTS, st.text(CHARACTERS)), max_size=8),
+    st.sampled_from(["utf-8", "utf-8-sig", "utf-16", "utf-32"]),
+    st.sampled_from(",;\t"),
+    st.sampled_from(["\r\n", "\n", "\r"]),
+    st.booleans(),
+)
+def test_csv_gives_back_what_was_written(tmp_path_factory, table, encoding, delimiter, end, all_):
+    stream = io.StringIO(newline="")
+    quoting = csv.QUOTE_ALL if all_ else csv.QUOTE_MINIMAL
+    # QUOTE_MINIMAL quotes a line end only where it is the writer's own
+    table = [tuple(f.replace("\r", " x").replace("\n", " x") for f in row) for row in table] if (
+        not all_) else table  # fmt: skip
+    writer = csv.writer(stream, delimiter=delimiter, lineterminator=end, quoting=quoting)
+    writer.writerows([("id", "text", "more"), *table])
+    path = write(tmp_path_factory.mktemp("t") / "table.csv", stream.getvalue().encode(encoding))
+    said = {} if encoding.startswith("utf-8") else {"encoding": encoding}
+    assert read(path) == [Item(i, t, said | {"more": m}) for i, t, m in table]
+
+
+BAD_LINES = {
+    "{": "bad-json",
+    "not json": "bad-json",
+    "[1, 2]": "bad-json",
+    "null": "bad-json",
+    '"text"': "bad-json",
+    '{"text": "a"} {"text": "b"}': "bad-json",
+    '{"text": "a", "n": NaN}': "bad-json",
+    '{"text": "a", "n": -Infinity}': "bad-json",
+    '{"text": "a", "n": 1e999}': "bad-json",
+    '{"text": "a", "n": ' + "9" * 5000 + "}": "bad-json",
+    '{"text": "a", "n": ' + "[" * 200_000 + "]" * 200_000 + "}": "bad-json",
+    '{"text": "a", "n": ' + "[" * 100 + "]" * 100 + "}": "bad-json",
+    '{"text": "half \\ud800"}': "bad-json",
+    '{"text": "a", "n": {"\\uDFFF": 1}}': "bad-json",
+    '{"text": "a\tb"}': "bad-json",
+    '{"text": null}': "bad-text",
+    '{"text": 5}': "bad-text",
+    '{"text": ["a"]}': "bad-text",
+    '{"text": ""}': "empty-text",
+    '{"text": " \\n\\u3000"}': "empty-text",
+    '{"title": "a"}': "missing-payload",
+    "{}": "missing-payload",
+    '{"id": "", "text": "a"}': "bad-id",
+    '{"id": null, "text": "a"}': "bad-id",
+    '{"id": true, "text": "a"}': "bad-id",
+    '{"id": 1.5, "text": "a"}': "bad-id",
+    '{"id": "a\\u0000b", "text": "a"}': "bad-id",
+    '{"id": "' + "i" * 5000 + '", "text": "a"}': "bad-id",
+    '{"path": "nothing.txt"}': "missing-file",
+    '{"path": ""}': "bad-path",
+    '{"path": 5}': "bad-path",
+    '{"path": "a\\u0000"}': "bad-path",
+    '{"path": "../outside.txt"}': "outside-source",
+    '{"path": "/etc/hostname"}': "outside-source",
+    '{"path": "link/hostname"}': "outside-source",
+    '{"path": "loop"}': "symlink",
+    '{"path": "."}': "not-a-regular-file",
+    '{"path": "tool.exe"}': "other-type",
+    '{"path": "empty.txt"}': "empty-text",
+}
+
+
+def test_every_bad_line_is_reported_and_the_lines_between_are_read(tmp_path):
+    (tmp_path / "outside.txt").write_text("secret")
+    folder = tmp_path / "source"
+    folder.mkdir()
+    (folder / "link").symlink_to("/etc")
+    (folder / "loop").symlink_to("loop")
+    (folder / "empty.txt").touch()
+    (folder / "tool.exe").touch()
+    lines = [line for bad in BAD_LINES for line in (bad, '{"text": "good"}')]
+    data = "\n".join(lines).encode() + b'\n{"text": "caf\xe9"}'
+    found = verdicts(write(folder / "t.jsonl", data))
+    expected = [verdict for bad in BAD_LINES.values() for verdict in (bad, "good")] + ["not-utf8"]
+    assert found == [(f"t.jsonl:{n}", verdict) for n, verdict in enumerate(expected, 1)]
+
+
+def test_a_refused_row_goes_by_its_own_id(tmp_path):
+    path = write(tmp_path / "t.jsonl", '{"id": "mine", "text": ""}')
+    assert verdicts(path) == [("mine", "empty-text")]
+
+
+def test_the_deepest_metadata_can_be_written_again(tmp_path):
+    deep = '{"text": "a", "n": ' + "[" * 99 + "]" * 99 + "}"
+    (item,) = read(write(tmp_path / "t.jsonl", deep))
+    json.dumps(item.metadata)
+
+
+def test_the_last_of_equal_keys_counts(tmp_path):
+    path = write(tmp_path / "t.jsonl", '{"id": 1, "id": 2, "text": "a", "text": "b"}')
+    assert verdicts(path) == [("2", "b")]
+
+
+def test_texts_and_images_by_their_paths(tmp_path):
+    (tmp_path / "a").mkdir()
+    write(tmp_path / "a" / "b.txt", "é words".encode("latin-1"))
+    write(tmp_path / "a" / "c.png", b"\x89PNG")
+    write(tmp_path / "a" / "d.png", b"")
+    texts = write(tmp_path / "t.jsonl", '{"id": "a/b.txt", "path": "a/b.txt", "year": 1999}')
+    assert read(texts) == [Item("a/b.txt", "é words", {"encoding": "latin-1", "year": 1999})]
+    images = write(tmp_path / "i.csv", "path,text,id\na/c.png,a caption,1\na/d.png,,2\n")
+    item, empty = read(images, "image")
+    metadata = {"text": "a caption", "path": "a/c.png"}
+    assert item == Item("1", (tmp_path / "a" / "c.png").resolve(), metadata)
+    assert (empty.id, empty.error_class) == ("2", "empty-file")
+
+
+def test_csv_rows_that_are_broken_are_reported_by_their_lines(tmp_path):
+    data = 'id,text\n1,one\n2,"two"x\n3\n4,four,more\n\n5,"fi\nve"\n6,six\n7,"open\n8,eight\n'
+    found = read(write(tmp_path / "t.csv", data))
+    assert [(x.id, getattr(x, "payload", getattr(x, "error_class", ""))) for x in found] == [
+        ("1", "one"),
+        ("t.csv:3", "bad-csv"),
+        ("t.csv:4", "bad-csv"),
+        ("t.csv:5", "bad-csv"),
+        ("5", "fi\nve"),
+        ("6", "six"),
+        ("t.csv:10", "bad-csv"),
+    ]
+    assert "lines 10 to 11" in found[-1].reason
+
+
+def test_an_open_quote_ends_at_the_next_one_and_no_later(tmp_path):
+    path = write(tmp_path / "t.csv", 'id,text\n1,"open\n2,"two"\n3,three\n')
+    assert verdicts(path) == [("t.csv:2", "bad-csv"), ("3", "three")]
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "windows-1252"])
+def test_csv_in_an_8_bit_encoding_is_said_row_by_row(tmp_path, encoding):
+    text = "naïve" if encoding == "latin-1" else "“naïve”"
+    data = b"id,text\n1,plain\n" + f"2,{text}\n".encode(encoding)
+    plain, accented = read(write(tmp_path / "t.csv", data))
+    assert plain.metadata == {}
+    assert accented == Item("2", text, {"encoding": encoding})
+
+
+@pytest.mark.parametrize("header", ["", "\n", "a,b", "id,Text", '"text', "text,text", "\0"])
+def test_a_csv_needs_a_header(tmp_path, header):
+    with pytest.raises(InputError, match=r"header|different names"):
+        read(write(tmp_path / "t.csv", header + "\n1,2\n" if header else ""))
+
+
+def test_columns_without_a_name_go_by_their_place(tmp_path):
+    path = write(tmp_path / "t.tsv", "\ttext\t\n0\tone\ttwo\n")
+    assert read(path) == [Item("t.tsv:2", "one", {"column 1": "0", "column 3": "two"})]
+
+
+def test_lines_and_rows_over_the_limit_are_passed_over(tmp_path, monkeypatch):
+    monkeypatch.setattr(rows, "MAX_CHARACTERS", 100)
+    long = "x" * 200
+    exact = json.dumps({"text": "y" * (99 - len(json.dumps({"text": ""})))})
+    lines = ['{"text": "a"}', json.dumps({"text": long}), exact, '{"text": "b"}' + " " * 87]
+    path = write(tmp_path / "t.jsonl", "\n".join([*lines, '{"text": "c"}']))
+    expected = ["a", "too-large", json.loads(exact)["text"], "too-large", "c"]
+    assert [verdict for _, verdict in verdicts(path)] == expected
+    table = f'id,text\n1,a\n2,{long}\n3,b\n4,"{long}\n5,c\n"",{long}"\n6,d\n7,"{long}\n8,e\n'
+    assert verdicts(write(tmp_path / "t.csv", table)) == [
+        ("1", "a"),
+        ("t.csv:3", "too-large"),
+        ("3", "b"),
+        ("t.csv:5", "too-large"),
+        ("6", "d"),
+        ("t.csv:9", "too-large"),
+    ]
+
+
+@pytest.mark.parametrize("name", ["t.jsonl.gz", "t.csv.gz"])
+def test_memory_does_not_grow_with_a_line(tmp_path, monkeypatch, name):
+    monkeypatch.setattr(rows, "MAX_CHARACTERS", 1 << 16)
+    first = b"text\n" if "csv" in name else b'{"text": "a"}\n'
+    part = zlib.compressobj(1, wbits=31)
+    data = part.compress(first + b"x" * (64 << 20)) + part.flush()
+    path = write(tmp_path / name, data)
+    tracemalloc.start()
+    found = read(path)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert found[-1].error_class == "too-large"
+    assert peak < 16 << 20
+
+
+def test_memory_does_not_grow_with_a_table(tmp_path):
+    path = tmp_path / "t.jsonl"
+    with path.open("w") as stream:
+        stream.writelines(json.dumps({"text": "word " * 200}) + "\n" for _ in range(20_000))
+    tracemalloc.start()
+    n = sum(1 for _ in corpus.read([path], "text"))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert n == 20_000
+    assert peak < 1 << 20
+
+
+LINES = "".join(json.dumps({"id": i, "text": f"text {i} {i**7}"}) + "\n" for i in range(5000))
+
+
+@pytest.mark.parametrize("cut", [0, 1, 5, 11, 1000, 20_000, -9, -4, -1])
+def test_a_gzip_that_ends_early_gives_what_it_has_and_says_so(tmp_path, cut):
+    path = write(tmp_path / "t.jsonl.gz", gzip.compress(LINES.encode())[:cut])
+    found = verdicts(path)
+    assert found[:-1] == [(str(i), f"text {i} {i**7}") for i in range(len(found) - 1)]
+    if cut:
+        assert found[-1][1] == "damaged-gzip"
+
+
+@pytest.mark.parametrize("at", [0, 3, 15, 9000, -6])
+def test_a_damaged_gzip_is_noticed(tmp_path, at):
+    data = bytearray(gzip.compress(LINES.encode()))
+    data[at] ^= 0xFF
+    found = verdicts(write(tmp_path / "t.jsonl.gz", data))
+    assert "damaged-gzip" in found[-1]
+
+
+def test_a_table_in_utf_16_that_is_cut(tmp_path):
+    data = '{"text": "a"}\n{"text": "b"}'.encode("utf-16")[:-1]
+    found = verdicts(write(tmp_path / "t.jsonl", data))
+    assert found[-1][1] == "not-utf8"
+
+
+@given(st.binary(max_size=200), st.sampled_from(["t.jsonl", "t.jsonl.gz", "t.csv", "t.tsv.gz"]))
+def test_any_bytes_are_read_or_reported(tmp_path_factory, data, name):
+    path = write(tmp_path_factory.mktemp("t") / name, data)
+    for kind in ("text", "image"):
+        with suppress(InputError):
+            assert all(isinstance(x, Item | Skipped) for x in read(path, kind))
+
+
+def test_what_is_a_table():
+    names = ["a.jsonl", "a.JSONL.gz", "a.ndjson", "a.csv.GZ", "a.tsv"]
+    assert all(tables.is_table(Path(name)) for name in names)
+    assert not any(tables.is_table(Path(name)) for name in ["a.gz", "a.json", "jsonl", "a.npy"])

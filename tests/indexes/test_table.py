@@ -1,0 +1,118 @@
+"""What the hash table promises beyond the contract: memory, single look-ups, bounded work."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hashret.codes import Codes
+from hashret.indexes.linear_hash import LinearHash, flip_keys
+from hashret.indexes.sorted_keys import SortedKeys
+from hashret.indexes.table import TableIndex
+from tests.indexes.reference import WIDTHS, codes_and_queries, make_codes
+
+
+@given(codes_and_queries())
+def test_bucket_gives_the_rows_of_one_code(data):
+    codes, queries = data
+    table = TableIndex(codes)
+    for query in queries.packed:
+        expected = np.flatnonzero((codes.packed == query).all(axis=1))
+        assert table.bucket(query.tobytes()).tolist() == expected.tolist()
+
+
+def test_bucket_refuses_another_length():
+    with pytest.raises(ValueError, match="expected 8 bytes, got 7"):
+        TableIndex(Codes.empty(64)).bucket(b"1234567")
+
+
+@pytest.mark.parametrize("n", [46_341, 65_536, 92_681])  # the worst and the best slot sizes
+def test_at_most_25_bytes_an_item(n):
+    codes = Codes.pack(make_codes("uniform", n, 64, np.random.default_rng(0)))
+    assert TableIndex(codes).n_bytes <= 25 * n + 64
+
+
+@pytest.mark.parametrize("n_bits", [24, 64, 128])
+def test_long_codes_with_one_key_are_told_apart(n_bits, monkeypatch):
+    # fold everything onto a few keys: only comparing whole codes can tell them apart
+    if n_bits > 64:
+        original = LinearHash._mix
+        monkeypatch.setattr(
+            LinearHash, "_mix", lambda self, words: original(self, words) & np.uint64(3)
+        )
+        monkeypatch.setattr(LinearHash, "key", lambda self, code: self._few(code))
+        monkeypatch.setattr(
+            LinearHash,
+            "_few",
+            lambda self, code: int(
+                self(np.frombuffer(code.to_bytes(n_bits // 8, "little"), "<u8")[None])[0]
+            ),
+            raising=False,
+        )
+        flip_keys.cache_clear()
+    codes = Codes.pack(make_codes("clustered", 300, n_bits, np.random.default_rng(1)))
+    found = TableIndex(codes, probe_cost=1e-3).within(codes, 1)
+    for query in range(len(codes)):
+        distances = (codes.bits != codes.bits[query]).sum(axis=1)
+        assert found[query][0].tolist() == sorted(
+            np.flatnonzero(distances <= 1), key=lambda row: (distances[row], row)
+        )
+        bucket = TableIndex(codes).bucket(codes.packed[query].tobytes())
+        assert bucket.tolist() == np.flatnonzero(distances == 0).tolist()
+    flip_keys.cache_clear()
+
+
+def test_a_wide_ball_is_scanned_not_enumerated():
+    codes = Codes.pack(make_codes("clustered", 500, 64, np.random.default_rng(0)))
+    table = TableIndex(codes)
+    narrow, wide = table.within(codes[:3], 0), table.within(codes[:3], 20)
+    assert (narrow.probed, narrow.compared) == (3, 0)
+    assert (wide.probed, wide.compared) == (0, 3 * 500)
+
+
+def test_search_stops_probing_when_it_has_k():
+    codes = Codes.pack(make_codes("duplicates", 4000, 24, np.random.default_rng(0)))
+    found = TableIndex(codes).search(codes[:5], 3)
+    assert (found.probed, found.compared) == (5, 0)  # the bucket itself holds more than three
+    assert (found.complete_radius == 0).all()
+
+
+@pytest.mark.parametrize("n_bits", WIDTHS)
+def test_the_hash_is_linear_and_up_to_64_bits_one_to_one(n_bits):
+    rng = np.random.default_rng(n_bits)
+    codes = Codes.pack(make_codes("uniform", 200, n_bits, rng)).words
+    mix = LinearHash(n_bits)
+    a, b = codes[:100], codes[100:]
+    assert (mix(a ^ b) == mix(a) ^ mix(b)).all()
+    assert (mix(a) <= np.uint64((1 << mix.width) - 1)).all()
+    for words, key in zip(a[:5], mix(a[:5]), strict=True):
+        assert mix.key(int.from_bytes(words.astype("<u8").tobytes(), "little")) == key
+    if n_bits <= 64:  # a linear map is one-to-one where its columns are independent
+        basis: list[int] = []
+        for column in flip_keys(n_bits, 1).tolist():
+            for other in basis:
+                column = min(column, column ^ other)
+            assert column
+            basis.append(column)
+
+
+def test_clustered_codes_spread_over_the_leading_bits():
+    codes = Codes.pack(make_codes("clustered", 20_000, 64, np.random.default_rng(0)))
+    keys = np.unique(LinearHash(64)(codes.words))
+    slots = np.bincount((keys >> np.uint64(64 - 14)).astype(np.int64))
+    assert slots.max() < 16  # of 1.2 on average
+
+
+@given(st.sets(st.integers(0, 2**12 - 1)), st.lists(st.integers(0, 2**12 - 1)), st.booleans())
+def test_sorted_keys_find_what_is_there(keys, probes, crowded):
+    # crowded: all keys in one slot, as a hash that spreads badly would have them
+    width = 64 if crowded else 12
+    stored = SortedKeys(np.array(sorted(keys), np.uint64), width)
+    probes = probes + list(keys)[:5]
+    which, places = stored.find(np.array(probes, np.uint64))
+    found = dict(zip(which.tolist(), places.tolist(), strict=True))
+    order = sorted(keys)
+    assert found == {i: order.index(probe) for i, probe in enumerate(probes) if probe in keys}
+    assert [stored.place(probe) for probe in probes] == [
+        found.get(i, -1) for i in range(len(probes))
+    ]

@@ -1,0 +1,358 @@
+"""A collection as a user meets it: learned, asked, changed, reopened."""
+
+import numpy as np
+import pytest
+
+from hashret import Collection, Item
+from hashret.codes import Codes, hamming
+from hashret.errors import (
+    CollectionError,
+    EmptyCorpusError,
+    LockedError,
+    NotACollectionError,
+    PayloadError,
+    UnknownItemError,
+    UnknownKindError,
+)
+from hashret.indexes import INDEXES
+from indexer import Indexer, TrainingOptions
+from tests.corpora import clustered_vectors, topic_items
+
+OPTIONS = TrainingOptions(n_bits=32, seed=0, device="cpu")
+
+
+@pytest.fixture(scope="module")
+def items():
+    return topic_items()
+
+
+@pytest.fixture(scope="module")
+def path(items, tmp_path_factory):
+    path = tmp_path_factory.mktemp("collections") / "topics"
+    with Indexer(path, "text") as indexer:
+        indexer.fit(items, OPTIONS)
+        tally = indexer.add(items)
+        indexer.commit()
+    assert (tally.seen, tally.added, tally.n_skipped) == (len(items), len(items), 0)
+    return path
+
+
+@pytest.fixture
+def topics(path):
+    with Collection.open(path) as collection:
+        yield collection
+
+
+@pytest.fixture
+def writable(path, tmp_path):
+    """A copy that a test may change."""
+    import shutil
+
+    copy = tmp_path / "copy"
+    shutil.copytree(path, copy)
+    return copy
+
+
+def test_a_query_finds_its_own_topic(topics):
+    for topic, text in (
+        ("sea", "the captain dropped the anchor in the harbour before the storm"),
+        ("kitchen", "a recipe for bread: flour, salt and butter"),
+        ("space", "a telescope saw the comet and the moon"),
+        ("music", "violin and piano, then the choir"),
+    ):
+        hits = topics.query(text, k=10)
+        assert len(hits) == 10
+        assert sum(hit.metadata["topic"] == topic for hit in hits) >= 8
+
+
+def test_an_indexed_text_is_its_own_nearest_neighbour(topics, items):
+    answers = topics.query([item.payload for item in items], k=len(items))
+    for item, hits in zip(items, answers, strict=True):
+        own = next(hit for hit in hits if hit.id == item.id)
+        assert own.distance == 0
+        assert own.metadata == item.metadata
+        assert own.preview.startswith(item.payload[:40])
+
+
+@pytest.mark.parametrize("index", sorted(INDEXES))
+def test_every_index_gives_the_brute_force_answer(path, items, index):
+    texts = [item.payload for item in items[:20]]
+    with Collection.open(path, index=index) as collection:
+        codes = collection.codes
+        ids = sorted(item.id for item in items)
+        stored = {stored.id: stored for stored in collection.items()}
+        assert list(stored) == ids
+        encoded = Codes(np.concatenate([Codes.from_hex(stored[i].code).packed for i in ids]))
+        queries = collection.coder.encode(texts)
+        distances = hamming(queries.codes, encoded)
+        for k in (1, 7, len(ids), len(ids) + 5):
+            for hits, row in zip(collection.query(texts, k=k), distances, strict=True):
+                assert [hit.distance for hit in hits] == sorted(row.tolist())[:k]
+                keys = [(hit.distance, -hit.score, hit.id) for hit in hits]
+                assert keys == sorted(keys)
+                assert len({hit.id for hit in hits}) == len(hits)
+        for radius in (0, 3, codes.n_bits):
+            for hits, row in zip(collection.within(texts, radius), distances, strict=True):
+                assert {hit.id for hit in hits} == {
+                    item_id for item_id, d in zip(ids, row, strict=True) if d <= radius
+                }
+        assert collection.bucket(texts[0]).hits == collection.within(texts[0], radius=0).hits
+
+
+def test_ties_are_ordered_and_cut_by_id(tmp_path):
+    texts = {f"{i:02}": "alpha beta gamma delta" for i in range(30)}
+    items = [Item(i, t) for i, t in reversed(texts.items())]
+    items += [Item(f"other-{i}", "epsilon zeta eta theta") for i in range(30)]
+    with Indexer(tmp_path / "c", "text") as indexer:
+        indexer.fit(items, OPTIONS)
+        indexer.add(items)
+        indexer.commit()
+    with Collection.open(tmp_path / "c") as collection:
+        hits = collection.query("alpha beta gamma delta", k=5)
+        assert [hit.id for hit in hits] == ["00", "01", "02", "03", "04"]
+        assert [hit.distance for hit in hits] == [0] * 5
+        assert [hit.id for hit in collection.similar("00", k=3)] == ["01", "02", "03"]
+        assert [h.id for h in collection.similar("07", k=2, include_self=True)] == ["00", "01"]
+
+
+def test_one_and_many(topics):
+    one = topics.query("ship and harbour")
+    many = topics.query(["ship and harbour", "bread and butter"])
+    assert isinstance(many, list)
+    assert many[0].hits == one.hits
+    assert len(one) == 10
+    assert topics.query([]) == []
+    assert topics.query(Item("x", "ship and harbour")).hits == one.hits
+
+
+def test_a_query_with_no_known_word_says_so(topics):
+    hits = topics.query("xylophone quagmire")
+    assert len(hits) == 0
+    assert "no word" in hits.note
+    mixed = topics.query(["xylophone quagmire", "ship"])
+    assert [bool(len(hits)) for hits in mixed] == [False, True]
+    assert mixed[1].note == ""
+
+
+def test_similar_leaves_the_item_out(topics):
+    hits = topics.similar("sea-000", k=5)
+    assert "sea-000" not in {hit.id for hit in hits}
+    assert [hit.metadata["topic"] for hit in hits].count("sea") >= 4
+    both = topics.similar(["sea-000", "music-003"], k=5)
+    assert both[0].hits == hits.hits
+    everyone = topics.similar_within("sea-000", radius=32, include_self=True)
+    assert len(everyone) == len(topics)
+
+
+def test_unknown_ids_and_wrong_calls(topics, tmp_path, path):
+    with pytest.raises(UnknownItemError, match="nowhere"):
+        topics.similar("nowhere")
+    with pytest.raises(UnknownItemError, match="nowhere"):
+        topics.get("nowhere")
+    with pytest.raises(ValueError, match="k: expected"):
+        topics.query("ship", k=0)
+    with pytest.raises(ValueError, match="radius: expected"):
+        topics.within("ship", radius=-1)
+    with pytest.raises(PayloadError):
+        topics.query(3.5)
+    with pytest.raises(PayloadError):
+        topics.query("   ")
+    with pytest.raises(NotACollectionError, match="hashret index"):
+        Collection.open(tmp_path / "missing")
+    with pytest.raises(UnknownKindError, match="scan"):
+        Collection.open(path, index="nope").query("ship")
+
+
+def test_get_and_contains(topics, items):
+    stored = topics.get("sea-000")
+    assert stored.metadata == items[0].metadata
+    assert len(stored.code) == 8
+    assert "sea-000" in topics
+    assert "sea-001" not in topics
+    assert len(topics) == len(items)
+
+
+def test_unchanged_items_are_skipped_and_changed_ones_replaced(writable, items):
+    changed = [
+        Item(items[0].id, items[0].payload + " anchor", items[0].metadata),
+        Item(items[1].id, items[1].payload, {"topic": "kitchen", "year": 1999}),
+        *items[2:],
+        Item("new", "bread and salt", {}),
+    ]
+    with Indexer(writable) as indexer:
+        tally = indexer.add(changed)
+        indexer.commit()
+    assert (tally.added, tally.replaced, tally.unchanged) == (1, 2, len(items) - 2)
+    with Collection.open(writable) as collection:
+        assert len(collection) == len(items) + 1
+        assert collection.get(items[1].id).metadata["year"] == 1999
+        assert collection.get("new").preview == "bread and salt"
+
+
+def test_a_snapshot_stands_until_it_is_refreshed(writable, items):
+    with Collection.open(writable) as before, Indexer(writable) as indexer:
+        indexer.remove([items[0].id, items[5].id])
+        indexer.add([Item("late", "ship harbour sail")])
+        assert before.refresh() is False
+        indexer.commit()
+        assert items[0].id in before
+        assert "late" not in before
+        assert len(before.query("ship", k=500)) == len(items)
+        assert before.refresh() is True
+        assert items[0].id not in before
+        assert len(before) == len(items) - 1
+        ids = {hit.id for hit in before.query("ship", k=500)}
+        assert "late" in ids
+        assert items[5].id not in ids
+
+
+def test_what_is_not_committed_is_gone(writable, items):
+    with Indexer(writable) as indexer:
+        indexer.remove([items[0].id])
+        indexer.add([Item("never", "ship harbour sail")])
+    with Collection.open(writable) as collection:
+        assert len(collection) == len(items)
+        assert "never" not in collection
+    with Indexer(writable) as indexer:  # and the next writer is not in its way
+        indexer.add([Item("next", "ship harbour sail")])
+        indexer.commit()
+    with Collection.open(writable) as collection:
+        assert len(collection) == len(items) + 1
+
+
+def test_prune_removes_what_was_not_seen(writable, items):
+    with Indexer(writable) as indexer:
+        indexer.add(items[10:])
+        assert indexer.prune() == 10
+        indexer.commit()
+    with Collection.open(writable) as collection:
+        assert {stored.id for stored in collection.items()} == {item.id for item in items[10:]}
+
+
+def test_removing_an_unknown_id_removes_nothing(writable, items):
+    with Indexer(writable) as indexer:
+        with pytest.raises(UnknownItemError, match="ghost"):
+            indexer.remove([items[0].id, "ghost"])
+        indexer.commit()
+    with Collection.open(writable) as collection:
+        assert len(collection) == len(items)
+
+
+def test_an_item_given_twice_is_reported_once(writable):
+    with Indexer(writable) as indexer:
+        tally = indexer.add([Item("twin", "ship sail"), Item("twin", "bread oven")])
+        indexer.commit()
+    assert (tally.added, tally.n_skipped) == (1, 1)
+    assert tally.first_skipped[0].error_class == "duplicate-id"
+    with Collection.open(writable) as collection:
+        assert collection.get("twin").preview == "ship sail"
+
+
+def test_bad_items_are_skipped_with_their_reason(writable, items):
+    told = []
+    with Indexer(writable, on_skipped=told.append) as indexer:
+        tally = indexer.add(
+            [Item("empty", "  "), Item("odd", "xylophone"), Item("ok", "ship sail")]
+        )
+        indexer.commit()
+    assert (tally.added, tally.n_skipped, tally.seen) == (1, 2, 3)
+    assert {skipped.id for skipped in told} == {"empty", "odd"}
+
+
+def test_refitting_must_not_lose_items(writable, items):
+    with Indexer(writable) as indexer:
+        indexer.fit(items, OPTIONS)
+        indexer.add(items[:50])
+        with pytest.raises(CollectionError, match="70"):
+            indexer.commit()
+    with Collection.open(writable) as collection:
+        assert len(collection) == len(items)
+    with Indexer(writable) as indexer:
+        indexer.fit(items, TrainingOptions(n_bits=16, seed=1, device="cpu"))
+        indexer.add(items[:50])
+        indexer.prune()
+        indexer.commit()
+    with Collection.open(writable) as collection:
+        assert (len(collection), collection.n_bits) == (50, 16)
+
+
+def test_one_writer_at_a_time(writable):
+    with Indexer(writable), pytest.raises(LockedError):
+        Indexer(writable)
+
+
+def test_a_collection_needs_a_model_and_a_kind(tmp_path):
+    with pytest.raises(ValueError, match="kind"):
+        Indexer(tmp_path / "c")
+    with Indexer(tmp_path / "c", "text") as indexer:
+        with pytest.raises(CollectionError, match="fit"):
+            indexer.add([Item("a", "ship")])
+        with pytest.raises(EmptyCorpusError):
+            indexer.fit([])
+        with pytest.raises(EmptyCorpusError):
+            indexer.fit([Item("a", "  ")])
+    with pytest.raises(ValueError, match="kind"):
+        Indexer(tmp_path / "c", "image")
+
+
+def test_the_same_seed_gives_the_same_codes(path, items, tmp_path):
+    with Indexer(tmp_path / "again", "text") as indexer:
+        indexer.fit(items, OPTIONS)
+        indexer.add(items)
+        indexer.commit()
+    with Collection.open(path) as one, Collection.open(tmp_path / "again") as two:
+        np.testing.assert_array_equal(one.codes.packed, two.codes.packed)
+
+
+@pytest.mark.parametrize("n", [1, 2, 5])
+def test_tiny_corpora(tmp_path, n):
+    items = topic_items(n)
+    with Indexer(tmp_path / "c", "text") as indexer:
+        indexer.fit(items, OPTIONS)
+        indexer.add(items)
+        indexer.commit()
+    with Collection.open(tmp_path / "c") as collection:
+        assert len(collection.query(items[0].payload)) == n
+
+
+def test_items_all_alike_are_indexed_with_a_warning(tmp_path):
+    items = [Item(str(i), "ship harbour sail") for i in range(20)]
+    with Indexer(tmp_path / "c", "text") as indexer:
+        report = indexer.fit(items, OPTIONS)
+        indexer.add(items)
+        indexer.commit()
+    assert report.warnings
+    with Collection.open(tmp_path / "c") as collection:
+        assert len(collection.bucket("ship harbour sail")) == 20
+
+
+def test_vectors(tmp_path):
+    vectors = clustered_vectors()
+    with Indexer(tmp_path / "c", "vector") as indexer:
+        items = [Item(str(i), vector) for i, vector in enumerate(vectors)]
+        indexer.fit(items, OPTIONS)
+        indexer.add(items)
+        indexer.commit()
+    with Collection.open(tmp_path / "c") as collection:
+        for i, hits in enumerate(collection.query(vectors[:20], k=10)):
+            assert sum(int(hit.id) % 4 == i % 4 for hit in hits) >= 8
+        assert collection.query(vectors[0], k=3).hits == collection.query(vectors[:1], k=3)[0].hits
+        with pytest.raises(PayloadError, match="24"):
+            collection.query(np.zeros(5, np.float32))
+        with pytest.raises(PayloadError):
+            collection.query(np.full(24, np.nan, np.float32))
+
+
+def test_images_as_arrays(tmp_path):
+    rng = np.random.default_rng(0)
+    base = rng.integers(0, 256, (4, 16, 16), dtype=np.uint8)
+    images = np.clip(base[np.arange(60) % 4] + rng.integers(-20, 20, (60, 16, 16)), 0, 255)
+    items = [Item(str(i), image.astype(np.uint8)) for i, image in enumerate(images)]
+    with Indexer(tmp_path / "c", "image") as indexer:
+        indexer.fit(items, OPTIONS)
+        indexer.add(items)
+        indexer.commit()
+    with Collection.open(tmp_path / "c") as collection:
+        hits = collection.query(items[0].payload, k=10)
+        assert hits[0].distance == 0
+        assert sum(int(hit.id) % 4 == 0 for hit in hits) >= 8

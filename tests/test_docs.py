@@ -1,0 +1,53 @@
+"""The documentation says what is so: its examples run, its commands exist."""
+
+import doctest
+import re
+from pathlib import Path
+
+import click
+import pytest
+
+from indexer.cli import main
+
+ROOT = Path(__file__).parent.parent
+GUIDE = (ROOT / "docs" / "guide.md").read_text(encoding="utf-8")
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_library_page_runs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    page = (ROOT / "docs" / "library.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```pycon\n(.*?)```", page, re.DOTALL)
+    test = doctest.DocTestParser().get_doctest("\n".join(blocks), {}, "library.md", None, 0)
+    assert len(test.examples) > 20
+    failed, _ = doctest.DocTestRunner(optionflags=doctest.REPORT_NDIFF).run(test)
+    assert failed == 0
+
+
+@pytest.mark.parametrize("verb", sorted(main.commands))
+def test_every_verb_and_option_is_in_the_guide(verb):
+    assert f"hashret {verb}" in GUIDE
+    for parameter in main.commands[verb].params:
+        if isinstance(parameter, click.Option):
+            assert max(parameter.opts, key=len) in GUIDE, parameter.opts
+
+
+def test_every_command_in_the_documentation_exists():
+    shown = set()
+    for text in (GUIDE, README):
+        for block in re.findall(r"```(?:console|sh|text)\n(.*?)```", text, re.DOTALL):
+            for line in block.splitlines():
+                found = re.match(r"(?:\$ )?(?:\.venv/bin/)?hashret (\w+)(.*)", line)
+                if found:
+                    shown.add(found[1])
+                    known = {o for p in main.commands[found[1]].params for o in p.opts}
+                    for option in re.findall(r"(?<=\s)--?[a-z][a-z-]*", found[2]):
+                        assert option in known, line
+    assert shown == set(main.commands)
+
+
+def test_links_between_pages_lead_somewhere():
+    pages = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("data/*.md")]
+    for page in pages:
+        for target in re.findall(r"\]\(([^)#:]+?)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
+            assert (page.parent / target).exists(), f"{page.name}: {target}"

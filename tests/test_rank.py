@@ -1,0 +1,54 @@
+"""The score and the order of hits, against their definitions."""
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hashret import rank
+from hashret.codes import Codes
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 8), st.integers(0, 50))
+def test_expected_agreement_is_the_mean_probability_of_the_stored_bits(seed, n_bytes, n):
+    rng = np.random.default_rng(seed)
+    probabilities = rng.random(8 * n_bytes).astype(np.float32)
+    bits = rng.random((n, 8 * n_bytes)) < 0.5
+    expected = np.where(bits, probabilities, 1 - probabilities).mean(axis=1)
+    np.testing.assert_allclose(
+        rank.expected_agreement(probabilities, Codes.pack(bits)), expected, atol=1e-6
+    )
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 8))
+def test_a_certain_query_scores_the_share_of_equal_bits(seed, n_bytes):
+    rng = np.random.default_rng(seed)
+    query, bits = rng.random(8 * n_bytes) < 0.5, rng.random((20, 8 * n_bytes)) < 0.5
+    scores = rank.expected_agreement(query.astype(np.float32), Codes.pack(bits))
+    np.testing.assert_array_equal(scores, (bits == query).sum(axis=1) / (8 * n_bytes))
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_a_score_does_not_depend_on_its_company(seed):
+    rng = np.random.default_rng(seed)
+    probabilities = rng.random(64).astype(np.float32)
+    codes = Codes(rng.integers(0, 256, (30, 8), dtype=np.uint8))
+    together = rank.expected_agreement(probabilities, codes)
+    for row in range(30):
+        alone = rank.expected_agreement(probabilities, codes[row : row + 1])
+        assert alone[0] == together[row]
+
+
+pairs = st.lists(st.tuples(st.integers(0, 3), st.sampled_from([0.25, 0.5, 0.75])), max_size=30)
+
+
+@given(pairs, st.integers(1, 12))
+def test_contenders_and_ids_give_the_first_k_of_the_full_order(pairs, k):
+    distances = np.array([d for d, _ in pairs], np.int32)
+    scores = np.array([s for _, s in pairs])
+    ids = [f"{(7 * i) % 31:02}" for i in range(len(pairs))]
+    full = sorted(range(len(ids)), key=lambda i: (distances[i], -scores[i], ids[i]))
+    certain, tied = rank.contenders(distances, scores, k)
+    by_id = sorted(tied.tolist(), key=lambda i: ids[i])[: max(0, k - len(certain))]
+    chosen = [*certain.tolist(), *by_id]
+    ranked = rank.order(distances[chosen], scores[chosen], [ids[i] for i in chosen])
+    assert [chosen[i] for i in ranked] == full[:k]

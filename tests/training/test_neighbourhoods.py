@@ -1,0 +1,106 @@
+"""Neighbourhoods against brute force."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from indexer import neighbourhoods
+from indexer.neighbourhoods import (
+    CosineSimilarity,
+    EuclideanSimilarity,
+    LatentSimilarity,
+    MixedSimilarity,
+    find_neighbourhoods,
+    similarity_of,
+)
+from indexer.words import l2_normalised, rarity_weighted
+from tests.training.corpora import grouped_points, grouped_words
+
+
+def rng(seed=0):
+    return np.random.default_rng(seed)
+
+
+@settings(deadline=None, max_examples=25)
+@given(st.integers(2, 60), st.integers(1, 80), st.integers(0, 999))
+def test_the_nearest_points_are_those_of_brute_force(n, width, seed):
+    points = np.random.default_rng(seed).standard_normal((n, 5)).astype(np.float32)
+    near = find_neighbourhoods(EuclideanSimilarity(points, rng()), n, width, rng())
+    width = min(width, n - 1)
+    assert near.members.shape == (n, width)
+    distances = np.linalg.norm(points[:, None].astype(float) - points[None], axis=2)
+    np.fill_diagonal(distances, np.inf)
+    for row in range(n):
+        members = near.members[row]
+        assert len(set(members)) == width
+        assert row not in members
+        worst = np.sort(distances[row])[width - 1]
+        assert (distances[row, members] <= worst + 1e-4).all()
+
+
+def test_tiles_change_nothing(monkeypatch):
+    points, _ = grouped_points(90)
+    whole = find_neighbourhoods(EuclideanSimilarity(points, rng()), 90, 7, rng()).members
+    monkeypatch.setattr(neighbourhoods, "_TILE_ROWS", 13)
+    seen = []
+    tiled = find_neighbourhoods(
+        EuclideanSimilarity(points, rng()), 90, 7, rng(), seen.append
+    ).members
+    assert [set(row) for row in tiled] == [set(row) for row in whole]
+    assert seen == [*range(13, 90, 13), 90]
+
+
+def test_a_wide_neighbourhood_keeps_a_random_part_of_its_members(monkeypatch):
+    monkeypatch.setattr(neighbourhoods, "KEPT_MEMBERS", 5)
+    points, _ = grouped_points(80)
+    similarity = EuclideanSimilarity(points, rng())
+    kept = find_neighbourhoods(similarity, 80, 20, rng()).members
+    monkeypatch.setattr(neighbourhoods, "KEPT_MEMBERS", 100)
+    all_of_them = find_neighbourhoods(similarity, 80, 20, rng()).members
+    assert kept.shape == (80, 5)
+    assert all(set(few) < set(many) for few, many in zip(kept, all_of_them, strict=True))
+    ranks = [np.isin(many, few) for few, many in zip(kept, all_of_them, strict=True)]
+    assert np.sum(ranks, axis=0).max() < 80 * 0.7  # not always the same places
+
+
+def test_a_large_corpus_is_searched_in_a_sample_of_it(monkeypatch):
+    monkeypatch.setattr(neighbourhoods, "EXACT_ITEMS", 40)
+    points, groups = grouped_points(400)
+    near = find_neighbourhoods(EuclideanSimilarity(points, rng()), 400, 50, rng())
+    assert near.members.shape == (400, 5)  # 50 of 400 is 5 of 40
+    assert len(np.unique(near.members)) <= 40
+    assert not (near.members == np.arange(400)[:, None]).any()
+    assert (groups[near.members] == groups[:, None]).mean() > 0.8
+
+
+def test_latent_similarity_sums_cosines_of_latent_coordinates_and_weighted_words():
+    rows, groups = grouped_words(60)
+    tile = LatentSimilarity(rows, rng()).tile(0, 60, None).numpy()
+    words = l2_normalised(rarity_weighted(rows)).to_dense()
+    # with as many latent directions as rows the latent coordinates keep all products
+    assert tile == pytest.approx(1.5 * words @ words.T, abs=1e-4)
+    near = find_neighbourhoods(similarity_of(rows, rng()), 60, 5, rng())
+    assert (groups[near.members] == groups[:, None]).mean() > 0.8
+
+
+def test_mixed_similarity_weighs_its_parts_alike():
+    points, _ = grouped_points(50)
+    near, far = CosineSimilarity(points), CosineSimilarity(points[::-1].copy())
+    mixed = MixedSimilarity(near, far).tile(10, 20, None).numpy()
+    parts = [part.tile(10, 20, None).numpy() for part in (near, far)]
+    expected = sum(part / part.std(ddof=1) for part in parts)
+    assert mixed == pytest.approx(expected, abs=1e-4)
+
+
+def test_draws_come_from_the_members_and_vary():
+    points, _ = grouped_points(30)
+    near = find_neighbourhoods(EuclideanSimilarity(points, rng()), 30, 6, rng())
+    drawn = near.draw(np.array([4, 9]), 200, rng())
+    assert drawn.shape == (2, 200)
+    assert [set(row) for row in drawn] == [set(near.members[4]), set(near.members[9])]
+
+
+def test_items_all_alike_have_neighbourhoods_too():
+    near = find_neighbourhoods(EuclideanSimilarity(np.ones((5, 3), np.float32), rng()), 5, 2, rng())
+    assert not (near.members == np.arange(5)[:, None]).any()

@@ -1,0 +1,94 @@
+"""The network and its export to the fixed-point grid."""
+
+import numpy as np
+import pytest
+import torch
+
+from hashret.models.dense import DenseAutoencoder, LogitMoments, export, normalise
+from indexer.batches import TrainingItems
+from indexer.finetune import noisy_code, ramp, raw_logits_of
+from indexer.optimise import choose_device
+from tests.training.corpora import grouped_words
+
+CPU = torch.device("cpu")
+ROWS, _ = grouped_words(300)
+ITEMS = TrainingItems(ROWS, 10.0, CPU)
+
+
+def network(hidden=(40, 30), n_bits=16, seed=0):
+    return DenseAutoencoder(ROWS.n_features, hidden, n_bits, torch.Generator().manual_seed(seed))
+
+
+def exported(net):
+    return export(net, LogitMoments.of(raw_logits_of(net, ITEMS)), 10.0, 1.7)
+
+
+@pytest.mark.parametrize("hidden", [(), (40,), (40, 30)])
+def test_exported_logits_are_those_of_the_network_but_for_rounding(hidden):
+    net = network(hidden)
+    expected = normalise(torch.from_numpy(raw_logits_of(net, ITEMS))).numpy()
+    logits = exported(net).logits(ROWS)
+    assert logits == pytest.approx(expected, abs=2e-3)
+    assert logits.mean(axis=0) == pytest.approx(np.zeros(16), abs=1e-3)
+    assert logits.std(axis=0) == pytest.approx(np.ones(16), abs=1e-2)
+
+
+def test_exported_numbers_lie_on_the_grid_and_sums_stay_exact():
+    encoder = exported(network())
+    for tensor in encoder.tensors().values():
+        units = tensor.astype(np.float64) * 65536
+        assert np.array_equal(units, np.rint(units))
+    for layer, clamp in enumerate(encoder.spec.clamps):
+        weight = encoder.tensors()[f"layers.{layer}.weight"].astype(np.float64)
+        bias = encoder.tensors()[f"layers.{layer}.bias"]
+        assert (clamp * np.abs(weight).sum(axis=0) + np.abs(bias)).max() * 2**32 <= 2**53
+    assert encoder.spec.clamps[0] > 10.0  # room for the features themselves
+
+
+def test_a_bit_that_never_varies_is_exported_and_constant():
+    net = network()
+    with torch.no_grad():
+        net.encoder[-1].weight[:, 3] = 0.0
+        net.encoder[-1].bias[3] = 1e5
+    codes = exported(net).encode(ROWS)
+    assert len(set(codes.bits[:, 3])) == 1
+    assert codes.n_distinct() > 50
+
+
+def test_weights_without_bound_are_refused():
+    net = network()
+    with torch.no_grad():
+        net.encoder[0].weight[0, 0] = 300.0
+    with pytest.raises(ValueError, match="smaller learning rate"):
+        exported(net)
+
+
+def test_hidden_layers_are_taken_over_and_code_layers_not():
+    old, new = network(seed=1), network(n_bits=8, seed=2)
+    new.copy_hidden(old)
+    assert torch.equal(new.encoder[1].weight, old.encoder[1].weight)
+    assert torch.equal(new.decoder[-1].bias, old.decoder[-1].bias)
+    assert new.encoder[-1].weight.shape == (30, 8)
+
+
+def test_normalised_logits_of_equal_rows_are_zero():
+    assert torch.equal(normalise(torch.full((4, 3), 7.0)), torch.zeros(4, 3))
+
+
+def test_noise_grows_along_the_ramp_and_moves_codes():
+    assert [ramp((0.5, 2.5), done) for done in (0.0, 0.5, 1.0)] == [0.5, 1.5, 2.5]
+    raw = torch.randn(500, 8, generator=torch.Generator().manual_seed(0))
+    clean = torch.sigmoid(4.0 * normalise(raw))
+    moved = [
+        (noisy_code(raw, noise, 4.0, torch.Generator().manual_seed(1)) - clean).abs().mean().item()
+        for noise in (0.0, 0.3, 1.0)
+    ]
+    assert moved[0] == pytest.approx(0.0, abs=1e-6)
+    assert moved[0] < moved[1] < moved[2]
+
+
+def test_devices_have_three_names():
+    assert choose_device("cpu") == CPU
+    assert choose_device("auto").type in ("cpu", "cuda")
+    with pytest.raises(ValueError, match="auto, cpu or cuda"):
+        choose_device("gpu")

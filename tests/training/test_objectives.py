@@ -1,0 +1,104 @@
+"""Targets and losses against their definitions."""
+
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional
+
+from indexer.batches import TrainingItems, add_gaussian, epoch_batches, mask
+from indexer.neighbourhoods import Neighbourhoods
+from indexer.objectives import Squared, Words, squared_error, word_cross_entropy
+from indexer.words import l1_normalised, rarity_weighted
+from tests.models.encoders import as_sparse
+from tests.training.corpora import grouped_points, grouped_words
+
+CPU = torch.device("cpu")
+
+
+def rng():
+    return np.random.default_rng(0)
+
+
+def ring(n):
+    """Each item's neighbourhood: the two items after it."""
+    rows = np.arange(n)
+    return Neighbourhoods(np.stack([(rows + 1) % n, (rows + 2) % n], axis=1).astype(np.int32), 2)
+
+
+def test_cross_entropy_is_that_of_the_softmax():
+    outputs, target = torch.randn(4, 6), torch.softmax(torch.randn(4, 6), dim=1)
+    expected = functional.cross_entropy(outputs, target)
+    assert word_cross_entropy(outputs, target).item() == pytest.approx(expected.item(), rel=1e-5)
+
+
+def test_words_alone_cost_the_items_own_distribution():
+    rows, _ = grouped_words(20)
+    batch, outputs = np.array([3, 11, 7]), torch.randn(3, rows.n_features)
+    own = l1_normalised(rarity_weighted(rows)).to_dense()[batch]
+    loss = Words(TrainingItems(rows, 10.0, CPU), 0.8, 4, rng())(outputs, batch, None)
+    expected = word_cross_entropy(outputs, torch.from_numpy(own))
+    assert loss.item() == pytest.approx(expected.item(), rel=1e-5)
+
+
+def test_drawn_neighbours_give_the_full_mean_on_average():
+    rows, _ = grouped_words(20)
+    batch, outputs = np.array([3, 11, 7]), torch.randn(3, rows.n_features)
+    words = l1_normalised(rarity_weighted(rows)).to_dense()
+    target = 0.2 * words[batch] + 0.4 * words[batch + 1] + 0.4 * words[batch + 2]
+    objective = Words(TrainingItems(rows, 10.0, CPU), 0.8, 2, rng())
+    losses = [objective(outputs, batch, ring(20)).item() for _ in range(400)]
+    expected = word_cross_entropy(outputs, torch.from_numpy(target)).item()
+    assert np.std(losses) > 0
+    assert np.mean(losses) == pytest.approx(expected, abs=4 * np.std(losses) / 20)
+
+
+def test_an_item_without_words_costs_nothing():
+    dense = np.zeros((3, 5), np.float32)
+    dense[0, 1] = 1.0
+    objective = Words(TrainingItems(as_sparse(dense), 1.0, CPU), 0.8, 2, rng())
+    assert objective(torch.randn(1, 5), np.array([2]), None).item() == 0.0
+
+
+def test_squared_error_mixes_the_neighbours_in():
+    points, _ = grouped_points(20)
+    batch, outputs = np.array([3, 11]), torch.randn(2, points.shape[1])
+    one = Neighbourhoods(np.roll(np.arange(20, dtype=np.int32), -1)[:, None], 1)
+    loss = Squared(TrainingItems(points, 0.5, CPU), 0.3, 3, rng())(outputs, batch, one)
+    target = 0.5 * (0.7 * points[batch] + 0.3 * points[batch + 1])
+    expected = squared_error(outputs, torch.from_numpy(target))
+    assert loss.item() == pytest.approx(expected.item(), rel=1e-5)
+
+
+def test_each_objective_refuses_the_other_layout():
+    points, rows = grouped_points(5)[0], grouped_words(5)[0]
+    with pytest.raises(TypeError, match="sparse"):
+        Words(TrainingItems(points, 1.0, CPU), 0.5, 1, rng())
+    with pytest.raises(TypeError, match="dense"):
+        Squared(TrainingItems(rows, 1.0, CPU), 0.5, 1, rng())
+
+
+@pytest.mark.parametrize(("n", "size"), [(2, 256), (10, 4), (257, 256), (1000, 256), (7, 7)])
+def test_an_epoch_takes_each_row_once_in_batches_not_below_the_size(n, size):
+    batches = epoch_batches(n, size, rng())
+    assert sorted(np.concatenate(batches)) == list(range(n))
+    assert min(map(len, batches)) >= min(n, size)
+
+
+def test_masking_zeroes_its_share_and_keeps_the_mean():
+    masked = mask(torch.ones(200, 100), 0.3, torch.Generator().manual_seed(0))
+    assert (masked == 0).float().mean().item() == pytest.approx(0.3, abs=0.02)
+    assert masked.mean().item() == pytest.approx(1.0, abs=0.02)
+
+
+def test_gaussian_corruption_has_its_deviation():
+    noisy = add_gaussian(torch.zeros(200, 100), 0.5, torch.Generator().manual_seed(0))
+    assert noisy.std().item() == pytest.approx(0.5, abs=0.02)
+
+
+def test_sparse_and_dense_batches_hold_the_same_rows():
+    rows, _ = grouped_words(9)
+    batch = TrainingItems(rows, 2.0, CPU).batch(np.array([5, 1]))
+    lengths = batch.offsets.diff()
+    dense = torch.zeros(2, rows.n_features)
+    dense[torch.arange(2).repeat_interleave(lengths), batch.indices] = batch.values
+    assert dense.numpy() == pytest.approx(2.0 * rows.to_dense()[[5, 1]])

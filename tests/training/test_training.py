@@ -1,0 +1,203 @@
+"""Training as a whole: what is learned, that it repeats, and what small or odd corpora give."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from hashret import specs
+from hashret.codes import Codes, hamming
+from hashret.errors import TrainingError, UnknownKindError
+from indexer import presets
+from indexer.reports import collapse_warnings
+from indexer.training import TrainingOptions, train
+from tests.models.encoders import as_sparse
+from tests.training.corpora import grouped_points, grouped_words
+
+QUICK = TrainingOptions(n_bits=16, seed=3, device="cpu", epochs=4, rounds=1)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def small_networks():
+    """The recipes with small hidden layers and few steps: the same code, quickly."""
+    before = {name: dict(kinds) for name, kinds in presets.PRESETS.items()}
+    for kinds in presets.PRESETS.values():
+        for kind, recipe in kinds.items():
+            kinds[kind] = dataclasses.replace(recipe, hidden=(32, 24), least_steps=60)
+    yield
+    presets.PRESETS.update(before)
+
+
+def precision(codes, groups, k=10):
+    """The share of the k nearest others of the same group, ties broken at random."""
+    distances = hamming(codes, codes) + np.random.default_rng(0).random((len(codes),) * 2)
+    np.fill_diagonal(distances, np.inf)
+    nearest = np.argsort(distances, axis=1)[:, :k]
+    return (groups[nearest] == groups[:, None]).mean()
+
+
+@pytest.mark.parametrize(
+    ("kind", "corpus"),
+    [("text", grouped_words), ("vector", grouped_points), ("image", grouped_points)],
+)
+def test_near_codes_mean_items_of_one_group(kind, corpus):
+    features, groups = corpus(400)
+    encoder, report = train(features, kind, dataclasses.replace(QUICK, epochs=25))
+    codes = encoder.encode(features)
+    assert precision(codes, groups) > 0.9  # chance is .25
+    unseen, unseen_groups = corpus(100)
+    assert precision(encoder.encode(unseen), unseen_groups, 5) > 0.8
+    final = report.stages[-1]
+    assert final.saturated > 0.8
+    assert 0.2 < final.bit_balance[0] <= final.bit_balance[1] <= final.bit_balance[2] < 0.8
+    assert final.n_distinct == codes.n_distinct()
+    assert not report.warnings
+
+
+def test_the_same_seed_gives_the_same_bits_and_another_seed_others():
+    features, _ = grouped_words(120)
+    state = torch.random.get_rng_state()
+    first, _ = train(features, "text", QUICK)
+    torch.rand(3)  # global state must not matter
+    np.random.rand(3)  # noqa: NPY002
+    torch.random.set_rng_state(state)
+    again, _ = train(features, "text", QUICK)
+    assert torch.equal(torch.random.get_rng_state(), state)
+    for name, tensor in first.tensors().items():
+        assert np.array_equal(tensor, again.tensors()[name])
+    other, _ = train(features, "text", dataclasses.replace(QUICK, seed=4))
+    assert not np.array_equal(other.encode(features).packed, first.encode(features).packed)
+
+
+def test_rounds_find_neighbours_again_and_report_each():
+    features, groups = grouped_words(200)
+    options = dataclasses.replace(QUICK, n_bits=8, rounds=2, epochs=40)
+    encoder, report = train(features, "text", options)
+    assert encoder.n_bits == 8
+    assert precision(encoder.encode(features), groups) > 0.8
+    names = [stage.stage for stage in report.stages]
+    assert names == [
+        "neighbours, round 1",
+        "pre-train 1, round 1",
+        "pre-train 2, round 1",
+        "pre-train 3, round 1",
+        "fine-tune, round 1",
+        "neighbours, round 2",
+        "pre-train 3, round 2",
+        "fine-tune, round 2",
+    ]
+
+
+def test_progress_counts_every_stage_to_its_end():
+    features, _ = grouped_words(90)
+    calls = []
+    _, report = train(features, "text", QUICK, on_progress=lambda *call: calls.append(call))
+    assert [stage.stage for stage in report.stages] == list(dict.fromkeys(c[0] for c in calls))
+    for stage in report.stages:
+        steps = [call for call in calls if call[0] == stage.stage]
+        assert steps[-1][1] == steps[-1][2]
+        assert np.isnan(steps[-1][3]) == (stage.loss is None)
+
+
+def test_learning_lowers_the_loss_of_every_stage():
+    features, _ = grouped_points(300)
+    calls = []
+    _, report = train(features, "vector", QUICK, on_progress=lambda *call: calls.append(call))
+    for stage in report.stages:
+        losses = [call[3] for call in calls if call[0] == stage.stage]
+        if stage.loss is not None:
+            assert stage.loss < 0.9 * np.mean(losses[:3])
+
+
+@pytest.mark.parametrize("n", [2, 3, 10, 100])
+@pytest.mark.parametrize("n_bits", [8, 128])
+def test_small_corpora_are_learned(n, n_bits):
+    features, _ = grouped_words(n)
+    encoder, report = train(features, "text", dataclasses.replace(QUICK, n_bits=n_bits))
+    codes = encoder.encode(features)
+    assert codes.n_bits == n_bits
+    assert codes.n_distinct() > 1
+    assert report.n_items == n
+    points, _ = grouped_points(n)
+    assert train(points, "vector", QUICK)[0].encode(points).n_distinct() > 1
+
+
+def test_more_bits_than_features():
+    points = grouped_points(60, n_features=2)[0]
+    assert train(points, "vector", QUICK)[0].encode(points).n_distinct() > 2
+
+
+def test_rows_without_a_feature_do_no_harm():
+    features, _ = grouped_words(40)
+    dense = features.to_dense()
+    dense[::5] = 0.0
+    encoder, _ = train(as_sparse(dense), "text", QUICK)
+    assert encoder.encode(as_sparse(dense)).n_distinct() > 4
+
+
+@pytest.mark.parametrize("value", [0.0, 1.0])
+def test_items_all_alike_are_a_warning(value):
+    points = np.full((12, 5), value, np.float32)
+    encoder, report = train(points, "vector", QUICK)
+    assert encoder.encode(points).n_distinct() == 1
+    assert "alike" in report.warnings[0]
+
+
+def test_collapsed_and_dead_codes_are_warned_of():
+    rng = np.random.default_rng(0)
+    bits = rng.random((500, 16)) < 0.5
+    assert collapse_warnings(Codes.pack(bits), 500) == []
+    few = collapse_warnings(Codes.pack(bits[rng.integers(0, 10, 500)]), 500)
+    assert len(few) == 1
+    assert "collapsed" in few[0]
+    bits[:, 3], bits[:, 7] = False, True
+    dead = collapse_warnings(Codes.pack(bits), 500)
+    assert len(dead) == 1
+    assert dead[0].startswith("codes: 2 of 16 bits")
+
+
+def test_a_loss_that_is_not_finite_stops_training():
+    points = grouped_points(20)[0] * np.float32(1e30)
+    points[0, 0] = 3e38
+    recipe = dataclasses.replace(presets.PRESETS["dense"]["vector"], input_scale=1.0)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(presets.PRESETS["dense"], "vector", recipe)
+        with pytest.raises(TrainingError, match="expected a finite loss"):
+            train(points, "vector", QUICK)
+
+
+def test_what_cannot_be_learned_from_is_refused():
+    with pytest.raises(TrainingError, match="at least 2"):
+        train(grouped_words(1)[0], "text", QUICK)
+    points = grouped_points(5)[0]
+    points[2, 2] = np.nan
+    with pytest.raises(ValueError, match="finite"):
+        train(points, "vector", QUICK)
+
+
+def test_unknown_names_list_the_known_ones():
+    features = grouped_words(5)[0]
+    with pytest.raises(UnknownKindError, match="preset: expected one of dense, got 'deep'"):
+        train(features, "text", dataclasses.replace(QUICK, preset="deep"))
+    with pytest.raises(UnknownKindError, match="image, text, vector"):
+        train(features, "sound", QUICK)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"n_bits": 12}, {"n_bits": 0}, {"n_bits": 520}, {"epochs": 0}, {"rounds": 0}, {"seed": -1}],
+)
+def test_options_out_of_range_are_refused(wrong):
+    with pytest.raises(ValueError, match="expected"):
+        TrainingOptions(**wrong)
+
+
+def test_the_report_and_the_spec_are_json_both_ways():
+    encoder, report = train(grouped_words(30)[0], "text", QUICK)
+    written = json.loads(json.dumps(report.to_json()))
+    assert written["options"]["n_bits"] == 16
+    assert written["stages"][-1]["bit_balance"] == list(report.stages[-1].bit_balance)
+    spec = json.loads(json.dumps(specs.to_json(encoder.spec)))
+    assert specs.from_json(spec) == encoder.spec
