@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import shutil
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -22,6 +22,15 @@ from hashret.errors import HashretError, InputError
 if TYPE_CHECKING:
     from hashret.collection import Collection, StoredItem
     from hashret.items import Hit, Hits
+
+
+def _read_utf8(path: Path) -> str:
+    return path.read_text(encoding="utf-8-sig")
+
+
+#: Reads a document file as text. `indexer.cli`, which knows every encoding that a corpus may have,
+#: puts its own reader here, so that a file has the same text as a query and in the corpus.
+read_document: Callable[[Path], str] = _read_utf8
 
 _BATCH = 1024  # queries of a batch file encoded and searched at a time
 
@@ -155,9 +164,7 @@ def _payload_of_file(kind: str, file: Path) -> Any:
     if kind == "image":
         return file
     if kind == "text":
-        from hashret.documents import document_text
-
-        return document_text(file.read_bytes(), file.suffix)[0]
+        return read_document(file)
     if file.suffix == ".npy":
         import numpy as np
 

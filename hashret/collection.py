@@ -22,9 +22,9 @@ from hashret.indexes import INDEXES
 from hashret.indexes.base import Index
 from hashret.items import Hit, Hits, Item, Payload
 from hashret.registry import resolve
-from hashret.store.catalog import Catalog, ItemRecord, ModelRecord
+from hashret.store.catalog import Catalog, ItemRecord
 from hashret.store.layout import Layout
-from hashret.store.model_files import read_model
+from hashret.store.model_files import ModelRecord, read_description, read_model
 from hashret.store.segments import open_segment
 
 _UNKNOWN = {
@@ -178,7 +178,7 @@ class Collection:
     def description(self) -> dict[str, Any]:
         """How the model was made: its specs and the report of its training, as JSON values."""
         if self._description is None:
-            self._description = self._read_model()[0]
+            self._description = read_description(self._layout, self._require_model())
         return self._description
 
     def __len__(self) -> int:

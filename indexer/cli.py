@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from hashret import cli as reading
 from hashret.cli import collection_argument, main, opened, show_hits
 from hashret.errors import EmptyCorpusError, InputError
 from hashret.items import Item
@@ -27,6 +28,19 @@ _DEMO_QUERIES = (
 )
 
 __all__ = ["main"]
+
+
+def _read_document(path: Path) -> str:
+    from indexer.corpus.documents import read_text
+    from indexer.corpus.skipped import Refused
+
+    try:
+        return read_text(path, follow=True)[0]
+    except Refused as refused:
+        raise InputError(f"{path}: {refused}") from refused
+
+
+reading.read_document = _read_document
 
 
 class _Bits(click.ParamType):

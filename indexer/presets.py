@@ -38,7 +38,8 @@ class Recipe:
     neighbour_weight: float
     """The share of the target that is the neighbourhood's mean; the rest is the item itself."""
     neighbour_width: float
-    """The neighbourhood's width is this times the square root of the number of items."""
+    """The neighbourhood's width is this times the square root of the number of items, and at
+    most a fortieth of them: the themes of a small corpus are few."""
     neighbour_draws: int
     """Members drawn afresh for each item and step."""
     rounds: int
@@ -58,7 +59,7 @@ class Recipe:
             batch_size=batch_size,
             epochs=epochs or max(self.epochs, enough),
             pretrain_epochs=max(self.pretrain_epochs, enough // 4),
-            neighbours=neighbours or max(1, min(width, n // 4)),
+            neighbours=neighbours or max(2, min(width, n // 40)),
             rounds=rounds or self.rounds,
         )
 
@@ -75,11 +76,11 @@ _TEXT = Recipe(
     batch_size=256,
     learning_rate=2e-3,
     noise=(0.3, 1.0),
-    gain=(2.0, 8.0),
+    gain=(2.0, 16.0),
     neighbour_weight=0.8,
-    neighbour_width=2.0,
+    neighbour_width=3.0,
     neighbour_draws=8,
-    rounds=1,
+    rounds=2,
 )
 _DENSE = Recipe(
     objective="squared",
@@ -93,8 +94,8 @@ _DENSE = Recipe(
     batch_size=256,
     learning_rate=2e-3,
     noise=(0.3, 1.0),
-    gain=(2.0, 8.0),
-    neighbour_weight=0.5,
+    gain=(2.0, 16.0),
+    neighbour_weight=0.8,
     neighbour_width=0.5,
     neighbour_draws=4,
     rounds=1,

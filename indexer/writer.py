@@ -24,11 +24,12 @@ from hashret.features import FEATURIZERS
 from hashret.features.base import Featurizer
 from hashret.items import Item
 from hashret.registry import resolve
-from hashret.store.catalog import Catalog, CommitRecord, ItemRecord, SegmentRecord, Staging
+from hashret.store.catalog import Catalog, CommitRecord, ItemRecord
+from hashret.store.catalog_staging import Staging
 from hashret.store.layout import Layout
 from hashret.store.lock import writer_lock
 from hashret.store.model_files import read_model, write_model
-from hashret.store.segments import write_segment
+from hashret.store.segments import SegmentRecord, write_segment
 from indexer.corpus import Skipped
 from indexer.encode import encode_items
 from indexer.sample import reservoir

@@ -1,0 +1,5 @@
+"""Here is my text, image or vector: what are its features?"""
+
+from hashret.features.base import FEATURIZERS
+
+__all__ = ["FEATURIZERS"]

@@ -15,6 +15,7 @@ import numpy as np
 from hashret.codes import Codes, Neighbors
 from hashret.indexes.base import BOTH, certified, check_search, check_within
 from hashret.indexes.pairs import Pairs
+from hashret.indexes.scan import ScanIndex
 
 # so many rows more than asked for show in most cases that no tie was cut
 _MORE = 16
@@ -31,6 +32,7 @@ class FaissFlatIndex:
 
     def __init__(self, codes: Codes):
         self._codes = codes
+        self._scan: ScanIndex | None = None
         self._flat = faiss.IndexBinaryFlat(codes.n_bits)
         if len(codes):
             self._flat.add(codes.packed)
@@ -47,8 +49,8 @@ class FaissFlatIndex:
 
     @property
     def n_bytes(self) -> int:
-        """Bytes of memory held beyond the codes themselves: Faiss's copy."""
-        return self._codes.packed.nbytes
+        """Bytes of memory held beyond the codes themselves, Faiss's copy first."""
+        return self._codes.packed.nbytes + (self._scan.n_bytes if self._scan else 0)
 
     def __len__(self) -> int:
         return len(self._codes)
@@ -69,9 +71,18 @@ class FaissFlatIndex:
                 caps = np.full(len(queries), self.n_bits)
                 caps[cut] = -1
                 pairs.keep_within(caps)
-                pairs.add_answers(self.within(queries[cut], kth[cut]), cut)
+                if ties:
+                    pairs.add_answers(self.within(queries[cut], kth[cut]), cut)
+                else:  # the first k of perhaps very many ties: a scan keeps no more than these
+                    pairs.add_answers(self._linear.search(queries[cut], k), cut)
         found = pairs.neighbors(len(queries), self.n_bits).first(k, ties=ties)
         return certified(found, len(self), self.n_bits)
+
+    @property
+    def _linear(self) -> ScanIndex:
+        if self._scan is None:
+            self._scan = ScanIndex(self._codes)
+        return self._scan
 
     def within(self, queries: Codes, radius: int | np.ndarray) -> Neighbors:
         """All rows within the radius of each query; see `Index.within`."""

@@ -23,6 +23,7 @@ _MULTI_STEP, _MULTI_QUERY, _MULTI_WORK = 60e3, 500.0, 22.0  # work: a probe or a
 _MULTI_STEPS = 10  # that a search for the k nearest takes, more or less
 _TABLE_BUILD, _MULTI_BUILD, _FLAT_BUILD = 150.0, 35.0, 2.0  # a code (and substring, and word)
 _FLAT_LOAD = 150e6  # importing Faiss
+_GIVEN_UP = 0.05  # the share of queries given up, before anything is known
 _SAMPLE = 32  # queries that show whether multi-index hashing suits the data
 
 
@@ -34,7 +35,7 @@ class PlannedIndex:
     is credited what it would have saved, and built as soon as its credit covers its build: so a
     single question in a fresh process is a scan and loads nothing, a large batch builds what
     suits it at once, and no sequence of questions costs much over twice the best. Whether
-    multi-index hashing suits a k is learned from a first few queries.
+    multi-index hashing suits the data is learned from how many queries it gives up.
     """
 
     exact: ClassVar[bool] = True
@@ -44,7 +45,9 @@ class PlannedIndex:
         self._codes = codes
         self._parts: dict[str, Index] = {}
         self._credit = dict.fromkeys(("table", "multi-index", "faiss-flat"), 0.0)
-        self._given_up: dict[int, float] = {}  # share of queries, by k's number of digits
+        # the share of queries that multi-index hashing gave up lately, by the kind of question:
+        # "search" and k's number of binary digits, or "within" and the radius
+        self._given_up: dict[tuple[str, int], float] = {}
         self._builders: dict[str, Callable[[], Index]] = {
             "scan": lambda: ScanIndex(codes),
             "table": lambda: TableIndex(codes),
@@ -81,36 +84,23 @@ class PlannedIndex:
     def search(self, queries: Codes, k: int, *, ties: bool = False) -> Neighbors:
         """The k nearest rows of each query; see `Index.search`."""
         k = check_search(self._codes, queries, k)
-        size = k.bit_length()
-        index = self._choose(self._search_costs(len(queries), size))
-        if not isinstance(index, MultiIndex):
-            return index.search(queries, k, ties=ties)
-        known = size in self._given_up
-        sample = queries[:_SAMPLE]
-        found = index.search(queries if known else sample, k, ties=ties)
-        # a query that multi-index hashing gives up compares every code
-        compared = found.compared / max(1, len(found) * len(self))
-        self._given_up[size] = 0.5 * (self._given_up.get(size, compared) + compared)
-        if known or len(queries) <= _SAMPLE:
-            return found
+        kind = ("search", k.bit_length())
+        costs = self._linear_costs(len(queries))
+        base = _MULTI_STEPS * (_MULTI_STEP + len(queries) * 4 * _MULTI_QUERY)
+        costs["multi-index"] = base + self._lost(kind, len(queries))
+        index = self._choose(costs)
+        known = kind in self._given_up or len(queries) <= _SAMPLE
+        if known or not isinstance(index, MultiIndex):
+            return self._learn(kind, index.search(queries, k, ties=ties))
+        found = self._learn(kind, index.search(queries[:_SAMPLE], k, ties=ties))
         return merge([found, self.search(queries[_SAMPLE:], k, ties=ties)])
 
     def within(self, queries: Codes, radius: int | np.ndarray) -> Neighbors:
         """All rows within the radius of each query; see `Index.within`."""
         radii = check_within(self._codes, queries, radius)
         widest = int(radii.max()) if len(radii) else 0
-        return self._choose(self._within_costs(len(queries), widest)).within(queries, radii)
-
-    def _search_costs(self, n_queries: int, size: int) -> dict[str, float]:
-        costs = self._linear_costs(n_queries)
-        linear = min(cost for name, cost in costs.items() if name in self._parts or name == "scan")
-        # what is lost on a query given up is the budget, one sixtieth of the codes
-        lost = n_queries * _MULTI_WORK * len(self) / 60 + linear
-        share = self._given_up.get(size, 0.05)
-        costs["multi-index"] = (
-            _MULTI_STEPS * (_MULTI_STEP + n_queries * 4 * _MULTI_QUERY) + share * lost
-        )
-        return costs
+        index = self._choose(self._within_costs(len(queries), widest))
+        return self._learn(("within", widest), index.within(queries, radii))
 
     def _within_costs(self, n_queries: int, radius: int) -> dict[str, float]:
         costs = self._linear_costs(n_queries)
@@ -120,8 +110,23 @@ class PlannedIndex:
         work = work_within(self._cut, len(self), radius)
         if 60 * work <= len(self):
             each = _MULTI_QUERY * (radius + 1) + _MULTI_WORK * work
-            costs["multi-index"] = _MULTI_STEP * (radius + 1) + n_queries * each
+            base = _MULTI_STEP * (radius + 1) + n_queries * each
+            costs["multi-index"] = base + self._lost(("within", radius), n_queries)
         return costs
+
+    def _lost(self, kind: tuple[str, int], n_queries: int) -> float:
+        """What multi-index hashing is expected to lose on the queries that it gives up."""
+        standing = self._linear_costs(n_queries)
+        linear = standing["faiss-flat" if "faiss-flat" in self._parts else "scan"]
+        budget = n_queries * _MULTI_WORK * len(self) / 60
+        return self._given_up.get(kind, _GIVEN_UP) * (budget + linear)
+
+    def _learn(self, kind: tuple[str, int], found: Neighbors) -> Neighbors:
+        """Note the share of queries given up, which shows in their comparing every code."""
+        if self.last_path == "multi-index" and len(found) and len(self):
+            share = min(1.0, found.compared / (len(found) * len(self)))
+            self._given_up[kind] = 0.5 * (self._given_up.get(kind, share) + share)
+        return found
 
     def _linear_costs(self, n_queries: int) -> dict[str, float]:
         words = -(-self.n_bits // 64) * len(self)

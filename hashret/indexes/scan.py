@@ -7,6 +7,7 @@ process: about 1.5 ms a query over a million 64-bit codes.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import ClassVar, Self
 
 import numpy as np
@@ -15,6 +16,7 @@ from hashret.codes import Codes, Neighbors
 from hashret.indexes.base import BOTH, certified, check_search, check_within
 from hashret.indexes.pairs import Pairs
 
+_FIRST_TILE = 1 << 12
 _TILE = 1 << 16  # codes compared at once: 512 KiB of words, which stays in the second cache
 
 
@@ -78,8 +80,10 @@ class ScanIndex:
         xor = np.empty(min(self._tile, n), np.uint64)
         pairs = Pairs()
         # tiles outside, queries inside: a tile is read from memory once for all queries
-        for start in range(0, n, self._tile):
-            tile = [column[start : start + self._tile] for column in self._columns]
+        # the first tile is small: it draws the limits in for the others
+        edges = [0, *range(min(_FIRST_TILE, self._tile, n), n, self._tile), n]
+        for start, end in pairwise(edges):
+            tile = [column[start:end] for column in self._columns]
             for query, select in enumerate(selections):
                 near = self._distances(tile, words[query], xor[: len(tile[0])])
                 chosen = select(near)

@@ -1,7 +1,4 @@
-"""Here are features: give me codes.
-
-Which encoders there are, by the name that a collection records. Importing this loads none.
-"""
+"""Here are features: what is the code?"""
 
 from hashret.models.base import MODELS
 

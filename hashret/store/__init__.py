@@ -1,0 +1,1 @@
+"""Here is my row: which item is it? The only room for a collection's files."""

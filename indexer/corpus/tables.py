@@ -78,7 +78,7 @@ def _item(row: Row, item_id: str, folder: Path, kind: str) -> Item:
     if kind == "text" and "text" in row.fields:
         text = metadata.pop("text")
         _require_text(text)
-        if given is not None:
+        if "path" in row.fields:
             metadata["path"] = given
         return Item(item_id, text, metadata)
     if "path" not in row.fields:

@@ -1,0 +1,80 @@
+"""What every featurizer offers: payloads in, features out.
+
+A payload goes through two steps. `prepare` looks at one payload by itself and refuses what can't
+be used; `transform` turns prepared payloads into rows of features that depend on nothing but the
+payload and what was learned in `fit`: not on the batch, the threads or the machine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Protocol, Self
+
+import numpy as np
+
+from hashret.items import Payload
+from hashret.sparse import Features
+
+#: The kinds of item by name; imported on first use.
+FEATURIZERS: Mapping[str, str] = {
+    "text": "hashret.features.text:TextFeaturizer",
+    "image": "hashret.features.image:ImageFeaturizer",
+    "vector": "hashret.features.vector:VectorFeaturizer",
+}
+
+
+class Hasher(Protocol):
+    """An object of `hashlib`."""
+
+    def update(self, data: bytes, /) -> None:
+        """Hash `data` after what came before."""
+        ...
+
+
+class Featurizer(Protocol):
+    """A fitted map from payloads of one kind to (n, n_features) float32 features."""
+
+    spec: Any
+
+    @property
+    def n_features(self) -> int:
+        """The width of the features."""
+        ...
+
+    @classmethod
+    def suggest_spec(cls, payloads: Sequence[Payload]) -> Any:
+        """The spec that fits a sample of payloads where the user chose none."""
+        ...
+
+    @classmethod
+    def prepare(cls, payload: Payload, spec: Any) -> Any:
+        """Validate and decode one payload. Raises `PayloadError` when it can't be used."""
+        ...
+
+    @classmethod
+    def fit(cls, prepared: Iterable[Any], spec: Any) -> Self:
+        """Learn from prepared payloads in one pass. Raises `EmptyCorpusError` if it can't."""
+        ...
+
+    def transform(self, prepared: Sequence[Any]) -> Features:
+        """The features of n prepared payloads, row for row."""
+        ...
+
+    def tensors(self) -> dict[str, np.ndarray]:
+        """What was learned, as arrays that `from_tensors` takes."""
+        ...
+
+    @classmethod
+    def from_tensors(cls, spec: Any, tensors: Mapping[str, np.ndarray]) -> Self:
+        """Rebuild the featurizer that gave `spec` and `tensors`."""
+        ...
+
+    @classmethod
+    def preview(cls, payload: Payload) -> str:
+        """What to show of a payload beside its id: the beginning of a text, else ""."""
+        ...
+
+    @classmethod
+    def digest(cls, payload: Payload, hasher: Hasher) -> None:
+        """Hash the content of a payload, so that an unchanged one is known without decoding."""
+        ...

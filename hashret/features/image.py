@@ -1,0 +1,200 @@
+"""Images as pixels at a chosen size, centred.
+
+Decoding is strict: a short list of formats, a limit on pixels, the first frame, the rotation that
+EXIF asks for, 16-bit and float images scaled by their range, transparency flattened on white. The
+whole image is squeezed to the chosen size: cropping would lose what stands at the edges, and
+padding would make the frame the strongest feature.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from hashret.errors import EmptyCorpusError, PayloadError
+from hashret.features.base import Hasher
+from hashret.items import Payload
+from hashret.specs import ImageSpec
+
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP")
+MAX_PIXELS = 64_000_000
+_SAMPLE = 64  # payloads looked at to suggest a size
+_CHUNK = 1 << 20
+
+
+class ImageFeaturizer:
+    """The mean image of the corpus and one scale for all pixels."""
+
+    def __init__(self, spec: ImageSpec, mean: np.ndarray, scale: float):
+        self.spec = spec
+        self._mean = mean
+        self._scale = scale
+
+    @property
+    def n_features(self) -> int:
+        """height x width x channels."""
+        return self.spec.height * self.spec.width * self.spec.channels
+
+    @classmethod
+    def suggest_spec(cls, payloads: Sequence[Payload]) -> ImageSpec:
+        """The images' own size where they are all alike and at most 32 x 32, else 32 x 32.
+
+        Grey where every image of the sample is grey.
+        """
+        sizes, grey = set(), True
+        for payload in payloads[:: max(1, len(payloads) // _SAMPLE)]:
+            try:
+                image = _decoded(payload, None)
+            except PayloadError:
+                continue
+            sizes.add(image.size)
+            grey = grey and image.mode == "L"
+        channels = 1 if grey and sizes else 3
+        if len(sizes) == 1 and max(size := sizes.pop()) <= 32:
+            return ImageSpec(height=size[1], width=size[0], channels=channels)
+        return ImageSpec(channels=channels)
+
+    @classmethod
+    def prepare(cls, payload: Payload, spec: ImageSpec) -> np.ndarray:
+        """The image as (height, width, channels) uint8. Raises `PayloadError` with the reason."""
+        image = _decoded(payload, spec).convert("RGB" if spec.channels == 3 else "L")
+        if image.size != (spec.width, spec.height):
+            image = image.resize((spec.width, spec.height), Image.Resampling.BOX)
+        return np.asarray(image, np.uint8).reshape(spec.height, spec.width, spec.channels)
+
+    @classmethod
+    def fit(cls, prepared: Iterable[np.ndarray], spec: ImageSpec) -> Self:
+        """Learn the mean image and the scale in one pass, in integers."""
+        shape = (spec.height, spec.width, spec.channels)
+        n, total, squares = 0, np.zeros(shape, np.int64), 0
+        for pixels in prepared:
+            wide = pixels.astype(np.int64)
+            total += wide
+            squares += int((wide * wide).sum())
+            n += 1
+        if n == 0:
+            raise EmptyCorpusError("images: expected at least one, got none; check the sources")
+        mean = total / n
+        variance = squares / n / mean.size - float((mean * mean).mean())
+        scale = 1.0 / np.sqrt(variance) if variance > 1e-6 else 1.0 / 255.0
+        return cls(spec, mean.astype(np.float32), float(np.float32(scale)))
+
+    def transform(self, prepared: Sequence[np.ndarray]) -> np.ndarray:
+        """(n, n_features) float32: (pixel - mean) * scale, row by row of the image."""
+        if not len(prepared):
+            return np.empty((0, self.n_features), np.float32)
+        pixels = np.stack(prepared).astype(np.float32)
+        centred: np.ndarray = (pixels - self._mean) * np.float32(self._scale)
+        return centred.reshape(len(prepared), -1)
+
+    def tensors(self) -> dict[str, np.ndarray]:
+        """The mean image and the scale."""
+        return {"mean": self._mean, "scale": np.array([self._scale], np.float32)}
+
+    @classmethod
+    def from_tensors(cls, spec: ImageSpec, tensors: Mapping[str, np.ndarray]) -> Self:
+        """Rebuild a fitted featurizer."""
+        return cls(spec, tensors["mean"], float(tensors["scale"][0]))
+
+    @classmethod
+    def preview(cls, payload: Payload) -> str:
+        """Nothing: an image is shown by its id."""
+        return ""
+
+    @classmethod
+    def digest(cls, payload: Payload, hasher: Hasher) -> None:
+        """Hash the bytes of a file, or the shape, type and numbers of an array."""
+        if isinstance(payload, np.ndarray):
+            hasher.update(f"{payload.shape}{payload.dtype}".encode() + payload.tobytes())
+            return
+        with Path(payload).open("rb") as stream:
+            while chunk := stream.read(_CHUNK):
+                hasher.update(chunk)
+
+
+def _decoded(payload: Payload, spec: ImageSpec | None) -> Image.Image:
+    """An upright image of mode L or RGB, whatever came in."""
+    if isinstance(payload, np.ndarray):
+        return _plain(_from_array(payload))
+    try:
+        with warnings.catch_warnings():
+            # Pillow only warns of a bomb below twice its limit, and of damaged EXIF data
+            warnings.simplefilter("ignore")
+            with Image.open(payload, formats=FORMATS) as image:
+                if image.width * image.height > MAX_PIXELS:
+                    raise PayloadError(
+                        f"image: expected at most {MAX_PIXELS} pixels, got "
+                        f"{image.width} x {image.height}; make it smaller"
+                    )
+                if spec is not None:  # a JPEG is decoded at a fraction of its size at once
+                    image.draft(None, (2 * spec.width, 2 * spec.height))
+                image.load()
+                return _plain(ImageOps.exif_transpose(image))
+    except PayloadError:
+        raise
+    except Image.DecompressionBombError as error:
+        raise PayloadError(f"image: {error}; make it smaller") from error
+    except (OSError, ValueError, SyntaxError, EOFError, TypeError, KeyError, IndexError) as error:
+        raise PayloadError(
+            f"image: expected one of {', '.join(FORMATS)}, got {type(error).__name__}: {error}"
+        ) from error
+    except MemoryError as error:
+        raise PayloadError("image: expected one that fits in memory; make it smaller") from error
+
+
+def _from_array(array: np.ndarray) -> Image.Image:
+    if array.ndim == 3 and array.shape[2] == 1:
+        array = array[:, :, 0]
+    right_shape = array.ndim == 2 or (array.ndim == 3 and array.shape[2] in (3, 4))
+    if not right_shape or 0 in array.shape:
+        raise PayloadError(
+            f"image: expected an array of (height, width) or (height, width, 1, 3 or 4), "
+            f"got shape {array.shape}"
+        )
+    if array.dtype != np.uint8:
+        array = _to_bytes(array)
+    return Image.fromarray(np.ascontiguousarray(array))
+
+
+def _to_bytes(array: np.ndarray) -> np.ndarray:
+    """Wider integers by their type's range, floats by [0, 1] or else by their own range."""
+    if array.dtype == np.bool_:
+        return array.astype(np.uint8) * 255
+    if array.dtype == np.uint16:
+        return (array >> 8).astype(np.uint8)
+    if array.dtype.kind not in "iuf":
+        raise PayloadError(f"image: expected an array of numbers, got {array.dtype}")
+    wide = array.astype(np.float64)
+    if not np.isfinite(wide).all():
+        raise PayloadError("image: expected finite numbers, got NaN or infinity; leave it out")
+    low, high = float(wide.min()), float(wide.max())
+    if array.dtype.kind == "f" and low >= 0.0 and high <= 1.0:
+        low, high = 0.0, 1.0
+    span = high - low
+    return np.rint((wide - low) * (255.0 / span if span else 0.0)).astype(np.uint8)
+
+
+def _plain(image: Image.Image) -> Image.Image:
+    """Mode L or RGB: transparency on white, wide integers and floats scaled, the rest converted."""
+    if image.mode.startswith("I;16") or image.mode in ("I", "F"):
+        array = np.asarray(image)
+        # Pillow opens most 16-bit files as 32-bit integers
+        if image.mode == "I" and array.min() >= 0 and array.max() < 1 << 16:
+            array = array.astype(np.uint16)
+        return Image.fromarray(_to_bytes(array))
+    if image.mode in ("LA", "PA", "RGBA", "La", "RGBa") or "transparency" in image.info:
+        rgba = image.convert("RGBA")
+        white = Image.new("RGBA", rgba.size, "white")
+        flat = Image.alpha_composite(white, rgba).convert("RGB")
+        return flat.convert("L") if image.mode in ("LA", "La") else flat
+    if image.mode in ("1", "L"):
+        return image.convert("L")
+    return image.convert("RGB")
+
+
+__all__: list[Any] = ["FORMATS", "MAX_PIXELS", "ImageFeaturizer"]

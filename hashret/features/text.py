@@ -1,0 +1,140 @@
+"""Text as a bag of words: sublinear tf-idf over the corpus's own vocabulary, unit length.
+
+Weights are (1 + ln tf) (ln((1 + n) / (1 + df)) + 1), rows scaled to unit Euclidean length, as
+scikit-learn's ``TfidfVectorizer(sublinear_tf=True)``. Source of the weighting: Salton and
+Buckley, "Term-weighting approaches in automatic text retrieval", IPM 1988, section 2.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Self
+
+import numpy as np
+
+from hashret.errors import DamagedError, EmptyCorpusError, PayloadError
+from hashret.features.base import Hasher
+from hashret.features.tokens import tokens
+from hashret.items import Payload
+from hashret.sparse import SparseRows
+from hashret.specs import TextSpec
+
+_PREVIEW = 200  # characters
+# Weights are rounded to integers of this grid, so that a row's squared length is an exact integer
+# sum and the same text has the same features whatever else is in its batch.
+_GRID = 1 << 16
+# Below so many documents the shares in a TextSpec say nothing: every term is taken.
+_FEW_DOCUMENTS = 100
+
+
+class TextFeaturizer:
+    """A fitted vocabulary with the weight of each term; applying it needs only NumPy."""
+
+    def __init__(self, spec: TextSpec, vocabulary: Sequence[str], idf: np.ndarray):
+        self.spec = spec
+        self._vocabulary = vocabulary
+        self._column = {term: column for column, term in enumerate(vocabulary)}
+        self._idf = idf
+
+    @property
+    def n_features(self) -> int:
+        """The size of the vocabulary."""
+        return len(self._vocabulary)
+
+    @property
+    def vocabulary(self) -> Sequence[str]:
+        """The terms, sorted; a term's position is its column."""
+        return self._vocabulary
+
+    @classmethod
+    def suggest_spec(cls, payloads: Sequence[Payload]) -> TextSpec:
+        """The default vocabulary; the texts say nothing about its size."""
+        return TextSpec()
+
+    @classmethod
+    def prepare(cls, payload: Payload, spec: TextSpec) -> str:
+        """The text itself. Raises `PayloadError` for anything else and for an empty text."""
+        if not isinstance(payload, str):
+            raise PayloadError(
+                f"text: expected a str, got {type(payload).__name__}; pass the text itself"
+            )
+        if not payload or payload.isspace():
+            raise PayloadError("text: expected at least one word, got an empty text; leave it out")
+        return payload
+
+    @classmethod
+    def fit(cls, prepared: Iterable[str], spec: TextSpec) -> Self:
+        """Choose the vocabulary by document frequency, ties by term.
+
+        Raises `EmptyCorpusError` if no text has a term.
+        """
+        documents: Counter[str] = Counter()
+        n = 0
+        for text in prepared:
+            documents.update(set(tokens(text)))
+            n += 1
+        few = n < _FEW_DOCUMENTS
+        least, most = (1, n) if few else (spec.min_documents, spec.max_share * n)
+        usable = [term for term, count in documents.items() if least <= count <= most]
+        usable = usable or list(documents)  # texts all alike: their terms are all there is
+        if not usable:
+            raise EmptyCorpusError(
+                f"text: expected words, got {n} texts without a single one; "
+                "check that the sources are texts"
+            )
+        usable.sort(key=lambda term: (-documents[term], term))
+        vocabulary = sorted(usable[: spec.vocabulary_size])
+        counts = np.array([documents[term] for term in vocabulary], np.float64)
+        return cls(spec, vocabulary, np.log((1.0 + n) / (1.0 + counts)) + 1.0)
+
+    def transform(self, prepared: Sequence[str]) -> SparseRows:
+        """The tf-idf rows of n texts; a text without a known term has an empty row."""
+        column = self._column
+        found: list[int] = []
+        ends = np.zeros(len(prepared) + 1, np.int64)
+        for row, text in enumerate(prepared):
+            found.extend(column[term] for term in tokens(text) if term in column)
+            ends[row + 1] = len(found)
+        rows = np.repeat(np.arange(len(prepared)), np.diff(ends))
+        keys = rows * self.n_features + np.array(found, np.int64)
+        keys, counts = np.unique(keys, return_counts=True)
+        rows, columns = np.divmod(keys, max(self.n_features, 1))
+        weights = np.rint((1.0 + np.log(counts)) * self._idf[columns] * _GRID)
+        indptr = np.zeros(len(prepared) + 1, np.int64)
+        np.cumsum(np.bincount(rows, minlength=len(prepared)), out=indptr[1:])
+        squares = np.zeros(len(weights) + 1, np.int64)
+        np.cumsum(weights.astype(np.int64) ** 2, out=squares[1:])
+        lengths = np.sqrt((squares[indptr[1:]] - squares[indptr[:-1]]).astype(np.float64))
+        values = (weights / lengths[rows]).astype(np.float32)
+        return SparseRows(indptr, columns.astype(np.int32), values, self.n_features)
+
+    def tensors(self) -> dict[str, np.ndarray]:
+        """The vocabulary as UTF-8 bytes, a line feed between terms, and the idf weights."""
+        joined = "\n".join(self._vocabulary).encode()
+        return {"vocabulary": np.frombuffer(joined, np.uint8), "idf": self._idf}
+
+    @classmethod
+    def from_tensors(cls, spec: TextSpec, tensors: Mapping[str, np.ndarray]) -> Self:
+        """Rebuild a fitted featurizer. Raises `DamagedError` if the arrays don't agree."""
+        vocabulary = tensors["vocabulary"].tobytes().decode().split("\n")
+        idf = np.asarray(tensors["idf"], np.float64)
+        if idf.shape != (len(vocabulary),):
+            raise DamagedError(
+                f"model: expected an idf weight for each of {len(vocabulary)} terms, "
+                f"got {idf.shape}; train it again"
+            )
+        return cls(spec, vocabulary, idf)
+
+    @classmethod
+    def preview(cls, payload: Payload) -> str:
+        """The first 200 characters, white space collapsed."""
+        start = " ".join(str(payload)[: 2 * _PREVIEW].split())[:_PREVIEW]
+        return start.encode("utf-8", "replace").decode().replace("\0", " ")
+
+    @classmethod
+    def digest(cls, payload: Payload, hasher: Hasher) -> None:
+        """Hash the text as UTF-8."""
+        if not isinstance(payload, str):
+            raise PayloadError(f"text: expected a str, got {type(payload).__name__}")
+        hasher.update(payload.encode("utf-8", "surrogatepass"))
