@@ -43,14 +43,10 @@ def _read_document(path: Path) -> str:
 reading.read_document = _read_document
 
 
-class _Bits(click.ParamType):
-    name = "8..512"
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> int:
-        number = click.INT.convert(value, param, ctx)
-        if not 8 <= number <= 512 or number % 8:
-            self.fail(f"expected 8 to 512 in steps of 8, got {value}", param, ctx)
-        return int(number)
+def _bits(ctx: click.Context, parameter: click.Parameter, value: int | None) -> int | None:
+    if value is not None and (not 8 <= value <= 512 or value % 8):
+        raise click.BadParameter(f"expected 8 to 512 in steps of 8, got {value}")
+    return value
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +68,13 @@ class _Run:
 @click.argument("sources", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--to", required=True, type=click.Path(path_type=Path), help="The collection.")
 @click.option("--kind", type=click.Choice(["text", "image", "vector"]), help="[default: as found]")
-@click.option("--bits", type=_Bits(), help="Length of a code.  [default: 64]")
+@click.option(
+    "--bits",
+    type=int,
+    callback=_bits,
+    metavar="8..512",
+    help="Length of a code.  [default: 64]",
+)
 @click.option("--preset", help="How the model is built and trained.  [default: dense]")
 @click.option("--seed", type=int, help="Same seed, same machine: same codes.  [default: 0]")
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto")

@@ -39,6 +39,7 @@ def progress_bars(quiet: bool) -> Iterator[Progress]:
         MofNCompleteColumn,
         Progress,
         ProgressColumn,
+        TaskID,
         TextColumn,
         TimeElapsedColumn,
         TimeRemainingColumn,
@@ -62,7 +63,7 @@ def progress_bars(quiet: bool) -> Iterator[Progress]:
         transient=True,
     )
     began: dict[str, float] = {}
-    tasks = {}
+    tasks: dict[str, TaskID] = {}
 
     def show(stage: str, done: int, total: int | None) -> None:
         now = monotonic()

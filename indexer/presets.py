@@ -82,7 +82,7 @@ _TEXT = Recipe(
     neighbour_draws=8,
     rounds=2,
 )
-_DENSE = Recipe(
+_IMAGE = Recipe(
     objective="squared",
     hidden=(512, 512),
     input_scale=None,
@@ -100,10 +100,12 @@ _DENSE = Recipe(
     neighbour_draws=4,
     rounds=1,
 )
+# a user's own vectors are compared by their near neighbours, which a wide mean would blur
+_VECTOR = replace(_IMAGE, noise=(0.1, 0.5), neighbour_weight=0.0)
 
 #: Preset name -> kind of item -> recipe.
 PRESETS: dict[str, dict[str, Recipe]] = {
-    "dense": {"text": _TEXT, "image": _DENSE, "vector": _DENSE},
+    "dense": {"text": _TEXT, "image": _IMAGE, "vector": _VECTOR},
 }
 
 

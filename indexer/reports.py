@@ -12,7 +12,7 @@ from hashret.codes import Codes
 from hashret.sparse import Features, SparseRows
 
 #: Fewer distinct codes than this share of the distinct items is called a collapse.
-_DISTINCT_SHARE = 0.1
+_DISTINCT_SHARE = 0.05
 #: A bit that is 1 for less than this share of the items, or 0 for less, is called dead.
 _DEAD_SHARE = 0.01
 

@@ -275,9 +275,10 @@ class Indexer:
         changed: dict[str, tuple[Item, bytes]] = {}
         with self.stopwatch.stage("read"):
             for item in items:
-                if item.id in before or item.id in changed:
+                if item.id in before:
                     self.tally.skip(Skipped(item.id, DUPLICATE, "duplicate-id"))
                     continue
+                before.add(item.id)
                 try:
                     digest = item_digest(item, self.kind)
                 except (PayloadError, OSError) as error:

@@ -15,6 +15,8 @@ TORCH_HOMES = {
     "indexer/pretrain.py",
     "indexer/finetune.py",
     "indexer/neighbourhoods.py",
+    "indexer/batches.py",
+    "indexer/optimise.py",
     "indexer/training.py",
 }
 HOMES = {
@@ -26,7 +28,7 @@ HOMES = {
     "rich": lambda path: path == "indexer/console.py",
     "safetensors": lambda path: path.startswith("hashret/store/"),
     "filelock": lambda path: path == "hashret/store/lock.py",
-    "regex": lambda path: path == "hashret/features/text.py",
+    "regex": lambda path: path == "hashret/features/tokens.py",
 }
 OPENERS = {"open", "read_bytes", "read_text", "write_bytes", "write_text", "memmap", "load", "save"}
 PURE = ("hashret/codes.py", "hashret/measures.py", "hashret/rank.py")

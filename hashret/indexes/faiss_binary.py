@@ -18,7 +18,7 @@ from hashret.indexes.pairs import Pairs
 from hashret.indexes.scan import ScanIndex
 
 # so many rows more than asked for show in most cases that no tie was cut
-_MORE = 16
+_MORE = 50
 
 
 class FaissFlatIndex:

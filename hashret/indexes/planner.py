@@ -16,14 +16,16 @@ from hashret.indexes.table import TableIndex
 
 # What things cost, in ns, measured by benchmarks/search.py on one thread of a recent x86-64
 # server; only their ratios matter.
-_SCAN_CALL, _SCAN_WORD = 40e3, 0.9  # a query; one 64-bit word of one code
-_FLAT_CALL, _FLAT_WORD = 12e3, 0.5
+_SCAN_QUERY, _SCAN_WORD = 40e3, 0.9  # a query; one 64-bit word of one code
+_FLAT_CALL, _FLAT_QUERY, _FLAT_WORD = 100e3, 5e3, 0.6
 _TABLE_CALL, _TABLE_QUERY, _TABLE_PROBE = 15e3, 60.0, 12.0
 _MULTI_STEP, _MULTI_QUERY, _MULTI_WORK = 60e3, 500.0, 22.0  # work: a probe or a candidate
 _MULTI_STEPS = 10  # that a search for the k nearest takes, more or less
 _TABLE_BUILD, _MULTI_BUILD, _FLAT_BUILD = 150.0, 35.0, 2.0  # a code (and substring, and word)
 _FLAT_LOAD = 150e6  # importing Faiss
-_GIVEN_UP = 0.05  # the share of queries given up, before anything is known
+# The share of queries given up before anything is known. A ball is looked for by substrings
+# only if its size allows it.
+_GIVEN_UP = {"search": 0.05, "within": 0.0}
 _SAMPLE = 32  # queries that show whether multi-index hashing suits the data
 
 
@@ -119,7 +121,7 @@ class PlannedIndex:
         standing = self._linear_costs(n_queries)
         linear = standing["faiss-flat" if "faiss-flat" in self._parts else "scan"]
         budget = n_queries * _MULTI_WORK * len(self) / 60
-        return self._given_up.get(kind, _GIVEN_UP) * (budget + linear)
+        return self._given_up.get(kind, _GIVEN_UP[kind[0]]) * (budget + linear)
 
     def _learn(self, kind: tuple[str, int], found: Neighbors) -> Neighbors:
         """Note the share of queries given up, which shows in their comparing every code."""
@@ -131,8 +133,8 @@ class PlannedIndex:
     def _linear_costs(self, n_queries: int) -> dict[str, float]:
         words = -(-self.n_bits // 64) * len(self)
         return {
-            "scan": n_queries * (_SCAN_CALL + _SCAN_WORD * words),
-            "faiss-flat": n_queries * (_FLAT_CALL + _FLAT_WORD * words),
+            "scan": n_queries * (_SCAN_QUERY + _SCAN_WORD * words),
+            "faiss-flat": _FLAT_CALL + n_queries * (_FLAT_QUERY + _FLAT_WORD * words),
         }
 
     def _build_cost(self, name: str) -> float:

@@ -77,7 +77,7 @@ class Staging:
         return found
 
     def see(self, ids: Sequence[str]) -> set[str]:
-        """Mark ids as seen in this run; returns those that were seen before it, or twice in it.
+        """Mark ids as seen in this run; returns those of them that had been seen before.
 
         Raises `PayloadError` for an id that cannot be stored (a lone surrogate, a NUL).
         """
@@ -86,10 +86,8 @@ class Staging:
                 raise PayloadError(
                     f"id: expected Unicode text without NUL, got {item_id!r}; give it another id"
                 )
-        twice, once = set(), set()
-        for item_id in ids:
-            (twice if item_id in once else once).add(item_id)
-        before = set()
+        once = set(ids)
+        before: set[str] = set()
         with self._catalog.transaction() as connection:
             for chunk in chunks(once, _CHUNK):
                 places = ",".join("?" * len(chunk))
@@ -102,7 +100,7 @@ class Staging:
             new = [(item_id,) for item_id in once - before]
             if new:
                 connection.exec_driver_sql("INSERT INTO temp.seen VALUES (?)", new)
-        return before | twice
+        return before
 
     def unseen(self, page: int = 1000) -> Iterator[list[tuple[int, str]]]:
         """Live (row, id) pairs of former commits that were not seen in this run, by row."""
