@@ -10,7 +10,8 @@ import torch
 from hashret import specs
 from hashret.codes import Codes, hamming
 from hashret.errors import TrainingError, UnknownKindError
-from indexer import presets
+from indexer import presets, training
+from indexer.neighbourhoods import find_neighbourhoods
 from indexer.reports import collapse_warnings
 from indexer.training import TrainingOptions, train
 from tests.models.encoders import as_sparse
@@ -88,6 +89,23 @@ def test_rounds_find_neighbours_again_and_report_each():
         "pre-train 3, round 2",
         "fine-tune, round 2",
     ]
+
+
+def test_the_second_round_searches_with_the_codes_of_the_first(monkeypatch):
+    features, groups = grouped_words(200)
+    found = []
+
+    def recorded(*arguments):
+        found.append(find_neighbourhoods(*arguments))
+        return found[-1]
+
+    monkeypatch.setattr(training, "find_neighbourhoods", recorded)
+    train(features, "text", dataclasses.replace(QUICK, rounds=2, epochs=25, neighbours=30))
+    first, second = (near.members for near in found)
+    changed = [set(a) != set(b) for a, b in zip(first, second, strict=True)]
+    assert np.mean(changed) > 0.5
+    purity = [(groups[members] == groups[:, None]).mean() for members in (first, second)]
+    assert purity[1] > purity[0]
 
 
 def test_progress_counts_every_stage_to_its_end():
