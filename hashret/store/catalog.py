@@ -279,16 +279,15 @@ def _engine(layout: Layout, write: bool) -> Engine:
         os.access(layout.catalog, os.W_OK) or not layout.catalog.exists()
     )
     mode = "rwc" if write else ("rw" if writable else "ro")
-    path = layout.catalog.absolute().as_uri().removeprefix("file:")
-    engine = create_engine(
-        f"sqlite:///file:{path}?mode={mode}&uri=true",
-        poolclass=NullPool,
-        connect_args={
-            "timeout": _BUSY_SECONDS,
-            "isolation_level": None,
-            "check_same_thread": False,
-        },
-    )
+    uri = f"{layout.catalog.absolute().as_uri()}?mode={mode}"
+
+    def connect() -> sqlite3.Connection:
+        # by the URI itself: in a database URL a "#" or "?" of the path would be read as its end
+        return sqlite3.connect(
+            uri, uri=True, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
+        )
+
+    engine = create_engine("sqlite://", creator=connect, poolclass=NullPool)
 
     @event.listens_for(engine, "connect")
     def _settings(connection: sqlite3.Connection, _: Any) -> None:

@@ -1,0 +1,156 @@
+"""Text to terms and terms to weights: known examples, scikit-learn, and independence of batches."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.feature_extraction.text import TfidfVectorizer
+
+from hashret.errors import EmptyCorpusError, PayloadError
+from hashret.features.text import TextFeaturizer
+from hashret.features.tokens import tokens
+from hashret.specs import TextSpec
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("The quick-brown FOX, 42 times!", ["the", "quick", "brown", "fox", "42", "times"]),
+        ("don't 'quote' a b 7 123456", ["dont", "quote"]),
+        ("don’t naïve café", ["dont", "naïve", "café"]),
+        ("cafe\u0301", ["café"]),
+        ("Straße STRASSE", ["strasse", "strasse"]),
+        # Lucene's CJKAnalyzer: bigrams inside a run, a lone character by itself
+        ("一二三四", ["一二", "二三", "三四"]),
+        (
+            "多くの学生が試験に落ちた",
+            [
+                "多く",
+                "くの",
+                "の学",
+                "学生",
+                "生が",
+                "が試",
+                "試験",
+                "験に",
+                "に落",
+                "落ち",
+                "ちた",
+            ],
+        ),
+        ("学 test 学生", ["学", "test", "学生"]),
+        ("안녕하세요", ["안녕", "녕하", "하세", "세요"]),
+        ("ｶﾞｷﾞ ＡＢＣ", ["ガギ", "abc"]),
+        ("हिन्दी में", ["हिन्दी", "में"]),
+        ("สวัสดี", ["สวัสดี"]),
+        ("مُحَمَّد", ["مُحَمَّد"]),
+        ("İstanbul", ["i̇stanbul"]),
+        ("Привет, МИР", ["привет", "мир"]),
+        ("", []),
+        ("!!! ... —", []),
+    ],
+)
+def test_known_texts(text, expected):
+    assert tokens(text) == expected
+
+
+@given(st.text())
+def test_any_text_has_terms_without_an_error(text):
+    assert all(term and not term.isspace() for term in tokens(text))
+
+
+@given(st.text(alphabet=st.characters(max_codepoint=127)))
+def test_ascii_is_no_special_case(text):
+    # one letter outside ASCII sends the same text through the Unicode path
+    assert tokens(text) == tokens(text + " ß")[:-1] if tokens("ß") else True
+    assert tokens(text + " ßß")[:-1] == tokens(text)
+
+
+words = st.lists(
+    st.sampled_from(["ant", "bee", "cat", "dog", "elk", "fox", "gnu", "hen"]),
+    min_size=1,
+    max_size=12,
+)
+corpora = st.lists(words.map(" ".join), min_size=1, max_size=12)
+
+
+@given(corpora)
+def test_weights_are_those_of_scikit_learn(corpus):
+    featurizer = TextFeaturizer.fit(corpus, TextSpec())
+    reference = TfidfVectorizer(sublinear_tf=True).fit(corpus)
+    assert list(featurizer.vocabulary) == sorted(reference.vocabulary_)
+    np.testing.assert_allclose(
+        featurizer.transform(corpus).to_dense(), reference.transform(corpus).toarray(), atol=2e-5
+    )
+
+
+@given(corpora)
+def test_a_row_does_not_depend_on_its_batch(corpus):
+    featurizer = TextFeaturizer.fit(corpus, TextSpec())
+    together = featurizer.transform(corpus)
+    assert together.values.dtype == np.float32
+    for i, text in enumerate(corpus):
+        alone, row = featurizer.transform([text]), together.rows(i, i + 1)
+        np.testing.assert_array_equal(alone.indices, row.indices)
+        np.testing.assert_array_equal(alone.values, row.values)
+        assert (np.diff(row.indices) > 0).all()
+        assert np.linalg.norm(row.values) == pytest.approx(1, abs=1e-6)
+
+
+@given(corpora)
+def test_the_vocabulary_does_not_depend_on_the_order(corpus):
+    one = TextFeaturizer.fit(corpus, TextSpec(vocabulary_size=4))
+    two = TextFeaturizer.fit(corpus[::-1], TextSpec(vocabulary_size=4))
+    assert list(one.vocabulary) == list(two.vocabulary)
+    assert one.n_features <= 4
+
+
+def test_limits_on_document_frequency():
+    corpus = [f"common rare{i:03} {'pair' if i < 2 else 'other'}" for i in range(200)]
+    featurizer = TextFeaturizer.fit(corpus, TextSpec(min_documents=2, max_share=0.5))
+    assert list(featurizer.vocabulary) == ["pair"]
+    alike = TextFeaturizer.fit(["same words"] * 200, TextSpec())
+    assert list(alike.vocabulary) == ["same", "words"]
+
+
+def test_state_survives_as_arrays():
+    corpus = ["naïve 学生 cat", "cat dog"]
+    fitted = TextFeaturizer.fit(corpus, TextSpec())
+    again = TextFeaturizer.from_tensors(TextSpec(), fitted.tensors())
+    np.testing.assert_array_equal(
+        again.transform(corpus).to_dense(), fitted.transform(corpus).to_dense()
+    )
+
+
+def test_what_is_no_text():
+    for payload in ("", "  \n", 3, None, b"bytes"):
+        with pytest.raises(PayloadError):
+            TextFeaturizer.prepare(payload, TextSpec())
+    with pytest.raises(EmptyCorpusError):
+        TextFeaturizer.fit(["!!!", "..."], TextSpec())
+    empty = TextFeaturizer.fit(["cat"], TextSpec()).transform(["unknown", "cat"])
+    assert empty.nnz_per_row.tolist() == [0, 1]
+
+
+def test_a_preview_can_be_stored():
+    preview = TextFeaturizer.preview("a \ud800 b\0c\n\n" + "x" * 1000)
+    assert preview.encode()
+    assert "\0" not in preview
+    assert len(preview) == 200
+
+
+def test_applying_needs_neither_scipy_nor_torch_nor_sklearn():
+    script = (
+        "import sys\n"
+        "from hashret.features.text import TextFeaturizer\n"
+        "from hashret.specs import TextSpec\n"
+        "TextFeaturizer.fit(['naïve cat'], TextSpec()).transform(['cat'])\n"
+        "print({'scipy', 'torch', 'sklearn', 'PIL'} & set(sys.modules))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "set()"
