@@ -87,8 +87,11 @@ class Indexer:
         self._progress = on_progress
         self._on_skipped = on_skipped
         self._exit = ExitStack()
+        is_new = not Layout.exists(path)
         self._layout = Layout.create(path)
         self._exit.enter_context(writer_lock(self._layout, wait_seconds))
+        self._leave_nothing = is_new
+        self._exit.callback(self._discard)
         try:
             self._open(kind)
         except BaseException:
@@ -118,6 +121,11 @@ class Indexer:
         self._removed: set[str] = set()
         self.tally = Tally(on_skipped=self._on_skipped)
         self.stopwatch = Stopwatch()
+
+    def _discard(self) -> None:
+        """A new collection that never had a commit is not left behind as an empty one."""
+        if self._leave_nothing:
+            self._layout.discard()
 
     def __enter__(self) -> Self:
         return self
@@ -351,7 +359,7 @@ class Indexer:
         with self.stopwatch.stage("write"):
             record = self._staged.finish(self._model_name)
         self._staging = None
-        self._refitted = self._pruned = False
+        self._leave_nothing = self._refitted = self._pruned = False
         self._removed.clear()
         return record
 

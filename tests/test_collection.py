@@ -291,8 +291,12 @@ def test_a_collection_needs_a_model_and_a_kind(tmp_path):
             indexer.fit([])
         with pytest.raises(EmptyCorpusError):
             indexer.fit([Item("a", "  ")])
+    assert not (tmp_path / "c").exists()
+
+
+def test_a_collection_keeps_its_kind(writable):
     with pytest.raises(ValueError, match="kind"):
-        Indexer(tmp_path / "c", "image")
+        Indexer(writable, "image")
 
 
 def test_the_same_seed_gives_the_same_codes(path, items, tmp_path):

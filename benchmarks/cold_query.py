@@ -1,0 +1,51 @@
+"""A cold `hashret query` beside `python -c "import torch"`, in turns, medians and their ratio.
+
+    python -m benchmarks.cold_query COLLECTION "some text" [--repeats 15]
+
+Every run is a process of its own; the first of each is not counted, so that both read their files
+from the page cache.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+from pathlib import Path
+from statistics import median
+from time import perf_counter
+
+from benchmarks import environment
+
+_HEAVY = ("torch", "sklearn", "scipy", "faiss")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("collection", type=Path)
+    parser.add_argument("text")
+    parser.add_argument("--repeats", type=int, default=15)
+    arguments = parser.parse_args()
+    environment.set_threads(1)
+    query = [sys.executable, "-c", "from indexer.cli import main; main()", "query"]
+    query += [str(arguments.collection), arguments.text]
+    reference = [sys.executable, "-c", "import torch"]
+    loaded = subprocess.run(
+        [sys.executable, "-X", "importtime", *query[1:]], capture_output=True, text=True, check=True
+    ).stderr
+    heavy = [name for name in _HEAVY if f"| {name}\n" in loaded.replace("|   ", "| ")]
+    times: dict[str, list[float]] = {"query": [], "import torch": []}
+    for turn in range(arguments.repeats + 1):
+        for name, command in (("query", query), ("import torch", reference)):
+            began = perf_counter()
+            subprocess.run(command, capture_output=True, check=True)
+            if turn:
+                times[name].append(perf_counter() - began)
+    cold, torch = median(times["query"]), median(times["import torch"])
+    print(f"heavy imports of a query: {', '.join(heavy) or 'none'}")
+    print("| cold query, s | import torch, s | ratio |\n|---|---|---|")
+    print(f"| {cold:.3f} | {torch:.3f} | {cold / torch:.2f} |")
+
+
+if __name__ == "__main__":
+    main()
