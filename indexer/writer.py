@@ -213,7 +213,8 @@ class Indexer:
 
     def _usable(self, items: Iterable[Item | Skipped]) -> Iterator[Item]:
         for count, item in enumerate(items):
-            self._progress("read", count, None)
+            if count % _BATCH == 0:
+                self._progress("read", count, None)
             if isinstance(item, Item):
                 yield item
 
