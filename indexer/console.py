@@ -71,7 +71,7 @@ def progress_bars(quiet: bool) -> Iterator[Progress]:
             if now - began.setdefault(stage, now) < _PATIENCE:
                 return
             for other in tasks.values():
-                bars.stop_task(other)
+                bars.update(other, visible=False)
             tasks[stage] = bars.add_task(stage, total=total)
         bars.update(tasks[stage], completed=done, total=total)
 

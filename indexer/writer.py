@@ -209,7 +209,7 @@ class Indexer:
         return report
 
     def _on_training(self, stage: str, done: int, total: int, loss: float) -> None:
-        self._progress(f"{stage} (loss {loss:.4f})" if np.isfinite(loss) else stage, done, total)
+        self._progress(stage, done, total)
 
     def _usable(self, items: Iterable[Item | Skipped]) -> Iterator[Item]:
         for count, item in enumerate(items):

@@ -276,6 +276,22 @@ def test_refitting_must_not_lose_items(writable, items):
         assert (len(collection), collection.n_bits) == (50, 16)
 
 
+def test_progress_counts_up_within_each_stage(items, tmp_path):
+    told = {}
+
+    def on_progress(stage, done, total):
+        assert total is None or done <= total
+        assert done >= told.get(stage, 0)
+        told[stage] = done
+
+    with Indexer(tmp_path / "c", "text", on_progress=on_progress) as indexer:
+        indexer.fit(items, OPTIONS)
+        indexer.add(items, total=len(items))
+    assert {"read", "encode"} < told.keys()
+    assert told["encode"] == len(items)
+    assert len(told) <= 12, "a stage's name must not change while it runs"
+
+
 def test_one_writer_at_a_time(writable):
     with Indexer(writable), pytest.raises(LockedError):
         Indexer(writable)
