@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 
@@ -153,7 +154,6 @@ def test_indexing_again_skips_replaces_and_prunes(corpus, tmp_path):
 
 
 def test_asking_for_another_model_needs_retrain(corpus, collection, tmp_path):
-    import shutil
 
     to = tmp_path / "c"
     shutil.copytree(collection, to)
@@ -166,7 +166,6 @@ def test_asking_for_another_model_needs_retrain(corpus, collection, tmp_path):
 
 
 def test_remove(corpus, collection, tmp_path):
-    import shutil
 
     to = tmp_path / "c"
     shutil.copytree(collection, to)
@@ -286,3 +285,27 @@ def test_a_cold_text_query_loads_nothing_heavy(collection):
     )
     assert "sea-" in done.stdout
     assert done.stderr.strip() == "[]"
+
+
+@pytest.mark.parametrize("seconds", [0.2, 0.6, 1.0])
+def test_a_killed_index_leaves_the_last_commit_and_runs_again(collection, tmp_path, seconds):
+    to = tmp_path / "c"
+    shutil.copytree(collection, to)
+    before = ok("list", to).stdout
+    more = write_jsonl(tmp_path / "more.jsonl", topic_items(3000, seed=1))
+    command = [sys.executable, "-c", "from indexer.cli import main; main()", "index"]
+    command += [str(more), "--to", str(to)]
+    killed = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        killed.wait(seconds)
+    except subprocess.TimeoutExpired:
+        killed.kill()
+        killed.wait()
+    else:
+        assert killed.returncode == 0  # it was done before
+    found = ok("list", to).stdout
+    assert len(found.splitlines()) in (120, 3000)
+    assert found == before or killed.returncode == 0
+    again = counts(ok("index", more, "--to", to))
+    assert again[0] == 3000
+    assert len(ok("list", to).stdout.splitlines()) == 3000
