@@ -9,7 +9,7 @@ import sys
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from hashret.codes import Codes
@@ -89,7 +89,14 @@ steps = st.lists(
 )
 
 
+REPLACED_AND_REMOVED = [
+    *[("add", ["a", "b"]), ("commit", []), ("add", ["a"]), ("commit", [])],
+    *[("remove", ["b"]), ("commit", []), ("drop", []), ("add", ["b"]), ("commit", [])],
+]
+
+
 @settings(max_examples=25)
+@example(REPLACED_AND_REMOVED)
 @given(steps)
 def test_every_snapshot_stands_whatever_comes_after(tmp_path_factory, steps):
     layout = Layout.create(tmp_path_factory.mktemp("c") / "c")
