@@ -31,7 +31,7 @@ def main() -> None:
     environment.set_threads(arguments.threads)
     bits = [int(b) for b in arguments.bits.split(",")]
     done = _read(arguments.results)
-    for name in arguments.sets.split(","):
+    for name in filter(None, arguments.sets.split(",")):
         _measure_set(name, bits, arguments, done)
     if arguments.write_docs:
         page = ROOT / "docs" / "quality.md"
