@@ -30,10 +30,8 @@ def main() -> None:
     query = [sys.executable, "-c", "from indexer.cli import main; main()", "query"]
     query += [str(arguments.collection), arguments.text]
     reference = [sys.executable, "-c", "import torch"]
-    loaded = subprocess.run(
-        [sys.executable, "-X", "importtime", *query[1:]], capture_output=True, text=True, check=True
-    ).stderr
-    heavy = [name for name in _HEAVY if f"| {name}\n" in loaded.replace("|   ", "| ")]
+    loaded = imported_modules(query[1:])
+    heavy = [name for name in _HEAVY if name in loaded]
     times: dict[str, list[float]] = {"query": [], "import torch": []}
     for turn in range(arguments.repeats + 1):
         for name, command in (("query", query), ("import torch", reference)):
@@ -45,6 +43,14 @@ def main() -> None:
     print(f"heavy imports of a query: {', '.join(heavy) or 'none'}")
     print("| cold query, s | import torch, s | ratio |\n|---|---|---|")
     print(f"| {cold:.3f} | {torch:.3f} | {cold / torch:.2f} |")
+
+
+def imported_modules(arguments: list[str]) -> set[str]:
+    """Every module that a fresh Python with these arguments imports, at whatever depth."""
+    command = [sys.executable, "-X", "importtime", *arguments]
+    lines = subprocess.run(command, capture_output=True, text=True, check=True).stderr.splitlines()
+    # "import time: SELF | CUMULATIVE | NAME", the name indented by its depth
+    return {line.rpartition("|")[2].strip() for line in lines if line.startswith("import time:")}
 
 
 if __name__ == "__main__":
