@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hashret.errors import DamagedError
+from hashret.store.distrust import open_plain
 
 TEMPORARY = ".tmp"
 _CHUNK = 1 << 20
@@ -62,9 +63,9 @@ def sync_folder(folder: Path) -> None:
 
 
 def sha256_of(path: Path) -> str:
-    """The SHA-256 of a file in hexadecimal, read in pieces."""
+    """The SHA-256 of a regular file in hexadecimal, read in pieces."""
     digest = hashlib.sha256()
-    with path.open("rb") as stream:
+    with open_plain(path) as stream:
         while chunk := stream.read(_CHUNK):
             digest.update(chunk)
     return digest.hexdigest()
@@ -73,7 +74,8 @@ def sha256_of(path: Path) -> str:
 def require_sound(path: Path, record: FileRecord) -> None:
     """Raise DamagedError unless the file at `path` has the recorded size and SHA-256."""
     try:
-        size = path.stat().st_size
+        with open_plain(path) as stream:
+            size = os.fstat(stream.fileno()).st_size
     except FileNotFoundError:
         raise DamagedError(
             f"{path}: expected a file of {record.size} bytes, got none; restore the collection "

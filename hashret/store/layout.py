@@ -4,10 +4,14 @@
 
     COLLECTION/
       catalog.sqlite              items, segments, models, commits
+      catalog.json                or the address of a server that has them
       segments/NAME.npy           packed codes, immutable
+      segments/NAME.safetensors   the input features of the same rows, where they are kept
       models/NAME/model.json      what the model is, and the report of its training
       models/NAME/model.safetensors   its arrays
       writer.lock, writer.json    the writer, and who it is
+      readers.lock                which commits are being read (`store.leases`); always empty
+      unfinished/NAME.checkpoint  what an interrupted run had reached, until the next commit
 """
 
 from __future__ import annotations
@@ -18,6 +22,10 @@ from pathlib import Path
 from typing import Self
 
 from hashret.errors import NotACollectionError
+from hashret.store.distrust import require_plain
+from hashret.store.files import sync_folder
+
+_BESIDE = ("journal", "wal", "shm")  # what SQLite puts, or would read, beside the catalog
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,9 +35,19 @@ class Layout:
     root: Path
 
     @property
-    def catalog(self) -> Path:
-        """The SQLite catalog."""
+    def sqlite(self) -> Path:
+        """The catalog itself, where it is in the folder."""
         return self.root / "catalog.sqlite"
+
+    @property
+    def server(self) -> Path:
+        """Where the catalog is, if it is on a server."""
+        return self.root / "catalog.json"
+
+    @property
+    def catalog(self) -> Path:
+        """The file of the folder that is the catalog, or says where it is."""
+        return self.server if self.server.is_file() else self.sqlite
 
     @property
     def segments(self) -> Path:
@@ -42,9 +60,19 @@ class Layout:
         return self.root / "models"
 
     @property
+    def unfinished(self) -> Path:
+        """The folder of checkpoints."""
+        return self.root / "unfinished"
+
+    @property
     def lock(self) -> Path:
         """The file that the writer holds."""
         return self.root / "writer.lock"
+
+    @property
+    def readers(self) -> Path:
+        """The file in which readers hold their commits."""
+        return self.root / "readers.lock"
 
     @classmethod
     def exists(cls, path: str | PathLike[str]) -> bool:
@@ -53,8 +81,12 @@ class Layout:
 
     @classmethod
     def find(cls, path: str | PathLike[str]) -> Self:
-        """The collection at `path`. Raises `NotACollectionError` where there is none."""
+        """The collection at `path`. Raises `NotACollectionError` where there is none.
+
+        The same for one with links among its own names: they could lead anywhere.
+        """
         layout = cls(Path(path))
+        layout._require_plain()
         if not layout.catalog.is_file():
             root = layout.root
             got = (
@@ -78,7 +110,9 @@ class Layout:
         root = layout.root
         if not cls.exists(root):
             # a writer that died before its first commit leaves only its own names
-            ours = {"segments", "models", "writer.lock", "writer.json"}
+            ours = {"segments", "models", "unfinished", "writer.lock", "writer.json"}
+            ours.add("readers.lock")
+            ours |= {"catalog.sqlite-journal", "catalog.json.tmp"}
             if root.exists() and (
                 not root.is_dir() or any(entry.name not in ours for entry in root.iterdir())
             ):
@@ -86,22 +120,41 @@ class Layout:
                     f"{root}: expected a collection, an empty folder or nothing, got other files; "
                     "choose another path"
                 )
+        layout._require_plain()
+        missing = [folder for folder in (root, *root.parents) if not folder.exists()]
         layout.segments.mkdir(parents=True, exist_ok=True)
         layout.models.mkdir(exist_ok=True)
+        if not cls.exists(root):  # a commit in a folder whose name is not durable is not durable
+            layout.readers.touch()
+            for folder in {root, root.parent, *(folder.parent for folder in missing)}:
+                sync_folder(folder)
         return layout
+
+    def _require_plain(self) -> None:
+        beside = [self.sqlite.with_name(f"{self.sqlite.name}-{part}") for part in _BESIDE]
+        own = [self.lock, self.lock.with_suffix(".json"), self.readers]
+        files = [self.sqlite, self.server, *own, *beside]
+        require_plain(files, [self.segments, self.models, self.unfinished])
+        if self.sqlite.exists() and self.server.exists():
+            raise NotACollectionError(
+                f"{self.root}: expected one catalog, got {self.sqlite.name} and "
+                f"{self.server.name}; move the one that does not belong to it away"
+            )
 
     def discard(self) -> None:
         """Delete a collection that never had a commit: only its own names, then empty folders."""
-        for path in (self.catalog, self.lock, self.lock.with_suffix(".json")):
+        for path in self.unfinished.glob("*.checkpoint*"):
+            path.unlink()
+        own = [self.lock, self.lock.with_suffix(".json"), self.readers]
+        for path in (self.sqlite, self.server, *own):
             path.unlink(missing_ok=True)
-        for folder in (self.segments, self.models, self.root):
+        for folder in (self.segments, self.models, self.unfinished, self.root):
             if folder.is_dir() and not any(folder.iterdir()):
                 folder.rmdir()
 
     def sizes(self) -> dict[str, int]:
-        """Bytes on disk by part: catalog, segments, models."""
+        """Bytes on disk by part, without the catalog: segments, models."""
         return {
-            "catalog": self.catalog.stat().st_size,
             "segments": _size(self.segments),
             "models": _size(self.models),
         }

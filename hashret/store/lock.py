@@ -12,12 +12,17 @@ from datetime import UTC, datetime
 from filelock import FileLock, Timeout
 
 from hashret.errors import LockedError
+from hashret.store.file_systems import warn_of_network
 from hashret.store.layout import Layout
 
 
 @contextmanager
 def writer_lock(layout: Layout, wait_seconds: float = 0.0) -> Iterator[None]:
-    """Hold the collection for writing. Raises `LockedError`, naming the holder, after the wait."""
+    """Hold the collection for writing. Raises `LockedError`, naming the holder, after the wait.
+
+    Warns where locks may not be what they are on a disk (`hashret.store.file_systems`).
+    """
+    warn_of_network(layout.root)
     holder = layout.lock.with_suffix(".json")
     lock = FileLock(layout.lock, timeout=wait_seconds, thread_local=False)
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import dataclass
 from typing import Any
@@ -9,10 +10,12 @@ from typing import Any
 import numpy as np
 
 from hashret.errors import DamagedError
+from hashret.store.distrust import require_plain
 from hashret.store.files import FileRecord, require_sound, sync_folder, write_file
 from hashret.store.layout import Layout
 
 _DESCRIPTION, _TENSORS = "model.json", "model.safetensors"
+_MAX_DESCRIPTION = 16 << 20  # bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +25,11 @@ class ModelRecord:
     name: str
     n_bits: int
     files: dict[str, FileRecord]
+
+    @property
+    def sha256(self) -> str:
+        """Of the file of its arrays; empty for none."""
+        return self.files[_TENSORS].sha256 if _TENSORS in self.files else ""
 
 
 def write_model(
@@ -38,16 +46,32 @@ def write_model(
     folder.mkdir(exist_ok=True)
     sync_folder(layout.models)
     text = json.dumps(description, indent=1, allow_nan=False).encode()
-    packed = save({key: np.ascontiguousarray(tensor) for key, tensor in tensors.items()})
+    packed = save(_plain(tensors))
     files = [write_file(folder / _DESCRIPTION, [text]), write_file(folder / _TENSORS, [packed])]
     return ModelRecord(name, n_bits, {file.name: file for file in files})
 
 
+def sha256_of_arrays(tensors: dict[str, np.ndarray]) -> str:
+    """What `write_model` records of the file of these arrays."""
+    from safetensors.numpy import save
+
+    return hashlib.sha256(save(_plain(tensors))).hexdigest()
+
+
+def _plain(tensors: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    return {key: np.ascontiguousarray(tensor) for key, tensor in tensors.items()}
+
+
 def read_description(layout: Layout, record: ModelRecord) -> dict[str, Any]:
-    """What a model is. Raises `DamagedError` unless its file is sound."""
+    """What a model is. Raises `DamagedError` unless its file is sound and a JSON object."""
     path = layout.models / record.name / _DESCRIPTION
     _require(layout, record, _DESCRIPTION)
-    description = json.loads(path.read_text(encoding="utf-8"))
+    if record.files[_DESCRIPTION].size > _MAX_DESCRIPTION:
+        raise DamagedError(f"{path}: expected at most {_MAX_DESCRIPTION} bytes; train again")
+    try:
+        description = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise DamagedError(f"{path}: expected JSON, got {error}; train the model again") from error
     if not isinstance(description, dict):
         raise DamagedError(f"{path}: expected a JSON object; train the model again")
     return description
@@ -55,17 +79,22 @@ def read_description(layout: Layout, record: ModelRecord) -> dict[str, Any]:
 
 def read_model(layout: Layout, record: ModelRecord) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """A model's description and arrays. Raises `DamagedError` unless both files are sound."""
+    from safetensors import SafetensorError
     from safetensors.numpy import load_file
 
     _require(layout, record, _TENSORS)
-    return (
-        read_description(layout, record),
-        load_file(layout.models / record.name / _TENSORS),
-    )
+    path = layout.models / record.name / _TENSORS
+    try:
+        tensors = load_file(path)
+    except (SafetensorError, KeyError, ValueError, TypeError) as error:
+        raise DamagedError(f"{path}: expected safetensors, got {error}; train again") from error
+    return read_description(layout, record), tensors
 
 
 def _require(layout: Layout, record: ModelRecord, name: str) -> None:
-    path = layout.models / record.name / name
+    folder = layout.models / record.name
+    path = folder / name
+    require_plain([], [folder])
     if name not in record.files:
         raise DamagedError(f"{path}: expected in the catalog, got nothing; train the model again")
     require_sound(path, record.files[name])

@@ -9,8 +9,11 @@ import numpy as np
 
 from hashret.codes import Codes
 from hashret.errors import DamagedError
+from hashret.store.distrust import open_plain
 from hashret.store.files import FileRecord, require_sound, write_file
 from hashret.store.layout import Layout
+
+_MAX_HEADER = 4096  # bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +25,8 @@ class SegmentRecord:
     n_rows: int
     n_bits: int
     file: FileRecord
+    features: FileRecord | None = None
+    """The file of the rows' input features, where they are kept (`store.feature_files`)."""
 
 
 def write_segment(layout: Layout, name: str, codes: Codes) -> FileRecord:
@@ -38,11 +43,30 @@ def open_segment(layout: Layout, record: SegmentRecord) -> Codes:
     """The codes of a segment, memory-mapped. Raises `DamagedError` unless every byte is sound."""
     path = layout.segments / record.file.name
     require_sound(path, record.file)
-    packed = np.load(path, mmap_mode="r", allow_pickle=False)
-    expected = (record.n_rows, record.n_bits // 8)
-    if packed.shape != expected or packed.dtype != np.uint8:
+    shape = (record.n_rows, record.n_bits // 8)
+    with open_plain(path) as stream:
+        begin = _begin_of_codes(stream.read(_MAX_HEADER), shape)
+    if begin < 0 or record.file.size != begin + shape[0] * shape[1]:
         raise DamagedError(
-            f"{path}: expected uint8 codes of shape {expected}, got {packed.dtype} of shape "
-            f"{packed.shape}; index the collection again"
+            f"{path}: expected uint8 codes of shape {shape}, got another file; "
+            "index the collection again"
         )
-    return Codes(packed)
+    if shape[0] == 0:
+        return Codes.empty(record.n_bits)
+    return Codes(np.memmap(path, np.uint8, "r", begin, shape))
+
+
+def _begin_of_codes(head: bytes, shape: tuple[int, int]) -> int:
+    """Where the rows begin in an .npy file with this beginning; -1 if it holds something else.
+
+    Not `numpy.load`: whatever a header asks for, no more than its first bytes is looked at.
+    """
+    stream = io.BytesIO(head)
+    try:
+        if np.lib.format.read_magic(stream) != (1, 0):
+            return -1
+        found = np.lib.format.read_array_header_1_0(stream)
+    # the parser of a stranger's header raises almost anything (SyntaxError, TokenError, ...)
+    except Exception:
+        return -1
+    return stream.tell() if found == (shape, False, np.dtype(np.uint8)) else -1

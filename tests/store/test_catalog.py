@@ -3,7 +3,6 @@
 import os
 import shutil
 import signal
-import sqlite3
 import subprocess
 import sys
 
@@ -20,12 +19,14 @@ from hashret.errors import (
     NotACollectionError,
     PayloadError,
 )
+from hashret.store import catalog_tables
 from hashret.store.catalog import Catalog, ItemRecord
 from hashret.store.files import write_file
 from hashret.store.layout import Layout
 from hashret.store.lock import writer_lock
 from hashret.store.model_files import read_model, write_model
 from hashret.store.segments import SegmentRecord, open_segment, write_segment
+from tests.catalogs import change, connected
 
 
 def stage(layout, staging, ids, text="", model="m1"):
@@ -43,6 +44,9 @@ def stage(layout, staging, ids, text="", model="m1"):
 
 def with_model(layout, staging):
     staging.add_model(write_model(layout, "m1", {"a": 1}, {"w": np.arange(6.0)}, 16))
+
+
+pytestmark = pytest.mark.usefixtures("each_catalog")
 
 
 @pytest.fixture
@@ -161,7 +165,7 @@ with writer_lock(layout):
     (layout.segments / "half.npy.tmp").write_bytes(b"half")
     if {inside}:
         catalog.connection.begin()
-        catalog.connection.exec_driver_sql("DELETE FROM items")
+        catalog.connection.execute(catalog_tables.items.delete())
     os.kill(os.getpid(), signal.SIGKILL)
 """
 
@@ -240,12 +244,12 @@ def test_a_damaged_model_is_found(filled, name):
 
 @pytest.mark.parametrize(
     ("column", "value"),
-    [("preview", "'x'"), ("id", "'z'"), ("added", "0"), ("content_hash", "x'00'")],
+    [("preview", "x"), ("id", "z"), ("added", 0), ("content_hash", b"0")],
 )
 def test_a_changed_row_is_found(filled, column, value):
-    with sqlite3.connect(filled.catalog) as connection:
-        connection.execute(f"UPDATE items SET {column} = {value} WHERE row = 1")  # noqa: S608
-    connection.close()
+    rows = catalog_tables.items
+    with connected(filled.root) as connection:
+        connection.execute(rows.update().where(rows.c.row == 1).values({column: value}))
     with Catalog.open(filled) as catalog:
         with pytest.raises(DamagedError, match="row 1"):
             catalog.items([0, 1, 2])
@@ -255,20 +259,17 @@ def test_a_changed_row_is_found(filled, column, value):
             catalog.items([0, 99])
 
 
-def test_other_files_are_not_taken_for_a_catalog(filled, tmp_path):
-    with sqlite3.connect(filled.catalog) as connection:
-        connection.execute("UPDATE meta SET value = '99' WHERE key = 'format'")
-    connection.close()
+def test_other_files_are_not_taken_for_a_catalog(filled, tmp_path, each_catalog):
+    change(filled.root, "UPDATE meta SET value = '99' WHERE key = 'format'")
     with pytest.raises(FormatVersionError, match="99"):
         Catalog.open(filled)
     filled.catalog.write_bytes(b"no database at all" * 100)
     with pytest.raises(DamagedError):
         Catalog.open(filled)
-    filled.catalog.unlink()
-    sqlite3.connect(filled.catalog).close()
-    filled.catalog.write_bytes(b"")
-    with pytest.raises(NotACollectionError):
-        Catalog.open(filled)
+    if each_catalog == "sqlite":
+        filled.catalog.write_bytes(b"")
+        with pytest.raises(NotACollectionError):
+            Catalog.open(filled)
     (tmp_path / "file").write_text("x")
     for path in (tmp_path / "file", tmp_path):
         with pytest.raises(NotACollectionError):

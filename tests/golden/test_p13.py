@@ -1,0 +1,105 @@
+"""P13: collections of every released format open, or are refused with the version named."""
+
+import json
+import shutil
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from hashret import Collection
+from hashret.errors import FormatVersionError
+from hashret.store.catalog_tables import FORMAT_VERSION
+from indexer import Indexer
+from tests.golden.make import answers, items_of, make
+from tests.torture.bases import KINDS
+from tests.torture.scale import say
+
+HERE = Path(__file__).parent
+FORMATS = sorted(int(path.name.split("-")[1]) for path in HERE.glob("format-*"))
+#: Formats that this version does not read any more; they must be refused by their number.
+REFUSED: set[int] = {1}  # before 0.1: rows of the catalog had no checksums
+
+
+@pytest.fixture(params=KINDS)
+def kind(request):
+    return request.param
+
+
+def copied(version, kind, tmp_path):
+    return Path(shutil.copytree(HERE / f"format-{version}" / kind, tmp_path / "c"))
+
+
+def test_every_format_up_to_this_one_is_kept():
+    assert list(range(1, FORMAT_VERSION + 1)) == FORMATS
+    opened = [version for version in FORMATS if version not in REFUSED]
+    say("P13", f"formats {opened} of {len(KINDS)} kinds open, {sorted(REFUSED)} refused by number")
+
+
+@pytest.mark.parametrize("version", FORMATS)
+def test_a_released_collection_answers_as_it_did(version, kind, tmp_path):
+    path = copied(version, kind, tmp_path)
+    if version in REFUSED:
+        with pytest.raises(FormatVersionError, match=f"got '{version}'"):
+            Collection.open(path)
+        return
+    expected = json.loads((HERE / f"format-{version}" / f"{kind}.json").read_text("utf-8"))
+    assert json.loads(json.dumps(answers(path, kind))) == expected
+
+
+@pytest.mark.parametrize("version", sorted(set(FORMATS) - REFUSED))
+def test_a_released_collection_can_be_added_to(version, kind, tmp_path):
+    path = copied(version, kind, tmp_path)
+    items = items_of(kind)
+    with Indexer(path) as indexer:
+        tally = indexer.add(items)
+        indexer.commit()
+    assert (tally.unchanged, tally.added, tally.n_skipped) == (23, 1, 0)
+    with Collection.open(path) as collection:
+        assert len(collection) == 24
+        again = [collection.get(item.id).code for item in items]
+        assert again == [collection.coder.encode([i.payload]).codes.hex(0) for i in items]
+
+
+@pytest.mark.parametrize("version", ["2.0", "999", "text", ""])
+def test_a_format_of_the_future_is_refused_by_its_name(version, kind, tmp_path):
+    path = copied(FORMAT_VERSION, kind, tmp_path)
+    connection = sqlite3.connect(path / "catalog.sqlite")
+    connection.execute("UPDATE meta SET value = ? WHERE key = 'format'", (version,))
+    # a later format has other tables, and other columns in ours
+    connection.execute("ALTER TABLE items ADD COLUMN later")
+    connection.execute("CREATE TABLE of_the_future (x)")
+    connection.commit()
+    connection.close()
+    before = sorted((p, p.read_bytes()) for p in path.rglob("*") if p.is_file())
+    for open_ in (Collection.open, Indexer):
+        with pytest.raises(FormatVersionError, match=f"expected format .*, got '{version}'"):
+            open_(path)
+    (path / "writer.lock").unlink(missing_ok=True)
+    assert sorted((p, p.read_bytes()) for p in path.rglob("*") if p.is_file()) == before
+
+
+@pytest.mark.parametrize(
+    ("place", "name", "value"),
+    [("", "format", 2), ("encoder", "kind", "transformer"), ("features", "of_the_future", 1)],
+)
+def test_a_model_of_the_future_is_refused_by_its_name(place, name, value, kind, tmp_path):
+    path = copied(FORMAT_VERSION, kind, tmp_path)
+    from hashret.coder import Coder
+    from hashret.store.catalog import Catalog
+    from hashret.store.layout import Layout
+    from hashret.store.model_files import read_model
+
+    with Catalog.open(Layout.find(path)) as catalog:
+        record = catalog.model(str(catalog.last_commit().model))
+        description, tensors = read_model(Layout.find(path), record)
+    (description[place] if place else description)[name] = value
+    with pytest.raises(FormatVersionError, match=f"{value!r}|{name!r}"):
+        Coder.from_description(description, tensors)
+
+
+def test_the_maker_makes_what_opens(tmp_path):
+    make(tmp_path / "made")
+    for kind in KINDS:
+        expected = json.loads((tmp_path / "made" / f"{kind}.json").read_text("utf-8"))
+        assert json.loads(json.dumps(answers(tmp_path / "made" / kind, kind))) == expected
