@@ -1,259 +1,221 @@
-"""How fast the indexes answer, beside Faiss and dict on the same codes.
+"""How fast questions are answered, beside every peer on the same codes.
 
-One thread; the paths of a question take turns, each turn with fresh queries; figures are
-medians of process CPU time a query, and ratios of these. Before anything is timed, every path
-must give the distances that Faiss Flat gives.
+    python -m benchmarks.learned_codes          once: codes of a trained model
+    python -m benchmarks.search                 everything, 1 and 10 million codes: hours
+    python -m benchmarks.search --quick         the same questions on 100,000 codes: minutes
+    python -m benchmarks.search --only questions/learned/64/1000000
+    python -m benchmarks.search --write-docs    docs/performance.md and its plots, from the results
 
-    python -m benchmarks.search --out docs/search-1m.md
+One thread; the paths of a question take turns in one process, each turn with fresh queries; figures
+are medians of process CPU time a query, and ratios of these. Before anything is timed, every exact
+path must give the distances that Faiss Flat gives; of the others the recall is measured. Each
+configuration is a process of its own, and its results replace its former ones in a file of JSON
+lines, so that a long run can be made, and made again, in parts.
 """
 
 from __future__ import annotations
 
-from benchmarks.environment import describe, set_threads
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
 
-set_threads(1)
+from benchmarks import environment, learned_codes, search_report, search_results
 
-import time  # noqa: E402
-from collections.abc import Callable  # noqa: E402
-from dataclasses import dataclass  # noqa: E402
-from itertools import pairwise  # noqa: E402
-from pathlib import Path  # noqa: E402
-from typing import Any  # noqa: E402
-
-import click  # noqa: E402
-import faiss  # noqa: E402
-import numpy as np  # noqa: E402
-
-from benchmarks.search_data import FAMILIES, Family  # noqa: E402
-from hashret.codes import Codes, Neighbors, ball_size  # noqa: E402
-from hashret.indexes.multi_index import MultiIndex  # noqa: E402
-from hashret.indexes.planner import PlannedIndex  # noqa: E402
-from hashret.indexes.scan import ScanIndex  # noqa: E402
-from hashret.indexes.table import TableIndex  # noqa: E402
-
-_TURNS = 7
-_BUDGET = 0.25  # seconds a turn may take; a slow path gets fewer queries
-
-Ask = Callable[[np.ndarray], Any]
+ROOT = Path(__file__).resolve().parents[1]
+_MILLION = 1_000_000
+_WIDTHS = (16, 32, 64, 128, 256, 512)
+_FAMILIES = ("clustered", "uniform", "duplicate-heavy", "learned")
+_TURNS, _BUDGET = 5, 0.08  # turns of each path, and about how many seconds one takes
+_GRID_TURNS, _GRID_BUDGET = 5, 0.02
 
 
-@dataclass(frozen=True)
-class Question:
-    """One question: fresh queries for a turn, and the paths that answer them."""
+@dataclass(frozen=True, order=True)
+class Setting:
+    """What is measured together: a part of the benchmark on codes of one kind."""
 
-    name: str
-    queries: Callable[[], np.ndarray]
-    paths: dict[str, Ask]
+    part: str
+    """"questions": every path; "planner": hashret's paths only; "curve": 10-NN, every path."""
+    family: str
+    bits: int
+    n: int
 
-
-class Subjects:
-    """Everything that is compared, built over the same codes."""
-
-    def __init__(self, packed: np.ndarray):
-        self.packed = packed
-        self.n_bits = 8 * packed.shape[1]
-        self.sizes: dict[str, tuple[float, float]] = {}
-        codes = Codes(packed)
-        self.table = self._timed("table", lambda: TableIndex(codes))
-        self.multi = self._timed("multi-index", lambda: MultiIndex(codes))
-        self.scan = self._timed("scan", lambda: ScanIndex(codes))
-        self.auto = PlannedIndex(codes)
-        self.flat = self._timed("Faiss Flat", lambda: self._faiss(faiss.IndexBinaryFlat))
-        width = min(32, self.n_bits)
-        self.hash = self._timed("Faiss Hash", lambda: self._faiss(faiss.IndexBinaryHash, width))
-        self.n_hashes = max(1, self.n_bits // 21)
-        self.multi_hash = self._timed(
-            "Faiss MultiHash",
-            lambda: self._faiss(faiss.IndexBinaryMultiHash, self.n_hashes, min(21, self.n_bits)),
+    @property
+    def with_graphs(self) -> bool:
+        """Whether HNSW graphs are measured too: building one takes minutes a million codes."""
+        return self.bits == 64 and (
+            self.n < _MILLION or (self.family == "clustered" and self.n == _MILLION)
         )
-        self.dict = self._timed("dict", self._dict)
 
-    def _timed(self, name: str, build: Callable[[], Any]) -> Any:
-        start = time.process_time()
-        built = build()
-        seconds = time.process_time() - start
-        self.sizes[name] = (seconds, getattr(built, "n_bytes", np.nan) / len(self.packed))
-        return built
-
-    def _faiss(self, kind: Any, *arguments: int) -> Any:
-        index = kind(self.n_bits, *arguments)
-        index.add(self.packed)
-        return index
-
-    def _dict(self) -> dict[bytes, list[int]]:
-        rows: dict[bytes, list[int]] = {}
-        for row, code in enumerate(as_bytes(self.packed)):
-            rows.setdefault(code, []).append(row)
-        return rows
+    @property
+    def name(self) -> str:
+        """As `--only` takes it."""
+        return f"{self.part}/{self.family}/{self.bits}/{self.n}"
 
 
-def as_bytes(packed: np.ndarray) -> list[bytes]:
-    return [code.tobytes() for code in packed]
+def full() -> list[Setting]:
+    """Everything."""
+    settings = [Setting("questions", family, 64, _MILLION) for family in _FAMILIES]
+    settings += [Setting("questions", f, 128, _MILLION) for f in ("clustered", "learned")]
+    settings += [Setting("questions", "uniform", 24, _MILLION)]
+    settings += [Setting("questions", "learned", 64, 100_000)]
+    settings += [Setting("questions", f, 64, 10 * _MILLION) for f in ("clustered", "uniform")]
+    # the rest of the curves is measured above
+    settings += [Setting("curve", "clustered", 64, 10**power) for power in (3, 4, 5)]
+    settings += [Setting("curve", "clustered", bits, _MILLION) for bits in (16, 32, 256, 512)]
+    grid = [
+        Setting("planner", family, bits, 10**power)
+        for power in (3, 4, 5, 6)
+        for family in _FAMILIES
+        for bits in _WIDTHS
+    ]
+    return settings + grid + [Setting("planner", f, 64, 10 * _MILLION) for f in _FAMILIES[:3]]
 
 
-def bucket_questions(family: Family, it: Subjects) -> list[Question]:
-    def look_ups(n: int) -> Callable[[], np.ndarray]:
-        return lambda: family.look_ups(it.packed, n)
-
-    def faiss_hash(queries: np.ndarray) -> Any:
-        it.hash.nflip = 0
-        return it.hash.range_search(queries, 1)
-
-    batch: dict[str, Ask] = {
-        "Faiss Hash": faiss_hash,
-        "dict": lambda q: [it.dict.get(code) for code in as_bytes(q)],
-        "table": lambda q: it.table.within(Codes(q), 0),
-        "auto": lambda q: it.auto.within(Codes(q), 0),
-    }
-    single: dict[str, Ask] = {
-        "Faiss Hash": lambda q: [faiss_hash(q[i : i + 1]) for i in range(len(q))],
-        "dict": lambda q: [it.dict.get(code) for code in as_bytes(q)],
-        "table": lambda q: [it.table.bucket(code) for code in as_bytes(q)],
-        "auto": lambda q: [it.auto.within(Codes(q[i : i + 1]), 0) for i in range(len(q))],
-    }
+def quick() -> list[Setting]:
+    """The same questions on few codes."""
     return [
-        Question("bucket, batch of 10,000", look_ups(10_000), batch),
-        Question("bucket, single", look_ups(1000), single),
+        *(Setting("questions", family, 64, 100_000) for family in _FAMILIES),
+        Setting("questions", "uniform", 24, 100_000),
+        *(Setting("curve", "clustered", 64, 10**power) for power in (3, 4, 5)),
+        *(Setting("planner", family, 64, 10_000) for family in _FAMILIES),
     ]
 
 
-def radius_question(family: Family, it: Subjects, radius: int) -> Question:
-    def faiss_hash(queries: np.ndarray) -> Any:
-        it.hash.nflip = radius
-        return it.hash.range_search(queries, radius + 1)
-
-    paths: dict[str, Ask] = {
-        "Faiss Hash": faiss_hash,
-        "Faiss Flat": lambda q: it.flat.range_search(q, radius + 1),
-        "multi-index": lambda q: it.multi.within(Codes(q), radius),
-        "scan": lambda q: it.scan.within(Codes(q), radius),
-        "auto": lambda q: it.auto.within(Codes(q), radius),
-    }
-    if 10 * ball_size(it.n_bits, radius) <= len(it.packed):
-        paths["table"] = lambda q: it.table.within(Codes(q), radius)
-    return Question(f"within {radius}, batch of 200", lambda: family.sample(200), paths)
-
-
-def nearest_questions(family: Family, it: Subjects, k: int = 10) -> list[Question]:
-    def of_one(ask: Ask) -> Ask:
-        return lambda q: [ask(q[i : i + 1]) for i in range(len(q))]
-
-    paths: dict[str, Ask] = {
-        "Faiss Flat": lambda q: it.flat.search(q, k),
-        "multi-index": lambda q: it.multi.search(Codes(q), k),
-        "scan": lambda q: it.scan.search(Codes(q), k),
-        "auto": lambda q: it.auto.search(Codes(q), k),
-    }
-    one = Question(
-        f"{k}-NN, single",
-        lambda: family.sample(20),
-        {name: of_one(ask) for name, ask in paths.items()},
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    # the caller of MultiHash must guess how many flips are exact; here it is told
-    pilot = it.flat.search(family.sample(64), k)[0]
-    flips = int(pilot[:, -1].max()) // it.n_hashes
-    if flips <= 3:
-
-        def multi_hash(queries: np.ndarray) -> Any:
-            it.multi_hash.nflip = flips
-            return it.multi_hash.search(queries, k)
-
-        paths[f"Faiss MultiHash, {flips} flips"] = multi_hash
-    return [Question(f"{k}-NN, batch of 500", lambda: family.sample(500), paths), one]
-
-
-def distances_of(answer: Any) -> list[list[int]]:
-    """The distances of each query's answer, nearest first, whoever gave it."""
-    if isinstance(answer, Neighbors):
-        limits, distances = answer.limits, answer.distances
-    elif isinstance(answer, tuple) and len(answer) == 3:
-        limits, distances, _ = answer
-    else:
-        return [sorted(row.tolist()) for row in answer[0]]
-    limits = limits.astype(np.int64)
-    return [sorted(distances[a:b].tolist()) for a, b in pairwise(limits)]
-
-
-def check(question: Question) -> None:
-    """Raise RuntimeError unless every exact path answers as Faiss Flat does."""
-    if "Faiss Flat" not in question.paths or question.name.endswith("single"):
+    parser.add_argument("--quick", action="store_true", help="100,000 codes at most")
+    parser.add_argument("--only", default="", help="settings whose names begin with one of these")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--results", type=Path, help="JSON lines to read and to write")
+    parser.add_argument("--learned", type=Path, default=learned_codes.default_folder())
+    parser.add_argument("--graphs", type=Path, help="keep HNSW graphs in this folder between runs")
+    parser.add_argument("--missing", action="store_true", help="only what has no results yet")
+    parser.add_argument("--write-docs", action="store_true")
+    parser.add_argument("--this-process", action="store_true", help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    results = arguments.results or (
+        Path(tempfile.gettempdir()) / "search-quick.jsonl"
+        if arguments.quick
+        else search_results.PATH
+    )
+    if arguments.write_docs:
+        search_report.write(results, ROOT / "docs")
         return
-    queries = question.queries()[:50]
-    expected = distances_of(question.paths["Faiss Flat"](queries))
-    for name, ask in question.paths.items():
-        if "MultiHash" not in name and distances_of(ask(queries)) != expected:
-            raise RuntimeError(f"{question.name}: {name} and Faiss Flat disagree")
-
-
-def measure(question: Question) -> dict[str, float]:
-    """Microseconds of CPU a query, the median turn of each path."""
-    check(question)
-    taken: dict[str, list[float]] = {name: [] for name in question.paths}
-    counts = {}
-    queries = question.queries()
-    for name, ask in question.paths.items():
-        ask(queries)  # the planner builds what it wants now
-        few = queries[:4]
-        start = time.process_time()
-        ask(few)
-        each = (time.process_time() - start) / len(few)
-        counts[name] = max(1, min(len(queries), int(_BUDGET / max(each, 1e-9))))
-    order = list(question.paths)
-    for _ in range(_TURNS):
-        queries = question.queries()
-        order.append(order.pop(0))  # who comes first finds colder caches
-        for name in order:
-            part = queries[: counts[name]]
-            start = time.process_time()
-            question.paths[name](part)
-            taken[name].append((time.process_time() - start) / len(part))
-    return {name: 1e6 * float(np.median(times)) for name, times in taken.items()}
-
-
-def report(family: str, n: int, n_bits: int, seed: int) -> list[str]:
-    """The measurements on one family of codes as lines of Markdown."""
-    data = Family(family, n_bits, seed)
-    it = Subjects(data.sample(n))
-    lines = [f"### {n:,} {family} codes of {n_bits} bits", ""]
-    lines += ["| question | " + " | ".join(("path", "µs a query", "times the first")) + " |"]
-    lines += ["|---|---|---:|---:|"]
-    questions = bucket_questions(data, it)
-    questions += [radius_question(data, it, radius) for radius in (1, 2, 3)]
-    for question in questions + nearest_questions(data, it):
-        times = measure(question)
-        base = next(iter(times.values()))
-        for i, (name, each) in enumerate(times.items()):
-            asked = question.name if i == 0 else ""
-            shown = name + (f" ({it.auto.last_path})" if name == "auto" else "")
-            lines.append(f"| {asked} | {shown} | {each:,.2f} | {base / each:,.2f} |")
-    built = [
-        f"{name} {seconds:.2f} s" + (f", {size:.1f} bytes an item" if size == size else "")
-        for name, (seconds, size) in it.sizes.items()
+    chosen = [
+        setting
+        for setting in (quick() if arguments.quick else full())
+        if any(f"{setting.name}/".startswith(begin) for begin in _beginnings(arguments.only))
     ]
-    return [*lines, "", "Built in: " + "; ".join(built) + ".", ""]
+    if not chosen:
+        parser.error(f"--only: expected the beginning of a setting's name, got {arguments.only}")
+    if arguments.this_process:
+        for setting in chosen:
+            _measure(setting, arguments, results)
+        return
+    if arguments.missing:
+        done = {search_results.key(record) for record in search_results.read(results)}
+        chosen = [s for s in chosen if (s.part, s.family, s.bits, s.n) not in done]
+    _in_processes(chosen, arguments, results)
+    print("\n".join(search_report.tables(results)))
 
 
-@click.command()
-@click.option("--n", default=1_000_000, show_default=True, help="Codes to search in.")
-@click.option("--quick", is_flag=True, help="100,000 codes.")
-@click.option("--bits", "n_bits", default=64, show_default=True, help="Bits a code.")
-@click.option("--family", "families", multiple=True, default=FAMILIES, show_default=True)
-@click.option("--seed", default=0, show_default=True)
-@click.option("--out", type=click.Path(path_type=Path), help="Write the tables here too.")
-def main(
-    n: int, quick: bool, n_bits: int, families: tuple[str, ...], seed: int, out: Path | None
-) -> None:
-    """Time table, multi-index, scan and planner against Faiss and dict."""
+def _beginnings(only: str) -> list[str]:
+    """Of names, whole parts of them: 64/1000 is not the beginning of 64/10000."""
+    return [f"{part.rstrip('/')}/" if part else "" for part in only.split(",")]
+
+
+def _in_processes(chosen: list[Setting], arguments: argparse.Namespace, results: Path) -> None:
+    for setting in chosen:
+        command = [sys.executable, "-m", "benchmarks.search", "--this-process"]
+        command += ["--only", setting.name, "--results", str(results)]
+        command += ["--seed", str(arguments.seed), "--learned", str(arguments.learned)]
+        command += ["--quick"] if arguments.quick else []
+        if arguments.graphs is not None:
+            command += ["--graphs", str(arguments.graphs)]
+        began = datetime.now(UTC)
+        done = subprocess.run(command, cwd=ROOT, check=False)
+        seconds = (datetime.now(UTC) - began).total_seconds()
+        outcome = "done" if done.returncode == 0 else f"FAILED with {done.returncode}"
+        print(f"{setting.name}: {outcome} in {seconds:.0f} s", file=sys.stderr, flush=True)
+
+
+def _measure(setting: Setting, arguments: argparse.Namespace, results: Path) -> None:
+    environment.set_threads(1)
+    import faiss
+
+    from benchmarks.search_data import Family
+    from benchmarks.search_paths import Paths
+    from hashret.indexes import compiled
+
     faiss.omp_set_num_threads(1)
-    facts = ", ".join(f"{name} {value}" for name, value in describe().items())
-    text = f"Measured on: {facts}.\n"
-    print(text)
-    for family in families:
-        part = "\n".join(report(family, 100_000 if quick else n, n_bits, seed))
-        print(part, flush=True)
-        text += "\n" + part
-    if out is not None:
-        out.write_text(text, encoding="utf-8")
+    kernels = compiled.enable() is not None  # as in a process that has answered for a while
+    family = Family(setting.family, setting.bits, arguments.seed, arguments.learned)
+    graphs = None
+    if arguments.graphs is not None:
+        about = f"{setting.family}-{setting.bits}-{setting.n}-{arguments.seed}"
+        graphs = arguments.graphs / about
+    paths = Paths(family.codes(setting.n), graphs=graphs)
+    records = list(_records(setting, family, paths))
+    run = {
+        "kind": "run",
+        "at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "revision": _revision(),
+        "load": round(os.getloadavg()[0], 1),
+        **environment.describe(),
+        "kernels": kernels,
+    }
+    built = [{"kind": "build", "path": name, **asdict(b)} for name, b in paths.built.items()]
+    rows = [asdict(setting) | record for record in [run, *built, *records]]
+    search_results.replace(results, rows)
+
+
+def _records(setting: Setting, family: Any, paths: Any) -> Iterator[dict[str, Any]]:
+    from benchmarks import search_questions as ask
+
+    turns, budget = _TURNS, _BUDGET
+    if setting.part == "questions":
+        radii = (1, 2, 3, 4) if setting.bits == 24 else (1, 2, 3)
+        if setting.family == "clustered" and setting.bits == 64 and setting.n == _MILLION:
+            radii = (1, 2, 3, 4, 6, 8)  # for the plot
+        questions = ask.buckets(family, paths)
+        questions += [ask.within(family, paths, radius) for radius in radii]
+        questions += ask.nearest(family, paths, graphs=setting.with_graphs)
+    elif setting.part == "curve":
+        questions = ask.nearest(family, paths, graphs=setting.with_graphs)[:1]
+    else:
+        turns, budget = _GRID_TURNS, _GRID_BUDGET
+        questions = ask.buckets(family, paths, peers=False)
+        questions += [ask.within(family, paths, 2, peers=False)]
+        questions += ask.nearest(family, paths, batch=100, peers=False)
+    for question in questions:
+        recalls = ask.recalls(question)
+        times = ask.measure(question, turns, budget)
+        for name, each in times.items():
+            yield {
+                "kind": question.kind,
+                "argument": question.argument,
+                "batch": question.batch,
+                "path": name,
+                "setting": question.settings.get(name, ""),
+                "us": round(each, 4),
+                "recall": recalls.get(name),
+                "took": getattr(paths.own("auto"), "last_path", "") if name == "auto" else "",
+            }
+
+
+def _revision() -> str:
+    command = ["git", "describe", "--always", "--dirty"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    return done.stdout.strip() or "unknown"
 
 
 if __name__ == "__main__":

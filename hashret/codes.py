@@ -129,6 +129,7 @@ def hamming(queries: Codes, codes: Codes) -> np.ndarray:
     return distances
 
 
+@lru_cache(maxsize=1024)
 def ball_size(n_bits: int, radius: int) -> int:
     """How many codes of `n_bits` bits lie within `radius` (inclusive) of any one code."""
     return sum(comb(n_bits, flips) for flips in range(min(radius, n_bits) + 1))

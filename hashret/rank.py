@@ -11,44 +11,104 @@ from __future__ import annotations
 import numpy as np
 
 from hashret.codes import Codes
+from hashret.sparse import Features, SparseRows
 
 # Confidences are rounded to this grid so that their sums are exact in float64 and a score does
 # not depend on the order of summation, hence not on what else was asked in the same batch.
 _GRID = float(1 << 24)
+_PAIRS = 1 << 16  # from this many codes on, two bytes are looked up at once
+_TILE = 1 << 13  # codes scored at a time: their columns stay in the cache
 
 
-def expected_agreement(probabilities: np.ndarray, codes: Codes) -> np.ndarray:
+def opinions(confidences: np.ndarray) -> np.ndarray:
+    """How far a query leans to 1 in each bit, or to 0 if negative: (n_bits,) whole float64.
+
+    Flipping a bit away from where it leans costs twice its opinion's size in the sum that
+    `expected_agreement` is made of, exactly.
+    """
+    return np.rint((np.asarray(confidences, np.float64) - 0.5) * _GRID)
+
+
+def expected_agreement(confidences: np.ndarray, codes: Codes) -> np.ndarray:
     """The share of bits in which each code is expected to agree with the query, (n,) float64.
 
-    `probabilities` (n_bits,): the query's confidence that each of its bits is 1. For a query of
-    certain bits (0.0 and 1.0) the result is ``(n_bits - distance) / n_bits``.
+    `confidences` (n_bits,): how far the query leans to 1 in each of its bits, 0.5 being no
+    opinion. For a query of certain bits (0.0 and 1.0) the result is
+    ``(n_bits - distance) / n_bits``. Confidences may go beyond 0 and 1, for bits that count for
+    more than others.
     """
     n_bits = codes.n_bits
-    opinion = np.rint((np.asarray(probabilities, np.float64) - 0.5) * _GRID).reshape(-1, 8)
+    opinion = opinions(confidences).reshape(-1, 8)
     signs = np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1, bitorder="little")
     by_byte = opinion @ (2.0 * signs.T - 1.0)  # (n_bytes, 256): a byte's share of the sum
+    tables, columns = by_byte, codes.packed
+    if len(codes) >= _PAIRS and columns.shape[1] % 2 == 0:
+        # a look-up for two bytes: half as many, for tables that take longer to make
+        tables = (by_byte[1::2, :, None] + by_byte[::2, None, :]).reshape(-1, 1 << 16)
+        columns = columns.view("<u2")
     total = np.zeros(len(codes))
-    for position, sums in enumerate(by_byte):
-        total += sums[codes.packed[:, position]]
+    for start in range(0, len(codes), _TILE):
+        part, tile = total[start : start + _TILE], columns[start : start + _TILE]
+        for position, sums in enumerate(tables):
+            part += sums[tile[:, position]]
     return (0.5 * n_bits * _GRID + total) / (_GRID * n_bits)
 
 
-def order(distances: np.ndarray, scores: np.ndarray, ids: list[str]) -> list[int]:
-    """The positions sorted by (distance, -score, id), three sequences of equal length."""
-    return sorted(range(len(ids)), key=lambda i: (int(distances[i]), -float(scores[i]), ids[i]))
+def similarities(query: Features, features: Features) -> np.ndarray:
+    """How alike each row of features is to the one row `query`, (n,) float64: larger is nearer.
 
-
-def contenders(distances: np.ndarray, scores: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
-    """Who is in the first k for certain, and who ties for the last places.
-
-    Returns two arrays of positions: those whose (distance, -score) is strictly better than that
-    of the k-th, and those equal to it, of which only the ids can choose. Fewer than k in all:
-    everything is certain.
+    The inner product of sparse rows (the cosine: they are of unit length), minus the Euclidean
+    distance of dense ones. A row's figure does not depend on the rows beside it.
     """
-    if len(distances) <= k:
-        return np.arange(len(distances)), np.empty(0, np.intp)
-    ranked = np.lexsort((-scores, distances))
-    last = ranked[k - 1]
-    tied = (distances == distances[last]) & (scores == scores[last])
-    certain = ranked[:k]
-    return certain[~tied[certain]], np.flatnonzero(tied)
+    if isinstance(query, SparseRows) and isinstance(features, SparseRows):
+        wanted = query.to_dense()[0].astype(np.float64)
+        owner = np.repeat(np.arange(len(features)), features.nnz_per_row)
+        products = wanted[features.indices] * features.values
+        return np.bincount(owner, weights=products, minlength=len(features))
+    if isinstance(query, SparseRows) or isinstance(features, SparseRows):
+        raise TypeError("features: expected both sparse or both dense")
+    return -np.sqrt(np.square(features.astype(np.float64) - query).sum(axis=1))
+
+
+def highest(scores: np.ndarray, k: int) -> np.ndarray:
+    """The positions of the k highest scores, and of all that equal the k-th, ascending."""
+    if len(scores) <= k:
+        return np.arange(len(scores))
+    last = np.partition(scores, len(scores) - k)[len(scores) - k]
+    return np.flatnonzero(scores >= last)
+
+
+def order(
+    first: np.ndarray,
+    second: np.ndarray,
+    ids: list[str],
+    similarities: np.ndarray | None = None,
+) -> list[int]:
+    """The positions sorted by (first, second, id), ascending; sequences of equal length.
+
+    (distance, -score) is the order of hits, (-score, distance) the asymmetric one. With
+    `similarities`, by (-similarity, first, second, id).
+    """
+    nearness = np.zeros(len(ids)) if similarities is None else -similarities
+    keys = list(zip(nearness.tolist(), first.tolist(), second.tolist(), ids, strict=True))
+    return sorted(range(len(ids)), key=keys.__getitem__)
+
+
+def contenders(first: np.ndarray, second: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """Who is among the first k for certain, and who ties for the last places.
+
+    Returns two arrays of positions: those whose (first, second) is strictly less than that of the
+    k-th, and those equal to it, of which only the ids can choose. Fewer than k in all: everything
+    is certain.
+    """
+    if len(first) <= k:
+        return np.arange(len(first)), np.empty(0, np.intp)
+    # of perhaps very many only the k-th is looked for, once by either key, and nothing sorted
+    last = np.partition(first, k - 1)[k - 1]
+    certain = np.flatnonzero(first < last)
+    level = np.flatnonzero(first == last)
+    wanted = k - len(certain)
+    among = second[level]
+    last_second = np.partition(among, wanted - 1)[wanted - 1]
+    certain = np.concatenate([certain, level[among < last_second]])
+    return certain, level[among == last_second]

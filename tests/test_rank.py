@@ -1,6 +1,7 @@
 """The score and the order of hits, against their definitions."""
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -17,6 +18,18 @@ def test_expected_agreement_is_the_mean_probability_of_the_stored_bits(seed, n_b
     np.testing.assert_allclose(
         rank.expected_agreement(probabilities, Codes.pack(bits)), expected, atol=1e-6
     )
+
+
+@pytest.mark.parametrize("n_bytes", [1, 2, 3, 8])
+def test_many_codes_score_as_few_do(n_bytes):
+    rng = np.random.default_rng(n_bytes)
+    confidences = (3 * rng.random(8 * n_bytes) - 1).astype(np.float32)
+    codes = Codes(rng.integers(0, 256, (70_000, n_bytes), dtype=np.uint8))
+    together = rank.expected_agreement(confidences, codes)
+    apart = [
+        rank.expected_agreement(confidences, codes[s : s + 7000]) for s in range(0, 70_000, 7000)
+    ]
+    np.testing.assert_array_equal(together, np.concatenate(apart))
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(1, 8))
@@ -47,8 +60,16 @@ def test_contenders_and_ids_give_the_first_k_of_the_full_order(pairs, k):
     scores = np.array([s for _, s in pairs])
     ids = [f"{(7 * i) % 31:02}" for i in range(len(pairs))]
     full = sorted(range(len(ids)), key=lambda i: (distances[i], -scores[i], ids[i]))
-    certain, tied = rank.contenders(distances, scores, k)
+    certain, tied = rank.contenders(distances, -scores, k)
     by_id = sorted(tied.tolist(), key=lambda i: ids[i])[: max(0, k - len(certain))]
     chosen = [*certain.tolist(), *by_id]
-    ranked = rank.order(distances[chosen], scores[chosen], [ids[i] for i in chosen])
+    ranked = rank.order(distances[chosen], -scores[chosen], [ids[i] for i in chosen])
     assert [chosen[i] for i in ranked] == full[:k]
+
+
+@given(st.lists(st.sampled_from([0.25, 0.5, 0.75, 1.0]), max_size=30), st.integers(1, 12))
+def test_highest_are_all_that_could_be_among_the_first_k(scores, k):
+    ranked = sorted(scores, reverse=True)
+    last = ranked[k - 1] if len(scores) > k else -1.0
+    expected = [i for i, score in enumerate(scores) if score >= last]
+    assert rank.highest(np.array(scores), k).tolist() == expected

@@ -8,14 +8,23 @@ from typing import ClassVar, Protocol, Self
 import numpy as np
 
 from hashret.codes import Codes, Neighbors, require_same_bits
+from hashret.items import Approximation
 
-#: An index's name to its class, imported on first use through `hashret.registry.resolve`.
+#: An exact index's name to its class, imported on first use through `hashret.registry.resolve`.
 INDEXES = {
     "auto": "hashret.indexes.planner:PlannedIndex",
     "faiss-flat": "hashret.indexes.faiss_binary:FaissFlatIndex",
     "multi-index": "hashret.indexes.multi_index:MultiIndex",
     "scan": "hashret.indexes.scan:ScanIndex",
     "table": "hashret.indexes.table:TableIndex",
+}
+
+#: The same for those that may miss a neighbour: never taken unless asked for by name.
+APPROXIMATE = {
+    "faiss-hash": "hashret.indexes.faiss_approximate:FaissHashIndex",
+    "faiss-hnsw": "hashret.indexes.faiss_approximate:FaissHNSWIndex",
+    "faiss-ivf": "hashret.indexes.faiss_approximate:FaissIVFIndex",
+    "faiss-multihash": "hashret.indexes.faiss_approximate:FaissMultiHashIndex",
 }
 
 
@@ -25,7 +34,9 @@ class Index(Protocol):
     `exact` promises that the answers are those of a full comparison, ties included. `supports`
     names the questions that the index answers, of "search" and "within". All answers are
     ordered by (distance, row) within a query. An index keeps a reference to its codes, and
-    answers one thread at a time.
+    answers one thread at a time. One that is not exact says in the attribute `approximation`
+    (`hashret.items.Approximation`) what its answers are worth. One that knows says in `path` by
+    which way its last answer came, and in `n_tables` how many hash tables that has.
     """
 
     exact: ClassVar[bool]
@@ -67,6 +78,20 @@ class Index(Protocol):
         ...
 
 
+def approximation_of(index: Index) -> Approximation | None:
+    """What the index's answers are worth, as it says itself; None for an exact one."""
+    if index.exact:
+        return None
+    said = getattr(index, "approximation", None)
+    return said if isinstance(said, Approximation) else Approximation(type(index).__name__)
+
+
+def path_of(index: object) -> tuple[str, int]:
+    """By which way the index's last answer came, and the number of hash tables on it."""
+    named = getattr(index, "path", getattr(index, "name", type(index).__name__))
+    return str(named), int(getattr(index, "n_tables", 0))
+
+
 BOTH = frozenset({"search", "within"})
 
 
@@ -87,6 +112,8 @@ def check_within(codes: Codes, queries: Codes, radius: int | np.ndarray) -> np.n
     Raises ValueError or TypeError for a wrong call.
     """
     require_same_bits(codes, queries)
+    if type(radius) is int and radius >= 0:  # a single question: a tenth of the time
+        return np.full(len(queries), min(radius, codes.n_bits), np.int64)
     radii = np.asarray(radius)
     if radii.dtype.kind not in "iu":
         # an empty list of radii is float64 to NumPy
@@ -105,8 +132,8 @@ def check_within(codes: Codes, queries: Codes, radius: int | np.ndarray) -> np.n
         raise ValueError(
             f"radius: expected 0 bits or more, got {radii.min()}; a radius includes its boundary"
         )
-    clipped = np.minimum(radii, codes.n_bits).astype(np.int64)
-    return np.broadcast_to(clipped, (len(queries),))
+    radii = np.minimum(radii, codes.n_bits).astype(np.int64)
+    return np.full(len(queries), radii) if radii.shape == () else radii
 
 
 def certified(found: Neighbors, n: int, n_bits: int) -> Neighbors:

@@ -29,6 +29,7 @@ class FaissFlatIndex:
 
     exact: ClassVar[bool] = True
     supports: ClassVar[frozenset[str]] = BOTH
+    path: ClassVar[str] = "faiss-flat"
 
     def __init__(self, codes: Codes):
         self._codes = codes

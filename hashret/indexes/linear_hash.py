@@ -29,6 +29,11 @@ class LinearHash:
         self._mask = (1 << self.width) - 1
         self._shifts = tuple(max(1, round(s * self.width / 64)) for s in _SHIFTS)
 
+    @property
+    def constants(self) -> tuple[np.ndarray, np.uint64]:
+        """The shifts, (7,) uint64, and the mask of `width` ones, as kernels want them."""
+        return np.array(self._shifts, np.uint64), np.uint64(self._mask)
+
     def __call__(self, words: np.ndarray) -> np.ndarray:
         """The keys, (n,) uint64, of (n, n_words) uint64 words."""
         keys = self._mix(words[:, -1])

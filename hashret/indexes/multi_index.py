@@ -10,21 +10,25 @@ sections 3.1 and 3.2.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from itertools import pairwise
+from collections.abc import Callable
 from typing import ClassVar, Self
 
 import numpy as np
 
 from hashret.codes import Codes, Neighbors, flip_masks
-from hashret.indexes.base import BOTH, Index, certified, check_search, check_within
-from hashret.indexes.pairs import Pairs, expand
+from hashret.indexes import compiled
+from hashret.indexes.base import BOTH, Index, certified, check_search, check_within, path_of
+from hashret.indexes.flips import Flips, flips_of, most_affordable
+from hashret.indexes.pairs import Pairs, interleaved
+from hashret.indexes.progress import PROBES, Progress, slabs
 from hashret.indexes.scan import ScanIndex
-from hashret.indexes.substrings import SubstringTable, cut
+from hashret.indexes.substrings import SubstringTable, cut, slot_bits
 
 _QUERIES = 256  # queries that advance together
-_PROBES = 1 << 17  # probes made, and candidates compared, at once
 _INLINED_WORDS = 1  # a copy of longer codes in each table would save a tenth of the time only
+# What a kernel counts a candidate for, where a probe and its slot's first candidate count one each:
+# inlined candidates follow one another in memory, others are at least asked for in time.
+_INLINED_CANDIDATE, _CANDIDATE = 0.06, 0.3
 
 
 class MultiIndex:
@@ -52,13 +56,36 @@ class MultiIndex:
         self._codes = codes
         self._words = codes.words
         self._budget = len(codes) // 60 if budget is None else budget
+        #: by which way the last answer came
+        self.path = "multi-index"
+        #: queries given up so far, and the probes and candidates (some counting less) of all
+        self.given_up, self.work = 0, 0
         self._scan: ScanIndex | None = None
         self._linear = linear or self._own_scan
+        parts = cut(codes.n_bits, len(codes))
+        n_slots = [1 << slot_bits(part.length, len(codes)) for part in parts]
         inline = self._words.shape[1] <= _INLINED_WORDS
+        # all tables in one array of each sort, as kernels want them
+        self._bases = np.cumsum([0] + [n + 1 for n in n_slots], dtype=np.int64)
+        self._offsets = np.empty(self._bases[-1], np.uint32)
+        self._stored = np.empty((len(parts), len(codes)), np.uint32)
+        self._inlined = np.empty((len(parts), len(codes) if inline else 0), np.uint64)
+        self._parts = parts
+        self._flips: dict[int, Flips] = {}
+        self._most_flips = most_affordable(parts, self._budget)
         self._tables = [
-            SubstringTable(self._words, part, inline=inline)
-            for part in cut(codes.n_bits, len(codes))
+            SubstringTable(
+                self._words,
+                part,
+                offsets=self._offsets[self._bases[turn] : self._bases[turn + 1]],
+                rows=self._stored[turn],
+                inlined=self._inlined[turn] if inline else None,
+            )
+            for turn, part in enumerate(parts)
         ]
+        self._layout = np.array([(t.part.start, t.part.length, t.shift) for t in self._tables])
+        self._layout = self._layout.astype(np.int64)
+        self._shifts = np.array([table.hash.constants[0] for table in self._tables])
 
     @classmethod
     def build(cls, codes: Codes) -> Self:
@@ -75,7 +102,7 @@ class MultiIndex:
         """Bytes of memory held beyond the codes themselves."""
         padded = not np.may_share_memory(self._words, self._codes.packed)
         return (
-            sum(table.n_bytes for table in self._tables)
+            sum(array.nbytes for array in (self._offsets, self._stored, self._inlined))
             + (self._words.nbytes if padded else 0)
             + (self._scan.n_bytes if self._scan else 0)
         )
@@ -87,12 +114,14 @@ class MultiIndex:
         """The k nearest rows of each query; see `Index.search`."""
         k = check_search(self._codes, queries, k)
         if k >= len(self):  # every row is asked for; this includes an empty index
-            return self._linear().search(queries, k, ties=ties)
+            return self._rest().search(queries, k, ties=ties)
         caps = np.full(len(queries), self.n_bits)
         found = self._answer(
-            queries, caps, k, lambda rest: self._linear().search(queries[rest], k, ties=ties)
+            queries, caps, k, ties, lambda rest: self._rest().search(queries[rest], k, ties=ties)
         )
-        return certified(found.first(k, ties=ties), len(self), self.n_bits)
+        if compiled.loaded() is None:
+            found = found.first(k, ties=ties)
+        return certified(found, len(self), self.n_bits)
 
     def within(self, queries: Codes, radius: int | np.ndarray) -> Neighbors:
         """All rows within the radius of each query; see `Index.within`."""
@@ -101,7 +130,8 @@ class MultiIndex:
             queries,
             radii.copy(),
             None,
-            lambda rest: self._linear().within(queries[rest], radii[rest]),
+            True,
+            lambda rest: self._rest().within(queries[rest], radii[rest]),
         )
 
     def _own_scan(self) -> Index:
@@ -109,30 +139,91 @@ class MultiIndex:
             self._scan = ScanIndex(self._codes)
         return self._scan
 
+    def _rest(self) -> Index:
+        """What answers the queries that are given up."""
+        linear = self._linear()
+        self.path = f"multi-index + {path_of(linear)[0]}"
+        return linear
+
+    @property
+    def n_tables(self) -> int:
+        """The number of tables."""
+        return len(self._tables)
+
     def _answer(
         self,
         queries: Codes,
         caps: np.ndarray,
         k: int | None,
+        ties: bool,
         answer_rest: Callable[[np.ndarray], Neighbors],
     ) -> Neighbors:
         """All rows within `caps`, which shrink to the k-th distances if k is given."""
+        self.path = "multi-index"
+        kernels = compiled.loaded()
+        if kernels is not None and len(self):
+            return self._answer_compiled(kernels, queries, caps, k, ties, answer_rest)
         pairs = Pairs()
         words = queries.words
         rest = []
         for start in range(0, len(queries), _QUERIES):
             block = slice(start, start + _QUERIES)
-            progress = _Progress(words[block], caps[block], k, start, pairs)
+            progress = Progress(words[block], caps[block], k, start, pairs)
             rest.append(start + self._widen(progress))
         unanswered = np.concatenate([np.empty(0, np.int64), *rest])
         radius = caps.copy()
+        self.given_up += len(unanswered)
+        self.work += pairs.probed + pairs.compared
         caps[unanswered] = -1
         pairs.keep_within(caps)
         if len(unanswered):
             pairs.add_answers(answer_rest(unanswered), unanswered)
         return pairs.neighbors(len(queries), radius)
 
-    def _widen(self, progress: _Progress) -> np.ndarray:
+    def _answer_compiled(
+        self,
+        kernels: compiled.Kernels,
+        queries: Codes,
+        caps: np.ndarray,
+        k: int | None,
+        ties: bool,
+        answer_rest: Callable[[np.ndarray], Neighbors],
+    ) -> Neighbors:
+        widest = int(caps.max(initial=0)) // len(self._parts)
+        most_flips = min(widest, self._most_flips)
+        if most_flips not in self._flips:
+            self._flips[most_flips] = flips_of(self._parts, most_flips)
+        candidate = _INLINED_CANDIDATE if self._inlined.size else _CANDIDATE
+        lengths, rows, distances, (probed, compared, work) = kernels.multi_index.search(
+            queries.words,
+            caps,
+            k or 0,
+            ties,
+            self._budget,
+            candidate,
+            self.n_bits,
+            self._words,
+            self._layout,
+            self._shifts,
+            self._offsets,
+            self._bases,
+            self._stored,
+            self._inlined,
+            *self._flips[most_flips],
+        )
+        self.work += int(work)
+        radius = caps.astype(np.int32)
+        counters = int(probed), int(compared)
+        rest = np.flatnonzero(lengths < 0)
+        if not len(rest):
+            return Neighbors(_limits(lengths), rows, distances, radius, *counters)
+        self.given_up += len(rest)
+        answered = np.flatnonzero(lengths >= 0)
+        limits = _limits(lengths[answered])
+        found = Neighbors(limits, rows, distances, radius[answered], *counters)
+        return interleaved([(answered, found), (rest, answer_rest(rest))])
+
+    def _widen(self, progress: Progress) -> np.ndarray:
         """Take step after step until all is known; return the queries that became too dear."""
         hashed = [table.hashed(progress.words) for table in self._tables]
         active = np.arange(len(progress.words))
@@ -147,7 +238,7 @@ class MultiIndex:
             too_dear.append(active[~affordable])
             active = active[affordable]
             # blocks, since a late step makes thousands of probes a query
-            size = max(1, _PROBES // max(1, probes))
+            size = max(1, PROBES // max(1, probes))
             for start in range(0, len(active) if probes else 0, size):
                 part = active[start : start + size]
                 slots = table.slots(hashed[turn][part], flips)
@@ -157,7 +248,7 @@ class MultiIndex:
                 lengths[spent[part] > self._budget] = 0
                 progress.pairs.probed += slots.size
                 masks = flip_masks(table.part.length, flips)[:, 0]
-                for probe, places in _slabs(low.ravel(), lengths.ravel()):
+                for probe, places in slabs(low.ravel(), lengths.ravel()):
                     query, mask = np.divmod(probe, probes)
                     self._compare(progress, step, table, part[query], places, masks[mask])
             over = spent[active] > self._budget
@@ -170,7 +261,7 @@ class MultiIndex:
 
     def _compare(
         self,
-        progress: _Progress,
+        progress: Progress,
         step: int,
         table: SubstringTable,
         queries: np.ndarray,
@@ -204,41 +295,7 @@ class MultiIndex:
         progress.add(queries[near], rows[places[near]], distances[near])
 
 
-class _Progress:
-    """What a block of queries has found, and how near the rest must be to matter."""
-
-    def __init__(
-        self, words: np.ndarray, caps: np.ndarray, k: int | None, start: int, pairs: Pairs
-    ):
-        self.words = words
-        self.caps = caps  # a part of the caller's array, which sees it shrink
-        self.pairs = pairs
-        self._start = start
-        self._k = k
-        n_bits = 64 * words.shape[1]
-        self._seen = np.zeros((len(words), n_bits + 1), np.int64) if k is not None else None
-
-    def add(self, queries: np.ndarray, rows: np.ndarray, distances: np.ndarray) -> None:
-        """Add new pairs and draw the caps in to the k-th distances."""
-        self.pairs.add(queries + self._start, rows, distances)
-        if self._seen is None:
-            return
-        width = self._seen.shape[1]
-        bins = queries * width + distances
-        self._seen += np.bincount(bins, minlength=self._seen.size).reshape(self._seen.shape)
-        reached = np.cumsum(self._seen, axis=1) >= self._k
-        enough = np.flatnonzero(reached[:, -1])
-        self.caps[enough] = reached[enough].argmax(axis=1)
-
-
-def _slabs(starts: np.ndarray, lengths: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Which range each position comes from, and the positions, some 100,000 at a time."""
-    filled = np.flatnonzero(lengths)
-    ends = np.cumsum(lengths[filled], dtype=np.int64)
-    n_slabs = int(ends[-1]) // _PROBES + 1 if len(ends) else 0
-    edges = np.searchsorted(ends, np.arange(n_slabs + 1) * _PROBES)
-    edges[-1:] = len(filled)
-    for start, end in pairwise(edges):
-        ranges = filled[start:end]
-        if len(ranges):
-            yield np.repeat(ranges, lengths[ranges]), expand(starts[ranges], lengths[ranges])
+def _limits(lengths: np.ndarray) -> np.ndarray:
+    limits = np.zeros(len(lengths) + 1, np.int64)
+    np.cumsum(lengths, out=limits[1:])
+    return limits

@@ -57,6 +57,30 @@ class Pairs:
         )
 
 
+def interleaved(parts: list[tuple[np.ndarray, Neighbors]]) -> Neighbors:
+    """One answer from those to disjoint parts of the queries: each is given with its queries."""
+    n_queries = sum(len(queries) for queries, _ in parts)
+    lengths = np.zeros(n_queries, np.int64)
+    radius = np.zeros(n_queries, np.int32)
+    for queries, found in parts:
+        lengths[queries] = np.diff(found.limits)
+        radius[queries] = found.complete_radius
+    limits = np.concatenate([[0], np.cumsum(lengths)])
+    rows = np.empty(limits[-1], np.int64)
+    distances = np.empty(limits[-1], np.int32)
+    for queries, found in parts:
+        places = expand(limits[queries], lengths[queries])
+        rows[places], distances[places] = found.rows, found.distances
+    return Neighbors(
+        limits,
+        rows,
+        distances,
+        radius,
+        sum(found.probed for _, found in parts),
+        sum(found.compared for _, found in parts),
+    )
+
+
 def expand(starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
     """The positions of ranges one after the other: start to start + length of each, int64."""
     ends = np.cumsum(lengths, dtype=np.int64)

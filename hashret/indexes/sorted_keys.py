@@ -30,6 +30,12 @@ class SortedKeys:
         self._views = (self._bitmap.data, self._offsets.data, self._keys.data)
 
     @property
+    def arrays(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.uint64, np.uint64]:
+        """Bitmap, offsets, keys, and the shifts that address the first two, for kernels."""
+        shifts = np.uint64(self._bit_shift), np.uint64(self._slot_shift)
+        return self._bitmap, self._offsets, self._keys, *shifts
+
+    @property
     def n_bytes(self) -> int:
         """Bytes of memory held."""
         return self._keys.nbytes + self._offsets.nbytes + self._bitmap.nbytes

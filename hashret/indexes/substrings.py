@@ -58,43 +58,49 @@ def work_within(parts: list[Substring], n_items: int, radius: int) -> float:
 class SubstringTable:
     """Rows addressed by the hash of one substring; a slot may mix values, none is compared.
 
-    `offsets` (n_slots + 1,) cuts `rows` (n,) into slots. `words` (n, n_words) holds the codes
-    in the order of `rows`, or is None: reading them in place saves a random access a candidate
-    and costs their memory once more.
+    `offsets` (n_slots + 1,) uint32 cuts `rows` (n,) uint32 into slots. `words` (n, 1) uint64 holds
+    codes of one word in the order of `rows`, or is None: reading them in place saves a random
+    access a candidate and costs their memory once more.
     """
 
-    def __init__(self, words: np.ndarray, part: Substring, *, inline: bool):
+    def __init__(
+        self,
+        words: np.ndarray,
+        part: Substring,
+        *,
+        offsets: np.ndarray,
+        rows: np.ndarray,
+        inlined: np.ndarray | None,
+    ):
+        """Fills `offsets`, `rows` and `inlined` (n,), which are parts of the owner's arrays."""
         self.part = part
-        self._hash = LinearHash(part.length)
+        self.hash = LinearHash(part.length)
         address_bits = slot_bits(part.length, len(words))
-        self._shift = np.uint64(part.length - address_bits)
+        self.shift = np.uint64(part.length - address_bits)
         self.occupancy = len(words) / (1 << address_bits)  # the mean number of rows in a slot
-        slots = self.hashed(words) >> self._shift
-        self.offsets = np.zeros((1 << address_bits) + 1, np.uint32)
-        np.cumsum(
-            np.bincount(slots.view(np.int64), minlength=1 << address_bits), out=self.offsets[1:]
-        )
+        slots = self.hashed(words) >> self.shift
+        offsets[0] = 0
+        np.cumsum(np.bincount(slots.view(np.int64), minlength=1 << address_bits), out=offsets[1:])
         # one integer for slot and row sorts several times faster than a stable argsort
         slots <<= np.uint64(32)
         slots |= np.arange(len(words), dtype=np.uint64)
         slots.sort()
-        self.rows = slots.astype(np.uint32)  # the low half
-        self.words = words[self.rows] if inline else None
-
-    @property
-    def n_bytes(self) -> int:
-        """Bytes of memory held."""
-        inlined = 0 if self.words is None else self.words.nbytes
-        return self.offsets.nbytes + self.rows.nbytes + inlined
+        rows[:] = slots.astype(np.uint32)  # the low half
+        self.offsets = offsets
+        self.rows = rows
+        self.words: np.ndarray | None = None
+        if inlined is not None:
+            np.take(words[:, 0], rows, out=inlined)
+            self.words = inlined[:, None]
 
     def hashed(self, words: np.ndarray) -> np.ndarray:
         """What `slots` wants to know of each query, (n,) uint64."""
-        return self._hash(self.part.of(words)[:, None])
+        return self.hash(self.part.of(words)[:, None])
 
     def slots(self, hashed: np.ndarray, flips: int) -> np.ndarray:
         """The slots at exactly `flips` flipped bits of each query, (n, comb(length, flips))."""
         keys = flip_keys(self.part.length, flips)
-        return ((hashed[:, None] ^ keys) >> self._shift).view(np.int64)
+        return ((hashed[:, None] ^ keys) >> self.shift).view(np.int64)
 
     def n_probes(self, flips: int) -> int:
         """How many slots `slots` gives for one query."""

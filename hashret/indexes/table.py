@@ -14,6 +14,7 @@ from typing import ClassVar, Self
 import numpy as np
 
 from hashret.codes import Codes, Neighbors, ball_size, flip_masks
+from hashret.indexes import compiled
 from hashret.indexes.base import BOTH, certified, check_search, check_within
 from hashret.indexes.linear_hash import LinearHash, flip_keys
 from hashret.indexes.pairs import Pairs, expand
@@ -22,6 +23,7 @@ from hashret.indexes.sorted_keys import SortedKeys
 
 _PROBES = 1 << 16  # probes made at once: their arrays stay in the second cache
 _PROBE_COST = 10  # a probe takes as long as comparing about so many codes
+_MIXED = (1 << 32) - 1  # the length of a run that a kernel leaves to NumPy
 _NO_ROWS = np.empty(0, np.uint32)
 
 
@@ -36,6 +38,7 @@ class TableIndex:
 
     exact: ClassVar[bool] = True
     supports: ClassVar[frozenset[str]] = BOTH
+    n_tables: ClassVar[int] = 1
 
     def __init__(self, codes: Codes, *, probe_cost: float = _PROBE_COST):
         if len(codes) >= 1 << 32:
@@ -46,6 +49,8 @@ class TableIndex:
         self._probe_cost = probe_cost
         self._hash = LinearHash(codes.n_bits)
         self._scan: ScanIndex | None = None
+        #: by which way the last answer came
+        self.path = "table"
         keys = self._hash(codes.words)
         order = np.argsort(keys, kind="stable")  # stable: rows ascend within a bucket
         keys = keys[order]
@@ -55,6 +60,20 @@ class TableIndex:
         self._keys = SortedKeys(keys[first], self._hash.width)
         # plain Python reads single elements several times faster through a memoryview
         self._starts_view = self._starts.data
+        # what kernels are given; they read whole codes only where keys may collide
+        self._words = codes.words if codes.n_bits > 64 else np.empty((0, 1), np.uint64)
+        self._arrays = (
+            self._words,
+            *self._hash.constants,
+            *self._keys.arrays,
+            self._starts,
+            self._rows,
+        )
+        shifts, mask = self._hash.constants
+        bitmap, offsets, sorted_keys, *by = self._keys.arrays
+        pointed_at = (bitmap, offsets, sorted_keys, self._starts, self._rows, codes.packed)
+        addresses = [array.ctypes.data for array in pointed_at]
+        self._single = np.array([*addresses, *by, mask, *shifts], np.uint64)
 
     @classmethod
     def build(cls, codes: Codes) -> Self:
@@ -70,6 +89,8 @@ class TableIndex:
     def n_bytes(self) -> int:
         """Bytes of memory held beyond the codes themselves."""
         held = self._keys.n_bytes + self._starts.nbytes + self._rows.nbytes
+        if not np.may_share_memory(self._words, self._codes.packed):
+            held += self._words.nbytes  # padded
         return held + (self._scan.n_bytes if self._scan else 0)
 
     def __len__(self) -> int:
@@ -78,14 +99,20 @@ class TableIndex:
     def bucket(self, code: bytes) -> np.ndarray:
         """The rows with exactly this code (n_bits // 8 bytes), ascending, as uint32.
 
-        The fast path for a single code: plain Python, since a NumPy call costs more than the
-        whole look-up. Raises ValueError for a code of another length.
+        The fast path for a single code: one kernel, or plain Python, since a NumPy call costs more
+        than the whole look-up. Raises ValueError for a code of another length.
         """
         if 8 * len(code) != self.n_bits:
             raise ValueError(
                 f"code: expected {self.n_bits // 8} bytes, got {len(code)}; "
                 "encode queries with the model that encoded the collection"
             )
+        kernels = compiled.loaded()
+        if kernels is not None:
+            found = kernels.table.bucket(code, self._single)
+            begin, length = found >> 32, found & _MIXED
+            if length != _MIXED:
+                return self._rows[begin : begin + length]
         place = self._keys.place(self._hash.key(int.from_bytes(code, "little")))
         if place < 0:
             return _NO_ROWS
@@ -98,6 +125,7 @@ class TableIndex:
     def search(self, queries: Codes, k: int, *, ties: bool = False) -> Neighbors:
         """The k nearest rows of each query; see `Index.search`."""
         k = check_search(self._codes, queries, k)
+        self.path = "table"
         pairs = Pairs()
         words = queries.words
         active = np.arange(len(queries))
@@ -120,10 +148,15 @@ class TableIndex:
     def within(self, queries: Codes, radius: int | np.ndarray) -> Neighbors:
         """All rows within the radius of each query; see `Index.within`."""
         radii = check_within(self._codes, queries, radius)
+        self.path = "table"
         if not len(self) or not len(queries):
             return Pairs().neighbors(len(queries), radii)
         if not radii.any():
             return self._buckets(queries)
+        if self._probing_pays(int(radii.max())):
+            kernels = compiled.loaded()
+            if kernels is not None:
+                return self._balls(kernels, queries, 0, radii)
         pairs = Pairs()
         words = queries.words
         for each in np.unique(radii):
@@ -140,6 +173,7 @@ class TableIndex:
 
     @property
     def _linear(self) -> ScanIndex:
+        self.path = "table + scan"
         if self._scan is None:
             self._scan = ScanIndex(self._codes)
         return self._scan
@@ -147,9 +181,13 @@ class TableIndex:
     def _buckets(self, queries: Codes) -> Neighbors:
         """`within` radius 0: at most one run a query, so that nothing needs to be sorted."""
         n_queries = len(queries)
+        kernels = compiled.loaded()
         if n_queries == 1:
             rows = self.bucket(queries.packed.tobytes()).astype(np.int64)
             lengths = np.array([len(rows)])
+        elif kernels is not None:
+            limits, rows = kernels.table.buckets(queries.words, *self._arrays)
+            return self._exact(limits, rows)
         else:
             which, places = self._keys.find(self._hash(queries.words))
             starts = np.zeros(n_queries, np.int64)
@@ -163,6 +201,10 @@ class TableIndex:
                 rows, lengths = rows[same], np.bincount(asked[same], minlength=n_queries)
         limits = np.zeros(n_queries + 1, np.int64)
         np.cumsum(lengths, out=limits[1:])
+        return self._exact(limits, rows)
+
+    def _exact(self, limits: np.ndarray, rows: np.ndarray) -> Neighbors:
+        n_queries = len(limits) - 1
         return Neighbors(
             limits,
             rows,
@@ -172,6 +214,23 @@ class TableIndex:
             len(rows) if self.n_bits > 64 else 0,
         )
 
+    def _balls(
+        self, kernels: compiled.Kernels, queries: Codes, first: int, radii: np.ndarray
+    ) -> Neighbors:
+        """All rows at `first` to `radii` bits from each query."""
+        keys, flips = _sphere_keys(self.n_bits, 0, int(radii.max()))
+        edges = np.searchsorted(flips, np.arange(int(radii.max()) + 2))
+        limits, rows, distances, probed, compared = kernels.table.balls(
+            queries.words,
+            first,
+            np.ascontiguousarray(radii),
+            *self._arrays,
+            keys,
+            _sphere_masks(self.n_bits, 0, int(radii.max())),
+            edges,
+        )
+        return Neighbors(limits, rows, distances, radii.astype(np.int32), probed, compared)
+
     def _probe(
         self, words: np.ndarray, first: int, last: int, work: Pairs
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -179,6 +238,14 @@ class TableIndex:
 
         Adds what it did to the counters of `work`.
         """
+        kernels = compiled.loaded()
+        if kernels is not None:
+            queries = Codes(words.view(np.uint8)[:, : self.n_bits // 8])
+            found = self._balls(kernels, queries, first, np.full(len(words), last))
+            work.probed += found.probed
+            work.compared += found.compared
+            asked = np.repeat(np.arange(len(words)), np.diff(found.limits))
+            return asked, found.rows, found.distances
         keys, distances = _sphere_keys(self.n_bits, first, last)
         hashed = self._hash(words)
         block = max(1, _PROBES // len(keys))

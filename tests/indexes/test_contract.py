@@ -14,8 +14,23 @@ from hashret.indexes.multi_index import MultiIndex
 from hashret.indexes.planner import PlannedIndex
 from hashret.indexes.scan import ScanIndex
 from hashret.indexes.table import TableIndex
+from hashret.indexes.updated import UpdatedIndex
 from hashret.registry import resolve
 from tests.indexes.reference import as_lists, codes_and_queries, inside, nearest
+
+
+def updated(codes: Codes, every: int = 2) -> UpdatedIndex:
+    """An index of the first two thirds, among as many rows that are gone; the rest is added.
+
+    The gone ones equal those that stay, so that they crowd out the answers.
+    """
+    n_kept = 2 * len(codes) // 3
+    kept = codes.packed[:n_kept]
+    former = np.repeat(kept, every, axis=0)
+    moved = np.full(len(former), -1)
+    moved[::every] = np.arange(n_kept)
+    return UpdatedIndex(ScanIndex(Codes(former)), moved, codes)
+
 
 # Every index as built by name, and again with its thresholds so low or so high that a few
 # hundred codes take the paths of millions.
@@ -25,6 +40,9 @@ BUILDS = {name: resolve(INDEXES, name, "index").build for name in INDEXES} | {
     "table, never probing": partial(TableIndex, probe_cost=1e9),
     "multi-index, never giving up": partial(MultiIndex, budget=10**6),
     "multi-index, giving up half way": partial(MultiIndex, budget=40),
+    "updated, half gone": updated,
+    "updated, most gone": partial(updated, every=9),
+    "updated, nothing changed": UpdatedIndex.build,
     "multi-index over faiss": lambda codes: MultiIndex(
         codes, budget=0, linear=lambda: FaissFlatIndex(codes)
     ),

@@ -2,22 +2,27 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from hashret.codes import Codes
-from hashret.indexes import planner
+from hashret.indexes import costs
 from hashret.indexes.planner import PlannedIndex
 from hashret.indexes.scan import ScanIndex
 from tests.indexes.reference import as_lists, make_codes
 
 
+def slow(monkeypatch, **changes):
+    for name in ("NUMPY", "COMPILED"):
+        monkeypatch.setattr(costs, name, replace(getattr(costs, name), **changes))
+
+
 @pytest.fixture
 def large(monkeypatch):
     """20,000 clustered codes that the planner takes for something slow to scan."""
-    monkeypatch.setattr(planner, "_SCAN_WORD", 100.0)
-    monkeypatch.setattr(planner, "_FLAT_WORD", 60.0)
+    slow(monkeypatch, scan_word=100.0, flat_word=60.0)
     return Codes.pack(make_codes("clustered", 20_000, 64, np.random.default_rng(0)))
 
 
@@ -62,9 +67,8 @@ def test_the_widest_ball_is_compared_whole(large):
 
 
 def test_where_substrings_fail_the_rest_of_the_batch_is_compared_whole(monkeypatch):
-    monkeypatch.setattr(planner, "_SCAN_WORD", 100.0)
-    monkeypatch.setattr(planner, "_FLAT_WORD", 20.0)
-    monkeypatch.setattr(planner, "_FLAT_LOAD", 0.0)
+    slow(monkeypatch, scan_word=100.0, flat_word=20.0)
+    monkeypatch.setattr(costs, "FLAT_LOAD", 0.0)
     codes = Codes.pack(make_codes("uniform", 20_000, 64, np.random.default_rng(0)))
     index = PlannedIndex(codes)
     found = index.search(codes[:300], 10)

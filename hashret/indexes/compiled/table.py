@@ -1,0 +1,267 @@
+"""Probing the hash table, compiled: many look-ups at a time, so that memory answers many at once.
+
+A look-up is a chain of three or four accesses, each of which may miss every cache. A group of
+look-ups takes one step of the chain together, and asks for the next step's memory before it is
+needed (Chen, Ailamaki, Gibbons, Mowry, "Improving hash join performance through prefetching",
+ICDE 2004, section 4).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+from hashret.indexes.compiled.growing import sort_rows
+from hashret.indexes.compiled.hashing import key_of, mix
+from hashret.indexes.compiled.intrinsics import byte_at, prefetch, row_at, word_at
+from hashret.indexes.compiled.shapes import BYTES, CODE, INT, INTS, ROWS, WORD, WORDS, WORDS_2D
+
+_TABLE = (WORDS_2D, WORDS, WORD, BYTES, ROWS, WORDS, WORD, WORD, ROWS, ROWS)
+MIXED = np.uint64((1 << 64) - 1)
+_GROUP = 64  # look-ups that advance together
+_FULL = 8  # keys of a slot are looked at one after the other; few slots hold more
+
+
+@njit(cache=True, nogil=True)
+def _find(
+    probes: np.ndarray,
+    n: int,
+    bitmap: np.ndarray,
+    offsets: np.ndarray,
+    keys: np.ndarray,
+    bit_shift: int,
+    slot_shift: int,
+    which: np.ndarray,
+    places: np.ndarray,
+) -> int:
+    """Which of the first n (at most a group) probes are keys, and their places; how many."""
+    for i in range(n):
+        prefetch(bitmap, np.int64(probes[i] >> bit_shift >> np.uint64(3)))
+    present = 0
+    for i in range(n):
+        bit = probes[i] >> bit_shift
+        which[present] = i
+        present += (bitmap[np.int64(bit >> np.uint64(3))] >> np.uint8(bit & np.uint64(7))) & 1
+    for i in range(present):
+        prefetch(offsets, np.int64(probes[which[i]] >> slot_shift))
+    for i in range(present):
+        places[i] = offsets[np.int64(probes[which[i]] >> slot_shift)]
+        prefetch(keys, places[i])
+    found = 0
+    for i in range(present):
+        probe = probes[which[i]]
+        low = places[i]
+        end = np.int64(offsets[np.int64(probe >> slot_shift) + 1])
+        high = end
+        while high - low > _FULL:
+            middle = (low + high) >> 1
+            if keys[middle] < probe:
+                low = middle + 1
+            else:
+                high = middle
+        while low < end and keys[low] < probe:
+            low += 1
+        if low < end and keys[low] == probe:
+            which[found] = which[i]
+            places[found] = low
+            found += 1
+    return found
+
+
+@njit(cache=True, nogil=True)
+def _same(code: np.ndarray, other: np.ndarray) -> bool:
+    same = True
+    for word in range(len(code)):
+        same &= code[word] == other[word]
+    return same
+
+
+@njit((WORDS_2D, *_TABLE), cache=True, nogil=True)
+def buckets(
+    queries: np.ndarray,
+    words: np.ndarray,
+    shifts: np.ndarray,
+    mask: int,
+    bitmap: np.ndarray,
+    offsets: np.ndarray,
+    keys: np.ndarray,
+    bit_shift: int,
+    slot_shift: int,
+    starts: np.ndarray,
+    stored: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray]:
+    """The rows with the code of each query (n_queries, n_words): limits and rows, both int64.
+
+    `stored` are the rows run by run, `starts` where the run of each key begins; `words` is read
+    for codes of more than one word only, whose keys may collide.
+    """
+    n = len(queries)
+    first = np.zeros(n, np.int64)
+    lengths = np.zeros(n, np.int64)
+    probes = np.empty(_GROUP, np.uint64)
+    which = np.empty(_GROUP + 1, np.int64)
+    places = np.empty(_GROUP + 1, np.int64)
+    for start in range(0, n, _GROUP):
+        size = min(_GROUP, n - start)
+        for i in range(size):
+            probes[i] = key_of(queries[start + i], shifts, mask)
+        found = _find(probes, size, bitmap, offsets, keys, bit_shift, slot_shift, which, places)
+        for i in range(found):
+            prefetch(starts, places[i])
+        for i in range(found):
+            begin = np.int64(starts[places[i]])
+            first[start + which[i]] = begin
+            lengths[start + which[i]] = starts[places[i] + 1] - begin
+            prefetch(stored, begin)
+    rows = np.empty(lengths.sum(), np.int64)
+    limits = np.zeros(n + 1, np.int64)
+    count = 0
+    for query in range(n):
+        for place in range(first[query], first[query] + lengths[query]):
+            row = np.int64(stored[place])
+            if words.shape[1] == 1 or _same(words[row], queries[query]):
+                rows[count] = row
+                count += 1
+        limits[query + 1] = count
+    return limits, rows[:count]
+
+
+@njit(cache=True, nogil=True)
+def _flipped(code: np.ndarray, query: np.ndarray, mask: np.ndarray) -> bool:
+    same = True
+    for word in range(len(code)):
+        same &= code[word] ^ query[word] == mask[word]
+    return same
+
+
+@njit(cache=True, nogil=True)
+def _gather(
+    queries: np.ndarray,
+    words: np.ndarray,
+    stored: np.ndarray,
+    runs: np.ndarray,
+    last: np.ndarray,
+    first: int,
+    edges: np.ndarray,
+    flip_masks: np.ndarray,
+    rows: np.ndarray,
+    distances: np.ndarray,
+) -> np.ndarray:
+    """Write the rows of each query's runs, ordered by distance and row; the limits."""
+    limits = np.zeros(len(queries) + 1, np.int64)
+    count = 0
+    for query in range(len(queries)):
+        begun, flips = count, first
+        for run in range(last[query], last[query + 1]):
+            while runs[run, 2] >= edges[flips + 1]:
+                sort_rows(rows, begun, count)
+                begun = count
+                flips += 1
+            begin, length = runs[run, 0], runs[run, 1] - runs[run, 0]
+            if words.shape[1] == 1:
+                rows[count : count + length] = stored[begin : begin + length]
+                distances[count : count + length] = flips
+                count += length
+                continue
+            for place in range(begin, begin + length):
+                row = np.int64(stored[place])
+                if _flipped(words[row], queries[query], flip_masks[runs[run, 2]]):
+                    rows[count] = row
+                    distances[count] = flips
+                    count += 1
+        sort_rows(rows, begun, count)
+        limits[query + 1] = count
+    return limits
+
+
+@njit((WORDS_2D, INT, INTS, *_TABLE, WORDS, WORDS_2D, INTS), cache=True, nogil=True)
+def balls(
+    queries: np.ndarray,
+    first: int,
+    radii: np.ndarray,
+    words: np.ndarray,
+    shifts: np.ndarray,
+    mask: int,
+    bitmap: np.ndarray,
+    offsets: np.ndarray,
+    keys: np.ndarray,
+    bit_shift: int,
+    slot_shift: int,
+    starts: np.ndarray,
+    stored: np.ndarray,
+    flip_keys: np.ndarray,
+    flip_masks: np.ndarray,
+    edges: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, int, int]:
+    """The rows from `first` to `radii` (n_queries,) bits from each query, as in `Neighbors`.
+
+    flip_keys[edges[f] : edges[f + 1]] are the keys of f flipped bits and `flip_masks` the bits
+    themselves, read as `words` is. Returns limits, rows, distances, probes and comparisons.
+    """
+    n = len(queries)
+    runs = np.empty((max(64, 2 * n), 3), np.int64)  # where a run begins and ends; its flip
+    last = np.zeros(n + 1, np.int64)  # the runs of each query
+    probes = np.empty(_GROUP, np.uint64)
+    which = np.empty(_GROUP + 1, np.int64)
+    places = np.empty(_GROUP + 1, np.int64)
+    n_runs, probed, total = 0, 0, 0
+    for query in range(n):
+        key = key_of(queries[query], shifts, mask)
+        for start in range(edges[first], edges[radii[query] + 1], _GROUP):
+            size = min(_GROUP, edges[radii[query] + 1] - start)
+            for i in range(size):
+                probes[i] = key ^ flip_keys[start + i]
+            found = _find(probes, size, bitmap, offsets, keys, bit_shift, slot_shift, which, places)
+            probed += size
+            if n_runs + found > len(runs):
+                longer = np.empty((2 * (n_runs + found), 3), np.int64)
+                longer[:n_runs] = runs[:n_runs]
+                runs = longer
+            for i in range(found):
+                runs[n_runs, 0] = starts[places[i]]
+                runs[n_runs, 1] = starts[places[i] + 1]
+                runs[n_runs, 2] = start + which[i]
+                total += runs[n_runs, 1] - runs[n_runs, 0]
+                prefetch(stored, runs[n_runs, 0])
+                n_runs += 1
+        last[query + 1] = n_runs
+    rows = np.empty(total, np.int64)
+    distances = np.empty(total, np.int32)
+    limits = _gather(queries, words, stored, runs, last, first, edges, flip_masks, rows, distances)
+    compared = total if words.shape[1] > 1 else 0
+    return limits, rows[: limits[n]], distances[: limits[n]], probed, compared
+
+
+@njit((CODE, WORDS), cache=True, nogil=True)
+def bucket(code: bytes, table: np.ndarray) -> np.uint64:
+    """Where the run of rows with this code begins, times 2**32, plus its length; 0 if none is.
+
+    `table`: the addresses of bitmap, offsets, keys, starts, rows and packed codes; the shifts of
+    bitmap and offsets; the hash's mask and its seven shifts. MIXED for a run that also holds other
+    codes of the same key.
+    """
+    key = np.uint64(0)
+    n_words = (len(code) + 7) >> 3
+    for word in range(n_words - 1, -1, -1):
+        value = np.uint64(0)
+        for byte in range(min(8 * word + 8, len(code)) - 1, 8 * word - 1, -1):
+            value = (value << np.uint64(8)) | np.uint64(code[byte])
+        key = mix(key ^ value, table[9:], table[8])
+    bit = key >> table[6]
+    held = byte_at(table[0], np.int64(bit >> np.uint64(3)))
+    if not (held >> np.uint8(bit & np.uint64(7))) & 1:
+        return np.uint64(0)
+    slot = np.int64(key >> table[7])
+    place, end = np.int64(row_at(table[1], slot)), np.int64(row_at(table[1], slot + 1))
+    while place < end and word_at(table[2], place) < key:
+        place += 1
+    if place == end or word_at(table[2], place) != key:
+        return np.uint64(0)
+    begin, end = np.int64(row_at(table[3], place)), np.int64(row_at(table[3], place + 1))
+    if n_words > 1:
+        for i in range(begin, end):
+            row = np.int64(row_at(table[4], i))
+            for byte in range(len(code)):
+                if byte_at(table[5], row * len(code) + byte) != code[byte]:
+                    return MIXED
+    return np.uint64(begin) << np.uint64(32) | np.uint64(end - begin)

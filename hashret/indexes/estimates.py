@@ -1,0 +1,96 @@
+"""How long each exact path would take to answer a question."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from hashret.codes import ball_size
+from hashret.indexes.costs import Costs
+from hashret.indexes.substrings import Substring, work_within
+
+_STEPS = 10  # that a search for the k nearest takes in NumPy, more or less
+_PROBE = 10  # a ball is looked up only if it has so many times fewer codes than the collection
+_SHARE = 60  # and by substrings only if that takes such a share of the work of comparing all
+# what is expected of a search by substrings before any was seen
+_GIVEN_UP, _WORK = 0.05, 1 / 600
+_LITTLE = 0.03
+_DOUBT = 8  # so many queries weigh as much as what was expected before
+
+
+class Question(NamedTuple):
+    """One call: for the k nearest, or for all within a radius (of several, the widest)."""
+
+    n_queries: int
+    k: int | None = None
+    radius: int = 0
+    ties: bool = False
+
+    @property
+    def kind(self) -> tuple[int, bool]:
+        """Questions of one kind are alike in what multi-index hashing makes of them."""
+        return (self.radius, False) if self.k is None else (-self.k.bit_length(), self.ties)
+
+
+@dataclass(slots=True)
+class Experience:
+    """What multi-index hashing made of the queries of one kind."""
+
+    given_up: float  # the share of them
+    work: float  # probes and candidates of each
+    known: bool = False
+
+    def learn(self, n_queries: int, given_up: int, work: int) -> bool:
+        """Take in what `n_queries` queries came to, the more of them, the more they weigh.
+
+        True if that changes what is to be expected by more than a little.
+        """
+        weight = n_queries / (n_queries + _DOUBT)
+        more_given_up = weight * (given_up / n_queries - self.given_up)
+        more_work = weight * (work / n_queries - self.work)
+        changed = not self.known or abs(more_given_up) > _LITTLE
+        changed = changed or abs(more_work) > _LITTLE * self.work
+        self.given_up += more_given_up
+        self.work += more_work
+        self.known = True
+        return changed
+
+
+def expected(question: Question, parts: list[Substring], n_items: int) -> Experience:
+    """What to expect of a kind of question that was never asked."""
+    if question.k is None:
+        return Experience(0.0, work_within(parts, n_items, question.radius))
+    return Experience(_GIVEN_UP, n_items * _WORK)
+
+
+def linear(costs: Costs, n_queries: int, n_items: int, n_bits: int) -> dict[str, float]:
+    """ns to compare every code, by the plain scan and by Faiss."""
+    words = -(-n_bits // 64) * n_items
+    return {
+        "scan": costs.scan_call + n_queries * (costs.scan_query + costs.scan_word * words),
+        "faiss-flat": costs.flat_call + n_queries * (costs.flat_query + costs.flat_word * words),
+    }
+
+
+def by_table(costs: Costs, question: Question, n_items: int, n_bits: int) -> float | None:
+    """ns to probe the hash table; None where comparing is better in any case."""
+    ball = ball_size(n_bits, question.radius)
+    if question.k is not None or _PROBE * ball > n_items:
+        return None
+    return costs.table_call + question.n_queries * (costs.table_query + ball * costs.table_probe)
+
+
+def by_substrings(
+    costs: Costs,
+    question: Question,
+    n_items: int,
+    experience: Experience,
+    each_given_up: float,
+) -> float | None:
+    """ns of multi-index hashing; a query that it gives up costs `each_given_up` besides."""
+    if question.k is None and _SHARE * experience.work > n_items and not experience.known:
+        return None
+    steps = question.radius + 1 if question.k is None else _STEPS
+    each = costs.multi_query + costs.multi_work * experience.work
+    each += experience.given_up * each_given_up
+    return costs.multi_call + costs.multi_step * steps + question.n_queries * each

@@ -1,0 +1,71 @@
+"""Increasing row numbers, kept as runs of consecutive ones: a few bytes for millions."""
+
+from __future__ import annotations
+
+from typing import overload
+
+import numpy as np
+
+
+class RowNumbers:
+    """n increasing numbers that answer as a sorted (n,) int64 array would.
+
+    A collection's rows are consecutive but for those removed, so that there are few runs; at worst,
+    where every other row is gone, they take what the array would.
+    """
+
+    def __init__(self, rows: np.ndarray):
+        """`rows` (n,) integers, strictly increasing."""
+        rows = np.asarray(rows, np.int64)
+        begins = np.flatnonzero(np.concatenate([[True], rows[1:] != rows[:-1] + 1])[: len(rows)])
+        self._starts = begins  # the position at which each run begins
+        self._firsts = rows[begins]  # and its first number
+        self._n = len(rows)
+
+    def __len__(self) -> int:
+        return self._n
+
+    @overload
+    def __getitem__(self, positions: int) -> np.int64: ...
+    @overload
+    def __getitem__(self, positions: np.ndarray | list[int]) -> np.ndarray: ...
+    def __getitem__(self, positions: int | np.ndarray | list[int]) -> np.int64 | np.ndarray:
+        """The numbers at these positions, counted from the end where they are negative."""
+        at = np.asarray(positions, np.int64)
+        at = np.where(at < 0, at + self._n, at)
+        if at.size and not 0 <= at.min() <= at.max() < self._n:
+            raise IndexError(f"position: expected one of {self._n}, got {positions}")
+        run = np.searchsorted(self._starts, at, side="right") - 1
+        found: np.int64 | np.ndarray = self._firsts[run] + (at - self._starts[run])
+        return found
+
+    def searchsorted(
+        self, rows: np.ndarray | list[int], side: str = "left", sorter: None = None
+    ) -> np.ndarray:
+        """How many of the numbers are less than each of `rows`: the position of one that is there.
+
+        `numpy.searchsorted` calls this with a `side` and a `sorter`, of which only its defaults
+        are known here; without them it would make an array of all numbers.
+        """
+        if side != "left" or sorter is not None:
+            raise ValueError(f"side: expected 'left' and no sorter, got {side!r}; leave both out")
+        wanted = np.asarray(rows, np.int64)
+        if not self._n:
+            return np.zeros(wanted.shape, np.int64)
+        run = np.maximum(np.searchsorted(self._firsts, wanted, side="right") - 1, 0)
+        lengths = np.diff(self._starts, append=self._n)
+        within = np.clip(wanted - self._firsts[run], 0, lengths[run])
+        return self._starts[run] + within
+
+    def find(self, rows: np.ndarray) -> np.ndarray:
+        """The position of each of `rows`, -1 where it is not among the numbers."""
+        if not self._n:
+            return np.full(len(rows), -1)
+        at = self.searchsorted(rows)
+        return np.where(self[at.clip(max=self._n - 1)] == rows, at, -1)
+
+    def __array__(self, dtype: np.dtype | None = None, copy: bool | None = None) -> np.ndarray:
+        """All the numbers; NumPy asks for this where it needs a true array."""
+        lengths = np.diff(self._starts, append=self._n)
+        numbers = np.repeat(self._firsts - self._starts, lengths) + np.arange(self._n)
+        return numbers if dtype is None else numbers.astype(dtype)

@@ -1,0 +1,17 @@
+"""Every test of an index runs twice: with NumPy alone, and with compiled kernels."""
+
+import pytest
+
+from hashret.indexes import compiled
+
+
+@pytest.fixture(params=["numpy", "compiled"], autouse=True)
+def kernels(request, monkeypatch):
+    """Kernels are loaded for the whole process, so they are put in place or hidden from it."""
+    monkeypatch.setattr(compiled, "_loaded", None)  # and put back as it was afterwards
+    if request.param == "compiled":
+        pytest.importorskip("numba", reason="the extra hashret[fast] is not installed")
+        assert compiled.enable() is not None
+    else:
+        monkeypatch.setattr(compiled, "_refused", True)
+    return request.param
