@@ -15,30 +15,38 @@ import numpy as np
 
 from hashret import specs
 from hashret.codes import Codes
-from hashret.errors import FormatVersionError
+from hashret.errors import DamagedError, FormatVersionError, HashretError
 from hashret.features import FEATURIZERS
 from hashret.features.base import Featurizer
 from hashret.items import Payload
 from hashret.models import MODELS
 from hashret.models.base import Encoder
 from hashret.registry import resolve
-from hashret.sparse import Features, SparseRows
+from hashret.sparse import Features, SparseRows, take_rows
 
 _FORMAT = 1
 
 
 @dataclass(frozen=True, slots=True)
 class Encoding:
-    """Codes with what the model thought: n codes, their probabilities, and which are known.
+    """Codes with what the model thought: n codes, its confidences, and which are known.
 
-    `probabilities` (n, n_bits) float32: confidence that each bit is 1. `known` (n,) bool: False
+    `confidences` (n, n_bits) float32: how far each payload, as a query, leans to 1 in each bit,
+    0.5 being no opinion (`models.base.Encoder.confidences`). `known` (n,) bool: False
     where no feature of the payload is in the model's vocabulary; such a row has a code like any
     other, but it means nothing.
     """
 
     codes: Codes
-    probabilities: np.ndarray
+    confidences: np.ndarray
     known: np.ndarray
+    features: Features
+    """What the codes were made from, (n, n_features)."""
+
+    def take(self, rows: np.ndarray) -> Encoding:
+        """That of the given rows."""
+        features = take_rows(self.features, rows)
+        return Encoding(self.codes[rows], self.confidences[rows], self.known[rows], features)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +76,8 @@ class Coder:
         """Encode payloads. Raises `PayloadError` on the first that can't be used."""
         features, known = self.features([self.prepare(payload) for payload in payloads])
         logits = self.encoder.logits(features)
-        return Encoding(Codes.pack(logits > 0), self.encoder.probabilities(logits), known)
+        confidences = self.encoder.confidences(features, logits)
+        return Encoding(Codes.pack(logits > 0), confidences, known, features)
 
     def describe(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         """What rebuilds it: a JSON object and named arrays."""
@@ -85,12 +94,32 @@ class Coder:
 
     @classmethod
     def from_description(cls, description: dict[str, Any], tensors: dict[str, np.ndarray]) -> Coder:
-        """Rebuild what `describe` gave. Raises FormatVersionError on another format."""
+        """Rebuild what `describe` gave. Raises FormatVersionError on another format, and
+        DamagedError for parts that don't belong together."""
         if description.get("format") != _FORMAT:
             raise FormatVersionError(
                 f"model: expected format {_FORMAT}, got {description.get('format')!r}; "
                 "open it with the hashret that wrote it"
             )
+        try:
+            coder = cls._rebuilt(description, tensors)
+        except HashretError:
+            raise
+        # whoever wrote the files may have put anything in the place of anything
+        except Exception as error:
+            raise DamagedError(
+                f"model: expected the parts of a model, got {type(error).__name__}: {error}; "
+                "train it again"
+            ) from error
+        if coder.featurizer.n_features != coder.encoder.n_features:
+            raise DamagedError(
+                f"model: expected features for {coder.encoder.n_features} inputs, "
+                f"got {coder.featurizer.n_features}; train it again"
+            )
+        return coder
+
+    @classmethod
+    def _rebuilt(cls, description: dict[str, Any], tensors: dict[str, np.ndarray]) -> Coder:
         parts: dict[str, dict[str, np.ndarray]] = {"features": {}, "encoder": {}}
         for name, tensor in tensors.items():
             part, _, rest = name.partition(".")

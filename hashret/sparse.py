@@ -68,6 +68,22 @@ class SparseRows:
 Features = SparseRows | np.ndarray
 
 
+def finite_rows(features: Features) -> np.ndarray:
+    """Which rows hold only finite numbers, (n,) bool."""
+    if isinstance(features, SparseRows):
+        bad = ~np.isfinite(features.values)
+        sound = np.ones(len(features), bool)
+        if bad.any():
+            sound[np.repeat(np.arange(len(features)), features.nnz_per_row)[bad]] = False
+        return sound
+    return np.asarray(np.isfinite(features).all(axis=tuple(range(1, features.ndim))))
+
+
+def take_rows(features: Features, rows: np.ndarray) -> Features:
+    """The given rows, copied, in the given order."""
+    return features.take(rows) if isinstance(features, SparseRows) else features[rows]
+
+
 def concatenate(parts: list[SparseRows]) -> SparseRows:
     """The rows of all `parts` (at least one, of equal width), one below the other."""
     ends = np.cumsum([0] + [int(part.indptr[-1]) for part in parts])
@@ -78,3 +94,13 @@ def concatenate(parts: list[SparseRows]) -> SparseRows:
         np.concatenate([part.values for part in parts]),
         parts[0].n_features,
     )
+
+
+def stacked(parts: list[Features]) -> Features:
+    """The rows of all `parts` (at least one, of one kind and width), one below the other."""
+    sparse = [part for part in parts if isinstance(part, SparseRows)]
+    if not sparse:
+        return np.concatenate([np.asarray(part) for part in parts])
+    if len(sparse) < len(parts):
+        raise TypeError("features: expected all sparse or all dense, got both")
+    return concatenate(sparse)

@@ -9,10 +9,12 @@ version is refused and not misread.
 from __future__ import annotations
 
 import dataclasses
+import math
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from types import UnionType
+from typing import Any, ClassVar, Literal, Union, get_args, get_origin, get_type_hints
 
-from hashret.errors import FormatVersionError
+from hashret.errors import DamagedError, FormatVersionError
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +43,19 @@ class ImageSpec:
 
 @dataclass(frozen=True, slots=True)
 class VectorSpec:
-    """Float vectors, centred and scaled."""
+    """Float vectors, made unit length if their angles count, then centred and scaled."""
 
     kind: ClassVar[str] = "vector"
     n_features: int = 0
-    """The width of every vector; set when fitted."""
+    """The width of every vector; 0: that of the first, set when fitted."""
+    metric: str = "cosine"
+    """What makes vectors near: "cosine" (their length says nothing) or "euclidean"."""
+
+    def __post_init__(self) -> None:
+        if self.metric not in ("cosine", "euclidean"):
+            raise ValueError(
+                f"metric: expected cosine or euclidean, got {self.metric!r}; choose one of these"
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,11 +72,47 @@ class DenseSpec:
     """For each layer the bound on the activations entering it (`models.fixed_point`)."""
     logit_scale: float = 1.0
     """Logits times this are the log-odds of a bit being 1, as the confidences use them."""
+    query_clamp: float | None = None
+    """The bound on the features entering the query tower; None: there is no tower."""
 
 
-Spec = TextSpec | ImageSpec | VectorSpec | DenseSpec
+@dataclass(frozen=True, slots=True)
+class ConvSpec:
+    """The encoder half of a convolutional autoencoder: blocks of stride 2, then the bits."""
+
+    kind: ClassVar[str] = "conv"
+    height: int
+    width: int
+    channels: int
+    n_bits: int
+    filters: tuple[int, ...] = (32, 64)
+    """The channels that come out of each block."""
+    input_scale: float = 1.0
+    """Features are multiplied by this first."""
+    clamps: tuple[float, ...] = ()
+    """For each layer the bound on the activations entering it (`models.fixed_point`)."""
+    logit_scale: float = 1.0
+    """Logits times this are the log-odds of a bit being 1, as the confidences use them."""
+
+    @property
+    def n_features(self) -> int:
+        """The width of the features taken: height x width x channels."""
+        return self.height * self.width * self.channels
+
+    def layer_shapes(self) -> list[tuple[int, int]]:
+        """The shape of each layer's weight: 9 x channels in by channels out, last the bits'."""
+        height, width, channels = self.height, self.width, self.channels
+        shapes = []
+        for n_out in self.filters:
+            shapes.append((9 * channels, n_out))
+            height, width, channels = (height + 1) // 2, (width + 1) // 2, n_out
+        return [*shapes, (height * width * channels, self.n_bits)]
+
+
+Spec = TextSpec | ImageSpec | VectorSpec | DenseSpec | ConvSpec
+EncoderSpec = DenseSpec | ConvSpec
 _SPECS: dict[str, type[Any]] = {
-    spec.kind: spec for spec in (TextSpec, ImageSpec, VectorSpec, DenseSpec)
+    spec.kind: spec for spec in (TextSpec, ImageSpec, VectorSpec, DenseSpec, ConvSpec)
 }
 
 
@@ -76,7 +122,10 @@ def to_json(spec: Spec) -> dict[str, Any]:
 
 
 def from_json(data: dict[str, Any]) -> Any:
-    """The spec that `to_json` wrote. Raises FormatVersionError on an unknown kind or field."""
+    """The spec that `to_json` wrote. Raises FormatVersionError on an unknown kind or field.
+
+    DamagedError for a field whose value is of another type than declared, or not finite.
+    """
     fields = dict(data)
     kind = fields.pop("kind", None)
     if kind not in _SPECS:
@@ -92,4 +141,28 @@ def from_json(data: dict[str, Any]) -> Any:
             f"model: a {kind!r} spec has no field {sorted(unknown)[0]!r}; "
             "open it with the hashret that wrote it"
         )
-    return spec(**{name: tuple(v) if isinstance(v, list) else v for name, v in fields.items()})
+    hints = get_type_hints(spec)
+    for name, value in fields.items():
+        if not _fits(value, hints[name]):
+            raise DamagedError(
+                f"model: expected {name!r} of a {kind!r} spec to be of type {hints[name]}, "
+                f"got {value!r:.80}; train it again"
+            )
+    try:
+        return spec(**{name: tuple(v) if isinstance(v, list) else v for name, v in fields.items()})
+    except (TypeError, ValueError) as error:  # a field is missing, or out of its range
+        raise DamagedError(f"model: {error}; train it again") from error
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    """Whether a JSON value is of the type that a field is declared with, and finite."""
+    if get_origin(hint) is tuple:
+        inner = get_args(hint)[0]
+        return isinstance(value, list | tuple) and all(_fits(one, inner) for one in value)
+    if get_origin(hint) in (Union, UnionType):
+        return any(_fits(value, one) for one in get_args(hint))
+    if get_origin(hint) is Literal:
+        return value in get_args(hint)
+    if hint is float:
+        return type(value) in (int, float) and math.isfinite(value)
+    return type(value) is hint

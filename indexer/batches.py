@@ -17,12 +17,24 @@ from hashret.sparse import Features, SparseRows
 
 
 class TrainingItems:
-    """n rows of features on their way to `device`, multiplied by `scale`."""
+    """n rows of features on their way to `device`, multiplied by `scale`.
 
-    def __init__(self, features: Features, scale: float, device: torch.device):
+    `shape` (height, width, channels) where the rows are images. `targets`, dense float32 rows of
+    any width, are what is to be rebuilt where that is not the features.
+    """
+
+    def __init__(
+        self,
+        features: Features,
+        scale: float,
+        device: torch.device,
+        shape: tuple[int, int, int] | None = None,
+    ):
         self.features = features
         self.scale = scale
         self.device = device
+        self.shape = shape
+        self.targets: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.features)

@@ -10,12 +10,14 @@ bit, and no bit can escape it by growing its weights.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from hashret.models.dense import Bags, Batch, DenseAutoencoder, normalise
+from hashret.models.dense import Autoencoder, Bags, Batch, normalise
+from indexer.augment import augment
 from indexer.batches import TrainingItems, add_gaussian, mask
 from indexer.neighbourhoods import Neighbourhoods
 from indexer.objectives import Objective
@@ -23,12 +25,21 @@ from indexer.optimise import Descent
 from indexer.presets import Recipe
 
 
-def corrupted(batch: Batch, recipe: Recipe, generator: torch.Generator, *, features: bool) -> Batch:
-    """The batch with the recipe's corruption; the Gaussian part for dense `features` only."""
-    if recipe.masked_share > 0.0:
-        batch = mask(batch, recipe.masked_share, generator)
-    if features and recipe.gaussian > 0.0 and not isinstance(batch, Bags):
+def corrupted_features(items: TrainingItems, batch: Batch, whole: Corrupting) -> Batch:
+    """A batch of features with all of the recipe's corruption."""
+    recipe, generator = whole.recipe, whole.generator
+    if recipe.augmented and items.shape is not None and not isinstance(batch, Bags):
+        batch = augment(batch, items.shape, generator)
+    batch = masked(batch, recipe, generator)
+    if recipe.gaussian > 0.0 and not isinstance(batch, Bags):
         batch = add_gaussian(batch, recipe.gaussian, generator)
+    return batch
+
+
+def masked(batch: Batch, recipe: Recipe, generator: torch.Generator) -> Batch:
+    """The batch with some of it set to zero, as the inputs of every layer are."""
+    if recipe.masked_share > 0.0:
+        return mask(batch, recipe.masked_share, generator)
     return batch
 
 
@@ -37,6 +48,20 @@ def noisy_code(raw: Tensor, noise: float, gain: float, generator: torch.Generato
     logits = normalise(raw.float())
     drawn = torch.randn(logits.shape, generator=generator, device=logits.device)
     return torch.sigmoid(gain * (logits + noise * drawn))
+
+
+class Corrupting(Protocol):
+    """What has a recipe of corruption and a source of randomness for it."""
+
+    @property
+    def recipe(self) -> Recipe:
+        """The recipe."""
+        ...
+
+    @property
+    def generator(self) -> torch.Generator:
+        """The source."""
+        ...
 
 
 def ramp(ends: tuple[float, float], done: float) -> float:
@@ -48,7 +73,7 @@ def ramp(ends: tuple[float, float], done: float) -> float:
 class Unrolled:
     """The whole autoencoder on its way to rebuilding items and their neighbourhoods."""
 
-    network: DenseAutoencoder
+    network: Autoencoder
     items: TrainingItems
     objective: Objective
     near: Neighbourhoods | None
@@ -58,7 +83,7 @@ class Unrolled:
     def loss(self, rows: np.ndarray, done: float) -> Tensor:
         """Of a batch when the share `done` of fine-tuning is over."""
         recipe = self.recipe
-        batch = corrupted(self.items.batch(rows), recipe, self.generator, features=True)
+        batch = corrupted_features(self.items, self.items.batch(rows), self)
         raw = self.network.raw_logits(batch)
         noise, gain = ramp(recipe.noise, done), ramp(recipe.gain, done)
         code = noisy_code(raw, noise, gain, self.generator)
@@ -70,7 +95,7 @@ def finetune(whole: Unrolled, descent: Descent, epochs: int) -> float:
     return descent.run(whole.network.parameters(), epochs, whole.loss)
 
 
-def raw_logits_of(network: DenseAutoencoder, items: TrainingItems) -> np.ndarray:
+def raw_logits_of(network: Autoencoder, items: TrainingItems) -> np.ndarray:
     """The raw logits of all items, clean and without noise, (n, n_bits) float32."""
     with torch.no_grad():
         return np.concatenate([network.raw_logits(tile).cpu().numpy() for tile in items.tiles()])

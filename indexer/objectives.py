@@ -19,6 +19,7 @@ from torch.nn import functional
 from hashret.sparse import SparseRows
 from indexer.batches import TrainingItems
 from indexer.neighbourhoods import Neighbourhoods
+from indexer.presets import Recipe
 from indexer.words import l1_normalised, rarity_weighted
 
 
@@ -68,20 +69,26 @@ class Words:
 
 
 class Squared:
-    """Mean squared error against the item's scaled features, mixed with its neighbours' mean."""
+    """Mean squared error against what is told of the item, mixed with its neighbours' mean.
+
+    That is the items' `targets`, or, where they have none, their scaled features.
+    """
 
     def __init__(self, items: TrainingItems, weight: float, draws: int, rng: np.random.Generator):
         if isinstance(items.features, SparseRows):
             raise TypeError("features: expected a dense array for the objective 'squared'")
-        self._features = items.features
-        self._scale = np.float32(items.scale)
+        told, scale = items.targets, 1.0
+        if told is None:
+            told, scale = items.features, items.scale
+        self._told = told
+        self._scale = np.float32(scale)
         self._device = items.device
         self._mixture = _Mixture(weight, draws, rng)
 
     def __call__(self, outputs: Tensor, rows: np.ndarray, near: Neighbourhoods | None) -> Tensor:
         """The squared error of a batch."""
         members, weights = self._mixture.of(rows, near)
-        mean = np.einsum("imf,m->if", self._features[members], weights * self._scale)
+        mean = np.einsum("imf,m->if", self._told[members], weights * self._scale)
         target = torch.from_numpy(mean.astype(np.float32, copy=False)).to(self._device)
         return squared_error(outputs, target)
 
@@ -104,10 +111,7 @@ class _Mixture:
         return members, weights
 
 
-def objective_for(
-    name: str, items: TrainingItems, weight: float, draws: int, rng: np.random.Generator
-) -> Objective:
-    """The objective "words" (sparse features) or "squared" of a recipe."""
-    if name == "words":
-        return Words(items, weight, draws, rng)
-    return Squared(items, weight, draws, rng)
+def objective_for(recipe: Recipe, items: TrainingItems, rng: np.random.Generator) -> Objective:
+    """The recipe's objective: "words" (sparse features), else the squared error (dense ones)."""
+    kind = Words if recipe.objective == "words" else Squared
+    return kind(items, recipe.neighbour_weight, recipe.neighbour_draws, rng)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -11,12 +11,13 @@ from torch import Tensor, nn
 
 from hashret.errors import TrainingError
 from indexer.batches import epoch_batches
+from indexer.checkpoints import Checkpoints
 
 #: Called with (stage, steps done, steps in all, loss of the step).
 OnProgress = Callable[[str, int, int, float], None]
 
 _WARM_UP_STEPS = 100
-#: The learning rate falls linearly to this share of itself.
+#: The learning rate falls to this share of itself.
 _LAST_RATE = 0.05
 
 
@@ -32,6 +33,10 @@ class Descent:
     device: torch.device
     bfloat16: bool
     on_progress: OnProgress | None
+    cosine: bool = False
+    generator: torch.Generator | None = None
+    """What the loss draws from besides `rng`: a checkpoint has the states of both."""
+    checkpoints: Checkpoints = field(default_factory=Checkpoints)
 
     def run(
         self,
@@ -41,27 +46,29 @@ class Descent:
     ) -> float:
         """Minimise `loss_of(rows, share of the stage done)`; the mean loss of its last tenth.
 
-        Adam (Kingma and Ba, 2015) with a short warm-up and a linear decay. Raises TrainingError
-        as soon as a loss is not finite.
+        Adam (Kingma and Ba, 2015) with a short warm-up and a linear decay, or a `cosine` one
+        (Loshchilov and Hutter, 2017), which stays longer at small steps. Raises TrainingError as
+        soon as a loss is not finite.
         """
         optimiser = torch.optim.Adam(list(parameters), lr=self.learning_rate, fused=True)
         per_epoch = max(1, self.n // self.batch_size)
         n_steps = per_epoch * epochs
-        losses: list[float] = []
-        for _ in range(epochs):
-            for rows in epoch_batches(self.n, self.batch_size, self.rng):
-                done = len(losses)
-                rate = self.learning_rate * _schedule(done, n_steps)
-                for group in optimiser.param_groups:
-                    group["lr"] = rate
-                optimiser.zero_grad(set_to_none=True)
-                with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16):
-                    loss = loss_of(rows, done / n_steps)
-                losses.append(self._finite(loss, done, n_steps))
-                loss.backward()  # type: ignore[no-untyped-call]
-                optimiser.step()
-                if self.on_progress:
-                    self.on_progress(self.stage, done + 1, n_steps, losses[-1])
+        stage = self.checkpoints.stage(self.stage, n_steps, optimiser, self.rng, self.generator)
+        losses = stage.losses
+        for rows in stage.batches(lambda: epoch_batches(self.n, self.batch_size, self.rng)):
+            done = len(losses)
+            rate = self.learning_rate * _schedule(done, n_steps, self.cosine)
+            for group in optimiser.param_groups:
+                group["lr"] = rate
+            optimiser.zero_grad(set_to_none=True)
+            with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16):
+                loss = loss_of(rows, done / n_steps)
+            losses.append(self._finite(loss, done, n_steps))
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimiser.step()
+            if self.on_progress:
+                self.on_progress(self.stage, done + 1, n_steps, losses[-1])
+        stage.finished()
         return float(np.mean(losses[-max(1, n_steps // 10) :]))
 
     def _finite(self, loss: Tensor, done: int, n_steps: int) -> float:
@@ -75,9 +82,12 @@ class Descent:
         return value
 
 
-def _schedule(done: int, n_steps: int) -> float:
+def _schedule(done: int, n_steps: int, cosine: bool) -> float:
     warm_up = min(_WARM_UP_STEPS, max(1, n_steps // 5))
-    return min(1.0, (done + 1) / warm_up) * (1.0 - (1.0 - _LAST_RATE) * done / n_steps)
+    gone = done / n_steps
+    if cosine:
+        gone = 0.5 * (1.0 - np.cos(np.pi * gone))
+    return float(min(1.0, (done + 1) / warm_up) * (1.0 - (1.0 - _LAST_RATE) * gone))
 
 
 def choose_device(name: str) -> torch.device:

@@ -16,7 +16,8 @@ class Recipe:
     """How one kind of item is learned."""
 
     objective: str
-    """"words": cross-entropy against a distribution over the features; "squared": their error."""
+    """"words": cross-entropy against a distribution over the features; "squared": their error;
+    "views": that of an image's views (`image_views`) in place of its pixels."""
     hidden: tuple[int, ...]
     """Units of the encoder's hidden layers; the decoder mirrors them."""
     input_scale: float | None
@@ -39,11 +40,15 @@ class Recipe:
     """The share of the target that is the neighbourhood's mean; the rest is the item itself."""
     neighbour_width: float
     """The neighbourhood's width is this times the square root of the number of items, and at
-    most a fortieth of them: the themes of a small corpus are few."""
+    most a thirtieth of them: the themes of a small corpus are few."""
     neighbour_draws: int
     """Members drawn afresh for each item and step."""
     rounds: int
     """How often neighbourhoods are found, each time but the first with the codes learned."""
+    filters: tuple[int, ...] = ()
+    """Of images, in place of `hidden`: a convolution of stride 2 for each, its channels."""
+    augmented: bool = False
+    """Corruption: images are shifted, mirrored, brightened (`augment`)."""
     neighbours: int = 0
     """The width for one corpus; set by `fitted`."""
 
@@ -58,15 +63,15 @@ class Recipe:
             self,
             batch_size=batch_size,
             epochs=epochs or max(self.epochs, enough),
-            pretrain_epochs=max(self.pretrain_epochs, enough // 4),
-            neighbours=neighbours or max(2, min(width, n // 40)),
+            pretrain_epochs=self.pretrain_epochs and max(self.pretrain_epochs, enough // 4),
+            neighbours=neighbours or max(2, min(width, n // 30)),
             rounds=rounds or self.rounds,
         )
 
 
 _TEXT = Recipe(
     objective="words",
-    hidden=(500, 500),
+    hidden=(500,),
     input_scale=10.0,
     masked_share=0.2,
     gaussian=0.0,
@@ -74,16 +79,16 @@ _TEXT = Recipe(
     epochs=10,
     least_steps=300,
     batch_size=256,
-    learning_rate=2e-3,
+    learning_rate=4e-3,
     noise=(0.3, 1.0),
     gain=(2.0, 16.0),
     neighbour_weight=0.8,
-    neighbour_width=3.0,
+    neighbour_width=4.0,
     neighbour_draws=8,
     rounds=2,
 )
 _IMAGE = Recipe(
-    objective="squared",
+    objective="views",
     hidden=(512, 512),
     input_scale=None,
     masked_share=0.1,
@@ -100,24 +105,67 @@ _IMAGE = Recipe(
     neighbour_draws=4,
     rounds=1,
 )
+_CONV = replace(_IMAGE, hidden=(), filters=(32, 64), augmented=True)
 # a user's own vectors are compared by their near neighbours, which a wide mean would blur
-_VECTOR = replace(_IMAGE, noise=(0.1, 0.5), neighbour_weight=0.0)
+_VECTOR = replace(_IMAGE, objective="squared", noise=(0.1, 0.5), neighbour_weight=0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class TowersRecipe:
+    """How the codes of vectors are learned (`indexer.towers`)."""
+
+    hidden: int = 1024
+    """Units of the shallow network beside the linear map of the code."""
+    steps: int = 600
+    """At least so many; whole epochs. A small corpus gets fewer: it has less to teach."""
+    block: int = 4096
+    """Items that are compared in a step."""
+    queries: int = 512
+    """Of a block, the items whose neighbours are wanted."""
+    perplexity: float = 20.0
+    """How many neighbours in a block an item has by the floats, in the sense of its entropy."""
+    symmetric_weight: float = 8.0
+    """What the same loss counts for by the query's bits in place of its weights: this divided by
+    the number of bits, and at most 1. Short codes are asked as buckets, long ones by weights."""
+    learning_rate: float = 0.6
+    """Divided by the number of bits, at `rate_features` features."""
+    rate_features: float = 384.0
+
+    def steps_for(self, n: int) -> int:
+        """The steps for n items."""
+        return min(self.steps, self.steps // 6 + n // 20)
+
+
+TOWERS = TowersRecipe()
+
+#: Kind of item -> the presets there are for it, the default first.
+PRESETS_OF: dict[str, tuple[str, ...]] = {
+    "text": ("dense",),
+    "image": ("dense", "conv"),
+    "vector": ("towers", "dense"),
+}
 
 #: Preset name -> kind of item -> recipe.
 PRESETS: dict[str, dict[str, Recipe]] = {
+    "conv": {"image": _CONV},
     "dense": {"text": _TEXT, "image": _IMAGE, "vector": _VECTOR},
 }
 
 
-def recipe_for(preset: str, kind: str) -> Recipe:
-    """The recipe of a preset for a kind of item ("text", "image" or "vector").
+def preset_for(kind: str, preset: str | None) -> str:
+    """The preset of this name, or the default where it is None, for a kind of item.
 
-    Raises UnknownKindError, listing what is known, for another preset or kind.
+    Raises UnknownKindError, listing what is known, for another kind or preset.
     """
-    for what, name, known in (("preset", preset, PRESETS), ("kind", kind, PRESETS["dense"])):
-        if name not in known:
-            raise UnknownKindError(
-                f"{what}: expected one of {', '.join(sorted(known))}, got {name!r}; "
-                "choose one of these"
-            )
-    return PRESETS[preset][kind]
+    if kind not in PRESETS_OF:
+        raise UnknownKindError(
+            f"kind: expected one of {', '.join(sorted(PRESETS_OF))}, got {kind!r}; "
+            "choose one of these"
+        )
+    known = PRESETS_OF[kind]
+    if preset is not None and preset not in known:
+        raise UnknownKindError(
+            f"preset: expected one of {', '.join(sorted(known))} for items of kind {kind}, "
+            f"got {preset!r}; choose one of these"
+        )
+    return known[0] if preset is None else preset

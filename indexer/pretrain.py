@@ -15,9 +15,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from hashret.models.dense import Batch, DenseAutoencoder
+from hashret.models.dense import Autoencoder, Batch
 from indexer.batches import TrainingItems
-from indexer.finetune import corrupted, noisy_code
+from indexer.finetune import corrupted_features, masked, noisy_code
 from indexer.objectives import Objective, squared_error
 from indexer.optimise import Descent
 from indexer.presets import Recipe
@@ -27,7 +27,7 @@ from indexer.presets import Recipe
 class LayerOfStack:
     """One layer with its decoder, on top of the fixed layers below it."""
 
-    network: DenseAutoencoder
+    network: Autoencoder
     index: int
     items: TrainingItems
     objective: Objective
@@ -49,7 +49,10 @@ class LayerOfStack:
         return self.network.decoder[-1 - self.index].forward(self._code(clean))
 
     def _code(self, clean: Batch) -> Tensor:
-        noisy = corrupted(clean, self.recipe, self.generator, features=self.index == 0)
+        if self.index == 0:
+            noisy = corrupted_features(self.items, clean, self)
+        else:
+            noisy = masked(clean, self.recipe, self.generator)
         active = self.network.encoder[self.index].forward(noisy)
         if self.index < len(self.network.encoder) - 1:
             return functional.relu(active)
@@ -68,8 +71,6 @@ def pretrain_layer(layer: LayerOfStack, descent: Descent, epochs: int) -> float:
     if index > 0:
         sample = np.arange(min(len(layer.items), 1024))
         with torch.no_grad():
-            below = network.hidden(index, layer.items.batch(sample))
-            decoder.bias.copy_(below.mean(dim=0))
-            decoder.weight.mul_(0.5)
+            decoder.start_at(network.hidden(index, layer.items.batch(sample)).mean(dim=0))
     parameters = [*network.encoder[index].parameters(), *decoder.parameters()]
     return descent.run(parameters, epochs, layer.loss)

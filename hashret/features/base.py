@@ -60,6 +60,13 @@ class Featurizer(Protocol):
         """The features of n prepared payloads, row for row."""
         ...
 
+    def similarities(self, query: Features, features: Features) -> np.ndarray:
+        """How alike each row of features is to the one row `query`, (n,) float64: larger is nearer.
+
+        A row's figure does not depend on the rows beside it.
+        """
+        ...
+
     def tensors(self) -> dict[str, np.ndarray]:
         """What was learned, as arrays that `from_tensors` takes."""
         ...

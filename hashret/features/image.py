@@ -10,15 +10,18 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 from PIL import Image, ImageOps
 
-from hashret.errors import EmptyCorpusError, PayloadError
+from hashret.errors import DamagedError, EmptyCorpusError, PayloadError
 from hashret.features.base import Hasher
 from hashret.items import Payload
+from hashret.rank import similarities
+from hashret.sparse import Features
 from hashret.specs import ImageSpec
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP")
@@ -46,17 +49,31 @@ class ImageFeaturizer:
 
         Grey where every image of the sample is grey.
         """
-        sizes, grey = set(), True
-        for payload in payloads[:: max(1, len(payloads) // _SAMPLE)]:
-            try:
-                image = _decoded(payload, None)
-            except PayloadError:
-                continue
-            sizes.add(image.size)
-            grey = grey and image.mode == "L"
-        channels = 1 if grey and sizes else 3
+        forms = []
+        for payload in cls.sample(payloads):
+            with suppress(PayloadError):
+                forms.append(cls.form(payload))
+        return cls.spec_of(forms)
+
+    @staticmethod
+    def sample(payloads: Sequence[Payload]) -> Sequence[Payload]:
+        """The payloads, at most about 64, that are looked at to suggest a spec."""
+        return payloads[:: max(1, len(payloads) // _SAMPLE)]
+
+    @staticmethod
+    def form(payload: Payload) -> tuple[int, int, int]:
+        """Height, width and channels (1 for grey, 3) of one payload. Raises `PayloadError`."""
+        image = _decoded(payload, None)
+        return image.height, image.width, 1 if image.mode == "L" else 3
+
+    @staticmethod
+    def spec_of(forms: Iterable[tuple[int, int, int]]) -> ImageSpec:
+        """The spec for images of these forms; see `suggest_spec`."""
+        found = set(forms)
+        channels = max((c for _, _, c in found), default=3)
+        sizes = {(height, width) for height, width, _ in found}
         if len(sizes) == 1 and max(size := sizes.pop()) <= 32:
-            return ImageSpec(height=size[1], width=size[0], channels=channels)
+            return ImageSpec(height=size[0], width=size[1], channels=channels)
         return ImageSpec(channels=channels)
 
     @classmethod
@@ -92,14 +109,24 @@ class ImageFeaturizer:
         centred: np.ndarray = (pixels - self._mean) * np.float32(self._scale)
         return centred.reshape(len(prepared), -1)
 
+    def similarities(self, query: Features, features: Features) -> np.ndarray:
+        """Minus the Euclidean distance of the features; see `rank.similarities`."""
+        return similarities(query, features)
+
     def tensors(self) -> dict[str, np.ndarray]:
         """The mean image and the scale."""
         return {"mean": self._mean, "scale": np.array([self._scale], np.float32)}
 
     @classmethod
     def from_tensors(cls, spec: ImageSpec, tensors: Mapping[str, np.ndarray]) -> Self:
-        """Rebuild a fitted featurizer."""
-        return cls(spec, tensors["mean"], float(tensors["scale"][0]))
+        """Rebuild a fitted featurizer. Raises `DamagedError` if the arrays don't fit the spec."""
+        mean, shape = tensors["mean"], (spec.height, spec.width, spec.channels)
+        if mean.shape != shape or spec.channels not in (1, 3) or mean.dtype != np.float32:
+            raise DamagedError(
+                f"model: expected a mean image of shape {shape}, got {mean.dtype} of shape "
+                f"{mean.shape}; train it again"
+            )
+        return cls(spec, mean, float(tensors["scale"][0]))
 
     @classmethod
     def preview(cls, payload: Payload) -> str:
@@ -112,6 +139,10 @@ class ImageFeaturizer:
         if isinstance(payload, np.ndarray):
             hasher.update(f"{payload.shape}{payload.dtype}".encode() + payload.tobytes())
             return
+        if not isinstance(payload, str | Path) or not Path(payload).is_file():
+            raise PayloadError(
+                f"image: expected an array or the path of a regular file, got {payload!r:.80}"
+            )
         with Path(payload).open("rb") as stream:
             while chunk := stream.read(_CHUNK):
                 hasher.update(chunk)
@@ -129,7 +160,8 @@ def _decoded(payload: Payload, spec: ImageSpec | None) -> Image.Image:
                 if image.width * image.height > MAX_PIXELS:
                     raise PayloadError(
                         f"image: expected at most {MAX_PIXELS} pixels, got "
-                        f"{image.width} x {image.height}; make it smaller"
+                        f"{image.width} x {image.height}; make it smaller",
+                        "too-many-pixels",
                     )
                 if spec is not None:  # a JPEG is decoded at a fraction of its size at once
                     image.draft(None, (2 * spec.width, 2 * spec.height))
@@ -138,13 +170,18 @@ def _decoded(payload: Payload, spec: ImageSpec | None) -> Image.Image:
     except PayloadError:
         raise
     except Image.DecompressionBombError as error:
-        raise PayloadError(f"image: {error}; make it smaller") from error
-    except (OSError, ValueError, SyntaxError, EOFError, TypeError, KeyError, IndexError) as error:
-        raise PayloadError(
-            f"image: expected one of {', '.join(FORMATS)}, got {type(error).__name__}: {error}"
-        ) from error
+        raise PayloadError(f"image: {error}; make it smaller", "too-many-pixels") from error
     except MemoryError as error:
-        raise PayloadError("image: expected one that fits in memory; make it smaller") from error
+        raise PayloadError(
+            "image: expected one that fits in memory; make it smaller", "over-memory"
+        ) from error
+    # A stranger's bytes bring Pillow's decoders to raise almost anything (struct.error,
+    # ZeroDivisionError, NotImplementedError, ...): all of it says the same.
+    except Exception as error:
+        raise PayloadError(
+            f"image: expected one of {', '.join(FORMATS)}, got {type(error).__name__}: {error}",
+            "bad-image",
+        ) from error
 
 
 def _from_array(array: np.ndarray) -> Image.Image:
@@ -171,7 +208,9 @@ def _to_bytes(array: np.ndarray) -> np.ndarray:
         raise PayloadError(f"image: expected an array of numbers, got {array.dtype}")
     wide = array.astype(np.float64)
     if not np.isfinite(wide).all():
-        raise PayloadError("image: expected finite numbers, got NaN or infinity; leave it out")
+        raise PayloadError(
+            "image: expected finite numbers, got NaN or infinity; leave it out", "not-finite"
+        )
     low, high = float(wide.min()), float(wide.max())
     if array.dtype.kind == "f" and low >= 0.0 and high <= 1.0:
         low, high = 0.0, 1.0

@@ -15,9 +15,10 @@ import numpy as np
 
 from hashret.errors import DamagedError, EmptyCorpusError, PayloadError
 from hashret.features.base import Hasher
-from hashret.features.tokens import tokens
+from hashret.features.tokens import is_term, words
 from hashret.items import Payload
-from hashret.sparse import SparseRows
+from hashret.rank import similarities
+from hashret.sparse import Features, SparseRows
 from hashret.specs import TextSpec
 
 _PREVIEW = 200  # characters
@@ -34,7 +35,8 @@ class TextFeaturizer:
     def __init__(self, spec: TextSpec, vocabulary: Sequence[str], idf: np.ndarray):
         self.spec = spec
         self._vocabulary = vocabulary
-        self._column = {term: column for column, term in enumerate(vocabulary)}
+        # counted from 1, so that `filter` drops the unknown words without a line of Python each
+        self._place = {term: i for i, term in enumerate(vocabulary, 1) if is_term(term)}
         self._idf = idf
 
     @property
@@ -60,7 +62,9 @@ class TextFeaturizer:
                 f"text: expected a str, got {type(payload).__name__}; pass the text itself"
             )
         if not payload or payload.isspace():
-            raise PayloadError("text: expected at least one word, got an empty text; leave it out")
+            raise PayloadError(
+                "text: expected at least one word, got an empty text; leave it out", "empty-text"
+            )
         return payload
 
     @classmethod
@@ -72,7 +76,7 @@ class TextFeaturizer:
         documents: Counter[str] = Counter()
         n = 0
         for text in prepared:
-            documents.update(set(tokens(text)))
+            documents.update(filter(is_term, set(words(text))))
             n += 1
         few = n < _FEW_DOCUMENTS
         least, most = (1, n) if few else (spec.min_documents, spec.max_share * n)
@@ -90,16 +94,7 @@ class TextFeaturizer:
 
     def transform(self, prepared: Sequence[str]) -> SparseRows:
         """The tf-idf rows of n texts; a text without a known term has an empty row."""
-        column = self._column
-        found: list[int] = []
-        ends = np.zeros(len(prepared) + 1, np.int64)
-        for row, text in enumerate(prepared):
-            found.extend(column[term] for term in tokens(text) if term in column)
-            ends[row + 1] = len(found)
-        rows = np.repeat(np.arange(len(prepared)), np.diff(ends))
-        keys = rows * self.n_features + np.array(found, np.int64)
-        keys, counts = np.unique(keys, return_counts=True)
-        rows, columns = np.divmod(keys, max(self.n_features, 1))
+        rows, columns, counts = self.counts(prepared)
         weights = np.rint((1.0 + np.log(counts)) * self._idf[columns] * _GRID)
         indptr = np.zeros(len(prepared) + 1, np.int64)
         np.cumsum(np.bincount(rows, minlength=len(prepared)), out=indptr[1:])
@@ -108,6 +103,30 @@ class TextFeaturizer:
         lengths = np.sqrt((squares[indptr[1:]] - squares[indptr[:-1]]).astype(np.float64))
         values = (weights / lengths[rows]).astype(np.float32)
         return SparseRows(indptr, columns.astype(np.int32), values, self.n_features)
+
+    def counts(self, prepared: Sequence[str]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Where the known terms of n texts stand and how often: rows, columns, counts, int64.
+
+        By row, then by column; each pair of them once, with a count of at least 1.
+        """
+        place = self._place.get
+        found: list[int] = []
+        ends = np.zeros(len(prepared) + 1, np.int64)
+        for row, text in enumerate(prepared):
+            found.extend(filter(None, map(place, words(text))))
+            ends[row + 1] = len(found)
+        width = self.n_features + 1
+        keys = np.fromiter(found, np.int64, len(found))
+        keys += np.repeat(np.arange(len(prepared)) * width, np.diff(ends))
+        keys.sort()
+        firsts = np.flatnonzero(np.diff(keys, prepend=-1))
+        counts = np.diff(firsts, append=len(keys))
+        rows, places = np.divmod(keys[firsts], width)
+        return rows, places - 1, counts
+
+    def similarities(self, query: Features, features: Features) -> np.ndarray:
+        """The cosine; see `rank.similarities`."""
+        return similarities(query, features)
 
     def tensors(self) -> dict[str, np.ndarray]:
         """The vocabulary as UTF-8 bytes, a line feed between terms, and the idf weights."""

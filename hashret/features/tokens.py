@@ -16,12 +16,12 @@ from unicodedata import normalize
 if TYPE_CHECKING:
     from regex import Pattern
 
-# ASCII by itself needs no Unicode tables: letters lower-cased, digits kept, apostrophes dropped.
-_ASCII = dict.fromkeys(range(128), " ")
-_ASCII |= {code: chr(code) for code in range(128) if chr(code).isalnum()}
-_ASCII |= {code: chr(code).lower() for code in range(ord("A"), ord("Z") + 1)}
-_ASCII[ord("'")] = ""
-_ASCII_TABLE = str.maketrans(_ASCII)
+# ASCII by itself needs no Unicode tables: letters lower-cased, digits kept, apostrophes dropped,
+# all else a space. A table of bytes, since str.translate looks every character up in a dict.
+_ASCII_TABLE = bytes(
+    ord(chr(c).lower()) if c < 128 and chr(c).isalnum() else 32 for c in range(256)
+)
+_ASCII_DROPPED = b"'"
 _APOSTROPHES = str.maketrans("", "", "'’ʼ＇")
 _MAX_DIGITS = 4
 _MAX_LENGTH = 64  # longer runs are encoded data; a vocabulary gains nothing from them
@@ -37,23 +37,28 @@ def _pattern() -> Pattern[str]:
 
 def tokens(text: str) -> list[str]:
     """The terms of a text, in order and with repetitions."""
+    return [word for word in words(text) if is_term(word)]
+
+
+def words(text: str) -> list[str]:
+    """What `tokens` chooses from: the terms among words that `is_term` would leave out."""
     if text.isascii():
-        words = text.translate(_ASCII_TABLE).split()
-    else:
-        folded = normalize("NFKC", normalize("NFKC", text).casefold()).translate(_APOSTROPHES)
-        words = []
-        for match in _pattern().finditer(folded):
-            run = match[1]
-            if run is None:
-                words.append(match[0])
-            elif len(run) == 1:
-                words.append(run)
-            else:
-                words.extend(run[i : i + 2] for i in range(len(run) - 1))
-    return [word for word in words if _is_term(word)]
+        return text.encode().translate(_ASCII_TABLE, _ASCII_DROPPED).decode().split()
+    folded = normalize("NFKC", normalize("NFKC", text).casefold()).translate(_APOSTROPHES)
+    found = []
+    for match in _pattern().finditer(folded):
+        run = match[1]
+        if run is None:
+            found.append(match[0])
+        elif len(run) == 1:
+            found.append(run)
+        else:
+            found.extend(run[i : i + 2] for i in range(len(run) - 1))
+    return found
 
 
-def _is_term(word: str) -> bool:
+def is_term(word: str) -> bool:
+    """Whether a word of `words` is a term: no counter, identifier or run of encoded data."""
     if len(word) == 1:
         return not word.isascii()
     return len(word) <= _MAX_LENGTH and (len(word) <= _MAX_DIGITS or not word.isdecimal())

@@ -1,17 +1,26 @@
-"""Vectors as features: centred, and scaled by one number so that their geometry stays."""
+"""Vectors as features: centred, and scaled by one number so that their geometry stays.
+
+Of vectors that are compared by cosine the direction alone is kept: between unit vectors, Euclidean
+distance orders as cosine does.
+"""
 
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Self
 
 import numpy as np
 
-from hashret.errors import EmptyCorpusError, PayloadError
+from hashret.errors import DamagedError, EmptyCorpusError, PayloadError
 from hashret.features.base import Hasher
 from hashret.items import Payload
+from hashret.rank import similarities
+from hashret.sparse import Features
 from hashret.specs import VectorSpec
+
+_SAMPLE = 1000  # payloads looked at to suggest a width
 
 
 class VectorFeaturizer:
@@ -29,11 +38,11 @@ class VectorFeaturizer:
 
     @classmethod
     def suggest_spec(cls, payloads: Sequence[Payload]) -> VectorSpec:
-        """The width of the first vector; the others must have it too."""
-        for payload in payloads:
-            array = np.asarray(payload)
-            if array.ndim == 1 and len(array):
-                return VectorSpec(n_features=len(array))
+        """The width that most of the first 1,000 vectors have; the others must have it too."""
+        arrays = (payload for payload in payloads[:_SAMPLE] if isinstance(payload, np.ndarray))
+        widths = Counter(len(array) for array in arrays if array.ndim == 1 and len(array))
+        for width, _ in widths.most_common(1):
+            return VectorSpec(n_features=width)
         return VectorSpec()
 
     @classmethod
@@ -53,12 +62,25 @@ class VectorFeaturizer:
         if vector.shape != (spec.n_features,):
             raise PayloadError(
                 f"vector: expected {spec.n_features} numbers, got shape {vector.shape}; "
-                "use the model that made the collection's vectors"
+                "use the model that made the collection's vectors",
+                "wrong-width",
             )
         if not np.isfinite(vector).all():
-            raise PayloadError("vector: expected finite numbers, got NaN or infinity; leave it out")
-        if not vector.any():
-            raise PayloadError("vector: expected a length above 0, got only zeros; leave it out")
+            raise PayloadError(
+                "vector: expected finite numbers, got NaN or infinity; leave it out", "not-finite"
+            )
+        with np.errstate(over="ignore", under="ignore"):
+            squared_length = float(np.square(vector).sum())
+        if squared_length == 0.0:
+            raise PayloadError(
+                "vector: expected a length above 0, got none in float32; leave it out", "zero-norm"
+            )
+        if math.isinf(squared_length):
+            raise PayloadError(
+                "vector: expected a length whose square is finite in float32, got infinity; "
+                "scale the vectors down",
+                "overflow",
+            )
         return vector
 
     @classmethod
@@ -66,7 +88,7 @@ class VectorFeaturizer:
         """Learn mean and scale in one pass, in float64."""
         n, total, squares = 0, np.zeros(spec.n_features), 0.0
         for vector in prepared:
-            wide = vector.astype(np.float64)
+            wide = _compared(vector[None], spec)[0].astype(np.float64)
             total += wide
             squares += float(wide @ wide)
             n += 1
@@ -78,11 +100,21 @@ class VectorFeaturizer:
         return cls(spec, mean.astype(np.float32), float(np.float32(scale)))
 
     def transform(self, prepared: Sequence[np.ndarray]) -> np.ndarray:
-        """(n, n_features) float32: (x - mean) * scale, element by element."""
+        """(n, n_features) float32: (x - mean) * scale, x of unit length for cosine.
+
+        A vector far from those that were fitted can overflow to infinity; whoever encodes refuses
+        it by that.
+        """
         stacked = (
             np.stack(prepared) if len(prepared) else np.empty((0, self.n_features), np.float32)
         )
-        return (stacked - self._mean) * np.float32(self._scale)
+        with np.errstate(over="ignore", invalid="ignore"):
+            return (_compared(stacked, self.spec) - self._mean) * np.float32(self._scale)
+
+    def similarities(self, query: Features, features: Features) -> np.ndarray:
+        """The cosine of the vectors or minus their Euclidean distance, as the metric says."""
+        distances = -similarities(query, features) / self._scale
+        return 1.0 - np.square(distances) / 2.0 if self.spec.metric == "cosine" else -distances
 
     def tensors(self) -> dict[str, np.ndarray]:
         """The mean and the scale."""
@@ -90,8 +122,14 @@ class VectorFeaturizer:
 
     @classmethod
     def from_tensors(cls, spec: VectorSpec, tensors: Mapping[str, np.ndarray]) -> Self:
-        """Rebuild a fitted featurizer."""
-        return cls(spec, tensors["mean"], float(tensors["scale"][0]))
+        """Rebuild a fitted featurizer. Raises `DamagedError` if the arrays don't fit the spec."""
+        mean = tensors["mean"]
+        if mean.shape != (spec.n_features,) or mean.dtype != np.float32:
+            raise DamagedError(
+                f"model: expected a mean of {spec.n_features} numbers, got {mean.dtype} of shape "
+                f"{mean.shape}; train it again"
+            )
+        return cls(spec, mean, float(tensors["scale"][0]))
 
     @classmethod
     def preview(cls, payload: Payload) -> str:
@@ -102,6 +140,22 @@ class VectorFeaturizer:
     def digest(cls, payload: Any, hasher: Hasher) -> None:
         """Hash the numbers as float32."""
         try:
-            hasher.update(np.ascontiguousarray(payload, np.float32).tobytes())
+            with np.errstate(over="ignore"):
+                hasher.update(np.ascontiguousarray(payload, np.float32).tobytes())
         except (TypeError, ValueError):
             raise PayloadError(f"vector: expected numbers, got {type(payload).__name__}") from None
+
+
+def _compared(vectors: np.ndarray, spec: VectorSpec) -> np.ndarray:
+    """The rows as the metric compares them, (n, n_features) float32: unit length for cosine.
+
+    Rows are first rounded to whole numbers small enough for their squares to have an exact sum,
+    so a row's length does not depend on the order of summation, hence not on batch or machine.
+    """
+    if spec.metric != "cosine":
+        return vectors
+    digits = min(20, (53 - math.ceil(math.log2(spec.n_features + 1))) // 2)
+    peaks = np.abs(vectors).max(axis=1, keepdims=True).astype(np.float64)
+    whole = np.rint(vectors / peaks * 2.0**digits)
+    lengths = np.sqrt(np.square(whole).sum(axis=1, keepdims=True))
+    return (whole / lengths).astype(np.float32)

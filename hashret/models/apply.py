@@ -16,13 +16,15 @@ import numpy as np
 from hashret.codes import Codes
 from hashret.errors import DamagedError, PayloadError
 from hashret.models.fixed_point import to_grid
+from hashret.models.query_tower import QueryTower
 from hashret.sparse import Features, SparseRows
 from hashret.specs import DenseSpec
 
 #: Sparse batches up to this many rows gather the rows of the first matrix that they need.
 _GATHER_ROWS = 32
-#: Rows encoded at once: bounds the memory of a bulk call, never changes its result.
-_TILE_ROWS = 4096
+#: Rows encoded at once: bounds the memory of a bulk call, never changes its result. So many rows
+#: of 500 sums stay in a core's cache while each word's row of weights is added to them.
+_TILE_ROWS = 512
 
 
 class DenseEncoder:
@@ -31,12 +33,21 @@ class DenseEncoder:
     `weights[i]` is (n_in, n_out) float32 and `biases[i]` (n_out,) float64, all multiples of
     2^-16. Inputs are multiplied by `spec.input_scale`; the activations entering layer i are
     rounded to the grid and clamped to `spec.clamps[i]`. Thresholds are part of the last bias.
+    With a `tower` the confidences of a query are its own linear map, else those of its logits.
     """
 
-    def __init__(self, spec: DenseSpec, weights: list[np.ndarray], biases: list[np.ndarray]):
+    def __init__(
+        self,
+        spec: DenseSpec,
+        weights: list[np.ndarray],
+        biases: list[np.ndarray],
+        tower: QueryTower | None = None,
+    ):
         self._spec = spec
         self._weights = weights
+        self._layers = [_Layer(weight) for weight in weights]
         self._biases = biases
+        self._tower = tower
 
     @property
     def spec(self) -> DenseSpec:
@@ -59,27 +70,30 @@ class DenseEncoder:
         Raises PayloadError if the features have another width than `n_features`, or are not
         finite.
         """
-        width = features.shape[1] if len(features.shape) == 2 else -1
-        if width != self.n_features:
-            raise PayloadError(
-                f"features: expected (n, {self.n_features}), got {features.shape}; "
-                "use the featurizer that was fitted with this model"
-            )
+        self._require_width(features)
         logits = np.empty((len(features), self.n_bits))
-        first = _First(self._weights[0])
         for start in range(0, len(features), _TILE_ROWS):
             stop = min(start + _TILE_ROWS, len(features))
             if isinstance(features, SparseRows):
                 tile: Features = features.rows(start, stop)
             else:
                 tile = features[start:stop]
-            logits[start:stop] = self._tile_logits(tile, first)
+            logits[start:stop] = self._tile_logits(tile)
         return logits
 
-    def _tile_logits(self, tile: Features, first: _First) -> np.ndarray:
+    def _require_width(self, features: Features) -> None:
+        width = features.shape[1] if len(features.shape) == 2 else -1
+        if width != self.n_features:
+            raise PayloadError(
+                f"features: expected (n, {self.n_features}), got {features.shape}; "
+                "use the featurizer that was fitted with this model"
+            )
+
+    def _tile_logits(self, tile: Features) -> np.ndarray:
         clamps = self._spec.clamps
         values = tile.values if isinstance(tile, SparseRows) else tile
         inputs = self._inputs(values)
+        first = self._layers[0]
         if isinstance(tile, SparseRows):
             sums = first.times_sparse(
                 SparseRows(tile.indptr, tile.indices, inputs, tile.n_features)
@@ -87,11 +101,9 @@ class DenseEncoder:
         else:
             sums = inputs @ first.matrix()
         sums += self._biases[0]
-        for weight, bias, clamp in zip(
-            self._weights[1:], self._biases[1:], clamps[1:], strict=True
-        ):
-            active = to_grid(np.clip(sums, 0.0, clamp))
-            sums = active @ np.asarray(weight, np.float64)
+        for layer, bias, clamp in zip(self._layers[1:], self._biases[1:], clamps[1:], strict=True):
+            active = to_grid(np.clip(sums, 0.0, clamp, out=sums))
+            sums = active @ layer.matrix()
             sums += bias
         return sums
 
@@ -114,13 +126,26 @@ class DenseEncoder:
 
         Unlike codes these may differ in the last place between machines (the exponential does).
         """
-        scaled = np.clip(np.asarray(logits, np.float64) * self._spec.logit_scale, -60.0, 60.0)
-        return (1.0 / (1.0 + np.exp(-scaled))).astype(np.float32)
+        return sigmoid(logits, self._spec.logit_scale)
+
+    def confidences(self, features: Features, logits: np.ndarray) -> np.ndarray:
+        """How far each query leans to 1 in each bit, (n, n_bits) float32; 0.5 is no opinion.
+
+        `features` are those that gave `logits`. Without a query tower these are `probabilities`.
+        """
+        if self._tower is None:
+            return self.probabilities(logits)
+        self._require_width(features)
+        dense = features.to_dense() if isinstance(features, SparseRows) else features
+        return self._tower.confidences(np.asarray(dense, np.float64) * self._spec.input_scale)
 
     def tensors(self) -> dict[str, np.ndarray]:
-        """The learned arrays: ``layers.I.weight`` and ``layers.I.bias``."""
+        """The learned arrays: ``layers.I.weight`` and ``.bias``; ``query.weight`` and ``.bias``."""
         named = {f"layers.{i}.weight": weight for i, weight in enumerate(self._weights)}
-        return named | {f"layers.{i}.bias": bias for i, bias in enumerate(self._biases)}
+        named |= {f"layers.{i}.bias": bias for i, bias in enumerate(self._biases)}
+        if self._tower is not None:
+            named |= {"query.weight": self._tower.weight, "query.bias": self._tower.bias}
+        return named
 
     @classmethod
     def from_tensors(cls, spec: DenseSpec, tensors: Mapping[str, np.ndarray]) -> Self:
@@ -133,17 +158,25 @@ class DenseEncoder:
         weights, biases = [], []
         for layer in range(n_layers):
             shape = widths[layer : layer + 2]
-            weights.append(_tensor(tensors, f"layers.{layer}.weight", shape, np.float32))
-            biases.append(_tensor(tensors, f"layers.{layer}.bias", shape[1:], np.float64))
+            weights.append(tensor_of(tensors, f"layers.{layer}.weight", shape, np.float32))
+            biases.append(tensor_of(tensors, f"layers.{layer}.bias", shape[1:], np.float64))
         if len(spec.clamps) != n_layers:
             raise DamagedError(
                 f"model: expected {n_layers} clamps, got {len(spec.clamps)}; train it again"
             )
-        return cls(spec, weights, biases)
+        tower = None
+        if spec.query_clamp is not None:
+            shape = (spec.n_features, spec.n_bits)
+            tower = QueryTower(
+                tensor_of(tensors, "query.weight", shape, np.float32),
+                tensor_of(tensors, "query.bias", shape[1:], np.float64),
+                spec.query_clamp,
+            )
+        return cls(spec, weights, biases, tower)
 
 
-class _First:
-    """The first, large weight matrix: rows of it for a query, all of it in float64 for bulk."""
+class _Layer:
+    """A weight matrix: rows of it for a query, all of it in float64, kept, for everything else."""
 
     def __init__(self, weight: np.ndarray):
         self._weight = weight
@@ -159,7 +192,8 @@ class _First:
             from scipy.sparse import csr_array
 
             sparse = csr_array((rows.values, rows.indices, rows.indptr), shape=rows.shape)
-            return np.asarray(sparse @ self.matrix())
+            # column by column: a word's row of weights is read once for all documents that have it
+            return np.asarray(sparse.tocsc() @ self.matrix())
         sums = np.empty((len(rows), self._weight.shape[1]))
         for row in range(len(rows)):
             part = slice(int(rows.indptr[row]), int(rows.indptr[row + 1]))
@@ -167,9 +201,16 @@ class _First:
         return sums
 
 
-def _tensor(
+def sigmoid(logits: np.ndarray, scale: float) -> np.ndarray:
+    """The sigmoid of the logits times `scale`, float32."""
+    scaled = np.clip(np.asarray(logits, np.float64) * scale, -60.0, 60.0)
+    return (1.0 / (1.0 + np.exp(-scaled))).astype(np.float32)
+
+
+def tensor_of(
     tensors: Mapping[str, np.ndarray], name: str, shape: tuple[int, ...], dtype: type
 ) -> np.ndarray:
+    """The array of this name. Raises DamagedError unless it has the given shape and type."""
     array = tensors.get(name)
     if array is None or array.shape != shape or array.dtype != dtype:
         got = "none" if array is None else f"{array.dtype} of shape {array.shape}"

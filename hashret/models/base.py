@@ -6,16 +6,19 @@ Training is not part of this: it lives in `indexer` and ends in one of these.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Protocol, Self
+from typing import Any, Protocol, Self
 
 import numpy as np
 
 from hashret.codes import Codes
 from hashret.sparse import Features
-from hashret.specs import DenseSpec
+from hashret.specs import EncoderSpec
 
 #: The kinds of encoder by name, as recorded in a collection; imported on first use.
-MODELS: Mapping[str, str] = {"dense": "hashret.models.apply:DenseEncoder"}
+MODELS: Mapping[str, str] = {
+    "conv": "hashret.models.apply_conv:ConvEncoder",
+    "dense": "hashret.models.apply:DenseEncoder",
+}
 
 
 class Encoder(Protocol):
@@ -26,7 +29,7 @@ class Encoder(Protocol):
     """
 
     @property
-    def spec(self) -> DenseSpec:
+    def spec(self) -> EncoderSpec:
         """What to rebuild the encoder from, together with `tensors`."""
         ...
 
@@ -52,11 +55,19 @@ class Encoder(Protocol):
         """How certain it is that each bit is 1, (n, n_bits) float32 in [0, 1]."""
         ...
 
+    def confidences(self, features: Features, logits: np.ndarray) -> np.ndarray:
+        """How far each query leans to 1 in each bit, (n, n_bits) float32; 0.5 is no opinion.
+
+        `features` are those that gave `logits`. An encoder with no better way to weigh the bits
+        of stored codes for a query gives the `probabilities` (docs/adr/0006).
+        """
+        ...
+
     def tensors(self) -> dict[str, np.ndarray]:
         """The learned arrays by name, as `from_tensors` takes them."""
         ...
 
     @classmethod
-    def from_tensors(cls, spec: DenseSpec, tensors: Mapping[str, np.ndarray]) -> Self:
+    def from_tensors(cls, spec: Any, tensors: Mapping[str, np.ndarray]) -> Self:
         """Rebuild the encoder that gave `spec` and `tensors`."""
         ...

@@ -1,4 +1,4 @@
-"""The dense autoencoder as it is trained: linear layers down to the bits and up again.
+"""Autoencoders as they are trained, and the dense one: linear layers to the bits and up again.
 
 Weights are stored (n_in, n_out): a batch of sparse rows then needs only the rows of the first
 matrix that occur in it, and export keeps the layout that queries read. `export` turns a trained
@@ -36,7 +36,22 @@ class Bags:
 Batch = Tensor | Bags
 
 
-class Linear(nn.Module):
+class Layer(nn.Module):
+    """One layer of an autoencoder: rows in, rows out, (n, n_in) to (n, n_out)."""
+
+    weight: nn.Parameter
+    bias: nn.Parameter
+
+    def forward(self, batch: Batch) -> Tensor:
+        """The rows before any nonlinearity."""
+        raise NotImplementedError
+
+    def start_at(self, mean: Tensor) -> None:
+        """Begin, as a decoder's layer, near the (n_out,) mean of what it is to rebuild."""
+        raise NotImplementedError
+
+
+class Linear(Layer):
     """An affine layer with its weight stored (n_in, n_out), He-initialised, bias zero."""
 
     def __init__(self, n_in: int, n_out: int, generator: torch.Generator):
@@ -60,25 +75,29 @@ class Linear(nn.Module):
             return sums.add(self.bias)
         return torch.addmm(self.bias, batch, self.weight)
 
+    def start_at(self, mean: Tensor) -> None:
+        """The bias is the mean, and the weights are halved."""
+        with torch.no_grad():
+            self.bias.copy_(mean)
+            self.weight.mul_(0.5)
 
-class DenseAutoencoder(nn.Module):
-    """n_features -> hidden -> bits -> hidden reversed -> n_features.
+
+class Autoencoder(nn.Module):
+    """Layers down to the bits, and as many up again; the ReLU stands between them.
 
     `encoder[-1]` gives raw logits. Training normalises them over the batch (`normalise`), adds
-    noise and takes the sigmoid; `decode` starts from there.
+    noise and takes the sigmoid; `decode` starts from there. `decoder[-1 - i]` rebuilds what
+    `encoder[i]` takes, but the last may tell of the item something else than its features.
     """
 
-    def __init__(
-        self, n_features: int, hidden: tuple[int, ...], n_bits: int, generator: torch.Generator
-    ):
+    def __init__(self, encoder: list[Layer], decoder: list[Layer]):
         super().__init__()
-        widths = (n_features, *hidden, n_bits)
-        self.encoder = [Linear(*pair, generator) for pair in pairwise(widths)]
-        self.decoder = [Linear(*pair, generator) for pair in pairwise(widths[::-1])]
+        self.encoder = encoder
+        self.decoder = decoder
         # plain lists for their types; this is what makes PyTorch see the layers
-        self.layers = nn.ModuleList([*self.encoder, *self.decoder])
+        self.layers = nn.ModuleList([*encoder, *decoder])
 
-    def copy_hidden(self, other: DenseAutoencoder) -> None:
+    def copy_hidden(self, other: Autoencoder) -> None:
         """Take over all layers of `other` but the two that touch the code."""
         pairs = zip(
             [*self.encoder[:-1], *self.decoder[1:]],
@@ -101,11 +120,30 @@ class DenseAutoencoder(nn.Module):
         return active
 
     def decode(self, code: Tensor) -> Tensor:
-        """(n, n_features) from codes in [0, 1]: the last layer's output, no nonlinearity."""
+        """(n, n_outputs) from codes in [0, 1]: the last layer's output, no nonlinearity."""
         active = 2.0 * code - 1.0
         for layer in self.decoder[:-1]:
             active = functional.relu(layer.forward(active))
         return self.decoder[-1].forward(active)
+
+
+def dense_autoencoder(
+    n_features: int,
+    hidden: tuple[int, ...],
+    n_bits: int,
+    generator: torch.Generator,
+    n_outputs: int | None = None,
+) -> Autoencoder:
+    """n_features -> hidden -> bits -> hidden reversed -> n_outputs, all of it linear layers.
+
+    `n_outputs` None: as many as features.
+    """
+    down = (n_features, *hidden, n_bits)
+    up = (n_bits, *hidden[::-1], n_features if n_outputs is None else n_outputs)
+    return Autoencoder(
+        [Linear(*pair, generator) for pair in pairwise(down)],
+        [Linear(*pair, generator) for pair in pairwise(up)],
+    )
 
 
 def normalise(raw: Tensor) -> Tensor:
@@ -133,14 +171,36 @@ class LogitMoments:
 
 
 def export(
-    network: DenseAutoencoder, moments: LogitMoments, input_scale: float, logit_scale: float
+    network: Autoencoder, moments: LogitMoments, input_scale: float, logit_scale: float
 ) -> DenseEncoder:
     """The encoder half as a `DenseEncoder`: normalisation folded in, all on the fixed-point grid.
 
     Raises ValueError if the weights are too large for exact sums.
     """
-    weights = [layer.weight.detach().cpu().double().numpy() for layer in network.encoder]
-    biases = [layer.bias.detach().cpu().double().numpy() for layer in network.encoder]
+    weights, biases, clamps = on_grid(
+        [layer.weight.detach().cpu().double().numpy() for layer in network.encoder],
+        [layer.bias.detach().cpu().double().numpy() for layer in network.encoder],
+        moments,
+    )
+    spec = DenseSpec(
+        n_features=weights[0].shape[0],
+        n_bits=weights[-1].shape[1],
+        hidden=tuple(weight.shape[1] for weight in weights[:-1]),
+        input_scale=input_scale,
+        clamps=clamps,
+        logit_scale=logit_scale,
+    )
+    return DenseEncoder(spec, weights, biases)
+
+
+def on_grid(
+    weights: list[np.ndarray], biases: list[np.ndarray], moments: LogitMoments
+) -> tuple[list[np.ndarray], list[np.ndarray], tuple[float, ...]]:
+    """Weights (n_in, n_out) and biases with the normalisation folded in, on the grid, and clamps.
+
+    Weights come back as float32, biases as float64 (`fixed_point`). Raises ValueError if they are
+    too large for exact sums.
+    """
     weights[-1] = weights[-1] / moments.deviation
     biases[-1] = (biases[-1] - moments.threshold) / moments.deviation
     # a bit that hardly varies would need weights beyond float32: its logits are scaled down,
@@ -155,12 +215,5 @@ def export(
             f"weights: expected absolute values below {MAX_WEIGHT:.0f}; "
             "train with a smaller learning rate"
         )
-    spec = DenseSpec(
-        n_features=weights[0].shape[0],
-        n_bits=weights[-1].shape[1],
-        hidden=tuple(weight.shape[1] for weight in weights[:-1]),
-        input_scale=input_scale,
-        clamps=tuple(clamp_for(w, b) for w, b in zip(weights, biases, strict=True)),
-        logit_scale=logit_scale,
-    )
-    return DenseEncoder(spec, [weight.astype(np.float32) for weight in weights], biases)
+    clamps = tuple(clamp_for(w, b) for w, b in zip(weights, biases, strict=True))
+    return [weight.astype(np.float32) for weight in weights], biases, clamps

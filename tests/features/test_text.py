@@ -2,12 +2,13 @@
 
 import subprocess
 import sys
+from collections import Counter
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
-from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
 
 from hashret.errors import EmptyCorpusError, PayloadError
 from hashret.features.text import TextFeaturizer
@@ -67,6 +68,57 @@ def test_ascii_is_no_special_case(text):
     # one letter outside ASCII sends the same text through the Unicode path
     assert tokens(text) == tokens(text + " ß")[:-1] if tokens("ß") else True
     assert tokens(text + " ßß")[:-1] == tokens(text)
+
+
+# of every kind of character that the two paths tell apart: ASCII, marks, digits, CJK, apostrophes
+letters = st.sampled_from([*"aZb09'_- \n\x1f\0", *"éßİı’ʼ＇ｶﾞ一二の学안ーÅﬁ²٣न्\u0301\ud800𝔸"])
+scripts = st.text(letters | st.characters(), max_size=60)
+
+
+def spelled_out(text):
+    """The terms of ASCII text by the rule itself, a character at a time."""
+    lowered = "".join(c for c in text.lower() if c != "'")
+    words = "".join(c if c.isalnum() else " " for c in lowered).split(" ")
+    return [w for w in words if 2 <= len(w) <= 64 and not (w.isdigit() and len(w) > 4)]
+
+
+@given(st.text(st.characters(max_codepoint=127) | letters.filter(str.isascii)))
+@example("a" * 64 + " " + "b" * 65 + " 1234 12345 12a45")
+def test_terms_of_ascii_text_are_those_of_the_rule(text):
+    assert tokens(text) == spelled_out(text)
+
+
+@given(st.lists(scripts, max_size=8), st.lists(scripts, max_size=4), st.sets(scripts))
+def test_counts_are_those_of_counting_one_by_one(texts, learned, odd):
+    """Also by a vocabulary with entries that no text has as terms, which a stranger may give."""
+    terms = sorted({term for text in learned + texts[:1] for term in tokens(text)} | odd)
+    featurizer = TextFeaturizer(TextSpec(), terms, np.ones(len(terms)))
+    expected = [
+        (row, terms.index(term), count)
+        for row, text in enumerate(texts)
+        for term, count in sorted(Counter(tokens(text)).items())
+        if term in terms
+    ]
+    assert list(zip(*(part.tolist() for part in featurizer.counts(texts)), strict=True)) == expected
+
+
+def test_counts_are_those_of_scikit_learn_by_the_same_rules():
+    rng = np.random.default_rng(0)
+    letters = np.array(list("abcAB019' .-_"))
+    corpus = ["".join(rng.choice(letters, 200)) for _ in range(50)]
+    featurizer = TextFeaturizer.fit(corpus, TextSpec())
+    # a run of letters and digits, not of digits alone where there are more than four
+    run = r"(?<![a-z0-9])(?!\d{5,}(?![a-z0-9]))[a-z0-9]{2,64}(?![a-z0-9])"
+    reference = CountVectorizer(
+        vocabulary=featurizer.vocabulary,
+        preprocessor=lambda text: text.lower().replace("'", ""),
+        token_pattern=run,
+    ).transform(corpus)
+    rows, columns, counts = featurizer.counts(corpus)
+    ours = np.zeros(reference.shape, np.int64)
+    ours[rows, columns] = counts
+    np.testing.assert_array_equal(ours, reference.toarray())
+    assert len(rows) == reference.nnz > 1000
 
 
 words = st.lists(

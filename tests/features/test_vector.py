@@ -7,7 +7,8 @@ from hashret.errors import EmptyCorpusError, PayloadError
 from hashret.features.vector import VectorFeaturizer
 from hashret.specs import VectorSpec
 
-SPEC = VectorSpec(n_features=6)
+SPEC = VectorSpec(n_features=6, metric="euclidean")
+COSINE = VectorSpec(n_features=6)
 
 
 def test_centred_scaled_and_independent_of_the_batch():
@@ -27,6 +28,43 @@ def test_centred_scaled_and_independent_of_the_batch():
     np.testing.assert_allclose(ratio, ratio[0], rtol=1e-4)
     again = VectorFeaturizer.from_tensors(SPEC, fitted.tensors())
     np.testing.assert_array_equal(again.transform(vectors), features)
+
+
+def test_by_cosine_the_length_says_nothing_and_distances_order_as_cosine():
+    rng = np.random.default_rng(0)
+    vectors = list((rng.normal(size=(50, 6)) + 1).astype(np.float32))
+    fitted = VectorFeaturizer.fit(vectors, COSINE)
+    features = fitted.transform(vectors)
+    np.testing.assert_allclose(features.mean(axis=0), 0, atol=1e-5)
+    longer = [vector * np.float32(length) for length, vector in enumerate(vectors, 1)]
+    np.testing.assert_allclose(fitted.transform(longer), features, atol=1e-5)
+    for i, vector in enumerate(vectors):
+        np.testing.assert_array_equal(fitted.transform([vector * np.float32(4)])[0], features[i])
+    stacked = np.stack(vectors)
+    unit = stacked / np.linalg.norm(stacked, axis=1, keepdims=True)
+    cosine = unit @ unit[0]
+    distance = np.linalg.norm(features - features[0], axis=1)
+    np.testing.assert_allclose(
+        distance**2 / distance[1] ** 2, (1 - cosine) / (1 - cosine[1]), atol=1e-4
+    )
+    extreme = np.array([[1e-38, 0, 0, 0, 0, 1e-38], [1e18, 0, 0, 0, 0, 1e18]], np.float32)
+    np.testing.assert_array_equal(*fitted.transform(list(extreme)))
+
+
+@pytest.mark.parametrize("n_features", [1, 96, 1536, 70_000])
+def test_the_length_of_a_wide_vector_is_exact_in_any_order(n_features):
+    rng = np.random.default_rng(n_features)
+    vector = rng.normal(size=n_features).astype(np.float32)
+    spec, order = VectorSpec(n_features=n_features), rng.permutation(n_features)
+    fitted = VectorFeaturizer(spec, np.zeros(n_features, np.float32), 1.0)
+    features = fitted.transform([vector])[0]
+    np.testing.assert_array_equal(fitted.transform([vector[order]])[0], features[order])
+    assert np.linalg.norm(features) == pytest.approx(1, abs=1e-4)
+
+
+def test_an_unknown_metric_is_refused():
+    with pytest.raises(ValueError, match="metric: expected cosine or euclidean, got 'dot'"):
+        VectorSpec(metric="dot")
 
 
 @pytest.mark.parametrize(

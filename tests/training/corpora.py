@@ -29,3 +29,29 @@ def grouped_points(
     centres = 2.0 * rng.standard_normal((n_groups, n_features))
     points = centres[groups] + rng.standard_normal((n, n_features))
     return points.astype(np.float32), groups
+
+
+def textures(n: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Grey images of 16 x 16: checks and stripes, as bright as each other, shifted; and the kinds."""
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[:16, :16]
+    kinds = np.arange(n) % 2
+    images = np.empty((n, 256), np.float32)
+    for i, kind in enumerate(kinds):
+        a, b = y + rng.integers(8), x + rng.integers(8)
+        images[i] = ((a // 2 + b // 2 if kind else a // 2) % 2).ravel()
+    return images + 0.05 * rng.standard_normal(images.shape).astype(np.float32), kinds
+
+
+def stripes(n: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Grey images of 16 x 16: stripes of four directions, any width, phase and contrast."""
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[:16, :16]
+    groups = np.arange(n) % 4
+    angle = (groups * np.pi / 4)[:, None, None]
+    phase, width, contrast = (
+        rng.uniform(*ends, (n, 1, 1)) for ends in ((0, 6), (0.5, 1.5), (0.5, 2))
+    )
+    images = contrast * np.sin(width * (x * np.cos(angle) + y * np.sin(angle)) + phase)
+    noisy = images.reshape(n, -1) + 0.6 * rng.standard_normal((n, 256))
+    return noisy.astype(np.float32), groups

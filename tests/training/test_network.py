@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from hashret.models.dense import DenseAutoencoder, LogitMoments, export, normalise
+from hashret.models.dense import LogitMoments, dense_autoencoder, export, normalise
 from indexer.batches import TrainingItems
 from indexer.finetune import noisy_code, ramp, raw_logits_of
 from indexer.optimise import choose_device
@@ -16,7 +16,7 @@ ITEMS = TrainingItems(ROWS, 10.0, CPU)
 
 
 def network(hidden=(40, 30), n_bits=16, seed=0):
-    return DenseAutoencoder(ROWS.n_features, hidden, n_bits, torch.Generator().manual_seed(seed))
+    return dense_autoencoder(ROWS.n_features, hidden, n_bits, torch.Generator().manual_seed(seed))
 
 
 def exported(net):

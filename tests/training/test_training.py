@@ -10,14 +10,14 @@ import torch
 from hashret import specs
 from hashret.codes import Codes, hamming
 from hashret.errors import TrainingError, UnknownKindError
-from indexer import presets, training
+from indexer import course, presets
 from indexer.neighbourhoods import find_neighbourhoods
 from indexer.reports import collapse_warnings
-from indexer.training import TrainingOptions, train
+from indexer.training import TrainingOptions, train, train_lengths
 from tests.models.encoders import as_sparse
-from tests.training.corpora import grouped_points, grouped_words
+from tests.training.corpora import grouped_points, grouped_words, stripes
 
-QUICK = TrainingOptions(n_bits=16, seed=3, device="cpu", epochs=4, rounds=1)
+QUICK = TrainingOptions(n_bits=16, seed=3, device="cpu", preset="dense", epochs=4, rounds=1)
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -99,13 +99,24 @@ def test_the_second_round_searches_with_the_codes_of_the_first(monkeypatch):
         found.append(find_neighbourhoods(*arguments))
         return found[-1]
 
-    monkeypatch.setattr(training, "find_neighbourhoods", recorded)
+    monkeypatch.setattr(course, "find_neighbourhoods", recorded)
     train(features, "text", dataclasses.replace(QUICK, rounds=2, epochs=25, neighbours=30))
     first, second = (near.members for near in found)
     changed = [set(a) != set(b) for a, b in zip(first, second, strict=True)]
     assert np.mean(changed) > 0.5
     purity = [(groups[members] == groups[:, None]).mean() for members in (first, second)]
     assert purity[1] > purity[0]
+
+
+def test_lengths_that_share_rounds_are_learned_as_each_alone():
+    features, _ = grouped_words(120)
+    options = dataclasses.replace(QUICK, rounds=2, neighbours=10)
+    together = list(train_lengths(features, "text", options, [8, 24]))
+    for n_bits, (encoder, report) in zip([8, 24], together, strict=True):
+        alone, of_alone = train(features, "text", dataclasses.replace(options, n_bits=n_bits))
+        assert np.array_equal(alone.encode(features).packed, encoder.encode(features).packed)
+        assert report.options == of_alone.options
+        assert [s.stage for s in report.stages] == [s.stage for s in of_alone.stages]
 
 
 def test_progress_counts_every_stage_to_its_end():
@@ -120,7 +131,7 @@ def test_progress_counts_every_stage_to_its_end():
 
 
 def test_learning_lowers_the_loss_of_every_stage():
-    features, _ = grouped_points(300)
+    features, _ = grouped_points(900)
     calls = []
     _, report = train(features, "vector", QUICK, on_progress=lambda *call: calls.append(call))
     for stage in report.stages:
@@ -197,8 +208,12 @@ def test_what_cannot_be_learned_from_is_refused():
 
 def test_unknown_names_list_the_known_ones():
     features = grouped_words(5)[0]
-    with pytest.raises(UnknownKindError, match="preset: expected one of dense, got 'deep'"):
+    with pytest.raises(
+        UnknownKindError, match="preset: expected one of dense for items of kind text, got 'deep'"
+    ):
         train(features, "text", dataclasses.replace(QUICK, preset="deep"))
+    with pytest.raises(UnknownKindError, match="expected one of dense for items of kind text"):
+        train(features, "text", dataclasses.replace(QUICK, preset="towers"))
     with pytest.raises(UnknownKindError, match="image, text, vector"):
         train(features, "sound", QUICK)
 
@@ -219,3 +234,50 @@ def test_the_report_and_the_spec_are_json_both_ways():
     assert written["stages"][-1]["bit_balance"] == list(report.stages[-1].bit_balance)
     spec = json.loads(json.dumps(specs.to_json(encoder.spec)))
     assert specs.from_json(spec) == encoder.spec
+
+
+def test_images_are_learned_by_convolutions_too():
+    rng = np.random.default_rng(0)
+    groups = np.arange(240) % 4
+    patterns = rng.normal(size=(4, 8 * 8))
+    pixels = (patterns[groups] + 0.7 * rng.normal(size=(240, 64))).astype(np.float32)
+    recipe = presets.PRESETS["conv"]["image"]
+    options = dataclasses.replace(QUICK, preset="conv", epochs=20)
+    with pytest.MonkeyPatch.context() as patch:
+        # a mirrored random pattern is another pattern
+        still = dataclasses.replace(recipe, augmented=False, filters=(8, 8))
+        patch.setitem(presets.PRESETS["conv"], "image", still)
+        encoder, report = train(pixels, "image", options, shape=(8, 8, 1))
+    assert encoder.spec.kind == "conv"
+    assert encoder.spec.filters == (8, 8)
+    assert precision(encoder.encode(pixels), groups) > 0.8
+    names = [stage.stage for stage in report.stages]
+    learned = ["pre-train 1", "pre-train 2", "pre-train 3", "fine-tune"]
+    assert names == ["views", "neighbours", *learned]
+    again, _ = train(pixels[:40], "image", options, shape=(8, 8, 1))  # augmented
+    assert again.encode(pixels).n_distinct() > 4
+
+
+def test_codes_of_images_tell_what_they_look_like(monkeypatch):
+    images, _ = stripes(400)
+    options = dataclasses.replace(QUICK, epochs=30)
+    wide = dataclasses.replace(presets.PRESETS["dense"]["image"], hidden=(256,), learning_rate=0.01)
+    monkeypatch.setitem(presets.PRESETS["dense"], "image", wide)
+    looked, report = train(images, "image", options, shape=(16, 16, 1))
+    blind, _ = train(images, "image", options)  # rows of numbers of unknown shape
+    assert "views" in [stage.stage for stage in report.stages]
+    others, groups = stripes(300, seed=1)  # than those learned from
+    found = [precision(encoder.encode(others), groups) for encoder in (looked, blind)]
+    assert found[0] > 0.9
+    assert found[0] > found[1] + 0.08
+
+
+@pytest.mark.parametrize("shape", [None, (8, 8, 3)])
+def test_convolutions_need_the_shape_of_the_images(shape):
+    with pytest.raises(ValueError, match="shape: expected"):
+        train(
+            np.ones((9, 64), np.float32),
+            "image",
+            dataclasses.replace(QUICK, preset="conv"),
+            shape=shape,
+        )
