@@ -16,8 +16,7 @@ from sklearn.decomposition import TruncatedSVD
 
 from hashret.codes import Codes
 from hashret.sparse import Features, SparseRows
-
-_ITQ_ITERATIONS = 50  # as in the paper, section 2.2
+from indexer.rotation import itq_rotation
 
 
 def as_matrix(features: Features) -> sparse.csr_array | np.ndarray:
@@ -67,19 +66,8 @@ def itq(database: Features, queries: Features, n_bits: int, seed: int) -> tuple[
     stored, asked = _reduce(as_matrix(database), as_matrix(queries), n_bits, seed)
     mean = stored.mean(axis=0)
     stored, asked = stored - mean, asked - mean
-    rotation = _itq_rotation(stored, seed)
+    rotation = itq_rotation(stored, np.random.default_rng(seed))
     return Codes.pack(stored @ rotation > 0), Codes.pack(asked @ rotation > 0)
-
-
-def _itq_rotation(reduced: np.ndarray, seed: int) -> np.ndarray:
-    """The rotation that brings centred (n, n_bits) data nearest to the corners of a cube."""
-    n_bits = reduced.shape[1]
-    rotation = np.linalg.qr(np.random.default_rng(seed).standard_normal((n_bits, n_bits)))[0]
-    for _ in range(_ITQ_ITERATIONS):
-        corners = np.where(reduced @ rotation > 0, 1.0, -1.0)
-        left, _, right = np.linalg.svd(reduced.T @ corners)
-        rotation = left @ right  # orthogonal Procrustes
-    return rotation
 
 
 def _reduce(

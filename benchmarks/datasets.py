@@ -27,7 +27,8 @@ class Dataset:
     """Labelled items and which of them are database, validation and queries (row numbers).
 
     The database is the only training data. Labels score; nothing learns from them or is chosen
-    by them. `kind` is that of a collection: "text", "image" or "vector".
+    by them. `kind` is that of a collection: "text", "image" or "vector". Where the queries are
+    the database, each asks for the others (leave-one-out).
     """
 
     name: str
@@ -38,6 +39,11 @@ class Dataset:
     validation: np.ndarray
     queries: np.ndarray
 
+    @property
+    def leave_one_out(self) -> bool:
+        """Whether every item asks for the others."""
+        return np.array_equal(self.database, self.queries)
+
     def part(self, rows: np.ndarray) -> list[Payload]:
         """The payloads of the given rows, in that order."""
         return [self.payloads[row] for row in rows.tolist()]
@@ -45,6 +51,9 @@ class Dataset:
     def subsample(self, n_database: int, n_queries: int) -> Dataset:
         """At most so many of the database and of the queries, drawn with a fixed seed."""
         rng = np.random.default_rng(0)
+        if self.leave_one_out:
+            rows = rng.permutation(self.database)[:n_database]
+            return replace(self, database=rows, queries=rows)
         return replace(
             self,
             database=rng.permutation(self.database)[:n_database],
@@ -125,7 +134,9 @@ def _fmnist(root: Path) -> Dataset:
 def _photos(root: Path) -> Dataset:
     paths = sorted((root / "photos").glob("*/*.jpg"))
     labels = _numbered([path.parent.name for path in paths])
-    return Dataset("photos", "image", paths, labels, *protocol_split(len(paths)))
+    # so few of each kind that every one asks for all the others
+    rows = np.arange(len(paths))
+    return Dataset("photos", "image", paths, labels, rows, np.empty(0, np.int64), rows)
 
 
 def _minilm(root: Path) -> Dataset:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import platform
 import sys
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 _PACKAGES = ("numpy", "scipy", "scikit-learn", "torch", "faiss-cpu")
+_OPTIONAL = ("numba", "usearch")
 
 
 def set_threads(n: int) -> None:
@@ -32,7 +33,21 @@ def describe() -> dict[str, Any]:
         "threads": int(os.environ.get("OMP_NUM_THREADS", "0")),
         "python": platform.python_version(),
         **{name: version(name) for name in _PACKAGES},
+        **{name: _version_or_none(name) for name in _OPTIONAL},
     }
+
+
+def _version_or_none(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "none"
+
+
+def resident_bytes() -> int:
+    """The memory of this process that is in use now (Linux)."""
+    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE")
 
 
 def _processor() -> str:

@@ -27,6 +27,8 @@ class FeatureSet:
     database: Features
     queries: Features
     usable: np.ndarray
+    shape: tuple[int, int, int] | None
+    """(height, width, channels) of images, whose rows of features are these flattened."""
     seconds: float
 
     @property
@@ -49,6 +51,7 @@ def featurize(dataset: Dataset) -> FeatureSet:
         _place(featurizer.transform(prepared), usable),
         _place(featurizer.transform(asked), answerable),
         usable,
+        (spec.height, spec.width, spec.channels) if dataset.kind == "image" else None,
         perf_counter() - began,
     )
 

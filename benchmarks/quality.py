@@ -4,7 +4,7 @@
 
 Every coder gets the same features, learned on the database split. Results are appended to a JSON
 lines file after each coder, so that an interrupted run goes on where it stopped; `--write-docs`
-puts the table into docs/quality.md. Labels only score.
+puts the tables into docs/quality.md and the plot into docs/quality.svg. Labels only score.
 """
 
 from __future__ import annotations
@@ -14,14 +14,23 @@ import json
 from collections import defaultdict
 from pathlib import Path
 from statistics import mean, stdev
-from time import perf_counter
 from typing import Any
 
 from benchmarks import environment
 
 ROOT = Path(__file__).resolve().parents[1]
-SETS = ("20ng", "20ng-stripped", "r8", "fmnist")
-_CODERS = ("floats", "sign-LSH", "ITQ", "hashret", "hashret, then confidences")
+SETS = ("20ng", "20ng-stripped", "r8", "cranfield", "fmnist", "photos")
+_CODERS = (
+    "floats",
+    "sign-LSH",
+    "ITQ",
+    "hashret",
+    "hashret, then confidences",
+    "hashret, real-valued",
+    "hashret, 100 by features",
+)
+_LEARNED = _CODERS[3:]
+_HEADLINES = {"fmnist": "mAP@1000", "photos": "P@20", "cranfield": "nDCG@10"}  # else P@100
 _QUICK = (2000, 300)  # database items and queries of --quick
 _BEGIN, _END = "<!-- quality: begin -->", "<!-- quality: end -->"
 
@@ -32,20 +41,27 @@ def main() -> None:
     bits = [int(b) for b in arguments.bits.split(",")]
     done = _read(arguments.results)
     for name in filter(None, arguments.sets.split(",")):
-        _measure_set(name, bits, arguments, done)
+        if name == "cranfield":
+            from benchmarks import judged
+
+            judged.measure(bits, arguments, done, _record)
+        else:
+            _measure_set(name, bits, arguments, done)
     if arguments.write_docs:
         page = ROOT / "docs" / "quality.md"
         before, _, rest = page.read_text(encoding="utf-8").partition(_BEGIN)
         after = rest.partition(_END)[2]
-        table = _tables(_read(arguments.results).values())
+        rows = list(_read(arguments.results).values())
+        table = _tables(rows)
+        _plot(rows, ROOT / "docs" / "quality.svg")
         page.write_text(f"{before}{_BEGIN}\n{table}\n{_END}{after}", encoding="utf-8")
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sets", default=",".join(SETS))
-    parser.add_argument("--bits", default="64,16,32,128")
-    parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--bits", default="16,32,64,128")
+    parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--quick", action="store_true", help="a sample of each set, in minutes")
     parser.add_argument("--datasets", type=Path)
@@ -65,7 +81,7 @@ def _measure_set(
         (name, coder, n_bits, seed, arguments.quick)
         for n_bits in bits
         for seed in range(arguments.seeds)
-        for coder in _CODERS[1:]
+        for coder in _CODERS[1:6]
     ]
     floats = (name, "floats", 0, 0, arguments.quick)
     if all(key in done for key in [floats, *wanted]):
@@ -80,45 +96,52 @@ def _measure_set(
         )
         figures = judge.score(distances(features.queries, features.database))
         _record(arguments.results, done, floats, figures)
-    for n_bits in bits:
-        for seed in range(arguments.seeds):
+    for seed in range(arguments.seeds):
+        for n_bits in bits:
             for coder, codes in (("sign-LSH", controls.sign_lsh), ("ITQ", controls.itq)):
                 key = (name, coder, n_bits, seed, arguments.quick)
                 if key not in done:
                     stored, asked = codes(features.database, features.queries, n_bits, seed)
                     _record(arguments.results, done, key, judge.score_codes(asked, stored))
-            if (name, _CODERS[-1], n_bits, seed, arguments.quick) not in done:
-                _measure_hashret(dataset, features, judge, n_bits, seed, arguments, done)
+        lengths = [n for n in bits if (name, _CODERS[5], n, seed, arguments.quick) not in done]
+        if lengths:
+            _measure_hashret(dataset, features, judge, lengths, seed, arguments, done)
 
 
 def _measure_hashret(
     dataset: Any,
     features: Any,
     judge: Any,
-    n_bits: int,
+    lengths: list[int],
     seed: int,
     arguments: argparse.Namespace,
     done: dict[tuple[Any, ...], Any],
 ) -> None:
+    from benchmarks.controls import cosine_distances
     from benchmarks.scoring import ranked_distances
     from hashret.codes import Codes
-    from indexer.training import TrainingOptions, train
+    from indexer.training import TrainingOptions, train_lengths
 
-    began = perf_counter()
-    encoder, report = train(
-        features.training, dataset.kind, TrainingOptions(n_bits=n_bits, seed=seed, device="cpu")
-    )
-    seconds = perf_counter() - began
-    stored = encoder.encode(features.database)
-    logits = encoder.logits(features.queries)
-    asked = Codes.pack(logits > 0)
-    last = report.stages[-1]
-    facts = {"seconds": seconds, "saturated": last.saturated, "n_distinct": stored.n_distinct()}
-    key = (dataset.name, "hashret", n_bits, seed, arguments.quick)
-    _record(arguments.results, done, key, judge.score_codes(asked, stored) | facts)
-    ranked = ranked_distances(asked, stored, encoder.probabilities(logits))
-    key = (dataset.name, _CODERS[-1], n_bits, seed, arguments.quick)
-    _record(arguments.results, done, key, judge.score(ranked))
+    options = TrainingOptions(seed=seed)
+    trained = train_lengths(features.training, dataset.kind, options, lengths, shape=features.shape)
+    for encoder, report in trained:
+        logits, database = encoder.logits(features.queries), encoder.logits(features.database)
+        asked, stored = Codes.pack(logits > 0), Codes.pack(database > 0)
+        facts = {
+            "seconds": sum(stage.seconds for stage in report.stages),
+            "saturated": report.stages[-1].saturated,
+            "n_distinct": stored.n_distinct(),
+        }
+        ranked = ranked_distances(asked, stored, encoder.confidences(features.queries, logits))
+        soft = [2.0 * encoder.probabilities(part) - 1.0 for part in (logits, database)]
+        figures = (
+            judge.score_codes(asked, stored) | facts,
+            judge.score(ranked),
+            judge.score(cosine_distances(*soft)),
+        )
+        for coder, found in zip(_LEARNED, figures, strict=False):
+            key = (dataset.name, coder, encoder.n_bits, seed, arguments.quick)
+            _record(arguments.results, done, key, found)
 
 
 def _read(path: Path) -> dict[tuple[Any, ...], dict[str, Any]]:
@@ -159,6 +182,41 @@ def _tables(rows: Any) -> str:
             parts.append(f"| {coder} | {measure} | {' | '.join(cells)} |")
         parts.append("")
     return "\n".join(parts)
+
+
+def _plot(rows: Any, path: Path) -> None:
+    """The headline measure against the length of the codes, a panel a dataset."""
+    import matplotlib as mpl
+
+    mpl.use("svg")
+    mpl.rcParams["svg.hashsalt"] = "hashret"  # the same file from the same figures
+    from matplotlib import pyplot as plt
+
+    found: dict[str, dict[str, dict[int, list[float]]]] = {}
+    for row in rows:
+        name, coder, n_bits, _, quick = row["key"]
+        value = row["figures"].get(_HEADLINES.get(name, "P@100"))
+        if not quick and value is not None:
+            coders = found.setdefault(name, {})
+            coders.setdefault(coder, {}).setdefault(n_bits, []).append(value)
+    names = [name for name in SETS if name in found]
+    figure, axes = plt.subplots(1, len(names), figsize=(3.2 * len(names), 3.2), squeeze=False)
+    for axis, name in zip(axes[0], names, strict=True):
+        for coder in (c for c in _CODERS if c in found[name]):
+            points = sorted(found[name][coder].items())
+            means = [mean(values) for _, values in points]
+            if coder == "floats":
+                axis.axhline(means[0], color="grey", linestyle="--", label=coder)
+            else:
+                axis.plot([n for n, _ in points], means, marker="o", label=coder)
+        axis.set_xscale("log", base=2)
+        axis.set_xticks([16, 32, 64, 128], ["16", "32", "64", "128"])
+        axis.set_title(f"{name}, {_HEADLINES.get(name, 'P@100')}", fontsize=9)
+        axis.set_xlabel("bits")
+    axes[0][-1].legend(fontsize=6)
+    figure.tight_layout()
+    figure.savefig(path, metadata={"Date": None})
+    plt.close(figure)
 
 
 def _cell(values: list[float]) -> str:

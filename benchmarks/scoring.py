@@ -69,6 +69,8 @@ class Judge:
     labels: np.ndarray
     truth: FloatTruth | None
     """For vectors; of the other kinds, relevant means the same label."""
+    leave_one_out: bool = False
+    """Query i is item i, which is not its own hit; scored by P@20."""
 
     @classmethod
     def of(cls, dataset: Dataset) -> Judge:
@@ -78,14 +80,20 @@ class Judge:
             vectors = np.asarray(dataset.payloads)
             truth = FloatTruth.of(vectors[dataset.queries], vectors[dataset.database])
         labels = dataset.labels
-        return cls(dataset.kind, labels[dataset.queries], labels[dataset.database], truth)
+        return cls(
+            dataset.kind,
+            labels[dataset.queries],
+            labels[dataset.database],
+            truth,
+            dataset.leave_one_out,
+        )
 
     def score(self, distances: Distances) -> dict[str, float]:
         """The figures of ranking by any distances; equal distances tie."""
         parts = [self._measure(distances(tile), tile) for tile in _tiles(len(self.query_labels))]
         return {
             name: float(np.nanmean(np.concatenate([part[name] for part in parts])))
-            for name in MEASURES[self.kind]
+            for name in parts[0]
         }
 
     def score_codes(self, queries: Codes, database: Codes) -> dict[str, float]:
@@ -93,6 +101,9 @@ class Judge:
         return self.score(lambda tile: hamming(queries[tile], database))
 
     def _measure(self, distances: np.ndarray, tile: slice) -> dict[str, np.ndarray]:
+        if self.leave_one_out:
+            distances = np.array(distances, np.float64)
+            distances[np.arange(len(distances)), np.arange(tile.start, tile.stop)] = np.inf
         near = _near_only(distances)
         if self.truth is not None:
             relevant = self.truth.relevant(tile, len(self.labels))
@@ -101,26 +112,26 @@ class Judge:
                 "recall@10 of 50": self.truth.recall_of_shortlist(distances, tile),
             }
         relevant = self.query_labels[tile, None] == self.labels[None, :]
+        if self.leave_one_out:
+            relevant &= np.isfinite(distances)
+            return {"P@20": TiedRanking.from_distances(near, relevant).precision_at(20)}
         tied = TiedRanking.from_distances(near, relevant)
         if self.kind == "text":
             return {"P@100": tied.precision_at(100)}
         return {"mAP@1000": tied.average_precision_at(1000), "P@1000": tied.precision_at(1000)}
 
 
-def ranked_distances(queries: Codes, database: Codes, probabilities: np.ndarray) -> Distances:
+def ranked_distances(queries: Codes, database: Codes, confidences: np.ndarray) -> Distances:
     """As a collection ranks: by Hamming distance, then by the query's confidences."""
-    asymmetric = asymmetric_distances(database, probabilities)
+    asymmetric = asymmetric_distances(database, confidences)
     # half a bit at most: the confidences never overrule the distance
     return lambda tile: hamming(queries[tile], database) + asymmetric(tile) / 2
 
 
-def asymmetric_distances(database: Codes, probabilities: np.ndarray) -> Distances:
+def asymmetric_distances(database: Codes, confidences: np.ndarray) -> Distances:
     """By the query's confidences alone: 1 - the share of bits expected to agree."""
     return lambda tile: (
-        1
-        - np.stack(
-            [expected_agreement(confidences, database) for confidences in probabilities[tile]]
-        )
+        1 - np.stack([expected_agreement(confidence, database) for confidence in confidences[tile]])
     )
 
 

@@ -1,0 +1,171 @@
+"""What each ingredient of training gives: 20 Newsgroups with headers, 64 bits.
+
+    python -m benchmarks.ablation [--seeds 1] [--only NAME,...] [--write-docs]
+
+Each row leaves out or changes one thing of the default recipe. P@100 by the one protocol, of the
+codes and of the real-valued codes before thresholding; the difference is what thresholding costs.
+Results are appended to a JSON lines file, so that an interrupted run goes on where it stopped;
+`--write-docs` puts the table into docs/how-it-works.md and the plot into docs/ablation.svg.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from statistics import mean
+from typing import Any
+from unittest.mock import patch
+
+from benchmarks import environment
+
+ROOT = Path(__file__).resolve().parents[1]
+_BITS = 64
+_BEGIN, _END = "<!-- ablation: begin -->", "<!-- ablation: end -->"
+
+#: Name -> changes to the recipe.
+VARIANTS: dict[str, dict[str, Any]] = {
+    "the default": {},
+    "no greedy pre-training": {"pretrain_epochs": 0},
+    "noise and gain fixed at their last values": {"noise": (1.0, 1.0), "gain": (16.0, 16.0)},
+    "noise fixed, growing gain": {"noise": (1.0, 1.0)},
+    "no noise, growing gain": {"noise": (1e-3, 1e-3)},
+    "no noise, gain fixed at 2": {"noise": (1e-3, 1e-3), "gain": (2.0, 2.0)},
+    "no neighbours": {"neighbour_weight": 0.0, "rounds": 1},
+    "one round": {"rounds": 1},
+    "no balance (logits not normalised, threshold 0)": {},
+    "two hidden layers": {"hidden": (500, 500)},
+}
+_UNBALANCED = "no balance (logits not normalised, threshold 0)"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument(
+        "--only", default=",".join(map(str, range(len(VARIANTS)))), help="by number"
+    )
+    parser.add_argument("--datasets", type=Path)
+    parser.add_argument("--results", type=Path, default=ROOT / "benchmarks" / "ablation.jsonl")
+    parser.add_argument("--write-docs", action="store_true")
+    arguments = parser.parse_args()
+    environment.set_threads(arguments.threads)
+    done = _read(arguments.results)
+    names = [list(VARIANTS)[int(i)] for i in arguments.only.split(",") if i]
+    wanted = [(name, seed) for seed in range(arguments.seeds) for name in names]
+    missing = [key for key in wanted if key not in done]
+    if missing:
+        _measure(missing, arguments, done)
+    if arguments.write_docs:
+        _write_docs(done)
+
+
+def _measure(
+    missing: list[tuple[str, int]],
+    arguments: argparse.Namespace,
+    done: dict[tuple[str, int], dict[str, float]],
+) -> None:
+    from benchmarks import controls, datasets
+    from benchmarks.features import featurize
+    from benchmarks.scoring import Judge
+    from hashret.codes import Codes
+    from indexer.presets import PRESETS
+    from indexer.training import TrainingOptions, train
+
+    dataset = datasets.load("20ng", arguments.datasets or datasets.default_root())
+    features, judge = featurize(dataset), Judge.of(dataset)
+    for name, seed in missing:
+        recipe = replace(PRESETS["dense"]["text"], **VARIANTS[name])
+        with patch.dict(PRESETS["dense"], text=recipe), _balance(name != _UNBALANCED):
+            options = TrainingOptions(n_bits=_BITS, seed=seed)
+            encoder, report = train(features.training, "text", options)
+        asked, stored = encoder.logits(features.queries), encoder.logits(features.database)
+        codes = Codes.pack(asked > 0), Codes.pack(stored > 0)
+        soft = [2.0 * encoder.probabilities(logits) - 1.0 for logits in (asked, stored)]
+        last = report.stages[-1]
+        least, _, greatest = last.bit_balance or (0.0, 0.0, 0.0)
+        done[name, seed] = {
+            "P@100": judge.score_codes(*codes)["P@100"],
+            "real-valued": judge.score(controls.cosine_distances(*soft))["P@100"],
+            "saturated": last.saturated or 0.0,
+            "emptiest bit": least,
+            "fullest bit": greatest,
+            "distinct codes": float(codes[1].n_distinct()),
+        }
+        row = {"key": [name, seed], "figures": done[name, seed]}
+        with arguments.results.open("a", encoding="utf-8") as results:
+            results.write(json.dumps(row | {"environment": environment.describe()}) + "\n")
+        print(name, seed, done[name, seed], flush=True)
+
+
+@contextmanager
+def _balance(wanted: bool) -> Iterator[None]:
+    """Training as it is; without balance, the raw logits are the logits and 0 their threshold."""
+    if wanted:
+        yield
+        return
+    import numpy as np
+
+    from hashret.models.dense import LogitMoments
+
+    def at_zero(raw: Any) -> LogitMoments:
+        return LogitMoments(np.zeros(raw.shape[1]), np.ones(raw.shape[1]))
+
+    with (
+        patch("indexer.finetune.normalise", lambda raw: raw),
+        patch("indexer.course.LogitMoments.of", at_zero),
+    ):
+        yield
+
+
+def _read(path: Path) -> dict[tuple[str, int], dict[str, float]]:
+    if not path.exists():
+        return {}
+    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    return {(row["key"][0], row["key"][1]): row["figures"] for row in rows}
+
+
+def _write_docs(done: dict[tuple[str, int], dict[str, float]]) -> None:
+    means: dict[str, dict[str, float]] = {}
+    for name in VARIANTS:
+        found = [figures for (row, _), figures in done.items() if row == name]
+        if found:
+            means[name] = {key: mean(figures[key] for figures in found) for key in found[0]}
+    columns = list(next(iter(means.values())))
+    lines = [f"| | {' | '.join(columns)} |", "|---|" + "---|" * len(columns)]
+    for name, row in means.items():
+        cells = [f"{v:,.0f}" if v > 10 else f"{v:.3f}" for v in row.values()]
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    page = ROOT / "docs" / "how-it-works.md"
+    before, _, rest = page.read_text(encoding="utf-8").partition(_BEGIN)
+    after = rest.partition(_END)[2]
+    page.write_text(f"{before}{_BEGIN}\n" + "\n".join(lines) + f"\n{_END}{after}", encoding="utf-8")
+    _plot(means)
+
+
+def _plot(means: dict[str, dict[str, float]]) -> None:
+    import matplotlib as mpl
+
+    mpl.use("svg")
+    mpl.rcParams["svg.hashsalt"] = "hashret"
+    from matplotlib import pyplot as plt
+
+    figure, axis = plt.subplots(figsize=(7, 3.2))
+    names = list(means)[::-1]
+    places = range(len(names))
+    axis.barh(places, [means[n]["real-valued"] for n in names], color="lightgrey", label="real")
+    axis.barh(places, [means[n]["P@100"] for n in names], height=0.5, label="thresholded")
+    axis.set_yticks(list(places), names, fontsize=7)
+    axis.set_xlabel("P@100, 20ng with headers, 64 bits")
+    axis.legend(fontsize=7)
+    figure.tight_layout()
+    figure.savefig(ROOT / "docs" / "ablation.svg", metadata={"Date": None})
+    plt.close(figure)
+
+
+if __name__ == "__main__":
+    main()

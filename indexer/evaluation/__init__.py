@@ -1,0 +1,12 @@
+"""How good are the codes of a collection? By labels, by judgements, by their features."""
+
+from indexer.evaluation.judged import JudgedEvaluation, evaluate_judged, read_judgements
+from indexer.evaluation.labelled import LabelledEvaluation, evaluate
+
+__all__ = [
+    "JudgedEvaluation",
+    "LabelledEvaluation",
+    "evaluate",
+    "evaluate_judged",
+    "read_judgements",
+]

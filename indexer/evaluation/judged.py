@@ -1,0 +1,172 @@
+"""Evaluation by relevance judgements: which items answer which query, and how well.
+
+nDCG@10, average precision and recall by ir-measures (MacAvaney, Macdonald and Ounis, "Streamlining
+evaluation with ir-measures", ECIR 2022), an extra: ``pip install 'hashret[evaluate]'``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from hashret.collection import Collection
+from hashret.errors import InputError, MissingExtraError
+from hashret.items import Item
+from hashret.rank import similarities
+from hashret.sparse import take_rows
+from indexer.corpus import Skipped
+from indexer.evaluation.queries import EncodedQueries, encode_queries
+from indexer.evaluation.rankings import by_distance_then_confidences
+
+#: query id -> item id -> gain, 0 or more.
+Judgements = dict[str, dict[str, int]]
+
+_DEPTH = 1000  # hits of a query that are judged
+_SHORTLISTS = (100,)
+
+
+@dataclass(frozen=True, slots=True)
+class JudgedEvaluation:
+    """What was measured; means over the judged queries.
+
+    `orders` gives for each order of the items its measures by name. A judged query that could not
+    be used (it is in `skipped`, or was not among the queries) counts with nothing found. `unknown`:
+    judged items that the collection does not hold; they count as missed.
+    """
+
+    n_queries: int
+    n_items: int
+    orders: dict[str, dict[str, float]]
+    unknown: int
+    skipped: list[Skipped]
+
+    def to_json(self) -> dict[str, Any]:
+        """All of it as JSON values."""
+        return asdict(self)
+
+
+def read_judgements(lines: Iterable[str], gains: Mapping[int, int] | None = None) -> Judgements:
+    """Judgements from lines of "query item grade" or TREC's "query 0 item grade".
+
+    The grade is the gain, and a negative one counts as 0; `gains` says otherwise grade by grade
+    (Cranfield's best grade is 1: ``{1: 4, 2: 3, 3: 2, 4: 1}``). Raises InputError for another line,
+    naming its number.
+    """
+    judgements: Judgements = {}
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        # ids may hold spaces where tabs part the fields
+        fields = line.strip().split("\t") if "\t" in line else line.split()
+        try:
+            if len(fields) not in (3, 4):
+                raise ValueError
+            grade = int(fields[-1])
+        except ValueError:
+            raise InputError(
+                f"judgements, line {number}: expected a query, an item and a whole grade, "
+                f"got {line.strip()[:60]!r}; write 'query item grade' or 'query 0 item grade'"
+            ) from None
+        gain = (gains or {}).get(grade, 0 if gains else grade)
+        judgements.setdefault(fields[0], {})[fields[-2]] = max(0, gain)
+    if not judgements:
+        raise InputError("judgements: expected at least one line, got none")
+    return judgements
+
+
+def evaluate_judged(
+    collection: Collection,
+    queries: Iterable[Item | Skipped],
+    judgements: Judgements,
+    *,
+    shortlists: Iterable[int] = _SHORTLISTS,
+) -> JudgedEvaluation:
+    """Score a collection by judgements: nDCG@10, AP and recall at 10, 100 and 1,000.
+
+    Orders: that of the collection (distance, then confidences); where it keeps features, also
+    shortlists of so many nearest codes ordered by the features, and the features of everything;
+    items of equal similarity in the order of their codes.
+    Raises InputError if no query can be used and MissingExtraError without ir-measures.
+    """
+    measure = _measure()
+    encoded = encode_queries(collection, (q for q in queries if _is_judged(q, judgements)))
+    ids = np.array([item.id for item in collection.items()])
+    ids = ids[np.argsort(collection.find(ids.tolist()))]  # row for row with the codes
+    runs = {"codes": _by_codes(collection, encoded, ids)}
+    if collection.has_features:
+        runs |= _by_features(collection, encoded, ids, shortlists)
+    known = set(ids.tolist())
+    unknown = {item for judged in judgements.values() for item in judged} - known
+    return JudgedEvaluation(
+        len(judgements),
+        len(collection),
+        {name: measure(judgements, run) for name, run in runs.items()},
+        len(unknown),
+        encoded.skipped,
+    )
+
+
+def _is_judged(query: Item | Skipped, judgements: Judgements) -> bool:
+    return query.id in judgements
+
+
+#: query id -> item id -> score, larger is better; no two scores of a query are equal.
+Run = dict[str, dict[str, float]]
+
+
+def _by_codes(collection: Collection, encoded: EncodedQueries, ids: np.ndarray) -> Run:
+    return {
+        item.id: _scored(ids[_order(collection, encoded, row)])
+        for row, item in enumerate(encoded.items)
+    }
+
+
+def _by_features(
+    collection: Collection, encoded: EncodedQueries, ids: np.ndarray, shortlists: Iterable[int]
+) -> dict[str, Run]:
+    stored = collection.features(np.arange(len(collection)))
+    runs: dict[str, Run] = {}
+    for row, item in enumerate(encoded.items):
+        alike = similarities(take_rows(encoded.features, np.array([row])), stored)
+        order = _order(collection, encoded, row)
+        for n in sorted(set(shortlists)):
+            short = order[:n]
+            best = short[np.argsort(-alike[short], kind="stable")]
+            run = runs.setdefault(f"{n} nearest codes, then features", {})
+            run[item.id] = _scored(ids[np.concatenate([best, order[n:]])])
+        everything = order[np.argsort(-alike[order], kind="stable")]
+        runs.setdefault("features", {})[item.id] = _scored(ids[everything])
+    return runs
+
+
+def _order(collection: Collection, encoded: EncodedQueries, row: int) -> np.ndarray:
+    """The positions of the nearest items as the collection orders them."""
+    distances = by_distance_then_confidences(
+        encoded.codes[row : row + 1], collection.codes, encoded.confidences[row : row + 1]
+    )
+    return np.argsort(distances(slice(0, 1))[0], kind="stable")
+
+
+def _scored(ordered: np.ndarray) -> dict[str, float]:
+    return {item: -float(place) for place, item in enumerate(ordered[:_DEPTH].tolist())}
+
+
+def _measure() -> Any:
+    try:
+        import ir_measures
+    except ImportError:
+        raise MissingExtraError(
+            "evaluation by judgements: expected the library ir-measures, got none; "
+            "pip install 'hashret[evaluate]'"
+        ) from None
+    wanted = [ir_measures.nDCG @ 10, ir_measures.AP] + [ir_measures.R @ k for k in (10, 100, 1000)]
+
+    def measure(judgements: Judgements, run: Run) -> dict[str, float]:
+        found = ir_measures.calc_aggregate(wanted, judgements, run)
+        # a judged query without an answer is no entry of the run; ir-measures counts it as 0
+        return {str(each): float(found[each]) for each in wanted}
+
+    return measure

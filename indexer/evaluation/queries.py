@@ -1,0 +1,84 @@
+"""Queries as a collection sees them: encoded, with what could not be used set aside."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import islice
+
+import numpy as np
+
+from hashret.codes import Codes
+from hashret.collection import Collection
+from hashret.errors import InputError
+from hashret.items import Item
+from hashret.sparse import Features, finite_rows, stacked, take_rows
+from indexer.corpus import Skipped
+from indexer.corpus.skipped import Refused
+from indexer.prepare import Preparer
+
+_BATCH = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedQueries:
+    """n queries, row for row: items without payloads, codes, confidences, logits, features."""
+
+    items: list[Item]
+    codes: Codes
+    confidences: np.ndarray
+    """(n, n_bits) float32, as `coder.Encoding`."""
+    features: Features
+    skipped: list[Skipped]
+    """Queries that could not be used, with their reasons."""
+
+
+def encode_queries(collection: Collection, queries: Iterable[Item | Skipped]) -> EncodedQueries:
+    """Encode every query that can be; at least one.
+
+    Raises InputError if there is none, with the reason of the first.
+    """
+    coder = collection.coder
+    items: list[Item] = []
+    skipped: list[Skipped] = []
+    features: list[Features] = []
+    preparer = Preparer(collection.kind)
+    try:
+        stream = iter(queries)
+        while batch := list(islice(stream, _BATCH)):
+            skipped += [query for query in batch if isinstance(query, Skipped)]
+            asked = [query for query in batch if isinstance(query, Item)]
+            prepared = []
+            usable: list[Item] = []
+            payloads = [query.payload for query in asked]
+            for query, result in zip(
+                asked, preparer.prepare(payloads, coder.featurizer.spec), strict=True
+            ):
+                if isinstance(result, Refused):
+                    skipped.append(result.skipped(query.id))
+                else:
+                    prepared.append(result)
+                    usable.append(query)
+            if not usable:
+                continue
+            rows, known = coder.features(prepared)
+            sound = known & finite_rows(rows)
+            skipped += [
+                Skipped(query.id, "no feature that the collection knows", "no-known-feature")
+                for query, fine in zip(usable, sound, strict=True)
+                if not fine
+            ]
+            kept = np.flatnonzero(sound)
+            features.append(take_rows(rows, kept))
+            items += [Item(usable[i].id, "", usable[i].metadata) for i in kept]
+    finally:
+        preparer.close()
+    if not items:
+        why = f"; the first: {skipped[0].id}: {skipped[0].reason}" if skipped else ""
+        raise InputError(
+            f"queries: expected at least one that can be used, got {len(skipped)} that cannot{why}"
+        )
+    together = stacked(features)
+    logits = coder.encoder.logits(together)
+    confidences = coder.encoder.confidences(together, logits)
+    return EncodedQueries(items, Codes.pack(logits > 0), confidences, together, skipped)
