@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from hashret._version import __version__
     from hashret.codes import Codes, Neighbors
-    from hashret.collection import Collection, StoredItem
+    from hashret.collection import Collection
     from hashret.errors import HashretError
     from hashret.items import Hit, Hits, Item
+    from hashret.snapshot import StoredItem
 
 __all__ = [
     "Codes",
@@ -37,7 +38,7 @@ _HOMES = {
     "Hits": "hashret.items",
     "Item": "hashret.items",
     "Neighbors": "hashret.codes",
-    "StoredItem": "hashret.collection",
+    "StoredItem": "hashret.snapshot",
     "__version__": "hashret._version",
 }
 

@@ -5,18 +5,22 @@
     HashretError
     ├── InputError              an item, file or query that cannot be read as what it should be
     │   ├── PayloadError        one payload: wrong type, wrong width, NaN, undecodable
-    │   └── EmptyCorpusError    nothing (or nothing usable) to learn from
+    │   ├── EmptyCorpusError    nothing (or nothing usable) to learn from
+    │   └── WhereError          a condition on the metadata that cannot be read
     ├── CollectionError         a folder that is not, or no longer, a sound collection
     │   ├── NotACollectionError the folder is missing or holds something else
     │   ├── FormatVersionError  written by another, newer format
     │   ├── DamagedError        a checksum or a size does not agree with the catalog
-    │   └── LockedError         another writer holds the collection
+    │   ├── LockedError         another writer holds the collection
+    │   └── CatalogServerError  the server of its catalog is away, was lost, or refuses
     ├── UnknownItemError        no item has this id in this snapshot
+    ├── MissingExtraError       a library that only an extra brings is not installed
     ├── UnknownKindError        a kind's name (of an encoder, an index, ...) that no table lists
     └── TrainingError           training cannot go on (non-finite loss, too few items)
 
 A wrong *call* (a negative radius, an argument of another type) is a plain `ValueError` or
-`TypeError`. Messages read: *what: expected X, got Y; what to do*.
+`TypeError`. Messages read: *what: expected X, got Y; what to do*. A `DurabilityWarning` tells a
+writer of a place that promises less than others.
 """
 
 from __future__ import annotations
@@ -31,11 +35,22 @@ class InputError(HashretError):
 
 
 class PayloadError(InputError):
-    """One payload is of the wrong type or width, not finite, or cannot be decoded."""
+    """One payload is of the wrong type or width, not finite, or cannot be decoded.
+
+    `error_class` is the slug of its kind, as reports of skipped items carry it.
+    """
+
+    def __init__(self, message: str, error_class: str = "bad-payload") -> None:
+        super().__init__(message)
+        self.error_class = error_class
 
 
 class EmptyCorpusError(InputError):
     """There is nothing, or nothing usable, to learn from or to index."""
+
+
+class WhereError(InputError):
+    """A condition on the metadata (`hashret.where`) that cannot be read."""
 
 
 class CollectionError(HashretError):
@@ -58,11 +73,19 @@ class LockedError(CollectionError):
     """Another process is writing to the collection."""
 
 
+class CatalogServerError(CollectionError):
+    """The database server that keeps the catalog cannot be reached, was lost, or refuses."""
+
+
 class UnknownItemError(HashretError, KeyError):
     """No item of the snapshot has this id."""
 
     def __str__(self) -> str:  # KeyError would show the repr of the message
         return str(self.args[0]) if self.args else ""
+
+
+class MissingExtraError(HashretError):
+    """What was asked needs a library that an extra of hashret installs, and it is not there."""
 
 
 class UnknownKindError(HashretError):
@@ -71,3 +94,7 @@ class UnknownKindError(HashretError):
 
 class TrainingError(HashretError):
     """Training cannot start or cannot go on; the collection is as it was."""
+
+
+class DurabilityWarning(UserWarning):
+    """What is written here may not survive what it would survive elsewhere."""

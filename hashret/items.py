@@ -1,4 +1,4 @@
-"""What goes in and what comes out: `Item`, `Hit` and `Hits`."""
+"""What goes in and what comes out: `Item`, `Hit`, `Hits` and `Approximation`."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from types import MappingProxyType
 from typing import Any, overload
 
 import numpy as np
+
+from hashret.plan import Plan
 
 #: A text, a vector or decoded image, or the path of an image file.
 Payload = str | np.ndarray | Path
@@ -38,7 +40,9 @@ class Hit:
     share of bits expected to agree, given how certain the query is of each of its bits; it
     orders hits of equal distance and is not comparable between collections. `code` is the
     stored code in hexadecimal, byte by byte. `preview` is the beginning of a text, "" for
-    other payloads.
+    other payloads. `similarity` is that of the features where a shortlist was ranked by them: the
+    cosine of texts and of vectors compared by it, minus the Euclidean distance of others; else
+    None.
     """
 
     id: str
@@ -47,20 +51,49 @@ class Hit:
     code: str
     metadata: Mapping[str, Any]
     preview: str = ""
+    similarity: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Approximation:
+    """What an answer of an approximate index is worth.
+
+    `recall` is the share of the `k` nearest that was found, on average, for `n_queries` stored
+    codes that the index did not hold when it was asked: any item at the distance of the k-th is as
+    good as another. None where there were too few codes to hold any out, or the index does not
+    say. `parameters` are those of the index, by the names of the library that it comes from.
+    """
+
+    index: str
+    parameters: Mapping[str, int] = field(default_factory=lambda: _NOTHING)
+    recall: float | None = None
+    k: int = 0
+    n_queries: int = 0
+
+    def __str__(self) -> str:
+        if self.recall is None:
+            return f"approximate ({self.index}): recall not measured"
+        measured = f"measured on {self.n_queries} held-out codes"
+        return f"approximate ({self.index}): recall@{self.k} {self.recall:.3f}, {measured}"
 
 
 @dataclass(frozen=True, slots=True)
 class Hits(Sequence[Hit]):
-    """The hits of one query, best first: by (distance, -score, id).
+    """The hits of one query, best first: by (distance, -score, id), of an asymmetric query by
+    (-score, distance, id); by similarity before those where they were ranked again.
 
     `note` says in words why there are none where that is not plain (a text with no known
     word), else it is "". `complete_radius` is the distance in bits up to which (inclusive)
-    no item of the snapshot was missed before the cut at k; -1 if nothing was searched.
+    no item of the snapshot was missed before the cut at k; -1 if nothing was searched by
+    distance, or only approximately: then `approximation` says how, else it is None. `plan` says how
+    the hits were found, and by how much work; None where nothing was searched.
     """
 
     hits: tuple[Hit, ...]
     note: str = ""
     complete_radius: int = -1
+    approximation: Approximation | None = None
+    plan: Plan | None = field(default=None, compare=False, repr=False)
 
     @overload
     def __getitem__(self, index: int) -> Hit: ...

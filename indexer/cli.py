@@ -1,4 +1,4 @@
-"""The writing verbs: index, remove, demo; with the reading verbs of `hashret.cli` one command."""
+"""The writing verbs: index, remove, demo; with the reading verbs of `hashret.cli_*` one command."""
 
 from __future__ import annotations
 
@@ -11,10 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hashret import cli as reading
+from hashret import cli_query, cli_stored  # noqa: F401  mount their verbs
 from hashret.cli import collection_argument, main, opened, show_hits
 from hashret.errors import EmptyCorpusError, InputError
 from hashret.items import Item
+from hashret.specs import VectorSpec
+from hashret.terminal import shown
+from indexer import cli_compact, cli_evaluate  # noqa: F401  mount their verbs
 from indexer.console import progress_bars, say, show_counts, show_times, show_training
 
 if TYPE_CHECKING:
@@ -40,7 +43,7 @@ def _read_document(path: Path) -> str:
         raise InputError(f"{path}: {refused}") from refused
 
 
-reading.read_document = _read_document
+cli_query.read_document = _read_document
 
 
 def _bits(ctx: click.Context, parameter: click.Parameter, value: int | None) -> int | None:
@@ -57,10 +60,14 @@ class _Run:
     to: Path
     kind: str
     model: dict[str, Any]  # what was said about the model; None: nothing
+    metric: str | None = None
+    catalog: str | None = None
     device: str = "auto"
+    store_features: bool | None = None
     retrain: bool = False
     prune: bool = False
     wait: float = 0.0
+    workers: int | None = None
     quiet: bool = False
 
 
@@ -75,14 +82,34 @@ class _Run:
     metavar="8..512",
     help="Length of a code.  [default: 64]",
 )
-@click.option("--preset", help="How the model is built and trained.  [default: dense]")
+@click.option("--preset", help="How the model is built and trained.  [default: the kind's]")
+@click.option(
+    "--metric",
+    type=click.Choice(["cosine", "euclidean"]),
+    help="What makes vectors near.  [default: cosine]",
+)
 @click.option("--seed", type=int, help="Same seed, same machine: same codes.  [default: 0]")
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto")
 @click.option("--ids", type=click.Path(path_type=Path), help="Ids of the vectors, one a line.")
+@click.option(
+    "--catalog",
+    metavar="URL",
+    help="Keep the catalog on PostgreSQL: postgresql+psycopg://USER@HOST/DATABASE.",
+)
 @click.option("--prune", is_flag=True, help="Remove items that the sources no longer have.")
+@click.option(
+    "--store-features/--no-store-features",
+    default=None,
+    help="Keep input features, for --rerank.  [default: of texts]",
+)
 @click.option("--retrain", is_flag=True, help="Learn a new model and encode everything again.")
 @click.option("--dry-run", is_flag=True, help="Read everything, write nothing, say what would be.")
 @click.option("--report", type=click.Path(path_type=Path), help="Write every skipped item here.")
+@click.option(
+    "--workers",
+    type=click.IntRange(min=1),
+    help="Processes that read and encode.  [default: leaves a core free]",
+)
 @click.option("--wait", type=click.FloatRange(min=0), default=0.0, help="Seconds for a writer.")
 @click.option("-q", "--quiet", is_flag=True, help="Only the closing line and what was skipped.")
 def index(
@@ -95,6 +122,8 @@ def index(
     bits: int | None,
     preset: str | None,
     seed: int | None,
+    workers: int | None,
+    catalog: str | None,
     **rest: Any,
 ) -> None:
     """Index SOURCES (folders, .jsonl, .jsonl.gz, .csv, .npy, .npz) into a collection.
@@ -103,21 +132,28 @@ def index(
     skips unchanged ones. An item that can't be used is skipped and its reason reported.
     """
     from indexer import corpus
+    from indexer.prepare import default_workers
 
-    chosen = kind or _kind_of(to) or corpus.infer_kind(sources)
+    chosen = kind or _kind_of(to, catalog) or corpus.infer_kind(sources)
+    if rest["metric"] and chosen != "vector":
+        raise click.UsageError(
+            f"--metric: expected items of kind vector, got {chosen}; leave it out"
+        )
 
     def read() -> Iterator[Item | Skipped]:
-        return corpus.read(sources, chosen, ids=ids)
+        return corpus.read(sources, chosen, ids=ids, workers=workers or default_workers())
 
     with _skip_report(report) as on_skipped:
         if dry_run:
             from indexer.dry_run import rehearse
             from indexer.tally import Tally
 
-            show_counts(rehearse(read(), to, chosen, Tally(on_skipped=on_skipped)), "would be ")
+            tally = Tally(on_skipped=on_skipped)
+            show_counts(rehearse(read(), to, chosen, tally, catalog), "would be ")
         else:
             model = {"n_bits": bits, "preset": preset, "seed": seed}
-            _index(_Run(read, to, chosen, model, **rest), on_skipped)
+            run = _Run(read, to, chosen, model, catalog=catalog, workers=workers, **rest)
+            _index(run, on_skipped)
 
 
 def _index(run: _Run, on_skipped: Callable[[Skipped], None] | None = None) -> None:
@@ -128,9 +164,14 @@ def _index(run: _Run, on_skipped: Callable[[Skipped], None] | None = None) -> No
         Indexer(
             run.to,
             run.kind,
+            catalog=run.catalog,
             wait_seconds=run.wait,
+            store_features=run.store_features,
+            workers=run.workers,
+            resume=True,
             on_progress=on_progress,
             on_skipped=on_skipped,
+            on_note=say,
         ) as indexer,
     ):
         report = _fit(indexer, run)
@@ -160,8 +201,10 @@ def _fit(indexer: Indexer, run: _Run) -> Any:
 
     asked = {name: value for name, value in run.model.items() if value is not None}
     if indexer.coder is None or run.retrain:
-        return indexer.fit(run.read(), TrainingOptions(**asked, device=run.device))
-    made_with = indexer.description["training"]["options"]
+        spec = VectorSpec(metric=run.metric) if run.metric else None
+        return indexer.fit(run.read(), TrainingOptions(**asked, device=run.device), spec=spec)
+    made_with = {**indexer.description["training"]["options"], **indexer.description["features"]}
+    asked |= {"metric": run.metric} if run.metric else {}
     for name, value in asked.items():
         if made_with[name] != value:
             raise InputError(
@@ -171,14 +214,14 @@ def _fit(indexer: Indexer, run: _Run) -> Any:
     return None
 
 
-def _kind_of(to: Path) -> str | None:
+def _kind_of(to: Path, address: str | None) -> str | None:
     """The kind of the collection at `to`, None where there is none yet."""
     from hashret.store.catalog import Catalog
     from hashret.store.layout import Layout
 
     if not Layout.exists(to):
         return None
-    with Catalog.open(Layout.find(to)) as catalog:
+    with Catalog.open(Layout.find(to), address=address) as catalog:
         return catalog.kind
 
 
@@ -215,6 +258,39 @@ def remove(collection: Path, ids: tuple[str, ...], wait: float) -> None:
 
 
 @main.command()
+@collection_argument
+@click.option("--apply", "act", is_flag=True, help="Do it; without, only say what would be done.")
+@click.option("--wait", type=click.FloatRange(min=0), default=0.0, help="Seconds for a writer.")
+def repair(collection: Path, act: bool, wait: float) -> None:
+    """Say how a damaged COLLECTION would be repaired and which items are lost; --apply does it."""
+    from hashret.store import repair as repairing
+    from hashret.store.layout import Layout
+
+    layout = Layout.find(collection)
+    made = repairing.apply(layout, wait) if act else repairing.plan(layout)
+    if made.findings.is_sound:
+        click.echo("sound: nothing to repair")
+        return
+    for damage in made.findings.damages:
+        click.echo(f"damaged {damage.path}")
+    if made.fall_back_to is not None:
+        click.echo(f"back to commit {made.fall_back_to}, the last one with a sound model")
+    if made.salvaged is not None:
+        found = made.salvaged
+        items = f"{len(found.live)} items"
+        click.echo(f"new catalog of commit {found.commit} as far as it can be read: {items}")
+    for path in made.moved:
+        aside = f"{repairing.DAMAGED}/{path.relative_to(layout.root)}"
+        click.echo(f"{'moved' if act else 'would move'} {path.relative_to(layout.root)} to {aside}")
+    for name in made.without_features:
+        click.echo(f"without features from now on (no --rerank): segment {name}")
+    for item_id in made.lost_ids:
+        click.echo(f"lost {shown(item_id)}")
+    if not act:
+        say("nothing was changed; repeat with --apply to do it")
+
+
+@main.command()
 @click.option(
     "--to",
     type=click.Path(path_type=Path),
@@ -222,12 +298,13 @@ def remove(collection: Path, ids: tuple[str, ...], wait: float) -> None:
     show_default=True,
     help="The collection to make.",
 )
-def demo(to: Path) -> None:
+@click.option("--wait", type=click.FloatRange(min=0), default=0.0, help="Seconds for a writer.")
+def demo(to: Path, wait: float) -> None:
     """Index the docstrings of Python's standard library and answer three questions."""
     from indexer.stdlib_docstrings import read_docstrings
 
     say(f"indexing the docstrings of this Python's standard library into {to} ...")
-    _index(_Run(read_docstrings, to, "text", {}))
+    _index(_Run(read_docstrings, to, "text", {}, wait=wait))
     with opened(to) as snapshot:
         for text in _DEMO_QUERIES:
             click.echo(f'\n$ hashret query {to} "{text}" -k 5')

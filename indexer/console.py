@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from hashret.terminal import shown
 from indexer.tally import Progress, Tally, silent
 
 if TYPE_CHECKING:
@@ -23,8 +24,8 @@ _PATIENCE = 1.0  # seconds before a stage gets a bar
 
 
 def say(message: str) -> None:
-    """One line on standard error."""
-    click.echo(message, err=True)
+    """One line on standard error, whatever an id or a reason in it holds."""
+    click.echo(shown(message), err=True)
 
 
 @contextmanager
@@ -83,7 +84,7 @@ def show_training(report: TrainingReport) -> None:
     """The stages of a training as a table, and its warnings."""
     say(
         f"{'stage':24} {'seconds':>7} {'loss':>9} {'noise':>6} {'saturated':>9} "
-        f"{'ones per bit':>16} {'distinct':>9}"
+        f"{'ones per bit':>16} {'distinct':>9} {'recall':>6}"
     )
     for stage in report.stages:
         low, mean, high = stage.bit_balance or (None, None, None)
@@ -91,7 +92,7 @@ def show_training(report: TrainingReport) -> None:
         say(
             f"{stage.stage:24} {stage.seconds:7.1f} {_cell(stage.loss, '9.4f')} "
             f"{_cell(stage.noise, '6.2f')} {_cell(stage.saturated, '9.3f')} "
-            f"{balance:>16} {_cell(stage.n_distinct, '9d')}"
+            f"{balance:>16} {_cell(stage.n_distinct, '9d')} {_cell(stage.recall, '6.3f')}"
         )
     for warning in report.warnings:
         say(f"warning: {warning}")

@@ -21,15 +21,17 @@ _DEAD_SHARE = 0.01
 class TrainingOptions:
     """What a caller may choose; recorded with the model.
 
-    `n_bits` from 8 to 512 in steps of 8. `device` is auto, cpu or cuda. `epochs` (of each round
-    of fine-tuning), `neighbours` (how many of an item's nearest its code must explain) and
-    `rounds` (of neighbours found again from the codes learned) are the preset's choice where None.
+    `n_bits` from 8 to 512 in steps of 8. `device` is auto, cpu or cuda. `preset` None is the
+    default for the kind of items (`presets.PRESETS_OF`); a report says which. `epochs` (of each
+    round of fine-tuning), `neighbours` (how many of an item's nearest its code must explain) and
+    `rounds` (of neighbours found again from the codes learned; "towers" has no rounds and refuses
+    it) are the preset's choice where None.
     """
 
     n_bits: int = 64
     seed: int = 0
     device: str = "auto"
-    preset: str = "dense"
+    preset: str | None = None
     epochs: int | None = None
     neighbours: int | None = None
     rounds: int | None = None
@@ -57,7 +59,8 @@ class StageReport:
     are of fine-tuning, None elsewhere: `noise` the final standard deviation of the noise on
     the logits (after the gain), `saturated` the share of noise-free units above .9 or below .1,
     `bit_balance` the least, mean and greatest share of ones over the bits, `n_distinct` the
-    number of different codes.
+    number of different codes, `recall` the share of the 10 nearest floats that items held out
+    from training find among the first 10 of at most 16,384.
     """
 
     stage: str
@@ -67,6 +70,7 @@ class StageReport:
     saturated: float | None = None
     bit_balance: tuple[float, float, float] | None = None
     n_distinct: int | None = None
+    recall: float | None = None
 
 
 @dataclass(slots=True)

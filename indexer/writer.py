@@ -6,11 +6,10 @@ commit, or a crash at any point, leaves the last commit as it was.
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack
-from itertools import islice
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import ExitStack, closing
+from dataclasses import replace
+from itertools import tee
 from os import PathLike
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -19,40 +18,42 @@ import numpy as np
 
 from hashret.coder import Coder
 from hashret.codes import Codes
-from hashret.errors import CollectionError, EmptyCorpusError, PayloadError, UnknownItemError
+from hashret.errors import (
+    CatalogServerError,
+    CollectionError,
+    EmptyCorpusError,
+    TrainingError,
+    UnknownItemError,
+)
 from hashret.features import FEATURIZERS
 from hashret.features.base import Featurizer
-from hashret.items import Item
+from hashret.items import Item, Payload
+from hashret.models.base import Encoder
 from hashret.registry import resolve
+from hashret.sparse import Features, finite_rows, stacked, take_rows
+from hashret.specs import ImageSpec, VectorSpec
 from hashret.store.catalog import Catalog, CommitRecord, ItemRecord
 from hashret.store.catalog_staging import Staging
+from hashret.store.feature_files import write_features
 from hashret.store.layout import Layout
 from hashret.store.lock import writer_lock
-from hashret.store.model_files import read_model, write_model
+from hashret.store.model_files import read_model, sha256_of_arrays, write_model
 from hashret.store.segments import SegmentRecord, write_segment
+from indexer.compact import SEGMENT, Compaction, compact
 from indexer.corpus import Skipped
-from indexer.encode import encode_items
+from indexer.corpus.skipped import Refused
+from indexer.encode import Encoded, encode_all
+from indexer.intake import BATCH, Batch, Intake, Pending
+from indexer.outliers import typical
+from indexer.prepare import Preparer, default_workers
 from indexer.sample import reservoir
 from indexer.tally import Progress, Stopwatch, Tally, silent
+from indexer.unfinished import Unfinished
 
 if TYPE_CHECKING:
     from indexer.training import TrainingOptions, TrainingReport
 
-_BATCH = 1024  # items decoded and encoded at a time: bounds memory, amortises NumPy calls
-_SEGMENT = 65_536  # rows of a segment: one transaction each, 0.5 MB of codes at 64 bits
 MAX_TRAINING_ITEMS = 100_000
-DUPLICATE = "duplicate id: expected each id once, got it again; rename one of them"
-
-
-def item_digest(item: Item, kind: str) -> bytes:
-    """What an item is known by: sha256 over its payload's content and its metadata, 32 bytes.
-
-    Raises `PayloadError` for a payload of another kind and OSError for an unreadable file.
-    """
-    hasher = hashlib.sha256()
-    resolve(FEATURIZERS, kind, "kind").digest(item.payload, hasher)
-    hasher.update(b"\0" + json.dumps(dict(item.metadata), sort_keys=True).encode())
-    return hasher.digest()
 
 
 class Indexer:
@@ -69,13 +70,31 @@ class Indexer:
         path: str | PathLike[str],
         kind: str | None = None,
         *,
+        catalog: str | None = None,
         wait_seconds: float = 0.0,
+        store_features: bool | None = None,
+        workers: int | None = None,
+        resume: bool = False,
         on_progress: Progress = silent,
         on_skipped: Callable[[Skipped], None] | None = None,
+        on_note: Callable[[str], None] = lambda note: None,
     ):
         """Open the collection at `path` for writing, or create one for items of `kind`.
 
-        Raises ValueError if there is no collection and no `kind`, or one of another kind.
+        `store_features` says whether the input features of what is added are kept beside the
+        codes, for ranking a shortlist by them (`Collection.query(rerank=...)`); None: as the
+        collection does, and for a new one texts only, whose features are small. `workers` is
+        how many processes decode images, or encode texts and vectors; 1 encodes in this one,
+        None leaves a core free. What is written does not depend on it.
+        `catalog` is the address of a PostgreSQL database, as
+        "postgresql+psycopg://user@host/database", that keeps the catalog of a new collection, or
+        that has it where the collection records another address; None: a file in the folder, or
+        the address recorded. With `resume`, what `fit` and `add` reach is kept on disk until the
+        commit, and a run that was interrupted is gone on with where this one does the same
+        (`on_note` is told): at the end nothing differs from a run without an interruption. It is
+        for one `fit`, if any, one `add` and one `commit`. Raises ValueError if there is no
+        collection and no `kind`, one of another kind, or fewer than one worker, and
+        `CatalogServerError`.
         """
         if kind is None and not Layout.exists(path):
             raise ValueError(
@@ -84,8 +103,16 @@ class Indexer:
             )
         if kind is not None:
             resolve(FEATURIZERS, kind, "kind")
+        if workers is not None and workers < 1:
+            raise ValueError(
+                f"workers: expected at least 1, got {workers}; leave it out for the default"
+            )
+        self._workers = workers or default_workers()
         self._progress = on_progress
         self._on_skipped = on_skipped
+        self._store_features = store_features
+        self._resumes = resume
+        self._on_note = on_note
         self._exit = ExitStack()
         is_new = not Layout.exists(path)
         self._layout = Layout.create(path)
@@ -93,17 +120,24 @@ class Indexer:
         self._leave_nothing = is_new
         self._exit.callback(self._discard)
         try:
-            self._open(kind)
+            self._open(kind, catalog, wait_seconds)
         except BaseException:
             self._exit.close()
             raise
 
-    def _open(self, kind: str | None) -> None:
+    def _open(self, kind: str | None, address: str | None, wait: float) -> None:
         if kind is None:
-            self._catalog = Catalog.open(self._layout, write=True)
+            self._catalog = Catalog.open(
+                self._layout, write=True, address=address, wait_seconds=wait
+            )
         else:
-            self._catalog = Catalog.create(self._layout, kind)
+            self._catalog = Catalog.create(self._layout, kind, address=address, wait_seconds=wait)
         self._exit.enter_context(self._catalog)
+        if not self._layout.readers.exists():  # made by a hashret that knew of no readers
+            self._layout.readers.touch()
+        if self._resumes and self._catalog.last_commit().commit == 0:
+            self._leave_nothing = True  # as the run that was interrupted would have left
+        self._exit.callback(self._discard_catalog)
         if kind not in (None, self._catalog.kind):
             raise ValueError(
                 f"kind: expected {self._catalog.kind!r} as in {self._layout.root}, got {kind!r}; "
@@ -116,11 +150,21 @@ class Indexer:
             record = self._catalog.model(self._model_name)
             self.description, tensors = read_model(self._layout, record)
             self._coder = Coder.from_description(self.description, tensors)
+        self._preparer = Preparer(self.kind, self._workers)
+        self._exit.callback(self._preparer.close)
         self._staging: Staging | None = None
+        self._unfinished = Unfinished(self._layout)
         self._refitted = self._pruned = False
         self._removed: set[str] = set()
         self.tally = Tally(on_skipped=self._on_skipped)
         self.stopwatch = Stopwatch()
+
+    def _discard_catalog(self) -> None:
+        if self._leave_nothing:
+            try:
+                self._catalog.discard()
+            except CatalogServerError:  # lost: the next writer finds what is there
+                self._leave_nothing = False
 
     def _discard(self) -> None:
         """A new collection that never had a commit is not left behind as an empty one."""
@@ -136,11 +180,14 @@ class Indexer:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        if self._resumes and isinstance(error, KeyboardInterrupt | OSError | MemoryError):
+            self._leave_nothing, self._staging = False, None  # the next run goes on from here
         self.close()
 
     def close(self) -> None:
         """Give up what was not committed and release the collection."""
         if self._staging is not None:
+            self._unfinished.forget_encoding()
             self._staging.abandon()
             self._staging = None
         self._exit.close()
@@ -158,7 +205,33 @@ class Indexer:
     @property
     def _staged(self) -> Staging:
         if self._staging is None:
-            self._staging = self._catalog.begin()
+            digest = ""
+            if self._resumes and self._model_name is not None:
+                digest = self._catalog.model(self._model_name).sha256
+            return self._begin(str(self._model_name), digest, refitted=False)
+        return self._staging
+
+    def _begin(self, model: str, digest: str, *, refitted: bool) -> Staging:
+        """Begin to stage with a model, or go on where the same was begun."""
+        self._doing = {
+            "commit": self._catalog.last_commit().commit + 1,
+            "model": [model, digest],
+            "refitted": refitted,
+            "features": self._keeps_features(),
+        }
+        keep = (
+            self._resumes
+            and self._unfinished.is_encoding(self._doing)
+            and self._catalog.has_model(model, digest)
+        )
+        if keep:
+            self._on_note("going on with what was encoded before the interruption")
+        elif self._unfinished.forget_encoding() and self._resumes:
+            self._on_note("what was encoded before the interruption was of another model: anew")
+        self._staging = self._catalog.begin(keep=keep, refitted=refitted)
+        anew = self._staging.n_kept_anew() if keep else 0
+        self.tally.replaced += anew
+        self.tally.added -= anew
         return self._staging
 
     # learning
@@ -179,41 +252,80 @@ class Indexer:
         `EmptyCorpusError` if not one item can be used, and `TrainingError`; the collection
         is then as it was.
         """
-        from indexer.training import TrainingOptions, train  # torch: only those who learn wait
+        from indexer.training import TrainingOptions  # torch: only those who learn wait
 
         options = options or TrainingOptions()
         with self.stopwatch.stage("read"):
             sample = reservoir(self._usable(items), max_items, options.seed)
-        featurizer_class: type[Featurizer] = resolve(FEATURIZERS, self.kind, "kind")
         with self.stopwatch.stage("features"):
-            if spec is None:
-                spec = featurizer_class.suggest_spec([item.payload for item in sample])
-            prepared = []
-            for item in sample:
-                try:
-                    prepared.append(featurizer_class.prepare(item.payload, spec))
-                except PayloadError:
-                    continue  # `add` meets it again and reports it
-            if not prepared:
-                raise EmptyCorpusError(
-                    f"corpus: expected at least one usable {self.kind} item, got {len(sample)} "
-                    "items of which none can be used; `hashret index --dry-run` shows why"
-                )
-            featurizer = featurizer_class.fit(prepared, spec)
-            features = featurizer.transform(prepared)
-        encoder, report = train(features, self.kind, options, on_progress=self._on_training)
+            featurizer, features = self._fit_features([item.payload for item in sample], spec)
+        chosen = featurizer.spec
+        shape = None
+        if isinstance(chosen, ImageSpec):
+            shape = (chosen.height, chosen.width, chosen.channels)
+        encoder, report = self._trained(features, options, shape)
         for stage in report.stages:
             seconds = self.stopwatch.seconds
             seconds[stage.stage] = seconds.get(stage.stage, 0.0) + stage.seconds
         self._adopt(Coder(featurizer, encoder), report)
         return report
 
+    def _trained(
+        self, features: Features, options: TrainingOptions, shape: tuple[int, int, int] | None
+    ) -> tuple[Encoder, TrainingReport]:
+        from indexer.training import train
+
+        checkpoints = None
+        if self._resumes:
+            checkpoints = self._unfinished.training(features, self.kind, options, shape)
+            if checkpoints.found:
+                self._on_note("going on with the training that was interrupted")
+            elif checkpoints.dropped:
+                self._on_note("the training that was interrupted was of other items: anew")
+        try:
+            return train(
+                features,
+                self.kind,
+                options,
+                shape=shape,
+                on_progress=self._on_training,
+                checkpoints=checkpoints,
+            )
+        except TrainingError:
+            self._unfinished.forget()
+            raise
+
+    def _fit_features(self, payloads: list[Payload], spec: Any) -> tuple[Featurizer, Features]:
+        """A featurizer fitted on the payloads that can be used, and their features.
+
+        What is refused here `add` meets again, and reports it.
+        """
+        if spec is None:
+            spec = self._preparer.suggest_spec(payloads)
+        elif isinstance(spec, VectorSpec) and not spec.n_features:
+            width = self._preparer.suggest_spec(payloads).n_features
+            spec = replace(spec, n_features=width)
+        results = self._preparer.prepare(payloads, spec)
+        prepared = [result for result in results if not isinstance(result, Refused)]
+        if not prepared:
+            raise EmptyCorpusError(
+                f"corpus: expected at least one usable {self.kind} item, got {len(payloads)} "
+                "items of which none can be used; `hashret index --dry-run` shows why"
+            )
+        if self.kind == "vector":
+            prepared = [prepared[i] for i in typical(prepared)]
+        featurizer_class: type[Featurizer] = resolve(FEATURIZERS, self.kind, "kind")
+        featurizer = featurizer_class.fit(prepared, spec)
+        features = featurizer.transform(prepared)
+        finite = finite_rows(features)
+        return featurizer, features if finite.all() else take_rows(features, finite.nonzero()[0])
+
     def _on_training(self, stage: str, done: int, total: int, loss: float) -> None:
         self._progress(stage, done, total)
 
     def _usable(self, items: Iterable[Item | Skipped]) -> Iterator[Item]:
         for count, item in enumerate(items):
-            if count % _BATCH == 0:
+            if count % BATCH == 0:
                 self._progress("read", count, None)
             if isinstance(item, Item):
                 yield item
@@ -221,10 +333,19 @@ class Indexer:
     def _adopt(self, coder: Coder, report: TrainingReport) -> None:
         description, tensors = coder.describe()
         description["training"] = report.to_json()
-        staging = self._staged
+        refitted = self._coder is not None
+        if self._resumes and self._staging is None:
+            name = f"m{self._catalog.last_commit().commit + 1:06d}"
+            staging = self._begin(name, sha256_of_arrays(tensors), refitted=refitted)
+        else:
+            staging = self._staged
         name = f"m{staging.commit:06d}"
+        if staging.kept:  # with the same model, which was written before what it encoded
+            self._refitted = refitted
+            self._model_name, self._coder, self.description = name, coder, description
+            return
         with self.stopwatch.stage("write"):
-            if self._coder is not None:
+            if refitted:
                 staging.drop_all_segments()
                 self._refitted = True
             record = write_model(self._layout, name, description, tensors, coder.n_bits)
@@ -240,83 +361,92 @@ class Indexer:
         used or whose id came before in this run; a former version of it then stays. `total`, if
         known, is for progress only. Raises CollectionError before `fit`.
         """
+        self._require_coder()
+        staging = self._staged
+        if self._resumes:
+            self._unfinished.encoding(self._doing)
+        pending: list[Pending] = []
+        codes: list[np.ndarray] = []
+        features: list[Features] = []
+        with closing(self._encoded(staging, items)) as stream:  # an error leaves no worker
+            for batch, encoded in stream:
+                self._count(batch, encoded)
+                pending += [batch.pending[row] for row in encoded.rows.tolist()]
+                codes.append(encoded.codes.packed)
+                if encoded.features is not None:
+                    features.append(encoded.features)
+                if len(pending) >= SEGMENT:
+                    self._flush(staging, pending, codes, features)
+                    pending, codes, features = [], [], []
+                self._progress("encode", self.tally.seen + len(pending), total)
+        if pending:
+            self._flush(staging, pending, codes, features)
+        return self.tally
+
+    def _encoded(
+        self, staging: Staging, items: Iterable[Item | Skipped]
+    ) -> Generator[tuple[Batch, Encoded]]:
+        """The items by batches with their codes; workers encode while others are read."""
+        coder = self._require_coder()
+        spec = coder.featurizer.spec
+        intake = Intake(self.kind, spec, staging, self._preparer, self.stopwatch)
+        batches, ahead = tee(intake.batches(items))
+        found = encode_all(
+            coder,
+            (batch.prepared for batch in ahead),
+            self._layout,
+            self._catalog.model(str(self._model_name)),
+            with_features=self._keeps_features(),
+            # the time of an image goes into decoding it, which the preparer's workers do
+            workers=1 if self.kind == "image" else self._workers,
+        )
+        with closing(found):
+            for batch in batches:
+                with self.stopwatch.stage("encode"):
+                    encoded = next(found)
+                yield batch, encoded
+
+    def _count(self, batch: Batch, encoded: Encoded) -> None:
+        self.tally.unchanged += batch.unchanged
+        self.tally.added += batch.kept
+        for skipped in batch.skipped:
+            self.tally.skip(skipped)
+        for row, refused in encoded.refused.items():
+            self.tally.skip(refused.skipped(batch.pending[row].id))
+
+    def _require_coder(self) -> Coder:
         if self._coder is None:
             raise CollectionError(
                 f"{self._layout.root}: expected a collection with a model, got a new one; "
                 "call fit before add"
             )
-        staging = self._staged
-        pending: list[tuple[Item, bytes]] = []
-        codes: list[np.ndarray] = []
-        stream = iter(items)
-        while batch := self._read_batch(stream):
-            new = self._changed(staging, [item for item in batch if isinstance(item, Item)])
-            self._set_aside(staging, [item for item in batch if isinstance(item, Skipped)])
-            with self.stopwatch.stage("encode"):
-                encoded = encode_items(self._coder, [item for item, _ in new.values()])
-            for skipped in encoded.skipped:
-                self.tally.skip(skipped)
-            pending += [new[item.id] for item in encoded.items]
-            codes.append(encoded.codes.packed)
-            if len(pending) >= _SEGMENT:
-                self._flush(staging, pending, codes)
-                pending, codes = [], []
-            self._progress("encode", self.tally.seen + len(pending), total)
-        if pending:
-            self._flush(staging, pending, codes)
-        return self.tally
+        return self._coder
 
-    def _set_aside(self, staging: Staging, skipped: list[Skipped]) -> None:
-        """Count what can't be read; its id was seen, so pruning leaves a former version alone."""
-        for item in skipped:
-            self.tally.skip(item)
-        staging.see([item.id for item in skipped])
-
-    def _read_batch(self, stream: Iterator[Item | Skipped]) -> list[Item | Skipped]:
-        with self.stopwatch.stage("read"):
-            return list(islice(stream, _BATCH))
-
-    def _changed(self, staging: Staging, items: list[Item]) -> dict[str, tuple[Item, bytes]]:
-        """The items to encode, by id, with their content hash; the others are counted here."""
-        with self.stopwatch.stage("catalog"):
-            before = staging.see([item.id for item in items])
-            known = staging.known([item.id for item in items])
-        changed: dict[str, tuple[Item, bytes]] = {}
-        with self.stopwatch.stage("read"):
-            for item in items:
-                if item.id in before:
-                    self.tally.skip(Skipped(item.id, DUPLICATE, "duplicate-id"))
-                    continue
-                before.add(item.id)
-                try:
-                    digest = item_digest(item, self.kind)
-                except (PayloadError, OSError) as error:
-                    self.tally.skip(Skipped(item.id, str(error), "bad-payload"))
-                    continue
-                if item.id in known and known[item.id][1] == digest:
-                    self.tally.unchanged += 1
-                else:
-                    changed[item.id] = (item, digest)
-        return changed
+    def _keeps_features(self) -> bool:
+        if self._store_features is None:
+            segments = self._catalog.segments(self._catalog.last_commit().commit)
+            before = [segment.features is not None for segment in segments]
+            self._store_features = all(before) if before else self.kind == "text"
+        return self._store_features
 
     def _flush(
-        self, staging: Staging, pending: list[tuple[Item, bytes]], codes: list[np.ndarray]
+        self,
+        staging: Staging,
+        pending: list[Pending],
+        codes: list[np.ndarray],
+        features: list[Features],
     ) -> None:
         with self.stopwatch.stage("write"):
-            preview = resolve(FEATURIZERS, self.kind, "kind").preview
             first = staging.next_row
-            known = staging.known([item.id for item, _ in pending])
-            records = [
-                ItemRecord(first + i, item.id, digest, dict(item.metadata), preview(item.payload))
-                for i, (item, digest) in enumerate(pending)
-            ]
+            records = [ItemRecord(first + i, *one) for i, one in enumerate(pending)]
             packed = Codes(np.concatenate(codes))
             name = f"c{staging.commit:06d}-{first:012d}"
             file = write_segment(self._layout, name, packed)
-            segment = SegmentRecord(name, first, len(packed), packed.n_bits, file)
-            staging.add_segment(segment, str(self._model_name), records)
-            self.tally.replaced += len(known)
-            self.tally.added += len(records) - len(known)
+            beside = write_features(self._layout, name, stacked(features)) if features else None
+            segment = SegmentRecord(name, first, len(packed), packed.n_bits, file, beside)
+            replaced = staging.add_segment(segment, str(self._model_name), records)
+            self.tally.replaced += replaced
+            self.tally.added += len(records) - replaced
 
     def remove(self, ids: Iterable[str]) -> int:
         """Hide the items of these ids from the next commit on. Raises `UnknownItemError`.
@@ -358,11 +488,28 @@ class Indexer:
         if self._refitted and not self._pruned:
             self._require_all_added_again()
         with self.stopwatch.stage("write"):
+            self._staged.forget_unseen()
             record = self._staged.finish(self._model_name)
+        self._unfinished.forget()
         self._staging = None
         self._leave_nothing = self._refitted = self._pruned = False
         self._removed.clear()
         return record
+
+    def compact(self) -> Compaction:
+        """Merge segments, drop the rows of items that are gone, and commit that.
+
+        Nothing that a reader can see changes, and open snapshots go on as they are; what only
+        they still need is deleted by the next compaction after they are closed or refreshed.
+        Raises CollectionError if there is something to commit first, or no model yet.
+        """
+        if self._staging is not None:
+            raise CollectionError(
+                f"{self._layout.root}: expected nothing to commit, got changes; commit them first"
+            )
+        n_features = self._require_coder().featurizer.n_features
+        with self.stopwatch.stage("write"):
+            return compact(self._layout, self._catalog, n_features)
 
     def _require_all_added_again(self) -> None:
         """Codes of two models can't be compared, so an item left under the old one is lost."""

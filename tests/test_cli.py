@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 
@@ -11,8 +10,12 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from hashret.items import Item
 from indexer.cli import main
+from tests.catalogs import copied
 from tests.corpora import TOPICS, clustered_vectors, topic_items
+
+pytestmark = pytest.mark.usefixtures("each_catalog")
 
 
 def run(*arguments, stdin=None):
@@ -45,7 +48,7 @@ def corpus(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def collection(corpus, tmp_path_factory):
+def collection(corpus, tmp_path_factory, each_catalog):
     to = tmp_path_factory.mktemp("made") / "c"
     done = ok("index", corpus, "--to", to, "--bits", 32)
     assert counts(done) == (120, 120, 0, 0, 0)
@@ -95,6 +98,34 @@ def test_similar_leaves_the_item_out_and_get_shows_it(collection):
     shown = json.loads(ok("get", collection, "sea-000", "--json").stdout)
     assert shown["metadata"] == {"topic": "sea", "year": 2000}
     assert shown["code"] in ok("get", collection, "sea-000").stdout
+
+
+def test_where_selects_before_each_verb_answers(collection, tmp_path):
+    metadata = {item.id: item.metadata for item in topic_items()}
+    chosen = {
+        i for i, m in metadata.items() if m["year"] >= 2010 and m["topic"] in ("sea", "space")
+    }
+    where = "--where", "year >= 2010 and topic in ('sea', 'space')"
+    assert set(ok("list", collection, *where).stdout.splitlines()) == chosen
+    batch = tmp_path / "batch.jsonl"
+    batch.write_text(json.dumps({"id": "q", "text": "a recipe for bread"}))
+    answers = [
+        ok("query", collection, "a recipe for bread", "-k", 200, "--json", *where),
+        ok("query", collection, "--id", "kitchen-001", "-k", 200, "--json", *where),
+        ok("query", collection, "a recipe for bread", "--radius", 32, "--json", *where),
+        ok("similar", collection, "kitchen-001", "-k", 200, "--json", *where),
+    ]
+    found = [[json.loads(line) for line in done.stdout.splitlines()] for done in answers]
+    found.append(
+        json.loads(ok("query", collection, "--batch", batch, "-k", 200, *where).stdout)["hits"]
+    )
+    for hits in found:
+        assert {hit["id"] for hit in hits} == chosen
+    done = run("query", collection, "bread", "--where", "year = 2010")
+    assert done.exit_code == 1
+    assert "write ==" in done.stderr
+    done = ok("query", collection, "bread", "--where", "year > 3000")
+    assert "no item satisfies the condition" in done.stderr
 
 
 def test_list_and_info(collection):
@@ -156,7 +187,7 @@ def test_indexing_again_skips_replaces_and_prunes(corpus, tmp_path):
 def test_asking_for_another_model_needs_retrain(corpus, collection, tmp_path):
 
     to = tmp_path / "c"
-    shutil.copytree(collection, to)
+    copied(collection, to)
     done = run("index", corpus, "--to", to, "--bits", 64)
     assert done.exit_code == 1
     assert "--retrain" in done.stderr
@@ -168,7 +199,7 @@ def test_asking_for_another_model_needs_retrain(corpus, collection, tmp_path):
 def test_remove(corpus, collection, tmp_path):
 
     to = tmp_path / "c"
-    shutil.copytree(collection, to)
+    copied(collection, to)
     assert run("remove", to, "sea-000", "ghost").exit_code == 1
     ok("remove", to, "sea-000", "kitchen-001")
     done = run("get", to, "sea-000")
@@ -206,6 +237,11 @@ def test_vectors_from_files(tmp_path):
     assert {int(json.loads(line)["id"]) % 4 for line in by_file.splitlines()} == {1}
     by_text = ok("query", to, json.dumps(vectors[5].tolist()), "-k", 5, "--json").stdout
     assert by_text == by_file
+    hits = ok("query", to, "--file", tmp_path / "q.npy", "--asymmetric", "--json").stdout
+    scores = [json.loads(line)["score"] for line in hits.splitlines()]
+    assert scores == sorted(scores, reverse=True)
+    assert run("query", to, "--file", tmp_path / "q.npy", "--asymmetric", "--bucket").exit_code == 2
+    assert run("index", tmp_path / "v.npy", "--to", to, "--metric", "euclidean").exit_code == 1
     assert run("query", to, "[1, 2]").exit_code == 1
     assert run("query", to, "ship").exit_code == 1
 
@@ -246,6 +282,38 @@ def test_wrong_usage_leaves_with_2(collection):
     assert run("query", collection, "a", "--bucket", "--radius", 3).exit_code == 2
     assert run("index", "x", "--to", "c", "--bits", 12).exit_code == 2
     assert run("nonsense").exit_code == 2
+
+
+def test_an_approximate_answer_is_labelled(collection, tmp_path):
+    text = "captain of the ship"
+    exact = ok("query", collection, text, "-k", 3, "--json").stdout
+    assert "approximate" not in exact
+    shown = ok("query", collection, text, "-k", 3, "--index", "faiss-hash").stdout.splitlines()
+    assert shown[0].startswith("approximate (faiss-hash): recall@10 ")
+    assert shown[0].endswith(" measured on 30 held-out codes")
+    assert len(shown) == 1 + 1 + 3
+    lines = ok("query", collection, text, "-k", 3, "--index", "faiss-hash", "--json").stdout
+    for line in map(json.loads, lines.splitlines()):
+        label = line["approximate"]
+        assert list(label) == ["index", "b", "nflip", "recall", "k", "n_queries"]
+        assert f"{label['recall']:.3f}" in shown[0]
+    batch = tmp_path / "batch.jsonl"
+    batch.write_text(json.dumps({"text": text}))
+    answer = json.loads(ok("query", collection, "--batch", batch, "--index", "faiss-ivf").stdout)
+    assert answer["approximate"]["index"] == "faiss-ivf"
+    by_id = ok("query", collection, "--id", "sea-000", "--index", "faiss-hnsw").stdout
+    assert by_id.startswith("approximate (faiss-hnsw)")
+    assert ok("query", collection, text, "-k", 3, "--index", "table", "--json").stdout == exact
+
+
+def test_an_index_that_there_is_not(collection):
+    done = run("query", collection, "x", "--index", "hnsw")
+    assert done.exit_code == 1
+    assert "faiss-hnsw" in done.stderr
+    for other in (["--where", "year > 1"], ["--radius", 2], ["--bucket"], ["--asymmetric"]):
+        done = run("query", collection, "ship", "--index", "faiss-ivf", *other)
+        assert done.exit_code == 2
+        assert "answered exactly without it" in done.stderr
 
 
 def test_a_query_with_no_known_word_is_said_plainly(collection):
@@ -290,7 +358,7 @@ def test_a_cold_text_query_loads_nothing_heavy(collection):
 @pytest.mark.parametrize("seconds", [0.2, 0.6, 1.0])
 def test_a_killed_index_leaves_the_last_commit_and_runs_again(collection, tmp_path, seconds):
     to = tmp_path / "c"
-    shutil.copytree(collection, to)
+    copied(collection, to)
     before = ok("list", to).stdout
     more = write_jsonl(tmp_path / "more.jsonl", topic_items(3000, seed=1))
     command = [sys.executable, "-c", "from indexer.cli import main; main()", "index"]
@@ -309,3 +377,36 @@ def test_a_killed_index_leaves_the_last_commit_and_runs_again(collection, tmp_pa
     again = counts(ok("index", more, "--to", to))
     assert again[0] == 3000
     assert len(ok("list", to).stdout.splitlines()) == 3000
+
+
+def test_what_a_stranger_wrote_moves_no_cursor(tmp_path):
+    evil = "\x1b]0;owned\x07\x1b[2J\u202egnp\x9b31m\u2028"
+    items = [
+        Item(f"{evil}{i}\nfake-id", f"{item.payload} {evil}", {evil: evil})
+        for i, item in enumerate(topic_items(60))
+    ]
+    source, to = write_jsonl(tmp_path / "t.jsonl", items), tmp_path / "c"
+    with source.open("a") as lines:
+        lines.write(json.dumps({"id": f"{evil}bad", "text": " "}) + "\n")
+    made = ok("index", source, "--to", to)
+    listed = ok("list", to)
+    assert len(listed.stdout.splitlines()) == 60
+    first = items[0].id
+    shown = [made, listed, ok("query", to, items[0].payload), ok("get", to, first), ok("info", to)]
+    shown += [ok("similar", to, first), run("get", to, f"{evil}nobody")]
+    for result in shown:
+        said = result.stdout + result.stderr
+        assert not set(said) & set("\x1b\x07\x9b\u202e\u2028\r")
+    assert "\\x1b]0;owned\\x07" in listed.stdout
+    answers = [json.loads(x)["id"] for x in ok("list", to, "--json").stdout.splitlines()]
+    assert first in answers
+
+
+def test_a_collection_in_its_own_source_is_one_line_of_the_report(tmp_path):
+    for i, item in enumerate(topic_items(60)):
+        (tmp_path / f"{i}.txt").write_text(item.payload)
+    for _ in range(2):
+        result = ok("index", tmp_path, "--to", tmp_path / "here.hashret")
+        assert counts(result)[0] == 61
+        skipped = [line for line in result.stderr.splitlines() if line.startswith("skipped")]
+        assert skipped == ["skipped here.hashret: a collection of hashret, not a source"]

@@ -7,17 +7,22 @@ from hashret import Collection, Item
 from hashret.codes import Codes, hamming
 from hashret.errors import (
     CollectionError,
+    DamagedError,
     EmptyCorpusError,
     LockedError,
     NotACollectionError,
     PayloadError,
     UnknownItemError,
     UnknownKindError,
+    WhereError,
 )
-from hashret.indexes import INDEXES
+from hashret.indexes import APPROXIMATE, INDEXES
+from hashret.indexes.updated import UpdatedApproximateIndex, UpdatedIndex
 from indexer import Indexer, TrainingOptions
+from tests.catalogs import copied
 from tests.corpora import clustered_vectors, topic_items
 
+pytestmark = pytest.mark.usefixtures("each_catalog")
 OPTIONS = TrainingOptions(n_bits=32, seed=0, device="cpu")
 
 
@@ -27,7 +32,7 @@ def items():
 
 
 @pytest.fixture(scope="module")
-def path(items, tmp_path_factory):
+def path(items, tmp_path_factory, each_catalog):
     path = tmp_path_factory.mktemp("collections") / "topics"
     with Indexer(path, "text") as indexer:
         indexer.fit(items, OPTIONS)
@@ -46,10 +51,8 @@ def topics(path):
 @pytest.fixture
 def writable(path, tmp_path):
     """A copy that a test may change."""
-    import shutil
-
     copy = tmp_path / "copy"
-    shutil.copytree(path, copy)
+    copied(path, copy)
     return copy
 
 
@@ -159,8 +162,11 @@ def test_unknown_ids_and_wrong_calls(topics, tmp_path, path):
         topics.query("   ")
     with pytest.raises(NotACollectionError, match="hashret index"):
         Collection.open(tmp_path / "missing")
-    with pytest.raises(UnknownKindError, match="scan"):
-        Collection.open(path, index="nope").query("ship")
+    with (
+        Collection.open(path, index="nope") as misnamed,
+        pytest.raises(UnknownKindError, match="scan"),
+    ):
+        misnamed.query("ship")
 
 
 def test_get_and_contains(topics, items):
@@ -376,3 +382,239 @@ def test_images_as_arrays(tmp_path):
         hits = collection.query(items[0].payload, k=10)
         assert hits[0].distance == 0
         assert sum(int(hit.id) % 4 == 0 for hit in hits) >= 8
+
+
+def test_asymmetric_queries_give_the_best_scores_of_all_items(tmp_path):
+    vectors = clustered_vectors()
+    with Indexer(tmp_path / "c", "vector") as indexer:
+        items = [Item(f"{(37 * i) % 120:03}", vector) for i, vector in enumerate(vectors)]
+        indexer.fit(items, TrainingOptions(n_bits=8, device="cpu"))  # few bits: many ties
+        indexer.add(items)
+        indexer.remove([items[7].id])
+        indexer.commit()
+    with Collection.open(tmp_path / "c") as collection:
+        everything = collection.query(vectors[:9], k=119)
+        for n in (1, 10, 119):
+            answers = collection.query(vectors[:9], k=n, asymmetric=True)
+            for hits, every in zip(answers, everything, strict=True):
+                ranked = sorted(every, key=lambda hit: (-hit.score, hit.distance, hit.id))
+                assert list(hits) == ranked[:n]
+        differs = [list(a) != list(b) for a, b in zip(answers, everything, strict=True)]
+        assert any(differs)  # else this shows nothing
+        alone = collection.query(vectors[3], k=5, asymmetric=True)
+        assert alone.hits == answers[3].hits[:5]
+        assert collection.query([], asymmetric=True) == []
+
+
+def test_an_asymmetric_query_without_a_known_word_has_no_hits(topics):
+    nothing, some = topics.query(["zyzzyva", "ship"], k=3, asymmetric=True)
+    assert len(nothing) == 0
+    assert nothing.note
+    assert len(some) == 3
+
+
+@pytest.fixture(scope="module")
+def numbered(tmp_path_factory, each_catalog):
+    """Vectors with a number each, some of them removed and replaced, in two segments."""
+    path = tmp_path_factory.mktemp("collections") / "numbered"
+    vectors = clustered_vectors(400, 16, seed=5)
+    items = [
+        Item(f"v{i:03}", vector, {"n": i, "even": i % 2 == 0}) for i, vector in enumerate(vectors)
+    ]
+    with Indexer(path, "vector", store_features=True) as indexer:
+        indexer.fit(items, TrainingOptions(n_bits=16, seed=0, device="cpu"))
+        indexer.add(items)
+        indexer.commit()
+    with Indexer(path) as indexer:
+        indexer.remove(["v007"])
+        indexer.add([Item("v008", vectors[8], {"n": 1000})])
+        indexer.commit()
+    return path
+
+
+@pytest.mark.parametrize(
+    ("where", "chosen"),
+    [
+        ("n >= 0", lambda n: True),
+        ("even", lambda n: n % 2 == 0 and n != 1000),
+        ("n in (7, 8, 9, 300)", lambda n: n in (9, 300)),
+        ("n == 1000", lambda n: n == 1000),
+        ("id.startswith('v00') and n < 5", lambda n: n < 5),
+    ],
+)
+@pytest.mark.parametrize("index", sorted(INDEXES))
+def test_a_condition_selects_before_the_search(numbered, index, where, chosen):
+    with Collection.open(numbered, index=index) as collection:
+        everything = len(collection)
+        asked = list(clustered_vectors(5, 16, seed=9))
+        for asymmetric in (False, True):
+            ranked = collection.query(asked, k=everything, asymmetric=asymmetric)
+            found = collection.query(asked, k=6, asymmetric=asymmetric, where=where)
+            for hits, all_hits in zip(found, ranked, strict=True):
+                assert list(hits) == [h for h in all_hits if chosen(h.metadata["n"])][:6]
+        ranked = collection.within(asked, radius=3)
+        for hits, all_hits in zip(collection.within(asked, 3, where=where), ranked, strict=True):
+            assert list(hits) == [h for h in all_hits if chosen(h.metadata["n"])]
+        others = collection.similar("v020", k=everything)
+        expected = [h for h in others if chosen(h.metadata["n"])]
+        assert list(collection.similar("v020", k=4, where=where)) == expected[:4]
+        near = [h for h in expected if h.distance <= 3]
+        assert list(collection.similar_within("v020", 3, where=where)) == near
+        best = collection.query(asked[0], k=3, rerank=everything, where=where)
+        whole = collection.query(asked[0], k=everything, rerank=everything)
+        assert list(best) == [h for h in whole if chosen(h.metadata["n"])][:3]
+        listed = [item.id for item in collection.items(where=where)]
+        assert listed == [i.id for i in collection.items() if chosen(i.metadata["n"])]
+
+
+def test_a_condition_is_of_the_snapshot(numbered, tmp_path):
+    path = copied(numbered, tmp_path / "copy")
+    with Collection.open(path) as collection:
+        vector = clustered_vectors(1, 16, seed=9)[0]
+        before = list(collection.query(vector, k=9, where="n < 5"))
+        with Indexer(path) as indexer:
+            indexer.remove([before[0].id])
+            indexer.commit()
+        assert list(collection.query(vector, k=9, where="n < 5")) == before
+        assert list(collection.query(vector, k=9, where="n <5")) == before  # not remembered
+        assert collection.refresh()
+        assert list(collection.query(vector, k=9, where="n < 5")) == before[1:]
+
+
+def test_a_condition_that_none_satisfies_says_so(numbered):
+    with Collection.open(numbered) as collection:
+        vector = np.ones(16, np.float32)
+        for asymmetric in (False, True):
+            hits = collection.query(vector, where="colour == 'red'", asymmetric=asymmetric)
+            assert (len(hits), hits.note) == (0, "no item satisfies the condition")
+        with pytest.raises(WhereError):
+            collection.query(vector, where="n = 3")
+
+
+@pytest.mark.parametrize("index", sorted(INDEXES))
+def test_a_refreshed_collection_answers_as_one_opened_anew(numbered, tmp_path, index):
+    path = copied(numbered, tmp_path / "copy")
+    asked = list(clustered_vectors(6, 16, seed=9))
+    rng = np.random.default_rng(3)
+    with Collection.open(path, index=index) as collection:
+        first = collection.index
+        for change in range(3):
+            with Indexer(path) as indexer:
+                indexer.remove([f"v{i:03}" for i in range(20 + 4 * change, 24 + 4 * change)])
+                new = rng.normal(size=(4, 16)).astype(np.float32)
+                indexer.add([Item(f"new{change}-{i}", v, {"n": i}) for i, v in enumerate(new)])
+                indexer.commit()
+            assert collection.refresh()
+            assert not collection.refresh()
+            with Collection.open(path, index=index) as anew:
+                assert collection.query(asked, k=30) == anew.query(asked, k=30)
+                assert collection.within(asked, 4) == anew.within(asked, 4)
+                assert collection.similar("v100", k=9) == anew.similar("v100", k=9)
+            assert isinstance(collection.index, UpdatedIndex)
+            assert collection.index is not first
+        with Indexer(path) as indexer:  # too much for the former index
+            indexer.remove([f"v{i:03}" for i in range(100, 180)])
+            indexer.commit()
+        collection.refresh()
+        with Collection.open(path, index=index) as anew:
+            assert collection.query(asked, k=30) == anew.query(asked, k=30)
+        assert not isinstance(collection.index, UpdatedIndex)
+
+
+def test_a_refresh_reads_only_what_is_new(numbered, tmp_path, monkeypatch):
+    import hashret.snapshot as module
+
+    path = copied(numbered, tmp_path / "copy")
+    read = []
+    open_segment = module.open_segment
+    monkeypatch.setattr(
+        module, "open_segment", lambda *a: (read.append(a[1].name), open_segment(*a))[1]
+    )
+    with Collection.open(path) as collection:
+        before = list(read)
+        with Indexer(path) as indexer:
+            indexer.add([Item("new", np.ones(16, np.float32))])
+            indexer.commit()
+        collection.refresh()
+        assert len(set(before)) == len(before) == len(read) - 1
+        assert read[-1] not in before
+        snapshot = collection.commit, len(collection), collection.query(np.ones(16), k=5)
+        with Indexer(path) as indexer:
+            indexer.add([Item("another", np.ones(16, np.float32) * 2)])
+            indexer.commit()
+        newest = max((path / "segments").glob("*.npy"))
+        newest.write_bytes(newest.read_bytes()[:-1] + b"\xff")
+        with pytest.raises(DamagedError):
+            collection.refresh()
+        assert (collection.commit, len(collection), collection.query(np.ones(16), k=5)) == snapshot
+
+
+def test_an_empty_collection_has_nothing_to_rank_again(writable):
+    with Collection.open(writable) as collection:
+        ids = [item.id for item in collection.items()]
+    with Indexer(writable) as indexer:
+        indexer.remove(ids)
+        indexer.commit()
+    with Collection.open(writable) as collection:
+        assert not collection.query("captain of the ship", k=3, rerank=10)
+
+
+@pytest.mark.parametrize("index", sorted(APPROXIMATE))
+def test_an_approximate_answer_says_so_and_exact_stays_the_default(topics, index):
+    text, ids = "captain anchor harbour storm ship", ["sea-000", "music-003"]
+    exact = topics.query(text, k=5)
+    assert exact.approximation is None
+    hits = topics.query(text, k=5, index=index)
+    said = hits.approximation
+    assert (said.index, said.k, said.n_queries) == (index, 10, 30)
+    assert 0.5 <= said.recall <= 1
+    assert (len(hits), hits.complete_radius) == (5, -1)
+    everything = {hit.id: hit for hit in topics.query(text, k=len(topics))}
+    assert all(everything[hit.id] == hit for hit in hits)
+    assert list(topics.query(text, k=500, index=index)) == list(everything.values())
+    for hits in topics.similar(ids, k=4, index=index):
+        assert hits.approximation == said
+        assert len(hits) == 4
+    assert topics.query(text, k=3, rerank=20, index=index).approximation == said
+    assert topics.query(text, k=5) == exact
+
+
+@pytest.mark.parametrize("index", sorted(APPROXIMATE))
+def test_a_collection_opened_with_an_approximate_index(path, topics, index):
+    text = "captain anchor harbour storm ship"
+    with Collection.open(path, index=index) as collection:
+        assert collection.query(text).approximation.index == index
+        # what compares every code, or the selected ones, is exact and says nothing else
+        for asked in ({"where": "year >= 2010"}, {"asymmetric": True}, {"index": "auto"}):
+            hits = collection.query(text, k=7, **asked)
+            assert hits.approximation is None
+            assert list(hits) == list(topics.query(text, k=7, **asked))
+        with pytest.raises(ValueError, match=f"every row within a radius, got {index}"):
+            collection.within(text, 2)
+        with pytest.raises(ValueError, match="beside a condition"):
+            collection.query(text, where="year > 1", index=index)
+        with pytest.raises(ValueError, match="beside asymmetric"):
+            collection.query(text, asymmetric=True, index=index)
+        with pytest.raises(UnknownKindError, match="faiss-hnsw"):
+            collection.query(text, index="hnsw")
+
+
+@pytest.mark.parametrize("index", sorted(APPROXIMATE))
+def test_a_refreshed_approximate_index_knows_what_is_gone_and_what_is_new(writable, items, index):
+    text = items[0].payload
+    with Collection.open(writable, index=index) as collection:
+        said = collection.query(text).approximation
+        with Indexer(writable) as indexer:
+            indexer.remove([items[0].id])
+            indexer.add([Item("new", text)])
+            indexer.commit()
+        assert items[0].id in {hit.id for hit in collection.query(text, k=120)}
+        assert collection.refresh()
+        hits = collection.query(text, k=1)
+        assert (hits[0].id, hits[0].distance) == ("new", 0)
+        assert hits.approximation == said
+        assert isinstance(collection.index, UpdatedApproximateIndex)
+        everything = {hit.id for hit in collection.query(text, k=500)}
+        assert everything == {item.id for item in items[1:]} | {"new"}
+        with pytest.raises(ValueError, match="every row within a radius"):
+            collection.within(text, 2)

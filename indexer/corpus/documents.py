@@ -2,37 +2,136 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import chain, tee
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from hashret.items import Item
 from indexer.corpus import decoding, files, markup
 from indexer.corpus.skipped import Refused, Skipped
 
+if TYPE_CHECKING:
+    from indexer.workers import Work
+
 PLAIN_SUFFIXES = (".txt", ".md", ".rst")
 HTML_SUFFIXES = (".html", ".htm")
 SUFFIXES = PLAIN_SUFFIXES + HTML_SUFFIXES
 #: The largest text that is read, in bytes.
-MAX_BYTES = 64 << 20
+MAX_BYTES = 16 << 20
+
+# Documents, with what stands between them, that go to a worker together.
+_BATCH = 128
+_BATCH_BYTES = 8 << 20
 
 
-def read_folder(root: Path) -> Iterator[Item | Skipped]:
+@dataclass(frozen=True, slots=True)
+class Unread:
+    """A document that is found and not read yet: what its item will be, and where it stands."""
+
+    id: str
+    path: Path
+    size: int
+    """In bytes, when it was found."""
+    metadata: Mapping[str, Any]
+    follow: bool = False
+    """Whether the path may be a link, as for what the user named."""
+
+    def item(self, text: str, encoding: str) -> Item:
+        """The item, now that its text is read."""
+        return Item(self.id, text, encoding_metadata(encoding) | dict(self.metadata))
+
+
+#: What a source yields before its documents are read.
+Found = Item | Skipped | Unread
+
+
+def read_folder(root: Path) -> Iterator[Unread | Skipped]:
     """Every document under `root`, and every other entry as `Skipped`, in a stable order."""
     for entry in files.walk(root):
         if isinstance(entry, Skipped):
             yield entry
         else:
-            yield read_file(entry.path, entry.relative)
+            said = files.id_metadata(entry.relative)
+            yield Unread(files.id_of(entry.relative), entry.path, entry.size, said)
 
 
-def read_file(path: Path, relative: str, *, follow: bool = False) -> Item | Skipped:
-    """One document as an item whose id comes from its path `relative` to the source."""
-    item_id = files.id_of(relative)
-    try:
-        text, encoding = read_text(path, follow=follow)
-    except Refused as refused:
-        return refused.skipped(item_id)
-    return Item(item_id, text, encoding_metadata(encoding) | files.id_metadata(relative))
+def read_file(path: Path, relative: str) -> Unread:
+    """The one document that the user named, perhaps by a link; its id comes from `relative`."""
+    said = files.id_metadata(relative)
+    return Unread(files.id_of(relative), path, path.stat().st_size, said, follow=True)
+
+
+def decoded(found: Iterable[Found], workers: int = 1) -> Iterator[Item | Skipped]:
+    """The same in the same order, with every document read by workers (`indexer.workers`).
+
+    Before the first document nothing is read ahead and no worker started. Where the system has
+    none, documents are read here.
+    """
+    stream = iter(found)
+    for one in stream:
+        if isinstance(one, Unread):
+            yield from _decoded(chain([one], stream), workers)
+        else:
+            yield one
+
+
+def _decoded(found: Iterator[Found], n: int) -> Iterator[Item | Skipped]:
+    from indexer.workers import AVAILABLE, Workers
+
+    chunks = _chunks(found)
+    if not AVAILABLE:
+        for chunk in chunks:
+            yield from _joined(chunk, reading()(_asked(chunk), lambda at: None))
+        return
+    chunks, again = tee(chunks)
+    with Workers("indexer.corpus.documents:reading", n=n) as workers:
+        for chunk, read in zip(chunks, workers.map(map(_asked, again)), strict=True):
+            yield from _joined(chunk, read)
+
+
+def reading() -> Work:
+    """The task of the workers: a document's text, in UTF-8, and its encoding."""
+    from indexer.workers import each
+
+    def one(asked: tuple[Path, bool]) -> tuple[bytes, str]:
+        text, encoding = read_text(asked[0], follow=asked[1])
+        return text.encode(), encoding
+
+    return each(one)
+
+
+def _chunks(found: Iterator[Found]) -> Iterator[list[Found]]:
+    chunk: list[Found] = []
+    size = 0
+    for one in found:
+        chunk.append(one)
+        if isinstance(one, Unread):
+            size += one.size
+        elif isinstance(one, Item) and isinstance(one.payload, str):
+            size += len(one.payload)
+        if len(chunk) == _BATCH or size > _BATCH_BYTES:
+            yield chunk
+            chunk, size = [], 0
+    if chunk:
+        yield chunk
+
+
+def _asked(chunk: list[Found]) -> list[tuple[Path, bool]]:
+    return [(one.path, one.follow) for one in chunk if isinstance(one, Unread)]
+
+
+def _joined(chunk: list[Found], read: list[Any]) -> Iterator[Item | Skipped]:
+    results = iter(read)
+    for one in chunk:
+        if not isinstance(one, Unread):
+            yield one
+        elif isinstance(result := next(results), Refused):
+            yield result.skipped(one.id)
+        else:
+            text, encoding = result
+            yield one.item(text.decode(), encoding)
 
 
 def read_text(path: Path, *, follow: bool = False) -> tuple[str, str]:

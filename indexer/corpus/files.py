@@ -60,7 +60,7 @@ def walk(root: Path) -> Iterator[Entry | Skipped]:
     """Every entry under the folder `root`, in the order of the bytes of their relative paths.
 
     Memory grows with the entries of the folders on one path, not with the tree. A hidden folder
-    is reported once, and so is one that cannot be listed.
+    is reported once, and so is one that cannot be listed, and one that is a collection.
     """
     stack = [_listing(root, "")]
     while stack:
@@ -111,10 +111,15 @@ def read_bytes(path: Path, limit: int, *, follow: bool = False) -> bytes:
     return data
 
 
-def read_head(path: Path, size: int, *, follow: bool = False) -> bytes:
-    """The first `size` bytes of a regular file, or all it has; raises `Refused`."""
+def read_head(path: Path, size: int, *, limit: int | None = None, follow: bool = False) -> bytes:
+    """The first `size` bytes of a regular file, or all it has; raises `Refused`.
+
+    A file of more than `limit` bytes is refused by its size.
+    """
     with open_regular(path, follow=follow) as stream:
         try:
+            if limit is not None and (whole := os.fstat(stream.fileno()).st_size) > limit:
+                raise Refused("too-large", f"expected at most {limit:,} bytes, got {whole:,}")
             return stream.read(size)
         except OSError as error:
             raise refusal_of(error) from error
@@ -167,10 +172,21 @@ def _listing(folder: Path, prefix: str) -> Iterator[Entry | Skipped | tuple[Path
         if entry.name.startswith("."):
             noun = "folder" if key.endswith(b"/") else "file"
             yield Skipped(id_of(relative), f"a hidden {noun}", "hidden")
+        elif key.endswith(b"/") and _is_collection(folder / entry.name):
+            yield Skipped(id_of(relative), "a collection of hashret, not a source", "collection")
         elif key.endswith(b"/"):
             yield folder / entry.name, relative + "/"
         else:
             yield _entry(folder / entry.name, relative)
+
+
+def _is_collection(folder: Path) -> bool:
+    """Whether a folder is a collection, such as the one that is being written beside its source."""
+    try:
+        catalogs = (folder / "catalog.sqlite", folder / "catalog.json")
+        return any(c.is_file() for c in catalogs) and (folder / "segments").is_dir()
+    except OSError:
+        return False
 
 
 def _entry(path: Path, relative: str) -> Entry | Skipped:

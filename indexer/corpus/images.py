@@ -10,6 +10,8 @@ from indexer.corpus import files
 from indexer.corpus.skipped import Refused, Skipped
 
 SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".tif", ".tiff", ".bmp")
+#: The largest image file that is read, in bytes: room for the most pixels allowed, uncompressed.
+MAX_BYTES = 512 << 20
 
 
 def read_folder(root: Path) -> Iterator[Item | Skipped]:
@@ -35,6 +37,6 @@ def read_file(path: Path, relative: str, *, follow: bool = False) -> Item | Skip
 
 
 def require_image_file(path: Path, *, follow: bool = False) -> None:
-    """Raise `Refused` unless `path` is a regular file that can be opened and is not empty."""
-    if not files.read_head(path, 1, follow=follow):
+    """Raise `Refused` unless `path` is a regular file that can be read, not empty or large."""
+    if not files.read_head(path, 1, limit=MAX_BYTES, follow=follow):
         raise Refused("empty-file", "expected an image, got a file of zero bytes")

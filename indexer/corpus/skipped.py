@@ -7,26 +7,40 @@ from dataclasses import dataclass
 #: Every class of refusal, by the slug that reports carry. Slugs are stable; reasons are prose.
 ERROR_CLASSES: dict[str, str] = {
     "bad-csv": "a row with unsound quoting or another number of fields than the header",
+    "bad-image": "a file that its name says is an image and no decoder in the list can read",
     "bad-id": "an id that is neither a non-empty string nor an integer",
     "bad-json": "a line that is no JSON object, or holds what JSON cannot carry on",
+    "bad-metadata": "metadata that JSON cannot hold: NaN, or values of other types",
     "bad-path": "a `path` entry that is not the name of a file",
+    "bad-payload": "a payload of another type or shape than the kind's",
     "bad-text": "a `text` entry that is not a string",
+    "collection": "a folder that is a collection of hashret, such as the one being written",
     "damaged-array": "an array whose bytes end early or fail their checksum",
     "damaged-gzip": "a gzip stream that ends early or fails its checksum",
+    "decoder-died": "a file whose decoder crashed; it was tried twice",
+    "decoder-failed": "a file whose decoder raised an error that nobody foresaw",
+    "duplicate-id": "an id that an item before it in the same run has",
     "empty-file": "a file of zero bytes where an image is expected",
     "empty-text": "a text of nothing but white space",
     "hidden": "a file or folder whose name begins with a dot",
     "missing-file": "a `path` entry that names no file",
     "missing-payload": "a row with neither `text` nor `path`",
+    "no-known-feature": "a text without a single word of the model's vocabulary",
     "not-a-regular-file": "a FIFO, socket, device or folder where a file is expected",
     "not-finite": "a vector with a NaN or infinite number (in float32)",
     "not-text": "bytes that are no text in any encoding that is looked for",
     "not-utf8": "a line of a table that is not in the encoding of its table",
     "other-type": "a file of another type than those that the kind reads",
     "outside-source": "a `path` entry that leads out of the folder of its table",
+    "over-memory": "a file whose decoding needs more memory than a worker has",
+    "over-time": "a file whose decoding takes longer than it may",
+    "overflow": "a vector whose length, or whose features, are not finite in float32",
     "symlink": "a symbolic link; links inside a source are not followed",
-    "too-large": "a text, line or row over its size limit",
+    "too-large": "a text, image file, line or row over its size limit",
+    "too-many-pixels": "an image of more pixels than are decoded",
     "unreadable": "a file or folder that the operating system would not let be read",
+    "wrong-width": "a vector of another width than the model's",
+    "zero-norm": "a vector of length zero in float32, which points nowhere",
 }
 
 
@@ -35,8 +49,7 @@ class Skipped:
     """One thing that stood in a source and became no item.
 
     `id` is the id the item would have had: for a row that gave none, the table's name and the
-    line, ``posts.jsonl:17``. `reason` is for people; `error_class` is one of `ERROR_CLASSES`
-    (or of the slugs that later rooms add, such as "duplicate-id").
+    line, ``posts.jsonl:17``. `reason` is for people; `error_class` is one of `ERROR_CLASSES`.
     """
 
     id: str

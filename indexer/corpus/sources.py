@@ -52,20 +52,25 @@ class Source:
                 f"pass another --kind, or one of {', '.join(fitting)}"
             )
 
-    def items(self, ids: Path | None = None) -> Iterator[Item | Skipped]:
-        """Every item of the source and everything in it that is none, in a stable order."""
+    def found(self, ids: Path | None = None) -> Iterator[documents.Found]:
+        """What stands in the source, in a stable order; documents are found and not yet read."""
         form = _form(self.path)
         if form == "arrays":
             return vectors.read_file(self.path, self.kind, ids)
         if form == "table":
             return tables.read_table(self.path, self.kind)
-        room = documents if self.kind == "text" else images
+        if self.kind == "text":
+            if form == "folder":
+                return documents.read_folder(self.path)
+            return iter([documents.read_file(self.path, self.path.name)])
         if form == "folder":
-            return room.read_folder(self.path)
-        return iter([room.read_file(self.path, self.path.name, follow=True)])
+            return images.read_folder(self.path)
+        return iter([images.read_file(self.path, self.path.name, follow=True)])
 
 
-def read(paths: Sequence[Path], kind: str, *, ids: Path | None = None) -> Iterator[Item | Skipped]:
+def read(
+    paths: Sequence[Path], kind: str, *, ids: Path | None = None, workers: int = 1
+) -> Iterator[Item | Skipped]:
     """Every item of the sources at `paths`, and everything that became none, as `Skipped`.
 
     The order is stable: sources as given; in a folder by relative path, in a table by line, in
@@ -73,7 +78,8 @@ def read(paths: Sequence[Path], kind: str, *, ids: Path | None = None) -> Iterat
     array's rows, one a line or an .npy, and asks for exactly one source, an array.
 
     Ids are as given, else the path relative to the source's folder with ``/``; that they are
-    unique over all sources is not checked here.
+    unique over all sources is not checked here. Documents are read by `workers` processes, within
+    limits.
 
     Raises, before anything is read, UnknownKindError for a kind, and InputError for a source
     that does not exist, cannot be opened or is of an unknown type or another kind; while it
@@ -87,7 +93,8 @@ def read(paths: Sequence[Path], kind: str, *, ids: Path | None = None) -> Iterat
         source.require_readable()
     if ids is not None and [_form(source.path) for source in sources] != ["arrays"]:
         raise InputError("ids: expected one .npy or .npz source to give ids to; leave them out")
-    return (item for source in sources for item in source.items(ids))
+    found = (one for source in sources for one in source.found(ids))
+    return documents.decoded(found, workers)
 
 
 def infer_kind(paths: Sequence[Path]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +13,7 @@ from hashret.items import Item
 from indexer.corpus import documents, files, ids, images
 from indexer.corpus.lines import opened
 from indexer.corpus.rows import BadRow, Row, csv_rows, json_rows
-from indexer.corpus.skipped import Refused, Skipped
+from indexer.corpus.skipped import Refused
 
 JSON_SUFFIXES = (".jsonl", ".ndjson")
 CSV_SUFFIXES = (".csv", ".tsv")
@@ -24,7 +25,7 @@ def is_table(path: Path) -> bool:
     return _suffix(path) in SUFFIXES
 
 
-def read_table(path: Path, kind: str) -> Iterator[Item | Skipped]:
+def read_table(path: Path, kind: str) -> Iterator[documents.Found]:
     """Every row of a table as an item of `kind`, "text" or "image", in the order of its lines.
 
     `id` gives the id, else it is ``<file name>:<line>``. For texts, `text` is the payload, or the
@@ -72,7 +73,7 @@ def read_rows(path: Path) -> Iterator[Row | BadRow]:
         yield BadRow(line + 1, Refused(error_class, reason))
 
 
-def _item(row: Row, item_id: str, folder: Path, kind: str) -> Item:
+def _item(row: Row, item_id: str, folder: Path, kind: str) -> Item | documents.Unread:
     metadata = row.said | {k: v for k, v in row.fields.items() if k not in ("id", "path")}
     given = row.fields.get("path")
     if kind == "text" and "text" in row.fields:
@@ -90,8 +91,9 @@ def _item(row: Row, item_id: str, folder: Path, kind: str) -> Item:
     if kind == "image":
         images.require_image_file(file)
         return Item(item_id, file, metadata)
-    text, encoding = documents.read_text(file)
-    return Item(item_id, text, documents.encoding_metadata(encoding) | metadata)
+    with files.open_regular(file) as stream:
+        size = os.fstat(stream.fileno()).st_size
+    return documents.Unread(item_id, file, size, metadata)
 
 
 def _require_text(text: Any) -> None:

@@ -1,0 +1,107 @@
+"""The verbs that show what is there: get, list, info, verify."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from hashret.cli import collection_argument, json_option, main, opened, where_option
+from hashret.errors import HashretError
+from hashret.terminal import shown
+
+if TYPE_CHECKING:
+    from hashret.snapshot import StoredItem
+
+
+@main.command()
+@collection_argument
+@click.argument("item_id", metavar="ID")
+@json_option
+def get(collection: Path, item_id: str, as_json: bool) -> None:
+    """The stored item ID of COLLECTION: its code, metadata and the beginning of its text."""
+    with opened(collection) as snapshot:
+        item = snapshot.get(item_id)
+    if as_json:
+        click.echo(json.dumps(stored_json(item)))
+        return
+    click.echo(f"id        {shown(item.id)}\ncode      {item.code}")
+    if item.metadata:
+        click.echo(f"metadata  {shown(json.dumps(item.metadata, ensure_ascii=False))}")
+    if item.preview:
+        click.echo(f"text      {shown(item.preview)}")
+
+
+@main.command("list")
+@collection_argument
+@where_option
+@json_option
+def list_items(collection: Path, where: str | None, as_json: bool) -> None:
+    """The ids of all items of COLLECTION, in order, or of those that --where selects."""
+    with opened(collection) as snapshot:
+        for item in snapshot.items(where=where):
+            click.echo(json.dumps(stored_json(item)) if as_json else shown(item.id))
+
+
+@main.command()
+@collection_argument
+@json_option
+def info(collection: Path, as_json: bool) -> None:
+    """What COLLECTION holds: items, bits, commit, model, index, and its size on disk."""
+    with opened(collection) as snapshot:
+        facts = snapshot.info()
+    if as_json:
+        click.echo(json.dumps(facts))
+        return
+    for name, value in facts.items():
+        if isinstance(value, dict):
+            value = ", ".join(f"{key} {part}" for key, part in value.items())
+        click.echo(f"{name.replace('_', ' '):10} {shown(str(value))}")
+
+
+@main.command()
+@collection_argument
+@json_option
+def verify(collection: Path, as_json: bool) -> None:
+    """Read every byte of COLLECTION and compare it with its checksums.
+
+    Exit status: 0 it is sound, 1 something is damaged (each named), 2 it could not be checked.
+    """
+    from hashret.collection import verified
+
+    try:
+        found = verified(collection)
+    except (HashretError, OSError) as error:
+        click.echo(f"could not check: {error}", err=True)
+        sys.exit(2)
+    commit = found.commit
+    if as_json:
+        damages = [{"path": damage.path, "what": damage.what} for damage in found.damages]
+        facts = {
+            "sound": found.is_sound,
+            "commit": commit.commit if commit else None,
+            "items": commit.n_items if commit else None,
+            "files": found.n_files,
+            "damages": damages,
+        }
+        click.echo(json.dumps(facts))
+    else:
+        for damage in found.damages:
+            click.echo(f"{damage.path}: {shown(damage.what)}")
+        if commit and found.is_sound:
+            counts = f"{commit.n_items} items, {found.n_files} files"
+            click.echo(f"sound: commit {commit.commit}, {counts}")
+    sys.exit(0 if found.is_sound else 1)
+
+
+def stored_json(item: StoredItem) -> dict[str, Any]:
+    """A stored item under its stable keys."""
+    return {
+        "id": item.id,
+        "code": item.code,
+        "metadata": dict(item.metadata),
+        "preview": item.preview,
+    }

@@ -1,0 +1,338 @@
+"""What a collection holds at one commit: rows, codes, model, features, metadata.
+
+It answers from the commit that was the last one when it was opened or refreshed, whatever a writer
+does meanwhile. Positions count the items of the snapshot, row for row with its codes; rows are the
+catalog's numbers for them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+
+from hashret.coder import Coder
+from hashret.codes import Codes
+from hashret.errors import CollectionError, DamagedError, UnknownItemError
+from hashret.row_numbers import RowNumbers
+from hashret.sparse import Features
+from hashret.store.catalog import Catalog, CommitRecord, ItemRecord
+from hashret.store.feature_files import StoredFeatures
+from hashret.store.layout import Layout
+from hashret.store.leases import Lease
+from hashret.store.model_files import ModelRecord, read_description, read_model
+from hashret.store.segments import SegmentRecord, open_segment
+from hashret.where import Condition, parse
+
+
+@dataclass(frozen=True, slots=True)
+class StoredItem:
+    """An item as the collection keeps it: everything but the payload.
+
+    `code` is hexadecimal, byte by byte; `preview` the beginning of a text.
+    """
+
+    id: str
+    metadata: dict[str, Any]
+    code: str
+    preview: str
+
+
+_CROWD, _CROWDS = 256, 1000  # positions that are a crowd, and crowds remembered
+
+
+class Snapshot:
+    """The items of one commit, row for row with their codes."""
+
+    def __init__(self, layout: Layout, catalog: Catalog):
+        self._layout = layout
+        self._catalog = catalog
+        self._opened: dict[SegmentRecord, Codes] = {}
+        self._looked_at = -1  # rows up to this one are known to be as they were written
+        self._index_looked_at = False
+        self._lease = Lease(layout)
+        try:
+            self._load()
+        except BaseException:
+            self._lease.close()
+            raise
+
+    def _load(self) -> None:
+        """Move to the last commit; segments that are open already are not read again."""
+        with self._lease.moved(self._catalog.last_commit) as last:
+            self._read(last)
+
+    def _read(self, last: CommitRecord) -> None:
+        segments = self._catalog.segments(last.commit)
+        live = self._catalog.live_rows(last.commit)
+        self._catalog.require_rows(live, last)
+        model = self._catalog.model(last.model) if last.model is not None else None
+        n_bits = model.n_bits if model is not None else 8
+        codes, opened = self._codes_of(segments, live, n_bits)
+        # nothing has failed, so the snapshot moves as a whole
+        self._last, self._segments, self._opened = last, segments, opened
+        self._model, self._rows, self._codes = model, RowNumbers(live), codes
+        self._index_looked_at = False
+        self._stored_features: StoredFeatures | None = None
+        self._crowds: dict[tuple[int, bytes], np.ndarray] = {}
+        self._coder: Coder | None = None
+        self._description: dict[str, Any] | None = None
+
+    def _codes_of(
+        self, segments: Sequence[SegmentRecord], live: np.ndarray, n_bits: int
+    ) -> tuple[Codes, dict[SegmentRecord, Codes]]:
+        """The codes of the live rows, and of each segment for the next time it is wanted."""
+        parts = ((s, self._opened.get(s) or open_segment(self._layout, s)) for s in segments)
+        n = sum(segment.n_rows for segment in segments)
+        if len(segments) < 2 or len(live) != n:
+            opened = dict(parts)
+            codes = Codes.concatenate(list(opened.values())) if opened else Codes.empty(n_bits)
+            if len(live) != n:
+                rows = [np.arange(s.first_row, s.first_row + s.n_rows) for s in segments]
+                codes = codes[np.searchsorted(np.concatenate(rows), live)]
+            return codes, opened
+        # one copy, and no file mapped beside it: the pages of both would be this process's memory
+        packed, opened, at = np.empty((n, n_bits // 8), np.uint8), {}, 0
+        for segment, part in parts:
+            if part.n_bits != n_bits:
+                raise DamagedError(
+                    f"{self._layout.root}: expected codes of {n_bits} bits, got {part.n_bits} in "
+                    f"{segment.file.name}; `hashret verify` names the damage"
+                )
+            packed[at : at + len(part)] = part.packed
+            opened[segment] = Codes(packed[at : at + len(part)])
+            at += len(part)
+        return Codes(packed), opened
+
+    def refresh(self) -> bool:
+        """Move to the last commit; True if it is another than before.
+
+        Only what changed is read. An error leaves the snapshot as it was.
+        """
+        if self._catalog.last_commit().commit == self._last.commit:
+            return False
+        self._load()
+        return True
+
+    def close(self) -> None:
+        """Release the catalog; the collection can't be asked afterwards."""
+        self._lease.close()
+        self._catalog.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    @property
+    def kind(self) -> str:
+        """What the items are: "text", "image" or "vector"."""
+        return self._catalog.kind
+
+    @property
+    def commit(self) -> int:
+        """The number of the snapshot's commit; 0 before the first."""
+        return self._last.commit
+
+    @property
+    def codes(self) -> Codes:
+        """All codes of the snapshot. Raises CollectionError if it has no model yet."""
+        self._require_model()
+        return self._codes
+
+    @property
+    def n_bits(self) -> int:
+        """The length of a code in bits."""
+        return self.codes.n_bits
+
+    @property
+    def has_features(self) -> bool:
+        """Whether the collection keeps the input features of every item."""
+        return all(segment.features for segment in self._segments)
+
+    def features(self, positions: np.ndarray) -> Features:
+        """The input features of the items at these positions among `codes`, row for row.
+
+        (n, n_features) float32, sparse for text. Raises CollectionError where they are not kept
+        and `DamagedError`.
+        """
+        if self._stored_features is None:
+            width = self.description["encoder"]["n_features"]
+            self._stored_features = StoredFeatures(self._layout, self._segments, width)
+        return self._stored_features.take(self._rows[positions])
+
+    def find(self, ids: Sequence[str]) -> np.ndarray:
+        """Where among `codes` the items of these ids are, (n,) int64; -1 for an unknown id."""
+        rows = self._rows_of(ids)
+        known = [item_id in rows for item_id in ids]
+        positions = np.searchsorted(self._rows, [rows.get(item_id, 0) for item_id in ids])
+        return np.where(known, positions, -1).astype(np.int64)
+
+    def column(self, field: str) -> list[Any]:
+        """The metadata `field` of every item, None where it has none; row for row with `codes`."""
+        values: list[Any] = [None] * len(self)
+        for page in self._pages():
+            positions = np.searchsorted(self._rows, [record.row for record in page])
+            for record, position in zip(page, positions, strict=True):
+                values[position] = record.metadata.get(field)
+        return values
+
+    @property
+    def coder(self) -> Coder:
+        """The model, read on first use."""
+        if self._coder is None:
+            self._coder = Coder.from_description(*self._read_model())
+        return self._coder
+
+    def _read_model(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+        return read_model(self._layout, self._require_model())
+
+    def _require_model(self) -> ModelRecord:
+        if self._model is None:
+            raise CollectionError(
+                f"{self._layout.root}: expected a collection with a model, got one without; "
+                "fit it first, as `hashret index` does"
+            )
+        return self._model
+
+    @property
+    def description(self) -> dict[str, Any]:
+        """How the model was made: its specs and the report of its training, as JSON values."""
+        if self._description is None:
+            self._description = read_description(self._layout, self._require_model())
+        return self._description
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __contains__(self, item_id: object) -> bool:
+        return isinstance(item_id, str) and bool(self._rows_of([item_id]))
+
+    def get(self, item_id: str) -> StoredItem:
+        """The stored item of this id. Raises `UnknownItemError`."""
+        position = int(self._positions([item_id])[0])
+        record = self._records([position])[position]
+        return self._stored(record, position)
+
+    def items(self, *, where: str | None = None) -> Iterator[StoredItem]:
+        """The items of the snapshot that satisfy `where`, or all, ordered by id.
+
+        In memory that does not grow with them.
+        """
+        for page in self._pages(None if where is None else parse(where)):
+            positions = self._positions_of_rows([record.row for record in page])
+            for record, position in zip(page, positions, strict=True):
+                yield self._stored(record, int(position))
+
+    # rows of the catalog and positions among the codes
+
+    def _rows_of(self, ids: Iterable[str]) -> dict[str, int]:
+        """The row of each id that the snapshot has."""
+        wanted = set(ids)
+        pairs = self._catalog.versions(wanted)
+        rows = np.array([row for _, row in pairs], np.int64)
+        live = self._rows.find(rows) >= 0
+        found = {item_id: row for (item_id, row), here in zip(pairs, live, strict=True) if here}
+        records = self._catalog.items(found.values())
+        agree = all(records[row].id == item_id for item_id, row in found.items())
+        if not agree or len(found) != live.sum():
+            raise self._damaged_catalog("ids that lead to their items")
+        if len(found) < len(wanted):
+            self._look_at_rows(index=True)
+        return found
+
+    def _rows_where(self, condition: Condition) -> np.ndarray:
+        """The rows of the snapshot that satisfy a condition, sorted."""
+        self._look_at_rows()
+        # a damaged page may have a row twice
+        rows = np.unique(self._catalog.rows_where(condition))
+        return rows[self._rows.find(rows) >= 0]
+
+    def _pages(self, condition: Condition | None = None) -> Iterator[list[ItemRecord]]:
+        """All items by id, or those that satisfy a condition; that none is missing is checked."""
+        if condition is not None:
+            self._look_at_rows(index=True)
+        last, count = "", 0
+        for page in self._catalog.item_pages(self.commit, where=condition):
+            for record in page:
+                if record.id <= last and count:
+                    raise self._damaged_catalog("ids in their order")
+                last, count = record.id, count + 1
+            yield page
+        if condition is None and count != len(self):
+            raise self._damaged_catalog(f"{len(self)} items, listed {count}")
+
+    def _look_at_rows(self, *, index: bool = False) -> None:
+        """Before anything is concluded from a row that was not found; once, but for new rows."""
+        from hashret.store.catalog_audit import require_sound_index, require_sound_items
+
+        require_sound_items(self._catalog, np.asarray(self._rows), self._looked_at)
+        self._looked_at = max(self._looked_at, int(self._rows[-1]) if len(self) else -1)
+        if index and not self._index_looked_at:
+            require_sound_index(self._catalog)
+            self._index_looked_at = True
+
+    def _damaged_catalog(self, expected: str) -> DamagedError:
+        return DamagedError(
+            f"{self._layout.catalog}: expected {expected}, got others; "
+            "`hashret verify` names the damage, `hashret repair` rescues what is sound"
+        )
+
+    def _first_by_id(self, positions: np.ndarray, count: int) -> np.ndarray:
+        """The `count` of these positions whose ids come first.
+
+        Where many items share a code, the same positions tie in query after query, and reading
+        their ids takes most of the time: so the last such choices are remembered.
+        """
+        if len(positions) < _CROWD:
+            return self._chosen_by_id(positions, count)
+        crowd = count, blake2b(positions.tobytes(), digest_size=16).digest()
+        if crowd not in self._crowds:
+            while len(self._crowds) >= _CROWDS:
+                del self._crowds[next(iter(self._crowds))]
+            self._crowds[crowd] = self._chosen_by_id(positions, count)
+        return self._crowds[crowd]
+
+    def _chosen_by_id(self, positions: np.ndarray, count: int) -> np.ndarray:
+        rows = self._catalog.first_by_id(self._rows[positions].tolist(), count)
+        return np.searchsorted(self._rows, rows)
+
+    def _records(self, positions: Iterable[int]) -> dict[int, ItemRecord]:
+        wanted = {int(self._rows[position]): position for position in positions}
+        records = self._catalog.items(wanted)
+        return {position: records[row] for row, position in wanted.items()}
+
+    def _positions(self, ids: Sequence[str]) -> np.ndarray:
+        rows = self._rows_of(ids)
+        for item_id in ids:
+            if item_id not in rows:
+                raise UnknownItemError(
+                    f"id: expected one of the {len(self)} items of {self._layout.root}, "
+                    f"got {item_id!r}; `hashret list` shows the ids"
+                )
+        return self._positions_of_rows([rows[item_id] for item_id in ids])
+
+    def _positions_of_rows(self, rows: list[int] | np.ndarray) -> np.ndarray:
+        positions = np.searchsorted(self._rows, rows)
+        if (
+            len(self._rows) == 0
+            or (self._rows[positions.clip(max=len(self._rows) - 1)] != rows).any()
+        ):
+            raise DamagedError(
+                f"{self._layout.root}: expected a code for every item, got items without; "
+                "restore the collection from a copy or index it again"
+            )
+        return positions
+
+    def _stored(self, record: ItemRecord, position: int) -> StoredItem:
+        return StoredItem(record.id, record.metadata, self.codes.hex(position), record.preview)

@@ -1,0 +1,202 @@
+"""A shortlist ordered again by the features that the collection keeps."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hashret import Collection
+from hashret.errors import CollectionError, DamagedError
+from hashret.items import Item
+from hashret.rank import similarities
+from hashret.sparse import SparseRows
+from hashret.specs import VectorSpec
+from hashret.store.feature_files import FeatureFile, StoredFeatures, write_features
+from hashret.store.files import FileRecord
+from hashret.store.layout import Layout
+from hashret.store.segments import SegmentRecord
+from indexer import Indexer, TrainingOptions
+from tests.corpora import clustered_vectors, topic_items
+from tests.models.encoders import as_sparse
+
+OPTIONS = TrainingOptions(n_bits=8, seed=0, device="cpu", epochs=2)
+
+
+def filled(path, kind, items, **options):
+    with Indexer(path, kind, **options) as indexer:
+        indexer.fit(items, OPTIONS)
+        indexer.add(items[: len(items) // 2])
+        indexer.commit()
+        indexer.add(items[len(items) // 2 :])
+        indexer.commit()
+    return path
+
+
+@pytest.fixture(scope="module")
+def texts(tmp_path_factory):
+    return filled(tmp_path_factory.mktemp("texts") / "c", "text", topic_items(60))
+
+
+def stored(layout, parts, width):
+    segments, row = [], 0
+    for i, part in enumerate(parts):
+        file = write_features(layout, f"s{i}", part)
+        codes = FileRecord(f"s{i}.npy", 0, "")
+        segments.append(SegmentRecord(f"s{i}", row, len(part), 8, codes, file))
+        row += len(part) + 2  # rows between segments may belong to no one
+    return segments, StoredFeatures(layout, segments, width)
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    sizes=st.lists(st.integers(0, 5), min_size=1, max_size=4),
+    width=st.integers(1, 6),
+    sparse=st.booleans(),
+    half=st.booleans(),
+    seed=st.integers(0, 999),
+)
+def test_rows_come_back_as_they_were_written(tmp_path_factory, sizes, width, sparse, half, seed):
+    rng = np.random.default_rng(seed)
+    layout = Layout.create(tmp_path_factory.mktemp("f") / "c")
+    dense = [rng.random((n, width)).astype(np.float32).round(1 if half else 9) for n in sizes]
+    dense = [np.where(part > 0.4, part, 0).astype(np.float32) for part in dense]
+    segments, features = stored(layout, [as_sparse(d) if sparse else d for d in dense], width)
+    rows = np.concatenate([np.arange(s.first_row, s.first_row + s.n_rows) for s in segments])
+    truth = np.concatenate(dense)
+    order = rng.permutation(len(rows))[: rng.integers(0, len(rows) + 1)]
+    taken = features.take(rows[order])
+    found = taken.to_dense() if isinstance(taken, SparseRows) else taken
+    assert found.dtype == np.float32
+    assert np.array_equal(found, truth[order])
+
+
+@settings(max_examples=40, deadline=None)
+@given(n=st.integers(1, 8), width=st.integers(1, 6), seed=st.integers(0, 999))
+def test_similarities_are_the_cosine_and_minus_the_distance(n, width, seed):
+    rng = np.random.default_rng(seed)
+    dense = rng.random((n, width)).astype(np.float32) * (rng.random((n, width)) < 0.6)
+    query = rng.random((1, width)).astype(np.float32)
+    found = similarities(as_sparse(query), as_sparse(dense))
+    assert np.allclose(found, dense.astype(float) @ query[0])
+    found = similarities(query, dense)
+    assert np.allclose(found, -np.linalg.norm(dense.astype(float) - query, axis=1))
+    with pytest.raises(TypeError, match="both"):
+        similarities(query, as_sparse(dense))
+
+
+def test_the_shortlist_is_the_nearest_codes_and_its_order_that_of_the_features(texts):
+    items = topic_items(60)
+    with Collection.open(texts) as collection:
+        for item in items[:6]:
+            shortlist = {hit.id for hit in collection.query(item.payload, k=20)}
+            hits = collection.query(item.payload, k=5, rerank=20)
+            assert {hit.id for hit in hits} <= shortlist
+            assert hits[0].id == item.id
+            assert hits[0].similarity == pytest.approx(1.0, abs=1e-6)
+            alike = [hit.similarity for hit in collection.query(item.payload, k=20, rerank=20)]
+            assert alike == sorted(alike, reverse=True)
+            assert [hit.similarity for hit in hits] == alike[:5]
+            everything = collection.query(item.payload, k=60, rerank=60)
+            featurizer = collection.coder.featurizer
+            rows = featurizer.transform([item.payload for item in items]).to_dense()
+            query = featurizer.transform([item.payload]).to_dense()[0]
+            by_id = dict(zip([item.id for item in items], rows @ query, strict=True))
+            for hit in everything:
+                assert hit.similarity == pytest.approx(by_id[hit.id], abs=1e-6)
+
+
+def test_a_stored_item_can_ask_too_and_is_not_its_own_hit(texts):
+    with Collection.open(texts) as collection:
+        hits = collection.similar("sea-000", k=4, rerank=30)
+        assert len(hits) == 4
+        assert "sea-000" not in {hit.id for hit in hits}
+        itself = collection.similar("sea-000", k=4, rerank=30, include_self=True)
+        assert itself[0].id == "sea-000"
+
+
+def test_vectors_keep_features_when_told_and_then_rank_by_distance(tmp_path):
+    vectors = clustered_vectors(80)
+    items = [Item(str(i), vector) for i, vector in enumerate(vectors)]
+    with Collection.open(filled(tmp_path / "without", "vector", items)) as collection:
+        assert not collection.has_features
+        with pytest.raises(CollectionError, match="--store-features"):
+            collection.query(vectors[0], k=3, rerank=10)
+    path = filled(tmp_path / "with", "vector", items, store_features=True)
+    with Collection.open(path) as collection:
+        assert collection.has_features
+        hits = collection.query(vectors[3], k=80, rerank=80)
+        unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+        nearest = {str(i) for i in np.argsort(-(unit @ unit[3]))[:10]}
+        euclid = {str(i) for i in np.argsort(np.linalg.norm(vectors - vectors[3], axis=1))[:10]}
+        assert {hit.id for hit in hits[:10]} in (nearest, euclid)
+
+
+@pytest.mark.parametrize("metric", ["cosine", "euclidean"])
+@pytest.mark.parametrize("asymmetric", [False, True])
+def test_a_shortlist_of_vectors_is_ordered_as_their_floats_say(tmp_path, metric, asymmetric):
+    rng = np.random.default_rng(0)
+    vectors = clustered_vectors(80) * rng.uniform(0.2, 5, (80, 1)).astype(np.float32)
+    items = [Item(str(i), vector) for i, vector in enumerate(vectors)]
+    with Indexer(tmp_path / "c", "vector", store_features=True) as indexer:
+        indexer.fit(items, OPTIONS, spec=VectorSpec(metric=metric))
+        indexer.add(items)
+        indexer.commit()
+    asked = vectors[:5] + 0.1
+    exact = {
+        "cosine": (asked @ vectors.T)
+        / np.outer(np.linalg.norm(asked, axis=1), np.linalg.norm(vectors, axis=1)),
+        "euclidean": -np.linalg.norm(asked[:, None] - vectors[None], axis=2),
+    }[metric]
+    with Collection.open(tmp_path / "c") as collection:
+        shortlists = collection.query(asked, k=30, asymmetric=asymmetric)
+        answers = collection.query(asked, k=10, rerank=30, asymmetric=asymmetric)
+    for by_code, hits, row in zip(shortlists, answers, exact, strict=True):
+        best = sorted((int(hit.id) for hit in by_code), key=lambda i: -row[i])[:10]
+        assert [int(hit.id) for hit in hits] == best
+        np.testing.assert_allclose([hit.similarity for hit in hits], row[best], atol=1e-4)
+        assert {hit.id for hit in hits} != {hit.id for hit in by_code[:10]}
+
+
+def test_items_added_later_keep_features_as_the_first_did(tmp_path):
+    items = topic_items(40)
+    path = filled(tmp_path / "c", "text", items, store_features=False)
+    with Indexer(path) as indexer:
+        indexer.add(topic_items(44)[40:])
+        indexer.commit()
+    with Collection.open(path) as collection:
+        assert not collection.has_features
+
+
+def test_a_shortlist_shorter_than_what_is_shown_is_refused(texts):
+    with Collection.open(texts) as collection, pytest.raises(ValueError, match="at least k"):
+        collection.query("ship", k=10, rerank=5)
+
+
+def test_damage_to_features_is_found_before_they_are_used(tmp_path):
+    path = filled(tmp_path / "c", "text", topic_items(40))
+    file = sorted((path / "segments").glob("*.safetensors"))[0]
+    content = bytearray(file.read_bytes())
+    content[-3] ^= 4
+    file.write_bytes(content)
+    with Collection.open(path) as collection:
+        assert collection.query("ship storm", k=3)
+        with pytest.raises(DamagedError, match="SHA-256"):
+            collection.query("ship storm", k=40, rerank=40)
+
+
+@pytest.mark.parametrize(
+    ("part", "n_rows", "width"),
+    [(np.ones((3, 2), np.float32), 4, 2), (np.ones((3, 2), np.float32), 3, 5)],
+)
+def test_features_of_another_shape_are_damage(tmp_path, part, n_rows, width):
+    layout = Layout.create(tmp_path / "c")
+    with pytest.raises(DamagedError, match="features of a segment"):
+        FeatureFile(layout, write_features(layout, "a", part), n_rows, width)
+
+
+def test_a_feature_beyond_the_vocabulary_is_damage(tmp_path):
+    layout = Layout.create(tmp_path / "c")
+    rows = SparseRows(np.array([0, 1]), np.array([7], np.int32), np.ones(1, np.float32), 9)
+    file = FeatureFile(layout, write_features(layout, "a", rows), 1, 5)
+    with pytest.raises(DamagedError, match="beyond"):
+        file.take(np.array([0]))
