@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 DEMO   := demo.hashret
 
-.PHONY: demo test lint clean
+.PHONY: demo test torture lint clean
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -18,6 +18,10 @@ demo: $(VENV)/.installed
 
 test: $(VENV)/.installed
 	$(BIN)/python -m pytest
+
+# The long form of every promise's harness (SECURITY.md); the short ones are in `make test`.
+torture: $(VENV)/.installed
+	$(BIN)/python -m tests.torture
 
 lint: $(VENV)/.installed
 	$(BIN)/ruff check .

@@ -18,3 +18,47 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("suite")
+
+import pytest  # noqa: E402
+
+from hashret.store.catalog_address import VARIABLE  # noqa: E402
+from tests import postgresql as server  # noqa: E402
+from tests.torture.scale import LONG  # noqa: E402
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_memory(tmp_path_factory):
+    """What hashret remembers for its user is not what it remembers of a run of the tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
+        patch.delenv(VARIABLE, raising=False)
+        yield
+
+
+@pytest.fixture(scope="session")
+def postgresql():
+    """A PostgreSQL server of this run's own (`tests.postgresql.Server`)."""
+    if reason := server.missing():
+        pytest.skip(reason)
+    with server.running() as running:
+        yield running
+
+
+def catalog_in(request):
+    """New collections have their catalog in the place that the parameter names."""
+    with pytest.MonkeyPatch.context() as patch:
+        if request.param == "postgresql":
+            patch.setenv(VARIABLE, request.getfixturevalue("postgresql").url)
+        yield request.param
+
+
+PLACES = ["sqlite", "postgresql"]
+#: A test with it runs for either place where a catalog can be.
+each_catalog = pytest.fixture(catalog_in, scope="module", params=PLACES, name="each_catalog")
+#: The same, but in the short form for the folder alone.
+each_catalog_if_long = pytest.fixture(
+    catalog_in,
+    scope="module",
+    params=PLACES if LONG else PLACES[:1],
+    name="each_catalog_if_long",
+)

@@ -8,6 +8,7 @@ import click
 import pytest
 
 from indexer.cli import main
+from indexer.corpus import ERROR_CLASSES
 
 ROOT = Path(__file__).parent.parent
 GUIDE = (ROOT / "docs" / "guide.md").read_text(encoding="utf-8")
@@ -30,6 +31,11 @@ def test_every_verb_and_option_is_in_the_guide(verb):
     for parameter in main.commands[verb].params:
         if isinstance(parameter, click.Option):
             assert max(parameter.opts, key=len) in GUIDE, parameter.opts
+
+
+def test_every_class_of_refusal_is_in_the_guide():
+    listed = dict(re.findall(r"^\| `([a-z0-9-]+)` \| (.*) \|$", GUIDE, re.MULTILINE))
+    assert {name: listed.get(name) for name in ERROR_CLASSES} == ERROR_CLASSES
 
 
 def test_every_command_in_the_documentation_exists():

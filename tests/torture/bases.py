@@ -1,0 +1,40 @@
+"""Small sound collections of every kind, made in seconds, for harnesses to copy and to attack."""
+
+from pathlib import Path
+
+import numpy as np
+
+from hashret.items import Item
+from indexer import Indexer, TrainingOptions
+from tests.corpora import clustered_vectors, topic_items
+
+KINDS = ("text", "image", "vector")
+
+
+def quick(kind: str, seed: int = 0) -> TrainingOptions:
+    """As little training as there can be: what codes say is not the matter here."""
+    rounds = None if kind == "vector" else 1  # what learns on vectors has no rounds
+    return TrainingOptions(
+        n_bits=32, seed=seed, device="cpu", epochs=1, rounds=rounds, neighbours=1
+    )
+
+
+def items_of(kind: str, n: int = 60) -> list[Item]:
+    """n sound items of a kind, always the same."""
+    if kind == "text":
+        return topic_items(n)
+    if kind == "vector":
+        return [Item(f"v-{i:03}", v, {"n": i}) for i, v in enumerate(clustered_vectors(n))]
+    rng = np.random.default_rng(0)
+    pixels = rng.integers(0, 256, (n, 8, 8, 3), np.uint8)
+    return [Item(f"i-{i:03}", p, {"n": i}) for i, p in enumerate(pixels)]
+
+
+def make(path: Path, kind: str, n: int = 60) -> Path:
+    """A collection of n items of `kind` at `path`."""
+    items = items_of(kind, n)
+    with Indexer(path, kind, store_features=True) as indexer:
+        indexer.fit(items, quick(kind))
+        indexer.add(items)
+        indexer.commit()
+    return path

@@ -1,0 +1,142 @@
+"""Planted faults: each takes one defence away in its process, so that a harness must notice."""
+
+import hashlib
+import json
+
+import numpy as np
+
+from hashret import snapshot
+from hashret.codes import Codes
+from hashret.features import image
+from hashret.store import (
+    catalog,
+    catalog_sqlite,
+    catalog_staging,
+    distrust,
+    files,
+    layout,
+    model_files,
+    segments,
+)
+from indexer import encode, prepare, worker
+
+
+def names_unchecked() -> None:
+    catalog.require_name = lambda name, what: name
+
+
+def links_followed() -> None:
+    layout.require_plain = model_files.require_plain = lambda *paths: None
+    for room in (distrust, files, segments):
+        room.open_plain = lambda path: path.open("rb")
+
+
+def journals_trusted() -> None:
+    catalog_sqlite.require_sqlite = lambda path: None
+
+
+def schema_believed() -> None:
+    catalog_sqlite.require_schema = lambda found, known: None
+    catalog_sqlite.restrain = lambda connection: None
+
+
+def arrays_unpickled() -> None:
+    def load(layout, record):
+        return Codes(np.load(layout.segments / record.file.name, allow_pickle=True))
+
+    snapshot.open_segment = load
+
+
+def values_untyped() -> None:
+    catalog.require_types = lambda row, *types: None
+
+
+def decoder_takes_any_format() -> None:
+    image.FORMATS = None
+
+
+def pixels_unlimited() -> None:
+    image.MAX_PIXELS = 1 << 62
+    image.Image.MAX_IMAGE_PIXELS = None
+
+
+def workers_unlimited() -> None:
+    worker.limit = lambda memory_bytes: None
+
+
+def infinite_features_kept() -> None:
+    encode.finite_rows = lambda features: np.ones(len(features), bool)
+
+
+def images_with_decoder_takes_any_format():
+    decoder_takes_any_format()
+    return prepare.images()
+
+
+def images_with_pixels_unlimited():
+    pixels_unlimited()
+    return prepare.images()
+
+
+def left_overs_stay() -> None:
+    catalog_staging.Staging._clean = lambda self: None
+
+
+def swallowed_errors() -> None:
+    honest = files.write_file
+
+    def write_file(path, chunks):
+        kept = [bytes(chunk) for chunk in chunks]
+        try:
+            return honest(path, kept)
+        except OSError:
+            data = b"".join(kept)
+            return files.FileRecord(path.name, len(data), hashlib.sha256(data).hexdigest())
+
+    segments.write_file = model_files.write_file = write_file
+
+
+def row_checksums_skipped() -> None:
+    catalog.Catalog._checked = lambda self, row: catalog.ItemRecord(
+        row.row, row.id, row.content_hash, json.loads(row.metadata), row.preview
+    )
+
+
+def commits_unsummed() -> None:
+    catalog.Catalog.require_rows = lambda self, rows, commit: None
+
+
+def absences_believed() -> None:
+    snapshot.Snapshot._look_at_rows = lambda self, *, index=False: None
+
+
+def segments_unchecked() -> None:
+    segments.require_sound = lambda path, record: None
+
+
+def models_unchecked() -> None:
+    model_files.require_sound = lambda path, record: None
+
+
+def randomness_forgotten() -> None:
+    from indexer import checkpoints
+
+    honest = checkpoints.Stage._put_back
+
+    def put_back(self, facts, arrays):
+        honest(self, facts | {"rng": self._rng.bit_generator.state}, arrays)
+
+    checkpoints.Stage._put_back = put_back
+
+
+def staged_rows_forgotten() -> None:
+    """What was staged goes, but rows are counted on from where they were."""
+    honest = catalog_staging.Staging._keep
+
+    def keep(self):
+        honest(self)
+        last = self._last
+        with self._catalog.transaction() as connection:
+            connection.exec_driver_sql("DELETE FROM items WHERE added > ? AND row % 2", (last,))
+
+    catalog_staging.Staging._keep = keep

@@ -1,0 +1,114 @@
+"""What a reader and a writer do to a collection, watched: outcome, and what it did besides."""
+
+import os
+import resource
+import sys
+from pathlib import Path
+from typing import Any
+
+from hashret import Collection
+from hashret.errors import HashretError
+from hashret.store.file_systems import MOUNTS
+from indexer import Indexer
+from indexer.workers import Work, each
+from tests.torture.bases import items_of
+
+# Events of the interpreter that mean that data became code, or that another program was asked.
+_EXECUTION = (
+    *("pickle.find_class", "os.system", "os.exec", "os.posix_spawn", "os.fork", "os.spawn"),
+    *("subprocess.Popen", "ctypes.dlopen", "sqlite3.enable_load_extension", "marshal.loads"),
+    *("sqlite3.load_extension", "socket.connect", "os.startfile", "cpython.run_command"),
+)
+_CHANGES = ("os.remove", "os.rename", "os.rmdir", "os.mkdir", "os.truncate", "shutil.rmtree")
+
+_OURS = str(Path(__file__).parents[2])
+
+_watched: list[str] = []
+_root = Path("/nowhere")
+_on = False
+
+
+def _watch(event: str, args: tuple[Any, ...]) -> None:
+    if not _on:
+        return
+    if event in _EXECUTION:
+        _watched.append(event)
+    elif event in _CHANGES or event == "open":
+        try:
+            path = os.fsdecode(args[0])
+        except TypeError:
+            return  # a descriptor
+        if event in ("os.remove", "os.rmdir") and args[-1] != -1:
+            return  # within a folder that shutil.rmtree was asked for, and that was looked at
+        if event == "open" and path.startswith((sys.prefix, sys.base_prefix, _OURS)):
+            return  # a module, or its source for the text of a warning
+        if event == "open" and path == str(MOUNTS):
+            return  # what a writer asks of the system: is this a network file system?
+        if not f"{os.path.abspath(path)}/".startswith(f"{_root}/"):  # noqa: PTH100
+            _watched.append(f"{event} {path}")
+
+
+def opens(fault: str = "") -> Work:
+    """The task: [path, kind, whether to write] to [outcome, events].
+
+    The outcome is "answered", or the class and message of the error that a user would see.
+    `fault` plants a fault in this process: one of the defences is taken away.
+    """
+    global _root, _on
+    sound = Path(os.environ["HASHRET_SOUND"])
+    for kind in ("text", "image", "vector"):  # every import is made before anybody watches
+        _use(sound / kind, kind)
+    if fault:
+        from tests.torture import faults
+
+        getattr(faults, fault)()
+    sys.addaudithook(_watch)
+
+    def one(asked: list[Any]) -> list[Any]:
+        global _root, _on
+        path, kind, write = asked
+        _root = Path(path)
+        _watched.clear()
+        _on = True
+        try:
+            outcome = _outcome(path, kind, write)
+        finally:
+            _on = False
+        return [outcome, list(_watched)]
+
+    return each(one)
+
+
+def _outcome(path: str, kind: str, write: bool) -> str:
+    try:
+        if write:
+            hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
+            resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
+            with Indexer(path, kind) as indexer:
+                indexer.remove([])  # a writer cleans up before its first change
+                return "opened"
+        _use(Path(path), kind)
+    except (HashretError, OSError) as error:
+        return f"{type(error).__name__}: {error}"
+    except ValueError as error:
+        if str(error).startswith("kind: expected"):
+            return f"ValueError: {error}"  # a collection of another kind than was asked for
+        raise
+    return "answered"
+
+
+def _use(path: Path, kind: str) -> None:
+    payload = items_of(kind, 4)[3].payload
+    with Collection.open(path) as collection:
+        collection.info()
+        collection.query(payload, k=3)
+        collection.query(payload, k=3, asymmetric=True)
+        collection.query(payload, k=3, where="n >= 0 or topic == 'sea'")
+        if collection.has_features:
+            collection.query(payload, k=3, rerank=20)
+        collection.within(payload, radius=32)
+        collection.bucket([payload])
+        ids = [item.id for item in collection.items()]
+        for item_id in ids[:1]:
+            collection.similar(item_id, k=3)
+            collection.get(item_id)

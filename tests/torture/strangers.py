@@ -1,0 +1,629 @@
+"""Collections that a stranger made to harm: each a small change to a sound one.
+
+`hostile_stores` names every change. `Store` is what a change works on: a copy of a sound
+collection, with a way to make the catalog agree with whatever was put into a file, as a stranger
+would.
+"""
+
+# ruff: noqa: S608 - the statements are this file's own
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import pickle
+import sqlite3
+import struct
+import zipfile
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hashret.store.catalog_sums import checksum, removal, sum_of_rows
+
+Change = Callable[["Store"], None]
+
+
+class Canary:
+    """Leaves a file where it is unpickled."""
+
+    def __init__(self, path: Path):
+        self.path = path
+
+    def __reduce__(self):
+        return os.mkdir, (str(self.path),)
+
+
+@dataclass
+class Store:
+    """A collection to change: its folder, a folder outside of it, and a path to betray code."""
+
+    root: Path
+    outside: Path
+    canary: Path
+
+    def sql(self, *statements: str, values: tuple[Any, ...] = ()) -> None:
+        connection = sqlite3.connect(self.root / "catalog.sqlite", isolation_level=None)
+        try:
+            for statement in statements:
+                connection.execute(statement, values)
+            resign(connection)
+        finally:
+            connection.close()
+
+    @property
+    def segment(self) -> Path:
+        return next(self.root.glob("segments/*.npy"))
+
+    @property
+    def features(self) -> Path:
+        return next(self.root.glob("segments/*.safetensors"))
+
+    def model(self, name: str) -> Path:
+        return next(self.root.glob("models/*")) / name
+
+    def put(self, path: Path, data: bytes, *, agree: bool = True) -> None:
+        """Write a file and, if the two shall `agree`, its size and checksum into the catalog."""
+        path.write_bytes(data)
+        sha256 = hashlib.sha256(data).hexdigest()
+        if not agree:
+            return
+        if path.parent.name == "segments" and path.suffix == ".npy":
+            self.sql("UPDATE segments SET size = ?, sha256 = ?", values=(len(data), sha256))
+            return
+        if path.parent.name == "segments":
+            beside = "UPDATE segments SET features_size = ?, features_sha256 = ?"
+            self.sql(beside, values=(len(data), sha256))
+        elif path.suffix in (".json", ".safetensors"):
+            connection = sqlite3.connect(self.root / "catalog.sqlite")
+            (files,) = connection.execute("SELECT files FROM models").fetchone()
+            connection.close()
+            files = json.loads(files) | {path.name: [len(data), sha256]}
+            self.sql("UPDATE models SET files = ?", values=(json.dumps(files),))
+
+    def describe(self, change: Callable[[dict[str, Any]], None]) -> None:
+        path = self.model("model.json")
+        description = json.loads(path.read_text())
+        change(description)
+        self.put(path, json.dumps(description).encode())
+
+    def tensors(
+        self,
+        change: Callable[[dict[str, Any], bytes], tuple[dict[str, Any], bytes]],
+        path: Path | None = None,
+    ) -> None:
+        path = path or self.model("model.safetensors")
+        data = path.read_bytes()
+        (size,) = struct.unpack("<Q", data[:8])
+        header, rest = change(json.loads(data[8 : 8 + size]), data[8 + size :])
+        text = json.dumps(header).encode()
+        self.put(path, struct.pack("<Q", len(text)) + text + rest)
+
+    def row(self, **fields: Any) -> None:
+        """Change the first item's row, its checksum made to agree where one can be made."""
+        connection = sqlite3.connect(self.root / "catalog.sqlite", isolation_level=None)
+        (row,) = connection.execute("SELECT row FROM items LIMIT 1").fetchone()
+        setting = ", ".join(f"{name} = ?" for name in fields)
+        connection.execute(f"UPDATE items SET {setting} WHERE row = ?", (*fields.values(), row))
+        resign(connection)
+        connection.close()
+
+
+_SIGNED = {
+    "items": ("row", "id", "content_hash", "metadata", "preview", "added"),
+    "segments": (
+        *("name", "first_row", "n_rows", "n_bits", "size", "sha256"),
+        *("features_size", "features_sha256", "model", "added", "removed"),
+    ),
+    "models": ("name", "n_bits", "files", "added"),
+    "commits": ('"commit"', "created_at", "n_items", "model", "rows_sum"),
+}
+
+
+def resign(connection: sqlite3.Connection) -> None:
+    """Have every checksum in the catalog agree with whatever stands there now, where it can."""
+    with suppress(sqlite3.Error, TypeError, ValueError, OverflowError):
+        spans = connection.execute("SELECT first_row, n_rows FROM segments WHERE removed IS NULL")
+        rows = {row for first, n in spans for row in range(first, first + min(n, 10_000))}
+        rows -= {
+            row for (row,) in connection.execute("SELECT row FROM items WHERE removed IS NOT NULL")
+        }
+        live = sum_of_rows(np.array(sorted(rows), np.int64))
+        connection.execute("UPDATE commits SET rows_sum = ?", (live,))
+    for row, removed in _all(
+        connection, "SELECT row, removed FROM items WHERE removed IS NOT NULL"
+    ):
+        with suppress(sqlite3.Error, TypeError, OverflowError):
+            connection.execute(
+                "UPDATE items SET removal = ? WHERE row = ?", (removal(row, removed), row)
+            )
+    for table, names in _SIGNED.items():
+        for at, *row in _all(connection, f"SELECT rowid, {', '.join(names)} FROM {table}"):
+            with suppress(sqlite3.Error):
+                sums = (checksum(*row), at)
+                connection.execute(f"UPDATE {table} SET checksum = ? WHERE rowid = ?", sums)
+    with suppress(sqlite3.Error):
+        last = 'SELECT checksum FROM commits ORDER BY "commit" DESC LIMIT 1'
+        ends = [
+            (key, str(value or "")) for key, value in _all(connection, f"SELECT 'last', ({last})")
+        ]
+        facts = dict(_all(connection, "SELECT key, value FROM meta"))
+        ends.append(("checksum", str(checksum(facts.get("format"), facts.get("kind")))))
+        for key, value in ends:
+            connection.execute("UPDATE meta SET value = ? WHERE key = ?", (value, key))
+
+
+def _all(connection: sqlite3.Connection, query: str) -> list[Any]:
+    try:
+        return connection.execute(query).fetchall()
+    except sqlite3.Error:
+        return []
+
+
+OWN = ("catalog.sqlite", "segments", "models", "writer.lock", "writer.json", "readers.lock")
+_BESIDE = ("catalog.sqlite-journal", "catalog.sqlite-wal", "catalog.sqlite-shm")
+_SLOTS = ("catalog.sqlite", "writer.lock", "writer.json", "readers.lock", *_BESIDE)
+_NUMBERS = (-1, 0, 2**31, 2**62, 2**63 - 1, 1.5, "text", b"blob")
+_VALUES = (-1, 0, 2**40, 1e308, "x", "os:system", None, [], [2**40], ["x"], {}, True, [[]])
+_DEEP = "[" * 100_000 + "]" * 100_000
+
+
+def hostile_stores() -> Iterator[tuple[str, Change]]:
+    """Every hostile change by name; the names are unique."""
+    for part in _PARTS:
+        for name, change in part():
+            yield f"{part.__name__}: {name}", change
+
+
+def pickles() -> Iterator[tuple[str, Change]]:
+    def put(slot: str, form: str, agree: bool, store: Store) -> None:
+        data = _pickle_forms(store.canary)[form]
+        path = {"segment": lambda: store.segment}.get(
+            slot, lambda: store.model(slot) if slot.startswith("model.") else store.root / slot
+        )()
+        store.put(path, data, agree=agree)
+
+    for form in _pickle_forms(Path("x")):
+        for slot in (*_SLOTS, "segment", "model.json", "model.safetensors"):
+            for agree in (True, False) if slot[0] in "sm" else (False,):
+                yield f"{form} as {slot}, {agree}", partial(put, slot, form, agree)
+        yield f"{form} as preview", lambda s, f=form: s.row(preview=_pickle_forms(s.canary)[f])
+        yield f"{form} as hash", lambda s, f=form: s.row(content_hash=_pickle_forms(s.canary)[f])
+
+
+def _pickle_forms(canary: Path) -> dict[str, bytes]:
+    forms = {f"pickle {p}": pickle.dumps(Canary(canary), p) for p in (0, 2, 5)}
+    array = io.BytesIO()
+    np.save(array, np.array([Canary(canary)], object), allow_pickle=True)
+    torch = io.BytesIO()
+    with zipfile.ZipFile(torch, "w") as archive:
+        archive.writestr("archive/data.pkl", forms["pickle 2"])
+        archive.writestr("archive/version", "3\n")
+    return forms | {"object array": array.getvalue(), "torch file": torch.getvalue()}
+
+
+def names() -> Iterator[tuple[str, Change]]:
+    bad = [
+        *(
+            "../../outside/file",
+            "/etc/passwd",
+            "..",
+            ".",
+            "",
+            "a/b",
+            "a\0b",
+            "a\\b",
+            "é",
+            "x" * 5000,
+        ),
+        *("~", "C:evil", "-rf", ".hidden", "\u202e", "\n", "CON\n", 7, b"blob"),
+    ]
+
+    def segment(name: Any, store: Store) -> None:
+        (store.outside / "file.npy").write_bytes(store.segment.read_bytes())
+        store.sql("UPDATE segments SET name = ?", values=(name,))
+
+    def model(name: Any, store: Store) -> None:
+        folder = store.outside / "file"
+        folder.mkdir(exist_ok=True)
+        for file in ("model.json", "model.safetensors"):
+            (folder / file).write_bytes(store.model(file).read_bytes())
+        store.sql("UPDATE models SET name = ?", values=(name,))
+        store.sql("UPDATE commits SET model = ?", values=(name,))
+        store.sql("UPDATE segments SET model = ?", values=(name,))
+
+    def file(name: Any, store: Store) -> None:
+        store.sql("UPDATE models SET files = ?", values=(json.dumps({str(name): [1, "00"]}),))
+
+    for name in bad:
+        for what in (segment, model, file):
+            yield f"{what.__name__} {name!r:.30}", partial(what, name)
+
+
+def links() -> Iterator[tuple[str, Change]]:
+    def replace(own: str, by: str, store: Store) -> None:
+        path = store.root / own
+        copy = store.outside / own
+        if path.exists():
+            path.rename(copy)
+        else:
+            copy.write_text("not to be overwritten")
+        if copy.is_dir():
+            (copy / "bystander.txt").write_text("precious")
+        {
+            "a link": lambda: path.symlink_to(copy),
+            "a link to nothing": lambda: path.symlink_to(store.outside / "nothing"),
+            "a link to itself": lambda: path.symlink_to(path),
+            "a link to /dev/zero": lambda: path.symlink_to("/dev/zero"),
+            "a link to the folder above": lambda: path.symlink_to(store.outside),
+            "a pipe": lambda: os.mkfifo(path),
+            "a folder or file": lambda: path.mkdir() if copy.is_file() else path.touch(),
+        }[by]()
+
+    kinds = (
+        *("a link", "a link to nothing", "a link to itself", "a link to /dev/zero"),
+        *("a link to the folder above", "a pipe", "a folder or file"),
+    )
+    for by in kinds:
+        for own in (*OWN, *_BESIDE):
+            yield f"{own} is {by}", partial(replace, own, by)
+
+        def inner(which: str, by: str, store: Store) -> None:
+            path = store.segment if which == "segment" else store.model(which)
+            if which == "model":
+                path = path.parent
+            if by != "a link":  # as large as what is recorded, where that can be said
+                store.sql("UPDATE segments SET size = 0")
+            replace(str(path.relative_to(store.root)), by, _Inner(store))
+
+        for which in ("segment", "model", "model.json", "model.safetensors"):
+            yield f"{which} is {by}", partial(inner, which, by)
+
+
+class _Inner(Store):
+    """A store whose outside has the folders that a name inside needs."""
+
+    def __init__(self, store: Store):
+        super().__init__(store.root, store.outside / "deep", store.canary)
+        for folder in ("segments", "models"):
+            (self.outside / folder).mkdir(parents=True, exist_ok=True)
+        for model in (store.root / "models").iterdir():
+            (self.outside / "models" / model.name).mkdir(exist_ok=True)
+
+
+_ENDLESS = "WITH RECURSIVE r(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM r)"
+TABLES = ("meta", "models", "commits", "segments", "items")
+
+
+def schemas() -> Iterator[tuple[str, Change]]:
+    def view(table: str, body: str, store: Store) -> None:
+        connection = sqlite3.connect(store.root / "catalog.sqlite", isolation_level=None)
+        columns = [row[1] for row in connection.execute(f"PRAGMA table_info({table})")]
+        connection.execute("PRAGMA foreign_keys=OFF")
+        connection.execute("PRAGMA legacy_alter_table=ON")
+        connection.execute(f"ALTER TABLE {table} RENAME TO {table}_before")
+        quoted = [f'"{column}"' for column in columns]
+        connection.execute(body.format(table=table, columns=", ".join(quoted), first=quoted[0]))
+        connection.close()
+
+    bodies = {
+        "endless view": "CREATE VIEW {table} AS " + _ENDLESS
+        + " SELECT b.* FROM {table}_before b, r WHERE x < 0 OR x > 1000000000",
+        "large view": "CREATE VIEW {table} AS SELECT {columns} FROM {table}_before, "
+        "(SELECT zeroblob(60000000) UNION ALL SELECT zeroblob(60000000))",
+        "plain view": "CREATE VIEW {table} AS SELECT * FROM {table}_before",
+        "loading view": "CREATE VIEW {table} AS SELECT load_extension('evil'), * FROM {table}_before",
+        "full-text table": "CREATE VIRTUAL TABLE {table} USING fts5({columns})",
+        "r-tree": "CREATE VIRTUAL TABLE {table} USING rtree(a, b, c)",
+    }  # fmt: skip
+    for table in TABLES:
+        for name, body in bodies.items():
+            yield f"{name} {table}", partial(view, table, body)
+        for event in ("INSERT ON", "UPDATE ON", "DELETE ON"):
+            body = f"INSERT INTO meta {_ENDLESS} SELECT x, x FROM r"
+            trigger = f"CREATE TRIGGER t AFTER {event} {table} BEGIN DELETE FROM meta; {body}; END"
+            yield f"trigger {event} {table}", lambda s, q=trigger: s.sql(q)
+        column = f"ALTER TABLE {table} ADD COLUMN z GENERATED ALWAYS AS (hex(zeroblob(30000000)))"
+        yield f"computed column of {table}", lambda s, q=column: s.sql(q)
+        yield f"extra column of {table}", lambda s, q=table: s.sql(f"ALTER TABLE {q} ADD z")
+        index = f"CREATE INDEX i ON {table} (abs(added))" if table in ("items", "segments") else ""
+        if index:
+            yield f"index over an expression on {table}", lambda s, q=index: s.sql(q)
+        yield f"no {table}", lambda s, q=table: s.sql("PRAGMA foreign_keys=OFF", f"DROP TABLE {q}")
+        for name, sql in (("words", "CREATE words"), ("nothing", ""), ("deep", "(" * 50_000)):
+
+            def rewrite(table: str, sql: str, store: Store) -> None:
+                store.sql("PRAGMA writable_schema=ON")
+                connection = sqlite3.connect(store.root / "catalog.sqlite", isolation_level=None)
+                connection.execute("PRAGMA writable_schema=ON")
+                connection.execute("UPDATE sqlite_master SET sql=? WHERE name=?", (sql, table))
+                connection.close()
+
+            yield f"schema of {table} is {name}", partial(rewrite, table, sql)
+    for name in ("extra", "sqlite_hidden", "ITEMS2"):
+        if not name.startswith("sqlite"):
+            yield f"table {name}", lambda s, n=name: s.sql(f"CREATE TABLE {n} (x)")
+
+
+def arrays() -> Iterator[tuple[str, Change]]:
+    heads = {
+        "rows": "{'descr': '|u1', 'fortran_order': False, 'shape': (4611686018427387904, 4)}",
+        "negative rows": "{'descr': '|u1', 'fortran_order': False, 'shape': (-1, 4)}",
+        "no rows": "{'descr': '|u1', 'fortran_order': False, 'shape': (0, 4)}",
+        "wide": "{'descr': '|u1', 'fortran_order': False, 'shape': (1, 9223372036854775807)}",
+        "objects": "{'descr': '|O', 'fortran_order': False, 'shape': (120, 4)}",
+        "floats": "{'descr': '<f8', 'fortran_order': False, 'shape': (120, 4)}",
+        "fortran": "{'descr': '|u1', 'fortran_order': True, 'shape': (120, 4)}",
+        "a call": "__import__('os').mkdir('canary')",
+        "a large power": "{'descr': '|u1', 'fortran_order': False, 'shape': (9**9**9, 4)}",
+        "no dict": "[]",
+        "nothing": "",
+        "deep": "(" * 3000 + ")" * 3000,
+        "fields": "{'descr': [('a', '|u1', (1000000,))], 'fortran_order': False, 'shape': (120,)}",
+        "words": "{'descr': 'text', 'fortran_order': 'x', 'shape': 'y'}",
+        "digits": "{'descr': '|u1', 'fortran_order': False, 'shape': (" + "9" * 5000 + ", 4)}",
+    }
+
+    def head(text: str, store: Store) -> None:
+        body = text.encode()
+        packed = b"\x93NUMPY\x01\x00" + struct.pack("<H", len(body)) + body
+        store.put(store.segment, packed + bytes(480))
+
+    for name, text in heads.items():
+        yield f"header of {name}", partial(head, text)
+    begins = {
+        "no magic": b"\x93NUMPX\x01\x00",
+        "version 2 and 4 GB": b"\x93NUMPY\x02\x00\xff\xff\xff\xff",
+        "version 3 and 4 GB": b"\x93NUMPY\x03\x00\xff\xff\xff\xff",
+        "version 9": b"\x93NUMPY\x09\x00\x10\x00",
+        "longer than it is": b"\x93NUMPY\x01\x00\xff\xff",
+        "nothing": b"",
+        "half a magic": b"\x93NUM",
+        "an archive": b"PK\x03\x04",
+    }
+    for name, begin in begins.items():
+        yield f"segment begins with {name}", lambda s, b=begin: s.put(s.segment, b + bytes(9))
+    yield "segment cut", lambda s: s.put(s.segment, s.segment.read_bytes()[:-1])
+    yield "segment with more", lambda s: s.put(s.segment, s.segment.read_bytes() + b"x")
+
+    def raw(size: int, text: bytes, store: Store) -> None:
+        store.put(store.model("model.safetensors"), struct.pack("<Q", size) + text)
+
+    for size in (0, 2, 2**31, 2**63, 2**64 - 1, 100_000_001):
+        yield f"safetensors header of {size}", partial(raw, size, b"{}")
+    for name, text in {
+        "deep": b'{"a":' + _DEEP.encode() + b"}",
+        "digits": b'{"a":' + b"9" * 5000 + b"}",
+        "twice": b'{"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]},' * 2 + b"}",
+        "words": b"words",
+    }.items():
+        yield f"safetensors header with {name}", lambda s, t=text: raw(len(t), t, s)
+
+    def entry(change: dict[str, Any], name: str, store: Store) -> None:
+        store.tensors(lambda head, rest: (head | {name: head.get(name, {}) | change}, rest))
+
+    for change in (
+        *({"dtype": dtype} for dtype in ("F8_E4M3", "BF16", "BOGUS", "U8", "F64", "I64", 7)),
+        *({"shape": shape} for shape in ([], [2**62], [2**32, 2**32], [-1], [0], "x", [1.5])),
+        *({"data_offsets": o} for o in ([0, 2**62], [5, 1], [-1, 4], [0], "x", [0, 0])),
+    ):
+        yield f"first layer with {change}", partial(entry, change, "encoder.layers.0.weight")
+    for missing in ("encoder.layers.0.weight", "encoder.layers.1.bias"):
+        yield (
+            f"no {missing}",
+            lambda s, m=missing: s.tensors(
+                lambda head, rest: ({k: v for k, v in head.items() if k != m}, rest)
+            ),
+        )
+    for name in ("__class__", "evil.name", "encoder", ".", ""):
+        yield f"tensor {name!r}", lambda s, n=name: s.tensors(
+            lambda h, r: (h | {n: {"dtype": "U8", "shape": [1], "data_offsets": [len(r), len(r) + 1]}}, r + b"x")
+        )  # fmt: skip
+
+
+def kept_features() -> Iterator[tuple[str, Change]]:
+    """The features beside a segment; dense ones have `values`, those of texts more."""
+
+    def entry(name: str, change: dict[str, Any], store: Store) -> None:
+        store.tensors(
+            lambda head, rest: (head | {name: head.get(name, {}) | change}, rest), store.features
+        )
+
+    for name in ("values", "indptr", "indices"):
+        for change in (
+            *({"dtype": dtype} for dtype in ("F64", "F16", "U8", "BF16", "BOGUS")),
+            *({"shape": shape} for shape in ([], [2**62], [2**32, 2**32], [-1], [60, 1])),
+            *({"data_offsets": offsets} for offsets in ([0, 2**62], [9, 1], [0, 0])),
+        ):
+            yield f"{name} with {change}", partial(entry, name, change)
+        yield (
+            f"no {name}",
+            lambda s, n=name: s.tensors(
+                lambda head, rest: ({k: v for k, v in head.items() if k != n}, rest), s.features
+            ),
+        )
+    for byte in (0x00, 0x7F, 0xFF):  # rows that begin and end anywhere, columns beyond the last
+        yield (
+            f"numbers of {byte:#x}",
+            lambda s, b=byte: s.tensors(
+                lambda head, rest: (head, bytes([b]) * len(rest)), s.features
+            ),
+        )
+    for form in _pickle_forms(Path("x")):
+        yield form, lambda s, f=form: s.put(s.features, _pickle_forms(s.canary)[f])
+    for kind in ("a link", "/dev/zero", "a pipe"):
+
+        def replace(kind: str, store: Store) -> None:
+            path = store.features
+            copy = store.outside / path.name
+            path.rename(copy)
+            if kind == "a pipe":
+                os.mkfifo(path)
+            else:
+                path.symlink_to(copy if kind == "a link" else kind)
+            if kind != "a link":
+                store.sql("UPDATE segments SET features_size = 0")
+
+        yield f"is {kind}", partial(replace, kind)
+    for column in ("features_size", "features_sha256"):
+        for value in (None, *_NUMBERS):
+            yield (
+                f"{column} = {value!r}",
+                lambda s, c=column, v=value: s.sql(f"UPDATE segments SET {c} = ?", values=(v,)),
+            )
+
+
+def descriptions() -> Iterator[tuple[str, Change]]:
+    for name, text in {
+        "deep": _DEEP, "words": "words", "digits": "9" * 5000, "nothing": "", "a list": "[]",
+        "NaN": "NaN", "null": "null", "a large text": '"' + "x" * 20_000_000 + '"', "bytes": "\0\0",
+        "deep inside": '{"format": 1, "features": ' + _DEEP + "}",
+    }.items():  # fmt: skip
+        yield name, lambda s, t=text: s.put(s.model("model.json"), t.encode())
+
+    def field(part: str, name: str, value: Any, store: Store) -> None:
+        def change(description: dict[str, Any]) -> None:
+            (description[part] if part else description)[name] = value
+
+        store.describe(change)
+
+    fields = {
+        "": ("format", "features", "encoder", "training"),
+        "features": ("kind", "vocabulary_size", "n_features", "min_documents", "height", "unknown"),
+        "encoder": ("kind", "n_features", "n_bits", "hidden", "input_scale", "clamps", "logit_scale"),
+    }  # fmt: skip
+    for part, known in fields.items():
+        for name in known:
+            for value in _VALUES:
+                yield f"{part}.{name} = {value!r}", partial(field, part, name, value)
+        for name in known:
+
+            def without(part: str, name: str, store: Store) -> None:
+                store.describe(lambda d: (d[part] if part else d).pop(name, None))
+
+            yield f"no {part}.{name}", partial(without, part, name)
+
+
+def values() -> Iterator[tuple[str, Change]]:
+    columns = {
+        "segments": ("first_row", "n_rows", "n_bits", "size", "sha256", "added"),
+        "models": ("n_bits", "added", "files"),
+        "commits": ('"commit"', "n_items", "created_at", "model"),
+    }
+    for table, known in columns.items():
+        for column in known:
+            for value in _NUMBERS[:5] if column == '"commit"' else _NUMBERS:
+                yield (
+                    f"{table}.{column} = {value!r}",
+                    lambda s, t=table, c=column, v=value: s.sql(
+                        f"UPDATE {t} SET {c} = ?", values=(v,)
+                    ),
+                )
+    for text in ("null", "[]", "{}", '{"model.json": 1}', '{"model.json": [1]}', _DEEP, "9" * 5000):
+        yield (
+            f"models.files = {text:.20}",
+            lambda s, t=text: s.sql("UPDATE models SET files = ?", values=(t,)),
+        )
+    for value in ("0", "2", "999", "-1", "", "x" * 1_000_000, 2, b"1", None):
+        yield (
+            f"format = {value!r:.20}",
+            lambda s, v=value: s.sql("UPDATE meta SET value = ? WHERE key = 'format'", values=(v,)),
+        )
+    for value in ("", "os:system", "../text", "other", "x" * 5000, 7, b"text", None):
+        yield (
+            f"kind = {value!r:.20}",
+            lambda s, v=value: s.sql("UPDATE meta SET value = ? WHERE key = 'kind'", values=(v,)),
+        )
+
+
+def rows() -> Iterator[tuple[str, Change]]:
+    odd = {
+        "id": (7, 1.5, b"blob", "", "\0", "x" * 1_000_000, "\x1b]0;title\x07"),
+        "content_hash": (7, 2**40, -1, "text", b"", 1.5, b"x" * 1_000_000),
+        "metadata": (7, "null", "[]", "words", _DEEP, "9" * 5000, b"{}", "", '{"a": NaN}', '{"a":' + _DEEP + "}"),
+        "preview": (7, b"blob", "x" * 1_000_000, 1.5, "\x1b[2J"),
+        "added": (-1, 0, 2**62, "text", b"", 1.5),
+        "row": (-1, 2**40, 2**63 - 1),
+        "removed": (-1, 0, 1, "text", b"", 2**62, 1.5),
+    }  # fmt: skip
+    for column, given in odd.items():
+        for value in given:
+            yield f"{column} = {value!r:.20}", lambda s, c=column, v=value: s.row(**{c: v})
+    yield "no items", lambda s: s.sql("DELETE FROM items")
+    yield "no segments", lambda s: s.sql("DELETE FROM segments")
+    yield "no models", lambda s: s.sql("DELETE FROM models")
+    yield "no commits", lambda s: s.sql("DELETE FROM commits")
+    yield (
+        "two segments over each other",
+        lambda s: s.sql(
+            "CREATE TABLE twice AS SELECT * FROM segments",
+            "UPDATE twice SET name = name || 'b'",
+            "INSERT INTO segments SELECT * FROM twice",
+            "DROP TABLE twice",
+        ),
+    )
+
+
+def journals() -> Iterator[tuple[str, Change]]:
+    def hot(store: Store, tail: bytes) -> None:
+        """What a killed writer leaves, with something behind it."""
+        catalog = store.root / "catalog.sqlite"
+        journal = store.root / "catalog.sqlite-journal"
+        connection = sqlite3.connect(catalog, isolation_level=None)
+        connection.execute("PRAGMA cache_size=1")
+        connection.execute("BEGIN IMMEDIATE")
+        connection.execute("CREATE TABLE filler (x)")
+        connection.executemany("INSERT INTO filler VALUES (?)", [("y" * 1000,)] * 200)
+        state, log = catalog.read_bytes(), journal.read_bytes()
+        connection.execute("ROLLBACK")
+        connection.close()
+        sector, page = struct.unpack(">II", log[20:28])
+        n_pages = struct.unpack(">i", log[8:12])[0]
+        end = sector + n_pages * (page + 8) if n_pages > 0 else len(log)
+        catalog.write_bytes(state)
+        journal.write_bytes(log[:end] + tail)
+
+    def naming_another(store: Store) -> None:
+        victim = store.outside / "important.txt"
+        victim.write_text("precious")
+        name = os.fsencode(victim)
+        checksum = sum(struct.unpack(f"{len(name)}b", name)) & 0xFFFFFFFF
+        magic = bytes.fromhex("d9d505f920a163d7")
+        lock_page = 0x40000000 // 4096 + 1
+        tail = struct.pack(">I", lock_page) + name + struct.pack(">II", len(name), checksum)
+        hot(store, tail + magic)
+
+    yield "hot", lambda s: hot(s, b"")
+    yield "hot with more", lambda s: hot(s, b"more" * 100)
+    yield "hot, naming a file to delete", naming_another
+    for n in (0, 1, 28, 512, 100_000):
+        yield (
+            f"of {n} zeros",
+            lambda s, n=n: (s.root / "catalog.sqlite-journal").write_bytes(bytes(n)),
+        )
+
+    def header(at: int, data: bytes, store: Store) -> None:
+        path = store.root / "catalog.sqlite"
+        whole = bytearray(path.read_bytes())
+        whole[at : at + len(data)] = data
+        path.write_bytes(whole)
+
+    for at, data, name in (
+        (18, b"\x02\x02", "write-ahead log"), (16, b"\x00\x01", "page size"), (16, b"\0\0", "no page"),
+        (20, b"\xff", "reserved"), (28, b"\x7f\xff\xff\xff", "pages"), (32, b"\x7f\xff\xff\xff", "free"),
+        (44, b"\0\0\0\x63", "schema format"), (56, b"\0\0\0\x03", "UTF-16"), (60, b"\xff" * 4, "version"),
+        (100, b"\x0d\xff\xff", "b-tree"), (100, b"\x05\0\0\0\0", "b-tree kind"), (0, b"SQLite", "same"),
+        (52, b"\0\0\0\x09", "auto-vacuum"), (36, b"\xff" * 4, "free pages"), (96, b"\0" * 4, "library"),
+    ):  # fmt: skip
+        yield f"header: {name}", partial(header, at, data)
+
+
+_PARTS = (
+    *(pickles, names, links, schemas, arrays, kept_features, descriptions, values, rows, journals),
+)
