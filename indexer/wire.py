@@ -82,11 +82,13 @@ def _parts(data: memoryview) -> Any:
 class Mark:
     """Shared memory in which a worker notes the item it is at, and since when: no message an item.
 
-    `descriptor` is an open file, the same in both processes.
+    `descriptor` is an open file, the same in both processes. Raises OSError where the disk is full.
     """
 
     def __init__(self, descriptor: int) -> None:
-        os.ftruncate(descriptor, _MARK.size)
+        # written, not only lengthened: on a full disk that raises, where a page without a place
+        # on it would kill whoever notes something there
+        os.pwrite(descriptor, bytes(_MARK.size), 0)
         self._memory = mmap.mmap(descriptor, _MARK.size)
         self.set(None)
 

@@ -31,6 +31,7 @@ def own_memory(tmp_path_factory):
     """What hashret remembers for its user is not what it remembers of a run of the tests."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
         patch.delenv(VARIABLE, raising=False)
         yield
 

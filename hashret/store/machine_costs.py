@@ -18,6 +18,7 @@ import numpy as np
 
 from hashret._version import __version__
 
+PROCESSORS = Path("/proc/cpuinfo")
 _LIMIT = 1 << 16  # bytes; a sound file has a few hundred
 
 
@@ -29,16 +30,20 @@ def signature() -> str:
 
 def _processor() -> str:
     try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+        lines = PROCESSORS.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
         lines = []
     named = [line for line in lines if line.startswith("model name")]
     return named[0] if named else platform.processor()
 
 
+def folder() -> Path:
+    """Where the costs are kept. Raises RuntimeError for a user without a home."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "hashret"
+
+
 def _path(name: str) -> Path:
-    folder = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(folder) / "hashret" / f"costs-{signature()}-{name}.json"
+    return folder() / f"costs-{signature()}-{name}.json"
 
 
 def read_costs(name: str) -> dict[str, float]:

@@ -16,8 +16,8 @@ from tests.torture.bases import make
 MOUNTINFO = """\
 22 1 254:1 / / rw,relatime - ext4 /dev/vda1 rw,discard
 23 22 0:21 / /proc rw,nosuid shared:5 - proc proc rw
-30 22 0:40 / /home rw,relatime shared:12 master:3 - nfs4 files:/home rw,vers=4.2
-31 30 254:9 / /home/ann/disk rw - xfs /dev/sdb1 rw
+30 22 0:40 / /export rw,relatime shared:12 master:3 - nfs4 files:/export rw,vers=4.2
+31 30 254:9 / /export/ann/disk rw - xfs /dev/sdb1 rw
 32 22 0:41 / /mnt/with\\040space\\134 rw - cifs //server/share rw
 33 22 0:42 / /srv rw - ext4 /dev/sdc1 rw
 34 22 0:43 / /srv rw - fuse.sshfs me@there:/srv rw
@@ -34,11 +34,11 @@ no mount at all
     [
         ("/", "ext4", False),
         ("/data/c", "ext4", False),
-        ("/home", "nfs4", True),
-        ("/home/bob/c", "nfs4", True),
-        ("/homes/bob", "ext4", False),
-        ("/home/ann/disk/c", "xfs", False),
-        ("/home/ann/diskette", "nfs4", True),
+        ("/export", "nfs4", True),
+        ("/export/bob/c", "nfs4", True),
+        ("/exports/bob", "ext4", False),
+        ("/export/ann/disk/c", "xfs", False),
+        ("/export/ann/diskette", "nfs4", True),
         ("/mnt/with space\\/c", "cifs", True),
         ("/srv/c", "fuse.sshfs", True),  # mounted over the disk
         ("/usb/c", "fuseblk", False),
