@@ -16,6 +16,9 @@ from typing import overload
 
 import numpy as np
 
+# Of words the value, not the memory order, is what the numbering of bits speaks of.
+_WORD = np.dtype("<u8")
+
 
 @dataclass(frozen=True, slots=True)
 class Codes:
@@ -28,13 +31,15 @@ class Codes:
     packed: np.ndarray
 
     def __post_init__(self) -> None:
-        if self.packed.ndim != 2 or self.packed.dtype != np.uint8 or self.packed.shape[1] == 0:
+        packed = self.packed
+        # by the type's letter: a single look-up takes little longer than comparing types
+        if packed.ndim != 2 or packed.dtype.char != "B" or packed.shape[1] == 0:
             raise ValueError(
                 "codes: expected a (n, n_bits // 8) uint8 array of at least 8 bits, got "
-                f"{self.packed.dtype} of shape {self.packed.shape}; pack bits with Codes.pack"
+                f"{packed.dtype} of shape {packed.shape}; pack bits with Codes.pack"
             )
-        if not self.packed.flags.c_contiguous:
-            object.__setattr__(self, "packed", np.ascontiguousarray(self.packed))
+        if not packed.flags.c_contiguous:
+            object.__setattr__(self, "packed", np.ascontiguousarray(packed))
 
     @classmethod
     def pack(cls, bits: np.ndarray) -> Codes:
@@ -82,14 +87,13 @@ class Codes:
         Bit j of the code is bit ``j % 64`` of word ``j // 64``. Shares memory with `packed`
         where n_bits is a multiple of 64.
         """
-        n_words = -(-self.n_bits // 64)
-        if self.n_bits % 64:
-            padded = np.zeros((len(self), 8 * n_words), np.uint8)
-            padded[:, : self.packed.shape[1]] = self.packed
-        else:
-            padded = self.packed
-        # "<u8": the value, not the memory order, is what the bit numbering speaks of
-        return padded.view("<u8").astype(np.uint64, copy=False)
+        padded = self.packed
+        n_bytes = padded.shape[1]
+        if n_bytes % 8:
+            padded = np.zeros((len(self), 8 * (n_bytes // 8 + 1)), np.uint8)
+            padded[:, :n_bytes] = self.packed
+        words = padded.view(_WORD)
+        return words if _WORD.isnative else words.astype(np.uint64)
 
     def hex(self, row: int) -> str:
         """Code `row` in hexadecimal, byte 0 first."""
@@ -112,7 +116,7 @@ class Codes:
 
 def require_same_bits(codes: Codes, queries: Codes) -> None:
     """Raise ValueError unless both have the same number of bits."""
-    if codes.n_bits != queries.n_bits:
+    if codes.packed.shape[1] != queries.packed.shape[1]:
         raise ValueError(
             f"query codes: expected {codes.n_bits} bits, got {queries.n_bits}; "
             "encode queries with the model that encoded the collection"

@@ -101,9 +101,10 @@ def check_search(codes: Codes, queries: Codes, k: int) -> int:
     Raises ValueError or TypeError for a wrong call.
     """
     require_same_bits(codes, queries)
-    if as_integer(k) < 1:
+    k = as_integer(k)
+    if k < 1:
         raise ValueError(f"k: expected at least 1, got {k}; ask for one row or more")
-    return max(1, min(as_integer(k), len(codes)))
+    return max(1, min(k, len(codes.packed)))
 
 
 def check_within(codes: Codes, queries: Codes, radius: int | np.ndarray) -> np.ndarray:

@@ -94,17 +94,16 @@ class ScanIndex:
     def _nearest_compiled(
         self, kernels: compiled.Kernels, queries: Codes, k: int, ties: bool
     ) -> Neighbors:
-        n, n_queries = len(self), len(queries)
-        asked = min(n, k + _MORE) if ties else k
-        rows, distances = kernels.scan.nearest(self._words, queries.words, asked, self.n_bits)
-        work = n * n_queries
-        if ties and asked < n and (distances[:, -1] == distances[:, k - 1]).any():
-            # more rows may lie at the k-th distance than came back
-            found = self.within(queries, distances[:, k - 1])
+        n = len(self)
+        kept = min(n, k + _MORE) if ties else k
+        limits, rows, distances, radius, cut = kernels.scan.nearest(
+            self._words, queries.words, k, kept, self.n_bits
+        )
+        work = n * len(queries)
+        if cut:
+            found = self.within(queries, radius.astype(np.int64))
             return certified(replace(found, compared=found.compared + work), n, self.n_bits)
-        limits = np.arange(n_queries + 1, dtype=np.int64) * asked
-        found = Neighbors(limits, rows.ravel(), distances.ravel(), distances[:, -1], 0, work)
-        return certified(found.first(k, ties=True) if ties else found, n, self.n_bits)
+        return Neighbors(limits, rows, distances, radius, 0, work)
 
     def _compare(
         self,

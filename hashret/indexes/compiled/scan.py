@@ -13,9 +13,12 @@ from hashret.indexes.compiled.intrinsics import popcount
 from hashret.indexes.compiled.shapes import INT, INTS, WORDS_2D
 
 _TILE = 2048  # codes compared at once: their columns and distances stay in the first cache
-_CHUNK = 256  # distances that are looked at only if one of them is small enough
+_CHUNK = 128  # distances that are looked at only if one of them is small enough
+_LANES = 64  # the nearest of so many parts of a tile: the k-th of these bounds the k-th of all
 _QUERIES = 128  # queries that share a tile
+_FEW = 2  # for so few queries no columns are made: that takes longer than comparing
 _CANDIDATES = 1 << 22  # kept at once for all queries of a block
+_FAR = np.uint16(65535)  # beyond every distance
 
 
 @njit(cache=True, nogil=True)
@@ -32,27 +35,88 @@ def _count(column: np.ndarray, query: int, near: np.ndarray) -> None:
 
 
 @njit(cache=True, nogil=True)
+def _count_two(
+    column: np.ndarray, query: int, other: np.ndarray, query_there: int, near: np.ndarray
+) -> None:
+    # two words at once: narrowing the counts to 16 bits takes as long as counting
+    for i in range(len(near)):
+        near[i] = popcount(column[i] ^ query) + popcount(other[i] ^ query_there)
+
+
+@njit(cache=True, nogil=True)
 def _add(column: np.ndarray, query: int, near: np.ndarray) -> None:
     for i in range(len(near)):
         near[i] += popcount(column[i] ^ query)
 
 
 @njit(cache=True, nogil=True)
-def _distances(tile: np.ndarray, columns: np.ndarray, query: np.ndarray, near: np.ndarray) -> None:
-    if len(query) == 1:
-        _count(tile.reshape(-1), query[0], near)
-    else:
-        _count(columns[0], query[0], near)
-        for word in range(1, len(query)):
-            _add(columns[word], query[word], near)
+def _add_two(
+    column: np.ndarray, query: int, other: np.ndarray, query_there: int, near: np.ndarray
+) -> None:
+    for i in range(len(near)):
+        near[i] += popcount(column[i] ^ query) + popcount(other[i] ^ query_there)
 
 
 @njit(cache=True, nogil=True)
-def _n_within(near: np.ndarray, limit: int) -> int:
-    count = 0
+def _count_rows(tile: np.ndarray, query: np.ndarray, near: np.ndarray) -> None:
     for i in range(len(near)):
-        count += near[i] <= limit
-    return count
+        ones = np.uint64(0)
+        for word in range(len(query)):
+            ones += popcount(tile[i, word] ^ query[word])
+        near[i] = ones
+
+
+@njit(cache=True, nogil=True)
+def _distances(tile: np.ndarray, columns: np.ndarray, query: np.ndarray, near: np.ndarray) -> None:
+    """Write the distances of the tile's codes; `columns` are its words, or none."""
+    n_words = len(query)
+    if n_words == 1:
+        _count(tile.reshape(-1), query[0], near)
+        return
+    if not len(columns):
+        _count_rows(tile, query, near)
+        return
+    _count_two(columns[0], query[0], columns[1], query[1], near)
+    for word in range(2, n_words - 1, 2):
+        _add_two(columns[word], query[word], columns[word + 1], query[word + 1], near)
+    if n_words % 2:
+        _add(columns[n_words - 1], query[n_words - 1], near)
+
+
+@njit(cache=True, nogil=True)
+def _nearest_of(near: np.ndarray) -> np.uint16:
+    lowest = _FAR
+    for i in range(len(near)):
+        lowest = min(lowest, near[i])
+    return lowest
+
+
+@njit(cache=True, nogil=True)
+def _bound(near: np.ndarray, lanes: np.ndarray, k: int, n_bits: int) -> int:
+    """A distance that at least k <= _LANES of the tile do not exceed; n_bits if it has fewer.
+
+    `lanes` (_LANES,) is written to: the least of every _LANES-th distance.
+    """
+    lanes[:] = _FAR
+    whole = len(near) - len(near) % _LANES
+    for start in range(0, whole, _LANES):
+        for lane in range(_LANES):
+            lanes[lane] = min(lanes[lane], near[start + lane])
+    for i in range(whole, len(near)):
+        lanes[i - whole] = min(lanes[i - whole], near[i])
+    # insertion keeps the k least in order; most lanes are above them
+    for lane in range(1, _LANES):
+        value, place = lanes[lane], min(lane, k)
+        if value >= lanes[place - 1]:
+            if lane < k:
+                lanes[lane] = value
+            continue
+        while place > 0 and lanes[place - 1] > value:
+            if place < k:
+                lanes[place] = lanes[place - 1]
+            place -= 1
+        lanes[place] = value
+    return min(int(lanes[k - 1]), n_bits)
 
 
 @njit(cache=True, nogil=True)
@@ -68,7 +132,7 @@ def _choose(
     at_most = np.uint16(limit)
     for start in range(0, len(near), _CHUNK):
         end = min(start + _CHUNK, len(near))
-        if _n_within(near[start:end], at_most):
+        if _nearest_of(near[start:end]) <= at_most:
             for i in range(start, end):
                 if near[i] <= at_most:
                     kept_rows[count] = first_row + i
@@ -141,17 +205,21 @@ def _nearest_block(
     count = np.zeros(len(queries), np.int64)
     limit = np.full(len(queries), n_bits, np.int64)
     seen = np.zeros((len(queries), n_bits + 1), np.int64)
-    columns = np.empty((words.shape[1], _TILE), np.uint64)
+    in_columns = words.shape[1] > 1 and len(queries) > _FEW
+    columns = np.empty((words.shape[1] if in_columns else 0, _TILE), np.uint64)
     near = np.empty(_TILE, np.uint16)
+    lanes = np.empty(_LANES, np.uint16)
     for start in range(0, n, _TILE):
         size = min(_TILE, n - start)
         tile = words[start : start + size]
-        if len(columns) > 1:
+        if in_columns:
             _columns(tile, columns)
         for query in range(len(queries)):
             if limit[query] < 0:
                 continue
             _distances(tile, columns, queries[query], near[:size])
+            if start == 0 and k <= _LANES:
+                limit[query] = _bound(near[:size], lanes, k, n_bits)
             before = count[query]
             after = _choose(near[:size], limit[query], start, before, kept_rows[query], kept[query])
             for i in range(before, after):
@@ -173,24 +241,46 @@ def _nearest_block(
         )
 
 
-@njit((WORDS_2D, WORDS_2D, INT, INT), cache=True, nogil=True)
+@njit((WORDS_2D, WORDS_2D, INT, INT, INT), cache=True, nogil=True)
 def nearest(
-    words: np.ndarray, queries: np.ndarray, k: int, n_bits: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """The k nearest rows (n_queries, k) int64 and their distances int32, by (distance, row).
+    words: np.ndarray, queries: np.ndarray, k: int, kept: int, n_bits: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, bool]:
+    """The k nearest rows of each query as in `Neighbors`, or up to `kept` of them if they tie.
 
-    `words` (n, n_words) and `queries` (n_queries, n_words) uint64; 1 <= k <= n.
+    `words` (n, n_words) and `queries` (n_queries, n_words) uint64; 1 <= k <= kept <= n. Returns
+    limits, rows, distances, the radius up to which each answer is complete, and whether more rows
+    may lie at the k-th distance than were kept.
     """
-    rows = np.empty((len(queries), k), np.int64)
-    distances = np.empty((len(queries), k), np.int32)
-    room = 2 * k + _TILE
+    n, n_queries = len(words), len(queries)
+    rows = np.empty((n_queries, kept), np.int64)
+    distances = np.empty((n_queries, kept), np.int32)
+    room = 2 * kept + _TILE
     block = max(1, min(_QUERIES, _CANDIDATES // room))
-    for start in range(0, len(queries), block):
-        end = min(start + block, len(queries))
+    for start in range(0, n_queries, block):
+        end = min(start + block, n_queries)
         _nearest_block(
             words, queries[start:end], n_bits, room, rows[start:end], distances[start:end]
         )
-    return rows, distances
+    limits = np.empty(n_queries + 1, np.int64)
+    limits[0] = 0
+    radius = np.empty(n_queries, np.int32)
+    flat_rows, flat_distances = rows.reshape(-1), distances.reshape(-1)
+    cut = False
+    for query in range(n_queries):
+        last = distances[query, k - 1]
+        length = k
+        while length < kept and distances[query, length] == last:
+            length += 1
+        cut |= kept > k and length == kept and kept < n
+        radius[query] = last if length < n else n_bits
+        begin = limits[query]
+        if begin < query * kept:
+            for i in range(length):
+                flat_rows[begin + i] = rows[query, i]
+                flat_distances[begin + i] = distances[query, i]
+        limits[query + 1] = begin + length
+    total = limits[n_queries]
+    return limits, flat_rows[:total], flat_distances[:total], radius, cut
 
 
 @njit(cache=True, nogil=True)
@@ -233,14 +323,15 @@ def within(
     # one number for query, distance and row; a row is a position, so it fits 32 bits
     found = np.empty((_TILE, 3), np.uint32)
     count = 0
-    columns = np.empty((words.shape[1], _TILE), np.uint64)
+    in_columns = words.shape[1] > 1 and len(queries) > _FEW
+    columns = np.empty((words.shape[1] if in_columns else 0, _TILE), np.uint64)
     near = np.empty(_TILE, np.uint16)
     chosen_rows = np.empty(_TILE, np.uint32)
     chosen = np.empty(_TILE, np.uint16)
     for start in range(0, n, _TILE):
         size = min(_TILE, n - start)
         tile = words[start : start + size]
-        if len(columns) > 1:
+        if in_columns:
             _columns(tile, columns)
         for query in range(len(queries)):
             _distances(tile, columns, queries[query], near[:size])
