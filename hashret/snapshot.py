@@ -17,6 +17,7 @@ import numpy as np
 
 from hashret.coder import Coder
 from hashret.codes import Codes
+from hashret.conditions import Condition
 from hashret.errors import CollectionError, DamagedError, UnknownItemError
 from hashret.row_numbers import RowNumbers
 from hashret.sparse import Features
@@ -26,7 +27,7 @@ from hashret.store.layout import Layout
 from hashret.store.leases import Lease
 from hashret.store.model_files import ModelRecord, read_description, read_model
 from hashret.store.segments import SegmentRecord, open_segment
-from hashret.where import Condition, parse
+from hashret.where import parse
 
 
 @dataclass(frozen=True, slots=True)

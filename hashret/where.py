@@ -6,7 +6,7 @@ The grammar is Python's, read by Python's own parser (`ast`) and then only what 
     title.contains('hash')                       2000 <= year < 2010
     'urgent' in tags                             id.startswith('2024/') and field('my key') != 3
 
-Nothing is ever evaluated. What a condition means, whatever reads it (`holds` says it in Python):
+Nothing is ever evaluated. What the words mean (`hashret.conditions` has the meaning in Python):
 
 * A name is a key of the metadata, `a.b` a key within the object `a`, ``field('a b')`` any key;
   ``id`` is the item's id. A missing field is null.
@@ -22,85 +22,30 @@ from __future__ import annotations
 
 import ast
 import math
-import operator
 import warnings
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator
 from typing import Any
 
+from hashret.conditions import (
+    And,
+    AnyOf,
+    Condition,
+    Contains,
+    Field,
+    Not,
+    Or,
+    Order,
+    StartsWith,
+    Value,
+    narrowed,
+)
 from hashret.errors import WhereError
+from hashret.unicode_text import is_storable, is_unicode
 
 MAX_LENGTH = 100_000  # characters
 MAX_NODES = 200  # SQLite joins at most 1000 expressions deep
 MAX_VALUES = 10_000  # of one list; SQLite binds at most 32766
 
-#: A value that an expression can name.
-Value = str | int | float | bool | None
-
-
-@dataclass(frozen=True, slots=True)
-class Field:
-    """A key of the metadata, or keys within one another; without any the item's id."""
-
-    keys: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class AnyOf:
-    """The field is one of the values."""
-
-    field: Field
-    values: tuple[Value, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Order:
-    """The field is before or after the value: `sign` is one of <, <=, > and >=."""
-
-    field: Field
-    sign: str
-    value: str | int | float
-
-
-@dataclass(frozen=True, slots=True)
-class Contains:
-    """The field is a string with this string in it, or a list with this value."""
-
-    field: Field
-    value: Value
-
-
-@dataclass(frozen=True, slots=True)
-class StartsWith:
-    """The field is a string that begins so."""
-
-    field: Field
-    start: str
-
-
-@dataclass(frozen=True, slots=True)
-class Not:
-    """The contrary."""
-
-    inner: Condition
-
-
-@dataclass(frozen=True, slots=True)
-class Both:
-    """All of the parts hold (`every`), or at least one of them."""
-
-    parts: tuple[Condition, ...]
-    every: bool
-
-
-Condition = AnyOf | Order | Contains | StartsWith | Not | Both
-
-SIGNS: dict[str, Callable[[Any, Any], Any]] = {
-    "<": operator.lt,
-    "<=": operator.le,
-    ">": operator.gt,
-    ">=": operator.ge,
-}
 _SIGN_OF: dict[type[ast.cmpop], str] = {ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">", ast.GtE: ">="}
 _TURNED = {"<": ">", "<=": ">=", ">": "<", ">=": "<="}
 _WORDS: dict[str, Value] = {"true": True, "false": False, "null": None}
@@ -109,61 +54,6 @@ _WORDS: dict[str, Value] = {"true": True, "false": False, "null": None}
 def parse(expression: str) -> Condition:
     """The condition that an expression says. Raises `WhereError`, naming the column (from 1)."""
     return _Reader(expression).condition()
-
-
-def holds(condition: Condition, item_id: str, metadata: Mapping[str, Any]) -> bool:
-    """Whether an item of this id and metadata satisfies the condition."""
-    match condition:
-        case Not(inner):
-            return not holds(inner, item_id, metadata)
-        case Both(parts, every):
-            return (all if every else any)(holds(part, item_id, metadata) for part in parts)
-    value = _value(condition.field, item_id, metadata)
-    match condition:
-        case AnyOf(_, values):
-            return any(_same(value, other) for other in values)
-        case Order(_, sign, other):
-            return kind_of(value) == kind_of(other) and bool(SIGNS[sign](value, other))
-        case Contains(_, part):
-            if isinstance(value, list):
-                return any(_same(_narrowed(member), part) for member in value)
-            return isinstance(value, str) and isinstance(part, str) and part in value
-        case StartsWith(_, start):
-            return isinstance(value, str) and value.startswith(start)
-
-
-def kind_of(value: Any) -> str:
-    """What a value is to a comparison: "null", "boolean", "number", "string" or "other"."""
-    if value is None:
-        return "null"
-    if isinstance(value, bool):
-        return "boolean"
-    if isinstance(value, int | float):
-        return "number"
-    return "string" if isinstance(value, str) else "other"
-
-
-def _same(value: Any, other: Value) -> bool:
-    kind = kind_of(value)
-    return kind == kind_of(other) and kind != "other" and bool(value == other)
-
-
-def _value(field: Field, item_id: str, metadata: Mapping[str, Any]) -> Any:
-    if not field.keys:
-        return item_id
-    value: Any = metadata
-    for key in field.keys:
-        value = value.get(key) if isinstance(value, Mapping) else None
-    return _narrowed(value)
-
-
-def _narrowed(value: Any) -> Any:
-    if isinstance(value, int) and not -(2**63) <= value < 2**63:
-        try:
-            return float(value)
-        except OverflowError:
-            return math.inf if value > 0 else -math.inf
-    return value
 
 
 class _Reader:
@@ -209,22 +99,18 @@ class _Reader:
                 node, f"at most {MAX_NODES} comparisons", "more", "write a list: field in (...)"
             )
         match node:
-            case ast.BoolOp(op, values):
-                return Both(tuple(map(self._condition, values)), isinstance(op, ast.And))
+            case ast.BoolOp(ast.And(), values):
+                return And(tuple(map(self._condition, values)))
+            case ast.BoolOp(ast.Or(), values):
+                return Or(tuple(map(self._condition, values)))
             case ast.UnaryOp(ast.Not(), operand):
                 return Not(self._condition(operand))
             case ast.Compare(left, operators, rights):
-                sides = [left, *rights]
-                parts = [
-                    self._comparison(node, *side)
-                    for side in zip(sides, operators, sides[1:], strict=False)
-                ]
-                return parts[0] if len(parts) == 1 else Both(tuple(parts), True)
-            case ast.Call(ast.Attribute(owner, name), [argument], []) if name in (
-                "contains",
-                "startswith",
-            ):
-                return self._method(owner, name, argument)
+                return self._comparisons(node, [left, *rights], operators)
+            case ast.Call(ast.Attribute(owner, "contains"), [argument], []):
+                return Contains(self._field(owner), self._value(argument))
+            case ast.Call(ast.Attribute(owner, "startswith"), [argument], []):
+                return self._starts_with(owner, argument)
         if self._is_field(node):
             return AnyOf(self._field(node), (True,))
         raise self._refused(
@@ -233,6 +119,15 @@ class _Reader:
             self._source(node),
             "write one as year >= 2020, tags.contains('a') or title.startswith('a')",
         )
+
+    def _comparisons(
+        self, node: ast.expr, sides: list[ast.expr], signs: list[ast.cmpop]
+    ) -> Condition:
+        """One comparison, or several in a row: ``2000 <= year < 2010``."""
+        parts = [
+            self._comparison(node, *side) for side in zip(sides, signs, sides[1:], strict=False)
+        ]
+        return parts[0] if len(parts) == 1 else And(tuple(parts))
 
     def _comparison(
         self, node: ast.expr, left: ast.expr, sign: ast.cmpop, right: ast.expr
@@ -249,35 +144,41 @@ class _Reader:
         field, other = (right, left) if turned else (left, right)
         about = self._field(field)
         match sign:
-            case ast.Eq() | ast.NotEq():
-                found: Condition = AnyOf(about, (self._value(other),))
-            case ast.Is() | ast.IsNot():
-                if turned or self._value(other) is not None:
-                    raise self._refused(other, "null after `is`", self._source(other), "write ==")
-                found = AnyOf(about, (None,))
-            case ast.In() | ast.NotIn():
-                found = (
-                    Contains(about, self._value(other))
-                    if turned
-                    else AnyOf(about, tuple(self._values(other)))
-                )
-            case _:
-                value = self._value(other)
-                if value is None or isinstance(value, bool):
-                    raise self._refused(
-                        other, "a number or a string", self._source(other), "write =="
-                    )
-                name = _SIGN_OF[type(sign)]
-                return Order(about, _TURNED[name] if turned else name, value)
-        return Not(found) if isinstance(sign, ast.NotEq | ast.IsNot | ast.NotIn) else found
+            case ast.Eq():
+                return AnyOf(about, (self._value(other),))
+            case ast.NotEq():
+                return Not(AnyOf(about, (self._value(other),)))
+            case ast.Is():
+                return self._is_null(about, other, turned)
+            case ast.IsNot():
+                return Not(self._is_null(about, other, turned))
+            case ast.In():
+                return self._membership(about, other, turned)
+            case ast.NotIn():
+                return Not(self._membership(about, other, turned))
+        return self._order(about, _SIGN_OF[type(sign)], other, turned)
 
-    def _method(self, owner: ast.expr, name: str, argument: ast.expr) -> Condition:
-        field, value = self._field(owner), self._value(argument)
-        if name == "contains":
-            return Contains(field, value)
-        if not isinstance(value, str):
+    def _is_null(self, field: Field, other: ast.expr, turned: bool) -> Condition:
+        if turned or self._value(other) is not None:
+            raise self._refused(other, "null after `is`", self._source(other), "write ==")
+        return AnyOf(field, (None,))
+
+    def _membership(self, field: Field, other: ast.expr, turned: bool) -> Condition:
+        if turned:
+            return Contains(field, self._value(other))
+        return AnyOf(field, tuple(self._values(other)))
+
+    def _order(self, field: Field, sign: str, other: ast.expr, turned: bool) -> Condition:
+        bound = self._value(other)
+        if bound is None or isinstance(bound, bool):
+            raise self._refused(other, "a number or a string", self._source(other), "write ==")
+        return Order(field, _TURNED[sign] if turned else sign, bound)
+
+    def _starts_with(self, owner: ast.expr, argument: ast.expr) -> Condition:
+        field, start = self._field(owner), self._value(argument)
+        if not isinstance(start, str):
             raise self._refused(argument, "a string", self._source(argument), "write it in quotes")
-        return StartsWith(field, value)
+        return StartsWith(field, start)
 
     def _is_field(self, node: ast.expr) -> bool:
         match node:
@@ -300,7 +201,7 @@ class _Reader:
             case ast.Attribute(owner, name):
                 return Field((*self._field(owner).keys, name))
             case ast.Call(ast.Name("field"), [ast.Constant(str(key))], []):
-                if '"' in key or not _is_text(key):
+                if '"' in key or not is_unicode(key):
                     raise self._refused(
                         node, 'a key without " and lone surrogates', key, "rename it"
                     )
@@ -330,11 +231,10 @@ class _Reader:
                 number, bool
             ):
                 value = -number
-        if isinstance(value, int) and not -(2**63) <= value < 2**63:
-            value = float(value) if abs(value) < 2**1023 else math.inf
+        value = narrowed(value)
         fits = isinstance(value, str | int | float | None)
         if isinstance(value, str):
-            fits = _is_text(value) and "\0" not in value
+            fits = is_storable(value)
         elif isinstance(value, float):
             fits = math.isfinite(value)
         if not fits:
@@ -358,11 +258,3 @@ class _Reader:
             before = self._text[self._start :].encode(errors="replace")[: where.col_offset]
             column = self._start + len(before.decode(errors="replace")) + 1
         return WhereError(f"where: column {column}: expected {expected}, got {got}; {remedy}")
-
-
-def _is_text(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 import numpy as np
 from sqlalchemy import ColumnElement, Connection, func, or_, select, true
 
+from hashret.conditions import Condition
 from hashret.errors import DamagedError, FormatVersionError, InputError
 from hashret.store import catalog_tables as t
 from hashret.store.catalog_address import (
@@ -28,10 +29,10 @@ from hashret.store.catalog_address import (
 )
 from hashret.store.catalog_database import Database, database_of
 from hashret.store.catalog_sums import FIXED, LAST, checksum, removal, sum_of_rows
-from hashret.store.catalog_where import json_object
 from hashret.store.distrust import (
     require_name,
     require_number,
+    require_object,
     require_types,
 )
 from hashret.store.feature_files import SUFFIX as FEATURES
@@ -39,7 +40,7 @@ from hashret.store.files import FileRecord
 from hashret.store.layout import Layout
 from hashret.store.model_files import ModelRecord
 from hashret.store.segments import SegmentRecord
-from hashret.where import Condition
+from hashret.unicode_text import is_storable
 
 if TYPE_CHECKING:
     from hashret.store.catalog_staging import Staging
@@ -253,7 +254,7 @@ class Catalog:
         require_name(found.name, "model")
         require_number(found.n_bits, 8, MAX_BITS, "a number of bits")
         files = {}
-        for file, stored in json_object(found.files).items():
+        for file, stored in require_object(found.files).items():
             require_types(stored if isinstance(stored, list) else [stored], int, str)
             files[require_name(file, "file")] = FileRecord(file, *stored)
         return ModelRecord(name, found.n_bits, files)
@@ -434,7 +435,9 @@ class Catalog:
             beside = removal(row.row, row.removed)
         if checksum(*content) != row.checksum or beside != row.removal:
             raise self._damaged(f"row {row.row}: expected its checksum to agree", "another")
-        return ItemRecord(row.row, row.id, row.content_hash, json_object(row.metadata), row.preview)
+        return ItemRecord(
+            row.row, row.id, row.content_hash, require_object(row.metadata), row.preview
+        )
 
     def _require_checksum(self, row: Any, noun: str) -> None:
         """Of a whole row whose last column is its checksum."""
@@ -507,15 +510,6 @@ def _kind_of(connection: Connection, layout: Layout, database: Database) -> str:
     if facts.get(FIXED) != str(checksum(facts["format"], kind)):
         raise DamagedError(f"{layout.catalog}: kind {kind!r}: expected its checksum to agree")
     return kind
-
-
-def is_storable(text: str) -> bool:
-    """Whether a string can stand in the catalog: lone surrogates and NUL cannot."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return "\0" not in text
 
 
 def chunks(values: Iterable[T], size: int) -> Iterator[list[T]]:

@@ -8,9 +8,9 @@ from typing import Protocol
 
 from sqlalchemy import ColumnElement, Connection, Engine, Table
 
+from hashret.conditions import Condition
 from hashret.store.catalog_address import Address
 from hashret.store.layout import Layout
-from hashret.where import Condition
 
 
 class Database(Protocol):

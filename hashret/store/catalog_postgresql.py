@@ -37,6 +37,7 @@ from sqlalchemy import (
 from sqlalchemy.pool import NullPool
 from sqlalchemy.schema import CreateSchema, DropSchema
 
+from hashret.conditions import Condition
 from hashret.errors import (
     CatalogServerError,
     DamagedError,
@@ -47,10 +48,9 @@ from hashret.errors import (
 )
 from hashret.store import catalog_tables as t
 from hashret.store.catalog_address import Address
-from hashret.store.catalog_where import judged
-from hashret.store.catalog_where_postgresql import matching, odd_metadata
+from hashret.store.catalog_where import in_sql, judged
+from hashret.store.catalog_where_postgresql import JsonValue, odd_metadata
 from hashret.store.layout import Layout
-from hashret.where import Condition
 
 _CONNECT_SECONDS = 10
 _POLL_SECONDS = 0.1
@@ -269,7 +269,7 @@ class PostgresqlDatabase:
         known = judged(connection, condition, visible, odd)
         chosen = [row for row, holds in known.items() if holds]
         among = t.items.c.row == any_(literal(chosen, ARRAY(BigInteger)))
-        return case((odd, among), else_=matching(condition))
+        return case((odd, among), else_=in_sql(condition, JsonValue.of))
 
     def faults(self, connection: Connection) -> list[str]:
         """Indexes that the server itself holds invalid; rows have checksums of their own."""

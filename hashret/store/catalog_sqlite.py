@@ -23,12 +23,13 @@ from sqlalchemy import (
 )
 from sqlalchemy.pool import NullPool
 
+from hashret.conditions import Condition
 from hashret.errors import DamagedError, NotACollectionError
 from hashret.store import catalog_tables as t
-from hashret.store.catalog_where import items_where, judged, odd_metadata
+from hashret.store.catalog_where import in_sql, judged
+from hashret.store.catalog_where_sqlite import JsonValue, odd_metadata
 from hashret.store.distrust import require_schema, require_sqlite, restrain, vacuum
 from hashret.store.layout import Layout
-from hashret.where import Condition
 
 _BUSY_SECONDS = 30.0  # a writer's last transaction is short; wait for it rather than fail
 
@@ -165,10 +166,10 @@ class SqliteDatabase:
         odd = odd_metadata()
         known = judged(connection, condition, visible, odd)
         if not known:
-            return items_where(condition)
+            return in_sql(condition, JsonValue)
         chosen = json.dumps([row for row, holds in known.items() if holds])
         among = select(func.json_each(chosen).table_valued("value").c.value)
-        return case((odd, t.items.c.row.in_(among)), else_=items_where(condition))
+        return case((odd, t.items.c.row.in_(among)), else_=in_sql(condition, JsonValue))
 
     def faults(self, connection: Connection) -> list[str]:
         """What SQLite's own check of its file finds."""

@@ -35,12 +35,12 @@ from hashret.store.catalog import (
     CommitRecord,
     ItemRecord,
     chunks,
-    is_storable,
 )
 from hashret.store.catalog_sums import checksum, removal, sum_of_rows
 from hashret.store.feature_files import SUFFIX as FEATURES
 from hashret.store.model_files import ModelRecord
 from hashret.store.segments import SegmentRecord
+from hashret.unicode_text import is_storable
 
 _CHUNK = 500
 _ROWS = 5000

@@ -1,52 +1,83 @@
 """A condition on the metadata as an SQL expression of bound values, never as text.
 
-Every part is true or false, never NULL: the type of a value is asked first (of a missing field
-it is null), so that NOT is exactly the contrary. The meaning is that of `hashret.where.holds`.
+The walk over a condition is here, once; what a value is in SQLite and in PostgreSQL is in
+`catalog_where_sqlite` and `catalog_where_postgresql`. The meaning is `hashret.conditions.holds`.
 """
 
 from __future__ import annotations
 
-import json
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Protocol
 
-from sqlalchemy import (
-    ColumnElement,
-    Connection,
-    and_,
-    false,
-    func,
-    literal,
-    not_,
-    or_,
-    select,
-    true,
-)
+from sqlalchemy import ColumnElement, Connection, and_, not_, or_, select
 
-from hashret.errors import DamagedError
-from hashret.store import catalog_tables as t
-from hashret.store.distrust import require_types
-from hashret.where import (
-    SIGNS,
+from hashret.conditions import (
+    And,
     AnyOf,
-    Both,
     Condition,
     Contains,
     Field,
     Not,
+    Or,
     Order,
     StartsWith,
     Value,
     holds,
     kind_of,
 )
+from hashret.store import catalog_tables as t
+from hashret.store.distrust import require_object, require_types
 
-_TYPES = {"number": ("integer", "real"), "string": ("text",)}  # SQLite's names of JSON types
+
+class SqlValue(Protocol):
+    """A field of an item in one database's SQL.
+
+    Every answer is true or false, never NULL (a missing field is null, which is a kind of its own),
+    so that NOT is exactly the contrary.
+    """
+
+    def any_of(self, values: Sequence[Value]) -> ColumnElement[bool]:
+        """It is one of the values, of which there may be none."""
+        ...
+
+    def order(self, sign: str, bound: str | int | float) -> ColumnElement[bool]:
+        """It is of the bound's kind, and before or after it: `sign` is one of <, <=, > and >=."""
+        ...
+
+    def starts_with(self, start: str) -> ColumnElement[bool]:
+        """It is a string that begins so."""
+        ...
+
+    def contains(self, part: Value) -> ColumnElement[bool]:
+        """It is a string with this string in it, or a list with this value."""
+        ...
 
 
-def odd_metadata() -> ColumnElement[bool]:
-    """Metadata with a NUL in a text, which SQLite takes for its end."""
-    written = t.items.c.metadata
-    return func.instr(written, "\\u0000") > 0
+def in_sql(condition: Condition, of: Callable[[Field], SqlValue]) -> ColumnElement[bool]:
+    """The condition on a row of the table of items, where `of` gives each field's value."""
+    match condition:
+        case Not(inner):
+            return not_(in_sql(inner, of))
+        case And(parts):
+            return and_(*(in_sql(part, of) for part in parts))
+        case Or(parts):
+            return or_(*(in_sql(part, of) for part in parts))
+        case AnyOf(field, values):
+            return of(field).any_of(values)
+        case Order(field, sign, bound):
+            return of(field).order(sign, bound)
+        case StartsWith(field, start):
+            return of(field).starts_with(start)
+        case Contains(field, part):
+            return of(field).contains(part)
+
+
+def by_kind(values: Sequence[Value]) -> dict[str, list[Value]]:
+    """The values of each kind (`hashret.conditions.kind_of`), in order."""
+    found: dict[str, list[Value]] = {}
+    for value in values:
+        found.setdefault(kind_of(value), []).append(value)
+    return found
 
 
 def judged(
@@ -62,87 +93,5 @@ def judged(
         select(i.row, i.id, i.metadata).where(visible, odd)
     ):
         require_types((row, item_id, metadata), int, str, str)
-        found[row] = holds(condition, item_id, json_object(metadata))
+        found[row] = holds(condition, item_id, require_object(metadata))
     return found
-
-
-def json_object(text: str) -> dict[str, Any]:
-    """The metadata of an item as it is stored. Raises `DamagedError`."""
-    try:
-        found = json.loads(text)
-    except (TypeError, ValueError, RecursionError) as error:
-        raise DamagedError(f"catalog: expected JSON, got {error}; index it again") from error
-    if not isinstance(found, dict):
-        raise DamagedError(f"catalog: expected a JSON object, got {text[:40]!r}; index it again")
-    return found
-
-
-def items_where(condition: Condition) -> ColumnElement[bool]:
-    """The condition on a row of the table of items, for SQLite."""
-    match condition:
-        case Not(inner):
-            return not_(items_where(inner))
-        case Both(parts, every):
-            return (and_ if every else or_)(*map(items_where, parts))
-    value = _Json(condition.field)
-    match condition:
-        case AnyOf(_, values):
-            return _any_of(value.type, value.plain, values)
-        case Order(_, sign, other):
-            return value.is_a(kind_of(other)) & SIGNS[sign](value.plain, _bound(other))
-        case StartsWith(_, start):
-            return value.is_a("string") & _starts_with(value.plain, start)
-        case Contains(_, part):
-            return value.contains(part)
-
-
-class _Json:
-    """A field of a row: its type and its value in SQL."""
-
-    def __init__(self, field: Field):
-        self._is_id = not field.keys
-        # SQLite compares keys as they are written, with the escapes that json.dumps gives them
-        self._path = "$" + "".join("." + json.dumps(key) for key in field.keys)
-        self.type: ColumnElement[Any] = literal("text")
-        self.plain: ColumnElement[Any] = t.items.c.id
-        if not self._is_id:
-            self.type = func.coalesce(func.json_type(t.items.c.metadata, self._path), "null")
-            self.plain = func.json_extract(t.items.c.metadata, self._path)
-
-    def is_a(self, kind: str) -> ColumnElement[bool]:
-        return self.type.in_(_TYPES[kind])
-
-    def contains(self, part: Value) -> ColumnElement[bool]:
-        found: list[ColumnElement[bool]] = []
-        if isinstance(part, str):
-            found.append(self.is_a("string") & (func.instr(self.plain, _bound(part)) > 0))
-        if not self._is_id:
-            members = func.json_each(t.items.c.metadata, self._path).table_valued("type", "atom")
-            inside = select(literal(1)).where(_any_of(members.c.type, members.c.atom, (part,)))
-            found.append((self.type == "array") & inside.correlate(t.items).exists())
-        return or_(false(), *found)
-
-
-def _any_of(
-    kind: ColumnElement[Any], plain: ColumnElement[Any], values: tuple[Value, ...]
-) -> ColumnElement[bool]:
-    by_kind: dict[str, list[Value]] = {}
-    for value in values:
-        by_kind.setdefault(kind_of(value), []).append(value)
-    found: list[ColumnElement[bool]] = []
-    for word in by_kind.pop("null", []) + by_kind.pop("boolean", []):
-        found.append(kind.in_([json.dumps(word)]))  # SQLite's names of these types are the words
-    for name, alike in by_kind.items():
-        same = plain.in_([_bound(value) for value in alike])
-        found.append(kind.in_(_TYPES[name]) & same)
-    return or_(false(), *found)
-
-
-def _starts_with(plain: ColumnElement[Any], start: str) -> ColumnElement[bool]:
-    if not start:
-        return true()
-    return func.substr(plain, 1, len(start)) == _bound(start)
-
-
-def _bound(value: Value) -> ColumnElement[Any]:
-    return literal(value)

@@ -8,6 +8,7 @@ hashret writes, and every value has the type and size that it may have.
 from __future__ import annotations
 
 import errno
+import json
 import os
 import re
 import sqlite3
@@ -96,6 +97,17 @@ def require_types(row: Iterable[Any], *types: type) -> None:
             raise DamagedError(
                 f"catalog: expected {expected.__name__}, got {type(value).__name__} {value!r:.40}"
             )
+
+
+def require_object(text: str) -> dict[str, Any]:
+    """The JSON object that a text of the catalog is; raises `DamagedError` for anything else."""
+    try:
+        found = json.loads(text)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise DamagedError(f"catalog: expected JSON, got {error}; index it again") from error
+    if not isinstance(found, dict):
+        raise DamagedError(f"catalog: expected a JSON object, got {text[:40]!r}; index it again")
+    return found
 
 
 def require_sqlite(catalog: Path) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 from hashret.errors import DamagedError, NotACollectionError
 from hashret.store.catalog import Catalog
 from hashret.store.catalog_salvage import Salvaged, salvage, write_catalog
-from hashret.store.catalog_where import json_object
+from hashret.store.distrust import require_object
 from hashret.store.files import FileRecord, require_sound, sync_folder
 from hashret.store.layout import Layout
 from hashret.store.lock import writer_lock
@@ -76,7 +76,7 @@ def _anew(layout: Layout, findings: Findings) -> Plan:
             "restore the database"
         )
     found = salvage(layout)
-    (files,) = [json_object(row[2]) for row in found.models]
+    (files,) = [require_object(row[2]) for row in found.models]
     for name, record in files.items():
         require_sound(layout.models / found.model / name, FileRecord(name, *record))
     return Plan(

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote_to_bytes
 
+from hashret.unicode_text import is_unicode
 from indexer.corpus.skipped import Refused, Skipped
 
 
@@ -37,7 +38,7 @@ def id_of(relative: str) -> str:
     ``%25``. `path_of` gives the name back; items of such files carry the metadata
     ``"id_encoding": "percent"``, which tells them from names that only look encoded.
     """
-    if _is_unicode(relative):
+    if is_unicode(relative):
         return relative
     # Python keeps an undecodable byte 0xNN of a file name as U+DCNN (PEP 383).
     return "".join(
@@ -53,7 +54,7 @@ def path_of(item_id: str) -> str:
 
 def id_metadata(relative: str) -> dict[str, str]:
     """The metadata that says how `id_of` wrote the id; empty for every ordinary name."""
-    return {} if _is_unicode(relative) else {"id_encoding": "percent"}
+    return {} if is_unicode(relative) else {"id_encoding": "percent"}
 
 
 def walk(root: Path) -> Iterator[Entry | Skipped]:
@@ -198,11 +199,3 @@ def _entry(path: Path, relative: str) -> Entry | Skipped:
     except Refused as refused:
         return refused.skipped(id_of(relative))
     return Entry(path, relative, status.st_size)
-
-
-def _is_unicode(name: str) -> bool:
-    try:
-        name.encode("utf-8")
-    except UnicodeEncodeError:
-        return False
-    return True

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from hashret.errors import InputError
+from hashret.unicode_text import is_unicode
 from indexer.corpus.arrays import StoredArray, stored_arrays
 from indexer.corpus.lines import is_escaped, opened
 from indexer.corpus.skipped import Refused
@@ -27,10 +28,8 @@ def checked(given: Any) -> str:
         raise Refused("bad-id", f"expected a non-empty string or an integer, got {given!r:.80}")
     if len(given) > MAX_LENGTH or "\0" in given:
         raise Refused("bad-id", f"expected at most {MAX_LENGTH} characters and no NUL among them")
-    try:
-        given.encode("utf-8")
-    except UnicodeEncodeError:
-        raise Refused("bad-id", f"expected Unicode text, got {given!r:.80}") from None
+    if not is_unicode(given):
+        raise Refused("bad-id", f"expected Unicode text, got {given!r:.80}")
     return given
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hashret.errors import InputError
+from hashret.unicode_text import is_unicode
 from indexer.corpus import decoding
 from indexer.corpus.lines import Lines, as_bytes, is_escaped
 from indexer.corpus.skipped import Refused
@@ -107,10 +108,8 @@ def _too_deep() -> Refused:
 
 
 def _require_characters(value: Any) -> None:
-    try:
-        json.dumps(value, ensure_ascii=False).encode("utf-8")
-    except UnicodeEncodeError:
-        raise Refused("bad-json", "half of a surrogate pair is escaped, which is no text") from None
+    if not is_unicode(json.dumps(value, ensure_ascii=False)):
+        raise Refused("bad-json", "half of a surrogate pair is escaped, which is no text")
 
 
 def _json_noun(value: Any) -> str:

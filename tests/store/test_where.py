@@ -6,22 +6,22 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hashret.conditions import (
+    And,
+    AnyOf,
+    Contains,
+    Field,
+    Not,
+    Or,
+    Order,
+    StartsWith,
+    holds,
+)
 from hashret.errors import WhereError
 from hashret.store import catalog_tables as t
 from hashret.store.catalog import Catalog
 from hashret.store.layout import Layout
-from hashret.where import (
-    MAX_NODES,
-    AnyOf,
-    Both,
-    Contains,
-    Field,
-    Not,
-    Order,
-    StartsWith,
-    holds,
-    parse,
-)
+from hashret.where import MAX_NODES, parse
 
 YEAR = Field(("year",))
 
@@ -31,7 +31,7 @@ YEAR = Field(("year",))
     [
         ("year >= 2020", Order(YEAR, ">=", 2020)),
         ("2020 <= year", Order(YEAR, ">=", 2020)),
-        ("1 < year < 3", Both((Order(YEAR, ">", 1), Order(YEAR, "<", 3)), True)),
+        ("1 < year < 3", And((Order(YEAR, ">", 1), Order(YEAR, "<", 3)))),
         ("year == -1.5", AnyOf(YEAR, (-1.5,))),
         ("year != null", Not(AnyOf(YEAR, (None,)))),
         ("year is not null", Not(AnyOf(YEAR, (None,)))),
@@ -116,7 +116,7 @@ CONDITIONS = st.recursive(
     ),
     lambda inner: st.one_of(
         st.builds(Not, inner),
-        st.builds(Both, st.lists(inner, min_size=1, max_size=3).map(tuple), st.booleans()),
+        *(st.builds(n, st.lists(inner, min_size=1, max_size=3).map(tuple)) for n in (And, Or)),
     ),
     max_leaves=5,
 )
