@@ -1,8 +1,7 @@
 """From payloads to codes: a featurizer and an encoder, joined.
 
 The one path from an item to its code, for the corpus and for queries alike, so that an item's
-query-time code equals its stored code (P12). It is the only file besides `collection.py` that
-knows two rooms (docs/adr/0001).
+query-time code equals its stored code (P12). Why it may know two rooms: docs/adr/0001.
 """
 
 from __future__ import annotations

@@ -222,7 +222,7 @@ class Snapshot:
     def get(self, item_id: str) -> StoredItem:
         """The stored item of this id. Raises `UnknownItemError`."""
         position = int(self._positions([item_id])[0])
-        record = self._records([position])[position]
+        record = self.records([position])[position]
         return self._stored(record, position)
 
     def items(self, *, where: str | None = None) -> Iterator[StoredItem]:
@@ -289,7 +289,7 @@ class Snapshot:
             "`hashret verify` names the damage, `hashret repair` rescues what is sound"
         )
 
-    def _first_by_id(self, positions: np.ndarray, count: int) -> np.ndarray:
+    def first_by_id(self, positions: np.ndarray, count: int) -> np.ndarray:
         """The `count` of these positions whose ids come first.
 
         Where many items share a code, the same positions tie in query after query, and reading
@@ -308,7 +308,8 @@ class Snapshot:
         rows = self._catalog.first_by_id(self._rows[positions].tolist(), count)
         return np.searchsorted(self._rows, rows)
 
-    def _records(self, positions: Iterable[int]) -> dict[int, ItemRecord]:
+    def records(self, positions: Iterable[int]) -> dict[int, ItemRecord]:
+        """The catalog's rows of the items at these positions. Raises `DamagedError`."""
         wanted = {int(self._rows[position]): position for position in positions}
         records = self._catalog.items(wanted)
         return {position: records[row] for row, position in wanted.items()}

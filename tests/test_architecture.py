@@ -13,6 +13,7 @@ JOINS = {
     "hashret/collection.py",
     "hashret/snapshot.py",
     "hashret/coder.py",
+    "hashret/search_costs.py",
 }  # what may know more than one room
 TORCH_HOMES = {
     "indexer/objectives.py",

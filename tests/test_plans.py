@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from hashret import Collection, Item
-from hashret import collection as collections
+from hashret import Collection, Item, questions, search_costs
 from hashret.indexes import calibration, compiled, costs
 from hashret.indexes.scan import ScanIndex
 from indexer import Indexer, TrainingOptions
@@ -109,8 +108,8 @@ def test_a_plan_counts_the_probes_of_a_bucket(path, vectors):
 
 def test_the_answer_to_a_batch_is_that_to_its_queries(path, vectors, monkeypatch):
     # blocks so small, and ties so many, that every block has another size
-    monkeypatch.setattr(collections, "_FIRST_BLOCK", 2)
-    monkeypatch.setattr(collections, "_FOUND", 60)
+    monkeypatch.setattr(questions, "_FIRST_BLOCK", 2)
+    monkeypatch.setattr(questions, "_FOUND", 60)
     with Collection.open(path) as collection:
         batch = collection.query(vectors[:11], k=4)
         assert batch == [collection.query(vector, k=4) for vector in vectors[:11]]
@@ -190,7 +189,7 @@ def test_a_collection_that_is_asked_much_measures_once_for_its_machine(
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setattr(costs, "_measured", {})
     monkeypatch.setattr(compiled, "_loaded", None)
-    monkeypatch.setattr(collections, "_CALIBRATE_AFTER", 0.0)
+    monkeypatch.setattr(search_costs, "_CALIBRATE_AFTER", 0.0)
     measured = []
 
     def measure():

@@ -45,12 +45,13 @@ class SubsetIndex:
 
     def search(self, queries: Codes, k: int, *, ties: bool = False) -> Neighbors:
         """The k nearest chosen rows of each query, numbered as in all codes; see `Index.search`."""
-        return self._numbered(self._index.search(queries, k, ties=ties))
+        return self.numbered(self._index.search(queries, k, ties=ties))
 
     def within(self, queries: Codes, radius: int | np.ndarray) -> Neighbors:
         """All chosen rows within `radius` bits (inclusive), numbered as in all codes."""
-        return self._numbered(self._index.within(queries, radius))
+        return self.numbered(self._index.within(queries, radius))
 
-    def _numbered(self, found: Neighbors) -> Neighbors:
+    def numbered(self, found: Neighbors) -> Neighbors:
+        """An answer about the chosen codes alone, with rows numbered as in all codes."""
         # increasing, so the order by (distance, row) stays
         return replace(found, rows=self.rows[found.rows])

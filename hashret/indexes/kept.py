@@ -1,0 +1,82 @@
+"""The indexes of a snapshot: built on first use, and kept through small changes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from hashret.codes import Codes
+from hashret.indexes.base import APPROXIMATE, BOTH, INDEXES, Index
+from hashret.indexes.planner import PlannedIndex
+from hashret.indexes.subset import SubsetIndex
+from hashret.indexes.table import TableIndex
+from hashret.indexes.updated import MAX_SHARE, UpdatedApproximateIndex, UpdatedIndex
+from hashret.registry import resolve
+from hashret.row_numbers import RowNumbers
+
+#: How an index is named or built: a name of `INDEXES` or `APPROXIMATE`, or a call with the codes.
+IndexKind = str | Callable[[Codes], Index]
+
+
+class KeptIndexes:
+    """The indexes over one snapshot's codes, and the last whole ones of those before.
+
+    The codes and their row numbers are the caller's, the same at every call until `moved`.
+    """
+
+    def __init__(self) -> None:
+        self._indexes: dict[IndexKind, Index] = {}
+        self._bases: dict[IndexKind, tuple[Index, RowNumbers]] = {}  # former ones and their rows
+        self._own_table: TableIndex | None = None  # where no index has one to probe
+
+    def __contains__(self, kind: object) -> bool:
+        """Whether the index of this kind stands already."""
+        return kind in self._indexes
+
+    def of(self, kind: IndexKind, codes: Codes, rows: RowNumbers) -> Index:
+        """The index of this kind over `codes`, whose row numbers are `rows`.
+
+        Raises `UnknownKindError`.
+        """
+        if kind not in self._indexes:
+            index = self._updated(kind, codes, rows)
+            if index is None:
+                known = INDEXES | APPROXIMATE
+                build = resolve(known, kind, "index").build if isinstance(kind, str) else kind
+                index = build(codes)
+            self._indexes[kind] = index
+        return self._indexes[kind]
+
+    def moved(self, former: RowNumbers) -> None:
+        """The snapshot is another; `former` are the row numbers of the one before."""
+        for kind, index in self._indexes.items():
+            if not isinstance(index, UpdatedIndex):
+                self._bases[kind] = index, former
+        self._indexes, self._own_table = {}, None
+
+    def table(self, among: Index | SubsetIndex, codes: Codes) -> TableIndex:
+        """The hash table over what is searched, kept by whoever has one, else here."""
+        if isinstance(among, TableIndex):
+            return among
+        if isinstance(among, SubsetIndex | PlannedIndex):
+            return among.table
+        if self._own_table is None:
+            self._own_table = TableIndex(codes)
+        return self._own_table
+
+    def _updated(self, kind: IndexKind, codes: Codes, rows: RowNumbers) -> Index | None:
+        """The last whole index of this kind, brought up to date, if it is worth keeping."""
+        if kind not in self._bases:
+            return None
+        base, former = self._bases[kind]
+        moved = rows.find(np.asarray(former))
+        n_kept = int((moved >= 0).sum())
+        changed = len(former) - n_kept + len(rows) - n_kept
+        suits = base.supports == BOTH or not base.exact
+        suits = suits and base.n_bits == codes.n_bits
+        if not suits or changed > MAX_SHARE * len(former):
+            del self._bases[kind]  # of another model, or too much is new
+            return None
+        updated = UpdatedIndex if base.exact else UpdatedApproximateIndex
+        return updated(base, moved, codes)

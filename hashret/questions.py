@@ -1,0 +1,59 @@
+"""What is asked: one payload or many, and how many are answered at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from os import PathLike
+from typing import Any
+
+import numpy as np
+
+from hashret.coder import Encoding
+from hashret.codes import Neighbors
+from hashret.errors import PayloadError
+from hashret.items import Item, Payload
+from hashret.plan import Plan
+
+#: Why a payload of each kind is answered by nothing.
+UNKNOWN = {
+    "text": "the text has no word that the collection's vocabulary knows",
+    "image": "the image has no feature that the collection knows",
+    "vector": "the vector has no feature that the collection knows",
+}
+
+# Queries searched at once: first, at most, and so many that they find about so many rows.
+_FIRST_BLOCK, _BLOCK, _FOUND = 256, 4096, 1 << 21
+
+
+def payloads_of(asked: Any, kind: str) -> tuple[list[Payload], bool]:
+    """The payloads in what a caller gave, and whether it was a single one.
+
+    An `Item` stands for its payload. Raises `PayloadError` for what is neither one nor many.
+    """
+    single = isinstance(asked, str | Item | PathLike)
+    if isinstance(asked, np.ndarray):
+        # an image has two or three dimensions, a vector one
+        single = asked.ndim < 4 if kind == "image" else asked.ndim < 2
+    if not single and not isinstance(asked, Iterable):
+        raise PayloadError(
+            f"query: expected a {kind} or an iterable of them, got {type(asked).__name__}; "
+            "pass the payload itself"
+        )
+    items = [asked] if single else list(asked)
+    return [item.payload if isinstance(item, Item) else item for item in items], single
+
+
+def in_blocks(
+    encoding: Encoding, find: Callable[[Encoding], tuple[Neighbors, Plan]]
+) -> Iterator[tuple[np.ndarray, Neighbors, Plan]]:
+    """The answers to the known queries, some at a time: which these are, found, how.
+
+    Where very many items tie, a block is so small that its answer fits the memory.
+    """
+    known = np.flatnonzero(encoding.known)
+    size = _FIRST_BLOCK
+    while len(known):
+        block, known = known[:size], known[size:]
+        found, plan = find(encoding.take(block))
+        yield block, found, plan
+        size = max(1, min(_BLOCK, _FOUND * len(block) // max(1, len(found.rows))))
