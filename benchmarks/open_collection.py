@@ -81,7 +81,9 @@ def make_collection(
     import numpy as np
 
     from hashret.codes import Codes
-    from hashret.store.catalog import Catalog, ItemRecord
+    from hashret.store.catalog import Catalog
+    from hashret.store.catalog_records import ItemRecord
+    from hashret.store.catalog_staging import Staging
     from hashret.store.layout import Layout
     from hashret.store.model_files import write_model
     from hashret.store.segments import SegmentRecord, write_segment
@@ -89,7 +91,7 @@ def make_collection(
     rng = np.random.default_rng(seed)
     layout = Layout.create(path)
     with Catalog.create(layout, kind) as catalog:
-        staging = catalog.begin()
+        staging = Staging(catalog)
         begin = staging.next_row
         model = catalog.last_commit().model
         if model is None:

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
-from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
@@ -21,7 +20,8 @@ from hashret.conditions import Condition
 from hashret.errors import CollectionError, DamagedError, UnknownItemError
 from hashret.row_numbers import RowNumbers
 from hashret.sparse import Features
-from hashret.store.catalog import Catalog, CommitRecord, ItemRecord
+from hashret.store.catalog import Catalog
+from hashret.store.catalog_records import CommitRecord, ItemRecord, damaged
 from hashret.store.feature_files import StoredFeatures
 from hashret.store.layout import Layout
 from hashret.store.leases import Lease
@@ -127,12 +127,7 @@ class Snapshot:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         self.close()
 
     @property
@@ -247,7 +242,7 @@ class Snapshot:
         records = self._catalog.items(found.values())
         agree = all(records[row].id == item_id for item_id, row in found.items())
         if not agree or len(found) != live.sum():
-            raise self._damaged_catalog("ids that lead to their items")
+            raise damaged(self._layout, "expected ids that lead to their items", "others")
         if len(found) < len(wanted):
             self._look_at_rows(index=True)
         return found
@@ -267,11 +262,11 @@ class Snapshot:
         for page in self._catalog.item_pages(self.commit, where=condition):
             for record in page:
                 if record.id <= last and count:
-                    raise self._damaged_catalog("ids in their order")
+                    raise damaged(self._layout, "expected ids in their order", "others")
                 last, count = record.id, count + 1
             yield page
         if condition is None and count != len(self):
-            raise self._damaged_catalog(f"{len(self)} items, listed {count}")
+            raise damaged(self._layout, f"expected {len(self)} items", f"{count} listed")
 
     def _look_at_rows(self, *, index: bool = False) -> None:
         """Before anything is concluded from a row that was not found; once, but for new rows."""
@@ -282,12 +277,6 @@ class Snapshot:
         if index and not self._index_looked_at:
             require_sound_index(self._catalog)
             self._index_looked_at = True
-
-    def _damaged_catalog(self, expected: str) -> DamagedError:
-        return DamagedError(
-            f"{self._layout.catalog}: expected {expected}, got others; "
-            "`hashret verify` names the damage, `hashret repair` rescues what is sound"
-        )
 
     def first_by_id(self, positions: np.ndarray, count: int) -> np.ndarray:
         """The `count` of these positions whose ids come first.

@@ -13,8 +13,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from hashret.codes import Codes
-from hashret.store.catalog import Catalog, CommitRecord
+from hashret.store.catalog import Catalog
 from hashret.store.catalog_purge import purge
+from hashret.store.catalog_records import CommitRecord
 from hashret.store.catalog_staging import Staging
 from hashret.store.feature_files import StoredFeatures, write_features
 from hashret.store.layout import Layout
@@ -56,7 +57,7 @@ def compact(layout: Layout, catalog: Catalog, n_features: int) -> Compaction:
     scattered = _scattered(segments, live)
     lots = list(_lots(scattered, live))
     if dropped or len(lots) < len(scattered):
-        staging = catalog.begin()
+        staging = Staging(catalog)
         try:
             _merge(layout, catalog, staging, scattered, lots, n_features)
             last = staging.finish(str(last.model))

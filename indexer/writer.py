@@ -32,7 +32,8 @@ from hashret.models.base import Encoder
 from hashret.registry import resolve
 from hashret.sparse import Features, finite_rows, stacked, take_rows
 from hashret.specs import ImageSpec, VectorSpec
-from hashret.store.catalog import Catalog, CommitRecord, ItemRecord
+from hashret.store.catalog import Catalog
+from hashret.store.catalog_records import CommitRecord, ItemRecord
 from hashret.store.catalog_staging import Staging
 from hashret.store.feature_files import write_features
 from hashret.store.layout import Layout
@@ -228,7 +229,7 @@ class Indexer:
             self._on_note("going on with what was encoded before the interruption")
         elif self._unfinished.forget_encoding() and self._resumes:
             self._on_note("what was encoded before the interruption was of another model: anew")
-        self._staging = self._catalog.begin(keep=keep, refitted=refitted)
+        self._staging = Staging(self._catalog, keep=keep, refitted=refitted)
         anew = self._staging.n_kept_anew() if keep else 0
         self.tally.replaced += anew
         self.tally.added -= anew

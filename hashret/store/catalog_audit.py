@@ -10,9 +10,9 @@ from __future__ import annotations
 import numpy as np
 from sqlalchemy import select
 
-from hashret.errors import DamagedError
 from hashret.store import catalog_tables as t
 from hashret.store.catalog import Catalog
+from hashret.store.catalog_records import damaged
 from hashret.store.catalog_sums import checksum
 
 _PAGE = 10_000  # rows of a transaction: a writer need not wait for the whole of it
@@ -36,10 +36,10 @@ def require_sound_items(catalog: Catalog, live: np.ndarray, after: int = -1) -> 
         after = found[-1][0]
     missing = np.setdiff1d(live, np.concatenate(sound), assume_unique=True)
     if len(missing):
-        raise DamagedError(
-            f"{catalog.layout.catalog}: expected {len(live)} rows as they were written, got "
-            f"{len(missing)} others (row {missing[0]}); `hashret verify` names the damage, "
-            "`hashret repair` rescues what is sound"
+        raise damaged(
+            catalog.layout,
+            f"expected {len(live)} rows as they were written",
+            f"{len(missing)} others (row {missing[0]})",
         )
 
 
@@ -47,7 +47,4 @@ def require_sound_index(catalog: Catalog) -> None:
     """Raise `DamagedError` if the database finds something wrong with itself, indexes included."""
     faults = catalog.faults()
     if faults:
-        raise DamagedError(
-            f"{catalog.layout.catalog}: expected a sound database, got {faults[0]}; "
-            "`hashret verify` names the damage, `hashret repair` rescues what is sound"
-        )
+        raise damaged(catalog.layout, "expected a sound database", faults[0])

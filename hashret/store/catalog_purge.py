@@ -6,6 +6,7 @@ from sqlalchemy import delete, or_, select
 
 from hashret.store import catalog_tables as t
 from hashret.store.catalog import Catalog
+from hashret.store.catalog_staging import Staging
 from hashret.store.file_systems import network_mount
 from hashret.store.leases import out_of_reach
 
@@ -21,7 +22,7 @@ def purge(catalog: Catalog) -> int | None:
         return None  # readers on other machines are out of sight
     with out_of_reach(catalog.layout, catalog.last_commit().commit) as oldest:
         if oldest and _forget_before(catalog, oldest):
-            catalog.begin()  # which sweeps the files that no row names
+            Staging(catalog)  # which sweeps the files that no row names
             catalog.shrink()
     return oldest
 

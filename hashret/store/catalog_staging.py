@@ -30,13 +30,9 @@ from sqlalchemy.schema import CreateTable, DropTable
 
 from hashret.errors import CatalogServerError, PayloadError
 from hashret.store import catalog_tables as t
-from hashret.store.catalog import (
-    Catalog,
-    CommitRecord,
-    ItemRecord,
-    chunks,
-)
-from hashret.store.catalog_sums import checksum, removal, sum_of_rows
+from hashret.store.catalog import Catalog, chunks
+from hashret.store.catalog_records import CommitRecord, ItemRecord
+from hashret.store.catalog_sums import LAST, checksum, removal, sum_of_rows
 from hashret.store.feature_files import SUFFIX as FEATURES
 from hashret.store.model_files import ModelRecord
 from hashret.store.segments import SegmentRecord
@@ -53,7 +49,11 @@ class Staging:
     """A commit in the making; the caller holds the writer lock."""
 
     def __init__(self, catalog: Catalog, *, keep: bool = False, refitted: bool = False):
-        """`keep` what was staged before by a run that added the same, `refitted` or not."""
+        """Begin the next commit, cleaning up what a dead writer left.
+
+        With `keep`, go on from what that one had staged: the caller knows that it added the same
+        items, `refitted` or not.
+        """
         self._catalog = catalog
         self._last = catalog.last_commit().commit
         self.commit = self._last + 1
@@ -289,7 +289,7 @@ class Staging:
         try:
             with self._catalog.transaction() as connection:
                 connection.execute(t.commits.insert().values((*row, checksum(*row))))
-                self._catalog.set_last(checksum(*row))
+                _set_last(connection, checksum(*row))
         except CatalogServerError as error:
             raise CatalogServerError(
                 f"{error}; whether commit {self.commit} was made, `hashret info` will say"
@@ -300,6 +300,20 @@ class Staging:
         """Undo everything staged; where the server was lost, that is left to the next writer."""
         with suppress(CatalogServerError):
             self._clean()
+
+
+def forget_after(catalog: Catalog, commit: int) -> None:
+    """Make `commit` the last one again; the caller holds the writer lock."""
+    with catalog.transaction() as connection:
+        connection.execute(t.commits.delete().where(t.commits.c.commit > commit))
+        sums = connection.execute(select(t.commits.c.checksum).where(t.commits.c.commit == commit))
+        _set_last(connection, sums.scalar_one())
+
+
+def _set_last(connection: Connection, commit_checksum: int) -> None:
+    """Say which commit is the last one, by its row's checksum."""
+    statement = t.meta.update().where(t.meta.c.key == LAST).values(value=str(commit_checksum))
+    connection.execute(statement)
 
 
 def _insert(

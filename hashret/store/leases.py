@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import IO
 
-from hashret.store.catalog import CommitRecord
+from hashret.store.catalog_records import CommitRecord
 from hashret.store.distrust import open_plain
 from hashret.store.layout import Layout
 

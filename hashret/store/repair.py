@@ -15,6 +15,7 @@ from pathlib import Path
 from hashret.errors import DamagedError, NotACollectionError
 from hashret.store.catalog import Catalog
 from hashret.store.catalog_salvage import Salvaged, salvage, write_catalog
+from hashret.store.catalog_staging import Staging, forget_after
 from hashret.store.distrust import require_object
 from hashret.store.files import FileRecord, require_sound, sync_folder
 from hashret.store.layout import Layout
@@ -151,7 +152,7 @@ def _replace_catalog(layout: Layout, made: Plan, found: Salvaged) -> None:
     new.replace(old)
     sync_folder(layout.root)
     with Catalog.open(layout, write=True) as catalog:
-        catalog.begin()  # deletes the files that no row names any more
+        Staging(catalog)  # deletes the files that no row names any more
 
 
 def _set_aside(layout: Layout, path: Path) -> None:
@@ -170,8 +171,8 @@ def _carry_out(layout: Layout, catalog: Catalog, made: Plan) -> None:
     for path in made.moved:
         _set_aside(layout, path)
     if made.fall_back_to is not None:
-        catalog.forget_after(made.fall_back_to)
-    staging = catalog.begin()
+        forget_after(catalog, made.fall_back_to)
+    staging = Staging(catalog)
     staging.forget_features(made.without_features)
     staging.remove(made.lost_rows)
     staging.forget_segments([segment.name for segment in made.findings.segments])

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from hashret.errors import DamagedError
-from hashret.store.catalog import Catalog, CommitRecord
+from hashret.store.catalog import Catalog
+from hashret.store.catalog_records import CommitRecord
 from hashret.store.files import require_sound
 from hashret.store.layout import Layout
 from hashret.store.model_files import read_model

@@ -20,7 +20,9 @@ from hashret.errors import (
     PayloadError,
 )
 from hashret.store import catalog_tables
-from hashret.store.catalog import Catalog, ItemRecord
+from hashret.store.catalog import Catalog
+from hashret.store.catalog_records import ItemRecord
+from hashret.store.catalog_staging import Staging
 from hashret.store.files import write_file
 from hashret.store.layout import Layout
 from hashret.store.lock import writer_lock
@@ -64,7 +66,7 @@ def catalog(layout):
 def filled(layout):
     """A collection of a, b, c at commit 1, closed."""
     with Catalog.create(layout, "text") as catalog:
-        staging = catalog.begin()
+        staging = Staging(catalog)
         with_model(layout, staging)
         stage(layout, staging, ["a", "b", "c"], "one")
         staging.finish("m1")
@@ -106,7 +108,7 @@ def test_every_snapshot_stands_whatever_comes_after(tmp_path_factory, steps):
     layout = Layout.create(tmp_path_factory.mktemp("c") / "c")
     committed, now, history = {}, {}, {0: {}}
     catalog = Catalog.create(layout, "text")
-    staging = catalog.begin()
+    staging = Staging(catalog)
     with_model(layout, staging)
     for number, (what, chosen) in enumerate(steps):
         if what == "add" and chosen:
@@ -122,13 +124,13 @@ def test_every_snapshot_stands_whatever_comes_after(tmp_path_factory, steps):
             record = staging.finish("m1")
             assert record.n_items == len(now)
             committed = history[record.commit] = dict(now)
-            staging = catalog.begin()
+            staging = Staging(catalog)
         elif what in ("abandon", "crash"):
             if what == "abandon":
                 staging.abandon()
             catalog.close()
             catalog = Catalog.open(layout, write=True)
-            staging, now = catalog.begin(), dict(committed)
+            staging, now = Staging(catalog), dict(committed)
             if len(history) == 1:
                 with_model(layout, staging)
         for commit, expected in history.items():
@@ -138,7 +140,7 @@ def test_every_snapshot_stands_whatever_comes_after(tmp_path_factory, steps):
 
 def test_seen_and_unseen(filled):
     with Catalog.open(filled, write=True) as catalog:
-        staging = catalog.begin()
+        staging = Staging(catalog)
         assert staging.see(["a", "x", "a"]) == set()
         assert staging.see(["a", "y"]) == {"a"}
         stage(filled, staging, ["y"])
@@ -160,7 +162,7 @@ from tests.store.test_catalog import *
 layout = Layout.find({path!r})
 with writer_lock(layout):
     catalog = Catalog.open(layout, write=True)
-    staging = catalog.begin()
+    staging = Staging(catalog)
     stage(layout, staging, ["a", "d"], "two")
     (layout.segments / "half.npy.tmp").write_bytes(b"half")
     if {inside}:
@@ -179,7 +181,7 @@ def test_a_killed_writer_leaves_the_last_commit(filled, inside):
     with Catalog.open(filled) as reader:
         assert visible(reader, reader.last_commit().commit) == dict.fromkeys("abc", "one")
     with writer_lock(filled), Catalog.open(filled, write=True) as catalog:
-        staging = catalog.begin()  # the lock of the dead is free, its left-overs go
+        staging = Staging(catalog)  # the lock of the dead is free, its left-overs go
         assert not list(filled.segments.glob("*.tmp"))
         assert len(list(filled.segments.iterdir())) == 1
         stage(filled, staging, ["d"], "three")

@@ -13,6 +13,7 @@ from hashret.errors import DamagedError, FormatVersionError
 from hashret.store import catalog_audit
 from hashret.store import catalog_tables as t
 from hashret.store.catalog import Catalog
+from hashret.store.catalog_staging import Staging
 from hashret.store.catalog_sums import checksum, removal, sum_of_rows
 from hashret.store.layout import Layout
 from indexer import Indexer
@@ -27,14 +28,14 @@ def written(tmp_path_factory):
     """Three commits: a, b, c; then b anew; then without c."""
     layout = Layout.create(tmp_path_factory.mktemp("c") / "c")
     with Catalog.create(layout, "text") as catalog:
-        staging = catalog.begin()
+        staging = Staging(catalog)
         with_model(layout, staging)
         stage(layout, staging, ["a", "b", "c"], "one")
         staging.finish("m1")
-        staging = catalog.begin()
+        staging = Staging(catalog)
         stage(layout, staging, ["b"], "two")
         staging.finish("m1")
-        staging = catalog.begin()
+        staging = Staging(catalog)
         staging.remove([row for row, _ in staging.known(["c"]).values()])
         staging.finish("m1")
     return layout
@@ -107,7 +108,7 @@ def test_a_writer_does_not_seal_a_damage(written, tmp_path):
         connection.execute("DELETE FROM items WHERE id = 'a'")
     connection.close()
     with Catalog.open(layout, write=True) as catalog, pytest.raises(DamagedError):
-        catalog.begin().finish("m1")
+        Staging(catalog).finish("m1")
 
 
 @given(st.lists(st.one_of(st.integers(), st.text(), st.binary()), max_size=4))

@@ -27,6 +27,7 @@ from hashret.errors import (
 )
 from hashret.store.catalog import Catalog
 from hashret.store.catalog_address import VARIABLE, checked, remembered, without_password
+from hashret.store.catalog_staging import Staging
 from hashret.store.layout import Layout
 from indexer import Indexer
 from indexer.cli import main
@@ -50,7 +51,7 @@ def filled(tmp_path, url):
     """A catalog of a, b, c at commit 1, closed."""
     layout = Layout.create(tmp_path / "c")
     with Catalog.create(layout, "text", address=url) as catalog:
-        staging = catalog.begin()
+        staging = Staging(catalog)
         with_model(layout, staging)
         stage(layout, staging, ["a", "b", "c"], "one")
         staging.finish("m1")
@@ -238,7 +239,7 @@ def test_many_collections_share_a_database(tmp_path, url):
     layouts = [Layout.create(tmp_path / name) for name in ("one", "two")]
     for number, layout in enumerate(layouts):
         with Catalog.create(layout, "text", address=url) as catalog:
-            staging = catalog.begin()
+            staging = Staging(catalog)
             with_model(layout, staging)
             stage(layout, staging, ["same", f"own-{number}"], f"text {number}")
             staging.finish("m1")
@@ -276,7 +277,7 @@ def test_the_longest_ids_are_found_and_ordered_by_code_points(tmp_path, each_cat
     layout = Layout.create(tmp_path / "c")
     with Catalog.create(layout, "text") as catalog:
         for _ in range(2):  # the second time all of them are replaced
-            staging = catalog.begin()
+            staging = Staging(catalog)
             assert staging.see(ids) == set()
             with_model(layout, staging)
             stage(layout, staging, ids)
@@ -396,7 +397,7 @@ def test_every_file_is_synced_before_a_transaction_names_it(filled, monkeypatch)
     monkeypatch.setattr(os, "fsync", noted)
     with Catalog.open(filled, write=True) as catalog:
         event.listen(catalog.connection, "commit", lambda connection: steps.append("COMMIT"))
-        staging = catalog.begin()
+        staging = Staging(catalog)
         steps.clear()
         stage(filled, staging, ["d"], "two")
     segment = next(name for name in steps if name.endswith(".npy.tmp"))

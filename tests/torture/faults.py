@@ -10,6 +10,8 @@ from hashret.codes import Codes
 from hashret.features import image
 from hashret.store import (
     catalog,
+    catalog_connection,
+    catalog_records,
     catalog_sqlite,
     catalog_staging,
     distrust,
@@ -22,7 +24,7 @@ from indexer import encode, prepare, worker
 
 
 def names_unchecked() -> None:
-    catalog.require_name = lambda name, what: name
+    catalog_records.require_name = catalog_connection.require_name = lambda name, what: name
 
 
 def links_followed() -> None:
@@ -48,7 +50,7 @@ def arrays_unpickled() -> None:
 
 
 def values_untyped() -> None:
-    catalog.require_types = lambda row, *types: None
+    catalog.require_types = catalog_records.require_types = lambda row, *types: None
 
 
 def decoder_takes_any_format() -> None:
@@ -97,7 +99,7 @@ def swallowed_errors() -> None:
 
 
 def row_checksums_skipped() -> None:
-    catalog.Catalog._checked = lambda self, row: catalog.ItemRecord(
+    catalog.item_of = lambda layout, row: catalog_records.ItemRecord(
         row.row, row.id, row.content_hash, json.loads(row.metadata), row.preview
     )
 

@@ -344,7 +344,10 @@ def schemas() -> Iterator[tuple[str, Change]]:
         index = f"CREATE INDEX i ON {table} (abs(added))" if table in ("items", "segments") else ""
         if index:
             yield f"index over an expression on {table}", lambda s, q=index: s.declare(q)
-        yield f"no {table}", lambda s, q=table: s.declare("PRAGMA foreign_keys=OFF", f"DROP TABLE {q}")
+        yield (
+            f"no {table}",
+            lambda s, q=table: s.declare("PRAGMA foreign_keys=OFF", f"DROP TABLE {q}"),
+        )
         for name, sql in (("words", "CREATE words"), ("nothing", ""), ("deep", "(" * 50_000)):
 
             def rewrite(table: str, sql: str, store: Store) -> None:

@@ -13,6 +13,7 @@ from hashret import Collection, Item
 from hashret.errors import CatalogServerError
 from hashret.store.catalog import Catalog
 from hashret.store.catalog_address import VARIABLE
+from hashret.store.catalog_staging import Staging
 from hashret.store.layout import Layout
 from hashret.store.soundness import examine
 from indexer import Indexer
@@ -37,7 +38,7 @@ def filled(tmp_path, server):
     """A catalog of a, b, c at commit 1, closed."""
     layout = Layout.create(tmp_path / "c")
     with Catalog.create(layout, "text") as catalog:
-        staging = catalog.begin()
+        staging = Staging(catalog)
         with_model(layout, staging)
         stage(layout, staging, ["a", "b", "c"], "one")
         staging.finish("m1")
@@ -56,7 +57,7 @@ def newest(layout):
 def write(layout, text):
     """Replace b and d in one commit; returns its number."""
     with Catalog.open(layout, write=True) as catalog:
-        staging = catalog.begin()
+        staging = Staging(catalog)
         try:
             assert staging.see(["b", "d"]) == set()
             stage(layout, staging, ["b", "d"], text)
