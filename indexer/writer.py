@@ -8,46 +8,26 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import ExitStack, closing
-from dataclasses import replace
 from itertools import tee
 from os import PathLike
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-import numpy as np
-
 from hashret.coder import Coder
-from hashret.codes import Codes
-from hashret.errors import (
-    CatalogServerError,
-    CollectionError,
-    EmptyCorpusError,
-    TrainingError,
-    UnknownItemError,
-)
-from hashret.features import FEATURIZERS
-from hashret.features.base import Featurizer
-from hashret.items import Item, Payload
-from hashret.models.base import Encoder
-from hashret.registry import resolve
-from hashret.sparse import Features, finite_rows, stacked, take_rows
-from hashret.specs import ImageSpec, VectorSpec
-from hashret.store.catalog import Catalog
-from hashret.store.catalog_records import CommitRecord, ItemRecord
+from hashret.errors import CollectionError, TrainingError, UnknownItemError
+from hashret.items import Item
+from hashret.store.catalog_records import CommitRecord
 from hashret.store.catalog_staging import Staging
-from hashret.store.feature_files import write_features
-from hashret.store.layout import Layout
-from hashret.store.lock import writer_lock
 from hashret.store.model_files import read_model, sha256_of_arrays, write_model
-from hashret.store.segments import SegmentRecord, write_segment
-from indexer.compact import SEGMENT, Compaction, compact
+from indexer.compact import Compaction, compact
 from indexer.corpus import Skipped
-from indexer.corpus.skipped import Refused
 from indexer.encode import Encoded, encode_all
-from indexer.intake import BATCH, Batch, Intake, Pending
-from indexer.outliers import typical
+from indexer.held import HeldCollection
+from indexer.intake import BATCH, Batch, Intake
+from indexer.learning import fit_features, train_encoder
 from indexer.prepare import Preparer, default_workers
 from indexer.sample import reservoir
+from indexer.segment_writer import SegmentWriter
 from indexer.tally import Progress, Stopwatch, Tally, silent
 from indexer.unfinished import Unfinished
 
@@ -97,53 +77,34 @@ class Indexer:
         collection and no `kind`, one of another kind, or fewer than one worker, and
         `CatalogServerError`.
         """
-        if kind is None and not Layout.exists(path):
-            raise ValueError(
-                f"kind: expected one of {', '.join(FEATURIZERS)} for a new collection, got none; "
-                "say what its items are"
-            )
-        if kind is not None:
-            resolve(FEATURIZERS, kind, "kind")
         if workers is not None and workers < 1:
             raise ValueError(
                 f"workers: expected at least 1, got {workers}; leave it out for the default"
             )
         self._workers = workers or default_workers()
         self._progress = on_progress
-        self._on_skipped = on_skipped
         self._store_features = store_features
         self._resumes = resume
         self._on_note = on_note
+        self.tally = Tally(on_skipped=on_skipped)
+        self.stopwatch = Stopwatch()
+        self._staging: Staging | None = None
+        self._refitted = self._pruned = False
+        self._removed: set[str] = set()
         self._exit = ExitStack()
-        is_new = not Layout.exists(path)
-        self._layout = Layout.create(path)
-        self._exit.enter_context(writer_lock(self._layout, wait_seconds))
-        self._leave_nothing = is_new
-        self._exit.callback(self._discard)
+        self._held = HeldCollection(
+            path, kind, address=catalog, wait_seconds=wait_seconds, resumes=resume
+        )
+        self._exit.callback(self._held.close)
+        self._layout, self._catalog = self._held.layout, self._held.catalog
         try:
-            self._open(kind, catalog, wait_seconds)
+            self._load()
         except BaseException:
             self._exit.close()
             raise
 
-    def _open(self, kind: str | None, address: str | None, wait: float) -> None:
-        if kind is None:
-            self._catalog = Catalog.open(
-                self._layout, write=True, address=address, wait_seconds=wait
-            )
-        else:
-            self._catalog = Catalog.create(self._layout, kind, address=address, wait_seconds=wait)
-        self._exit.enter_context(self._catalog)
-        if not self._layout.readers.exists():  # made by a hashret that knew of no readers
-            self._layout.readers.touch()
-        if self._resumes and self._catalog.last_commit().commit == 0:
-            self._leave_nothing = True  # as the run that was interrupted would have left
-        self._exit.callback(self._discard_catalog)
-        if kind not in (None, self._catalog.kind):
-            raise ValueError(
-                f"kind: expected {self._catalog.kind!r} as in {self._layout.root}, got {kind!r}; "
-                "index items of another kind into another collection"
-            )
+    def _load(self) -> None:
+        """The model of the last commit, and who prepares items for it."""
         self._model_name = self._catalog.last_commit().model
         self._coder: Coder | None = None
         self.description: dict[str, Any] = {}
@@ -151,26 +112,9 @@ class Indexer:
             record = self._catalog.model(self._model_name)
             self.description, tensors = read_model(self._layout, record)
             self._coder = Coder.from_description(self.description, tensors)
+        self._unfinished = Unfinished(self._layout)
         self._preparer = Preparer(self.kind, self._workers)
         self._exit.callback(self._preparer.close)
-        self._staging: Staging | None = None
-        self._unfinished = Unfinished(self._layout)
-        self._refitted = self._pruned = False
-        self._removed: set[str] = set()
-        self.tally = Tally(on_skipped=self._on_skipped)
-        self.stopwatch = Stopwatch()
-
-    def _discard_catalog(self) -> None:
-        if self._leave_nothing:
-            try:
-                self._catalog.discard()
-            except CatalogServerError:  # lost: the next writer finds what is there
-                self._leave_nothing = False
-
-    def _discard(self) -> None:
-        """A new collection that never had a commit is not left behind as an empty one."""
-        if self._leave_nothing:
-            self._layout.discard()
 
     def __enter__(self) -> Self:
         return self
@@ -182,7 +126,7 @@ class Indexer:
         trace: TracebackType | None,
     ) -> None:
         if self._resumes and isinstance(error, KeyboardInterrupt | OSError | MemoryError):
-            self._leave_nothing, self._staging = False, None  # the next run goes on from here
+            self._held.leave_nothing, self._staging = False, None  # the next run goes on from here
         self.close()
 
     def close(self) -> None:
@@ -259,70 +203,27 @@ class Indexer:
         with self.stopwatch.stage("read"):
             sample = reservoir(self._usable(items), max_items, options.seed)
         with self.stopwatch.stage("features"):
-            featurizer, features = self._fit_features([item.payload for item in sample], spec)
-        chosen = featurizer.spec
-        shape = None
-        if isinstance(chosen, ImageSpec):
-            shape = (chosen.height, chosen.width, chosen.channels)
-        encoder, report = self._trained(features, options, shape)
+            payloads = [item.payload for item in sample]
+            # what is refused here `add` meets again, and reports it
+            featurizer, features = fit_features(payloads, self.kind, spec, self._preparer)
+        try:
+            encoder, report = train_encoder(
+                featurizer,
+                features,
+                self.kind,
+                options,
+                resumed=self._unfinished if self._resumes else None,
+                on_progress=self._progress,
+                on_note=self._on_note,
+            )
+        except TrainingError:
+            self._unfinished.forget()
+            raise
         for stage in report.stages:
             seconds = self.stopwatch.seconds
             seconds[stage.stage] = seconds.get(stage.stage, 0.0) + stage.seconds
         self._adopt(Coder(featurizer, encoder), report)
         return report
-
-    def _trained(
-        self, features: Features, options: TrainingOptions, shape: tuple[int, int, int] | None
-    ) -> tuple[Encoder, TrainingReport]:
-        from indexer.training import train
-
-        checkpoints = None
-        if self._resumes:
-            checkpoints = self._unfinished.training(features, self.kind, options, shape)
-            if checkpoints.found:
-                self._on_note("going on with the training that was interrupted")
-            elif checkpoints.dropped:
-                self._on_note("the training that was interrupted was of other items: anew")
-        try:
-            return train(
-                features,
-                self.kind,
-                options,
-                shape=shape,
-                on_progress=self._on_training,
-                checkpoints=checkpoints,
-            )
-        except TrainingError:
-            self._unfinished.forget()
-            raise
-
-    def _fit_features(self, payloads: list[Payload], spec: Any) -> tuple[Featurizer, Features]:
-        """A featurizer fitted on the payloads that can be used, and their features.
-
-        What is refused here `add` meets again, and reports it.
-        """
-        if spec is None:
-            spec = self._preparer.suggest_spec(payloads)
-        elif isinstance(spec, VectorSpec) and not spec.n_features:
-            width = self._preparer.suggest_spec(payloads).n_features
-            spec = replace(spec, n_features=width)
-        results = self._preparer.prepare(payloads, spec)
-        prepared = [result for result in results if not isinstance(result, Refused)]
-        if not prepared:
-            raise EmptyCorpusError(
-                f"corpus: expected at least one usable {self.kind} item, got {len(payloads)} "
-                "items of which none can be used; `hashret index --dry-run` shows why"
-            )
-        if self.kind == "vector":
-            prepared = [prepared[i] for i in typical(prepared)]
-        featurizer_class: type[Featurizer] = resolve(FEATURIZERS, self.kind, "kind")
-        featurizer = featurizer_class.fit(prepared, spec)
-        features = featurizer.transform(prepared)
-        finite = finite_rows(features)
-        return featurizer, features if finite.all() else take_rows(features, finite.nonzero()[0])
-
-    def _on_training(self, stage: str, done: int, total: int, loss: float) -> None:
-        self._progress(stage, done, total)
 
     def _usable(self, items: Iterable[Item | Skipped]) -> Iterator[Item]:
         for count, item in enumerate(items):
@@ -366,23 +267,23 @@ class Indexer:
         staging = self._staged
         if self._resumes:
             self._unfinished.encoding(self._doing)
-        pending: list[Pending] = []
-        codes: list[np.ndarray] = []
-        features: list[Features] = []
+        segments = SegmentWriter(self._layout, staging, str(self._model_name))
         with closing(self._encoded(staging, items)) as stream:  # an error leaves no worker
             for batch, encoded in stream:
                 self._count(batch, encoded)
-                pending += [batch.pending[row] for row in encoded.rows.tolist()]
-                codes.append(encoded.codes.packed)
-                if encoded.features is not None:
-                    features.append(encoded.features)
-                if len(pending) >= SEGMENT:
-                    self._flush(staging, pending, codes, features)
-                    pending, codes, features = [], [], []
-                self._progress("encode", self.tally.seen + len(pending), total)
-        if pending:
-            self._flush(staging, pending, codes, features)
+                segments.gather((batch.pending[row] for row in encoded.rows.tolist()), encoded)
+                if segments.is_full:
+                    self._write(segments)
+                self._progress("encode", self.tally.seen + segments.waiting, total)
+        if segments.waiting:
+            self._write(segments)
         return self.tally
+
+    def _write(self, segments: SegmentWriter) -> None:
+        with self.stopwatch.stage("write"):
+            count, replaced = segments.write()
+        self.tally.replaced += replaced
+        self.tally.added += count - replaced
 
     def _encoded(
         self, staging: Staging, items: Iterable[Item | Skipped]
@@ -430,25 +331,6 @@ class Indexer:
             self._store_features = all(before) if before else self.kind == "text"
         return self._store_features
 
-    def _flush(
-        self,
-        staging: Staging,
-        pending: list[Pending],
-        codes: list[np.ndarray],
-        features: list[Features],
-    ) -> None:
-        with self.stopwatch.stage("write"):
-            first = staging.next_row
-            records = [ItemRecord(first + i, *one) for i, one in enumerate(pending)]
-            packed = Codes(np.concatenate(codes))
-            name = f"c{staging.commit:06d}-{first:012d}"
-            file = write_segment(self._layout, name, packed)
-            beside = write_features(self._layout, name, stacked(features)) if features else None
-            segment = SegmentRecord(name, first, len(packed), packed.n_bits, file, beside)
-            replaced = staging.add_segment(segment, str(self._model_name), records)
-            self.tally.replaced += replaced
-            self.tally.added += len(records) - replaced
-
     def remove(self, ids: Iterable[str]) -> int:
         """Hide the items of these ids from the next commit on. Raises `UnknownItemError`.
 
@@ -493,7 +375,7 @@ class Indexer:
             record = self._staged.finish(self._model_name)
         self._unfinished.forget()
         self._staging = None
-        self._leave_nothing = self._refitted = self._pruned = False
+        self._held.leave_nothing = self._refitted = self._pruned = False
         self._removed.clear()
         return record
 

@@ -1,0 +1,85 @@
+"""From a sample of payloads to a featurizer and an encoder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from hashret.errors import EmptyCorpusError
+from hashret.features import FEATURIZERS
+from hashret.features.base import Featurizer
+from hashret.items import Payload
+from hashret.models.base import Encoder
+from hashret.registry import resolve
+from hashret.sparse import Features, finite_rows, take_rows
+from hashret.specs import ImageSpec, VectorSpec
+from indexer.corpus.skipped import Refused
+from indexer.outliers import typical
+from indexer.prepare import Preparer
+from indexer.tally import Progress
+from indexer.unfinished import Unfinished
+
+if TYPE_CHECKING:
+    from indexer.training import TrainingOptions, TrainingReport
+
+
+def fit_features(
+    payloads: Sequence[Payload], kind: str, spec: Any, preparer: Preparer
+) -> tuple[Featurizer, Features]:
+    """A featurizer fitted on the payloads that can be used, and their finite features.
+
+    `spec` None: the one that fits them. What is refused here is not reported. Raises
+    `EmptyCorpusError` if not one payload can be used.
+    """
+    if spec is None:
+        spec = preparer.suggest_spec(payloads)
+    elif isinstance(spec, VectorSpec) and not spec.n_features:
+        spec = replace(spec, n_features=preparer.suggest_spec(payloads).n_features)
+    results = preparer.prepare(payloads, spec)
+    prepared = [result for result in results if not isinstance(result, Refused)]
+    if not prepared:
+        raise EmptyCorpusError(
+            f"corpus: expected at least one usable {kind} item, got {len(payloads)} "
+            "items of which none can be used; `hashret index --dry-run` shows why"
+        )
+    if kind == "vector":
+        prepared = [prepared[i] for i in typical(prepared)]
+    featurizer_class: type[Featurizer] = resolve(FEATURIZERS, kind, "kind")
+    featurizer = featurizer_class.fit(prepared, spec)
+    features = featurizer.transform(prepared)
+    finite = finite_rows(features)
+    return featurizer, features if finite.all() else take_rows(features, finite.nonzero()[0])
+
+
+def train_encoder(
+    featurizer: Featurizer,
+    features: Features,
+    kind: str,
+    options: TrainingOptions,
+    *,
+    resumed: Unfinished | None,
+    on_progress: Progress,
+    on_note: Callable[[str], None],
+) -> tuple[Encoder, TrainingReport]:
+    """An encoder trained on the featurizer's features, and the report of its training.
+
+    With `resumed`, its checkpoints are gone on from and kept; `on_note` is told of that. Raises
+    `TrainingError`.
+    """
+    from indexer.training import train  # torch: only those who learn wait
+
+    spec = featurizer.spec
+    shape = (spec.height, spec.width, spec.channels) if isinstance(spec, ImageSpec) else None
+    checkpoints = None
+    if resumed is not None:
+        checkpoints = resumed.training(features, kind, options, shape)
+        if checkpoints.found:
+            on_note("going on with the training that was interrupted")
+        elif checkpoints.dropped:
+            on_note("the training that was interrupted was of other items: anew")
+
+    def report(stage: str, done: int, total: int, loss: float) -> None:
+        on_progress(stage, done, total)
+
+    return train(features, kind, options, shape=shape, on_progress=report, checkpoints=checkpoints)
