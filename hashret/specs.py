@@ -11,6 +11,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 from types import UnionType
 from typing import Any, ClassVar, Literal, Union, get_args, get_origin, get_type_hints
 
@@ -74,6 +75,10 @@ class DenseSpec:
     """Logits times this are the log-odds of a bit being 1, as the confidences use them."""
     query_clamp: float | None = None
     """The bound on the features entering the query tower; None: there is no tower."""
+
+    def layer_shapes(self) -> list[tuple[int, int]]:
+        """The shape of each layer's weight, (n_in, n_out), from the features to the bits."""
+        return list(pairwise((self.n_features, *self.hidden, self.n_bits)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ import pytest
 
 from hashret import Collection, Item
 from hashret.errors import TrainingError
-from indexer import Indexer, intake, writer
+from indexer import Indexer, intake, segment_writer
 from tests.catalogs import copied
 from tests.torture.bases import items_of, make, quick
 from tests.torture.resuming import state
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.usefixtures("each_catalog")
 
 @pytest.fixture(autouse=True)
 def small_segments(monkeypatch):
-    monkeypatch.setattr(writer, "SEGMENT", 10)
+    monkeypatch.setattr(segment_writer, "SEGMENT", 10)
     monkeypatch.setattr(intake, "BATCH", 5)
 
 
@@ -149,12 +149,14 @@ def test_an_error_of_the_source_leaves_nothing_to_go_on_from(tmp_path):
 
 _DYING = """
 import os, signal
+from pathlib import Path
 from indexer import writer
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background ignores it
-def on_training(self, stage, done, total, loss):
-    if len(list(self._layout.unfinished.glob("*.checkpoint"))) > 1:
+honest = writer.train_encoder
+def dying(stage, done, total):
+    if len(list(Path(os.environ["UNFINISHED"]).glob("*.checkpoint"))) > 1:
         os.kill(os.getpid(), int(os.environ["END"]))
-writer.Indexer._on_training = on_training
+writer.train_encoder = lambda *given, **named: honest(*given, **named | {"on_progress": dying})
 """
 
 
@@ -168,7 +170,8 @@ def test_the_command_goes_on_after_control_c_and_kill(tmp_path):
     rest = ["index", source, "--to", tmp_path / "c", "--bits", "32"]
     for end in (signal.SIGINT, signal.SIGKILL):
         dying = [sys.executable, "-c", _DYING + run, *rest]
-        environment = os.environ | {"END": str(int(end))}
+        unfinished = str(tmp_path / "c" / "unfinished")
+        environment = os.environ | {"END": str(int(end)), "UNFINISHED": unfinished}
         done = subprocess.run(dying, capture_output=True, env=environment, check=False)
         assert done.returncode != 0
         assert len(list((tmp_path / "c" / "unfinished").glob("*.checkpoint"))) > 1

@@ -13,8 +13,7 @@ from typing import Self
 
 import numpy as np
 
-from hashret.codes import Codes
-from hashret.errors import DamagedError, PayloadError
+from hashret.models.exact import ExactEncoder, layers_of, named_layers, tensor_of
 from hashret.models.fixed_point import to_grid
 from hashret.models.query_tower import QueryTower
 from hashret.sparse import Features, SparseRows
@@ -22,12 +21,12 @@ from hashret.specs import DenseSpec
 
 #: Sparse batches up to this many rows gather the rows of the first matrix that they need.
 _GATHER_ROWS = 32
-#: Rows encoded at once: bounds the memory of a bulk call, never changes its result. So many rows
-#: of 500 sums stay in a core's cache while each word's row of weights is added to them.
+#: Rows encoded at once: so many rows of 500 sums stay in a core's cache while each word's row of
+#: weights is added to them.
 _TILE_ROWS = 512
 
 
-class DenseEncoder:
+class DenseEncoder(ExactEncoder[DenseSpec]):
     """Linear layers with ReLU between them; the last gives a logit for each bit.
 
     `weights[i]` is (n_in, n_out) float32 and `biases[i]` (n_out,) float64, all multiples of
@@ -43,51 +42,14 @@ class DenseEncoder:
         biases: list[np.ndarray],
         tower: QueryTower | None = None,
     ):
-        self._spec = spec
+        super().__init__(spec)
         self._weights = weights
         self._layers = [_Layer(weight) for weight in weights]
         self._biases = biases
         self._tower = tower
 
-    @property
-    def spec(self) -> DenseSpec:
-        """What to rebuild the encoder from, together with `tensors`."""
-        return self._spec
-
-    @property
-    def n_features(self) -> int:
-        """The width of the features taken."""
-        return self._spec.n_features
-
-    @property
-    def n_bits(self) -> int:
-        """The length of the codes given, in bits."""
-        return self._spec.n_bits
-
-    def logits(self, features: Features) -> np.ndarray:
-        """(n, n_bits) float64 logits: a bit is 1 where its logit is positive.
-
-        Raises PayloadError if the features have another width than `n_features`, or are not
-        finite.
-        """
-        self._require_width(features)
-        logits = np.empty((len(features), self.n_bits))
-        for start in range(0, len(features), _TILE_ROWS):
-            stop = min(start + _TILE_ROWS, len(features))
-            if isinstance(features, SparseRows):
-                tile: Features = features.rows(start, stop)
-            else:
-                tile = features[start:stop]
-            logits[start:stop] = self._tile_logits(tile)
-        return logits
-
-    def _require_width(self, features: Features) -> None:
-        width = features.shape[1] if len(features.shape) == 2 else -1
-        if width != self.n_features:
-            raise PayloadError(
-                f"features: expected (n, {self.n_features}), got {features.shape}; "
-                "use the featurizer that was fitted with this model"
-            )
+    def _tile_rows(self) -> int:
+        return _TILE_ROWS
 
     def _tile_logits(self, tile: Features) -> np.ndarray:
         clamps = self._spec.clamps
@@ -107,42 +69,20 @@ class DenseEncoder:
             sums += bias
         return sums
 
-    def _inputs(self, values: np.ndarray) -> np.ndarray:
-        """Features as first-layer activations: scaled, clamped and on the grid."""
-        if not np.isfinite(values).all():
-            raise PayloadError(
-                "features: expected finite numbers, got NaN or infinity; leave the item out"
-            )
-        clamp = self._spec.clamps[0]
-        scaled = np.asarray(values, np.float64) * self._spec.input_scale
-        return to_grid(np.clip(scaled, -clamp, clamp))
-
-    def encode(self, features: Features) -> Codes:
-        """The codes of n rows of features; see `logits`."""
-        return Codes.pack(self.logits(features) > 0)
-
-    def probabilities(self, logits: np.ndarray) -> np.ndarray:
-        """How certain it is that each bit is 1: the sigmoid of the scaled logits, float32.
-
-        Unlike codes these may differ in the last place between machines (the exponential does).
-        """
-        return sigmoid(logits, self._spec.logit_scale)
-
     def confidences(self, features: Features, logits: np.ndarray) -> np.ndarray:
         """How far each query leans to 1 in each bit, (n, n_bits) float32; 0.5 is no opinion.
 
         `features` are those that gave `logits`. Without a query tower these are `probabilities`.
         """
         if self._tower is None:
-            return self.probabilities(logits)
+            return super().confidences(features, logits)
         self._require_width(features)
         dense = features.to_dense() if isinstance(features, SparseRows) else features
         return self._tower.confidences(np.asarray(dense, np.float64) * self._spec.input_scale)
 
     def tensors(self) -> dict[str, np.ndarray]:
         """The learned arrays: ``layers.I.weight`` and ``.bias``; ``query.weight`` and ``.bias``."""
-        named = {f"layers.{i}.weight": weight for i, weight in enumerate(self._weights)}
-        named |= {f"layers.{i}.bias": bias for i, bias in enumerate(self._biases)}
+        named = named_layers(self._weights, self._biases)
         if self._tower is not None:
             named |= {"query.weight": self._tower.weight, "query.bias": self._tower.bias}
         return named
@@ -153,17 +93,7 @@ class DenseEncoder:
 
         Raises DamagedError if a tensor is missing or has another shape or type than the spec.
         """
-        widths = (spec.n_features, *spec.hidden, spec.n_bits)
-        n_layers = len(widths) - 1
-        weights, biases = [], []
-        for layer in range(n_layers):
-            shape = widths[layer : layer + 2]
-            weights.append(tensor_of(tensors, f"layers.{layer}.weight", shape, np.float32))
-            biases.append(tensor_of(tensors, f"layers.{layer}.bias", shape[1:], np.float64))
-        if len(spec.clamps) != n_layers:
-            raise DamagedError(
-                f"model: expected {n_layers} clamps, got {len(spec.clamps)}; train it again"
-            )
+        weights, biases = layers_of(spec, tensors)
         tower = None
         if spec.query_clamp is not None:
             shape = (spec.n_features, spec.n_bits)
@@ -199,23 +129,3 @@ class _Layer:
             part = slice(int(rows.indptr[row]), int(rows.indptr[row + 1]))
             sums[row] = rows.values[part] @ self._weight[rows.indices[part]].astype(np.float64)
         return sums
-
-
-def sigmoid(logits: np.ndarray, scale: float) -> np.ndarray:
-    """The sigmoid of the logits times `scale`, float32."""
-    scaled = np.clip(np.asarray(logits, np.float64) * scale, -60.0, 60.0)
-    return (1.0 / (1.0 + np.exp(-scaled))).astype(np.float32)
-
-
-def tensor_of(
-    tensors: Mapping[str, np.ndarray], name: str, shape: tuple[int, ...], dtype: type
-) -> np.ndarray:
-    """The array of this name. Raises DamagedError unless it has the given shape and type."""
-    array = tensors.get(name)
-    if array is None or array.shape != shape or array.dtype != dtype:
-        got = "none" if array is None else f"{array.dtype} of shape {array.shape}"
-        raise DamagedError(
-            f"model: expected tensor {name} {np.dtype(dtype)} of shape {shape}, got {got}; "
-            "train it again"
-        )
-    return array

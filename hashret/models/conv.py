@@ -17,7 +17,16 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from hashret.models.apply_conv import KERNEL, STRIDE, ConvEncoder, halved
-from hashret.models.dense import Autoencoder, Bags, Batch, Layer, Linear, LogitMoments, on_grid
+from hashret.models.dense import (
+    Autoencoder,
+    Bags,
+    Batch,
+    DecoderLayer,
+    Layer,
+    Linear,
+    LogitMoments,
+    on_grid,
+)
 from hashret.specs import ConvSpec
 
 Shape = tuple[int, int, int]
@@ -56,7 +65,7 @@ class Convolution(Layer):
         return _rows(functional.conv2d(images, kernel, self.bias, STRIDE, KERNEL // 2))
 
 
-class TransposedConvolution(Layer):
+class TransposedConvolution(DecoderLayer):
     """The way back: half the size to `shape`, (height, width, channels)."""
 
     def __init__(self, shape: Shape, n_in: int, generator: torch.Generator):
@@ -99,7 +108,7 @@ def conv_autoencoder(
     The last layer gives pixels again, or `n_outputs` numbers that tell of an image something else.
     """
     encoder: list[Layer] = []
-    decoder: list[Layer] = []
+    decoder: list[DecoderLayer] = []
     for n_out in filters:
         encoder.append(Convolution(shape, n_out, generator))
         smaller = (*halved(shape[0], shape[1]), n_out)

@@ -8,6 +8,8 @@ network into the NumPy encoder that is kept; the decoder is thrown away.
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -36,22 +38,26 @@ class Bags:
 Batch = Tensor | Bags
 
 
-class Layer(nn.Module):
+class Layer(nn.Module, ABC):
     """One layer of an autoencoder: rows in, rows out, (n, n_in) to (n, n_out)."""
 
     weight: nn.Parameter
     bias: nn.Parameter
 
+    @abstractmethod
     def forward(self, batch: Batch) -> Tensor:
         """The rows before any nonlinearity."""
-        raise NotImplementedError
 
+
+class DecoderLayer(Layer):
+    """A layer that may rebuild features, and so can begin near their mean."""
+
+    @abstractmethod
     def start_at(self, mean: Tensor) -> None:
-        """Begin, as a decoder's layer, near the (n_out,) mean of what it is to rebuild."""
-        raise NotImplementedError
+        """Begin near the (n_out,) mean of what it is to rebuild."""
 
 
-class Linear(Layer):
+class Linear(DecoderLayer):
     """An affine layer with its weight stored (n_in, n_out), He-initialised, bias zero."""
 
     def __init__(self, n_in: int, n_out: int, generator: torch.Generator):
@@ -90,7 +96,7 @@ class Autoencoder(nn.Module):
     `encoder[i]` takes, but the last may tell of the item something else than its features.
     """
 
-    def __init__(self, encoder: list[Layer], decoder: list[Layer]):
+    def __init__(self, encoder: Sequence[Layer], decoder: Sequence[DecoderLayer]):
         super().__init__()
         self.encoder = encoder
         self.decoder = decoder

@@ -145,7 +145,7 @@ def test_it_is_rebuilt_from_its_spec_and_tensors():
 @pytest.mark.parametrize(
     ("features", "message"),
     [
-        (PIXELS[:, :5], "expected dense"),
+        (PIXELS[:, :5], "expected \\(n, "),
         (as_sparse(PIXELS), "expected dense"),
         (np.full((1, PIXELS.shape[1]), np.nan, np.float32), "finite"),
     ],

@@ -23,7 +23,7 @@ from hashret.items import Item
 from hashret.store.catalog import Catalog
 from hashret.store.layout import Layout
 from hashret.store.model_files import read_model
-from indexer import Indexer, TrainingOptions, checkpoints, intake, writer
+from indexer import Indexer, TrainingOptions, checkpoints, intake, segment_writer, writer
 from tests.torture.bases import items_of, make
 from tests.torture.breaking import forked
 
@@ -36,7 +36,7 @@ _MOST_RUNS = 60
 def small_steps() -> None:
     """A checkpoint twenty times a second, segments of 20 items, batches of 5."""
     checkpoints.SECONDS = 0.05
-    writer.SEGMENT = 20
+    segment_writer.SEGMENT = 20
     intake.BATCH = writer.BATCH = 5
 
 
