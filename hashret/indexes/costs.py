@@ -43,10 +43,10 @@ NUMPY = Costs(
     multi_work=22.0,
 )
 COMPILED = Costs(
-    scan_call=10e3,
-    scan_query=2e3,
+    scan_call=8e3,
+    scan_query=1.3e3,
     scan_word=0.28,
-    table_call=10e3,
+    table_call=5e3,
     table_query=45.0,
     table_probe=8.0,
     multi_call=25e3,

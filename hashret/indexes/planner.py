@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 from typing import ClassVar, Self, cast
 
 import numpy as np
 
 from hashret.codes import Codes, Neighbors, merge
-from hashret.indexes import compiled, costs, estimates
+from hashret.indexes import compiled, costs, estimates, trials
 from hashret.indexes.base import BOTH, Index, check_search, check_within, path_of
 from hashret.indexes.estimates import Experience, Question
 from hashret.indexes.multi_index import MultiIndex
 from hashret.indexes.scan import ScanIndex
 from hashret.indexes.substrings import cut
 from hashret.indexes.table import TableIndex
+from hashret.indexes.trials import Trials
 
-_SETTLED = 1000  # questions remembered
-_SAMPLE = 32  # queries that show whether multi-index hashing suits the data
+_SORTS = 1000  # of questions remembered
+# A path less than so many times dearer by estimate is built to be tried, once questions of one
+# sort have taken so many times what building it takes.
+_DOUBT, _LONG = 2, 16
+
+#: Asks an index some of the queries.
+Ask = Callable[[Index, slice], Neighbors]
 
 
 class PlannedIndex:
@@ -28,8 +35,9 @@ class PlannedIndex:
     is credited what it would have saved, and built as soon as its credit covers its build: so a
     single question in a fresh process is a scan and loads nothing, a large batch builds what
     suits it at once, and no sequence of questions costs much over twice the best. Compiled
-    kernels, where they can be had, are loaded by the same rule. Whether multi-index hashing
-    suits the data is learned from what it has done.
+    kernels, where they can be had, are loaded by the same rule. What answers take is timed now
+    and then, so that the choice follows the clock in the end (`hashret.indexes.trials`), and
+    between that the path found best is taken without a thought.
     """
 
     exact: ClassVar[bool] = True
@@ -39,8 +47,9 @@ class PlannedIndex:
         self._codes = codes
         self._parts: dict[str, Index] = {}
         self._credit = dict.fromkeys(("table", "multi-index", "faiss-flat", "kernels"), 0.0)
-        # questions whose path will be the same until something is learned or built
-        self._settled: dict[Question, tuple[costs.Costs, str]] = {}
+        # by the radius or k, and the bits of the number of queries: all queries of a call are one
+        self._trials: dict[tuple[int, ...], Trials] = {}
+        self._with_kernels = False  # whether what was timed is theirs
         self._experience: dict[tuple[int, bool], Experience] = {}
         self._builders: dict[str, Callable[[], Index]] = {
             "scan": lambda: ScanIndex(codes),
@@ -92,33 +101,113 @@ class PlannedIndex:
 
     def search(self, queries: Codes, k: int, *, ties: bool = False) -> Neighbors:
         """The k nearest rows of each query; see `Index.search`."""
+        n_queries = len(queries.packed)
+        sort = (n_queries.bit_length(), k, ties)
+        known = self._trials.get(sort)
+        if known is not None and known.untimed:
+            known.untimed -= 1
+            self.last_path = known.settled
+            return self._parts[known.settled].search(queries, k, ties=ties)
         k = check_search(self._codes, queries, k)
-        question = Question(len(queries), k=k, ties=ties)
-        index = self._choose(question)
-        known = self._known(question).known or len(queries) <= _SAMPLE
-        if known or not isinstance(index, MultiIndex):
-            return self._answer(index, question, lambda: index.search(queries, k, ties=ties))
-        first = Question(_SAMPLE, k=k, ties=ties)
-        found = self._answer(index, first, lambda: index.search(queries[:_SAMPLE], k, ties=ties))
-        return merge([found, self.search(queries[_SAMPLE:], k, ties=ties)])
+        return self._ask(
+            Question(n_queries, k=k, ties=ties),
+            sort,
+            lambda index, some: index.search(_part_of(queries, some), k, ties=ties),
+        )
 
     def within(self, queries: Codes, radius: int | np.ndarray) -> Neighbors:
         """All rows within the radius of each query; see `Index.within`."""
+        n_queries = len(queries.packed)
+        if type(radius) is int:
+            sort = (n_queries.bit_length(), radius)
+            known = self._trials.get(sort)
+            if known is not None and known.untimed:
+                known.untimed -= 1
+                self.last_path = known.settled
+                return self._parts[known.settled].within(queries, radius)
         radii = check_within(self._codes, queries, radius)
-        question = Question(len(queries), radius=int(radii.max(initial=0)))
-        index = self._choose(question)
-        return self._answer(index, question, lambda: index.within(queries, radii))
+        widest = int(radii.max(initial=0))
+        return self._ask(
+            Question(n_queries, radius=widest),
+            (n_queries.bit_length(), widest),
+            lambda index, some: index.within(
+                _part_of(queries, some), radius if type(radius) is int else radii[some]
+            ),
+        )
 
-    def _answer(self, index: Index, question: Question, ask: Callable[[], Neighbors]) -> Neighbors:
+    def _ask(self, question: Question, sort: tuple[int, ...], ask: Ask) -> Neighbors:
+        """Let the best path answer, and time it; or a few by a path on trial, then the rest."""
+        known = self._timed(sort)
+        n_queries = question.n_queries
+        name, expected, changing = self._choose(question, known)
+        tried = self._due(known, name, expected, n_queries)
+        chosen = tried or name
+        few = known.n_tried(chosen, n_queries)
+        if 2 * few <= n_queries and (tried or not known.is_timed(name)):
+            parts = self._answers(chosen, question, known, slice(0, few), ask)
+            rest = question._replace(n_queries=n_queries - few)
+            parts.append(
+                self._ask(rest, sort, lambda i, s: ask(i, slice(s.start + few, s.stop + few)))
+            )
+        else:
+            parts = self._answers(chosen, question, known, slice(0, n_queries), ask)
+            if not tried and not changing:
+                known.settle(name, expected[name])
+        return parts[0] if len(parts) == 1 else merge(parts)
+
+    def _due(
+        self, known: Trials, best: str, expected: dict[str, float], n_queries: int
+    ) -> str | None:
+        """Which path to try that stands and is not expected to be the best."""
+        for name in self._parts:
+            due = name != best and name in expected
+            if due and known.is_due(name, expected[name], expected[best], n_queries):
+                return name
+        return None
+
+    def _answers(
+        self, name: str, question: Question, known: Trials, some: slice, ask: Ask
+    ) -> list[Neighbors]:
+        """The answers to some queries by one path, timed; where it is cold, to a few first."""
+        index = self._part(name)
+        self.last_path = name
+        warm = known.n_warm(name, some.stop - some.start)
+        parts = []
+        for start, stop in pairwise((some.start, some.start + warm, some.stop)):
+            if stop > start or start == some.stop:
+                asked = question._replace(n_queries=stop - start)
+                estimate = self._expected(asked, self._with_kernels)[name]
+                began = trials.clock()
+                parts.append(self._answer(index, question, slice(start, stop), ask))
+                if stop > start:
+                    known.learn(name, stop - start, trials.clock() - began, estimate)
+        return parts
+
+    def _answer(self, index: Index, question: Question, some: slice, ask: Ask) -> Neighbors:
         """Ask, and learn from what multi-index hashing did."""
-        if not isinstance(index, MultiIndex) or not question.n_queries:
-            return ask()
+        n_queries = some.stop - some.start
+        if not isinstance(index, MultiIndex) or not n_queries:
+            return ask(index, some)
         given_up, work = index.given_up, index.work
-        found = ask()
+        found = ask(index, some)
         done = index.given_up - given_up, index.work - work
-        if self._known(question).learn(question.n_queries, *done):
-            self._settled.clear()
+        self._known(question).learn(n_queries, *done)
         return found
+
+    def _timed(self, sort: tuple[int, ...]) -> Trials:
+        """What is known of questions of a sort, by the kernels or the NumPy that now answer."""
+        if self._with_kernels != (compiled.loaded() is not None):
+            self._forget_times()
+        if sort not in self._trials:
+            if len(self._trials) >= _SORTS:
+                self._trials.clear()
+            self._trials[sort] = Trials()
+        return self._trials[sort]
+
+    def _forget_times(self) -> None:
+        """What NumPy took says nothing of kernels, nor the other way round."""
+        self._with_kernels = compiled.loaded() is not None
+        self._trials.clear()
 
     def _known(self, question: Question) -> Experience:
         if question.kind not in self._experience:
@@ -126,17 +215,13 @@ class PlannedIndex:
             self._experience[question.kind] = experience
         return self._experience[question.kind]
 
-    def _choose(self, question: Question) -> Index:
-        """The path to take, built if it is not yet and has earned it."""
-        settled = self._settled.get(question)
-        by = costs.current(compiled.loaded() is not None)
-        if settled is not None and settled[0] is by:
-            self.last_path = settled[1]
-            return self._parts[settled[1]]
-        expected = self._expected(question, compiled.loaded() is not None)
+    def _choose(self, question: Question, known: Trials) -> tuple[str, dict[str, float], bool]:
+        """The path to take, what each should take, and whether a better one may soon be built."""
+        by_model = self._expected(question, self._with_kernels)
+        expected = {name: known.expected(name, ns) for name, ns in by_model.items()}
         standing = [name for name in expected if name == "scan" or name in self._parts]
         best = min(standing, key=expected.__getitem__)
-        pending = compiled.loaded() is None and compiled.available()
+        pending = not self._with_kernels and compiled.available()
         if pending:
             faster = self._expected(question, True)
             self._credit["kernels"] += max(
@@ -144,19 +229,20 @@ class PlannedIndex:
             )
             needed = costs.KERNELS_LOAD if compiled.are_kept() else costs.KERNELS_COMPILE
             if self._credit["kernels"] >= needed and compiled.enable() is not None:
-                return self._choose(question)
+                self._forget_times()
+                return self._choose(question, Trials())
         gains = {name: expected[best] - expected[name] for name in expected if name not in standing}
         earned = []
         for name, gain in gains.items():
             self._credit[name] += max(0.0, gain)
-            if gain > 0 and self._credit[name] >= self._build_cost(name):
+            building = self._build_cost(name)
+            if gain > 0 and self._credit[name] >= building:
                 earned.append(name)
-        self.last_path = max(earned, key=gains.__getitem__, default=best)
-        if not earned and max(gains.values(), default=0.0) <= 0 and not pending:
-            if len(self._settled) >= _SETTLED:
-                self._settled.clear()
-            self._settled[question] = (by, best)
-        return self._part(self.last_path)
+            elif expected[name] < _DOUBT * expected[best] and known.spent > _LONG * building:
+                self._part(name)  # to be tried
+        chosen = max(earned, key=gains.__getitem__, default=best)
+        changing = pending or (not earned and max(gains.values(), default=0.0) > 0)
+        return chosen, expected, changing
 
     def _expected(self, question: Question, with_kernels: bool) -> dict[str, float]:
         """The ns that each path would take that comes into question."""
@@ -183,7 +269,6 @@ class PlannedIndex:
     def _part(self, name: str) -> Index:
         if name not in self._parts:
             self._parts[name] = self._builders[name]()
-            self._settled.clear()
         return self._parts[name]
 
     def _linear_name(self, with_kernels: bool) -> str:
@@ -201,3 +286,8 @@ class PlannedIndex:
         from hashret.indexes.faiss_binary import FaissFlatIndex
 
         return FaissFlatIndex(self._codes)
+
+
+def _part_of(queries: Codes, some: slice) -> Codes:
+    """Some of the queries: all of them without the microsecond that a slice takes."""
+    return queries if some.stop - some.start == len(queries) else queries[some]

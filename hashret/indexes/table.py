@@ -13,7 +13,7 @@ from typing import ClassVar, Self
 
 import numpy as np
 
-from hashret.codes import Codes, Neighbors, ball_size, flip_masks
+from hashret.codes import Codes, Neighbors, ball_size, flip_masks, require_same_bits
 from hashret.indexes import compiled
 from hashret.indexes.base import BOTH, certified, check_search, check_within
 from hashret.indexes.linear_hash import LinearHash, flip_keys
@@ -147,6 +147,8 @@ class TableIndex:
 
     def within(self, queries: Codes, radius: int | np.ndarray) -> Neighbors:
         """All rows within the radius of each query; see `Index.within`."""
+        if type(radius) is int and radius == 0 and len(queries.packed) == 1:
+            return self._one_bucket(queries)
         radii = check_within(self._codes, queries, radius)
         self.path = "table"
         if not len(self) or not len(queries):
@@ -178,27 +180,33 @@ class TableIndex:
             self._scan = ScanIndex(self._codes)
         return self._scan
 
+    def _one_bucket(self, queries: Codes) -> Neighbors:
+        """`within` radius 0 of a single code, in half the calls of NumPy that `_buckets` makes."""
+        require_same_bits(self._codes, queries)
+        self.path = "table"
+        rows = self.bucket(queries.packed.tobytes()).astype(np.int64)
+        n = len(rows)
+        distances, radius = np.zeros(n, np.int32), np.zeros(1, np.int32)
+        compared = n if self.n_bits > 64 else 0
+        return Neighbors(np.array([0, n]), rows, distances, radius, 1, compared)
+
     def _buckets(self, queries: Codes) -> Neighbors:
         """`within` radius 0: at most one run a query, so that nothing needs to be sorted."""
         n_queries = len(queries)
         kernels = compiled.loaded()
-        if n_queries == 1:
-            rows = self.bucket(queries.packed.tobytes()).astype(np.int64)
-            lengths = np.array([len(rows)])
-        elif kernels is not None:
+        if kernels is not None:
             limits, rows = kernels.table.buckets(queries.words, *self._arrays)
             return self._exact(limits, rows)
-        else:
-            which, places = self._keys.find(self._hash(queries.words))
-            starts = np.zeros(n_queries, np.int64)
-            lengths = np.zeros(n_queries, np.int64)
-            starts[which] = self._starts[places]
-            lengths[which] = self._starts[places + 1] - starts[which]
-            rows = self._rows[expand(starts, lengths)].astype(np.int64)
-            if self.n_bits > 64:
-                asked = np.repeat(np.arange(n_queries), lengths)
-                same = (self._codes.packed[rows] == queries.packed[asked]).all(axis=1)
-                rows, lengths = rows[same], np.bincount(asked[same], minlength=n_queries)
+        which, places = self._keys.find(self._hash(queries.words))
+        starts = np.zeros(n_queries, np.int64)
+        lengths = np.zeros(n_queries, np.int64)
+        starts[which] = self._starts[places]
+        lengths[which] = self._starts[places + 1] - starts[which]
+        rows = self._rows[expand(starts, lengths)].astype(np.int64)
+        if self.n_bits > 64:
+            asked = np.repeat(np.arange(n_queries), lengths)
+            same = (self._codes.packed[rows] == queries.packed[asked]).all(axis=1)
+            rows, lengths = rows[same], np.bincount(asked[same], minlength=n_queries)
         limits = np.zeros(n_queries + 1, np.int64)
         np.cumsum(lengths, out=limits[1:])
         return self._exact(limits, rows)

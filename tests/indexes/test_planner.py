@@ -8,13 +8,15 @@ import numpy as np
 import pytest
 
 from hashret.codes import Codes
-from hashret.indexes import costs
+from hashret.indexes import compiled, costs, trials
 from hashret.indexes.planner import PlannedIndex
 from hashret.indexes.scan import ScanIndex
 from tests.indexes.reference import as_lists, make_codes
 
 
 def slow(monkeypatch, **changes):
+    """Estimates of another machine, which no clock corrects."""
+    monkeypatch.setattr(trials, "_PRIOR", 1e12)
     for name in ("NUMPY", "COMPILED"):
         monkeypatch.setattr(costs, name, replace(getattr(costs, name), **changes))
 
@@ -79,14 +81,63 @@ def test_where_substrings_fail_the_rest_of_the_batch_is_compared_whole(monkeypat
     assert index.last_path == "faiss-flat"  # it has learned
 
 
-def test_where_substrings_serve_they_stay(large, monkeypatch):
-    index = PlannedIndex(large)
-    queries = large[:300]
-    found = index.search(queries, 2)
-    again = index.search(queries, 2)
+def test_where_substrings_serve_they_stay(monkeypatch):
+    slow(monkeypatch, scan_word=100.0, flat_word=60.0)
+    codes = Codes.pack(make_codes("uniform", 20_000, 64, np.random.default_rng(0)))
+    index = PlannedIndex(codes)
+    queries = codes[:300]
+    found = index.search(queries, 1)
+    again = index.search(queries, 1)
     assert index.last_path == "multi-index"
-    reference = as_lists(ScanIndex(large).search(queries, 2))
-    assert as_lists(found) == as_lists(again) == reference
+    assert as_lists(found) == as_lists(again) == as_lists(ScanIndex(codes).search(queries, 1))
+
+
+class Timed:
+    """An index whose answers take so many ns of a clock of their own, times what `noise` draws."""
+
+    def __init__(self, index, clock, call, each, noise):
+        self._index, self._clock, self._times, self._noise = index, clock, (call, each), noise
+
+    def __getattr__(self, name):
+        return getattr(self._index, name)
+
+    def search(self, queries, k, *, ties=False):
+        call, each = self._times
+        self._clock[0] += int((call + each * len(queries)) * self._noise())
+        return self._index.search(queries, k, ties=ties)
+
+
+@pytest.mark.parametrize("batch", [1, 20, 500])
+@pytest.mark.parametrize("best", ["scan", "multi-index", "faiss-flat"])
+@pytest.mark.parametrize("estimates", ["right", "wrong"])
+def test_whatever_the_estimates_the_clock_decides(monkeypatch, batch, best, estimates):
+    """All that is spent stays within a tenth of the best path's, but for the first trials."""
+    codes = Codes.pack(make_codes("uniform", 300, 64, np.random.default_rng(0)))
+    index, now = PlannedIndex(codes), [0]
+    monkeypatch.setattr(trials, "clock", lambda: now[0])
+    monkeypatch.setattr(compiled, "available", lambda: False)  # nothing is about to be built
+    rng = np.random.default_rng(1)
+    each = {name: 20_000.0 * (1 if name == best else 4) for name in index._builders}
+    for name in ("scan", "multi-index", "faiss-flat"):
+        path = Timed(ScanIndex(codes), now, 3000, each[name], lambda: rng.uniform(0.5, 1.5))
+        monkeypatch.setitem(index._parts, name, path)
+    believed = {name: each[name] if estimates == "right" else 40_000.0 for name in index._parts}
+    if estimates == "wrong":
+        believed[best] = 110_000.0
+    monkeypatch.setattr(
+        index,
+        "_expected",
+        lambda question, _: {n: question.n_queries * e for n, e in believed.items()},
+    )
+    queries = codes[np.resize(np.arange(300), batch)]
+    n_calls = 40_000 // batch if batch > 1 else 6000
+    reference = as_lists(ScanIndex(codes).search(queries, 3))
+    for call in range(n_calls):
+        found = index.search(queries, 3)
+        if call < 30:
+            assert as_lists(found) == reference
+    ideal = n_calls * (3000 + each[best] * batch)
+    assert now[0] < 1.1 * ideal + 3e7
 
 
 def test_one_question_in_a_fresh_process_loads_neither_faiss_nor_torch():

@@ -13,7 +13,7 @@ from hashret.indexes.compiled.intrinsics import popcount
 from hashret.indexes.compiled.shapes import INT, INTS, WORDS_2D
 
 _TILE = 2048  # codes compared at once: their columns and distances stay in the first cache
-_CHUNK = 128  # distances that are looked at only if one of them is small enough
+_CHUNK, _PART = 128, 32  # distances, and parts of these, looked at only if one is small enough
 _LANES = 64  # the nearest of so many parts of a tile: the k-th of these bounds the k-th of all
 _QUERIES = 128  # queries that share a tile
 _FEW = 2  # for so few queries no columns are made: that takes longer than comparing
@@ -132,12 +132,16 @@ def _choose(
     at_most = np.uint16(limit)
     for start in range(0, len(near), _CHUNK):
         end = min(start + _CHUNK, len(near))
-        if _nearest_of(near[start:end]) <= at_most:
-            for i in range(start, end):
-                if near[i] <= at_most:
-                    kept_rows[count] = first_row + i
-                    kept[count] = near[i]
-                    count += 1
+        if _nearest_of(near[start:end]) > at_most:
+            continue
+        for part in range(start, end, _PART):
+            stop = min(part + _PART, end)
+            if _nearest_of(near[part:stop]) <= at_most:
+                for i in range(part, stop):
+                    if near[i] <= at_most:
+                        kept_rows[count] = first_row + i
+                        kept[count] = near[i]
+                        count += 1
     return count
 
 

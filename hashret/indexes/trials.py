@@ -1,0 +1,96 @@
+"""What the answers to one sort of question took, path by path, and when to try another path.
+
+Estimates know neither the data nor what the answer itself costs; a clock does. A path that does
+not look best is tried now and then, so seldom that its trials stay a few hundredths of all the time
+spent: whatever the estimates say, the path taken ends up the fastest that stands, and the way
+there costs little more (the exploring of Auer, Cesa-Bianchi and Fischer, "Finite-time analysis of
+the multiarmed bandit problem", Machine Learning 2002, bounded by time in place of by number).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from time import thread_time_ns
+
+_TRIED, _SHARE = 32, 32  # a trial asks so many queries of a batch, or such a share of them
+_WARM = 8  # those before: what is made on first use, and cold memory, is not to be timed
+_PRIOR = 2  # so many queries weigh as much as the estimate
+_MEMORY = 64  # of single questions, or 8 calls of a batch: older ones fade
+_FEW = 8  # a path timed on fewer queries is tried again sooner
+_SOON, _SELDOM = 8, 128  # a trial's cost is so small a part of what was spent since the last
+_UNLIKELY = 6  # so many times dearer by estimate, a path is tried seldom from the start
+_UNTIMED = 16e6  # ns of answers, at most, between two that are timed and thought about
+_UNTIMED_SHARE = 0.25  # but no more than such a share of all so far
+
+
+def clock() -> int:
+    """ns of processor time of this thread: what else runs on the machine is not to count."""
+    return thread_time_ns()
+
+
+@dataclass(slots=True)
+class Taken:
+    """What a path took, as a multiple of its estimate: a fading mean over `weight` queries."""
+
+    ratio: float = 1.0
+    weight: float = 0.0
+    warm: bool = False
+    tried_at: float = 0.0  # what had been spent in all when it was asked last
+
+
+@dataclass(slots=True)
+class Trials:
+    """The times of one sort of question: of one radius or k, and of about one number of queries."""
+
+    spent: float = 0.0  # ns on all its answers
+    untimed: int = 0  # answers that may still be given by `settled` without a thought
+    settled: str = ""
+    times: dict[str, Taken] = field(default_factory=dict)
+
+    def expected(self, name: str, estimate: float) -> float:
+        """ns by what was timed, given ns by the model."""
+        taken = self.times.get(name)
+        if taken is None:
+            return estimate
+        return estimate * (taken.ratio * taken.weight + _PRIOR) / (taken.weight + _PRIOR)
+
+    def is_due(self, name: str, expected: float, best: float, n_queries: int) -> bool:
+        """Whether to try a path now that is `expected` to take longer than the best."""
+        share = min(1.0, self.n_tried(name, n_queries) / max(1, n_queries))
+        taken = self.times.get(name, Taken())
+        likely = taken.weight < _FEW and expected < _UNLIKELY * best
+        since = self.spent - taken.tried_at
+        if not taken.weight:
+            since += best * (1 - share)  # of a large batch, a part is tried at once
+        return since >= (_SOON if likely else _SELDOM) * share * expected
+
+    def is_timed(self, name: str) -> bool:
+        """Whether it is known what this path takes."""
+        return name in self.times and self.times[name].weight > 0
+
+    def n_warm(self, name: str, n_queries: int) -> int:
+        """How many queries of a batch to ask before those that are timed."""
+        cold = name not in self.times or not self.times[name].warm
+        return _WARM if cold and n_queries > _TRIED else 0
+
+    def n_tried(self, name: str, n_queries: int) -> int:
+        """How many queries of a batch to ask in a trial."""
+        return self.n_warm(name, n_queries) + max(_TRIED, n_queries // _SHARE)
+
+    def learn(self, name: str, n_queries: int, took: float, estimate: float) -> None:
+        """Take in what so many queries took by this path; its first answer only warms it."""
+        taken = self.times.setdefault(name, Taken())
+        self.spent += took
+        taken.tried_at = self.spent
+        if taken.warm:
+            taken.weight = min(taken.weight + n_queries, max(_MEMORY, 8 * n_queries))
+            taken.ratio += n_queries / taken.weight * (took / estimate - taken.ratio)
+        taken.warm = True
+
+    def settle(self, name: str, expected: float) -> None:
+        """Let the next answers be given by this path without a thought, if it was timed."""
+        if self.is_timed(name):
+            self.settled = name
+            left = min(_UNTIMED, _UNTIMED_SHARE * self.spent)
+            self.untimed = int(left / max(1.0, expected))
+            self.spent += self.untimed * expected
