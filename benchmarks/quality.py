@@ -10,13 +10,13 @@ puts the tables into docs/quality.md and the plot into docs/quality.svg. Labels 
 from __future__ import annotations
 
 import argparse
-import json
 from collections import defaultdict
 from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
 from benchmarks import environment
+from benchmarks.result_lines import read, record
 
 ROOT = Path(__file__).resolve().parents[1]
 SETS = ("20ng", "20ng-stripped", "r8", "cranfield", "fmnist", "photos")
@@ -39,19 +39,19 @@ def main() -> None:
     arguments = _arguments()
     environment.set_threads(arguments.threads)
     bits = [int(b) for b in arguments.bits.split(",")]
-    done = _read(arguments.results)
+    done = read(arguments.results)
     for name in filter(None, arguments.sets.split(",")):
         if name == "cranfield":
             from benchmarks import judged
 
-            judged.measure(bits, arguments, done, _record)
+            judged.measure(bits, arguments, done, record)
         else:
             _measure_set(name, bits, arguments, done)
     if arguments.write_docs:
         page = ROOT / "docs" / "quality.md"
         before, _, rest = page.read_text(encoding="utf-8").partition(_BEGIN)
         after = rest.partition(_END)[2]
-        rows = list(_read(arguments.results).values())
+        rows = list(read(arguments.results).values())
         table = _tables(rows)
         _plot(rows, ROOT / "docs" / "quality.svg")
         page.write_text(f"{before}{_BEGIN}\n{table}\n{_END}{after}", encoding="utf-8")
@@ -95,14 +95,14 @@ def _measure_set(
             controls.euclidean_distances if dataset.kind == "image" else controls.cosine_distances
         )
         figures = judge.score(distances(features.queries, features.database))
-        _record(arguments.results, done, floats, figures)
+        record(arguments.results, done, floats, figures)
     for seed in range(arguments.seeds):
         for n_bits in bits:
             for coder, codes in (("sign-LSH", controls.sign_lsh), ("ITQ", controls.itq)):
                 key = (name, coder, n_bits, seed, arguments.quick)
                 if key not in done:
                     stored, asked = codes(features.database, features.queries, n_bits, seed)
-                    _record(arguments.results, done, key, judge.score_codes(asked, stored))
+                    record(arguments.results, done, key, judge.score_codes(asked, stored))
         lengths = [n for n in bits if (name, _CODERS[5], n, seed, arguments.quick) not in done]
         if lengths:
             _measure_hashret(dataset, features, judge, lengths, seed, arguments, done)
@@ -141,24 +141,7 @@ def _measure_hashret(
         )
         for coder, found in zip(_LEARNED, figures, strict=False):
             key = (dataset.name, coder, encoder.n_bits, seed, arguments.quick)
-            _record(arguments.results, done, key, found)
-
-
-def _read(path: Path) -> dict[tuple[Any, ...], dict[str, Any]]:
-    if not path.exists():
-        return {}
-    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-    return {tuple(row["key"]): row for row in rows}
-
-
-def _record(
-    path: Path, done: dict[tuple[Any, ...], Any], key: tuple[Any, ...], figures: dict[str, Any]
-) -> None:
-    row = {"key": key, "figures": figures, "environment": environment.describe()}
-    done[key] = row
-    with path.open("a", encoding="utf-8") as results:
-        results.write(json.dumps(row) + "\n")
-    print(*key, {name: round(value, 4) for name, value in figures.items()}, flush=True)
+            record(arguments.results, done, key, found)
 
 
 def _tables(rows: Any) -> str:

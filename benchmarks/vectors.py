@@ -11,7 +11,6 @@ it stopped; `--write-docs` puts the tables into docs/vectors.md.
 from __future__ import annotations
 
 import argparse
-import json
 from collections import defaultdict
 from pathlib import Path
 from statistics import mean, stdev
@@ -19,6 +18,7 @@ from time import perf_counter
 from typing import Any
 
 from benchmarks import environment
+from benchmarks.result_lines import read, record
 
 ROOT = Path(__file__).resolve().parents[1]
 SETS = ("20ng-minilm", "20ng-lsa", "fmnist-pixels")
@@ -29,14 +29,14 @@ _BEGIN, _END = "<!-- vectors: begin -->", "<!-- vectors: end -->"
 def main() -> None:
     arguments = _arguments()
     environment.set_threads(arguments.threads)
-    done = _read(arguments.results)
+    done = read(arguments.results)
     for name in filter(None, arguments.sets.split(",")):
         _measure_set(name, [int(b) for b in arguments.bits.split(",")], arguments, done)
     if arguments.write_docs:
         page = ROOT / "docs" / "vectors.md"
         before, _, rest = page.read_text(encoding="utf-8").partition(_BEGIN)
         after = rest.partition(_END)[2]
-        tables = _tables(list(_read(arguments.results).values()))
+        tables = _tables(list(read(arguments.results).values()))
         page.write_text(f"{before}{_BEGIN}\n{tables}\n{_END}{after}", encoding="utf-8")
 
 
@@ -80,7 +80,7 @@ def _measure_set(
         else:
             figures = _measure_control(dataset, CONTROLS[key[1]], key[2], key[3])
         figures["seconds"] = perf_counter() - began
-        _record(arguments.results, done, key, figures)
+        record(arguments.results, done, key, figures)
 
 
 def _vectors(name: str, root: Path | None) -> Any:
@@ -149,23 +149,6 @@ def _measure_hashret(dataset: Any, n_bits: int, seed: int) -> dict[str, float]:
     asymmetric = judge.score(asymmetric_distances(stored, confidences))
     figures = {f"by distance: {m}": v for m, v in by_distance.items()}
     return figures | {f"asymmetric: {m}": v for m, v in asymmetric.items()}
-
-
-def _read(path: Path) -> dict[tuple[Any, ...], dict[str, Any]]:
-    if not path.exists():
-        return {}
-    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-    return {tuple(row["key"]): row for row in rows}
-
-
-def _record(
-    path: Path, done: dict[tuple[Any, ...], Any], key: tuple[Any, ...], figures: dict[str, Any]
-) -> None:
-    row = {"key": key, "figures": figures, "environment": environment.describe()}
-    done[key] = row
-    with path.open("a", encoding="utf-8") as results:
-        results.write(json.dumps(row) + "\n")
-    print(*key, {name: round(value, 4) for name, value in figures.items()}, flush=True)
 
 
 def _tables(rows: list[dict[str, Any]]) -> str:

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from hashret.chunks import chunks
 from hashret.cli import (
     approximation_json,
     collection_argument,
@@ -110,24 +111,8 @@ def query(
         raise click.UsageError("expected exactly one of TEXT, --file, --id and --batch")
     if bucket and radius is not None:
         raise click.UsageError("--bucket is --radius 0: give one of them")
-    within = 0 if bucket else radius
-    if rerank is not None and within is not None:
-        raise click.UsageError("--rerank orders the N nearest: leave out --radius and --bucket")
-    if asymmetric and (within is not None or item_id is not None):
-        raise click.UsageError(
-            "--asymmetric: expected a payload and no distance; leave out --id, --radius, --bucket"
-        )
-    if probes is not None and (within is not None or item_id is not None or index is not None):
-        raise click.UsageError(
-            "--probes: expected a payload and no distance; leave out --id, --radius, --bucket and "
-            "--index"
-        )
-    if index is not None and (asymmetric or where is not None or within is not None):
-        raise click.UsageError(
-            "--index: expected a question for the nearest by distance among all items; leave out "
-            "--where, --radius, --bucket, --asymmetric, which are answered exactly without it"
-        )
-    ask = _Question(k, within, rerank, asymmetric, where, index, probes)
+    ask = _Question(k, 0 if bucket else radius, rerank, asymmetric, where, index, probes)
+    ask.require_consistent(of_stored=item_id is not None)
     with opened(collection) as snapshot:
         if batch is not None:
             _answer_batch(snapshot, batch, ask, explain)
@@ -157,6 +142,33 @@ class _Question:
     @property
     def n_hits(self) -> int:
         return self.k or min(10, self.rerank or 10)
+
+    def require_consistent(self, *, of_stored: bool) -> None:
+        """Raise `click.UsageError` for options that exclude each other.
+
+        `of_stored`: it is asked about a stored item, of which there is no payload to weigh bits.
+        """
+        no_payload = self.within is not None or of_stored
+        if self.rerank is not None and self.within is not None:
+            raise click.UsageError("--rerank orders the N nearest: leave out --radius and --bucket")
+        if self.asymmetric and no_payload:
+            raise click.UsageError(
+                "--asymmetric: expected a payload and no distance; leave out --id, --radius, "
+                "--bucket"
+            )
+        if self.probes is not None and (no_payload or self.index is not None):
+            raise click.UsageError(
+                "--probes: expected a payload and no distance; leave out --id, --radius, --bucket "
+                "and --index"
+            )
+        if self.index is not None and (
+            self.asymmetric or self.where is not None or self.within is not None
+        ):
+            raise click.UsageError(
+                "--index: expected a question for the nearest by distance among all items; leave "
+                "out --where, --radius, --bucket, --asymmetric, which are answered exactly without "
+                "it"
+            )
 
 
 def _ask(snapshot: Collection, payloads: list[Any], ask: _Question) -> list[Hits]:
@@ -240,7 +252,7 @@ def _answer_batch(snapshot: Collection, path: Path, ask: _Question, explain: boo
     """A line out for every line in, in order; a query that can't be used says so in its line."""
     failed = 0
     with path.open(encoding="utf-8-sig") as lines:
-        for numbered in _chunks(enumerate(lines, start=1), _BATCH):
+        for numbered in chunks(enumerate(lines, start=1), _BATCH):
             asked: list[tuple[str, Any, str]] = []  # id, payload, error
             for number, line in numbered:
                 if line.strip():
@@ -264,14 +276,6 @@ def _answer_batch(snapshot: Collection, path: Path, ask: _Question, explain: boo
                 click.echo(json.dumps(answer))
     if failed:
         fail(f"{path}: {failed} queries could not be used; their lines say why")
-
-
-def _chunks(stream: Iterable[Any], size: int) -> Iterator[list[Any]]:
-    from itertools import islice
-
-    iterator = iter(stream)
-    while chunk := list(islice(iterator, size)):
-        yield chunk
 
 
 def _batch_query(snapshot: Collection, path: Path, number: int, line: str) -> tuple[str, Any, str]:

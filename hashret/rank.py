@@ -66,7 +66,10 @@ def similarities(query: Features, features: Features) -> np.ndarray:
         products = wanted[features.indices] * features.values
         return np.bincount(owner, weights=products, minlength=len(features))
     if isinstance(query, SparseRows) or isinstance(features, SparseRows):
-        raise TypeError("features: expected both sparse or both dense")
+        raise TypeError(
+            "features: expected both sparse or both dense, got one of each; "
+            "take them from one featurizer"
+        )
     return -np.sqrt(np.square(features.astype(np.float64) - query).sum(axis=1))
 
 

@@ -12,7 +12,7 @@ import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -141,7 +141,8 @@ class ImageFeaturizer:
             return
         if not isinstance(payload, str | Path) or not Path(payload).is_file():
             raise PayloadError(
-                f"image: expected an array or the path of a regular file, got {payload!r:.80}"
+                f"image: expected an array or the path of a regular file, got {payload!r:.80}; "
+                "decode it first"
             )
         with Path(payload).open("rb") as stream:
             while chunk := stream.read(_CHUNK):
@@ -179,7 +180,8 @@ def _decoded(payload: Payload, spec: ImageSpec | None) -> Image.Image:
     # ZeroDivisionError, NotImplementedError, ...): all of it says the same.
     except Exception as error:
         raise PayloadError(
-            f"image: expected one of {', '.join(FORMATS)}, got {type(error).__name__}: {error}",
+            f"image: expected one of {', '.join(FORMATS)}, got {type(error).__name__}: {error}; "
+            "save it again in one of them",
             "bad-image",
         ) from error
 
@@ -191,7 +193,7 @@ def _from_array(array: np.ndarray) -> Image.Image:
     if not right_shape or 0 in array.shape:
         raise PayloadError(
             f"image: expected an array of (height, width) or (height, width, 1, 3 or 4), "
-            f"got shape {array.shape}"
+            f"got shape {array.shape}; one image at a time"
         )
     if array.dtype != np.uint8:
         array = _to_bytes(array)
@@ -205,7 +207,7 @@ def _to_bytes(array: np.ndarray) -> np.ndarray:
     if array.dtype == np.uint16:
         return (array >> 8).astype(np.uint8)
     if array.dtype.kind not in "iuf":
-        raise PayloadError(f"image: expected an array of numbers, got {array.dtype}")
+        raise PayloadError(f"image: expected an array of numbers, got {array.dtype}; convert it")
     wide = array.astype(np.float64)
     if not np.isfinite(wide).all():
         raise PayloadError(
@@ -234,6 +236,3 @@ def _plain(image: Image.Image) -> Image.Image:
     if image.mode in ("1", "L"):
         return image.convert("L")
     return image.convert("RGB")
-
-
-__all__: list[Any] = ["FORMATS", "MAX_PIXELS", "ImageFeaturizer"]

@@ -78,6 +78,26 @@ class Index(Protocol):
         ...
 
 
+class OverCodes:
+    """What every index has that keeps the codes it was built from."""
+
+    def __init__(self, codes: Codes):
+        self._codes = codes
+
+    @classmethod
+    def build(cls, codes: Codes) -> Self:
+        """The index of these codes with its default parameters."""
+        return cls(codes)
+
+    @property
+    def n_bits(self) -> int:
+        """The length of a code in bits."""
+        return self._codes.n_bits
+
+    def __len__(self) -> int:
+        return len(self._codes)
+
+
 def approximation_of(index: Index) -> Approximation | None:
     """What the index's answers are worth, as it says itself; None for an exact one."""
     if index.exact:

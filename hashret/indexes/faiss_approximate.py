@@ -13,13 +13,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from math import isqrt
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 import faiss
 import numpy as np
 
 from hashret.codes import Codes, Neighbors
-from hashret.indexes.base import check_search
+from hashret.indexes.base import OverCodes, check_search
 from hashret.indexes.pairs import Pairs
 from hashret.indexes.scan import ScanIndex
 from hashret.items import Approximation
@@ -31,7 +31,7 @@ _HELD_OUT = 256  # codes; the standard error of their mean recall is .03 at wors
 _MORE = 50  # rows asked for beyond k, among which ties at the k-th distance are found
 
 
-class FaissApproximateIndex(ABC):
+class FaissApproximateIndex(OverCodes, ABC):
     """What the four have in common; not an index by itself.
 
     Every distance is true, no row comes twice, and there are k rows wherever there are k codes:
@@ -50,7 +50,7 @@ class FaissApproximateIndex(ABC):
             raise ValueError(
                 f"codes: expected fewer than 2**31, got {len(codes)}; index them in parts"
             )
-        self._codes = codes
+        super().__init__(codes)
         self._scan: ScanIndex | None = None
         n_held = min(_HELD_OUT, len(codes) // 4)
         held = np.random.default_rng(seed).choice(len(codes), n_held, replace=False)
@@ -71,11 +71,6 @@ class FaissApproximateIndex(ABC):
             self.name, self.parameters, recall, min(RECALL_AT, len(kept)), n_held
         )
 
-    @classmethod
-    def build(cls, codes: Codes) -> Self:
-        """The index of these codes with the default parameters."""
-        return cls(codes)
-
     @property
     @abstractmethod
     def parameters(self) -> dict[str, int]:
@@ -90,20 +85,12 @@ class FaissApproximateIndex(ABC):
         """Bytes that Faiss holds beside codes and row numbers."""
 
     @property
-    def n_bits(self) -> int:
-        """The length of a code in bits."""
-        return self._codes.n_bits
-
-    @property
     def n_bytes(self) -> int:
         """Bytes of memory held beyond the codes themselves; Faiss's are reckoned, not measured."""
         held = self._row_of.nbytes + (self._scan.n_bytes if self._scan else 0)
         if self._faiss is None:
             return held
         return held + self._codes.packed.nbytes + self._structure_bytes()
-
-    def __len__(self) -> int:
-        return len(self._codes)
 
     def search(self, queries: Codes, k: int, *, ties: bool = False) -> Neighbors:
         """k rows near each query, probably the nearest, by (distance, row)."""

@@ -7,13 +7,13 @@ distance come back is arbitrary, and an empty index or radius asserts. Source: D
 
 from __future__ import annotations
 
-from typing import ClassVar, Self
+from typing import ClassVar
 
 import faiss
 import numpy as np
 
 from hashret.codes import Codes, Neighbors
-from hashret.indexes.base import BOTH, certified, check_search, check_within
+from hashret.indexes.base import BOTH, OverCodes, certified, check_search, check_within
 from hashret.indexes.pairs import Pairs
 from hashret.indexes.scan import ScanIndex
 
@@ -21,7 +21,7 @@ from hashret.indexes.scan import ScanIndex
 _MORE = 50
 
 
-class FaissFlatIndex:
+class FaissFlatIndex(OverCodes):
     """``IndexBinaryFlat``: every query against every code, in compiled code.
 
     Uses as many threads as Faiss is set to. Faiss keeps a copy of the codes.
@@ -32,29 +32,16 @@ class FaissFlatIndex:
     path: ClassVar[str] = "faiss-flat"
 
     def __init__(self, codes: Codes):
-        self._codes = codes
+        super().__init__(codes)
         self._scan: ScanIndex | None = None
         self._flat = faiss.IndexBinaryFlat(codes.n_bits)
         if len(codes):
             self._flat.add(codes.packed)
 
-    @classmethod
-    def build(cls, codes: Codes) -> Self:
-        """The Faiss index of these codes."""
-        return cls(codes)
-
-    @property
-    def n_bits(self) -> int:
-        """The length of a code in bits."""
-        return self._codes.n_bits
-
     @property
     def n_bytes(self) -> int:
         """Bytes of memory held beyond the codes themselves, Faiss's copy first."""
         return self._codes.packed.nbytes + (self._scan.n_bytes if self._scan else 0)
-
-    def __len__(self) -> int:
-        return len(self._codes)
 
     def search(self, queries: Codes, k: int, *, ties: bool = False) -> Neighbors:
         """The k nearest rows of each query; see `Index.search`."""

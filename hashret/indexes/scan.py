@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import pairwise
-from typing import ClassVar, Self
+from typing import ClassVar
 
 import numpy as np
 
 from hashret.codes import Codes, Neighbors, merge
 from hashret.indexes import compiled
-from hashret.indexes.base import BOTH, certified, check_search, check_within
+from hashret.indexes.base import BOTH, OverCodes, certified, check_search, check_within
 from hashret.indexes.pairs import Pairs
 
 _MORE = 50  # so many rows more than asked for show in most cases that no tie was cut
@@ -24,7 +24,7 @@ _FIRST_TILE = 1 << 12
 _TILE = 1 << 16  # codes compared at once: 512 KiB of words, which stays in the second cache
 
 
-class ScanIndex:
+class ScanIndex(OverCodes):
     """Every query against every code, tile by tile.
 
     Memory beyond the answers is that of a tile, however many codes and queries there are, and
@@ -37,21 +37,11 @@ class ScanIndex:
     path: ClassVar[str] = "scan"
 
     def __init__(self, codes: Codes, *, tile: int = _TILE):
-        self._codes = codes
+        super().__init__(codes)
         self._tile = tile
         self._words = codes.words
         self._columns: list[np.ndarray] = []
         self._distance_type = np.dtype("u1" if codes.n_bits < 256 else "u2")
-
-    @classmethod
-    def build(cls, codes: Codes) -> Self:
-        """The scan of these codes."""
-        return cls(codes)
-
-    @property
-    def n_bits(self) -> int:
-        """The length of a code in bits."""
-        return self._codes.n_bits
 
     @property
     def n_bytes(self) -> int:
@@ -59,9 +49,6 @@ class ScanIndex:
         packed = self._codes.packed
         held = [self._words, *self._columns]
         return sum(c.nbytes for c in held if not np.may_share_memory(c, packed))
-
-    def __len__(self) -> int:
-        return len(self._codes)
 
     def search(self, queries: Codes, k: int, *, ties: bool = False) -> Neighbors:
         """The k nearest rows of each query; see `Index.search`."""

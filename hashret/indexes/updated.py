@@ -11,6 +11,7 @@ from hashret.codes import Codes, Neighbors
 from hashret.indexes.base import (
     BOTH,
     Index,
+    OverCodes,
     approximation_of,
     certified,
     check_search,
@@ -23,7 +24,7 @@ MAX_SHARE = 0.1
 """Beyond this share of rows gone or added, an index of its own serves the new codes better."""
 
 
-class UpdatedIndex:
+class UpdatedIndex(OverCodes):
     """Answers about `codes`, most of which a `base` index of former codes knows already.
 
     Exact whenever the base is: it is asked for more than k until k of its rows remain, and its
@@ -40,7 +41,7 @@ class UpdatedIndex:
         """
         self._base = base
         self._moved = moved
-        self._codes = codes
+        super().__init__(codes)
         self._n_kept = int((moved >= 0).sum())
         self._added = PlannedIndex(codes[self._n_kept :])
 
@@ -60,17 +61,9 @@ class UpdatedIndex:
         return path_of(self._base)[1] + path_of(self._added)[1]
 
     @property
-    def n_bits(self) -> int:
-        """The length of a code in bits."""
-        return self._codes.n_bits
-
-    @property
     def n_bytes(self) -> int:
         """Bytes of memory held beyond the codes themselves."""
         return self._base.n_bytes + self._moved.nbytes + self._added.n_bytes
-
-    def __len__(self) -> int:
-        return len(self._codes)
 
     def search(self, queries: Codes, k: int, *, ties: bool = False) -> Neighbors:
         """The k nearest rows of each query; see `Index.search`."""

@@ -35,7 +35,7 @@ Shape = tuple[int, int, int]
 def _images(batch: Batch, shape: Shape) -> Tensor:
     """Rows as (n, channels, height, width), channels last in memory."""
     if isinstance(batch, Bags):
-        raise TypeError("features: expected dense rows of pixels, got sparse ones")
+        raise TypeError("features: expected dense rows of pixels, got sparse ones; pass an array")
     return batch.view(-1, *shape).permute(0, 3, 1, 2)
 
 

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from hashret.models.apply import DenseEncoder
-from hashret.models.fixed_point import MAX_WEIGHT, clamp_for, to_grid
+from hashret.models.fixed_point import MAX_WEIGHT, clamp_for, require_bounded, to_grid
 from hashret.specs import DenseSpec
 
 #: Added to the variance of a logit: a bit that never varies stays at its threshold.
@@ -216,10 +216,6 @@ def on_grid(
     weights[-1], biases[-1] = weights[-1] * shrink, biases[-1] * shrink
     weights = [to_grid(weight) for weight in weights]
     biases = [to_grid(bias) for bias in biases]
-    if any(not np.abs(weight).max() < MAX_WEIGHT for weight in weights):
-        raise ValueError(
-            f"weights: expected absolute values below {MAX_WEIGHT:.0f}; "
-            "train with a smaller learning rate"
-        )
+    require_bounded(weights)
     clamps = tuple(clamp_for(w, b) for w, b in zip(weights, biases, strict=True))
     return [weight.astype(np.float32) for weight in weights], biases, clamps

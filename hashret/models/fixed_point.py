@@ -10,6 +10,7 @@ multiply-add. The price is a clamp on activations, chosen per layer from its wei
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
 import numpy as np
 
@@ -32,6 +33,17 @@ def to_grid(values: np.ndarray) -> np.ndarray:
     np.rint(scaled, out=scaled)
     scaled *= 1.0 / UNITS  # a power of two: exact, and faster than a division
     return scaled
+
+
+def require_bounded(weights: Iterable[np.ndarray]) -> None:
+    """Raise ValueError unless every weight is below `MAX_WEIGHT`, NaN included."""
+    for weight in weights:
+        largest = float(np.abs(weight).max())
+        if not largest < MAX_WEIGHT:
+            raise ValueError(
+                f"weights: expected absolute values below {MAX_WEIGHT:.0f}, got {largest:.4g}; "
+                "train with a smaller learning rate"
+            )
 
 
 def clamp_for(weight: np.ndarray, bias: np.ndarray) -> float:

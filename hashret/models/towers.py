@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from hashret.models.apply import DenseEncoder
-from hashret.models.fixed_point import MAX_WEIGHT, clamp_for, to_grid
+from hashret.models.fixed_point import clamp_for, require_bounded, to_grid
 from hashret.models.query_tower import QueryTower
 from hashret.specs import DenseSpec
 
@@ -118,11 +118,7 @@ def export_towers(towers: TwoTowers, input_scale: float) -> DenseEncoder:
     biases = [np.concatenate([inner_bias, np.zeros(2 * n_bits)]), offset]
     weights, biases = [to_grid(w) for w in weights], [to_grid(b) for b in biases]
     query, query_offset = to_grid(query), to_grid(query_offset)
-    if any(not np.abs(weight).max() < MAX_WEIGHT for weight in (*weights, query)):
-        raise ValueError(
-            f"weights: expected absolute values below {MAX_WEIGHT:.0f}; "
-            "train with a smaller learning rate"
-        )
+    require_bounded([*weights, query])
     clamp = clamp_for(query, query_offset)
     spec = DenseSpec(
         n_features=len(inner),

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from heapq import nsmallest
-from itertools import islice
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 from sqlalchemy import func, or_, select, true
 
+from hashret.chunks import chunks
 from hashret.conditions import Condition
 from hashret.errors import DamagedError
 from hashret.store import catalog_tables as t
@@ -29,12 +29,11 @@ from hashret.store.catalog_records import (
     segment_of,
 )
 from hashret.store.catalog_sums import LAST, removal, sum_of_rows
-from hashret.store.distrust import require_types
+from hashret.store.distrust import RESTORE, require_types
 from hashret.store.model_files import ModelRecord
 from hashret.store.segments import SegmentRecord
 from hashret.unicode_text import is_storable
 
-T = TypeVar("T")
 _CHUNK = 500  # bound values of one statement
 
 
@@ -69,7 +68,9 @@ class Catalog(CatalogConnection):
             next_row = record.first_row + record.n_rows
             records.append(record)
         if len({record.n_bits for record in records}) > 1:
-            raise DamagedError(f"{self.layout.catalog}: expected codes of one length, got several")
+            raise DamagedError(
+                f"{self.layout.catalog}: expected codes of one length, got several; {RESTORE}"
+            )
         return records
 
     def model(self, name: str) -> ModelRecord:
@@ -146,8 +147,7 @@ class Catalog(CatalogConnection):
                     found[row.row] = item_of(self.layout, row)
         if len(found) != wanted:
             raise DamagedError(
-                f"{self.layout.catalog}: expected {wanted} rows, got {len(found)}; "
-                "restore the collection from a copy or index it again"
+                f"{self.layout.catalog}: expected {wanted} rows, got {len(found)}; {RESTORE}"
             )
         return found
 
@@ -245,13 +245,6 @@ class Catalog(CatalogConnection):
         with self.transaction() as connection:
             found = connection.execute(select(t.commits).order_by(t.commits.c.commit.desc())).all()
         return [commit_of(row) for row in found]
-
-
-def chunks(values: Iterable[T], size: int) -> Iterator[list[T]]:
-    """The values in lists of at most `size`."""
-    stream = iter(values)
-    while chunk := list(islice(stream, size)):
-        yield chunk
 
 
 def _visible(table: Any, commit: int) -> Any:

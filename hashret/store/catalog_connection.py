@@ -8,7 +8,7 @@ from typing import Self
 
 from sqlalchemy import ColumnElement, Connection, select
 
-from hashret.errors import DamagedError, FormatVersionError, InputError
+from hashret.errors import FormatVersionError, InputError
 from hashret.store import catalog_tables as t
 from hashret.store.catalog_address import (
     from_environment,
@@ -18,6 +18,7 @@ from hashret.store.catalog_address import (
     write_address,
 )
 from hashret.store.catalog_database import Database, database_of
+from hashret.store.catalog_records import damaged
 from hashret.store.catalog_sums import FIXED, LAST, checksum
 from hashret.store.distrust import require_name
 from hashret.store.layout import Layout
@@ -177,5 +178,5 @@ def _kind_of(connection: Connection, layout: Layout, database: Database) -> str:
     database.require_schema(connection)
     kind = require_name(facts.get("kind"), "kind")
     if facts.get(FIXED) != str(checksum(facts["format"], kind)):
-        raise DamagedError(f"{layout.catalog}: kind {kind!r}: expected its checksum to agree")
+        raise damaged(layout, f"kind {kind!r}: expected its checksum to agree", "another")
     return kind

@@ -28,9 +28,10 @@ from sqlalchemy import (
 )
 from sqlalchemy.schema import CreateTable, DropTable
 
+from hashret.chunks import chunks
 from hashret.errors import CatalogServerError, PayloadError
 from hashret.store import catalog_tables as t
-from hashret.store.catalog import Catalog, chunks
+from hashret.store.catalog import Catalog
 from hashret.store.catalog_records import CommitRecord, ItemRecord
 from hashret.store.catalog_sums import LAST, checksum, removal, sum_of_rows
 from hashret.store.feature_files import SUFFIX as FEATURES

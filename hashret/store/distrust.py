@@ -20,6 +20,8 @@ from typing import IO, Any
 
 from hashret.errors import DamagedError, NotACollectionError
 
+#: What to do about damage that nothing here mends.
+RESTORE = "restore the collection from a copy or index it again"
 #: The longest string or blob that the catalog may give, in bytes.
 MAX_VALUE = 64 << 20
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
@@ -58,7 +60,7 @@ def open_plain(path: Path) -> IO[bytes]:
     files or a disk that does not answer say nothing about what the file holds.
     """
     flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOFOLLOW", 0)
-    damaged = DamagedError(f"{path}: expected a regular file, got something else")
+    damaged = DamagedError(f"{path}: expected a regular file, got something else; {RESTORE}")
     try:
         if not stat.S_ISREG(path.lstat().st_mode):
             raise damaged
@@ -76,14 +78,16 @@ def open_plain(path: Path) -> IO[bytes]:
 def require_name(name: Any, what: str) -> str:
     """The name of a file of the collection; raises `DamagedError` for one that leads elsewhere."""
     if not isinstance(name, str) or not _NAME.fullmatch(name):
-        raise DamagedError(f"catalog: expected the name of a {what}, got {name!r:.80}")
+        raise DamagedError(f"catalog: expected the name of a {what}, got {name!r:.80}; {RESTORE}")
     return name
 
 
 def require_number(value: Any, low: int, high: int, what: str) -> int:
     """An integer from `low` to `high`, both inclusive; raises `DamagedError` for anything else."""
     if type(value) is not int or not low <= value <= high:
-        raise DamagedError(f"catalog: expected {what} from {low} to {high}, got {value!r:.80}")
+        raise DamagedError(
+            f"catalog: expected {what} from {low} to {high}, got {value!r:.80}; {RESTORE}"
+        )
     return value
 
 
@@ -91,11 +95,12 @@ def require_types(row: Iterable[Any], *types: type) -> None:
     """Raise `DamagedError` unless the values of a row have these types: SQLite promises none."""
     values = list(row)
     if len(values) != len(types):
-        raise DamagedError(f"catalog: expected {len(types)} values, got {len(values)}")
+        raise DamagedError(f"catalog: expected {len(types)} values, got {len(values)}; {RESTORE}")
     for value, expected in zip(values, types, strict=True):
         if type(value) is not expected:
             raise DamagedError(
-                f"catalog: expected {expected.__name__}, got {type(value).__name__} {value!r:.40}"
+                f"catalog: expected {expected.__name__}, got {type(value).__name__} {value!r:.40}; "
+                f"{RESTORE}"
             )
 
 
@@ -126,7 +131,7 @@ def require_sqlite(catalog: Path) -> None:
     if header and not (_is_plain(header) or (journal.exists() and _may_be_torn(header))):
         raise DamagedError(
             f"{catalog}: expected an SQLite database with a rollback journal, got another file; "
-            "restore the collection from a copy or index it again"
+            f"{RESTORE}"
         )
     try:
         with open_plain(journal) as stream:
