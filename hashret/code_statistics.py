@@ -41,12 +41,6 @@ def bit_correlation(codes: Codes) -> np.ndarray:
     return np.clip(correlation, -1.0, 1.0)
 
 
-def saturation(probabilities: np.ndarray, low: float = 0.1, high: float = 0.9) -> float:
-    """The share of code units below `low` or above `high`: how nearly binary they are already."""
-    probabilities = np.asarray(probabilities)
-    return float(((probabilities < low) | (probabilities > high)).mean())
-
-
 def bucket_sizes(codes: Codes) -> np.ndarray:
     """How many items share each distinct code, largest first, (n_distinct,) int64."""
     if not len(codes):

@@ -65,7 +65,12 @@ class RowNumbers:
         return np.where(self[at.clip(max=self._n - 1)] == rows, at, -1)
 
     def __array__(self, dtype: np.dtype | None = None, copy: bool | None = None) -> np.ndarray:
-        """All the numbers; NumPy asks for this where it needs a true array."""
+        """All the numbers; NumPy asks for this where it needs a true array.
+
+        Raises ValueError for `copy` False, as NumPy wants it of whatever is no array already.
+        """
+        if copy is False:
+            raise ValueError("copy: expected a copy to be allowed, got False; leave it out")
         lengths = np.diff(self._starts, append=self._n)
         numbers = np.repeat(self._firsts - self._starts, lengths) + np.arange(self._n)
         return numbers if dtype is None else numbers.astype(dtype)

@@ -121,9 +121,9 @@ class Indexer:
 
     def __exit__(
         self,
-        kind: type[BaseException] | None,
+        _kind: type[BaseException] | None,
         error: BaseException | None,
-        trace: TracebackType | None,
+        _trace: TracebackType | None,
     ) -> None:
         if self._resumes and isinstance(error, KeyboardInterrupt | OSError | MemoryError):
             self._held.leave_nothing, self._staging = False, None  # the next run goes on from here

@@ -19,7 +19,6 @@ from hashret.code_statistics import (
     bit_correlation,
     bucket_sizes,
     code_statistics,
-    saturation,
 )
 from hashret.codes import Codes, hamming
 from hashret.measures import TiedRanking, recall_of_truth
@@ -233,8 +232,3 @@ def test_statistics_of_no_codes() -> None:
     assert_array_equal(bucket_sizes(Codes.empty(8)), [])
     with pytest.raises(ValueError, match="at least one"):
         code_statistics(Codes.empty(8))
-
-
-def test_saturation_counts_units_beyond_the_bounds() -> None:
-    probabilities = np.array([[0.0, 0.05, 0.1, 0.5], [0.9, 0.95, 1.0, 0.2]])
-    assert saturation(probabilities) == 0.5

@@ -40,6 +40,11 @@ def test_numpy_asks_the_runs_and_not_an_array_of_them(monkeypatch):
         runs.searchsorted([5], side="right")
 
 
+def test_an_array_of_them_is_always_a_copy():
+    with pytest.raises(ValueError, match="expected a copy"):
+        np.array(RowNumbers(np.array([4, 5, 9])), copy=False)
+
+
 def test_consecutive_rows_take_no_memory():
     import tracemalloc
 

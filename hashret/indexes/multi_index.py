@@ -70,18 +70,24 @@ class MultiIndex(OverCodes):
         self.given_up, self.work = 0, 0
         self._scan: ScanIndex | None = None
         self._linear = linear or self._own_scan
-        parts = cut(codes.n_bits, len(codes))
-        n_slots = [1 << slot_bits(part.length, len(codes)) for part in parts]
-        inline = self._words.shape[1] <= _INLINED_WORDS
-        # all tables in one array of each sort, as kernels want them
-        self._bases = np.cumsum([0] + [n + 1 for n in n_slots], dtype=np.int64)
-        self._offsets = np.empty(self._bases[-1], np.uint32)
-        self._stored = np.empty((len(parts), len(codes)), np.uint32)
-        self._inlined = np.empty((len(parts), len(codes) if inline else 0), np.uint64)
-        self._parts = parts
+        self._parts = cut(codes.n_bits, len(codes))
         self._flips: dict[int, Flips] = {}
-        self._most_flips = most_affordable(parts, self._budget)
-        self._tables = [
+        self._most_flips = most_affordable(self._parts, self._budget)
+        self._tables = self._filled()
+        layout = [(table.part.start, table.part.length, table.shift) for table in self._tables]
+        self._layout = np.array(layout).astype(np.int64)
+        self._shifts = np.array([table.hash.constants[0] for table in self._tables])
+
+    def _filled(self) -> list[SubstringTable]:
+        """A table for each part, all in one array of each sort, as kernels want them."""
+        parts, n = self._parts, len(self)
+        n_slots = [1 << slot_bits(part.length, n) for part in parts]
+        inline = self._words.shape[1] <= _INLINED_WORDS
+        self._bases = np.cumsum([0] + [slots + 1 for slots in n_slots], dtype=np.int64)
+        self._offsets = np.empty(self._bases[-1], np.uint32)
+        self._stored = np.empty((len(parts), n), np.uint32)
+        self._inlined = np.empty((len(parts), n if inline else 0), np.uint64)
+        return [
             SubstringTable(
                 self._words,
                 part,
@@ -91,9 +97,6 @@ class MultiIndex(OverCodes):
             )
             for turn, part in enumerate(parts)
         ]
-        self._layout = np.array([(t.part.start, t.part.length, t.shift) for t in self._tables])
-        self._layout = self._layout.astype(np.int64)
-        self._shifts = np.array([table.hash.constants[0] for table in self._tables])
 
     @property
     def n_bytes(self) -> int:

@@ -71,7 +71,7 @@ class UpdatedIndex(OverCodes):
         found = self._merged(
             self._nearest_kept(queries, k), self._added.search(queries, k, ties=True)
         )
-        return certified(_first(found, k, ties), len(self), self.n_bits)
+        return certified(found.first(k, ties=ties), len(self), self.n_bits)
 
     def within(self, queries: Codes, radius: int | np.ndarray) -> Neighbors:
         """All rows within `radius` bits (inclusive) of each query; see `Index.within`."""
@@ -133,20 +133,3 @@ class UpdatedApproximateIndex(UpdatedIndex):
     def within(self, queries: Codes, radius: int | np.ndarray) -> Neighbors:
         """Not answered, as by the base."""
         return self._base.within(queries, radius)
-
-
-def _first(found: Neighbors, k: int, ties: bool) -> Neighbors:
-    """The first k rows of each answer; with `ties` also all at the distance of the k-th."""
-    lengths = np.diff(found.limits)
-    place = np.arange(len(found.rows)) - np.repeat(found.limits[:-1], lengths)
-    keep = place < k
-    if ties and len(found.rows):
-        last = found.limits[:-1] + np.minimum(k, lengths) - 1  # of an empty answer it is not used
-        keep |= found.distances <= np.repeat(found.distances[last], lengths)
-    before = np.concatenate([[0], np.cumsum(keep)])
-    return replace(
-        found,
-        limits=before[found.limits],
-        rows=found.rows[keep],
-        distances=found.distances[keep],
-    )

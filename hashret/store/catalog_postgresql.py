@@ -112,9 +112,7 @@ class PostgresqlDatabase:
             connection = dialect.connect(*arguments, **options)
             try:
                 with connection.cursor() as cursor:
-                    settings = _WRITER if write else _READER
-                    calls = ", ".join(["set_config(%s, %s, false)"] * len(settings))
-                    cursor.execute(f"SELECT {calls}", [v for s in settings.items() for v in s])
+                    _set(cursor, _WRITER if write else _READER)
                     if write:
                         self._require_durable(cursor)
                         self._lock(cursor, begun[0] + max(wait_seconds, _GRACE_SECONDS))
@@ -298,6 +296,12 @@ class PostgresqlDatabase:
         """Drop the schema; only ever of a collection that never had a commit."""
         if not connection.execute(select(t.commits.c.commit).limit(1)).all():
             connection.execute(DropSchema(self._address.schema, cascade=True))
+
+
+def _set(cursor: Any, settings: dict[str, str]) -> None:
+    """Set what holds until the connection ends."""
+    calls = ", ".join(["set_config(%s, %s, false)"] * len(settings))
+    cursor.execute(f"SELECT {calls}", [part for setting in settings.items() for part in setting])
 
 
 def _expected(connection: Connection, table: Table) -> list[tuple[str, str]]:
