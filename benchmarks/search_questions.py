@@ -88,7 +88,12 @@ def within(family: Family, paths: Paths, radius: int, *, peers: bool = True) -> 
     if 10 * ball_size(paths.n_bits, radius) > paths.n:
         del own["table"]  # it would compare every code, as "scan" does
     asks: dict[str, Ask] = {name: _own_within(index, radius) for name, index in own.items()}
-    asks["Faiss Flat"] = lambda q: paths.flat.range_search(q, radius + 1)
+    # without peers the planner is compared, with paths that answer in the same form
+    asks["Faiss Flat"] = (
+        (lambda q: paths.flat.range_search(q, radius + 1))
+        if peers
+        else _own_within(paths.own("faiss-flat"), radius)
+    )
     settings = {}
     for b in paths.hash_bits if peers else ():
         if ball_size(b, radius) < max(50_000, paths.n):
@@ -120,7 +125,9 @@ def nearest(
     """The k nearest, in batches and one by one."""
     own = {name: paths.own(name) for name in OWN if name != "table"}
     asks: dict[str, Ask] = {name: _own_search(index, k) for name, index in own.items()}
-    asks["Faiss Flat"] = lambda q: paths.flat.search(q, k)
+    asks["Faiss Flat"] = (
+        (lambda q: paths.flat.search(q, k)) if peers else _own_search(paths.own("faiss-flat"), k)
+    )
     single = {name: one_by_one(ask) for name, ask in asks.items()}
     exact, settings = set(asks), {}
     if peers:

@@ -19,6 +19,7 @@ from hashret.indexes.compiled.shapes import BYTES, CODE, INT, INTS, ROWS, WORD, 
 _TABLE = (WORDS_2D, WORDS, WORD, BYTES, ROWS, WORDS, WORD, WORD, ROWS, ROWS)
 MIXED = np.uint64((1 << 64) - 1)
 _GROUP = 64  # look-ups that advance together
+_MANY = 512  # probes of balls that do, of which few are found
 _FULL = 8  # keys of a slot are looked at one after the other; few slots hold more
 
 
@@ -34,7 +35,7 @@ def _find(
     which: np.ndarray,
     places: np.ndarray,
 ) -> int:
-    """Which of the first n (at most a group) probes are keys, and their places; how many."""
+    """Which of the first n probes are keys, and their places; how many."""
     for i in range(n):
         prefetch(bitmap, np.int64(probes[i] >> bit_shift >> np.uint64(3)))
     present = 0
@@ -201,30 +202,48 @@ def balls(
     n = len(queries)
     runs = np.empty((max(64, 2 * n), 3), np.int64)  # where a run begins and ends; its flip
     last = np.zeros(n + 1, np.int64)  # the runs of each query
-    probes = np.empty(_GROUP, np.uint64)
-    which = np.empty(_GROUP + 1, np.int64)
-    places = np.empty(_GROUP + 1, np.int64)
-    n_runs, probed, total = 0, 0, 0
+    # probes of several queries go together: few of one are found, and each is a chain of waits
+    probes = np.empty(_MANY, np.uint64)
+    asked = np.empty(_MANY, np.int64)
+    flips = np.empty(_MANY, np.int64)
+    which = np.empty(_MANY + 1, np.int64)
+    places = np.empty(_MANY + 1, np.int64)
+    n_runs, probed, total, filled = 0, 0, 0, 0
     for query in range(n):
         key = key_of(queries[query], shifts, mask)
-        for start in range(edges[first], edges[radii[query] + 1], _GROUP):
-            size = min(_GROUP, edges[radii[query] + 1] - start)
+        flip, end = edges[first], edges[radii[query] + 1]
+        while flip < end or (query == n - 1 and filled):
+            size = max(0, min(_MANY - filled, end - flip))
             for i in range(size):
-                probes[i] = key ^ flip_keys[start + i]
-            found = _find(probes, size, bitmap, offsets, keys, bit_shift, slot_shift, which, places)
-            probed += size
+                probes[filled + i] = key ^ flip_keys[flip + i]
+                flips[filled + i] = flip + i
+                asked[filled + i] = query
+            flip += size
+            filled += size
+            if filled < _MANY and (flip < end or query < n - 1):
+                continue
+            found = _find(
+                probes, filled, bitmap, offsets, keys, bit_shift, slot_shift, which, places
+            )
+            probed += filled
+            filled = 0
+            for i in range(found):
+                prefetch(starts, places[i])
             if n_runs + found > len(runs):
                 longer = np.empty((2 * (n_runs + found), 3), np.int64)
                 longer[:n_runs] = runs[:n_runs]
                 runs = longer
             for i in range(found):
-                runs[n_runs, 0] = starts[places[i]]
-                runs[n_runs, 1] = starts[places[i] + 1]
-                runs[n_runs, 2] = start + which[i]
-                total += runs[n_runs, 1] - runs[n_runs, 0]
-                prefetch(stored, runs[n_runs, 0])
+                begin, stop = int(starts[places[i]]), int(starts[places[i] + 1])
+                runs[n_runs, 0] = begin
+                runs[n_runs, 1] = stop
+                runs[n_runs, 2] = flips[which[i]]
+                last[asked[which[i]] + 1] += 1
+                total += stop - begin
+                prefetch(stored, begin)
                 n_runs += 1
-        last[query + 1] = n_runs
+    for query in range(n):
+        last[query + 1] += last[query]
     rows = np.empty(total, np.int64)
     distances = np.empty(total, np.int32)
     limits = _gather(queries, words, stored, runs, last, first, edges, flip_masks, rows, distances)
