@@ -102,5 +102,7 @@ def stacked(parts: list[Features]) -> Features:
     if not sparse:
         return np.concatenate([np.asarray(part) for part in parts])
     if len(sparse) < len(parts):
-        raise TypeError("features: expected all sparse or all dense, got both")
+        raise TypeError(
+            "features: expected all sparse or all dense, got both; take them from one featurizer"
+        )
     return concatenate(sparse)

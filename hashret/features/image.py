@@ -19,6 +19,7 @@ from PIL import Image, ImageOps
 
 from hashret.errors import DamagedError, EmptyCorpusError, PayloadError
 from hashret.features.base import Hasher
+from hashret.features.centred import CentredFeaturizer
 from hashret.items import Payload
 from hashret.rank import similarities
 from hashret.sparse import Features
@@ -30,13 +31,8 @@ _SAMPLE = 64  # payloads looked at to suggest a size
 _CHUNK = 1 << 20
 
 
-class ImageFeaturizer:
+class ImageFeaturizer(CentredFeaturizer[ImageSpec]):
     """The mean image of the corpus and one scale for all pixels."""
-
-    def __init__(self, spec: ImageSpec, mean: np.ndarray, scale: float):
-        self.spec = spec
-        self._mean = mean
-        self._scale = scale
 
     @property
     def n_features(self) -> int:
@@ -113,10 +109,6 @@ class ImageFeaturizer:
         """Minus the Euclidean distance of the features; see `rank.similarities`."""
         return similarities(query, features)
 
-    def tensors(self) -> dict[str, np.ndarray]:
-        """The mean image and the scale."""
-        return {"mean": self._mean, "scale": np.array([self._scale], np.float32)}
-
     @classmethod
     def from_tensors(cls, spec: ImageSpec, tensors: Mapping[str, np.ndarray]) -> Self:
         """Rebuild a fitted featurizer. Raises `DamagedError` if the arrays don't fit the spec."""
@@ -127,11 +119,6 @@ class ImageFeaturizer:
                 f"{mean.shape}; train it again"
             )
         return cls(spec, mean, float(tensors["scale"][0]))
-
-    @classmethod
-    def preview(cls, payload: Payload) -> str:
-        """Nothing: an image is shown by its id."""
-        return ""
 
     @classmethod
     def digest(cls, payload: Payload, hasher: Hasher) -> None:

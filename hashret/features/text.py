@@ -155,5 +155,7 @@ class TextFeaturizer:
     def digest(cls, payload: Payload, hasher: Hasher) -> None:
         """Hash the text as UTF-8."""
         if not isinstance(payload, str):
-            raise PayloadError(f"text: expected a str, got {type(payload).__name__}")
+            raise PayloadError(
+                f"text: expected a str, got {type(payload).__name__}; pass the text itself"
+            )
         hasher.update(payload.encode("utf-8", "surrogatepass"))

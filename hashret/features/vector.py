@@ -15,6 +15,7 @@ import numpy as np
 
 from hashret.errors import DamagedError, EmptyCorpusError, PayloadError
 from hashret.features.base import Hasher
+from hashret.features.centred import CentredFeaturizer
 from hashret.items import Payload
 from hashret.rank import similarities
 from hashret.sparse import Features
@@ -23,13 +24,8 @@ from hashret.specs import VectorSpec
 _SAMPLE = 1000  # payloads looked at to suggest a width
 
 
-class VectorFeaturizer:
+class VectorFeaturizer(CentredFeaturizer[VectorSpec]):
     """The mean of the vectors and their mean standard deviation."""
-
-    def __init__(self, spec: VectorSpec, mean: np.ndarray, scale: float):
-        self.spec = spec
-        self._mean = mean
-        self._scale = scale
 
     @property
     def n_features(self) -> int:
@@ -116,10 +112,6 @@ class VectorFeaturizer:
         distances = -similarities(query, features) / self._scale
         return 1.0 - np.square(distances) / 2.0 if self.spec.metric == "cosine" else -distances
 
-    def tensors(self) -> dict[str, np.ndarray]:
-        """The mean and the scale."""
-        return {"mean": self._mean, "scale": np.array([self._scale], np.float32)}
-
     @classmethod
     def from_tensors(cls, spec: VectorSpec, tensors: Mapping[str, np.ndarray]) -> Self:
         """Rebuild a fitted featurizer. Raises `DamagedError` if the arrays don't fit the spec."""
@@ -132,18 +124,15 @@ class VectorFeaturizer:
         return cls(spec, mean, float(tensors["scale"][0]))
 
     @classmethod
-    def preview(cls, payload: Payload) -> str:
-        """Nothing: numbers tell a reader nothing."""
-        return ""
-
-    @classmethod
     def digest(cls, payload: Any, hasher: Hasher) -> None:
         """Hash the numbers as float32."""
         try:
             with np.errstate(over="ignore"):
                 hasher.update(np.ascontiguousarray(payload, np.float32).tobytes())
         except (TypeError, ValueError):
-            raise PayloadError(f"vector: expected numbers, got {type(payload).__name__}") from None
+            raise PayloadError(
+                f"vector: expected numbers, got {type(payload).__name__}; pass a 1-D float array"
+            ) from None
 
 
 def _compared(vectors: np.ndarray, spec: VectorSpec) -> np.ndarray:
