@@ -10,15 +10,19 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from indexer.training import TrainingOptions, TrainingReport
+    from indexer.training import Multiples, TrainingOptions, TrainingReport
+    from indexer.tuning import TuningReport, tune
     from indexer.writer import Indexer
 
-__all__ = ["Indexer", "TrainingOptions", "TrainingReport"]
+__all__ = ["Indexer", "Multiples", "TrainingOptions", "TrainingReport", "TuningReport", "tune"]
 
 _HOMES = {
     "Indexer": "indexer.writer",
+    "Multiples": "indexer.training",
     "TrainingOptions": "indexer.training",
     "TrainingReport": "indexer.training",
+    "TuningReport": "indexer.tuning",
+    "tune": "indexer.tuning",
 }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,7 @@ from hashret.errors import EmptyCorpusError, InputError
 from hashret.items import Item
 from hashret.specs import VectorSpec
 from hashret.terminal import shown
-from indexer import cli_compact, cli_evaluate  # noqa: F401  mount their verbs
+from indexer import cli_compact, cli_evaluate, cli_tune  # noqa: F401  mount their verbs
 from indexer.console import progress_bars, say, show_counts, show_times, show_training
 
 if TYPE_CHECKING:
@@ -85,6 +85,9 @@ class _Run:
 )
 @click.option("--preset", help="How the model is built and trained.  [default: the kind's]")
 @click.option(
+    "--recipe", type=click.Path(path_type=Path), help="Train as `hashret tune --write` chose."
+)
+@click.option(
     "--metric",
     type=click.Choice(["cosine", "euclidean"]),
     help="What makes vectors near.  [default: cosine]",
@@ -122,6 +125,7 @@ def index(
     kind: str | None,
     bits: int | None,
     preset: str | None,
+    recipe: Path | None,
     seed: int | None,
     workers: int | None,
     catalog: str | None,
@@ -153,8 +157,22 @@ def index(
             show_counts(rehearse(read(), to, chosen, tally, catalog), "would be ")
         else:
             model = {"n_bits": bits, "preset": preset, "seed": seed}
+            if recipe is not None:
+                model |= _recipe(recipe, chosen, preset)
             run = _Run(read, to, chosen, model, catalog=catalog, workers=workers, **rest)
             _index(run, on_skipped)
+
+
+def _recipe(path: Path, kind: str, preset: str | None) -> dict[str, Any]:
+    """What a recipe says about the model, which may not be another preset than that asked for."""
+    from indexer.tuning.recipes import read_recipe
+
+    found = read_recipe(path.read_text(encoding="utf-8"), kind)
+    if preset not in (None, found["preset"]):
+        raise click.UsageError(
+            f"--preset: expected {found['preset']} as {path} says, got {preset}; leave it out"
+        )
+    return found
 
 
 def _index(run: _Run, on_skipped: Callable[[Skipped], None] | None = None) -> None:
@@ -198,7 +216,7 @@ def _index(run: _Run, on_skipped: Callable[[Skipped], None] | None = None) -> No
 
 def _fit(indexer: Indexer, run: _Run) -> Any:
     """Train where there is no model or a new one is wanted; else the asked one must be there."""
-    from indexer.training import TrainingOptions
+    from indexer.training import Multiples, TrainingOptions
 
     asked = {name: value for name, value in run.model.items() if value is not None}
     if indexer.coder is None or run.retrain:
@@ -206,10 +224,13 @@ def _fit(indexer: Indexer, run: _Run) -> Any:
         return indexer.fit(run.read(), TrainingOptions(**asked, device=run.device), spec=spec)
     made_with = {**indexer.description["training"]["options"], **indexer.description["features"]}
     asked |= {"metric": run.metric} if run.metric else {}
+    made_with.setdefault("multiples", asdict(Multiples()))  # models of before there were any
     for name, value in asked.items():
+        value = asdict(value) if isinstance(value, Multiples) else value
         if made_with[name] != value:
+            option = "recipe" if name in ("rounds", "multiples") else name.removeprefix("n_")
             raise InputError(
-                f"--{name.removeprefix('n_')}: expected {made_with[name]} as {run.to} was made "
+                f"--{option}: expected {made_with[name]} as {run.to} was made "
                 f"with, got {value}; pass --retrain to learn a new model"
             )
     return None

@@ -7,8 +7,12 @@ choose it stands in ``docs/adr/0004-training.md``.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from hashret.errors import UnknownKindError
+
+if TYPE_CHECKING:
+    from indexer.reports import TrainingOptions
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,20 +56,22 @@ class Recipe:
     neighbours: int = 0
     """The width for one corpus; set by `fitted`."""
 
-    def fitted(
-        self, n: int, epochs: int | None, neighbours: int | None, rounds: int | None
-    ) -> Recipe:
-        """The recipe for n >= 2 items, with the choices of a caller where they are not None."""
+    def fitted(self, n: int, options: TrainingOptions) -> Recipe:
+        """The recipe for n >= 2 items, with what a caller chose in place of its own."""
         batch_size = max(2, min(self.batch_size, n // 8))
         enough = -(-self.least_steps // max(1, n // batch_size))
-        width = round(self.neighbour_width * n**0.5)
+        times = options.multiples
+        epochs = max(1, round(max(self.epochs, enough) * times.epochs))
+        width = max(2, min(round(self.neighbour_width * n**0.5), n // 30))
+        width = max(2, min(round(width * times.neighbours), n // 2))
         return replace(
             self,
             batch_size=batch_size,
-            epochs=epochs or max(self.epochs, enough),
+            epochs=options.epochs or epochs,
             pretrain_epochs=self.pretrain_epochs and max(self.pretrain_epochs, enough // 4),
-            neighbours=neighbours or max(2, min(width, n // 30)),
-            rounds=rounds or self.rounds,
+            neighbours=options.neighbours or width,
+            rounds=options.rounds or self.rounds,
+            noise=(self.noise[0] * times.noise, self.noise[1] * times.noise),
         )
 
 

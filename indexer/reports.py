@@ -18,6 +18,27 @@ _DEAD_SHARE = 0.01
 
 
 @dataclass(frozen=True, slots=True)
+class Multiples:
+    """How much more or less than its preset a training does; each above 0.
+
+    `epochs` of every stage of fine-tuning, `neighbours` that a code must explain, `noise` before
+    the code's sigmoid. Unlike a number of epochs or neighbours, a multiple that was found on a
+    sample (`tuning.tune`) means the same for all of a corpus.
+    """
+
+    epochs: float = 1.0
+    neighbours: float = 1.0
+    noise: float = 1.0
+
+    def __post_init__(self) -> None:
+        for name, value in dataclasses.asdict(self).items():
+            if not 0 < value < float("inf"):
+                raise ValueError(
+                    f"multiples: expected {name} above 0, got {value}; leave it out for the default"
+                )
+
+
+@dataclass(frozen=True, slots=True)
 class TrainingOptions:
     """What a caller may choose; recorded with the model.
 
@@ -25,7 +46,7 @@ class TrainingOptions:
     default for the kind of items (`presets.PRESETS_OF`); a report says which. `epochs` (of each
     round of fine-tuning), `neighbours` (how many of an item's nearest its code must explain) and
     `rounds` (of neighbours found again from the codes learned; "towers" has no rounds and refuses
-    it) are the preset's choice where None.
+    it) are the preset's choice where None; where it is, `multiples` scale it.
     """
 
     n_bits: int = 64
@@ -35,6 +56,7 @@ class TrainingOptions:
     epochs: int | None = None
     neighbours: int | None = None
     rounds: int | None = None
+    multiples: Multiples = Multiples()
 
     def __post_init__(self) -> None:
         if self.n_bits not in range(8, 513, 8):

@@ -19,6 +19,7 @@ from hashret.codes import Codes, hamming
 from hashret.errors import TrainingError
 from hashret.measures import recall_of_truth
 from hashret.models.apply import DenseEncoder
+from hashret.models.base import Encoder
 from hashret.models.towers import TwoTowers, export_towers
 from indexer.batches import TrainingItems
 from indexer.checkpoints import Checkpoints
@@ -54,11 +55,17 @@ def train_towers(
 ) -> tuple[DenseEncoder, TrainingReport]:
     """Learn codes for (n, n_features) finite float32 features, n >= 2; see `training.train`.
 
-    Raises ValueError if the options ask for rounds: nothing is found again here.
+    Raises ValueError if the options ask for rounds or another noise: nothing is found again here,
+    and there is no noise.
     """
     if options.rounds is not None:
         raise ValueError(
             f"rounds: expected none with the preset 'towers', got {options.rounds}; leave it out"
+        )
+    if options.multiples.noise != 1.0:
+        raise ValueError(
+            "multiples: expected noise 1 with the preset 'towers', got "
+            f"{options.multiples.noise}; leave it out"
         )
     return _Course(features, options, recipe, on_progress, checkpoints or Checkpoints()).run()
 
@@ -137,13 +144,16 @@ class _Course:
         towers = start.widened(recipe.hidden, self.initial)
         block = self._block(np.arange(min(n, recipe.block)))
         asked = block[: recipe.queries]
-        perplexity = min(float(self.options.neighbours or recipe.perplexity), max(1.0, n / 8))
+        times = self.options.multiples
+        wanted = float(self.options.neighbours or recipe.perplexity * times.neighbours)
+        perplexity = min(wanted, max(1.0, n / 8))
         temperature = temperature_for(similarities(asked, block), perplexity)
         symmetric = min(1.0, recipe.symmetric_weight / self.options.n_bits)
         loss = NearFloats(towers, recipe.queries, temperature, symmetric)
         set_steepness(loss, block)
         per_epoch = max(1, n // recipe.block)
-        epochs = self.options.epochs or -(-recipe.steps_for(n) // per_epoch)
+        steps = max(1, round(recipe.steps_for(n) * times.epochs))
+        epochs = self.options.epochs or -(-steps // per_epoch)
         final = self._descent().run(
             towers.parameters(), epochs, lambda rows, done: loss(self._block(rows))
         )
@@ -203,7 +213,7 @@ def _held_out(n: int) -> int:
 
 
 def held_out_recall(
-    encoder: DenseEncoder, queries: np.ndarray, items: np.ndarray
+    encoder: Encoder, queries: np.ndarray, items: np.ndarray
 ) -> tuple[float, float]:
     """Of the 10 items nearest to each query by Euclidean distance, the share that codes find.
 

@@ -15,10 +15,11 @@ from indexer.checkpoints import Checkpoints
 from indexer.course import Course
 from indexer.optimise import OnProgress
 from indexer.presets import PRESETS, TOWERS, preset_for
-from indexer.reports import StageReport, TrainingOptions, TrainingReport
+from indexer.reports import Multiples, StageReport, TrainingOptions, TrainingReport
 from indexer.towers import train_towers
 
 __all__ = [
+    "Multiples",
     "OnProgress",
     "StageReport",
     "TrainingOptions",
@@ -91,7 +92,7 @@ def train_lengths(
             yield train_towers(features, chosen, TOWERS, on_progress, checkpoints)
         return
     recipe = PRESETS[str(options.preset)][kind]
-    fitted = recipe.fitted(len(features), options.epochs, options.neighbours, options.rounds)
+    fitted = recipe.fitted(len(features), options)
     if fitted.filters and (shape is None or math.prod(shape) != features.shape[1]):
         raise ValueError(
             f"shape: expected (height, width, channels) of images with {features.shape[1]} pixels "

@@ -38,6 +38,7 @@ CLIS = {
     "indexer/cli.py",
     "indexer/cli_compact.py",
     "indexer/cli_evaluate.py",
+    "indexer/cli_tune.py",
 }
 HOMES = {
     "torch": lambda path: path.startswith("hashret/models/") or path in TORCH_HOMES,

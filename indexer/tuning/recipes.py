@@ -1,0 +1,58 @@
+"""A tuned choice as a file, which `hashret tune` writes and `hashret index` reads."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import Any
+
+from hashret.errors import InputError
+from indexer.presets import preset_for
+from indexer.reports import Multiples, TrainingOptions
+from indexer.tuning.tuner import TuningReport
+
+_FORMAT = 1
+
+
+def recipe_of(report: TuningReport) -> str:
+    """The recipe of what a tuning chose, as JSON text."""
+    options = report.options()
+    recipe = {
+        "recipe": _FORMAT,
+        "kind": report.kind,
+        "preset": options.preset,
+        "rounds": options.rounds,
+        "multiples": asdict(options.multiples),
+    }
+    return json.dumps(recipe, indent=2) + "\n"
+
+
+def read_recipe(text: str, kind: str) -> dict[str, Any]:
+    """The `preset`, `rounds` and `multiples` of a recipe, as `TrainingOptions` takes them.
+
+    Raises InputError for anything but a recipe for items of this kind.
+    """
+    try:
+        recipe = json.loads(text)
+        if recipe["recipe"] != _FORMAT:
+            raise InputError(
+                f"recipe: expected format {_FORMAT}, got {recipe['recipe']!r}; "
+                "use the hashret that wrote it"
+            )
+        if recipe["kind"] != kind:
+            raise InputError(
+                f"recipe: expected one for items of kind {kind}, got {recipe['kind']!r}; "
+                "tune on items of this kind"
+            )
+        found = {
+            "preset": preset_for(kind, recipe["preset"]),
+            "rounds": recipe["rounds"],
+            "multiples": Multiples(**recipe["multiples"]),
+        }
+        TrainingOptions(**found)
+    except (KeyError, TypeError, ValueError) as error:  # a JSON error is a ValueError
+        raise InputError(
+            f"recipe: expected what `hashret tune --write` writes, got {text[:40]!r} ({error}); "
+            "write it again"
+        ) from error
+    return found

@@ -1,0 +1,231 @@
+"""Tuning from items to a recipe, and from a recipe to a collection that records it."""
+
+import dataclasses
+import json
+from time import monotonic
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from hashret import Item
+from hashret.errors import InputError, UnknownKindError
+from indexer import Indexer, presets
+from indexer.cli import main
+from indexer.reports import Multiples, TrainingOptions
+from indexer.tuning import LEAST_ITEMS, Setting, tune, tuner
+from indexer.tuning.recipes import read_recipe, recipe_of
+from tests.corpora import clustered_vectors, topic_items
+
+
+@pytest.fixture(autouse=True)
+def small_networks(monkeypatch):
+    """The recipes with small hidden layers and few steps: the same code, quickly."""
+    for name, kinds in presets.PRESETS.items():
+        for kind, recipe in kinds.items():
+            quick = dataclasses.replace(recipe, hidden=(32,), least_steps=60, epochs=4)
+            monkeypatch.setitem(presets.PRESETS[name], kind, quick)
+
+
+def space(monkeypatch, **values):
+    monkeypatch.setattr(tuner, "space_of", lambda kind, preset: values)
+
+
+def bad_default(monkeypatch):
+    """Noise that drowns everything."""
+    bad = dataclasses.replace(presets.PRESETS["dense"]["text"], noise=(20.0, 20.0))
+    monkeypatch.setitem(presets.PRESETS["dense"], "text", bad)
+
+
+def test_a_planted_bad_setting_loses_and_a_better_one_is_found(monkeypatch):
+    bad_default(monkeypatch)
+    space(monkeypatch, noise=(0.05, 1.0))
+    report = tune(topic_items(400), "text", n_bits=[16], seconds=300, device="cpu")
+    assert report.chosen == Setting(rounds=2, noise=0.05)
+    qualities = {trial.setting.noise: trial.quality for trial in report.trials}
+    assert qualities[0.05] > 2 * qualities[1.0]
+    assert report.not_tried == []
+
+
+def test_a_planted_bad_setting_is_not_chosen(monkeypatch):
+    space(monkeypatch, noise=(1.0, 30.0))
+    report = tune(topic_items(400), "text", n_bits=[16, 8], seconds=300, device="cpu")
+    assert report.chosen.noise == 1.0
+    assert [trial.n_bits for trial in report.trials] == [8, 16, 8, 16]
+    by_setting = [
+        np.mean([t.quality for t in report.trials if t.setting.noise == n]) for n in (1.0, 30.0)
+    ]
+    assert by_setting[0] > by_setting[1]
+
+
+def test_the_budget_is_kept():
+    began = monotonic()
+    report = tune(topic_items(600), "text", seconds=2.0, device="cpu")
+    assert monotonic() - began < 8.0  # the last look at codes may outlast it
+    assert report.not_tried
+    assert report.budget == 2.0
+
+
+def test_items_that_are_slow_to_come_are_read_for_a_part_of_the_time(monkeypatch):
+    space(monkeypatch, noise=(1.0,))
+    now = [0.0]
+    monkeypatch.setattr("indexer.tuning.search.monotonic", lambda: now[0])
+
+    def slow():
+        for item in topic_items(1000):
+            now[0] += 0.1
+            yield item
+
+    report = tune(slow(), "text", n_bits=[8], seconds=200.0, device="cpu")
+    assert not report.complete
+    assert (
+        495 <= report.n_items + report.n_held_out <= 500
+    )  # a quarter of the time, ten items a second
+
+
+def test_vectors_are_tuned_too(monkeypatch):
+    space(monkeypatch, epochs=(1.0, 2.0))
+    items = [Item(str(i), vector) for i, vector in enumerate(clustered_vectors(300))]
+    report = tune(items, "vector", n_bits=[16], seconds=300, device="cpu")
+    assert len(report.trials) == 2
+    assert all(0 < trial.quality < 1 for trial in report.trials)
+    assert report.options().preset == "towers"
+
+
+def test_too_few_items_and_wrong_calls_are_refused():
+    few = topic_items(LEAST_ITEMS - 1)
+    with pytest.raises(InputError, match=f"at least {LEAST_ITEMS} usable ones .* got 199"):
+        tune(few, "text")
+    with pytest.raises(ValueError, match="seconds: expected more than 0"):
+        tune(few, "text", seconds=0)
+    with pytest.raises(ValueError, match="n_bits"):
+        tune(few, "text", n_bits=[12])
+    with pytest.raises(UnknownKindError):
+        tune(few, "sound")
+    with pytest.raises(InputError, match="kind: expected text or vector, got image"):
+        tune(few, "image")
+
+
+def test_the_report_is_json_of_this_form(monkeypatch):
+    space(monkeypatch, noise=(1.0,))
+    report = tune(topic_items(240), "text", n_bits=[8], seconds=300, device="cpu")
+    found = json.loads(json.dumps(report.to_json()))
+    trial = found["trials"][0]
+    assert 0 < trial.pop("quality") < 1
+    assert 0 < trial.pop("seconds") < found.pop("seconds")
+    setting = {"neighbours": 1.0, "rounds": 2, "noise": 1.0, "epochs": 1.0}
+    assert found == {
+        "kind": "text",
+        "preset": "dense",
+        "n_items": 192,
+        "n_held_out": 48,
+        "budget": 300,
+        "complete": True,
+        "trials": [{**setting, "n_bits": 8, "chosen": True}],
+        "chosen": setting,
+        "not_tried": [],
+    }
+
+
+@pytest.fixture
+def source(tmp_path):
+    path = tmp_path / "topics.jsonl"
+    lines = [json.dumps({"id": item.id, "text": item.payload}) for item in topic_items(240)]
+    path.write_text("\n".join(lines), encoding="utf-8")
+    return path
+
+
+def run(*arguments):
+    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+
+
+def test_from_the_command_line_to_a_collection_that_records_it(source, tmp_path, monkeypatch):
+    bad_default(monkeypatch)
+    space(monkeypatch, noise=(0.05, 1.0))
+    recipe, to = tmp_path / "recipe.json", tmp_path / "topics.hashret"
+    told = run("tune", source, "--bits", 16, "--device", "cpu", "--write", recipe, "--json")
+    assert told.exit_code == 0, told.output
+    assert json.loads(told.stdout)["chosen"]["noise"] == 0.05
+    assert f"--recipe {recipe}" in told.stderr
+    made = run("index", source, "--to", to, "--bits", 16, "--recipe", recipe, "--device", "cpu")
+    assert made.exit_code == 0, made.output
+    with Indexer(to) as indexer:
+        options = indexer.description["training"]["options"]
+    assert options["multiples"] == {"epochs": 1.0, "neighbours": 1.0, "noise": 0.05}
+    assert options["rounds"] == 2
+    # again with it is as it was made; with another it is not
+    assert run("index", source, "--to", to, "--recipe", recipe).exit_code == 0
+    recipe.write_text(recipe.read_text().replace("0.05", "0.25"))
+    other = run("index", source, "--to", to, "--recipe", recipe)
+    assert other.exit_code == 1
+    assert "--recipe: expected" in other.stderr
+
+
+def test_the_table_marks_the_choice_and_names_what_was_not_tried(source, monkeypatch):
+    space(monkeypatch, noise=(0.5, 1.0))
+    told = run("tune", source, "--bits", 8, "--device", "cpu", "--seconds", 100)
+    lines = told.stdout.splitlines()
+    assert lines[0].split() == [
+        "neighbours",
+        "rounds",
+        "noise",
+        "epochs",
+        "bits",
+        "quality",
+        "seconds",
+    ]
+    assert [line[0] for line in lines[1:]].count("*") == 1
+    short = run("tune", source, "--seconds", 0.01)
+    assert short.exit_code == 0
+    assert "the default stands" in short.stderr
+    assert run("tune", source, "--bits", 12).exit_code == 2
+    assert run("tune", source, "--metric", "cosine").exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"recipe": 2}, "format 1, got 2"),
+        ({"kind": "image"}, "items of kind text, got 'image'"),
+        ({"multiples": {"noise": -1}}, "hashret tune --write"),
+        ({"multiples": {"sound": 1}}, "hashret tune --write"),
+        ({"rounds": "two"}, "hashret tune --write"),
+    ],
+)
+def test_what_is_no_recipe_is_refused(change, message):
+    good = {"recipe": 1, "kind": "text", "preset": "dense", "rounds": 1, "multiples": {"noise": 2}}
+    assert read_recipe(json.dumps(good), "text") == {
+        "preset": "dense",
+        "rounds": 1,
+        "multiples": Multiples(noise=2),
+    }
+    with pytest.raises(InputError, match=message):
+        read_recipe(json.dumps(good | change), "text")
+
+
+def test_text_that_is_no_json_is_no_recipe():
+    with pytest.raises(InputError, match="recipe: expected"):
+        read_recipe("[1", "text")
+    with pytest.raises(InputError, match="recipe: expected"):
+        read_recipe("[1]", "text")
+
+
+def test_a_recipe_is_read_as_it_was_written():
+    report = tuner.TuningReport("text", "dense", 1, 1, 1.0, chosen=Setting(2.0, 3, 0.5, 2.0))
+    options = TrainingOptions(**read_recipe(recipe_of(report), "text"))
+    assert options == report.options()
+
+
+@pytest.mark.parametrize("wrong", [{"noise": 0}, {"epochs": -1}, {"neighbours": float("nan")}])
+def test_multiples_are_above_nothing(wrong):
+    with pytest.raises(ValueError, match="multiples: expected"):
+        Multiples(**wrong)
+
+
+def test_multiples_scale_the_preset():
+    recipe = presets.PRESETS["dense"]["text"]
+    plain = recipe.fitted(5000, TrainingOptions())
+    scaled = recipe.fitted(5000, TrainingOptions(multiples=Multiples(2.0, 0.5, 3.0)))
+    assert scaled.epochs == 2 * plain.epochs
+    assert scaled.neighbours == pytest.approx(plain.neighbours / 2, abs=1)
+    assert scaled.noise == tuple(3 * noise for noise in plain.noise)
