@@ -131,7 +131,9 @@ def main() -> None:
     rows = _read()
     done = {row["model"] for row in rows}
     for name in arguments.corpora.split(","):
-        paths = [p for p in sorted(arguments.folder.glob(f"{name}.[0-9]*.npz")) if p.stem not in done]
+        paths = [
+            p for p in sorted(arguments.folder.glob(f"{name}.[0-9]*.npz")) if p.stem not in done
+        ]
         if paths:
             rows += _measured(name, paths, arguments.datasets or datasets.default_root())
     table = _table(rows)
@@ -172,7 +174,7 @@ def _table(rows: list[dict[str, Any]]) -> str:
 
     by_corpus: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for row in rows:
-        if not row["seed"]:
+        if not row["seed"] and not row["variant"].endswith("_bits"):
             by_corpus[row["corpus"]].append(row)
     names = list(rows[0]["criteria"])
     heads = [f"{name} ({len(models)} models)" for name, models in by_corpus.items()]

@@ -30,8 +30,8 @@ N_TRAINING, N_HELD_OUT, N_VALIDATION = 4_000, 1_000, 800
 VOCABULARY, BATCH, BITS = 3_000, 128, 64
 CORPORA = ("20ng-stripped", "20ng", "r8", "fmnist")
 
-#: Name -> what differs from the default: factors of numbers, but `rounds`, `neighbour_weight` and
-#: `masked_share` as they are; "width" is of the neighbourhood.
+#: Name -> what differs from the default: factors of numbers, but `rounds`, `neighbour_weight`,
+#: `masked_share` and `n_bits` as they are; "width" is of the neighbourhood.
 VARIANTS: dict[str, dict[str, float]] = {
     "default": {},
     "one round": {"rounds": 1},
@@ -51,6 +51,9 @@ VARIANTS: dict[str, dict[str, float]] = {
     "learning rate x 2.5": {"learning_rate": 2.5},
     "one round, width x 2": {"rounds": 1, "width": 2.0},
     "half masked": {"masked_share": 0.5},
+    "16 bits": {"n_bits": 16},
+    "32 bits": {"n_bits": 32},
+    "128 bits": {"n_bits": 128},
 }
 
 
@@ -175,6 +178,8 @@ def _recipe(kind: str, variant: str) -> tuple[Recipe, dict[str, int]]:
             options["neighbours"] = max(2, round(value * fitted.neighbours))
         elif name == "epochs":
             options["epochs"] = max(2, round(value * fitted.epochs))
+        elif name == "n_bits":
+            options["n_bits"] = int(value)
         elif name == "rounds":
             recipe = replace(recipe, rounds=int(value))
         elif name == "noise":
@@ -198,7 +203,7 @@ def _train(corpus: Corpus, variant: str, seed: int, to: Path) -> None:
     recipe, options = _recipe(corpus.kind, variant)
     began = time.perf_counter()
     with patch.dict(PRESETS["dense"], {corpus.kind: recipe}):
-        chosen = TrainingOptions(n_bits=BITS, seed=seed, device="cpu", **options)
+        chosen = TrainingOptions(**{"n_bits": BITS} | options, seed=seed, device="cpu")
         encoder, _ = train(corpus.training, corpus.kind, chosen, shape=corpus.shape)
     seconds = time.perf_counter() - began
     rows = {"training": corpus.training, "held": corpus.held, "validation": corpus.validation}

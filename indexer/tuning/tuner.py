@@ -30,8 +30,8 @@ from indexer.tuning.settings import Setting, space_of
 _ITEMS, _HELD = 5_000, 1_000
 #: With fewer items in all there is nothing to choose by.
 LEAST_ITEMS = 200
-#: A setting must be better than the default by this share of the quality to be chosen.
-_MARGIN = 0.02
+#: A step must be better by this share of the quality: another seed may change it by .04.
+_MARGIN = 0.05
 #: Of the time, what reading may take.
 _READING = 0.25
 
