@@ -14,7 +14,6 @@ _PROBE = 10  # a ball is looked up only if it has so many times fewer codes than
 _SHARE = 60  # and by substrings only if that takes such a share of the work of comparing all
 # what is expected of a search by substrings before any was seen
 _GIVEN_UP, _WORK = 0.05, 1 / 600
-_LITTLE = 0.03
 _DOUBT = 8  # so many queries weigh as much as what was expected before
 
 
@@ -40,26 +39,20 @@ class Experience:
     work: float  # probes and candidates of each
     known: bool = False
 
-    def learn(self, n_queries: int, given_up: int, work: int) -> bool:
-        """Take in what `n_queries` queries came to, the more of them, the more they weigh.
-
-        True if that changes what is to be expected by more than a little.
-        """
+    def learn(self, n_queries: int, given_up: int, work: int) -> None:
+        """Take in what `n_queries` queries came to: the more of them, the more they weigh."""
         weight = n_queries / (n_queries + _DOUBT)
-        more_given_up = weight * (given_up / n_queries - self.given_up)
-        more_work = weight * (work / n_queries - self.work)
-        changed = not self.known or abs(more_given_up) > _LITTLE
-        changed = changed or abs(more_work) > _LITTLE * self.work
-        self.given_up += more_given_up
-        self.work += more_work
+        self.given_up += weight * (given_up / n_queries - self.given_up)
+        self.work += weight * (work / n_queries - self.work)
         self.known = True
-        return changed
 
 
-def expected(question: Question, parts: list[Substring], n_items: int) -> Experience:
+def expected(
+    question: Question, parts: list[Substring], n_items: int, candidate_cost: float
+) -> Experience:
     """What to expect of a kind of question that was never asked."""
     if question.k is None:
-        return Experience(0.0, work_within(parts, n_items, question.radius))
+        return Experience(0.0, work_within(parts, n_items, question.radius, candidate_cost))
     return Experience(_GIVEN_UP, n_items * _WORK)
 
 

@@ -39,6 +39,13 @@ _INLINED_WORDS = 1  # a copy of longer codes in each table would save a tenth of
 _INLINED_CANDIDATE, _CANDIDATE = 0.06, 0.3
 
 
+def candidate_cost(n_bits: int, *, with_kernels: bool) -> float:
+    """What a further candidate of a slot counts, where a probe and the first count one each."""
+    if not with_kernels:
+        return 1.0
+    return _INLINED_CANDIDATE if n_bits <= 64 * _INLINED_WORDS else _CANDIDATE
+
+
 class MultiIndex(OverCodes):
     """Substring tables over the codes; built in about 0.1 s a million of 64 bits.
 
@@ -191,7 +198,7 @@ class MultiIndex(OverCodes):
         most_flips = min(widest, self._most_flips)
         if most_flips not in self._flips:
             self._flips[most_flips] = flips_of(self._parts, most_flips)
-        candidate = _INLINED_CANDIDATE if self._inlined.size else _CANDIDATE
+        candidate = candidate_cost(self.n_bits, with_kernels=True)
         lengths, rows, distances, (probed, compared, work) = kernels.multi_index.search(
             queries.words,
             caps,

@@ -12,7 +12,7 @@ from hashret.codes import Codes, Neighbors, merge
 from hashret.indexes import compiled, costs, estimates, trials
 from hashret.indexes.base import BOTH, Index, check_search, check_within, path_of
 from hashret.indexes.estimates import Experience, Question
-from hashret.indexes.multi_index import MultiIndex
+from hashret.indexes.multi_index import MultiIndex, candidate_cost
 from hashret.indexes.scan import ScanIndex
 from hashret.indexes.substrings import cut
 from hashret.indexes.table import TableIndex
@@ -208,10 +208,12 @@ class PlannedIndex:
         """What NumPy took says nothing of kernels, nor the other way round."""
         self._with_kernels = compiled.loaded() is not None
         self._trials.clear()
+        self._experience = {kind: each for kind, each in self._experience.items() if each.known}
 
     def _known(self, question: Question) -> Experience:
         if question.kind not in self._experience:
-            experience = estimates.expected(question, self._cut, len(self))
+            each = candidate_cost(self.n_bits, with_kernels=self._with_kernels)
+            experience = estimates.expected(question, self._cut, len(self), each)
             self._experience[question.kind] = experience
         return self._experience[question.kind]
 

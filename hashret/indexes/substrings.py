@@ -45,13 +45,19 @@ def slot_bits(length: int, n_items: int) -> int:
     return min(length, max(1, round(log2(max(1, n_items)))))
 
 
-def work_within(parts: list[Substring], n_items: int, radius: int) -> float:
-    """The probes and candidates of one query within `radius` on uniformly random codes."""
+def work_within(
+    parts: list[Substring], n_items: int, radius: int, candidate_cost: float = 1.0
+) -> float:
+    """The probes and candidates of one query within `radius` on uniformly random codes.
+
+    The candidates of a slot after its first count `candidate_cost` each.
+    """
     work = 0.0
     for step in range(radius + 1):
         flips, turn = divmod(step, len(parts))
         length = parts[turn].length
-        work += comb(length, flips) * (1 + n_items / (1 << slot_bits(length, n_items)))
+        held = n_items / (1 << slot_bits(length, n_items))
+        work += comb(length, flips) * (1 + min(1, held) + candidate_cost * max(0, held - 1))
     return work
 
 
