@@ -160,7 +160,9 @@ def test_only_so_many_blocks_are_read_ahead(base, tmp_path):
 def test_an_interrupted_run_leaves_no_worker(base, tmp_path):
     path = shutil.copytree(base, tmp_path / "c")
     script = (
-        "import sys, time\n"
+        "import signal, sys\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background"
+        " ignores it\n"
         "from dataclasses import replace\n"
         "from itertools import count\n"
         "from indexer import Indexer, intake\n"
