@@ -15,7 +15,6 @@ from __future__ import annotations
 import argparse
 import json
 from collections import defaultdict
-from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -173,9 +172,12 @@ def _table(rows: list[dict[str, Any]]) -> str:
     from scipy.stats import spearmanr
 
     by_corpus: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    every: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for row in rows:
-        if not row["seed"] and not row["variant"].endswith("_bits"):
-            by_corpus[row["corpus"]].append(row)
+        if not row["seed"]:
+            every[row["corpus"]].append(row)
+            if not row["variant"].endswith("_bits"):
+                by_corpus[row["corpus"]].append(row)
     names = list(rows[0]["criteria"])
     heads = [f"{name} ({len(models)} models)" for name, models in by_corpus.items()]
     lines = [f"| correlation (regret) | {' | '.join(heads)} |", "|---|" + "---|" * len(heads)]
@@ -188,18 +190,17 @@ def _table(rows: list[dict[str, Any]]) -> str:
             cells.append(f"{spearmanr(figures, labels)[0]:.2f} ({regret:.3f})")
         lines.append(f"| {name} | {' | '.join(cells)} |")
 
-    def of(pick: Callable[[dict[str, Any]], bool]) -> str:
-        return " | ".join(
-            f"{next(m['label'] for m in models if pick(m)):.3f}" if any(map(pick, models)) else ""
-            for models in by_corpus.values()
-        )
+    def of(models: list[dict[str, Any]], variant: str) -> str:
+        for model in models:
+            if model["variant"] == criterion_models.slug(variant):
+                return f"{model['label']:.3f} ({model['criteria'][names[0]]:.4f})"
+        return ""
 
-    lines += ["", f"| P@100 | {' | '.join(by_corpus)} |", "|---|" + "---|" * len(by_corpus)]
-    variants = list(dict.fromkeys(row["variant"] for row in rows))
-    order = [v for v in criterion_models.VARIANTS if criterion_models.slug(v) in variants]
-    for variant in order:
-        known = criterion_models.slug(variant)
-        lines.append(f"| {variant} | {of(lambda m, known=known: m['variant'] == known)} |")
+    lines += ["", f"| P@100 (`tune`) | {' | '.join(every)} |", "|---|" + "---|" * len(every)]
+    for variant in criterion_models.VARIANTS:
+        cells = [of(models, variant) for models in every.values()]
+        if any(cells):
+            lines.append(f"| {variant} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
