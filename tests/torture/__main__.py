@@ -1,9 +1,9 @@
 """The long form of every promise's harness: ``python -m tests.torture``, as `make torture` does.
 
-With ``--short`` the short forms, as `make test` runs them; with names of files only those, unrecorded.
+With names of files only those; with ``--short`` the short forms, as `make test` runs them, unrecorded.
 Runs each file of tests as a process of its own, as many at once as there are cores, and writes
-what came of it to ``docs/torture.json`` and, as a table, into ``SECURITY.md``. Ends with 1 if a
-promise was broken, or if a harness did not notice a fault that was planted.
+what came of each to ``docs/torture.json`` and, as a table, into ``SECURITY.md``: for every file its last
+run. Ends with 1 if a promise was broken, or if a harness did not notice a fault that was planted.
 """
 
 import json
@@ -54,6 +54,7 @@ def tortured(file: str, folder: Path, form: str) -> dict[str, Any]:
     sys.stdout.flush()
     return {
         "file": file,
+        "date": datetime.now(UTC).date().isoformat(),
         "kept": done.returncode == 0,
         "tests": {what: int(n) for n, what in _COUNTS.findall(last)},
         "seconds": round(seconds),
@@ -73,52 +74,61 @@ def commit() -> str:
     return head.stdout.strip() + ("+" if changed.stdout.strip() else "")
 
 
-def table(summary: dict[str, Any]) -> str:
-    """The summary for people."""
-    minutes = round(summary["seconds"] / 60)
-    how = f"Python {summary['python']}, {summary['cores']} cores, {minutes} minutes"
-    lines = [
-        f"{summary['date']}, {summary['form']} forms, commit {summary['commit']}, {how}.",
-        "",
-        "| | figures |",
-        "|---|---|",
-    ]
+def table(runs: list[dict[str, Any]]) -> str:
+    """The last run of each file, for people."""
+    lines = ["| | figures | run |", "|---|---|---|"]
     figures: dict[str, list[str]] = {}
-    for run in summary["runs"]:
+    where: dict[str, list[str]] = {}
+    for run in runs:
         for promise, said in run["figures"]:
             figures.setdefault(promise, []).append(said)
+            at = f"{run['date']}, {run['commit']}"
+            if at not in where.setdefault(promise, []):
+                where[promise].append(at)
     for promise in sorted(figures, key=lambda name: int(name[1:])):
-        lines.append(f"| {promise} | {'; '.join(figures[promise])} |")
-    broken = [run["file"] for run in summary["runs"] if not run["kept"]]
-    lines += ["", f"Broken: {', '.join(broken) if broken else 'none'}."]
+        lines.append(f"| {promise} | {'; '.join(figures[promise])} | {'; '.join(where[promise])} |")
+    broken = [run["file"] for run in runs if not run["kept"]]
+    minutes = round(sum(run["seconds"] for run in runs) / 60)
+    systems = sorted({f"Python {run['python']}, {run['cores']} cores" for run in runs})
+    lines.append("")
+    lines.append(
+        f"Broken: {', '.join(broken) if broken else 'none'}. One by one the files took {minutes} minutes; "
+        f"as many run side by side as there are cores ({'; '.join(systems)})."
+    )
     return "\n".join(lines)
+
+
+def recorded(runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The last run of each file in their order, `runs` and those of former records."""
+    last = (
+        {run["file"]: run for run in json.loads(SUMMARY.read_text("utf-8"))}
+        if SUMMARY.exists()
+        else {}
+    )
+    last |= {run["file"]: run for run in runs}
+    return [last[file] for file in FILES if file in last]
 
 
 def main(arguments: list[str]) -> int:
     """Run, write, and give the exit status."""
     form = "short" if "--short" in arguments else "long"
-    files = [name for name in arguments if name != "--short"]
-    began = time.monotonic()
-    at_start = commit()
+    files = [name for name in arguments if name != "--short"] or list(FILES)
+    if unknown := set(files) - set(FILES):
+        raise SystemExit(f"files: expected some of {', '.join(FILES)}, got {', '.join(unknown)}")
+    here = {"commit": commit(), "python": platform.python_version()}
     cores = (
         len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     )
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(min(cores, 4)) as pool:
-        runs = list(pool.map(lambda file: tortured(file, Path(folder), form), files or FILES))
-    summary = {
-        "date": datetime.now(UTC).date().isoformat(),
-        "commit": at_start,
-        "form": form,
-        "python": platform.python_version(),
-        "cores": cores,
-        "seconds": round(time.monotonic() - began),
-        "runs": runs,
-    }
-    if not files:  # a part of it is no record
-        SUMMARY.write_text(json.dumps(summary, indent=1, ensure_ascii=False) + "\n", "utf-8")
+        found = list(pool.map(lambda file: tortured(file, Path(folder), form), files))
+    runs = [run | here | {"cores": cores} for run in found]
+    if form == "long":
+        runs_of_all = recorded(runs)
+        text = json.dumps(runs_of_all, indent=1, ensure_ascii=False)
+        SUMMARY.write_text(text + "\n", "utf-8")
         page = PAGE.read_text("utf-8")
         start, stop = page.index(BEGIN) + len(BEGIN), page.index(END)
-        PAGE.write_text(f"{page[:start]}\n{table(summary)}\n{page[stop:]}", "utf-8")
+        PAGE.write_text(f"{page[:start]}\n{table(runs_of_all)}\n{page[stop:]}", "utf-8")
     return 0 if all(run["kept"] for run in runs) else 1
 
 

@@ -124,19 +124,23 @@ def kill(base, folder, limit):
             (workload, path, before, after, m, k) for k in range(1, n + 1) for m in (KILL, TEAR)
         ]
         tally["points"] += n
-    stride = max(1, len(plans) // limit)
-    for turn in range(max(1, limit // len(plans))):
-        for workload, path, before, after, mode, k in plans[turn % stride :: stride]:
-            writers.fresh(path, base, workload)
-            status, text = broken(workload, path, base, mode, k)
-            if status != -signal.SIGKILL:
-                tally["bad"].append(f"{workload} {k}: not killed: {status} {text}")
-                continue
-            tally["kills"] += 1
-            why = bad_after(path, base, workload, {before, after}, after)
-            if why:
-                tally["bad"].append(f"{workload} {mode} {k}: {why}")
+    for workload, path, before, after, mode, k in spread(plans, limit):
+        writers.fresh(path, base, workload)
+        status, text = broken(workload, path, base, mode, k)
+        if status != -signal.SIGKILL:
+            tally["bad"].append(f"{workload} {k}: not killed: {status} {text}")
+            continue
+        tally["kills"] += 1
+        why = bad_after(path, base, workload, {before, after}, after)
+        if why:
+            tally["bad"].append(f"{workload} {mode} {k}: {why}")
     return tally
+
+
+def spread(plans, limit):
+    """About so many of the plans: all of them as often as that goes, the rest evenly among them."""
+    times, rest = divmod(limit, len(plans))
+    return plans * times + (plans[:: -(-len(plans) // rest)] if rest else [])
 
 
 def fail(base, folder, limit, planted=False):
@@ -202,8 +206,8 @@ def lose(base, folder, limit):
                 again = tally["states"] % 10 == 0  # a writer after each would be most of the time
                 yield bad_after(lost / workload, base, workload, allowed, after, again)
 
-        spread = power.states(calls, path, start, lost, limit // 3, 0, stride)
-        tally["bad"] += [f"{workload}: {why}" for why in judged(spread) if why]
+        whole = power.states(calls, path, start, lost, limit // 3, 0, stride)
+        tally["bad"] += [f"{workload}: {why}" for why in judged(whole) if why]
         for site in sorted({sync_site(call, path) for call in calls if call.op == "S"}):
             left = [c for c in calls if c.op != "S" or sync_site(c, path) != site]
             tally["syncs"] += 1
