@@ -187,7 +187,13 @@ class Snapshot:
     def coder(self) -> Coder:
         """The model, read on first use."""
         if self._coder is None:
-            self._coder = Coder.from_description(*self._read_model())
+            coder = Coder.from_description(*self._read_model())
+            if coder.featurizer.spec.kind != self.kind:
+                raise DamagedError(
+                    f"{self._layout.root}: expected a model of {self.kind} items, got one of "
+                    f"{coder.featurizer.spec.kind} items; index it again"
+                )
+            self._coder = coder
         return self._coder
 
     def _read_model(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:

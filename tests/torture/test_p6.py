@@ -105,6 +105,14 @@ def test_the_sound_stores_answer(sound, tmp_path):
         assert found == {"nothing": ("answered", [])}
 
 
+def test_a_catalog_that_names_another_kind_than_its_model_is_damaged(sound, tmp_path):
+    stores = [one for one in hostile_stores() if one[0] == "values: kind = 'other'"]
+    ((outcome, did),) = attack(sound, tmp_path, "vector", stores).values()
+    assert outcome.startswith("DamagedError")
+    assert "expected a model of other items, got one of vector items" in outcome
+    assert not did
+
+
 FAULTS = {
     "names_unchecked": "names: segment '../../outside",
     "links_followed": "links: segments is a link",
