@@ -14,12 +14,14 @@ from tests.torture.bases import items_of
 
 
 def replace(path: Path, turns: int) -> None:
-    """Every item again in each commit, all with the same number."""
+    """Every item again in each commit, all with the same number; now and then compacted."""
     items = items_of("vector", 20)
     for turn in range(1000, 1000 + turns):
         with Indexer(path) as indexer:
             indexer.add([Item(item.id, item.payload, {"n": turn}) for item in items])
             indexer.commit()
+            if turn % 10 == 0:
+                indexer.compact()
 
 
 def count(path: Path, turns: int, met: Callable[[], None] = lambda: None) -> None:

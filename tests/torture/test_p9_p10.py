@@ -18,7 +18,9 @@ from tests.torture.bases import items_of, make
 from tests.torture.scale import LONG, say
 
 ROOT = Path(__file__).parents[2]
-READS, TAKE_OVERS, TURNS = (1_000_000, 200, 50) if LONG else (4_000, 5, 4)
+TAKE_OVERS, TURNS = (200, 50) if LONG else (5, 4)
+#: By where the catalog is; a server is asked over its wire for every page.
+READS = {"sqlite": 1_000_000, "postgresql": 100_000} if LONG else {"sqlite": 4_000}
 
 
 def start(*arguments):
@@ -60,11 +62,12 @@ def read_beside_a_writer(path, n_reads):
     return reads, commits, torn
 
 
-def test_p9_readers_see_one_commit_and_never_go_back(path):
-    reads, commits, torn = read_beside_a_writer(path, READS)
+def test_p9_readers_see_one_commit_and_never_go_back(path, each_catalog_if_long):
+    reads, commits, torn = read_beside_a_writer(path, READS[each_catalog_if_long])
     assert torn == []
     assert len(commits) >= 3
-    say("P9", f"{reads} reads over {len(commits)} commits, 0 torn, 0 backwards")
+    where = each_catalog_if_long
+    say("P9", f"{where}: {reads} reads over {len(commits)} commits, 0 torn, 0 backwards")
 
 
 def staged_rows_are_seen(monkeypatch):
