@@ -19,6 +19,7 @@ from hashret import Collection
 from hashret.collection import verified
 from hashret.errors import CollectionError
 from hashret.store import file_systems, leases
+from hashret.store.catalog import Catalog
 from indexer import Indexer, compact
 from indexer.cli import main
 from tests.torture.bases import items_of, make
@@ -224,6 +225,32 @@ def test_a_reader_that_comes_too_late_moves_on(base, tmp_path, monkeypatch):
     with Collection.open(path) as collection:
         assert collection.commit > moves[0]
         assert contents(collection) == after
+
+
+@needs_leases
+def test_a_reader_that_is_overtaken_while_it_opens_reads_on(base, tmp_path, monkeypatch):
+    """Which rows are removed it asks last: those of the segments that it holds must still be told."""
+    path = shutil.copytree(base, tmp_path / "c")
+    scatter(path)
+    before = seen(path)
+    held = []
+
+    def slow(self, commit, ask=Catalog.segments):
+        found = ask(self, commit)
+        if not held:
+            held.append(commit)
+            with Indexer(path) as indexer:
+                assert indexer.compact().oldest == commit
+        return found
+
+    monkeypatch.setattr(Catalog, "segments", slow)
+    with Collection.open(path) as collection:
+        assert collection.commit == held[0]
+        assert contents(collection) == before
+    with Indexer(path) as indexer:
+        assert indexer.compact().oldest > held[0]
+    assert seen(path) == before
+    assert verified(path).is_sound
 
 
 @pytest.mark.filterwarnings("ignore::hashret.errors.DurabilityWarning")

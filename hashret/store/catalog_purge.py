@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import delete, or_, select
+from sqlalchemy import delete, false, func, or_, select
 
 from hashret.store import catalog_tables as t
 from hashret.store.catalog import Catalog
@@ -28,13 +28,18 @@ def purge(catalog: Catalog) -> int | None:
 
 
 def _forget_before(catalog: Catalog, oldest: int) -> bool:
-    """Delete the rows of every commit before `oldest` that `oldest` does not show; if there are."""
+    """Delete the rows of every commit before `oldest` that `oldest` does not need; if there are."""
     with catalog.transaction() as connection:
         gone = [
-            connection.execute(delete(t.items).where(t.items.c.removed <= oldest)),
             connection.execute(delete(t.segments).where(t.segments.c.removed <= oldest)),
             connection.execute(delete(t.commits).where(t.commits.c.commit < oldest)),
         ]
+        # a segment that was replaced since is still read at `oldest`, by all its rows less the
+        # removed ones: the rows of these must stay as long
+        first = select(func.min(t.segments.c.first_row)).where(t.segments.c.removed.is_not(None))
+        still_read = func.coalesce(t.items.c.row >= first.scalar_subquery(), false())
+        unseen = (t.items.c.removed <= oldest) & ~still_read
+        gone.append(connection.execute(delete(t.items).where(unseen)))
         named = [select(table.c.model) for table in (t.commits, t.segments)]
         unnamed = ~or_(*(t.models.c.name.in_(names) for names in named))
         gone.append(connection.execute(delete(t.models).where(unnamed)))
