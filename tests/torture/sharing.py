@@ -9,7 +9,7 @@ from pathlib import Path
 from hashret import Collection
 from hashret.items import Item
 from hashret.store.catalog_postgresql import PostgresqlDatabase
-from indexer import Indexer, writer
+from indexer import Indexer, held
 from tests.torture.bases import items_of
 
 
@@ -38,7 +38,7 @@ def count(path: Path, turns: int, met: Callable[[], None] = lambda: None) -> Non
 
 def count_unlocked(path: Path, turns: int) -> None:
     """The same with no lock; the first time, whoever has read the counter waits for a line."""
-    writer.writer_lock = lambda layout, wait: contextlib.nullcontext()
+    held.writer_lock = lambda layout, wait: contextlib.nullcontext()
     PostgresqlDatabase._lock = lambda self, cursor, deadline: None
     waits = [True]
 
