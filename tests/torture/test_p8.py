@@ -34,4 +34,5 @@ def test_p8_an_interrupted_run_ends_as_one_that_was_not(tmp_path):
 
 @pytest.mark.parametrize("plant", ["randomness_forgotten", "staged_rows_forgotten"])
 def test_p8_the_harness_notices_what_is_not_put_back(tmp_path, plant):
-    assert resumed(tmp_path / "w", 12, plant)["bad"]
+    # it ends with the first that is noticed, a few kills on; which one that is, is up to the clock
+    assert resumed(tmp_path / "w", 80, plant)["bad"]
