@@ -1,9 +1,12 @@
-"""A writer beside others: ``python -m tests.torture.sharing replace|count|unlocked|hold PATH N``."""
+"""A writer beside others: ``python -m tests.torture.sharing replace|count|unlocked PATH N``."""
 
 import contextlib
+import multiprocessing
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 from hashret import Collection
@@ -52,16 +55,37 @@ def count_unlocked(path: Path, turns: int) -> None:
     count(path, turns, meet)
 
 
-def hold(path: Path, _: int) -> None:
-    """Stage an item and never commit it."""
+def hold(path: Path, to: Connection) -> None:
+    """Stage an item, say so, and never commit it."""
     with Indexer(path) as indexer:
         indexer.add([Item("staged", items_of("vector", 20)[0].payload, {})])
-        sys.stdout.write("held\n")
-        sys.stdout.flush()
+        to.send("held")
         time.sleep(600)
 
 
+@contextlib.contextmanager
+def holder(path: Path) -> Iterator[BaseProcess]:
+    """A process that holds the lock of the collection at `path`, killed at the end.
+
+    It is a fork of a server that has imported everything and done nothing, which takes a tenth of
+    the time of a new process.
+    """
+    forks = multiprocessing.get_context("forkserver")
+    forks.set_forkserver_preload([__name__])
+    here, there = forks.Pipe(duplex=False)
+    process = forks.Process(target=hold, args=(path, there))
+    process.start()
+    there.close()  # so that a process that ends too early is an EOFError, not a silence
+    try:
+        assert here.recv() == "held"
+        yield process
+    finally:
+        process.kill()
+        process.join()
+        here.close()
+
+
 if __name__ == "__main__":
-    {"replace": replace, "count": count, "unlocked": count_unlocked, "hold": hold}[sys.argv[1]](
+    {"replace": replace, "count": count, "unlocked": count_unlocked}[sys.argv[1]](
         Path(sys.argv[2]), int(sys.argv[3])
     )

@@ -1,7 +1,5 @@
 """P9: a reader sees exactly one commit, never an older one again. P10: one writer, taken over."""
 
-import os
-import signal
 import subprocess
 import sys
 import time
@@ -16,6 +14,7 @@ from hashret.store import catalog
 from indexer import Indexer
 from tests.torture.bases import items_of, make
 from tests.torture.scale import LONG, say
+from tests.torture.sharing import holder
 
 ROOT = Path(__file__).parents[2]
 TAKE_OVERS, TURNS = (200, 50) if LONG else (5, 4)
@@ -112,12 +111,11 @@ def test_p10_without_the_lock_the_harness_would_notice(path):
 def test_p10_a_dead_writer_is_taken_over_and_a_living_one_is_named(path):
     taken = 0
     for turn in range(TAKE_OVERS):
-        with start("hold", path, 0) as holder:
-            assert holder.stdout.readline() == "held\n"
+        with holder(path) as process:
             if turn == 0:
-                with pytest.raises(LockedError, match=f"process {holder.pid} on "):
+                with pytest.raises(LockedError, match=f"process {process.pid} on "):
                     Indexer(path)
-            holder.send_signal(signal.SIGKILL)
+            process.kill()
         with Indexer(path, wait_seconds=5) as indexer:
             indexer.add([Item("turn", items_of("vector", 20)[0].payload, {"n": turn})])
             indexer.commit()
@@ -129,10 +127,8 @@ def test_p10_a_dead_writer_is_taken_over_and_a_living_one_is_named(path):
 
 
 def test_p10_a_writer_waits_as_long_as_it_is_told(path):
-    with start("hold", path, 0) as holder:
-        assert holder.stdout.readline() == "held\n"
+    with holder(path):
         before = time.monotonic()
         with pytest.raises(LockedError):
             Indexer(path, wait_seconds=0.3)
         assert time.monotonic() - before >= 0.3
-        os.kill(holder.pid, signal.SIGKILL)
