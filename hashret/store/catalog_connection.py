@@ -78,9 +78,8 @@ class CatalogConnection:
         wait_seconds: float,
         make: str | None = None,
     ) -> Self:
-        engine = database.engine(write, wait_seconds)
         with database.errors():
-            connection = engine.connect()
+            connection = database.connect(write, wait_seconds)
             try:
                 with connection.begin():
                     if make is not None and not database.is_made(connection):

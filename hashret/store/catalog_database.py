@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
 
-from sqlalchemy import ColumnElement, Connection, Engine, Table
+from sqlalchemy import ColumnElement, Connection, Table
 
 from hashret.conditions import Condition
 from hashret.store.catalog_address import Address
@@ -22,8 +22,8 @@ class Database(Protocol):
     is_local: bool
     """Whether everybody who reads it does so by files that this machine's locks are on."""
 
-    def engine(self, write: bool, wait_seconds: float) -> Engine:
-        """Makes connections for reading, or the one of a writer that has waited for its turn."""
+    def connect(self, write: bool, wait_seconds: float) -> Connection:
+        """A connection for reading, or the one of a writer that has waited for its turn."""
         ...
 
     def errors(self) -> AbstractContextManager[None]:

@@ -21,7 +21,6 @@ from sqlalchemy import (
     BigInteger,
     ColumnElement,
     Connection,
-    Engine,
     Table,
     Text,
     any_,
@@ -80,8 +79,8 @@ class PostgresqlDatabase:
         self.name = address.shown
         self.is_local = False
 
-    def engine(self, write: bool, wait_seconds: float) -> Engine:
-        """Connections of a reader, or the one of a writer, which holds the collection's lock."""
+    def connect(self, write: bool, wait_seconds: float) -> Connection:
+        """A connection of a reader, or the one of a writer, which holds the collection's lock."""
         role = "writer" if write else "reader"
         try:
             engine = create_engine(
@@ -122,7 +121,7 @@ class PostgresqlDatabase:
                 raise
             return connection
 
-        return engine
+        return engine.connect()
 
     def _require_durable(self, cursor: Any) -> None:
         """Never acknowledge what is not on the server's disk yet, as far as a session can say."""

@@ -7,6 +7,8 @@ import os
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import cache, partial
 from typing import Any
 
 from sqlalchemy import (
@@ -34,6 +36,54 @@ from hashret.store.layout import Layout
 _BUSY_SECONDS = 30.0  # a writer's last transaction is short; wait for it rather than fail
 
 
+#: The file that a connection is being made to.
+_FILE: ContextVar[Layout] = ContextVar("_FILE")
+
+
+@cache
+def _engine(write: bool) -> Engine:
+    """Makes connections to the file that `_FILE` says.
+
+    One for all files: an engine compiles each statement when it first meets it, which is most of
+    the time that opening a small collection takes.
+    """
+    engine = create_engine("sqlite://", creator=partial(_connect, write), poolclass=NullPool)
+
+    @event.listens_for(engine, "connect")
+    def _settings(connection: sqlite3.Connection, _: Any) -> None:
+        if write:
+            connection.execute("PRAGMA journal_mode=DELETE")
+            # more than FULL: the folder is synced after the journal is deleted, else a power
+            # loss could bring the journal back, and with it undo what was acknowledged
+            connection.execute("PRAGMA synchronous=EXTRA")
+        else:
+            connection.execute("PRAGMA query_only=ON")
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+
+    return engine
+
+
+def _connect(write: bool) -> sqlite3.Connection:
+    layout = _FILE.get()
+    # A reader may have to roll back what a killed writer left half done, so it opens for
+    # writing where it may, and is kept from changing anything by query_only.
+    writable = os.access(layout.root, os.W_OK) and (
+        os.access(layout.catalog, os.W_OK) or not layout.catalog.exists()
+    )
+    mode = "rwc" if write else ("rw" if writable else "ro")
+    # by the URI itself: in a database URL a "#" or "?" of the path would be read as its end
+    uri = f"{layout.catalog.absolute().as_uri()}?mode={mode}"
+    require_sqlite(layout.catalog)
+    connection = sqlite3.connect(
+        uri, uri=True, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
+    )
+    restrain(connection)
+    return connection
+
+
 class SqliteDatabase:
     """A file; `hashret.store.catalog_database.Database` says what each method is for."""
 
@@ -42,44 +92,14 @@ class SqliteDatabase:
         self.name = "sqlite"
         self.is_local = True
 
-    def engine(self, write: bool, wait_seconds: float) -> Engine:
-        """Connections to the file; a reader's can change nothing."""
+    def connect(self, write: bool, wait_seconds: float) -> Connection:
+        """A connection to the file; a reader's can change nothing."""
         # The writer is alone by the lock of the folder: nothing to wait for here.
-        # A reader may have to roll back what a killed writer left half done, so it opens for
-        # writing where it may, and is kept from changing anything by query_only.
-        layout = self._layout
-        writable = os.access(layout.root, os.W_OK) and (
-            os.access(layout.catalog, os.W_OK) or not layout.catalog.exists()
-        )
-        mode = "rwc" if write else ("rw" if writable else "ro")
-        uri = f"{layout.catalog.absolute().as_uri()}?mode={mode}"
-
-        def connect() -> sqlite3.Connection:
-            # by the URI itself: in a database URL a "#" or "?" of the path would be read as its end
-            require_sqlite(layout.catalog)
-            connection = sqlite3.connect(
-                uri, uri=True, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
-            )
-            restrain(connection)
-            return connection
-
-        engine = create_engine("sqlite://", creator=connect, poolclass=NullPool)
-
-        @event.listens_for(engine, "connect")
-        def _settings(connection: sqlite3.Connection, _: Any) -> None:
-            if write:
-                connection.execute("PRAGMA journal_mode=DELETE")
-                # more than FULL: the folder is synced after the journal is deleted, else a power
-                # loss could bring the journal back, and with it undo what was acknowledged
-                connection.execute("PRAGMA synchronous=EXTRA")
-            else:
-                connection.execute("PRAGMA query_only=ON")
-
-        @event.listens_for(engine, "begin")
-        def _begin(connection: Connection) -> None:
-            connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
-
-        return engine
+        token = _FILE.set(self._layout)
+        try:
+            return _engine(write).connect()
+        finally:
+            _FILE.reset(token)
 
     @contextmanager
     def errors(self) -> Iterator[None]:

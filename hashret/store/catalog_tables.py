@@ -5,6 +5,10 @@ What each `checksum` covers stands in `hashret.store.catalog_sums`.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import lru_cache
+from types import MappingProxyType
+
 from sqlalchemy import (
     BigInteger,
     Column,
@@ -34,14 +38,15 @@ _START = 512
 FORMAT_VERSION = 2
 
 
-def statements(dialect: Dialect) -> dict[str, str]:
+@lru_cache(maxsize=2)  # of the readers' engine and of the writers'
+def statements(dialect: Dialect) -> Mapping[str, str]:
     """The statement that makes each table and index, by name."""
     made: dict[str, str] = {}
     for table in metadata.tables.values():
         made[table.name] = str(CreateTable(table).compile(dialect=dialect))
         for index in table.indexes - ONLY_POSTGRESQL:
             made[str(index.name)] = str(CreateIndex(index).compile(dialect=dialect))
-    return made
+    return MappingProxyType(made)
 
 
 def _of_a_model() -> ForeignKeyConstraint:

@@ -14,7 +14,7 @@ import re
 import sqlite3
 import stat
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import IO, Any
 
@@ -189,7 +189,7 @@ def _authorize(action: int, *about: str | None) -> int:
     return sqlite3.SQLITE_OK
 
 
-def require_schema(found: Iterable[tuple[Any, Any, Any]], known: dict[str, str]) -> None:
+def require_schema(found: Iterable[tuple[Any, Any, Any]], known: Mapping[str, str]) -> None:
     """Raise `DamagedError` if the schema has anything but what is known.
 
     `found` holds (type, name, SQL) of SQLite's schema, `known` the SQL of each table and index.
