@@ -14,6 +14,7 @@ JOINS = {
     "hashret/snapshot.py",
     "hashret/coder.py",
     "hashret/search_costs.py",
+    "hashret/searcher.py",
 }  # what may know more than one room
 TORCH_HOMES = {
     "indexer/objectives.py",

@@ -1,18 +1,26 @@
 """Small sound collections of every kind, made in seconds, for harnesses to copy and to attack."""
 
+from __future__ import annotations
+
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from hashret.items import Item
-from indexer import Indexer, TrainingOptions
+from indexer import Indexer
 from tests.corpora import clustered_vectors, topic_items
+
+if TYPE_CHECKING:
+    from indexer import TrainingOptions
 
 KINDS = ("text", "image", "vector")
 
 
 def quick(kind: str, seed: int = 0) -> TrainingOptions:
     """As little training as there can be: what codes say is not the matter here."""
+    from indexer import TrainingOptions  # loads torch, which most harnesses' processes don't need
+
     rounds = None if kind == "vector" else 1  # what learns on vectors has no rounds
     return TrainingOptions(
         n_bits=32, seed=seed, device="cpu", epochs=1, rounds=rounds, neighbours=1

@@ -1,7 +1,7 @@
 """Break a writer at every step that it takes on disk, in a process where libc is `libc_faults.c`.
 
 ``python -m tests.torture.breaking kill|fail|lose BASE FOLDER LIMIT [PLANT]`` prints a tally as
-JSON. Each writer is a fork of this process, which has imported everything and started no thread.
+JSON. Each writer is a fork of this process, which has done everything once and started no thread.
 """
 
 import ctypes
@@ -73,6 +73,18 @@ def broken(workload, path, base, mode, k, error=0, log=None):
         return f"{lib.faults_calls()} {lib.faults_hits()}"
 
     return forked(call)
+
+
+def rehearse(base, scratch):
+    """Each workload once, so that no fork has anything to import or a statement to compile."""
+    for workload in writers.STEPPED:
+        path = scratch / workload
+        writers.fresh(path, base, workload)
+        writers.run(workload, path, base)
+        writers.state(path)
+    assert len(list(Path("/proc/self/task").iterdir())) == 1, (
+        "a fork of a process with threads may hang"
+    )
 
 
 def outcomes(workload, path, base):
@@ -239,8 +251,8 @@ if __name__ == "__main__":
         from tests.torture import faults
 
         getattr(faults, sys.argv[5])()
-    writers.state(Path(base))  # everything is imported before the first fork
-    with tempfile.TemporaryDirectory():
+    with tempfile.TemporaryDirectory() as scratch:
+        rehearse(Path(base), Path(scratch))
         verbs = {
             "kill": partial(kill, planted=planted),
             "fail": partial(fail, planted=planted),
