@@ -1,8 +1,7 @@
 """Open a collection, ask it, close it.
 
-`Collection` is a snapshot (`hashret.snapshot`) with an index over its codes: it takes a question
-(`hashret.questions`), has the index or the scores searched, and makes hits of what was found
-(`hashret.answers`).
+`Collection` is a snapshot (`hashret.snapshot`) that takes a question (`hashret.questions`), has it
+searched (`hashret.searcher`), and makes hits of what was found (`hashret.answers`).
 """
 
 from __future__ import annotations
@@ -10,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 from os import PathLike
-from time import perf_counter
-from typing import Any, Self
+from pathlib import Path
+from typing import Any, Self, TypedDict, Unpack, overload
 
 import numpy as np
 
@@ -19,21 +18,38 @@ from hashret.answers import Wanted, hits
 from hashret.coder import Encoding
 from hashret.codes import Codes, Neighbors
 from hashret.errors import CollectionError, DamagedError
-from hashret.indexes import compiled
-from hashret.indexes.base import Index, approximation_of, path_of
-from hashret.indexes.by_score import compare_all, probe
-from hashret.indexes.kept import IndexKind, KeptIndexes
+from hashret.indexes.base import Index, approximation_of
+from hashret.indexes.kept import IndexKind
 from hashret.indexes.subset import SubsetIndex
-from hashret.items import Hits
+from hashret.items import Hits, Item
 from hashret.plan import Plan
 from hashret.questions import UNKNOWN, in_blocks, payloads_of
-from hashret.search_costs import SearchCosts
+from hashret.searcher import Searched, Searcher
 from hashret.snapshot import Snapshot
 from hashret.sparse import take_rows
 from hashret.store.catalog import Catalog
 from hashret.store.layout import Layout
 from hashret.store.soundness import Findings, examine
-from hashret.where import parse
+
+# What is one payload, and what is many, for whoever checks types; an array may be either.
+_One = str | Path | Item
+_Many = list[Any] | tuple[Any, ...]
+_Ids = list[str] | tuple[str, ...]
+
+
+class _QueryOptions(TypedDict, total=False):
+    asymmetric: bool
+    probes: int | None
+    rerank: int | None
+    where: str | None
+    index: IndexKind | None
+
+
+class _SimilarOptions(TypedDict, total=False):
+    include_self: bool
+    rerank: int | None
+    where: str | None
+    index: IndexKind | None
 
 
 class Collection(Snapshot):
@@ -48,10 +64,7 @@ class Collection(Snapshot):
 
     def __init__(self, layout: Layout, catalog: Catalog, index: IndexKind):
         super().__init__(layout, catalog)
-        self._index_kind = index
-        self._indexes = KeptIndexes()
-        self._costs = SearchCosts()
-        self._among: dict[str, SubsetIndex] = {}  # the last condition and what it selects
+        self._searcher = Searcher(self, index)
 
     @classmethod
     def open(
@@ -84,25 +97,27 @@ class Collection(Snapshot):
         Only what changed is read, and an index that stands is kept through small changes
         (`hashret.indexes.updated`). An error leaves the snapshot as it was.
         """
-        former = self._rows
+        former = self.rows
         if not super().refresh():
             return False
-        self._indexes.moved(former)
-        self._among = {}
+        self._searcher.moved(former)
         return True
 
     @property
     def index(self) -> Index:
         """The index over `codes`, built on first use."""
-        return self._index_of(self._index_kind)
-
-    def _index_of(self, kind: IndexKind) -> Index:
-        if kind not in self._indexes:
-            self._costs.use_known()
-        return self._indexes.of(kind, self.codes, self._rows)
+        return self._searcher.index()
 
     # asking
 
+    @overload
+    def query(self, item_or_items: _One, k: int = ..., **how: Unpack[_QueryOptions]) -> Hits: ...
+    @overload
+    def query(
+        self, item_or_items: _Many, k: int = ..., **how: Unpack[_QueryOptions]
+    ) -> list[Hits]: ...
+    @overload
+    def query(self, item_or_items: Any, k: int = ..., **how: Unpack[_QueryOptions]) -> Any: ...
     def query(
         self,
         item_or_items: Any,
@@ -157,11 +172,11 @@ class Collection(Snapshot):
             )
         if probes is not None and probes < 1:
             raise ValueError(f"probes: expected at least 1, got {probes}; the first is the bucket")
-        among = self._selected(where, index)
+        among = self._searcher.among(where, index)
         wanted = self._wanted(k, rerank, among, by_score=by_score, probes=probes)
         shortlist = rerank or k
         if by_score:
-            find = partial(self._by_score, among=among, k=shortlist, probes=probes)
+            find = partial(self._searcher.by_score, among, k=shortlist, probes=probes)
             return self._ask(item_or_items, find, among, wanted)
         return self._ask(
             item_or_items,
@@ -170,13 +185,23 @@ class Collection(Snapshot):
             wanted,
         )
 
+    @overload
+    def within(
+        self, item_or_items: _One, radius: int = ..., *, where: str | None = ...
+    ) -> Hits: ...
+    @overload
+    def within(
+        self, item_or_items: _Many, radius: int = ..., *, where: str | None = ...
+    ) -> list[Hits]: ...
+    @overload
+    def within(self, item_or_items: Any, radius: int = ..., *, where: str | None = ...) -> Any: ...
     def within(self, item_or_items: Any, radius: int = 2, *, where: str | None = None) -> Any:
         """All items within `radius` bits (inclusive) of one payload or of each of many.
 
         `where` as for `query`.
         """
         _require_radius(radius)
-        among = self._selected(where)
+        among = self._searcher.among(where)
         return self._ask(
             item_or_items,
             lambda asked: among.within(asked.codes, radius),
@@ -184,13 +209,23 @@ class Collection(Snapshot):
             self._wanted(None, None, among),
         )
 
+    @overload
+    def bucket(self, item_or_items: _One, *, where: str | None = ...) -> Hits: ...
+    @overload
+    def bucket(self, item_or_items: _Many, *, where: str | None = ...) -> list[Hits]: ...
+    @overload
+    def bucket(self, item_or_items: Any, *, where: str | None = ...) -> Any: ...
     def bucket(self, item_or_items: Any, *, where: str | None = None) -> Any:
         """All items with exactly the payload's code, as `within` radius 0."""
         return self.within(item_or_items, 0, where=where)
 
+    @overload
+    def similar(self, ids: str, k: int = ..., **how: Unpack[_SimilarOptions]) -> Hits: ...
+    @overload
+    def similar(self, ids: _Ids, k: int = ..., **how: Unpack[_SimilarOptions]) -> list[Hits]: ...
     def similar(
         self,
-        ids: str | Sequence[str],
+        ids: str | _Ids,
         k: int = 10,
         *,
         include_self: bool = False,
@@ -205,7 +240,7 @@ class Collection(Snapshot):
         condition. With `include_self` the item itself is a hit like any other. Raises
         `UnknownItemError`.
         """
-        among = self._selected(where, index)
+        among = self._searcher.among(where, index)
         wanted = self._wanted(k, rerank, among)
         # one more than asked, since the item itself is among its nearest
         nearest = (rerank or k) + 1
@@ -217,9 +252,17 @@ class Collection(Snapshot):
             include_self,
         )
 
+    @overload
+    def similar_within(
+        self, ids: str, radius: int = ..., *, include_self: bool = ..., where: str | None = ...
+    ) -> Hits: ...
+    @overload
+    def similar_within(
+        self, ids: _Ids, radius: int = ..., *, include_self: bool = ..., where: str | None = ...
+    ) -> list[Hits]: ...
     def similar_within(
         self,
-        ids: str | Sequence[str],
+        ids: str | _Ids,
         radius: int = 2,
         *,
         include_self: bool = False,
@@ -227,7 +270,7 @@ class Collection(Snapshot):
     ) -> Any:
         """All other items within `radius` bits (inclusive) of the stored item, as `similar`."""
         _require_radius(radius)
-        among = self._selected(where)
+        among = self._searcher.among(where)
         return self._around(
             ids,
             lambda codes: among.within(codes, radius),
@@ -238,6 +281,7 @@ class Collection(Snapshot):
 
     def info(self) -> dict[str, Any]:
         """What the collection is, as JSON values: items, bits, commit, model, index, bytes."""
+        kind = self._searcher.kind
         return {
             "kind": self.kind,
             "n_items": len(self),
@@ -245,7 +289,7 @@ class Collection(Snapshot):
             "commit": self.commit,
             "committed_at": self._last.created_at,
             "model": self._about_model(),
-            "index": self._index_kind if isinstance(self._index_kind, str) else "custom",
+            "index": kind if isinstance(kind, str) else "custom",
             "catalog": self._catalog.place,
             "bytes": {"catalog": self._catalog.n_bytes(), **self._layout.sizes()},
         }
@@ -269,26 +313,11 @@ class Collection(Snapshot):
                 f"{error}; train it again"
             ) from error
 
-    def _selected(self, where: str | None, kind: IndexKind | None = None) -> Index | SubsetIndex:
-        """The index over the items that satisfy `where`; the last one is kept for the next time."""
-        if where is None:
-            return self._index_of(self._index_kind if kind is None else kind)
-        if kind is not None:
-            raise ValueError(
-                "index: expected none beside a condition, among whose items the search is exact; "
-                "leave one out"
-            )
-        if where not in self._among:
-            rows = self._rows_where(parse(where))
-            positions = self._positions_of_rows(rows) if len(rows) else rows
-            self._among = {where: SubsetIndex(self.codes, positions)}
-        return self._among[where]
-
     def _wanted(
         self,
         k: int | None,
         rerank: int | None,
-        among: Index | SubsetIndex,
+        among: Searched,
         *,
         by_score: bool = False,
         probes: int | None = None,
@@ -323,23 +352,11 @@ class Collection(Snapshot):
                 "without; index it anew with --retrain --store-features"
             )
 
-    def _by_score(
-        self, asked: Encoding, *, among: Index | SubsetIndex, k: int, probes: int | None
-    ) -> Neighbors:
-        """For each query the rows of highest score, of all codes or of those in the probes."""
-        codes = among.codes if isinstance(among, SubsetIndex) else self.codes
-        if probes is None:
-            found = compare_all(codes, asked.codes, asked.confidences, k)
-        else:
-            table = self._indexes.table(among, codes)
-            found = probe(table, codes, asked.codes, asked.confidences, k, probes)
-        return among.numbered(found) if isinstance(among, SubsetIndex) else found
-
     def _ask(
         self,
         asked: Any,
         find: Callable[[Encoding], Neighbors],
-        among: Index | SubsetIndex,
+        among: Searched,
         wanted: Wanted,
     ) -> Any:
         payloads, single = payloads_of(asked, self.kind)
@@ -349,7 +366,9 @@ class Collection(Snapshot):
             answers = [Hits((), note=UNKNOWN[self.kind])] * len(payloads)
 
             def timed(block: Encoding) -> tuple[Neighbors, Plan]:
-                return self._timed(partial(find, block), among, wanted)
+                return self._searcher.timed(
+                    partial(find, block), among, by_score=wanted.by_score, probes=wanted.probes
+                )
 
             for places, found, plan in in_blocks(encoding, timed):
                 for query, i in enumerate(places.tolist()):
@@ -362,13 +381,13 @@ class Collection(Snapshot):
         self,
         ids: str | Sequence[str],
         find: Callable[[Codes], Neighbors],
-        among: Index | SubsetIndex,
+        among: Searched,
         wanted: Wanted,
         include_self: bool,
     ) -> Any:
         positions = self._positions([ids] if isinstance(ids, str) else list(ids))
         codes = self.codes[positions]
-        found, plan = self._timed(partial(find, codes), among, wanted)
+        found, plan = self._searcher.timed(partial(find, codes), among)
         certain = codes.bits.astype(np.float32)  # a stored code has no doubts
         answers = []
         for query, position in enumerate(positions.tolist()):
@@ -376,24 +395,6 @@ class Collection(Snapshot):
             besides = None if include_self else position
             answers.append(hits(self, wanted, found, query, certain[query], plan, row, besides))
         return answers[0] if isinstance(ids, str) else answers
-
-    def _timed(
-        self, find: Callable[[], Neighbors], among: Index | SubsetIndex, wanted: Wanted
-    ) -> tuple[Neighbors, Plan]:
-        """What is found, and how."""
-        start = perf_counter()
-        found = find()
-        seconds = perf_counter() - start
-        self._costs.spent(seconds)
-        if wanted.probes is not None:
-            path, n_tables = "by confidence", 1
-        else:
-            path, n_tables = ("by score", 0) if wanted.by_score else path_of(among)
-        n = len(among)
-        compared = n * len(found) if path == "by score" else found.compared
-        kernels = compiled.loaded() is not None and path != "by score"
-        work = found.probed, compared, n, len(found)
-        return found, Plan(path, n_tables, *work, kernels, seconds, -1)
 
 
 def _require_radius(radius: int) -> None:

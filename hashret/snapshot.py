@@ -152,6 +152,11 @@ class Snapshot:
         return self.codes.n_bits
 
     @property
+    def rows(self) -> RowNumbers:
+        """The catalog's number of each item, row for row with `codes`."""
+        return self._rows
+
+    @property
     def has_features(self) -> bool:
         """Whether the collection keeps the input features of every item."""
         return all(segment.features for segment in self._segments)
@@ -253,12 +258,16 @@ class Snapshot:
             self._look_at_rows(index=True)
         return found
 
-    def _rows_where(self, condition: Condition) -> np.ndarray:
-        """The rows of the snapshot that satisfy a condition, sorted."""
+    def positions_where(self, where: str) -> np.ndarray:
+        """Where among `codes` the items are that satisfy `where`, increasing, (n,) int64.
+
+        Raises `WhereError` and `DamagedError`.
+        """
+        condition = parse(where)
         self._look_at_rows()
         # a damaged page may have a row twice
-        rows = np.unique(self._catalog.rows_where(condition))
-        return rows[self._rows.find(rows) >= 0]
+        positions = self._rows.find(np.unique(self._catalog.rows_where(condition)))
+        return positions[positions >= 0]
 
     def _pages(self, condition: Condition | None = None) -> Iterator[list[ItemRecord]]:
         """All items by id, or those that satisfy a condition; that none is missing is checked."""
