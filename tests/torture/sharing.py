@@ -2,6 +2,7 @@
 
 import contextlib
 import multiprocessing
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -55,8 +56,9 @@ def count_unlocked(path: Path, turns: int) -> None:
     count(path, turns, meet)
 
 
-def hold(path: Path, to: Connection) -> None:
+def hold(path: Path, to: Connection, environment: dict[str, str]) -> None:
     """Stage an item, say so, and never commit it."""
+    os.environ.update(environment)  # the server of the forks has that of its own start
     with Indexer(path) as indexer:
         indexer.add([Item("staged", items_of("vector", 20)[0].payload, {})])
         to.send("held")
@@ -73,7 +75,7 @@ def holder(path: Path) -> Iterator[BaseProcess]:
     forks = multiprocessing.get_context("forkserver")
     forks.set_forkserver_preload([__name__])
     here, there = forks.Pipe(duplex=False)
-    process = forks.Process(target=hold, args=(path, there))
+    process = forks.Process(target=hold, args=(path, there, dict(os.environ)))
     process.start()
     there.close()  # so that a process that ends too early is an EOFError, not a silence
     try:
