@@ -1,7 +1,8 @@
 """Interrupt a run of indexing at random times until it is done, over and over.
 
-``python -m tests.torture.resuming FOLDER KILLS [PLANT]`` prints a tally as JSON. Each run is a fork
-of this process, which has imported everything and started no thread, and is killed by SIGKILL.
+``python -m tests.torture.resuming FOLDER KILLS [PLANT TASK]`` prints a tally as JSON; with a planted
+fault, of one task (such as "text-add") up to the first end that is bad. Each run is a fork of this
+process, which has imported everything and started no thread, and is killed by SIGKILL.
 """
 
 import hashlib
@@ -114,11 +115,13 @@ def killed(kind: str, task: str, path: Path, after: float) -> str:
     return "killed"
 
 
-def main(folder: Path, kills: int) -> dict[str, object]:
+def main(folder: Path, kills: int, only: str = "") -> dict[str, object]:
     rng = random.Random(0)
     tally = {"kills": 0, "ends": 0, "bad": []}
     plans = []
     for kind, task in TASKS:
+        if only not in ("", f"{kind}-{task}"):
+            continue
         base = None
         if task != "index":
             base = folder / f"base-{kind}-{task}"
@@ -133,7 +136,7 @@ def main(folder: Path, kills: int) -> dict[str, object]:
         seconds = time.monotonic() - began
         plans.append((kind, task, base, path, state(path), seconds, committed(path)))
     turn = 0
-    while tally["kills"] < kills and (len(sys.argv) < 4 or not tally["bad"]):
+    while tally["kills"] < kills and not (only and tally["bad"]):
         kind, task, base, path, expected, seconds, n_commits = plans[turn % len(plans)]
         turn += 1
         begin(base, path)
@@ -163,4 +166,5 @@ if __name__ == "__main__":
 
         getattr(faults, sys.argv[3])()
     np.ones((2, 2)) @ np.ones((2, 2))
-    sys.stdout.write(json.dumps(main(Path(sys.argv[1]).resolve(), int(sys.argv[2]))))
+    made = main(Path(sys.argv[1]).resolve(), int(sys.argv[2]), *sys.argv[4:])
+    sys.stdout.write(json.dumps(made))

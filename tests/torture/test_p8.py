@@ -32,7 +32,10 @@ def test_p8_an_interrupted_run_ends_as_one_that_was_not(tmp_path):
     say("P8", f"{found['kills']} kills in {found['ends']} runs until done, 0 other ends")
 
 
-@pytest.mark.parametrize("plant", ["randomness_forgotten", "staged_rows_forgotten"])
-def test_p8_the_harness_notices_what_is_not_put_back(tmp_path, plant):
+@pytest.mark.parametrize(
+    ("plant", "task"),
+    [("randomness_forgotten", "text-retrain"), ("staged_rows_forgotten", "text-add")],
+)
+def test_p8_the_harness_notices_what_is_not_put_back(tmp_path, plant, task):
     # it ends with the first that is noticed, a few kills on; which one that is, is up to the clock
-    assert resumed(tmp_path / "w", 80, plant)["bad"]
+    assert resumed(tmp_path / "w", 80, plant, task)["bad"]
