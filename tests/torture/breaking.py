@@ -165,8 +165,8 @@ def fail(base, folder, limit, planted=False):
 
     With a planted fault it ends where the first is noticed.
     """
-    # the short form takes every 31st step; of few a fault would be noticed by luck only
-    stride = 1 if planted or limit >= 1000 else 31
+    # the short form takes every 61st step; of few a fault would be noticed by luck only
+    stride = 1 if planted or limit >= 1000 else 61
     tally = {"runs": 0, "errors": 0, "bad": []}
     for workload in writers.STEPPED:
         path = folder / workload
@@ -210,7 +210,7 @@ def lose(base, folder, limit):
     logs = record(base, folder, limit)
     tally = {"states": 0, "bad": [], "syncs": 0, "unnoticed": []}
     lost = folder / "lost"
-    stride = 1 if limit >= 20_000 else 4  # the short form loses power after every 4th call
+    stride = 1 if limit >= 20_000 else 6  # the short form loses power after every 6th call
     for workload, (before, after) in logs.items():
         calls = power.read_log(folder / f"{workload}.log")
         path = folder / workload
