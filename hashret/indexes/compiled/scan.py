@@ -58,6 +58,13 @@ def _add_two(
 
 
 @njit(cache=True, nogil=True)
+def _count_pairs(words: np.ndarray, query: int, query_there: int, near: np.ndarray) -> None:
+    # rows of two words: the compiler makes vectors of this, not of a loop within the loop
+    for i in range(len(near)):
+        near[i] = popcount(words[2 * i] ^ query) + popcount(words[2 * i + 1] ^ query_there)
+
+
+@njit(cache=True, nogil=True)
 def _count_rows(tile: np.ndarray, query: np.ndarray, near: np.ndarray) -> None:
     for i in range(len(near)):
         ones = np.uint64(0)
@@ -74,7 +81,10 @@ def _distances(tile: np.ndarray, columns: np.ndarray, query: np.ndarray, near: n
         _count(tile.reshape(-1), query[0], near)
         return
     if not len(columns):
-        _count_rows(tile, query, near)
+        if n_words == 2:
+            _count_pairs(tile.reshape(-1), query[0], query[1], near)
+        else:
+            _count_rows(tile, query, near)
         return
     _count_two(columns[0], query[0], columns[1], query[1], near)
     for word in range(2, n_words - 1, 2):
