@@ -22,6 +22,8 @@ _SORTS = 1000  # of questions remembered
 # A path less than so many times dearer by estimate is built to be tried, once questions of one
 # sort have taken so many times what building it takes.
 _DOUBT, _LONG = 2, 16
+# When a path has earned its build, one with more to gain that has so much of its own is built.
+_NEARLY = 2 / 3
 
 #: Asks an index some of the queries.
 Ask = Callable[[Index, slice], Neighbors]
@@ -234,15 +236,17 @@ class PlannedIndex:
                 self._forget_times()
                 return self._choose(question, Trials())
         gains = {name: expected[best] - expected[name] for name in expected if name not in standing}
-        earned = []
+        earned, nearly = [], []
         for name, gain in gains.items():
             self._credit[name] += max(0.0, gain)
             building = self._build_cost(name)
+            if gain > 0 and self._credit[name] >= _NEARLY * building:
+                nearly.append(name)
             if gain > 0 and self._credit[name] >= building:
                 earned.append(name)
             elif expected[name] < _DOUBT * expected[best] and known.spent > _LONG * building:
                 self._part(name)  # to be tried
-        chosen = max(earned, key=gains.__getitem__, default=best)
+        chosen = max(nearly if earned else (), key=gains.__getitem__, default=best)
         changing = pending or (not earned and max(gains.values(), default=0.0) > 0)
         return chosen, expected, changing
 

@@ -54,6 +54,15 @@ def test_questions_one_by_one_earn_a_table(large):
     assert paths[-1] == "table"
 
 
+def test_a_cheap_build_does_not_come_first_where_a_better_one_is_nearly_earned(large, monkeypatch):
+    index = PlannedIndex(large)
+    builds = {"table": 1.4e8, "multi-index": 1e8, "faiss-flat": 1e12}
+    monkeypatch.setattr(index, "_build_cost", builds.__getitem__)
+    for row in range(200):
+        index.within(large[row : row + 1], 0)
+    assert index.built == {"scan", "table"}
+
+
 def test_a_wider_ball_takes_substrings(large):
     index = PlannedIndex(large)
     found = index.within(large[:300], 3)
