@@ -47,6 +47,7 @@ class TableIndex(OverCodes):
             )
         super().__init__(codes)
         self._probe_cost = probe_cost
+        self._code_size = codes.n_bits // 8  # bytes; asked of the codes it takes as long as a key
         self._hash = LinearHash(codes.n_bits)
         self._scan: ScanIndex | None = None
         #: by which way the last answer came
@@ -89,16 +90,17 @@ class TableIndex(OverCodes):
         The fast path for a single code: one kernel, or plain Python, since a NumPy call costs more
         than the whole look-up. Raises ValueError for a code of another length.
         """
-        if 8 * len(code) != self.n_bits:
+        if len(code) != self._code_size:
             raise ValueError(
-                f"code: expected {self.n_bits // 8} bytes, got {len(code)}; "
+                f"code: expected {self._code_size} bytes, got {len(code)}; "
                 "encode queries with the model that encoded the collection"
             )
         kernels = compiled.loaded()
         if kernels is not None:
             found = kernels.table.bucket(code, self._single)
-            begin, length = found >> 32, found & _MIXED
+            length = found & _MIXED
             if length != _MIXED:
+                begin = found >> 32
                 return self._rows[begin : begin + length]
         place = self._keys.place(self._hash.key(int.from_bytes(code, "little")))
         if place < 0:
