@@ -6,7 +6,7 @@ searched (`hashret.searcher`), and makes hits of what was found (`hashret.answer
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from os import PathLike
 from pathlib import Path
@@ -379,7 +379,7 @@ class Collection(Snapshot):
 
     def _around(
         self,
-        ids: str | Sequence[str],
+        ids: str | _Ids,
         find: Callable[[Codes], Neighbors],
         among: Searched,
         wanted: Wanted,

