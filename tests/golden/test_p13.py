@@ -9,6 +9,8 @@ import pytest
 
 from hashret import Collection
 from hashret.errors import FormatVersionError
+from hashret.features import text
+from hashret.store import catalog_tables
 from hashret.store.catalog_tables import FORMAT_VERSION
 from indexer import Indexer
 from tests.golden.make import answers, items_of, make
@@ -30,6 +32,12 @@ def copied(version, kind, tmp_path):
     return Path(shutil.copytree(HERE / f"format-{version}" / kind, tmp_path / "c"))
 
 
+def answers_as_it_did(path, version, kind):
+    """Whether a collection says what the release that wrote it said."""
+    expected = json.loads((HERE / f"format-{version}" / f"{kind}.json").read_text("utf-8"))
+    return json.loads(json.dumps(answers(path, kind))) == expected
+
+
 def test_every_format_up_to_this_one_is_kept():
     assert list(range(1, FORMAT_VERSION + 1)) == FORMATS
     opened = [version for version in FORMATS if version not in REFUSED]
@@ -43,8 +51,19 @@ def test_a_released_collection_answers_as_it_did(version, kind, tmp_path):
         with pytest.raises(FormatVersionError, match=f"got '{version}'"):
             Collection.open(path)
         return
-    expected = json.loads((HERE / f"format-{version}" / f"{kind}.json").read_text("utf-8"))
-    assert json.loads(json.dumps(answers(path, kind))) == expected
+    assert answers_as_it_did(path, version, kind)
+
+
+@pytest.mark.parametrize("plant", ["a_format_that_is_not_read_any_more", "another_arithmetic"])
+def test_the_harness_notices_a_release_that_breaks_with_the_former(tmp_path, monkeypatch, plant):
+    path = copied(FORMAT_VERSION, "text", tmp_path)
+    if plant == "another_arithmetic":
+        monkeypatch.setattr(text, "_GRID", 2)
+        assert not answers_as_it_did(path, FORMAT_VERSION, "text")
+    else:
+        monkeypatch.setattr(catalog_tables, "FORMAT_VERSION", FORMAT_VERSION + 1)
+        with pytest.raises(FormatVersionError):
+            answers_as_it_did(path, FORMAT_VERSION, "text")
 
 
 @pytest.mark.parametrize("version", sorted(set(FORMATS) - REFUSED))
