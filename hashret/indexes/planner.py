@@ -52,6 +52,8 @@ class PlannedIndex:
         self._credit = dict.fromkeys(("table", "multi-index", "faiss-flat", "kernels"), 0.0)
         # by the radius or k, and the bits of the number of queries: all queries of a call are one
         self._trials: dict[tuple[int, ...], Trials] = {}
+        # those of single questions, by the radius: beside a look-up, even hashing a tuple shows
+        self._alone: dict[int, Trials] = {}
         self._with_kernels = False  # whether what was timed is theirs
         self._experience: dict[tuple[int, bool], Experience] = {}
         self._builders: dict[str, Callable[[], Index]] = {
@@ -110,7 +112,7 @@ class PlannedIndex:
         if known is not None and known.untimed:
             known.untimed -= 1
             self.last_path = known.settled
-            return self._parts[known.settled].search(queries, k, ties=ties)
+            return known.index.search(queries, k, ties=ties)
         k = check_search(self._codes, queries, k)
         return self._ask(
             Question(n_queries, k=k, ties=ties),
@@ -122,12 +124,15 @@ class PlannedIndex:
         """All rows within the radius of each query; see `Index.within`."""
         n_queries = len(queries.packed)
         if type(radius) is int:
-            sort = (n_queries.bit_length(), radius)
-            known = self._trials.get(sort)
+            known = (
+                self._alone.get(radius)
+                if n_queries == 1
+                else self._trials.get((n_queries.bit_length(), radius))
+            )
             if known is not None and known.untimed:
                 known.untimed -= 1
                 self.last_path = known.settled
-                return self._parts[known.settled].within(queries, radius)
+                return known.index.within(queries, radius)
         radii = check_within(self._codes, queries, radius)
         widest = int(radii.max(initial=0))
         return self._ask(
@@ -155,7 +160,9 @@ class PlannedIndex:
         else:
             parts = self._answers(chosen, question, known, slice(0, n_queries), ask)
             if not tried and not changing:
-                known.settle(name, expected[name])
+                known.settle(name, self._parts[name], expected[name])
+                if question.k is None and n_queries == 1:
+                    self._alone[question.radius] = known
         return parts[0] if len(parts) == 1 else merge(parts)
 
     def _due(
@@ -203,15 +210,19 @@ class PlannedIndex:
             self._forget_times()
         if sort not in self._trials:
             if len(self._trials) >= _SORTS:
-                self._trials.clear()
+                self._forget()
             self._trials[sort] = Trials()
         return self._trials[sort]
 
     def _forget_times(self) -> None:
         """What NumPy took says nothing of kernels, nor the other way round."""
         self._with_kernels = compiled.loaded() is not None
-        self._trials.clear()
+        self._forget()
         self._experience = {kind: each for kind, each in self._experience.items() if each.known}
+
+    def _forget(self) -> None:
+        self._trials.clear()
+        self._alone.clear()
 
     def _known(self, question: Question) -> Experience:
         if question.kind not in self._experience:

@@ -11,6 +11,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from time import thread_time_ns
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from hashret.indexes.base import Index
 
 _TRIED, _SHARE = 32, 32  # a trial asks so many queries of a batch, or such a share of them
 _WARM = 8  # those before: what is made on first use, and cold memory, is not to be timed
@@ -45,6 +49,7 @@ class Trials:
     spent: float = 0.0  # ns on all its answers
     untimed: int = 0  # answers that may still be given by `settled` without a thought
     settled: str = ""
+    index: Index = field(init=False)  # that of the settled path
     times: dict[str, Taken] = field(default_factory=dict)
 
     def expected(self, name: str, estimate: float) -> float:
@@ -87,10 +92,10 @@ class Trials:
             taken.ratio += n_queries / taken.weight * (took / estimate - taken.ratio)
         taken.warm = True
 
-    def settle(self, name: str, expected: float) -> None:
+    def settle(self, name: str, index: Index, expected: float) -> None:
         """Let the next answers be given by this path without a thought, if it was timed."""
         if self.is_timed(name):
-            self.settled = name
+            self.settled, self.index = name, index
             left = min(_UNTIMED, _UNTIMED_SHARE * self.spent)
             self.untimed = int(left / max(1.0, expected))
             self.spent += self.untimed * expected
