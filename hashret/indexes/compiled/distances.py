@@ -1,0 +1,84 @@
+"""Distances of one code from many, in vector instructions.
+
+A loop that only counts bits, over columns without gaps, is what the compiler turns into vectors;
+choosing among the distances is a loop of its own (`hashret.indexes.compiled.selecting`).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+from hashret.indexes.compiled.intrinsics import popcount
+
+
+@njit(cache=True, nogil=True)
+def fill_columns(words: np.ndarray, columns: np.ndarray) -> None:
+    for word in range(words.shape[1]):
+        for i in range(len(words)):
+            columns[word, i] = words[i, word]
+
+
+@njit(cache=True, nogil=True)
+def _count(column: np.ndarray, query: int, near: np.ndarray) -> None:
+    for i in range(len(near)):
+        near[i] = popcount(column[i] ^ query)
+
+
+@njit(cache=True, nogil=True)
+def _count_two(
+    column: np.ndarray, query: int, other: np.ndarray, query_there: int, near: np.ndarray
+) -> None:
+    # two words at once: narrowing the counts to 16 bits takes as long as counting
+    for i in range(len(near)):
+        near[i] = popcount(column[i] ^ query) + popcount(other[i] ^ query_there)
+
+
+@njit(cache=True, nogil=True)
+def _add(column: np.ndarray, query: int, near: np.ndarray) -> None:
+    for i in range(len(near)):
+        near[i] += popcount(column[i] ^ query)
+
+
+@njit(cache=True, nogil=True)
+def _add_two(
+    column: np.ndarray, query: int, other: np.ndarray, query_there: int, near: np.ndarray
+) -> None:
+    for i in range(len(near)):
+        near[i] += popcount(column[i] ^ query) + popcount(other[i] ^ query_there)
+
+
+@njit(cache=True, nogil=True)
+def _count_pairs(words: np.ndarray, query: int, query_there: int, near: np.ndarray) -> None:
+    # rows of two words: the compiler makes vectors of this, not of a loop within the loop
+    for i in range(len(near)):
+        near[i] = popcount(words[2 * i] ^ query) + popcount(words[2 * i + 1] ^ query_there)
+
+
+@njit(cache=True, nogil=True)
+def _count_rows(tile: np.ndarray, query: np.ndarray, near: np.ndarray) -> None:
+    for i in range(len(near)):
+        ones = np.uint64(0)
+        for word in range(len(query)):
+            ones += popcount(tile[i, word] ^ query[word])
+        near[i] = ones
+
+
+@njit(cache=True, nogil=True)
+def write_distances(tile: np.ndarray, columns: np.ndarray, query: np.ndarray, near: np.ndarray) -> None:
+    """Write the distances of the tile's codes; `columns` are its words, or none."""
+    n_words = len(query)
+    if n_words == 1:
+        _count(tile.reshape(-1), query[0], near)
+        return
+    if not len(columns):
+        if n_words == 2:
+            _count_pairs(tile.reshape(-1), query[0], query[1], near)
+        else:
+            _count_rows(tile, query, near)
+        return
+    _count_two(columns[0], query[0], columns[1], query[1], near)
+    for word in range(2, n_words - 1, 2):
+        _add_two(columns[word], query[word], columns[word + 1], query[word + 1], near)
+    if n_words % 2:
+        _add(columns[n_words - 1], query[n_words - 1], near)
