@@ -24,7 +24,7 @@ from hashret.indexes import INDEXES
 from hashret.registry import resolve
 
 #: hashret's own paths, by the names of `hashret.indexes.INDEXES`.
-OWN = ("auto", "table", "multi-index", "scan")
+OWN = ("auto", "table", "multi-index", "clusters", "scan")
 
 Ask = Callable[[np.ndarray], Any]
 

@@ -12,13 +12,13 @@ from benchmarks.search_results import MILLION, Record, Results, built, questions
 
 _BEGIN, _END = "<!-- search: begin -->", "<!-- search: end -->"
 _NAMES = {"auto": "**hashret**", "table": "its table", "multi-index": "its multi-index"}
-_NAMES |= {"scan": "its scan", "faiss-flat": "Faiss Flat"}
+_NAMES |= {"clusters": "its clusters", "scan": "its scan", "faiss-flat": "Faiss Flat"}
 _MAY_MISS = ("Faiss MultiHash", "Faiss IVF", "Faiss HNSW", "usearch HNSW")
 _GRID = (
     "The planner's time over that of the fastest single path that it could take (table,",
-    "multi-index, scan, `faiss-flat`): the worst among the lengths measured, and at how many bits",
-    "it is. It has been asked the same for a while. All answer in the same form, rows in order; a",
-    "bare call of Faiss stands among the peers below.",
+    "multi-index, clusters, scan, `faiss-flat`): the worst among the lengths measured, and at how",
+    "many bits it is. It has been asked the same for a while. All answer in the same form, rows in",
+    "order; a bare call of Faiss stands among the peers below.",
 )
 _RUN_KEYS = ("part", "family", "bits", "n", "kind", "at", "revision", "load")
 

@@ -13,6 +13,7 @@ from hashret.items import Approximation
 #: An exact index's name to its class, imported on first use through `hashret.registry.resolve`.
 INDEXES = {
     "auto": "hashret.indexes.planner:PlannedIndex",
+    "clusters": "hashret.indexes.clusters:ClusterIndex",
     "faiss-flat": "hashret.indexes.faiss_binary:FaissFlatIndex",
     "multi-index": "hashret.indexes.multi_index:MultiIndex",
     "scan": "hashret.indexes.scan:ScanIndex",

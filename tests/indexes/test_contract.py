@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from hashret.codes import Codes
 from hashret.indexes import INDEXES
+from hashret.indexes.clusters import ClusterIndex
 from hashret.indexes.faiss_binary import FaissFlatIndex
 from hashret.indexes.multi_index import MultiIndex
 from hashret.indexes.planner import PlannedIndex
@@ -35,6 +36,8 @@ def updated(codes: Codes, every: int = 2) -> UpdatedIndex:
 # Every index as built by name, and again with its thresholds so low or so high that a few
 # hundred codes take the paths of millions.
 BUILDS = {name: resolve(INDEXES, name, "index").build for name in INDEXES} | {
+    "clusters, one": partial(ClusterIndex, n_centres=1),
+    "clusters, many": partial(ClusterIndex, n_centres=60),
     "scan, small tiles": partial(ScanIndex, tile=7),
     "table, mostly probing": partial(TableIndex, probe_cost=0.05),
     "table, never probing": partial(TableIndex, probe_cost=1e9),

@@ -20,6 +20,7 @@ from typing import NamedTuple
 class Kernels(NamedTuple):
     """The compiled modules."""
 
+    clusters: ModuleType
     scan: ModuleType
     table: ModuleType
     multi_index: ModuleType

@@ -14,6 +14,7 @@ from hashret.indexes.compiled.intrinsics import popcount
 
 @njit(cache=True, nogil=True)
 def fill_columns(words: np.ndarray, columns: np.ndarray) -> None:
+    """Write words (n, n_words) to the first n of columns (n_words, n or more)."""
     for word in range(words.shape[1]):
         for i in range(len(words)):
             columns[word, i] = words[i, word]
@@ -65,20 +66,31 @@ def _count_rows(tile: np.ndarray, query: np.ndarray, near: np.ndarray) -> None:
 
 
 @njit(cache=True, nogil=True)
-def write_distances(tile: np.ndarray, columns: np.ndarray, query: np.ndarray, near: np.ndarray) -> None:
+def column_distances(columns: np.ndarray, start: int, query: np.ndarray, near: np.ndarray) -> None:
+    """Write the distances of len(near) codes from `start` on, of `columns` (n_words, n)."""
+    n_words, end = len(query), start + len(near)
+    if n_words == 1:
+        _count(columns[0, start:end], query[0], near)
+        return
+    _count_two(columns[0, start:end], query[0], columns[1, start:end], query[1], near)
+    for word in range(2, n_words - 1, 2):
+        first, second = columns[word, start:end], columns[word + 1, start:end]
+        _add_two(first, query[word], second, query[word + 1], near)
+    if n_words % 2:
+        _add(columns[n_words - 1, start:end], query[n_words - 1], near)
+
+
+@njit(cache=True, nogil=True)
+def write_distances(
+    tile: np.ndarray, columns: np.ndarray, query: np.ndarray, near: np.ndarray
+) -> None:
     """Write the distances of the tile's codes; `columns` are its words, or none."""
     n_words = len(query)
     if n_words == 1:
         _count(tile.reshape(-1), query[0], near)
-        return
-    if not len(columns):
-        if n_words == 2:
-            _count_pairs(tile.reshape(-1), query[0], query[1], near)
-        else:
-            _count_rows(tile, query, near)
-        return
-    _count_two(columns[0], query[0], columns[1], query[1], near)
-    for word in range(2, n_words - 1, 2):
-        _add_two(columns[word], query[word], columns[word + 1], query[word + 1], near)
-    if n_words % 2:
-        _add(columns[n_words - 1], query[n_words - 1], near)
+    elif len(columns):
+        column_distances(columns, 0, query, near)
+    elif n_words == 2:
+        _count_pairs(tile.reshape(-1), query[0], query[1], near)
+    else:
+        _count_rows(tile, query, near)

@@ -6,7 +6,8 @@ import numpy as np
 from numba import njit
 
 _FEW = 24  # so few are sorted by insertion
-_DIGIT = 11  # bits of a pass over many: three passes for 32
+_SHORT, _DIGIT = 7, 11  # bits of a pass over hundreds and over thousands
+_HUNDREDS = 1024
 
 
 @njit(cache=True)
@@ -44,16 +45,23 @@ def _sort_by_digits(rows: np.ndarray) -> None:
     """Least significant digit first (Knuth, TAOCP 3, section 5.2.5)."""
     source = rows
     target = np.empty(len(rows), np.int64)
-    for shift in range(0, 33, _DIGIT):
-        places = np.zeros((1 << _DIGIT) + 1, np.int64)
+    digit_bits = _SHORT if len(rows) <= _HUNDREDS else _DIGIT
+    all_bits = np.int64(0)
+    for row in rows:
+        all_bits |= row
+    places = np.empty((1 << digit_bits) + 1, np.int64)
+    shift = 0
+    while all_bits >> shift:
+        places[:] = 0
         for row in source:
-            places[((row >> shift) & ((1 << _DIGIT) - 1)) + 1] += 1
-        for digit in range(1 << _DIGIT):
+            places[((row >> shift) & ((1 << digit_bits) - 1)) + 1] += 1
+        for digit in range(1 << digit_bits):
             places[digit + 1] += places[digit]
         for row in source:
-            digit = (row >> shift) & ((1 << _DIGIT) - 1)
+            digit = (row >> shift) & ((1 << digit_bits) - 1)
             target[places[digit]] = row
             places[digit] += 1
         source, target = target, source
+        shift += digit_bits
     if source is not rows:
         rows[:] = source

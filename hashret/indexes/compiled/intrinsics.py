@@ -1,7 +1,8 @@
-"""What Numba lacks: the population count, a prefetch, and reading an array by its address.
+"""What Numba lacks: counting bits, comparing many codes at once, a prefetch, reading by address.
 
-The first two are one instruction of LLVM ("LLVM Language Reference Manual", ``llvm.ctpop`` and
-``llvm.prefetch``); the population count is vectorised where the machine can.
+The population count and the prefetch are one instruction of LLVM each ("LLVM Language Reference
+Manual", ``llvm.ctpop`` and ``llvm.prefetch``), the former for one word or a vector of them; vectors
+longer than a machine's are cut to its own.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from typing import Any
 
 from llvmlite import ir
 from numba import types
+from numba.core import cgutils
 from numba.extending import intrinsic
 
 _READ, _KEEP, _DATA = 0, 3, 1  # the arguments of llvm.prefetch
@@ -23,6 +25,58 @@ def popcount(_context: Any, value: Any) -> Any:
         return builder.ctpop(arguments[0])
 
     return types.uint64(types.uint64), generate
+
+
+LANES = 16
+"""Codes that `near_mask` compares."""
+
+
+@intrinsic
+def near_mask(_context: Any, columns: Any, place: Any, queries: Any, query: Any, limit: Any) -> Any:
+    """Bit i says that code `place + i` is at most `limit` bits from a query, for i < LANES.
+
+    `columns` (n_words, n) uint64 has the codes' words, and `place` is at most n - LANES; `queries`
+    (n_queries, n_words). Comparing the counts where they are, in 64 bits, takes half as long as
+    narrowing them to be looked at later.
+    """
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        codes, asked = (
+            context.make_array(signature.args[i])(context, builder, arguments[i]) for i in (0, 2)
+        )
+        n, n_words = (builder.extract_value(each.shape, 1) for each in (codes, asked))
+        word = ir.IntType(64)
+        vector = ir.VectorType(word, LANES)
+        count = cgutils.get_or_insert_function(
+            builder.module, ir.FunctionType(vector, [vector]), f"llvm.ctpop.v{LANES}i64"
+        )
+        first = builder.mul(arguments[3], n_words)
+
+        def differ(index: Any) -> Any:
+            """How many bits of word `index` of each code differ."""
+            at = builder.gep(asked.data, [builder.add(first, index)])
+            wanted = _in_all_lanes(builder, builder.load(at))
+            at = builder.gep(codes.data, [builder.add(builder.mul(index, n), arguments[1])])
+            stored = builder.load(builder.bitcast(at, vector.as_pointer()), align=8)
+            return builder.call(count, [builder.xor(stored, wanted)])
+
+        ones = cgutils.alloca_once_value(builder, differ(n_words.type(0)))
+        # words after the first in a loop of their own: most codes have no more, or one
+        with cgutils.for_range_slice(builder, n_words.type(1), n_words, n_words.type(1)) as (at, _):
+            builder.store(builder.add(builder.load(ones), differ(at)), ones)
+        limits = _in_all_lanes(builder, arguments[4])
+        near = builder.icmp_unsigned("<=", builder.load(ones), limits)
+        return builder.zext(builder.bitcast(near, ir.IntType(LANES)), word)
+
+    return types.uint64(columns, types.intp, queries, types.intp, types.uint64), generate
+
+
+def _in_all_lanes(builder: Any, value: Any) -> Any:
+    none = ir.Constant(ir.VectorType(value.type, LANES), ir.Undefined)
+    first = builder.insert_element(none, value, ir.IntType(32)(0))
+    return builder.shuffle_vector(
+        first, none, ir.Constant(ir.VectorType(ir.IntType(32), LANES), None)
+    )
 
 
 @intrinsic

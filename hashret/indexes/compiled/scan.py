@@ -128,4 +128,4 @@ def within(
                     found[count, 1] = chosen[i]
                     found[count, 2] = chosen_rows[i]
                     count += 1
-    return grouped(found[:count], len(queries), n_bits)
+    return grouped(found[:count], len(queries), n_bits + 1)

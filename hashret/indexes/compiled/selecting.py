@@ -77,6 +77,7 @@ def choose(
 
 @njit(cache=True, nogil=True)
 def kth_distance(seen: np.ndarray, k: int) -> int:
+    """The k-th least distance, by how many there are of each; at least k in all."""
     distance, sum_so_far = 0, seen[0]
     while sum_so_far < k:
         distance += 1
@@ -130,8 +131,8 @@ def without_gaps(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, bool]:
     """The k nearest of n rows, or those that tie too, of each query: both (n_queries, kept).
 
-    Returns limits, rows, distances, the radius up to which each answer is complete, and whether more
-    rows may lie at the k-th distance than were kept. Writes to what it is given.
+    Returns limits, rows, distances, the radius up to which each answer is complete, and whether
+    more rows may lie at the k-th distance than were kept. Writes to what it is given.
     """
     n_queries, kept = rows.shape
     limits = np.empty(n_queries + 1, np.int64)
@@ -158,6 +159,7 @@ def without_gaps(
 
 @njit(cache=True, nogil=True)
 def grown_table(table: np.ndarray, used: int, wanted: int) -> np.ndarray:
+    """The table, or a copy at least twice as long, with room for `wanted` rows."""
     if wanted <= len(table):
         return table
     longer = np.empty((max(wanted, 2 * len(table)), table.shape[1]), table.dtype)
@@ -167,10 +169,9 @@ def grown_table(table: np.ndarray, used: int, wanted: int) -> np.ndarray:
 
 @njit(cache=True, nogil=True)
 def grouped(
-    found: np.ndarray, n_queries: int, n_bits: int
+    found: np.ndarray, n_queries: int, width: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Triples whose rows ascend, by query and distance: a counting sort keeps their order."""
-    width = n_bits + 1
+    """Triples by query and distance, which is below `width`: a counting sort keeps their order."""
     places = np.zeros(n_queries * width + 1, np.int64)
     for i in range(len(found)):
         places[found[i, 0] * width + found[i, 1] + 1] += 1
@@ -185,3 +186,16 @@ def grouped(
         distances[places[bin_]] = found[i, 1]
         places[bin_] += 1
     return limits, rows, distances
+
+
+@njit(cache=True, nogil=True)
+def sort_ties(limits: np.ndarray, rows: np.ndarray, distances: np.ndarray) -> None:
+    """Put the rows of one query at one distance in order; the distances are already."""
+    for query in range(len(limits) - 1):
+        begin = limits[query]
+        while begin < limits[query + 1]:
+            end = begin + 1
+            while end < limits[query + 1] and distances[end] == distances[begin]:
+                end += 1
+            sort_rows(rows, begin, end)
+            begin = end

@@ -1,0 +1,219 @@
+"""Exact k-NN and range search by the triangle inequality: clusters of rings around centres.
+
+Each item belongs to the nearest of some centres c, and lies there on the ring of its distance
+d(x, c). What is within r of a query q lies on the rings d(q, c) - r to d(q, c) + r of each
+cluster, a band; no other code is compared. That is little where codes are clustered, as those of a
+trained model are, and grows slowly with r, where probing grows as the ball does. Of uniformly
+random codes nearly all are compared, out of order: a scan is better there. Sources: Burkhard and
+Keller, "Some approaches to best-match file searching", CACM 1973 (rings of whole-numbered
+distances); Fukunaga and Narendra, "A branch and bound algorithm for computing k-nearest neighbors",
+IEEE Transactions on Computers 1975; Chávez and Navarro, "A compact space decomposition for
+effective metric indexing", Pattern Recognition Letters 2005.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from math import isqrt
+from typing import ClassVar
+
+import numpy as np
+
+from hashret.codes import Codes, Neighbors, hamming, merge
+from hashret.indexes import compiled
+from hashret.indexes.base import BOTH, OverCodes, certified, check_search, check_within
+from hashret.indexes.pairs import Pairs
+from hashret.indexes.progress import slabs
+
+_SAMPLE = 32  # codes a centre, by which the centres are improved
+_SEED = 0
+_TILE = 1 << 22  # distances to centres in memory at once
+_SPARE = 16  # codes beyond the last, because kernels read so many at once
+_MORE = 50  # so many rows more than asked for show in most cases that no tie was cut
+_ENOUGH = 4  # times k rows in the nearest clusters draw the limit in, in NumPy
+_BLOCK = 256  # queries at once
+
+
+class ClusterIndex(OverCodes):
+    """Codes in the order of cluster, distance to its centre, and row.
+
+    Holds a copy of the codes and 4 bytes each besides. In an answer, `probed` counts the bands that
+    were looked into, at most one a query and cluster, and `compared` the codes in these, and the
+    centres.
+    """
+
+    exact: ClassVar[bool] = True
+    supports: ClassVar[frozenset[str]] = BOTH
+    path: ClassVar[str] = "clusters"
+
+    def __init__(self, codes: Codes, *, n_centres: int | None = None):
+        """`n_centres`: at most so many, by default half the square root of the number of codes."""
+        if len(codes) >= 1 << 32:
+            raise ValueError(
+                f"codes: expected fewer than 2**32, got {len(codes)}; index them in parts"
+            )
+        super().__init__(codes)
+        n, words = len(codes), codes.words
+        self._centres = choose_centres(codes, isqrt(n) // 2 if n_centres is None else n_centres)
+        m, width = len(self._centres), codes.n_bits + 1
+        clusters, distances = assigned(codes, self._centres)
+        ring = clusters.astype(np.int64) * width + distances
+        order = np.argsort(ring, kind="stable")
+        self._rows = order.astype(np.uint32)
+        self._columns = np.zeros((words.shape[1], n + _SPARE), np.uint64)
+        self._columns[:, :n] = words[order].T
+        #: where ring d of cluster c begins: at c * (n_bits + 1) + d
+        self._rings = np.zeros(m * width + 1, np.uint32)
+        np.cumsum(np.bincount(ring, minlength=m * width), out=self._rings[1:])
+        #: how far the farthest code of each cluster is from its centre
+        self._reach = np.zeros(m, np.int64)
+        np.maximum.at(self._reach, clusters, distances)
+        self._centre_columns = np.ascontiguousarray(self._centres.words.T)
+
+    @property
+    def n_bytes(self) -> int:
+        """Bytes of memory held beyond the codes themselves."""
+        held = (self._rows, self._columns, self._rings, self._reach, self._centre_columns)
+        return self._centres.packed.nbytes + sum(array.nbytes for array in held)
+
+    def search(self, queries: Codes, k: int, *, ties: bool = False) -> Neighbors:
+        """The k nearest rows of each query; see `Index.search`."""
+        k = check_search(self._codes, queries, k)
+        kernels = compiled.loaded()
+        if kernels is not None and len(self):
+            return self._nearest_compiled(kernels, queries, k, ties)
+        pairs = Pairs()
+        for query in range(len(queries)):
+            self._nearest(queries[query : query + 1], k, query, pairs)
+        found = pairs.neighbors(len(queries), self.n_bits)
+        return certified(found.first(k, ties=ties), len(self), self.n_bits)
+
+    def within(self, queries: Codes, radius: int | np.ndarray) -> Neighbors:
+        """All rows within the radius of each query; see `Index.within`."""
+        radii = check_within(self._codes, queries, radius)
+        kernels = compiled.loaded()
+        if kernels is not None:
+            return self._within_compiled(kernels, queries, np.ascontiguousarray(radii))
+        pairs = Pairs()
+        everywhere = np.arange(len(self._centres))
+        for query, limit in enumerate(radii):
+            away = hamming(queries[query : query + 1], self._centres)[0].astype(np.int64)
+            pairs.compared += len(away)
+            self._gather(queries.words[query], away, everywhere, int(limit), query, pairs)
+        return pairs.neighbors(len(queries), radii.astype(np.int32))
+
+    def _within_compiled(
+        self, kernels: compiled.Kernels, queries: Codes, radii: np.ndarray
+    ) -> Neighbors:
+        parts = []
+        for start in range(0, max(1, len(queries)), _BLOCK):
+            asked, some = queries[start : start + _BLOCK], radii[start : start + _BLOCK]
+            limits, rows, distances, (probed, compared) = kernels.clusters.within(
+                self._centre_columns, asked.words, some, self.n_bits, *self._arrays
+            )
+            compared += len(asked) * len(self._centres)
+            work = int(probed), int(compared)
+            parts.append(Neighbors(limits, rows, distances, some.astype(np.int32), *work))
+        return parts[0] if len(parts) == 1 else merge(parts)
+
+    def _nearest_compiled(
+        self, kernels: compiled.Kernels, queries: Codes, k: int, ties: bool
+    ) -> Neighbors:
+        n = len(self)
+        kept = min(n, k + _MORE) if ties else k
+        (limits, rows, distances, radius, cut), (probed, compared) = kernels.clusters.nearest(
+            self._centre_columns, queries.words, k, kept, self.n_bits, *self._arrays
+        )
+        work = int(probed), int(compared) + len(queries) * len(self._centres)
+        if not cut:
+            return Neighbors(limits, rows, distances, radius, *work)
+        found = self.within(queries, radius.astype(np.int64))
+        found = replace(found, probed=found.probed + work[0], compared=found.compared + work[1])
+        return certified(found, n, self.n_bits)
+
+    @property
+    def _arrays(self) -> tuple[np.ndarray, ...]:
+        """The arrays in the order that kernels want them."""
+        return self._columns, self._rows, self._rings, self._reach
+
+    def _nearest(self, query: Codes, k: int, number: int, pairs: Pairs) -> None:
+        """Add what may be among the k nearest: whole clusters first, then bands as far as these."""
+        away = hamming(query, self._centres)[0].astype(np.int64)
+        pairs.compared += len(away)
+        order = np.argsort(away, kind="stable")
+        width = self.n_bits + 1
+        sizes = np.diff(self._rings[::width].astype(np.int64))
+        n_first = int(np.searchsorted(np.cumsum(sizes[order]), min(_ENOUGH * k, len(self)))) + 1
+        words = query.words[0]
+        near = self._gather(words, away, order[:n_first], self.n_bits, number, pairs, k)
+        self._gather(words, away, order[n_first:], near, number, pairs)
+
+    def _gather(
+        self,
+        words: np.ndarray,
+        away: np.ndarray,
+        clusters: np.ndarray,
+        limit: int,
+        number: int,
+        pairs: Pairs,
+        k: int | None = None,
+    ) -> int:
+        """Add what is within a limit in the bands of some clusters; with k, only the k nearest.
+
+        And all that tie with the k-th. Returns the limit, or the distance of the k-th if given.
+        """
+        first = clusters * (self.n_bits + 1)
+        low = self._rings[first + np.maximum(0, away[clusters] - limit)].astype(np.int64)
+        high = self._rings[first + np.minimum(self.n_bits, away[clusters] + limit) + 1]
+        lengths = high.astype(np.int64) - low
+        pairs.probed += int((lengths > 0).sum())
+        seen = np.zeros(self.n_bits + 1, np.int64)
+        for _, places in slabs(low, lengths):
+            near = np.zeros(len(places), np.uint16)
+            for column, word in zip(self._columns, words, strict=True):
+                near += np.bitwise_count(column[places] ^ word)
+            pairs.compared += len(places)
+            if k is not None:
+                seen += np.bincount(near, minlength=len(seen))
+                limit = min(limit, int(np.searchsorted(np.cumsum(seen), k)))
+            chosen = np.flatnonzero(near <= limit)
+            pairs.add(np.full(len(chosen), number), self._rows[places[chosen]], near[chosen])
+        return limit
+
+
+def choose_centres(codes: Codes, n_centres: int) -> Codes:
+    """At most `n_centres` distinct codes, but at least one of any, each in the midst of others.
+
+    Of a sample, some codes taken at random and then the majority, bit by bit, of those nearest to
+    each of them: one round of the k-means of Hamming space.
+    """
+    n = len(codes)
+    n_centres = min(n, max(1, n_centres))
+    rng = np.random.default_rng(_SEED)
+    sample = codes[np.sort(rng.choice(n, min(n, _SAMPLE * n_centres), replace=False))]
+    taken = sample[np.sort(rng.choice(len(sample), n_centres, replace=False))]
+    clusters, _ = assigned(sample, taken)
+    order = np.argsort(clusters, kind="stable")
+    _, starts, lengths = np.unique(clusters[order], return_index=True, return_counts=True)
+    if not len(starts):
+        return taken
+    ones = np.add.reduceat(sample[order].bits, starts, axis=0, dtype=np.int32)
+    majority = Codes.pack(2 * ones > lengths[:, None])
+    return Codes(np.unique(majority.packed, axis=0))
+
+
+def assigned(codes: Codes, centres: Codes) -> tuple[np.ndarray, np.ndarray]:
+    """Of each code the nearest centre, the first of equals, and its distance; (n,) each."""
+    kernels = compiled.loaded()
+    if kernels is not None and len(codes):
+        columns = np.ascontiguousarray(centres.words.T)
+        found: tuple[np.ndarray, np.ndarray] = kernels.clusters.assign(codes.words, columns)
+        return found
+    clusters, distances = np.empty(len(codes), np.uint32), np.empty(len(codes), np.uint16)
+    block = max(1, _TILE // max(1, len(centres)))
+    for start in range(0, len(codes), block):
+        some = slice(start, start + block)
+        near = hamming(codes[some], centres)
+        clusters[some] = near.argmin(axis=1)
+        distances[some] = near.min(axis=1)
+    return clusters, distances

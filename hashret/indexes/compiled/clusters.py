@@ -1,0 +1,360 @@
+"""Searching clusters, compiled: of each cluster the rings that may hold what is near a query.
+
+The algorithm is that of `hashret.indexes.clusters`. Clusters are outside and queries inside, so
+that a cluster's codes are read from memory once for a block of queries; only what draws the limits
+of the nearest in goes query by query.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+from hashret.indexes.compiled.distances import column_distances
+from hashret.indexes.compiled.growing import sort_rows
+from hashret.indexes.compiled.intrinsics import LANES, near_mask, popcount
+from hashret.indexes.compiled.selecting import grouped, grown_table, sort_ties, without_gaps
+from hashret.indexes.compiled.shapes import INT, INTS, ROWS, WORDS_2D
+
+_QUERIES = 256  # that share a cluster
+_FIRST = 8  # clusters that each query of many goes to first, nearest first
+_FOUND = 1 << 16  # that there is room for at first
+_ROOM = 1024  # more than are kept of a query before what is beyond is dropped
+_CANDIDATES = 1 << 22  # kept at once for all queries of a block
+_PASSED = np.uint16(65535)  # the distance of a cluster that needs no look
+
+_INDEX = (WORDS_2D, ROWS, ROWS, INTS)
+
+
+@njit((WORDS_2D, WORDS_2D), cache=True, nogil=True)
+def assign(codes: np.ndarray, centres: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Of each of `codes` (n, n_words) the nearest centre, the first of equals, and its distance.
+
+    `centres` (n_words, m), m > 0. Returns (n,) uint32 and uint16.
+    """
+    n, m = len(codes), centres.shape[1]
+    clusters, distances = np.empty(n, np.uint32), np.empty(n, np.uint16)
+    near = np.empty(m, np.uint16)
+    for row in range(n):
+        column_distances(centres, 0, codes[row], near)
+        least = near[0]
+        for centre in range(1, m):
+            least = min(least, near[centre])
+        first = 0
+        while near[first] != least:
+            first += 1
+        clusters[row], distances[row] = first, least
+    return clusters, distances
+
+
+# Inlined, because an array that is passed on costs 10 ns, which is a third of a short band.
+@njit(inline="always")
+def _near(
+    columns: np.ndarray, place: int, end: int, queries: np.ndarray, query: int, limit: int
+) -> np.uint64:
+    """Bit i says that the code at place + i < end is at most `limit` from the query."""
+    mask = near_mask(columns, place, queries, query, np.uint64(limit))
+    if end - place < LANES:
+        mask &= (np.uint64(1) << np.uint64(end - place)) - np.uint64(1)
+    return mask
+
+
+@njit(inline="always")
+def _lowest(mask: np.uint64) -> np.int64:
+    """Which bit of the mask is the lowest that is set."""
+    return np.int64(popcount((mask & (~mask + np.uint64(1))) - np.uint64(1)))
+
+
+@njit(inline="always")
+def _distance(columns: np.ndarray, place: int, queries: np.ndarray, query: int) -> np.int64:
+    ones = np.uint64(0)
+    for word in range(queries.shape[1]):
+        ones += popcount(columns[word, place] ^ queries[query, word])
+    return np.int64(ones)
+
+
+@njit(inline="always")
+def _band(
+    rings: np.ndarray, cluster: int, n_bits: int, distance: int, radius: int
+) -> tuple[np.int64, np.int64]:
+    """Where the codes of a cluster begin and end that may be within the radius."""
+    first = cluster * (n_bits + 1)
+    low = rings[first + max(0, distance - radius)]
+    high = rings[first + min(n_bits, distance + radius) + 1]
+    return np.int64(low), np.int64(high)
+
+
+@njit(cache=True, nogil=True)
+def _find_within(
+    cluster: int,
+    first: int,
+    centres: np.ndarray,
+    queries: np.ndarray,
+    asked: np.ndarray,
+    radii: np.ndarray,
+    n_bits: int,
+    columns: np.ndarray,
+    rings: np.ndarray,
+    reach: np.ndarray,
+    found: np.ndarray,
+    count: int,
+    work: np.ndarray,
+) -> tuple[int, int, int]:
+    """Append (query, distance, place) from a cluster and its `first` query on, while there is room.
+
+    `asked` are the columns of the queries. Returns the cluster and the query that are next, and the
+    count.
+    """
+    near = np.empty(len(queries), np.uint16)
+    while cluster < len(reach):
+        near[:] = 0
+        for word in range(len(asked)):
+            centre = centres[word, cluster]
+            for query in range(len(near)):
+                near[query] += popcount(asked[word, query] ^ centre)
+        farthest = reach[cluster]
+        for query in range(first, len(queries)):
+            radius, distance = radii[query], np.int64(near[query])
+            if distance > farthest + radius:
+                continue
+            low, high = _band(rings, cluster, n_bits, distance, radius)
+            if low >= high:
+                continue
+            if count + high - low > len(found):
+                return cluster, query, count
+            work[0] += 1
+            work[1] += high - low
+            for start in range(low, high, LANES):
+                mask = _near(columns, start, high, queries, query, radius)
+                while mask:
+                    place = start + _lowest(mask)
+                    mask &= mask - np.uint64(1)
+                    found[count, 0] = query
+                    found[count, 1] = _distance(columns, place, queries, query)
+                    found[count, 2] = place
+                    count += 1
+        cluster, first = cluster + 1, 0
+    return cluster, 0, count
+
+
+@njit((WORDS_2D, WORDS_2D, INTS, INT, *_INDEX), cache=True, nogil=True)
+def within(
+    centres: np.ndarray,
+    queries: np.ndarray,
+    radii: np.ndarray,
+    n_bits: int,
+    columns: np.ndarray,
+    rows: np.ndarray,
+    rings: np.ndarray,
+    reach: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """All rows within each radius (int64): limits, rows and distances as in `Neighbors`.
+
+    `centres` (n_words, m) and `columns` (n_words, n + LANES) uint64, `rows` (n,) uint32, `rings`
+    and `reach` as in `hashret.indexes.clusters`. Also returns how many bands were looked into, and
+    how many codes these have.
+    """
+    asked = np.ascontiguousarray(queries.T)
+    width = 1
+    for radius in radii:
+        width = max(width, radius + 1)
+    found = np.empty((_FOUND, 3), np.uint32)
+    cluster, query, count = 0, 0, 0
+    work = np.zeros(2, np.int64)
+    while cluster < len(reach):
+        cluster, query, count = _find_within(
+            cluster,
+            query,
+            centres,
+            queries,
+            asked,
+            radii,
+            n_bits,
+            columns,
+            rings,
+            reach,
+            found,
+            count,
+            work,
+        )
+        if cluster < len(reach):  # there was no room for a part of this cluster
+            most = rings[(cluster + 1) * (n_bits + 1)] - rings[cluster * (n_bits + 1)]
+            found = grown_table(found, count, count + np.int64(most))
+    # here, where one wait for memory does not hold up the next
+    for i in range(count):
+        found[i, 2] = rows[found[i, 2]]
+    limits, found_rows, distances = grouped(found[:count], len(queries), width)
+    sort_ties(limits, found_rows, distances)
+    return limits, found_rows, distances, work
+
+
+@njit(cache=True, nogil=True)
+def _by_distance(away: np.ndarray, places: np.ndarray, order: np.ndarray) -> None:
+    """Write which clusters are nearest, the nearest first; `places` (n_bits + 2,) is written to."""
+    places[:] = 0
+    for cluster in range(len(away)):
+        places[np.int64(away[cluster]) + 1] += 1
+    for distance in range(1, len(places)):
+        places[distance] += places[distance - 1]
+    for cluster in range(len(away)):
+        order[places[away[cluster]]] = cluster
+        places[away[cluster]] += 1
+
+
+@njit(cache=True, nogil=True)
+def _put_in_order(
+    found_rows: np.ndarray,
+    found: np.ndarray,
+    places: np.ndarray,
+    ordered: np.ndarray,
+    rows: np.ndarray,
+    distances: np.ndarray,
+) -> int:
+    """The first len(rows) of what was found, by distance and row; how many there are."""
+    places[:] = 0
+    for i in range(len(found_rows)):
+        places[np.int64(found[i]) + 1] += 1
+    for distance in range(1, len(places)):
+        places[distance] += places[distance - 1]
+    for i in range(len(found_rows)):
+        ordered[places[found[i]]] = found_rows[i]
+        places[found[i]] += 1
+    begin, distance = 0, 0
+    total = min(len(rows), len(found_rows))
+    while begin < total:
+        end = places[distance]  # by now the end of this distance
+        sort_rows(ordered, begin, end)
+        for i in range(begin, min(end, total)):
+            rows[i] = ordered[i]
+            distances[i] = distance
+        begin = end
+        distance += 1
+    return total
+
+
+@njit(cache=True, nogil=True)
+def _nearest_block(
+    centres: np.ndarray,
+    queries: np.ndarray,
+    k: int,
+    room: int,
+    n_bits: int,
+    columns: np.ndarray,
+    rows: np.ndarray,
+    rings: np.ndarray,
+    reach: np.ndarray,
+    best_rows: np.ndarray,
+    best: np.ndarray,
+    work: np.ndarray,
+) -> None:
+    m, size, kept = centres.shape[1], len(queries), best.shape[1]
+    away = np.empty((size, m), np.uint16)
+    found_rows, found = np.empty((size, room), np.uint32), np.empty((size, room), np.uint16)
+    count = np.zeros(size, np.int64)
+    # what was seen up to the limit, and how much of that at each distance
+    limit, inside = np.full(size, n_bits, np.int64), np.zeros(size, np.int64)
+    seen = np.zeros((size, n_bits + 1), np.int64)
+    places, order = np.empty(n_bits + 2, np.int64), np.empty(m, np.int64)
+    ordered = np.empty(room, np.int64)
+    n_first = m if size == 1 else min(m, _FIRST)
+    for turn in range(size + m):
+        # first each query to its nearest clusters, then each cluster for all queries
+        first = turn < size
+        if first:
+            column_distances(centres, 0, queries[turn], away[turn])
+            _by_distance(away[turn], places, order)
+        for step in range(n_first if first else size):
+            query = turn if first else step
+            cluster = order[step] if first else turn - size
+            distance = np.int64(away[query, cluster])
+            if distance > reach[cluster] + limit[query]:
+                continue
+            if first:
+                away[query, cluster] = _PASSED
+            low, high = _band(rings, cluster, n_bits, distance, limit[query])
+            if low >= high:
+                continue
+            work[0] += 1
+            work[1] += high - low
+            for start in range(low, high, LANES):
+                mask = _near(columns, start, high, queries, query, limit[query])
+                while mask:
+                    place = start + _lowest(mask)
+                    mask &= mask - np.uint64(1)
+                    distance = _distance(columns, place, queries, query)
+                    if distance > limit[query]:
+                        continue
+                    found_rows[query, count[query]] = rows[place]
+                    found[query, count[query]] = distance
+                    count[query] += 1
+                    seen[query, distance] += 1
+                    inside[query] += 1
+                    while inside[query] - seen[query, limit[query]] >= k:
+                        inside[query] -= seen[query, limit[query]]
+                        limit[query] -= 1
+                if seen[query, 0] >= kept:
+                    limit[query] = -1  # equal codes are all in one ring, by row
+                    break
+                if count[query] + LANES > room:
+                    held = _put_in_order(
+                        found_rows[query, : count[query]],
+                        found[query],
+                        places,
+                        ordered,
+                        best_rows[query],
+                        best[query],
+                    )
+                    found_rows[query, :held] = best_rows[query, :held]
+                    found[query, :held] = best[query, :held]
+                    count[query] = held
+    for query in range(size):
+        _put_in_order(
+            found_rows[query, : count[query]],
+            found[query],
+            places,
+            ordered,
+            best_rows[query],
+            best[query],
+        )
+
+
+@njit((WORDS_2D, WORDS_2D, INT, INT, INT, *_INDEX), cache=True, nogil=True)
+def nearest(
+    centres: np.ndarray,
+    queries: np.ndarray,
+    k: int,
+    kept: int,
+    n_bits: int,
+    columns: np.ndarray,
+    rows: np.ndarray,
+    rings: np.ndarray,
+    reach: np.ndarray,
+) -> tuple[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, bool], np.ndarray]:
+    """The k nearest rows of each query as in `Neighbors`, or up to `kept` of them if they tie.
+
+    What is given and how much was done are as for `within`, the answer as in
+    `hashret.indexes.compiled.scan.nearest`; 1 <= k <= kept <= n.
+    """
+    n_queries = len(queries)
+    best_rows = np.empty((n_queries, kept), np.int64)
+    best = np.full((n_queries, kept), n_bits + 1, np.int32)
+    work = np.zeros(2, np.int64)
+    room = 2 * kept + _ROOM
+    block = max(1, min(_QUERIES, _CANDIDATES // room))
+    for start in range(0, n_queries, block):
+        end = min(start + block, n_queries)
+        _nearest_block(
+            centres,
+            queries[start:end],
+            k,
+            room,
+            n_bits,
+            columns,
+            rows,
+            rings,
+            reach,
+            best_rows[start:end],
+            best[start:end],
+            work,
+        )
+    return without_gaps(best_rows, best, k, len(rows), n_bits), work
