@@ -117,7 +117,7 @@ def _balance(wanted: bool) -> Iterator[None]:
 
     with (
         patch("indexer.finetune.normalise", lambda raw: raw),
-        patch("indexer.course.LogitMoments.of", at_zero),
+        patch("indexer.rounds.LogitMoments.of", at_zero),
     ):
         yield
 

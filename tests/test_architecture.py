@@ -28,7 +28,7 @@ TORCH_HOMES = {
     "indexer/optimise.py",
     "indexer/patches.py",
     "indexer/similarities.py",
-    "indexer/course.py",
+    "indexer/rounds.py",
     "indexer/towers.py",
     "indexer/near_floats.py",
 }

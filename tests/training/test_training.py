@@ -10,7 +10,7 @@ import torch
 from hashret import specs
 from hashret.codes import Codes, hamming
 from hashret.errors import TrainingError, UnknownKindError
-from indexer import course, presets
+from indexer import presets, rounds
 from indexer.neighbourhoods import find_neighbourhoods
 from indexer.reports import collapse_warnings
 from indexer.training import TrainingOptions, train, train_lengths
@@ -99,7 +99,7 @@ def test_the_second_round_searches_with_the_codes_of_the_first(monkeypatch):
         found.append(find_neighbourhoods(*arguments))
         return found[-1]
 
-    monkeypatch.setattr(course, "find_neighbourhoods", recorded)
+    monkeypatch.setattr(rounds, "find_neighbourhoods", recorded)
     train(features, "text", dataclasses.replace(QUICK, rounds=2, epochs=25, neighbours=30))
     first, second = (near.members for near in found)
     changed = [set(a) != set(b) for a, b in zip(first, second, strict=True)]
