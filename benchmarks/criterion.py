@@ -37,7 +37,7 @@ class World:
 
         from hashret.sparse import SparseRows, concatenate
         from indexer.principal import principal_coordinates
-        from indexer.similarities import EuclideanSimilarity, LatentSimilarity
+        from indexer.similarities import euclidean_points, latent_points
         from indexer.tuning.criteria import Halves, themes_of
 
         self.corpus, rng = corpus, np.random.default_rng(0)
@@ -45,15 +45,14 @@ class World:
         parts = [items, *corpus.halves]
         if isinstance(items, SparseRows):
             themes = themes_of(parts, rng)
-            near = LatentSimilarity(concatenate([items, corpus.held]), rng)
+            near = latent_points(concatenate([items, corpus.held]), rng)
         else:
             rows = np.concatenate(parts) - items.mean(axis=0)
             themes = principal_coordinates(rows, 24, rng)
             themes /= np.linalg.norm(themes, axis=1, keepdims=True)
-            near = EuclideanSimilarity(np.concatenate([items, corpus.held]), rng)
+            near = euclidean_points(np.concatenate([items, corpus.held]), rng)
         self.halves = Halves(items, *corpus.halves, themes)
-        self.pool = np.arange(n)
-        floats = near.tile(n, n + len(corpus.held), self.pool).numpy()
+        floats = near.asked[n:] @ near.stored[:n].T
         self.float_rows = np.argsort(-floats, axis=1)[:, :_NARROW]
 
     def criteria(self, model: dict[str, Any]) -> dict[str, float]:

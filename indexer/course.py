@@ -29,7 +29,7 @@ from indexer.reports import (
     n_distinct_rows,
 )
 from indexer.rounds import Round, Shared
-from indexer.similarities import CosineSimilarity, MixedSimilarity, Similarity, similarity_of
+from indexer.similarities import cosine_points, mixed_points, points_of
 
 #: The codes of rounds before the last, which only find neighbours, have this many bits.
 _ROUND_BITS = 64
@@ -99,21 +99,19 @@ class Course:
     def _find_neighbourhoods(self) -> None:
         if not self.recipe.neighbour_weight:
             return
-        features = self.items.features
-        by_features: Similarity
-        if self._views is not None:
-            by_features = CosineSimilarity(self._views)
-        else:
-            by_features = similarity_of(features, np.random.default_rng(self.options.seed))
-        similarity = by_features
+        features, rng = self.items.features, np.random.default_rng(self.options.seed)
+        by_features = (
+            points_of(features, rng) if self._views is None else cosine_points(self._views)
+        )
+        points = by_features
         for turn in range(1, self.recipe.rounds):
             this = Round(self.shared, turn)
-            encoder = this.learn(this.neighbourhoods(similarity), _ROUND_BITS)
+            encoder = this.learn(this.neighbourhoods(points), _ROUND_BITS)
             self._early += this.stages
             soft = 2.0 * encoder.probabilities(encoder.logits(features)) - 1.0
-            similarity = MixedSimilarity(by_features, CosineSimilarity(soft))
+            points = mixed_points(by_features, cosine_points(soft), rng)
         last = Round(self.shared, self.recipe.rounds)
-        self._near = last.neighbourhoods(similarity)
+        self._near = last.neighbourhoods(points)
         self._early += last.stages
 
 

@@ -1,9 +1,9 @@
 """Neighbourhoods without labels: which training items are alike.
 
-Similarities are computed in tiles of rows against a pool of items and cut to the k nearest at
-once, so memory is linear in the number of items. The pool is the whole corpus up to
-`EXACT_ITEMS` items and a random sample of that size above, with k shrunk in proportion, so time
-is linear in the number of items too.
+An index of floats (Faiss) holds a pool of items and is asked for the nearest of each, some rows at
+a time, so memory is linear in the number of items. The pool is the whole corpus up to `EXACT_ITEMS`
+items and a random sample of that size above, with k shrunk in proportion, so time is linear in the
+number of items too.
 """
 
 from __future__ import annotations
@@ -11,11 +11,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import faiss
 import numpy as np
 import torch
-from torch import Tensor
 
-from indexer.similarities import EXACT_ITEMS, Similarity
+from indexer.similarities import Points
+
+#: Up to this many items are compared with all others.
+EXACT_ITEMS = 20_000
 
 #: Of a neighbourhood this many members are kept, at random: their mean stands for the whole.
 KEPT_MEMBERS = 128
@@ -37,8 +40,7 @@ class Neighbourhoods:
 
 
 def find_neighbourhoods(
-    similarity: Similarity,
-    n: int,
+    points: Points,
     width: int,
     rng: np.random.Generator,
     on_rows: Callable[[int], None] | None = None,
@@ -47,29 +49,25 @@ def find_neighbourhoods(
 
     `on_rows` is called with the number of items done so far.
     """
-    pool = np.sort(rng.choice(n, EXACT_ITEMS, replace=False)) if n > EXACT_ITEMS else None
-    n_pool = n if pool is None else len(pool)
-    count = max(1, min(n_pool - 1, round(width * n_pool / n)))
+    n = len(points.asked)
+    pool = np.arange(n)
+    if n > EXACT_ITEMS:
+        pool = np.sort(rng.choice(n, EXACT_ITEMS, replace=False))
+    count = max(1, min(len(pool) - 1, round(width * len(pool) / n)))
     kept = min(count, KEPT_MEMBERS)
     members = np.empty((n, kept), np.int32)
+    faiss.omp_set_num_threads(torch.get_num_threads())
+    index = faiss.IndexFlatIP(points.stored.shape[1])
+    index.add(points.stored[pool])
     for start in range(0, n, _TILE_ROWS):
-        stop = min(start + _TILE_ROWS, n)
-        tile = similarity.tile(start, stop, pool)
-        _hide_self(tile, start, pool)
-        nearest = torch.topk(tile, count, dim=1, sorted=False).indices.numpy()
+        rows = np.arange(start, min(start + _TILE_ROWS, n))
+        nearest = pool[index.search(points.asked[rows], count + 1)[1]]
+        others = nearest != rows[:, None]
+        others[others.all(axis=1), -1] = False  # one too many, where an item did not find itself
+        nearest = nearest[others].reshape(len(rows), count)
         if kept < count:
             nearest = rng.permuted(nearest, axis=1)[:, :kept]
-        members[start:stop] = nearest if pool is None else pool[nearest]
+        members[rows] = nearest
         if on_rows:
-            on_rows(stop)
+            on_rows(int(rows[-1]) + 1)
     return Neighbourhoods(members, width)
-
-
-def _hide_self(tile: Tensor, start: int, pool: np.ndarray | None) -> None:
-    rows = np.arange(start, start + len(tile))
-    columns = rows
-    if pool is not None:
-        columns = np.searchsorted(pool, rows)
-        present = (columns < len(pool)) & (pool[np.minimum(columns, len(pool) - 1)] == rows)
-        rows, columns = rows[present], columns[present]
-    tile[torch.from_numpy(rows - start), torch.from_numpy(columns)] = -torch.inf

@@ -23,7 +23,7 @@ from indexer.optimise import Descent, OnProgress
 from indexer.presets import Recipe
 from indexer.pretrain import LayerOfStack, pretrain_layer
 from indexer.reports import StageReport, bit_balance
-from indexer.similarities import Similarity
+from indexer.similarities import Points
 
 #: A layer is no wider than the features, but few features still need some units to be told apart.
 _LEAST_UNITS = 32
@@ -64,7 +64,7 @@ class Round:
         self.initial = torch.Generator().manual_seed(drawn)
         self.generator = torch.Generator(shared.device).manual_seed(drawn + 1)
 
-    def neighbourhoods(self, similarity: Similarity) -> Neighbourhoods:
+    def neighbourhoods(self, points: Points) -> Neighbourhoods:
         """The nearest others of every item."""
         began = time.perf_counter()
         n, stage = len(self.items), self._named("neighbours")
@@ -75,7 +75,7 @@ class Round:
 
         def find() -> np.ndarray:
             width = self.recipe.neighbours
-            return find_neighbourhoods(similarity, n, width, self.rng, on_rows).members
+            return find_neighbourhoods(points, width, self.rng, on_rows).members
 
         members = self.shared.checkpoints.array(stage, self.rng, find)
         near = Neighbourhoods(members, self.recipe.neighbours)

@@ -27,7 +27,6 @@ TORCH_HOMES = {
     "indexer/checkpoints.py",
     "indexer/optimise.py",
     "indexer/patches.py",
-    "indexer/similarities.py",
     "indexer/rounds.py",
     "indexer/towers.py",
     "indexer/near_floats.py",
@@ -43,7 +42,9 @@ CLIS = {
 }
 HOMES = {
     "torch": lambda path: path.startswith("hashret/models/") or path in TORCH_HOMES,
-    "faiss": lambda path: path.startswith("hashret/indexes/faiss_"),
+    "faiss": lambda path: (
+        path.startswith("hashret/indexes/faiss_") or path == "indexer/neighbourhoods.py"
+    ),
     "sqlalchemy": lambda path: path.startswith("hashret/store/catalog"),
     "PIL": lambda path: path == "hashret/features/image.py",
     "click": lambda path: path in CLIS | {"indexer/console.py"},

@@ -6,7 +6,7 @@ import pytest
 from indexer.gradients import oriented_gradients
 from indexer.image_views import image_views
 from indexer.neighbourhoods import find_neighbourhoods
-from indexer.similarities import CosineSimilarity, similarity_of
+from indexer.similarities import cosine_points, points_of
 
 SHAPE = (16, 16, 1)
 
@@ -47,11 +47,11 @@ def test_neighbours_of_images_are_those_of_like_shape():
     )
     images += 0.05 * rng.normal(size=images.shape).astype(np.float32)
 
-    def purity(similarity):
-        near = find_neighbourhoods(similarity, 120, 10, np.random.default_rng(0))
+    def purity(points):
+        near = find_neighbourhoods(points, 10, np.random.default_rng(0))
         return (groups[near.members] == groups[:, None]).mean()
 
-    by_shape = purity(CosineSimilarity(image_views(images, SHAPE, np.random.default_rng(0))))
-    by_pixels = purity(similarity_of(images, np.random.default_rng(0)))
+    by_shape = purity(cosine_points(image_views(images, SHAPE, np.random.default_rng(0))))
+    by_pixels = purity(points_of(images, np.random.default_rng(0)))
     assert by_shape > 0.95
     assert by_shape > by_pixels + 0.1
