@@ -11,7 +11,7 @@ class Costs:
 
     A word is 64 bits of one compared code; a probe one look-up in the hash table; work one
     probe or candidate of multi-index hashing, which also pays for each step of a call, all
-    queries together.
+    queries together. A pair is a code's word and a centre, compared to build clusters.
     """
 
     scan_call: float
@@ -24,6 +24,10 @@ class Costs:
     multi_step: float
     multi_query: float
     multi_work: float
+    clusters_call: float
+    clusters_query: float
+    clusters_word: float
+    clusters_pair: float
     flat_call: float = 100e3
     flat_query: float = 5e3
     flat_word: float = 0.6
@@ -41,6 +45,10 @@ NUMPY = Costs(
     multi_step=60e3,
     multi_query=2e3,
     multi_work=22.0,
+    clusters_call=30e3,
+    clusters_query=90e3,
+    clusters_word=9.0,
+    clusters_pair=2.2,
 )
 COMPILED = Costs(
     scan_call=8e3,
@@ -53,6 +61,10 @@ COMPILED = Costs(
     multi_step=0.0,
     multi_query=1e3,
     multi_work=10.0,
+    clusters_call=20e3,
+    clusters_query=500.0,
+    clusters_word=0.5,
+    clusters_pair=0.6,
 )
 
 _measured: dict[bool, Costs] = {}  # with kernels or without, where they were measured
@@ -74,7 +86,8 @@ def use(costs: Costs, with_kernels: bool) -> None:
 
 
 # Once for an index: ns a code (and substring, and word), and for loading what it needs.
-TABLE_BUILD, MULTI_BUILD, FLAT_BUILD = 150.0, 35.0, 2.0
+TABLE_BUILD, MULTI_BUILD, CLUSTERS_BUILD, FLAT_BUILD = 150.0, 35.0, 100.0, 2.0
+LOOK = 8e6  # at a sample, for what clusters would leave to compare
 FLAT_LOAD = 150e6  # importing Faiss
 KERNELS_LOAD = 500e6  # importing Numba and reading what it has compiled
 KERNELS_COMPILE = 15e9  # if nobody has compiled them yet

@@ -6,12 +6,15 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from hashret.codes import ball_size
+from hashret.indexes.clusters import n_centres
 from hashret.indexes.costs import Costs
 from hashret.indexes.substrings import Substring, work_within
 
 _STEPS = 10  # that a search for the k nearest takes in NumPy, more or less
 _PROBE = 10  # a ball is looked up only if it has so many times fewer codes than the collection
 _SHARE = 60  # and by substrings only if that takes such a share of the work of comparing all
+_BANDS = 1 / 3  # and by clusters only if so few of the codes need to be compared
+_CENTRE = 8  # codes that a centre costs as much as, with what is to be found out about its band
 # what is expected of a search by substrings before any was seen
 _GIVEN_UP, _WORK = 0.05, 1 / 600
 _DOUBT = 8  # so many queries weigh as much as what was expected before
@@ -87,3 +90,22 @@ def by_substrings(
     each = costs.multi_query + costs.multi_work * experience.work
     each += experience.given_up * each_given_up
     return costs.multi_call + costs.multi_step * steps + question.n_queries * each
+
+
+def fading(before: float | None, seen: float, n_queries: int) -> float:
+    """The mean of what was seen of so many queries and, the less the more these are, before."""
+    return seen if before is None else before + n_queries / (n_queries + _DOUBT) * (seen - before)
+
+
+def by_clusters(
+    costs: Costs, question: Question, n_items: int, n_bits: int, share: float | None
+) -> float | None:
+    """ns of clusters that leave such a share of the codes to compare; None where a scan is better.
+
+    Or where the share is not known.
+    """
+    if share is None or share > _BANDS:
+        return None
+    compared = share * n_items + _CENTRE * n_centres(n_items)
+    each = costs.clusters_query + costs.clusters_word * -(-n_bits // 64) * compared
+    return costs.clusters_call + question.n_queries * each

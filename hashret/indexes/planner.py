@@ -9,21 +9,25 @@ from typing import ClassVar, Self, cast
 import numpy as np
 
 from hashret.codes import Codes, Neighbors, merge
-from hashret.indexes import compiled, costs, estimates, trials
+from hashret.indexes import compiled, costs, trials
 from hashret.indexes.base import BOTH, Index, check_search, check_within, path_of
-from hashret.indexes.estimates import Experience, Question
-from hashret.indexes.multi_index import MultiIndex, candidate_cost
+from hashret.indexes.clusters import ClusterIndex
+from hashret.indexes.estimates import Question
+from hashret.indexes.multi_index import MultiIndex
+from hashret.indexes.prospects import Prospects
 from hashret.indexes.scan import ScanIndex
-from hashret.indexes.substrings import cut
 from hashret.indexes.table import TableIndex
 from hashret.indexes.trials import Trials
 
 _SORTS = 1000  # of questions remembered
 # A path less than so many times dearer by estimate is built to be tried, once questions of one
-# sort have taken so many times what building it takes.
+# sort have taken so many times what building it takes; for so many times what that takes, a look at
+# the codes.
 _DOUBT, _LONG = 2, 16
 # When a path has earned its build, one with more to gain that has so much of its own is built.
 _NEARLY = 2 / 3
+
+_TO_EARN = ("table", "multi-index", "clusters", "faiss-flat")
 
 #: Asks an index some of the queries.
 Ask = Callable[[Index, slice], Neighbors]
@@ -33,14 +37,14 @@ class PlannedIndex:
     """The default: all exact paths behind one, each built on need.
 
     The rule: a path's cost is estimated from the number of queries and codes, the ball or the
-    substrings to probe. Of the paths that stand, the cheapest answers. One that doesn't stand
-    is credited what it would have saved, and built as soon as its credit covers its build (or that
-    of another does, and its own nearly: of these the one with most to gain is built). So a
-    single question in a fresh process is a scan and loads nothing, a large batch builds what
-    suits it at once, and no sequence of questions costs much over twice the best. Compiled
-    kernels, where they can be had, are loaded by the same rule. What answers take is timed now
-    and then, so that the choice follows the clock in the end (`hashret.indexes.trials`), and
-    between that the path found best is taken without a thought.
+    substrings to probe, and what clusters of a sample would leave to compare. Of the paths that
+    stand, the cheapest answers. One that doesn't stand is credited what it would have saved, and
+    built as soon as its credit covers its build (or that of another does, and its own nearly: of
+    these the one with most to gain is built). So a single question in a fresh process is a scan and
+    loads nothing, a large batch builds what suits it at once, and no sequence of questions costs
+    much over twice the best. Compiled kernels, where they can be had, are loaded by the same rule.
+    What answers take is timed now and then, so that the choice follows the clock in the end
+    (`hashret.indexes.trials`), and between that the path found best is taken without a thought.
     """
 
     exact: ClassVar[bool] = True
@@ -49,20 +53,20 @@ class PlannedIndex:
     def __init__(self, codes: Codes):
         self._codes = codes
         self._parts: dict[str, Index] = {}
-        self._credit = dict.fromkeys(("table", "multi-index", "faiss-flat", "kernels"), 0.0)
+        self._credit = dict.fromkeys((*_TO_EARN, "kernels"), 0.0)
         # by the radius or k, and the bits of the number of queries: all queries of a call are one
         self._trials: dict[tuple[int, ...], Trials] = {}
         # those of single questions, by the radius: beside a look-up, even hashing a tuple shows
         self._alone: dict[int, Trials] = {}
         self._with_kernels = False  # whether what was timed is theirs
-        self._experience: dict[tuple[int, bool], Experience] = {}
+        self._prospects = Prospects(codes)
         self._builders: dict[str, Callable[[], Index]] = {
             "scan": lambda: ScanIndex(codes),
             "table": lambda: TableIndex(codes),
             "multi-index": self._build_multi,
+            "clusters": lambda: ClusterIndex(codes),
             "faiss-flat": self._build_flat,
         }
-        self._cut = cut(codes.n_bits, len(codes))
         #: the name of the path that answered last, for whoever wants to explain
         self.last_path = ""
 
@@ -194,14 +198,14 @@ class PlannedIndex:
         return parts
 
     def _answer(self, index: Index, question: Question, some: slice, ask: Ask) -> Neighbors:
-        """Ask, and learn from what multi-index hashing did."""
+        """Ask, and learn how far the answer reaches, and from what multi-index hashing did."""
         n_queries = some.stop - some.start
-        if not isinstance(index, MultiIndex) or not n_queries:
-            return ask(index, some)
-        given_up, work = index.given_up, index.work
+        before = (index.given_up, index.work) if isinstance(index, MultiIndex) else (0, 0)
         found = ask(index, some)
-        done = index.given_up - given_up, index.work - work
-        self._known(question).learn(n_queries, *done)
+        if isinstance(index, MultiIndex) and n_queries:
+            done = index.given_up - before[0], index.work - before[1]
+            self._prospects.learn_work(question, n_queries, *done)
+        self._prospects.learn(question, n_queries, found)
         return found
 
     def _timed(self, sort: tuple[int, ...]) -> Trials:
@@ -218,18 +222,11 @@ class PlannedIndex:
         """What NumPy took says nothing of kernels, nor the other way round."""
         self._with_kernels = compiled.loaded() is not None
         self._forget()
-        self._experience = {kind: each for kind, each in self._experience.items() if each.known}
+        self._prospects.forget_expected()
 
     def _forget(self) -> None:
         self._trials.clear()
         self._alone.clear()
-
-    def _known(self, question: Question) -> Experience:
-        if question.kind not in self._experience:
-            each = candidate_cost(self.n_bits, with_kernels=self._with_kernels)
-            experience = estimates.expected(question, self._cut, len(self), each)
-            self._experience[question.kind] = experience
-        return self._experience[question.kind]
 
     def _choose(self, question: Question, known: Trials) -> tuple[str, dict[str, float], bool]:
         """The path to take, what each should take, and whether a better one may soon be built."""
@@ -237,6 +234,10 @@ class PlannedIndex:
         expected = {name: known.expected(name, ns) for name, ns in by_model.items()}
         standing = [name for name in expected if name == "scan" or name in self._parts]
         best = min(standing, key=expected.__getitem__)
+        long_enough = known.spent + expected[best] > _LONG * costs.LOOK
+        if long_enough and self._prospects.may_look:
+            self._prospects.look()
+            return self._choose(question, known)
         pending = not self._with_kernels and compiled.available()
         if pending:
             faster = self._expected(question, True)
@@ -264,25 +265,11 @@ class PlannedIndex:
 
     def _expected(self, question: Question, with_kernels: bool) -> dict[str, float]:
         """The ns that each path would take that comes into question."""
-        each = costs.current(with_kernels)
-        n, n_bits = len(self), self.n_bits
-        expected = estimates.linear(each, question.n_queries, n, n_bits)
-        alone = estimates.linear(each, 1, n, n_bits)[self._linear_name(with_kernels)]
-        table = estimates.by_table(each, question, n, n_bits)
-        if table is not None:
-            expected["table"] = table
-        multi = estimates.by_substrings(each, question, n, self._known(question), alone)
-        if multi is not None:
-            expected["multi-index"] = multi
-        return expected
+        linear = self._linear_name(with_kernels)
+        return self._prospects.expected(question, with_kernels, linear)
 
     def _build_cost(self, name: str) -> float:
-        n = len(self)
-        if name == "table":
-            return costs.TABLE_BUILD * n
-        if name == "multi-index":
-            return costs.MULTI_BUILD * n * len(self._cut)
-        return costs.FLAT_LOAD + costs.FLAT_BUILD * n * -(-self.n_bits // 64)
+        return self._prospects.to_build(name, self._with_kernels)
 
     def _part(self, name: str) -> Index:
         if name not in self._parts:

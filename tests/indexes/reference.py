@@ -20,6 +20,14 @@ def make_codes(family: str, n: int, n_bits: int, rng: np.random.Generator) -> np
     return centres[rng.integers(0, 3, n)] ^ (rng.random((n, n_bits)) < noise)
 
 
+def around(n: int, n_bits: int, n_centres: int, noise: float, seed: int = 0) -> Codes:
+    """Codes about centres that are the same for every seed, as a trained model's are."""
+    centres = np.random.default_rng(1).random((n_centres, n_bits)) < 0.5
+    rng = np.random.default_rng(seed)
+    flips = rng.random((n, n_bits)) < noise
+    return Codes.pack(centres[rng.integers(0, n_centres, n)] ^ flips)
+
+
 @st.composite
 def codes_and_queries(draw: st.DrawFn, max_n: int = 300) -> tuple[Codes, Codes]:
     """Codes of any family and queries, some of them from among the codes."""

@@ -9,15 +9,14 @@ from hashret.codes import Codes
 from hashret.indexes import compiled
 from hashret.indexes.clusters import ClusterIndex, assigned, choose_centres
 from hashret.indexes.scan import ScanIndex
-from tests.indexes.reference import FAMILIES, WIDTHS, as_lists, codes_and_queries, make_codes
-
-
-def around(n: int, n_bits: int, n_centres: int, noise: float, seed: int = 0) -> Codes:
-    """Codes about centres that are the same for every seed, as a trained model's are."""
-    centres = np.random.default_rng(1).random((n_centres, n_bits)) < 0.5
-    rng = np.random.default_rng(seed)
-    flips = rng.random((n, n_bits)) < noise
-    return Codes.pack(centres[rng.integers(0, n_centres, n)] ^ flips)
+from tests.indexes.reference import (
+    FAMILIES,
+    WIDTHS,
+    around,
+    as_lists,
+    codes_and_queries,
+    make_codes,
+)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -41,7 +40,7 @@ def test_thousands_are_answered_as_a_scan_does(family, n_bits):
 @given(codes_and_queries(), st.integers(0, 400), st.integers(1, 20), st.integers(0, 30))
 def test_answers_do_not_depend_on_the_number_of_centres(data, n_centres, k, radius):
     codes, queries = data
-    index, one = (ClusterIndex(codes, n_centres=m) for m in (n_centres, 1))
+    index, one = (ClusterIndex(codes, at_most=m) for m in (n_centres, 1))
     assert as_lists(index.search(queries, k)) == as_lists(one.search(queries, k))
     assert as_lists(index.within(queries, radius)) == as_lists(one.within(queries, radius))
 

@@ -36,8 +36,8 @@ def updated(codes: Codes, every: int = 2) -> UpdatedIndex:
 # Every index as built by name, and again with its thresholds so low or so high that a few
 # hundred codes take the paths of millions.
 BUILDS = {name: resolve(INDEXES, name, "index").build for name in INDEXES} | {
-    "clusters, one": partial(ClusterIndex, n_centres=1),
-    "clusters, many": partial(ClusterIndex, n_centres=60),
+    "clusters, one": partial(ClusterIndex, at_most=1),
+    "clusters, many": partial(ClusterIndex, at_most=60),
     "scan, small tiles": partial(ScanIndex, tile=7),
     "table, mostly probing": partial(TableIndex, probe_cost=0.05),
     "table, never probing": partial(TableIndex, probe_cost=1e9),

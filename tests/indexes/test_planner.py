@@ -9,16 +9,22 @@ import pytest
 
 from hashret.codes import Codes
 from hashret.indexes import compiled, costs, trials
+from hashret.indexes.clusters import ClusterIndex
+from hashret.indexes.estimates import Question, fading
 from hashret.indexes.planner import PlannedIndex
+from hashret.indexes.prospects import Prospects
 from hashret.indexes.scan import ScanIndex
-from tests.indexes.reference import as_lists, make_codes
+from tests.indexes.reference import around, as_lists, make_codes
 
 
 def slow(monkeypatch, **changes):
-    """Estimates of another machine, which no clock corrects."""
+    """Estimates of another machine, which no clock corrects; clusters compare as slowly as a scan."""
     monkeypatch.setattr(trials, "_PRIOR", 1e12)
     for name in ("NUMPY", "COMPILED"):
-        monkeypatch.setattr(costs, name, replace(getattr(costs, name), **changes))
+        known = getattr(costs, name)
+        times = changes["scan_word"] / known.scan_word
+        compared = {"clusters_word": times * known.clusters_word}
+        monkeypatch.setattr(costs, name, replace(known, **(compared | changes)))
 
 
 @pytest.fixture
@@ -56,7 +62,7 @@ def test_questions_one_by_one_earn_a_table(large):
 
 def test_a_cheap_build_does_not_come_first_where_a_better_one_is_nearly_earned(large, monkeypatch):
     index = PlannedIndex(large)
-    builds = {"table": 1.4e8, "multi-index": 1e8, "faiss-flat": 1e12}
+    builds = {"table": 1.4e8, "multi-index": 1e8, "faiss-flat": 1e12, "clusters": 1e12}
     monkeypatch.setattr(index, "_build_cost", builds.__getitem__)
     for row in range(200):
         index.within(large[row : row + 1], 0)
@@ -99,6 +105,71 @@ def test_where_substrings_serve_they_stay(monkeypatch):
     again = index.search(queries, 1)
     assert index.last_path == "multi-index"
     assert as_lists(found) == as_lists(again) == as_lists(ScanIndex(codes).search(queries, 1))
+
+
+@pytest.mark.parametrize("batch", [1, 300])
+def test_clusters_are_built_where_neighbours_are_far_and_codes_clustered(monkeypatch, batch):
+    slow(monkeypatch, scan_word=100.0, flat_word=100.0, multi_work=1e6, clusters_pair=0.1)
+    monkeypatch.setattr(costs, "LOOK", 1e5)
+    codes, queries = around(20_000, 128, 60, 0.05), around(300, 128, 60, 0.05, seed=2)
+    index = PlannedIndex(codes)
+    scan = ScanIndex(codes)
+    for start in range(0, 300, batch):
+        some = queries[start : start + batch]
+        found = index.search(some, 10)
+        assert as_lists(found) == as_lists(scan.search(some, 10))
+    assert index.last_path == "clusters"
+    index.within(queries, 7)
+    assert index.last_path == "clusters"
+
+
+def test_clusters_of_uniform_codes_are_never_built(monkeypatch):
+    slow(monkeypatch, scan_word=100.0, flat_word=1000.0, multi_work=1e6, clusters_pair=0.0)
+    monkeypatch.setattr(costs, "LOOK", 0.0)
+    monkeypatch.setattr(costs, "CLUSTERS_BUILD", 0.0)  # nothing but the estimate is in the way
+    codes = Codes.pack(make_codes("uniform", 20_000, 64, np.random.default_rng(0)))
+    index = PlannedIndex(codes)
+    queries = Codes.pack(make_codes("uniform", 100, 64, np.random.default_rng(1)))
+    for k in (1, 10, 100):
+        index.search(queries, k)
+        index.search(queries, k, ties=True)
+    assert not index._prospects.may_look
+    assert index.built == {"scan"}
+
+
+def test_a_look_is_taken_when_it_costs_little_beside_the_questions(monkeypatch):
+    monkeypatch.setattr(compiled, "available", lambda: False)
+    codes = around(20_000, 64, 100, 0.06)
+    index = PlannedIndex(codes)
+    index.search(codes[:1], 10)
+    index.within(codes[:10], 3)
+    assert index._prospects.may_look
+    monkeypatch.setattr(costs, "LOOK", 1e4)
+    index.search(codes[:500], 10)
+    assert not index._prospects.may_look
+    few = PlannedIndex(codes[:5000])
+    few.search(codes[:500], 10)
+    assert "clusters" not in few.built
+    assert not few._prospects.may_look
+
+
+def test_how_far_answers_reach_is_a_fading_mean():
+    reach = fading(None, 20.0, 1)
+    assert reach == 20
+    for _ in range(100):
+        reach = fading(reach, 6.0, 8)
+    assert reach == pytest.approx(6)
+
+
+def test_a_sample_tells_what_clusters_would_compare():
+    codes, queries = around(40_000, 64, 200, 0.08), around(200, 64, 200, 0.08, seed=2)
+    prospects, index = Prospects(codes), ClusterIndex(codes)
+    prospects.look()
+    for radius in (1, 3, 6):
+        told = prospects._share(Question(1, radius=radius))
+        compared = index.within(queries, radius).compared / len(queries) - len(index._centres)
+        assert told == pytest.approx(compared / len(codes), rel=0.5)
+        assert index.share(queries, radius) == pytest.approx(compared / len(codes))
 
 
 class Timed:

@@ -10,10 +10,16 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from hashret.indexes.compiled.bands import band_of, distance_of, lowest_of, mask_of
 from hashret.indexes.compiled.distances import column_distances
-from hashret.indexes.compiled.growing import sort_rows
-from hashret.indexes.compiled.intrinsics import LANES, near_mask, popcount
-from hashret.indexes.compiled.selecting import grouped, grown_table, sort_ties, without_gaps
+from hashret.indexes.compiled.intrinsics import LANES, popcount
+from hashret.indexes.compiled.selecting import (
+    grouped,
+    grown_table,
+    put_in_order,
+    sort_ties,
+    without_gaps,
+)
 from hashret.indexes.compiled.shapes import INT, INTS, ROWS, WORDS_2D
 
 _QUERIES = 256  # that share a cluster
@@ -45,43 +51,6 @@ def assign(codes: np.ndarray, centres: np.ndarray) -> tuple[np.ndarray, np.ndarr
             first += 1
         clusters[row], distances[row] = first, least
     return clusters, distances
-
-
-# Inlined, because an array that is passed on costs 10 ns, which is a third of a short band.
-@njit(inline="always")
-def _near(
-    columns: np.ndarray, place: int, end: int, queries: np.ndarray, query: int, limit: int
-) -> np.uint64:
-    """Bit i says that the code at place + i < end is at most `limit` from the query."""
-    mask = near_mask(columns, place, queries, query, np.uint64(limit))
-    if end - place < LANES:
-        mask &= (np.uint64(1) << np.uint64(end - place)) - np.uint64(1)
-    return mask
-
-
-@njit(inline="always")
-def _lowest(mask: np.uint64) -> np.int64:
-    """Which bit of the mask is the lowest that is set."""
-    return np.int64(popcount((mask & (~mask + np.uint64(1))) - np.uint64(1)))
-
-
-@njit(inline="always")
-def _distance(columns: np.ndarray, place: int, queries: np.ndarray, query: int) -> np.int64:
-    ones = np.uint64(0)
-    for word in range(queries.shape[1]):
-        ones += popcount(columns[word, place] ^ queries[query, word])
-    return np.int64(ones)
-
-
-@njit(inline="always")
-def _band(
-    rings: np.ndarray, cluster: int, n_bits: int, distance: int, radius: int
-) -> tuple[np.int64, np.int64]:
-    """Where the codes of a cluster begin and end that may be within the radius."""
-    first = cluster * (n_bits + 1)
-    low = rings[first + max(0, distance - radius)]
-    high = rings[first + min(n_bits, distance + radius) + 1]
-    return np.int64(low), np.int64(high)
 
 
 @njit(cache=True, nogil=True)
@@ -117,7 +86,7 @@ def _find_within(
             radius, distance = radii[query], np.int64(near[query])
             if distance > farthest + radius:
                 continue
-            low, high = _band(rings, cluster, n_bits, distance, radius)
+            low, high = band_of(rings, cluster, n_bits, distance, radius)
             if low >= high:
                 continue
             if count + high - low > len(found):
@@ -125,12 +94,12 @@ def _find_within(
             work[0] += 1
             work[1] += high - low
             for start in range(low, high, LANES):
-                mask = _near(columns, start, high, queries, query, radius)
+                mask = mask_of(columns, start, high, queries, query, radius)
                 while mask:
-                    place = start + _lowest(mask)
+                    place = start + lowest_of(mask)
                     mask &= mask - np.uint64(1)
                     found[count, 0] = query
-                    found[count, 1] = _distance(columns, place, queries, query)
+                    found[count, 1] = distance_of(columns, place, queries, query)
                     found[count, 2] = place
                     count += 1
         cluster, first = cluster + 1, 0
@@ -202,37 +171,6 @@ def _by_distance(away: np.ndarray, places: np.ndarray, order: np.ndarray) -> Non
 
 
 @njit(cache=True, nogil=True)
-def _put_in_order(
-    found_rows: np.ndarray,
-    found: np.ndarray,
-    places: np.ndarray,
-    ordered: np.ndarray,
-    rows: np.ndarray,
-    distances: np.ndarray,
-) -> int:
-    """The first len(rows) of what was found, by distance and row; how many there are."""
-    places[:] = 0
-    for i in range(len(found_rows)):
-        places[np.int64(found[i]) + 1] += 1
-    for distance in range(1, len(places)):
-        places[distance] += places[distance - 1]
-    for i in range(len(found_rows)):
-        ordered[places[found[i]]] = found_rows[i]
-        places[found[i]] += 1
-    begin, distance = 0, 0
-    total = min(len(rows), len(found_rows))
-    while begin < total:
-        end = places[distance]  # by now the end of this distance
-        sort_rows(ordered, begin, end)
-        for i in range(begin, min(end, total)):
-            rows[i] = ordered[i]
-            distances[i] = distance
-        begin = end
-        distance += 1
-    return total
-
-
-@njit(cache=True, nogil=True)
 def _nearest_block(
     centres: np.ndarray,
     queries: np.ndarray,
@@ -271,17 +209,17 @@ def _nearest_block(
                 continue
             if first:
                 away[query, cluster] = _PASSED
-            low, high = _band(rings, cluster, n_bits, distance, limit[query])
+            low, high = band_of(rings, cluster, n_bits, distance, limit[query])
             if low >= high:
                 continue
             work[0] += 1
             work[1] += high - low
             for start in range(low, high, LANES):
-                mask = _near(columns, start, high, queries, query, limit[query])
+                mask = mask_of(columns, start, high, queries, query, limit[query])
                 while mask:
-                    place = start + _lowest(mask)
+                    place = start + lowest_of(mask)
                     mask &= mask - np.uint64(1)
-                    distance = _distance(columns, place, queries, query)
+                    distance = distance_of(columns, place, queries, query)
                     if distance > limit[query]:
                         continue
                     found_rows[query, count[query]] = rows[place]
@@ -296,7 +234,7 @@ def _nearest_block(
                     limit[query] = -1  # equal codes are all in one ring, by row
                     break
                 if count[query] + LANES > room:
-                    held = _put_in_order(
+                    held = put_in_order(
                         found_rows[query, : count[query]],
                         found[query],
                         places,
@@ -308,7 +246,7 @@ def _nearest_block(
                     found[query, :held] = best[query, :held]
                     count[query] = held
     for query in range(size):
-        _put_in_order(
+        put_in_order(
             found_rows[query, : count[query]],
             found[query],
             places,
