@@ -31,7 +31,7 @@ _TILE = 1 << 17  # distances to centres at once: what they are made of stays in 
 _SPARE = 16  # codes beyond the last, because kernels read so many at once
 _MORE = 50  # so many rows more than asked for show in most cases that no tie was cut
 _ENOUGH = 4  # times k rows in the nearest clusters draw the limit in, in NumPy
-_BLOCK = 256  # queries at once
+_BLOCK, _BLOCK_CODES = 256, 1 << 22  # queries at once, and what they may find in one cluster
 
 
 class ClusterIndex(OverCodes):
@@ -68,6 +68,8 @@ class ClusterIndex(OverCodes):
         self._rings = np.zeros(m * width + 1, np.uint32)
         ring = clusters.astype(np.int64) * width + distances
         np.cumsum(np.bincount(ring, minlength=m * width), out=self._rings[1:])
+        #: how many codes each cluster has
+        self._sizes = np.bincount(clusters, minlength=m)
         #: how far the farthest code of each cluster is from its centre: the last one, which stays
         self._reach = np.zeros(m, np.int64)
         self._reach[clusters[order]] = distances[order]
@@ -76,7 +78,14 @@ class ClusterIndex(OverCodes):
     @property
     def n_bytes(self) -> int:
         """Bytes of memory held beyond the codes themselves."""
-        held = (self._rows, self._columns, self._rings, self._reach, self._centre_columns)
+        held = (
+            self._rows,
+            self._columns,
+            self._rings,
+            self._sizes,
+            self._reach,
+            self._centre_columns,
+        )
         return self._centres.packed.nbytes + sum(array.nbytes for array in held)
 
     def search(self, queries: Codes, k: int, *, ties: bool = False) -> Neighbors:
@@ -123,9 +132,10 @@ class ClusterIndex(OverCodes):
     def _within_compiled(
         self, kernels: compiled.Kernels, queries: Codes, radii: np.ndarray
     ) -> Neighbors:
+        block = max(1, min(_BLOCK, _BLOCK_CODES // max(1, int(self._sizes.max(initial=0)))))
         parts = []
-        for start in range(0, max(1, len(queries)), _BLOCK):
-            asked, some = queries[start : start + _BLOCK], radii[start : start + _BLOCK]
+        for start in range(0, max(1, len(queries)), block):
+            asked, some = queries[start : start + block], radii[start : start + block]
             limits, rows, distances, (probed, compared) = kernels.clusters.within(
                 self._centre_columns, asked.words, some, self.n_bits, *self._arrays
             )
@@ -159,9 +169,8 @@ class ClusterIndex(OverCodes):
         away = hamming(query, self._centres)[0].astype(np.int64)
         pairs.compared += len(away)
         order = np.argsort(away, kind="stable")
-        width = self.n_bits + 1
-        sizes = np.diff(self._rings[::width].astype(np.int64))
-        n_first = int(np.searchsorted(np.cumsum(sizes[order]), min(_ENOUGH * k, len(self)))) + 1
+        enough = min(_ENOUGH * k, len(self))
+        n_first = int(np.searchsorted(np.cumsum(self._sizes[order]), enough)) + 1
         words = query.words[0]
         near = self._gather(words, away, order[:n_first], self.n_bits, number, pairs, k)
         self._gather(words, away, order[n_first:], near, number, pairs)

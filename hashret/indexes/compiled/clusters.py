@@ -56,7 +56,6 @@ def assign(codes: np.ndarray, centres: np.ndarray) -> tuple[np.ndarray, np.ndarr
 @njit(cache=True, nogil=True)
 def _find_within(
     cluster: int,
-    first: int,
     centres: np.ndarray,
     queries: np.ndarray,
     asked: np.ndarray,
@@ -68,42 +67,49 @@ def _find_within(
     found: np.ndarray,
     count: int,
     work: np.ndarray,
-) -> tuple[int, int, int]:
-    """Append (query, distance, place) from a cluster and its `first` query on, while there is room.
+) -> tuple[int, int, np.int64]:
+    """Append (query, distance, place) from a cluster on, while there is room for all it may hold.
 
-    `asked` are the columns of the queries. Returns the cluster and the query that are next, and the
-    count.
+    `asked` are the columns of the queries. Returns the cluster that is next, the count, and how
+    much room the next needs.
     """
     near = np.empty(len(queries), np.uint16)
+    bands = np.empty((len(queries), 3), np.int64)  # of this cluster: query, first place, end
     while cluster < len(reach):
         near[:] = 0
         for word in range(len(asked)):
             centre = centres[word, cluster]
             for query in range(len(near)):
                 near[query] += popcount(asked[word, query] ^ centre)
-        farthest = reach[cluster]
-        for query in range(first, len(queries)):
-            radius, distance = radii[query], np.int64(near[query])
-            if distance > farthest + radius:
-                continue
-            low, high = band_of(rings, cluster, n_bits, distance, radius)
-            if low >= high:
-                continue
-            if count + high - low > len(found):
-                return cluster, query, count
-            work[0] += 1
-            work[1] += high - low
+        n_bands, room, before = 0, np.int64(0), count
+        for query in range(len(queries)):
+            # no branch, which nobody could foresee
+            bands[n_bands, 0] = query
+            n_bands += np.int64(near[query]) <= reach[cluster] + radii[query]
+        for i in range(n_bands):
+            query = bands[i, 0]
+            low, high = band_of(rings, cluster, n_bits, np.int64(near[query]), radii[query])
+            bands[i, 1], bands[i, 2] = low, high
+            room += high - low
+        if count + room > len(found):
+            return cluster, count, room
+        work[1] += room
+        for i in range(n_bands):
+            query, low, high = bands[i, 0], bands[i, 1], bands[i, 2]
+            work[0] += low < high
             for start in range(low, high, LANES):
-                mask = mask_of(columns, start, high, queries, query, radius)
+                mask = mask_of(columns, start, high, queries, query, radii[query])
                 while mask:
-                    place = start + lowest_of(mask)
-                    mask &= mask - np.uint64(1)
                     found[count, 0] = query
-                    found[count, 1] = distance_of(columns, place, queries, query)
-                    found[count, 2] = place
+                    found[count, 2] = start + lowest_of(mask)
+                    mask &= mask - np.uint64(1)
                     count += 1
-        cluster, first = cluster + 1, 0
-    return cluster, 0, count
+        # not above, where each would wait for a branch that was guessed wrong
+        for i in range(before, count):
+            asking, place = np.int64(found[i, 0]), np.int64(found[i, 2])
+            found[i, 1] = distance_of(columns, place, queries, asking)
+        cluster += 1
+    return cluster, count, np.int64(0)
 
 
 @njit((WORDS_2D, WORDS_2D, INTS, INT, *_INDEX), cache=True, nogil=True)
@@ -128,12 +134,11 @@ def within(
     for radius in radii:
         width = max(width, radius + 1)
     found = np.empty((_FOUND, 3), np.uint32)
-    cluster, query, count = 0, 0, 0
+    cluster, count = 0, 0
     work = np.zeros(2, np.int64)
     while cluster < len(reach):
-        cluster, query, count = _find_within(
+        cluster, count, room = _find_within(
             cluster,
-            query,
             centres,
             queries,
             asked,
@@ -146,9 +151,7 @@ def within(
             count,
             work,
         )
-        if cluster < len(reach):  # there was no room for a part of this cluster
-            most = rings[(cluster + 1) * (n_bits + 1)] - rings[cluster * (n_bits + 1)]
-            found = grown_table(found, count, count + np.int64(most))
+        found = grown_table(found, count, count + room)
     # here, where one wait for memory does not hold up the next
     for i in range(count):
         found[i, 2] = rows[found[i, 2]]

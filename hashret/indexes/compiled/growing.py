@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-_FEW = 24  # so few are sorted by insertion
+_FEW = 48  # so few are sorted by insertion
 _SHORT, _DIGIT = 7, 11  # bits of a pass over hundreds and over thousands
 _HUNDREDS = 1024
 
