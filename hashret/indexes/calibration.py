@@ -37,7 +37,7 @@ def measure(n_codes: int = _CODES) -> Costs:
     }
     # what random codes don't show, or is not worth loading: as much slower or faster than expected
     # as the scan
-    like_scan = ["clusters_query", "clusters_word", "clusters_pair"]
+    like_scan = ["clusters_cluster", "clusters_query", "clusters_word", "clusters_pair"]
     if "faiss" in sys.modules:
         found |= _flat(codes, queries)
     else:

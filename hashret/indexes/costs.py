@@ -11,7 +11,8 @@ class Costs:
 
     A word is 64 bits of one compared code; a probe one look-up in the hash table; work one
     probe or candidate of multi-index hashing, which also pays for each step of a call, all
-    queries together. A pair is a code's word and a centre, compared to build clusters.
+    queries together. A call goes to every cluster; a pair is a code's word and a centre, compared
+    to build clusters.
     """
 
     scan_call: float
@@ -25,6 +26,7 @@ class Costs:
     multi_query: float
     multi_work: float
     clusters_call: float
+    clusters_cluster: float
     clusters_query: float
     clusters_word: float
     clusters_pair: float
@@ -46,6 +48,7 @@ NUMPY = Costs(
     multi_query=2e3,
     multi_work=22.0,
     clusters_call=30e3,
+    clusters_cluster=10.0,
     clusters_query=90e3,
     clusters_word=9.0,
     clusters_pair=2.2,
@@ -61,7 +64,8 @@ COMPILED = Costs(
     multi_step=0.0,
     multi_query=1e3,
     multi_work=10.0,
-    clusters_call=20e3,
+    clusters_call=10e3,
+    clusters_cluster=40.0,
     clusters_query=500.0,
     clusters_word=0.5,
     clusters_pair=0.6,

@@ -13,8 +13,8 @@ from hashret.indexes.substrings import Substring, work_within
 _STEPS = 10  # that a search for the k nearest takes in NumPy, more or less
 _PROBE = 10  # a ball is looked up only if it has so many times fewer codes than the collection
 _SHARE = 60  # and by substrings only if that takes such a share of the work of comparing all
-_BANDS = 1 / 3  # and by clusters only if so few of the codes need to be compared
-_CENTRE = 8  # codes that a centre costs as much as, with what is to be found out about its band
+_BANDS = 0.45  # and by clusters only if so few of the codes need to be compared
+_CENTRE = 3  # codes that a centre costs as much as
 # what is expected of a search by substrings before any was seen
 _GIVEN_UP, _WORK = 0.05, 1 / 600
 _DOUBT = 8  # so many queries weigh as much as what was expected before
@@ -106,6 +106,7 @@ def by_clusters(
     """
     if share is None or share > _BANDS:
         return None
-    compared = share * n_items + _CENTRE * n_centres(n_items)
-    each = costs.clusters_query + costs.clusters_word * -(-n_bits // 64) * compared
-    return costs.clusters_call + question.n_queries * each
+    centres, code = n_centres(n_items), costs.clusters_word * -(-n_bits // 64)
+    each = costs.clusters_query + code * (share * n_items + _CENTRE * centres)
+    call = costs.clusters_call + costs.clusters_cluster * centres
+    return call + question.n_queries * each
