@@ -29,6 +29,7 @@ _BEGIN, _END = "<!-- ablation: begin -->", "<!-- ablation: end -->"
 #: Name -> changes to the recipe.
 VARIANTS: dict[str, dict[str, Any]] = {
     "the default": {},
+    "no contrast": {"contrast_weight": 0.0},
     "no greedy pre-training": {"pretrain_epochs": 0},
     "noise and gain fixed at their last values": {"noise": (1.0, 1.0), "gain": (16.0, 16.0)},
     "noise fixed, growing gain": {"noise": (1.0, 1.0)},

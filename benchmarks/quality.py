@@ -4,13 +4,19 @@
 
 Every coder gets the same features, learned on the database split. Results are appended to a JSON
 lines file after each coder, so that an interrupted run goes on where it stopped; `--write-docs`
-puts the tables into docs/quality.md and the plot into docs/quality.svg. Labels only score.
+puts the tables into docs/quality.md and the plot into docs/quality.svg. Labels only score. Sets are
+measured side by side, each in a process of its own, as many as there are cores for `--threads`.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
+import subprocess
+import sys
+import time
 from collections import defaultdict
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
@@ -19,7 +25,8 @@ from benchmarks import environment
 from benchmarks.result_lines import read, record
 
 ROOT = Path(__file__).resolve().parents[1]
-SETS = ("20ng", "20ng-stripped", "r8", "cranfield", "fmnist", "photos")
+# the longest first
+SETS = ("20ng", "20ng-stripped", "fmnist", "photos", "r8", "cranfield")
 _CODERS = (
     "floats",
     "sign-LSH",
@@ -37,16 +44,16 @@ _BEGIN, _END = "<!-- quality: begin -->", "<!-- quality: end -->"
 
 def main() -> None:
     arguments = _arguments()
-    environment.set_threads(arguments.threads)
-    bits = [int(b) for b in arguments.bits.split(",")]
-    done = read(arguments.results)
-    for name in filter(None, arguments.sets.split(",")):
-        if name == "cranfield":
-            from benchmarks import judged
-
-            judged.measure(bits, arguments, done, record)
-        else:
-            _measure_set(name, bits, arguments, done)
+    names = [name for name in arguments.sets.split(",") if name]
+    began = time.monotonic()
+    jobs = arguments.jobs or max(1, (os.cpu_count() or 1) // arguments.threads)
+    if jobs > 1 and len(names) > 1:
+        _in_processes(names, jobs)
+    else:
+        environment.set_threads(arguments.threads)
+        for name in names:
+            _measure(name, arguments)
+    print(f"{time.monotonic() - began:,.0f} s", file=sys.stderr)
     if arguments.write_docs:
         page = ROOT / "docs" / "quality.md"
         before, _, rest = page.read_text(encoding="utf-8").partition(_BEGIN)
@@ -57,12 +64,40 @@ def main() -> None:
         page.write_text(f"{before}{_BEGIN}\n{table}\n{_END}{after}", encoding="utf-8")
 
 
+def _in_processes(names: list[str], jobs: int) -> None:
+    """Each set in a process, with these arguments; RuntimeError, at the end, if one failed."""
+
+    def measured(name: str) -> bool:
+        again = [*sys.argv[1:], "--sets", name, "--jobs", "1"]  # of an option given twice the last
+        command = [sys.executable, "-m", "benchmarks.quality", *again]
+        command = [part for part in command if part != "--write-docs"]
+        return subprocess.run(command, check=False).returncode == 0
+
+    with ThreadPoolExecutor(jobs) as pool:
+        well = list(pool.map(measured, names))
+    failed = [name for name, ok in zip(names, well, strict=True) if not ok]
+    if failed:
+        raise RuntimeError(f"sets: expected all to be measured, {failed} failed; see above")
+
+
+def _measure(name: str, arguments: argparse.Namespace) -> None:
+    bits = [int(b) for b in arguments.bits.split(",")]
+    done = read(arguments.results)
+    if name == "cranfield":
+        from benchmarks import judged
+
+        judged.measure(bits, arguments, done, record)
+    else:
+        _measure_set(name, bits, arguments, done)
+
+
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sets", default=",".join(SETS))
     parser.add_argument("--bits", default="16,32,64,128")
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--threads", type=int, default=1, help="of each process")
+    parser.add_argument("--jobs", type=int, help="sets side by side  [default: by the cores]")
     parser.add_argument("--quick", action="store_true", help="a sample of each set, in minutes")
     parser.add_argument("--datasets", type=Path)
     parser.add_argument("--results", type=Path, default=ROOT / "benchmarks" / "quality.jsonl")

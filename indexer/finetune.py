@@ -20,9 +20,9 @@ from hashret.models.dense import Autoencoder, Bags, Batch, normalise
 from indexer.augment import augment
 from indexer.batches import TrainingItems, add_gaussian, mask
 from indexer.neighbourhoods import Neighbourhoods
-from indexer.objectives import Objective
+from indexer.objectives import Objective, contrast
 from indexer.optimise import Descent
-from indexer.presets import Recipe
+from indexer.presets import CONTRAST_BITS, Recipe
 
 
 def corrupted_features(items: TrainingItems, batch: Batch, whole: Corrupting) -> Batch:
@@ -79,15 +79,23 @@ class Unrolled:
     near: Neighbourhoods | None
     recipe: Recipe
     generator: torch.Generator
+    rng: np.random.Generator
 
     def loss(self, rows: np.ndarray, done: float) -> Tensor:
         """Of a batch when the share `done` of fine-tuning is over."""
-        recipe = self.recipe
+        code = self._code(rows, done)
+        loss = self.objective(self.network.decode(code), rows, self.near)
+        # few bits can't tell many apart: to be asked for it costs them what they tell of the item
+        weight = self.recipe.contrast_weight * min(1.0, code.shape[1] / CONTRAST_BITS) ** 2
+        if self.near is not None and weight:
+            partners = self._code(self.near.draw(rows, 1, self.rng)[:, 0], done)
+            loss = loss + weight * contrast(code, partners, self.recipe.contrast_temperature)
+        return loss
+
+    def _code(self, rows: np.ndarray, done: float) -> Tensor:
         batch = corrupted_features(self.items, self.items.batch(rows), self)
-        raw = self.network.raw_logits(batch)
-        noise, gain = ramp(recipe.noise, done), ramp(recipe.gain, done)
-        code = noisy_code(raw, noise, gain, self.generator)
-        return self.objective(self.network.decode(code), rows, self.near)
+        noise, gain = ramp(self.recipe.noise, done), ramp(self.recipe.gain, done)
+        return noisy_code(self.network.raw_logits(batch), noise, gain, self.generator)
 
 
 def finetune(whole: Unrolled, descent: Descent, epochs: int) -> float:

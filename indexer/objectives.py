@@ -33,6 +33,20 @@ def squared_error(outputs: Tensor, target: Tensor) -> Tensor:
     return functional.mse_loss(outputs.float(), target)
 
 
+def contrast(code: Tensor, partners: Tensor, temperature: float) -> Tensor:
+    """Mean cross-entropy of telling each item's partner from all others of the batch, by its code.
+
+    Both (b, n_bits) in [0, 1]; row i of each belong together. Scores are products of codes in
+    [-1, 1], divided by the bits and the temperature: near codes for partners, far ones for others,
+    and so bits that do not repeat each other. The loss is that of SimCLR (Chen et al., ICML 2020,
+    section 2.1, in one direction), for codes CIBHash (Qiu et al., IJCAI 2021, section 3.1); there
+    the partner is the item corrupted once more, here it may be a neighbour.
+    """
+    scores = (2.0 * code - 1.0) @ (2.0 * partners - 1.0).T
+    wanted = torch.arange(len(code), device=code.device)
+    return functional.cross_entropy(scores.float() / (code.shape[1] * temperature), wanted)
+
+
 class Objective(Protocol):
     """A loss on the decoder's outputs for a batch of training rows."""
 

@@ -14,6 +14,9 @@ from hashret.errors import UnknownKindError
 if TYPE_CHECKING:
     from indexer.reports import TrainingOptions
 
+CONTRAST_BITS = 64
+"""Codes of so many bits or more are trained with all of a recipe's weight of the contrast."""
+
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
@@ -49,6 +52,10 @@ class Recipe:
     """Members drawn afresh for each item and step."""
     rounds: int
     """How often neighbourhoods are found, each time but the first with the codes learned."""
+    contrast_weight: float = 0.0
+    """Of telling a neighbour from the rest of the batch (`objectives.contrast`), in the last round;
+    of shorter codes than `CONTRAST_BITS` it falls as the square of their length."""
+    contrast_temperature: float = 0.3
     filters: tuple[int, ...] = ()
     """Of images, in place of `hidden`: a convolution of stride 2 for each, its channels."""
     augmented: bool = False
@@ -92,6 +99,7 @@ _TEXT = Recipe(
     neighbour_width=4.0,
     neighbour_draws=8,
     rounds=2,
+    contrast_weight=0.2,
 )
 _IMAGE = Recipe(
     objective="views",

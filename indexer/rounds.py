@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -56,6 +56,9 @@ class Round:
     def __init__(self, shared: Shared, turn: int):
         self.shared = shared
         self.recipe = shared.recipe
+        if turn < self.recipe.rounds:
+            # codes that only find neighbours must tell items apart, not draw them together
+            self.recipe = replace(self.recipe, contrast_weight=0.0)
         self.items = shared.items
         self.turn = turn
         self.stages: list[StageReport] = []
@@ -87,7 +90,9 @@ class Round:
         objective = objective_for(self.recipe, self.items, self.rng)
         network = self._pretrained(objective, n_bits)
         began = time.perf_counter()
-        whole = Unrolled(network, self.items, objective, near, self.recipe, self.generator)
+        whole = Unrolled(
+            network, self.items, objective, near, self.recipe, self.generator, self.rng
+        )
         stage = self._named("fine-tune")
         loss = finetune(whole, self._descent(stage), self.recipe.epochs)
         encoder = self._exported(network, stage)

@@ -7,7 +7,7 @@ from torch.nn import functional
 
 from indexer.batches import TrainingItems, add_gaussian, epoch_batches, mask
 from indexer.neighbourhoods import Neighbourhoods
-from indexer.objectives import Squared, Words, squared_error, word_cross_entropy
+from indexer.objectives import Squared, Words, contrast, squared_error, word_cross_entropy
 from indexer.words import l1_normalised, rarity_weighted
 from tests.models.encoders import as_sparse
 from tests.training.corpora import grouped_points, grouped_words
@@ -67,6 +67,22 @@ def test_squared_error_mixes_the_neighbours_in():
     target = 0.5 * (0.7 * points[batch] + 0.3 * points[batch + 1])
     expected = squared_error(outputs, torch.from_numpy(target))
     assert loss.item() == pytest.approx(expected.item(), rel=1e-5)
+
+
+def test_contrast_is_the_cross_entropy_over_agreeing_bits():
+    code, partners = torch.rand(5, 16), torch.rand(5, 16)
+    signs, others = 2.0 * code.double() - 1.0, 2.0 * partners.double() - 1.0
+    likely = torch.exp(signs @ others.T / 16 / 0.3)
+    expected = -torch.log(likely.diag() / likely.sum(dim=1)).mean()
+    assert contrast(code, partners, 0.3).item() == pytest.approx(expected.item(), rel=1e-5)
+
+
+def test_contrast_wants_partners_near_and_others_far():
+    one, other = torch.zeros(8), torch.ones(8)
+    apart, alike = torch.stack([one, other]), torch.stack([one, one])
+    told = contrast(apart, apart, 0.3).item()
+    assert told < contrast(alike, alike, 0.3).item() < contrast(apart, apart.flip(0), 0.3).item()
+    assert contrast(alike, alike, 0.3).item() == pytest.approx(np.log(2))
 
 
 def test_each_objective_refuses_the_other_layout():

@@ -102,10 +102,12 @@ def test_the_second_round_searches_with_the_codes_of_the_first(monkeypatch):
     monkeypatch.setattr(rounds, "find_neighbourhoods", recorded)
     train(features, "text", dataclasses.replace(QUICK, rounds=2, epochs=25, neighbours=30))
     first, second = (near.members for near in found)
-    changed = [set(a) != set(b) for a, b in zip(first, second, strict=True)]
-    assert np.mean(changed) > 0.5
-    purity = [(groups[members] == groups[:, None]).mean() for members in (first, second)]
-    assert purity[1] > purity[0]
+    changed = np.array([set(a) != set(b) for a, b in zip(first, second, strict=True)])
+    purity = [(groups[near] == groups[:, None]).mean(axis=1) for near in (first, second)]
+    mixed = purity[0] < 1.0
+    assert mixed.sum() > 10
+    assert changed[mixed].mean() > 0.5
+    assert purity[1].mean() > purity[0].mean()
 
 
 def test_lengths_that_share_rounds_are_learned_as_each_alone():
