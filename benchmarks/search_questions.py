@@ -247,12 +247,13 @@ def _affordable(question: Question, name: str, budget: float) -> int:
     # what a path builds when it is first asked is not the answer's time; the planner builds what
     # the whole batch pays for
     ask(queries if name == "auto" else queries[:1])
-    n, began = min(2, len(queries)), time.process_time()
+    n, began, recent = min(2, len(queries)), time.process_time(), [float("inf")] * 3
     while True:
         start = time.process_time()
         ask(queries[:n])
-        took = max(time.process_time() - start, 1e-9)
+        recent = [*recent[1:], max(time.process_time() - start, 1e-9)]
+        took = min(recent)  # not a call in which the planner built something
         if n < len(queries) and took < budget / 4:
-            n = min(len(queries), 8 * n)
+            n, recent = min(len(queries), 8 * n), [float("inf")] * 3
         elif name != "auto" or time.process_time() - began > _WARM:
             return max(1, min(_BATCHES * len(queries), int(n * budget / took)))

@@ -99,7 +99,7 @@ _TEXT = Recipe(
     neighbour_width=4.0,
     neighbour_draws=8,
     rounds=2,
-    contrast_weight=0.2,
+    contrast_weight=0.05,
 )
 _IMAGE = Recipe(
     objective="views",
@@ -118,10 +118,13 @@ _IMAGE = Recipe(
     neighbour_width=0.5,
     neighbour_draws=4,
     rounds=1,
+    contrast_weight=0.1,
 )
 _CONV = replace(_IMAGE, hidden=(), filters=(32, 64), augmented=True)
 # a user's own vectors are compared by their near neighbours, which a wide mean would blur
-_VECTOR = replace(_IMAGE, objective="squared", noise=(0.1, 0.5), neighbour_weight=0.0)
+_VECTOR = replace(
+    _IMAGE, objective="squared", noise=(0.1, 0.5), neighbour_weight=0.0, contrast_weight=0.0
+)
 
 
 @dataclass(frozen=True, slots=True)
