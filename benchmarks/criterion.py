@@ -37,7 +37,7 @@ class World:
 
         from hashret.sparse import SparseRows, concatenate
         from indexer.principal import principal_coordinates
-        from indexer.similarities import euclidean_points, latent_points
+        from indexer.similarities import euclidean_points, latent_points, similarities
         from indexer.tuning.criteria import Halves, themes_of
 
         self.corpus, rng = corpus, np.random.default_rng(0)
@@ -52,7 +52,7 @@ class World:
             themes /= np.linalg.norm(themes, axis=1, keepdims=True)
             near = euclidean_points(np.concatenate([items, corpus.held]), rng)
         self.halves = Halves(items, *corpus.halves, themes)
-        floats = near.asked[n:] @ near.stored[:n].T
+        floats = similarities(near, np.arange(n, n + len(corpus.held)), np.arange(n))
         self.float_rows = np.argsort(-floats, axis=1)[:, :_NARROW]
 
     def criteria(self, model: dict[str, Any]) -> dict[str, float]:

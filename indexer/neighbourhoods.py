@@ -1,9 +1,9 @@
 """Neighbourhoods without labels: which training items are alike.
 
 An index of floats (Faiss) holds a pool of items and is asked for the nearest of each, some rows at
-a time, so memory is linear in the number of items. The pool is the whole corpus up to `EXACT_ITEMS`
-items and a random sample of that size above, with k shrunk in proportion, so time is linear in the
-number of items too.
+a time, so memory is linear in the number of items; words, which it can't hold, are compared in
+tiles. The pool is the whole corpus up to `EXACT_ITEMS` items and a random sample of that size
+above, with k shrunk in proportion, so time is linear in the number of items too.
 """
 
 from __future__ import annotations
@@ -15,10 +15,7 @@ import faiss
 import numpy as np
 import torch
 
-from indexer.similarities import Points
-
-#: Up to this many items are compared with all others.
-EXACT_ITEMS = 20_000
+from indexer.similarities import EXACT_ITEMS, Points, similarities
 
 #: Of a neighbourhood this many members are kept, at random: their mean stands for the whole.
 KEPT_MEMBERS = 128
@@ -56,12 +53,10 @@ def find_neighbourhoods(
     count = max(1, min(len(pool) - 1, round(width * len(pool) / n)))
     kept = min(count, KEPT_MEMBERS)
     members = np.empty((n, kept), np.int32)
-    faiss.omp_set_num_threads(torch.get_num_threads())
-    index = faiss.IndexFlatIP(points.stored.shape[1])
-    index.add(points.stored[pool])
+    nearest_of = _by_tiles(points, pool) if points.words is not None else _by_index(points, pool)
     for start in range(0, n, _TILE_ROWS):
         rows = np.arange(start, min(start + _TILE_ROWS, n))
-        nearest = pool[index.search(points.asked[rows], count + 1)[1]]
+        nearest = pool[nearest_of(rows, count + 1)]
         others = nearest != rows[:, None]
         others[others.all(axis=1), -1] = False  # one too many, where an item did not find itself
         nearest = nearest[others].reshape(len(rows), count)
@@ -71,3 +66,27 @@ def find_neighbourhoods(
         if on_rows:
             on_rows(int(rows[-1]) + 1)
     return Neighbourhoods(members, width)
+
+
+#: The places in the pool of the nearest of some rows, nearest first; as many as are asked for.
+_Nearest = Callable[[np.ndarray, int], np.ndarray]
+
+
+def _by_index(points: Points, pool: np.ndarray) -> _Nearest:
+    faiss.omp_set_num_threads(torch.get_num_threads())
+    index = faiss.IndexFlatIP(points.stored.shape[1])
+    index.add(points.stored[pool])
+
+    def nearest(rows: np.ndarray, count: int) -> np.ndarray:
+        found: np.ndarray = index.search(points.asked[rows], count)[1]
+        return found
+
+    return nearest
+
+
+def _by_tiles(points: Points, pool: np.ndarray) -> _Nearest:
+    def nearest(rows: np.ndarray, count: int) -> np.ndarray:
+        tile = torch.from_numpy(similarities(points, rows, pool))
+        return torch.topk(tile, count, dim=1).indices.numpy()
+
+    return nearest

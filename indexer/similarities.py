@@ -1,6 +1,7 @@
 """How alike training items are, by their features and by codes already learned.
 
-Every similarity is an inner product of points, so that one index of floats serves them all.
+Every similarity is an inner product of points, so that one index of floats serves them all; that of
+few texts has a product of sparse rows besides.
 """
 
 from __future__ import annotations
@@ -14,6 +15,9 @@ from hashret.sparse import Features, SparseRows
 from indexer.principal import principal_coordinates
 from indexer.words import l2_normalised, rarity_weighted
 
+#: Up to this many items are compared with all others.
+EXACT_ITEMS = 20_000
+
 _LATENT = 100
 _THEMES = 24
 _SAMPLE = 1000  # of the items, in each of two draws, by which similarities are put on one scale
@@ -22,26 +26,31 @@ _SAMPLE = 1000  # of the items, in each of two draws, by which similarities are 
 class Points(NamedTuple):
     """How alike item i finds item j: asked[i] @ stored[j], up to a constant of i's own.
 
-    Both (n, d) float32, C-contiguous; larger is nearer.
+    Both (n, d) float32, C-contiguous; larger is nearer. `words`, where there are any, are n sparse
+    rows whose products are added.
     """
 
     asked: np.ndarray
     stored: np.ndarray
+    words: csr_array | None = None
 
 
 def latent_points(features: SparseRows, rng: np.random.Generator) -> Points:
-    """The cosine in 24 latent semantic dimensions plus that in 100, of words weighted by rarity.
+    """Cosines of latent semantic coordinates (halved) plus that of the rarity-weighted words.
 
     Latent semantic analysis (Deerwester et al., 1990) sees past the choice of words: in 24
-    dimensions the broad themes, in 100 the topics. Their errors differ, so their sum is better
-    than each.
+    dimensions the broad themes, in 100 the topics; the words themselves see the narrowest. Their
+    errors differ, so their sum is better than each. Of a corpus larger than `EXACT_ITEMS` only the
+    latent parts are used: the products of sparse rows cost several times as much.
     """
     weighted = l2_normalised(rarity_weighted(features))
     words = csr_array((weighted.values, weighted.indices, weighted.indptr), shape=features.shape)
     coordinates = principal_coordinates(words, min(_LATENT, *features.shape), rng)
     # unit rows side by side: their product is the sum of the cosines
     views = np.hstack([_unit(part) for part in (coordinates, coordinates[:, :_THEMES])])
-    return Points(views, views)
+    if len(features) > EXACT_ITEMS:
+        return Points(views, views)
+    return Points(np.float32(0.5) * views, views, words)
 
 
 def euclidean_points(features: np.ndarray, rng: np.random.Generator) -> Points:
@@ -66,14 +75,27 @@ def cosine_points(rows: np.ndarray) -> Points:
 
 
 def mixed_points(first: Points, second: Points, rng: np.random.Generator) -> Points:
-    """The sum of two similarities of the same items, each in its standard deviations."""
+    """The sum of two similarities of the same items, each in its standard deviations.
+
+    Of the first there may be words, of the second not.
+    """
     n = len(first.stored)
     rows, others = (rng.choice(n, min(n, _SAMPLE), replace=False) for _ in range(2))
-    scaled = []
+    scales = []
     for points in (first, second):
-        spread = float((points.asked[rows] @ points.stored[others].T).std())
-        scaled.append(points.asked * np.float32(1.0 / max(spread, 1e-9)))
-    return Points(np.hstack(scaled), np.hstack([first.stored, second.stored]))
+        spread = float(similarities(points, rows, others).std())
+        scales.append(np.float32(1.0 / max(spread, 1e-9)))
+    asked = [scale * points.asked for scale, points in zip(scales, (first, second), strict=True)]
+    words = None if first.words is None else first.words * np.sqrt(scales[0])
+    return Points(np.hstack(asked), np.hstack([first.stored, second.stored]), words)
+
+
+def similarities(points: Points, rows: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """How alike each of `rows` finds each of `others`, (n_rows, n_others) float32."""
+    found: np.ndarray = points.asked[rows] @ points.stored[others].T
+    if points.words is not None:
+        found += (points.words[rows] @ points.words[others].T).toarray()
+    return found
 
 
 def points_of(features: Features, rng: np.random.Generator) -> Points:
