@@ -19,7 +19,7 @@ from hashret.codes import Codes, Neighbors, ball_size
 _CHECKED = 20  # queries on which answers are compared
 _MOST_FLIPS = 5  # of Faiss MultiHash: tens of thousands of probes a query
 _BATCHES = 8  # at most so many a turn
-_WARM = 0.7  # seconds of the same question before it is timed: the planner builds what pays
+_WARM = 2.0  # seconds of the same question before it is timed: the planner builds what pays
 
 
 @dataclass(frozen=True)
