@@ -11,7 +11,8 @@ from hashret.indexes.estimates import Experience, Question
 from hashret.indexes.multi_index import candidate_cost
 from hashret.indexes.substrings import cut
 
-_LOOKED, _CENTRES, _ASKED = 4096, 256, 256  # codes of a look, of them centres at most, and queries
+_LOOKED, _CENTRES, _ASKED = 4096, 256, 256  # at most: codes of a look, of them centres, and queries
+_FEW = 256  # codes that are not worth a look
 
 
 class Prospects:
@@ -63,7 +64,7 @@ class Prospects:
     @property
     def may_look(self) -> bool:
         """Whether `look` would say something new, and of codes that are not just a few."""
-        return self._sample is None and len(self._codes) >= 4 * _LOOKED
+        return self._sample is None and len(self._codes) >= _FEW
 
     def look(self) -> None:
         """Make clusters of a small sample, and see from its own codes what they leave to compare.
@@ -71,9 +72,10 @@ class Prospects:
         As if queries were like codes. It takes about `costs.LOOK`.
         """
         n = len(self._codes)
-        sample = self._codes[np.arange(_LOOKED) * n // _LOOKED]
+        looked = min(n, _LOOKED)
+        sample = self._codes[np.arange(looked) * n // looked]
         self._sample = ClusterIndex(sample, at_most=min(_CENTRES, n_centres(n)))
-        self._asked = sample[:: _LOOKED // _ASKED]
+        self._asked = sample[:: max(1, looked // _ASKED)]
 
     def learn(self, question: Question, n_queries: int, found: Neighbors) -> None:
         """Take in how far the answers to so many queries reach."""

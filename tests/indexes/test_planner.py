@@ -147,7 +147,7 @@ def test_a_look_is_taken_when_it_costs_little_beside_the_questions(monkeypatch):
     monkeypatch.setattr(costs, "LOOK", 1e4)
     index.search(codes[:500], 10)
     assert not index._prospects.may_look
-    few = PlannedIndex(codes[:5000])
+    few = PlannedIndex(codes[:200])
     few.search(codes[:500], 10)
     assert "clusters" not in few.built
     assert not few._prospects.may_look
