@@ -186,11 +186,15 @@ class PlannedIndex:
         index = self._part(name)
         self.last_path = name
         warm = known.n_warm(name, some.stop - some.start)
+        cuts = list(pairwise((some.start, some.start + warm, some.stop)))
+        # all of them now: an answer may teach that this path does not come into question
+        expected = [
+            self._expected(question._replace(n_queries=stop - start), self._with_kernels)[name]
+            for start, stop in cuts
+        ]
         parts = []
-        for start, stop in pairwise((some.start, some.start + warm, some.stop)):
+        for (start, stop), estimate in zip(cuts, expected, strict=True):
             if stop > start or start == some.stop:
-                asked = question._replace(n_queries=stop - start)
-                estimate = self._expected(asked, self._with_kernels)[name]
                 began = trials.clock()
                 parts.append(self._answer(index, question, slice(start, stop), ask))
                 if stop > start:

@@ -123,6 +123,25 @@ def test_clusters_are_built_where_neighbours_are_far_and_codes_clustered(monkeyp
     assert index.last_path == "clusters"
 
 
+def test_an_answer_may_teach_that_its_path_was_none(monkeypatch):
+    slow(monkeypatch, scan_word=100.0, flat_word=100.0, multi_work=1e6, clusters_pair=0.1)
+    monkeypatch.setattr(costs, "LOOK", 1e5)
+    codes, queries = around(20_000, 128, 60, 0.05), around(300, 128, 60, 0.05, seed=2)
+    index = PlannedIndex(codes)
+    index.search(queries[:1], 10)  # tells how far answers reach
+    learn = Prospects.learn
+
+    def learn_that_it_is_far(prospects, question, n_queries, found):
+        learn(prospects, question, n_queries, found)
+        prospects._reach[question.kind] = 128.0
+
+    monkeypatch.setattr(Prospects, "learn", learn_that_it_is_far)
+    # the first few queries only warm a path; what they teach must not stop those after them
+    found = index.search(queries, 10)
+    assert "clusters" in index.built
+    assert as_lists(found) == as_lists(ScanIndex(codes).search(queries, 10))
+
+
 def test_clusters_of_uniform_codes_are_never_built(monkeypatch):
     slow(monkeypatch, scan_word=100.0, flat_word=1000.0, multi_work=1e6, clusters_pair=0.0)
     monkeypatch.setattr(costs, "LOOK", 0.0)
