@@ -20,7 +20,7 @@ from hashret.models.dense import Autoencoder, Bags, Batch, normalise
 from indexer.augment import augment
 from indexer.batches import TrainingItems, add_gaussian, mask
 from indexer.neighbourhoods import Neighbourhoods
-from indexer.objectives import Objective, contrast
+from indexer.objectives import Objective, balance, contrast, independence
 from indexer.optimise import Descent
 from indexer.presets import CONTRAST_BITS, Recipe
 
@@ -83,14 +83,28 @@ class Unrolled:
 
     def loss(self, rows: np.ndarray, done: float) -> Tensor:
         """Of a batch when the share `done` of fine-tuning is over."""
+        recipe = self.recipe
         code = self._code(rows, done)
         loss = self.objective(self.network.decode(code), rows, self.near)
         # few bits can't tell many apart: to be asked for it costs them what they tell of the item
-        weight = self.recipe.contrast_weight * min(1.0, code.shape[1] / CONTRAST_BITS) ** 2
-        if self.near is not None and weight:
-            partners = self._code(self.near.draw(rows, 1, self.rng)[:, 0], done)
-            loss = loss + weight * contrast(code, partners, self.recipe.contrast_temperature)
+        weight = recipe.contrast_weight * min(1.0, code.shape[1] / CONTRAST_BITS) ** 2
+        if weight:
+            partners = self._code(self._partners(rows), done)
+            loss = loss + weight * contrast(code, partners, recipe.contrast_temperature)
+        if recipe.independence_weight:
+            loss = loss + recipe.independence_weight * independence(code)
+        if recipe.balance_weight:
+            loss = loss + recipe.balance_weight * balance(code)
         return loss
+
+    def _partners(self, rows: np.ndarray) -> np.ndarray:
+        """Who is to be told from the batch for each row: a neighbour, or the item itself."""
+        if self.near is None:
+            return rows
+        neighbours = self.near.draw(rows, 1, self.rng)[:, 0]
+        if not self.recipe.agreement_share:
+            return neighbours
+        return np.where(self.rng.random(len(rows)) < self.recipe.agreement_share, rows, neighbours)
 
     def _code(self, rows: np.ndarray, done: float) -> Tensor:
         batch = corrupted_features(self.items, self.items.batch(rows), self)

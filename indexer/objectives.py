@@ -22,6 +22,9 @@ from indexer.neighbourhoods import Neighbourhoods
 from indexer.presets import Recipe
 from indexer.words import l1_normalised, rarity_weighted
 
+#: Added to the variance of a unit of the code: one that never varies is correlated with none.
+_SPREAD_FLOOR = 1e-4
+
 
 def word_cross_entropy(outputs: Tensor, target: Tensor) -> Tensor:
     """Mean cross-entropy of softmax(outputs) against rows of `target` that sum to at most 1."""
@@ -45,6 +48,31 @@ def contrast(code: Tensor, partners: Tensor, temperature: float) -> Tensor:
     scores = (2.0 * code - 1.0) @ (2.0 * partners - 1.0).T
     wanted = torch.arange(len(code), device=code.device)
     return functional.cross_entropy(scores.float() / (code.shape[1] * temperature), wanted)
+
+
+def independence(code: Tensor) -> Tensor:
+    """Mean squared correlation of two different bits over a batch of codes (b, n_bits) in [0, 1].
+
+    0 where no bit tells anything about another by a straight line, 1 where all say the same. What
+    makes a code efficient asks for it (Weiss, Torralba and Fergus, Spectral hashing, NIPS 2008,
+    section 2); as a term of training it is the second of Barlow Twins (Zbontar et al., ICML 2021,
+    section 3.1), of one view with itself. Of a single bit it is 0.
+    """
+    n_bits = code.shape[1]
+    centred = code - code.mean(dim=0)
+    unit = centred * torch.rsqrt(centred.square().sum(dim=0) + _SPREAD_FLOOR * len(code))
+    correlations = unit.T @ unit
+    others = correlations.square().sum() - correlations.diagonal().square().sum()
+    return others / max(1, n_bits * (n_bits - 1))
+
+
+def balance(code: Tensor) -> Tensor:
+    """Mean over bits of the squared mean of the batch, codes (b, n_bits) in [0, 1] read as -1 to 1.
+
+    0 where every bit is 1 for half of the batch, 1 where none varies (Weiss, Torralba and Fergus,
+    Spectral hashing, NIPS 2008, section 2).
+    """
+    return (2.0 * code.mean(dim=0) - 1.0).square().mean()
 
 
 class Objective(Protocol):

@@ -56,6 +56,13 @@ class Recipe:
     """Of telling a neighbour from the rest of the batch (`objectives.contrast`), in the last round;
     of shorter codes than `CONTRAST_BITS` it falls as the square of their length."""
     contrast_temperature: float = 0.3
+    agreement_share: float = 0.0
+    """Of the contrast's partners, this share is the item itself, corrupted anew; without
+    neighbourhoods all are."""
+    independence_weight: float = 0.0
+    """Of bits that say the same as others (`objectives.independence`)."""
+    balance_weight: float = 0.0
+    """Of bits that are seldom or mostly 1 (`objectives.balance`), besides normalised logits."""
     filters: tuple[int, ...] = ()
     """Of images, in place of `hidden`: a convolution of stride 2 for each, its channels."""
     augmented: bool = False

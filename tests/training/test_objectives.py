@@ -7,7 +7,15 @@ from torch.nn import functional
 
 from indexer.batches import TrainingItems, add_gaussian, epoch_batches, mask
 from indexer.neighbourhoods import Neighbourhoods
-from indexer.objectives import Squared, Words, contrast, squared_error, word_cross_entropy
+from indexer.objectives import (
+    Squared,
+    Words,
+    balance,
+    contrast,
+    independence,
+    squared_error,
+    word_cross_entropy,
+)
 from indexer.words import l1_normalised, rarity_weighted
 from tests.models.encoders import as_sparse
 from tests.training.corpora import grouped_points, grouped_words
@@ -83,6 +91,28 @@ def test_contrast_wants_partners_near_and_others_far():
     told = contrast(apart, apart, 0.3).item()
     assert told < contrast(alike, alike, 0.3).item() < contrast(apart, apart.flip(0), 0.3).item()
     assert contrast(alike, alike, 0.3).item() == pytest.approx(np.log(2))
+
+
+def test_independence_is_the_mean_squared_correlation_of_two_bits():
+    code = torch.rand(40, 7, dtype=torch.float64)
+    correlations = np.corrcoef(code.numpy(), rowvar=False)
+    expected = np.square(correlations[~np.eye(7, dtype=bool)]).mean()
+    assert independence(code).item() == pytest.approx(expected, rel=5e-3)
+
+
+def test_independence_is_least_where_bits_share_nothing():
+    every = torch.tensor([[a, b, c] for a in (0.0, 1.0) for b in (0.0, 1.0) for c in (0.0, 1.0)])
+    assert independence(every).item() == pytest.approx(0.0, abs=1e-6)
+    same = every[:, :1].repeat(1, 3)
+    assert independence(same).item() == pytest.approx(1.0, rel=2e-3)
+    assert independence(1.0 - same).item() == pytest.approx(1.0, rel=2e-3)
+    assert independence(torch.full((8, 3), 0.5)).item() == 0.0
+    assert independence(torch.rand(8, 1)).item() == 0.0
+
+
+def test_balance_is_the_mean_squared_mean_of_the_bits():
+    code = torch.tensor([[0.0, 1.0, 1.0], [1.0, 1.0, 0.5]])
+    assert balance(code).item() == pytest.approx((0.0 + 1.0 + 0.25) / 3)
 
 
 def test_each_objective_refuses_the_other_layout():
