@@ -94,4 +94,4 @@ TABLE_BUILD, MULTI_BUILD, CLUSTERS_BUILD, FLAT_BUILD = 150.0, 35.0, 100.0, 2.0
 LOOK = 8e6  # at a sample, for what clusters would leave to compare
 FLAT_LOAD = 150e6  # importing Faiss
 KERNELS_LOAD = 500e6  # importing Numba and reading what it has compiled
-KERNELS_COMPILE = 15e9  # if nobody has compiled them yet
+KERNELS_COMPILE = 40e9  # if nobody has compiled them yet
