@@ -1,13 +1,14 @@
 """The hash table: the bucket of a code, and a Hamming ball around it by flipping bits.
 
-Layout, at most 25 bytes an item: the distinct hashed codes (`SortedKeys`), and the rows of each,
-run by run. The hash is linear over GF(2), so that the probes of a ball are xors of one key with
-precomputed numbers. Probing a ball: Salakhutdinov and Hinton, "Semantic hashing", IJAR 2009,
-section 4.
+Layout, at most 25 bytes an item: the distinct hashed codes, each with its row beside it or, where
+several items share the code, with the place and length of a run of rows (`SortedKeys`). The hash
+is linear over GF(2), so that the probes of a ball are xors of one key with precomputed numbers.
+Probing a ball: Salakhutdinov and Hinton, "Semantic hashing", IJAR 2009, section 4.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 from typing import ClassVar
 
@@ -23,7 +24,9 @@ from hashret.indexes.sorted_keys import SortedKeys
 
 _PROBES = 1 << 16  # probes made at once: their arrays stay in the second cache
 _PROBE_COST = 10  # a probe takes as long as comparing about so many codes
-_MIXED = (1 << 32) - 1  # the length of a run that a kernel leaves to NumPy
+_AT = (1 << 36) - 1  # the bits of the kernel's answer that say where a run begins
+_LEFT = (1 << 28) - 1  # the length of a run that it leaves to plain Python
+_LOW, _HALF = np.uint64((1 << 32) - 1), np.uint64(32)
 _NO_ROWS = np.empty(0, np.uint32)
 
 
@@ -47,7 +50,6 @@ class TableIndex(OverCodes):
             )
         super().__init__(codes)
         self._probe_cost = probe_cost
-        self._code_size = codes.n_bits // 8  # bytes; asked of the codes it takes as long as a key
         self._hash = LinearHash(codes.n_bits)
         self._scan: ScanIndex | None = None
         #: by which way the last answer came
@@ -55,31 +57,33 @@ class TableIndex(OverCodes):
         keys = self._hash(codes.words)
         order = np.argsort(keys, kind="stable")  # stable: rows ascend within a bucket
         keys = keys[order]
-        self._rows = order.astype(np.uint32)
         first = np.flatnonzero(np.concatenate([[True], keys[1:] != keys[:-1]])[: len(keys)])
-        self._starts = np.append(first, len(keys)).astype(np.uint32)
-        self._keys = SortedKeys(keys[first], self._hash.width)
-        # plain Python reads single elements several times faster through a memoryview
-        self._starts_view = self._starts.data
+        lengths = np.diff(first, append=len(keys))
+        shared = lengths > 1
+        begins = np.cumsum(lengths * shared) - lengths
+        # of each key the length of its run, and where the run begins, or of one row that itself
+        runs = lengths.astype(np.uint64) << _HALF
+        runs |= np.where(shared, begins, order[first]).astype(np.uint64)
+        self._rows = order[np.repeat(shared, lengths)].astype(np.uint32)
+        self._keys = SortedKeys(keys[first], runs, self._hash.width)
         # what kernels are given; they read whole codes only where keys may collide
         self._words = codes.words if codes.n_bits > 64 else np.empty((0, 1), np.uint64)
-        self._arrays = (
-            self._words,
-            *self._hash.constants,
-            *self._keys.arrays,
-            self._starts,
-            self._rows,
-        )
+        self._arrays = (self._words, *self._hash.constants, *self._keys.arrays, self._rows)
         shifts, mask = self._hash.constants
-        bitmap, offsets, sorted_keys, *by = self._keys.arrays
-        pointed_at = (bitmap, offsets, sorted_keys, self._starts, self._rows, codes.packed)
+        bitmap, offsets, entries, *by = self._keys.arrays
+        self._halves = entries.view(np.uint32)  # the row of an entry is the third of its four
+        pointed_at = (bitmap, offsets, entries, self._rows, codes.packed)
         addresses = [array.ctypes.data for array in pointed_at]
-        self._single = np.array([*addresses, *by, mask, *shifts], np.uint64)
+        size = codes.n_bits // 8
+        self._single = np.array([*addresses, *by, mask, *shifts, size], np.uint64)
+        self._single_at = self._single.ctypes.data
+        # asking for it takes a tenth of a look-up
+        self._kernel: Callable[[bytes, int], int] | None = None
 
     @property
     def n_bytes(self) -> int:
         """Bytes of memory held beyond the codes themselves."""
-        held = self._keys.n_bytes + self._starts.nbytes + self._rows.nbytes
+        held = self._keys.n_bytes + self._rows.nbytes
         if not np.may_share_memory(self._words, self._codes.packed):
             held += self._words.nbytes  # padded
         return held + (self._scan.n_bytes if self._scan else 0)
@@ -90,22 +94,28 @@ class TableIndex(OverCodes):
         The fast path for a single code: one kernel, or plain Python, since a NumPy call costs more
         than the whole look-up. Raises ValueError for a code of another length.
         """
-        if len(code) != self._code_size:
+        kernel = self._kernel
+        if kernel is None and (kernels := compiled.loaded()) is not None:
+            kernel = self._kernel = kernels.table.bucket
+        if kernel is not None:
+            found = kernel(code, self._single_at)
+            length, at = found >> 36, found & _AT
+            if length == 1:
+                return self._halves[at : at + 1]
+            if length != _LEFT:
+                return self._rows[at : at + length]
+        if len(code) != self.n_bits // 8:
             raise ValueError(
-                f"code: expected {self._code_size} bytes, got {len(code)}; "
+                f"code: expected {self.n_bits // 8} bytes, got {len(code)}; "
                 "encode queries with the model that encoded the collection"
             )
-        kernels = compiled.loaded()
-        if kernels is not None:
-            found = kernels.table.bucket(code, self._single)
-            length = found & _MIXED
-            if length != _MIXED:
-                begin = found >> 32
-                return self._rows[begin : begin + length]
         place = self._keys.place(self._hash.key(int.from_bytes(code, "little")))
         if place < 0:
             return _NO_ROWS
-        rows = self._rows[self._starts_view[place] : self._starts_view[place + 1]]
+        length, at = divmod(self._keys.word(place), 1 << 32)
+        rows = self._rows[at : at + length]
+        if length == 1:
+            rows = self._halves[4 * place + 2 : 4 * place + 3]
         if self.n_bits > 64:
             same = self._codes.packed[rows] == np.frombuffer(code, np.uint8)
             rows = rows[same.all(axis=1)]
@@ -186,12 +196,10 @@ class TableIndex(OverCodes):
         if kernels is not None:
             limits, rows = kernels.table.buckets(queries.words, *self._arrays)
             return self._exact(limits, rows)
-        which, places = self._keys.find(self._hash(queries.words))
-        starts = np.zeros(n_queries, np.int64)
-        lengths = np.zeros(n_queries, np.int64)
-        starts[which] = self._starts[places]
-        lengths[which] = self._starts[places + 1] - starts[which]
-        rows = self._rows[expand(starts, lengths)].astype(np.int64)
+        which, found = self._keys.find(self._hash(queries.words))
+        runs = np.zeros(n_queries, np.uint64)
+        runs[which] = found
+        rows, lengths = self._rows_of(runs)
         if self.n_bits > 64:
             asked = np.repeat(np.arange(n_queries), lengths)
             same = (self._codes.packed[rows] == queries.packed[asked]).all(axis=1)
@@ -199,6 +207,14 @@ class TableIndex(OverCodes):
         limits = np.zeros(n_queries + 1, np.int64)
         np.cumsum(lengths, out=limits[1:])
         return self._exact(limits, rows)
+
+    def _rows_of(self, runs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The rows of runs (uint64, as the keys' words) one after the other; lengths; int64."""
+        lengths = (runs >> _HALF).view(np.int64)
+        rows = expand((runs & _LOW).view(np.int64), lengths)  # of a run of one its row itself
+        shared = np.repeat(lengths > 1, lengths)
+        rows[shared] = self._rows[rows[shared]]
+        return rows, lengths
 
     def _exact(self, limits: np.ndarray, rows: np.ndarray) -> Neighbors:
         n_queries = len(limits) - 1
@@ -249,9 +265,8 @@ class TableIndex(OverCodes):
         pieces = []
         for start in range(0, len(words), block):
             probes = (hashed[start : start + block, None] ^ keys).ravel()
-            which, places = self._keys.find(probes)
-            lengths = (self._starts[places + 1] - self._starts[places]).astype(np.int64)
-            rows = self._rows[expand(self._starts[places], lengths)]
+            which, runs = self._keys.find(probes)
+            rows, lengths = self._rows_of(runs)
             query, mask = np.divmod(np.repeat(which, lengths), len(keys))
             query += start
             work.probed += len(probes)

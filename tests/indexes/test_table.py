@@ -102,12 +102,13 @@ def test_clustered_codes_spread_over_the_leading_bits():
 def test_sorted_keys_find_what_is_there(keys, probes, crowded):
     # crowded: all keys in one slot, as a hash that spreads badly would have them
     width = 64 if crowded else 12
-    stored = SortedKeys(np.array(sorted(keys), np.uint64), width)
-    probes = probes + list(keys)[:5]
-    which, places = stored.find(np.array(probes, np.uint64))
-    found = dict(zip(which.tolist(), places.tolist(), strict=True))
     order = sorted(keys)
+    ranks = np.arange(len(order), dtype=np.uint64)
+    stored = SortedKeys(np.array(order, np.uint64), ranks, width)
+    probes = probes + order[:5]
+    which, words = stored.find(np.array(probes, np.uint64))
+    found = dict(zip(which.tolist(), words.tolist(), strict=True))
     assert found == {i: order.index(probe) for i, probe in enumerate(probes) if probe in keys}
-    assert [stored.place(probe) for probe in probes] == [
-        found.get(i, -1) for i in range(len(probes))
-    ]
+    places = [stored.place(probe) for probe in probes]
+    assert places == [found.get(i, -1) for i in range(len(probes))]
+    assert all(stored.word(place) == place for place in places if place >= 0)

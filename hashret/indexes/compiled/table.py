@@ -1,6 +1,6 @@
 """Probing the hash table, compiled: many look-ups at a time, so that memory answers many at once.
 
-A look-up is a chain of three or four accesses, each of which may miss every cache. A group of
+A look-up is a chain of three accesses, each of which may miss every cache. A group of
 look-ups takes one step of the chain together, and asks for the next step's memory before it is
 needed (Chen, Ailamaki, Gibbons, Mowry, "Improving hash join performance through prefetching",
 ICDE 2004, section 4).
@@ -9,15 +9,16 @@ ICDE 2004, section 4).
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+from numba import carray, njit
 
 from hashret.indexes.compiled.growing import sort_rows
 from hashret.indexes.compiled.hashing import key_of, mix
-from hashret.indexes.compiled.intrinsics import byte_at, prefetch, row_at, word_at
+from hashret.indexes.compiled.intrinsics import byte_at, prefetch, row_at, word_at, words_pointer
 from hashret.indexes.compiled.shapes import BYTES, CODE, INT, INTS, ROWS, WORD, WORDS, WORDS_2D
 
-_TABLE = (WORDS_2D, WORDS, WORD, BYTES, ROWS, WORDS, WORD, WORD, ROWS, ROWS)
-MIXED = np.uint64((1 << 64) - 1)
+_TABLE = (WORDS_2D, WORDS, WORD, BYTES, ROWS, WORDS, WORD, WORD, ROWS)
+LEFT = np.uint64((1 << 64) - 1)
+_LOW, _HALF = np.uint64((1 << 32) - 1), np.uint64(32)
 _GROUP = 64  # look-ups that advance together
 _MANY = 512  # probes of balls that do, of which few are found
 _FULL = 8  # keys of a slot are looked at one after the other; few slots hold more
@@ -29,13 +30,13 @@ def _find(
     n: int,
     bitmap: np.ndarray,
     offsets: np.ndarray,
-    keys: np.ndarray,
+    entries: np.ndarray,
     bit_shift: int,
     slot_shift: int,
     which: np.ndarray,
-    places: np.ndarray,
+    runs: np.ndarray,
 ) -> int:
-    """Which of the first n probes are keys, and their places; how many."""
+    """Which of the first n probes are keys, and their words; how many."""
     for i in range(n):
         prefetch(bitmap, np.int64(probes[i] >> bit_shift >> np.uint64(3)))
     present = 0
@@ -46,25 +47,26 @@ def _find(
     for i in range(present):
         prefetch(offsets, np.int64(probes[which[i]] >> slot_shift))
     for i in range(present):
-        places[i] = offsets[np.int64(probes[which[i]] >> slot_shift)]
-        prefetch(keys, places[i])
+        place = np.int64(offsets[np.int64(probes[which[i]] >> slot_shift)])
+        prefetch(entries, 2 * place)
+        runs[i] = place
     found = 0
     for i in range(present):
         probe = probes[which[i]]
-        low = places[i]
+        low = np.int64(runs[i])
         end = np.int64(offsets[np.int64(probe >> slot_shift) + 1])
         high = end
         while high - low > _FULL:
             middle = (low + high) >> 1
-            if keys[middle] < probe:
+            if entries[2 * middle] < probe:
                 low = middle + 1
             else:
                 high = middle
-        while low < end and keys[low] < probe:
+        while low < end and entries[2 * low] < probe:
             low += 1
-        if low < end and keys[low] == probe:
+        if low < end and entries[2 * low] == probe:
             which[found] = which[i]
-            places[found] = low
+            runs[found] = entries[2 * low + 1]
             found += 1
     return found
 
@@ -85,41 +87,41 @@ def buckets(
     mask: int,
     bitmap: np.ndarray,
     offsets: np.ndarray,
-    keys: np.ndarray,
+    entries: np.ndarray,
     bit_shift: int,
     slot_shift: int,
-    starts: np.ndarray,
     stored: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray]:
     """The rows with the code of each query (n_queries, n_words): limits and rows, both int64.
 
-    `stored` are the rows run by run, `starts` where the run of each key begins; `words` is read
-    for codes of more than one word only, whose keys may collide.
+    `entries` are keys, each followed by its run: the length, and in the lower half where the run
+    begins in `stored`, or of a run of one its row itself. `words` is read for codes of more than
+    one word only, whose keys may collide.
     """
     n = len(queries)
-    first = np.zeros(n, np.int64)
-    lengths = np.zeros(n, np.int64)
+    held = np.zeros(n, np.uint64)  # the run of each query
     probes = np.empty(_GROUP, np.uint64)
     which = np.empty(_GROUP + 1, np.int64)
-    places = np.empty(_GROUP + 1, np.int64)
+    runs = np.empty(_GROUP + 1, np.uint64)
+    total = 0
     for start in range(0, n, _GROUP):
         size = min(_GROUP, n - start)
         for i in range(size):
             probes[i] = key_of(queries[start + i], shifts, mask)
-        found = _find(probes, size, bitmap, offsets, keys, bit_shift, slot_shift, which, places)
+        found = _find(probes, size, bitmap, offsets, entries, bit_shift, slot_shift, which, runs)
         for i in range(found):
-            prefetch(starts, places[i])
-        for i in range(found):
-            begin = np.int64(starts[places[i]])
-            first[start + which[i]] = begin
-            lengths[start + which[i]] = starts[places[i] + 1] - begin
-            prefetch(stored, begin)
-    rows = np.empty(lengths.sum(), np.int64)
+            held[start + which[i]] = runs[i]
+            length = np.int64(runs[i] >> _HALF)
+            total += int(length)
+            if length > 1:
+                prefetch(stored, np.int64(runs[i] & _LOW))
+    rows = np.empty(total, np.int64)
     limits = np.zeros(n + 1, np.int64)
     count = 0
     for query in range(n):
-        for place in range(first[query], first[query] + lengths[query]):
-            row = np.int64(stored[place])
+        length, begin = np.int64(held[query] >> _HALF), np.int64(held[query] & _LOW)
+        for place in range(begin, begin + length):
+            row = place if length == 1 else np.int64(stored[place])
             if words.shape[1] == 1 or _same(words[row], queries[query]):
                 rows[count] = row
                 count += 1
@@ -158,14 +160,17 @@ def _gather(
                 sort_rows(rows, begun, count)
                 begun = count
                 flips += 1
-            begin, length = runs[run, 0], runs[run, 1] - runs[run, 0]
+            begin, length = runs[run, 0], runs[run, 1]
             if words.shape[1] == 1:
-                rows[count : count + length] = stored[begin : begin + length]
+                if length == 1:
+                    rows[count] = begin
+                else:
+                    rows[count : count + length] = stored[begin : begin + length]
                 distances[count : count + length] = flips
                 count += length
                 continue
             for place in range(begin, begin + length):
-                row = np.int64(stored[place])
+                row = place if length == 1 else np.int64(stored[place])
                 if _flipped(words[row], queries[query], flip_masks[runs[run, 2]]):
                     rows[count] = row
                     distances[count] = flips
@@ -185,10 +190,9 @@ def balls(
     mask: int,
     bitmap: np.ndarray,
     offsets: np.ndarray,
-    keys: np.ndarray,
+    entries: np.ndarray,
     bit_shift: int,
     slot_shift: int,
-    starts: np.ndarray,
     stored: np.ndarray,
     flip_keys: np.ndarray,
     flip_masks: np.ndarray,
@@ -200,14 +204,14 @@ def balls(
     themselves, read as `words` is. Returns limits, rows, distances, probes and comparisons.
     """
     n = len(queries)
-    runs = np.empty((max(64, 2 * n), 3), np.int64)  # where a run begins and ends; its flip
+    runs = np.empty((max(64, 2 * n), 3), np.int64)  # where a run begins, its length, its flip
     last = np.zeros(n + 1, np.int64)  # the runs of each query
     # probes of several queries go together: few of one are found, and each is a chain of waits
     probes = np.empty(_MANY, np.uint64)
     asked = np.empty(_MANY, np.int64)
     flips = np.empty(_MANY, np.int64)
     which = np.empty(_MANY + 1, np.int64)
-    places = np.empty(_MANY + 1, np.int64)
+    held = np.empty(_MANY + 1, np.uint64)
     n_runs, probed, total, filled = 0, 0, 0, 0
     for query in range(n):
         key = key_of(queries[query], shifts, mask)
@@ -223,24 +227,23 @@ def balls(
             if filled < _MANY and (flip < end or query < n - 1):
                 continue
             found = _find(
-                probes, filled, bitmap, offsets, keys, bit_shift, slot_shift, which, places
+                probes, filled, bitmap, offsets, entries, bit_shift, slot_shift, which, held
             )
             probed += filled
             filled = 0
-            for i in range(found):
-                prefetch(starts, places[i])
             if n_runs + found > len(runs):
                 longer = np.empty((2 * (n_runs + found), 3), np.int64)
                 longer[:n_runs] = runs[:n_runs]
                 runs = longer
             for i in range(found):
-                begin, stop = int(starts[places[i]]), int(starts[places[i] + 1])
+                begin, length = np.int64(held[i] & _LOW), np.int64(held[i] >> _HALF)
                 runs[n_runs, 0] = begin
-                runs[n_runs, 1] = stop
+                runs[n_runs, 1] = length
                 runs[n_runs, 2] = flips[which[i]]
                 last[asked[which[i]] + 1] += 1
-                total += stop - begin
-                prefetch(stored, begin)
+                total += int(length)
+                if length > 1:
+                    prefetch(stored, begin)
                 n_runs += 1
     for query in range(n):
         last[query + 1] += last[query]
@@ -251,36 +254,46 @@ def balls(
     return limits, rows[: limits[n]], distances[: limits[n]], probed, compared
 
 
-@njit((CODE, WORDS), cache=True, nogil=True)
-def bucket(code: bytes, table: np.ndarray) -> np.uint64:
-    """Where the run of rows with this code begins, times 2**32, plus its length; 0 if none is.
+@njit((CODE, WORD), cache=True, nogil=True)
+def bucket(code: bytes, address: int) -> np.uint64:
+    """The length of the run of rows with this code, times 2**36, plus where it begins.
 
-    `table`: the addresses of bitmap, offsets, keys, starts, rows and packed codes; the shifts of
-    bitmap and offsets; the hash's mask and its seven shifts. MIXED for a run that also holds other
-    codes of the same key.
+    A run of one row is not among the rows: then where it is among the halves of the entries. 0 if
+    there is none, LEFT for a run that also holds other codes of the same key, one of 2**28 rows or
+    more, and a code of another length. `address` is that of 16 words: the addresses of bitmap,
+    offsets, entries, rows and packed codes; the shifts of bitmap and offsets; the hash's mask and
+    its seven shifts; the length of a code.
     """
+    table = carray(words_pointer(address), (16,))
+    if len(code) != table[15]:
+        return LEFT
     key = np.uint64(0)
     n_words = (len(code) + 7) >> 3
     for word in range(n_words - 1, -1, -1):
         value = np.uint64(0)
         for byte in range(min(8 * word + 8, len(code)) - 1, 8 * word - 1, -1):
             value = (value << np.uint64(8)) | np.uint64(code[byte])
-        key = mix(key ^ value, table[9:], table[8])
-    bit = key >> table[6]
+        key = mix(key ^ value, table[8:15], table[7])
+    bit = key >> table[5]
     held = byte_at(table[0], np.int64(bit >> np.uint64(3)))
-    if not (held >> np.uint8(bit & np.uint64(7))) & 1:
-        return np.uint64(0)
-    slot = np.int64(key >> table[7])
+    slot = np.int64(key >> table[6])
     place, end = np.int64(row_at(table[1], slot)), np.int64(row_at(table[1], slot + 1))
-    while place < end and word_at(table[2], place) < key:
-        place += 1
-    if place == end or word_at(table[2], place) != key:
+    # in one condition, so that memory is asked for the bitmap and the offsets at once
+    if not (held >> np.uint8(bit & np.uint64(7))) & np.uint8(place < end) & 1:
         return np.uint64(0)
-    begin, end = np.int64(row_at(table[3], place)), np.int64(row_at(table[3], place + 1))
+    while place < end and word_at(table[2], 2 * place) < key:
+        place += 1
+    if place == end or word_at(table[2], 2 * place) != key:
+        return np.uint64(0)
+    run = word_at(table[2], 2 * place + 1)
+    length, begin = np.int64(run >> _HALF), np.int64(run & _LOW)
     if n_words > 1:
-        for i in range(begin, end):
-            row = np.int64(row_at(table[4], i))
+        for i in range(begin, begin + length):
+            row = i if length == 1 else np.int64(row_at(table[3], i))
             for byte in range(len(code)):
-                if byte_at(table[5], row * len(code) + byte) != code[byte]:
-                    return MIXED
-    return np.uint64(begin) << np.uint64(32) | np.uint64(end - begin)
+                if byte_at(table[4], row * len(code) + byte) != code[byte]:
+                    return LEFT
+    if length >> 28:
+        return LEFT
+    at = 4 * place + 2 if length == 1 else begin
+    return np.uint64(length) << np.uint64(36) | np.uint64(at)
