@@ -21,9 +21,9 @@ from hashret.indexes.trials import Trials
 
 _SORTS = 1000  # of questions remembered
 # A path less than so many times dearer by estimate is built to be tried, once questions of one
-# sort have taken so many times what building it takes; for so many times what that takes, a look at
-# the codes.
-_DOUBT, _LONG = 2, 16
+# sort have taken so many times what building it takes; one up to so many times dearer than that
+# later, by the square of it. For so many times what that takes, a look at the codes.
+_DOUBT, _LONG, _HOPELESS = 2, 16, 4
 # When a path has earned its build, one with more to gain that has so much of its own is built.
 _NEARLY = 2 / 3
 
@@ -261,8 +261,10 @@ class PlannedIndex:
                 nearly.append(name)
             if gain > 0 and self._credit[name] >= building:
                 earned.append(name)
-            elif expected[name] < _DOUBT * expected[best] and known.spent > _LONG * building:
-                self._part(name)  # to be tried
+            else:
+                doubt = max(1.0, expected[name] / (_DOUBT * expected[best]))
+                if doubt < _HOPELESS and known.spent > _LONG * doubt**2 * building:
+                    self._part(name)  # to be tried
         chosen = max(nearly if earned else (), key=gains.__getitem__, default=best)
         changing = pending or (not earned and max(gains.values(), default=0.0) > 0)
         return chosen, expected, changing

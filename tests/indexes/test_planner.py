@@ -239,6 +239,32 @@ def test_whatever_the_estimates_the_clock_decides(monkeypatch, batch, best, esti
     assert now[0] < 1.1 * ideal + 3e7
 
 
+@pytest.mark.parametrize(("believed", "tried"), [(3, True), (7, True), (9, False)])
+def test_a_path_not_built_is_tried_unless_it_is_believed_far_dearer(monkeypatch, believed, tried):
+    """What is believed to take 3 or 7 times the scan's time takes half of it."""
+    codes = Codes.pack(make_codes("uniform", 300, 64, np.random.default_rng(0)))
+    index, now = PlannedIndex(codes), [0]
+    monkeypatch.setattr(trials, "clock", lambda: now[0])
+    monkeypatch.setattr(compiled, "available", lambda: False)
+    index._parts["scan"] = Timed(ScanIndex(codes), now, 0, 20_000.0, lambda: 1.0)
+    faster = Timed(ScanIndex(codes), now, 0, 10_000.0, lambda: 1.0)
+    monkeypatch.setitem(index._builders, "table", lambda: faster)
+    monkeypatch.setattr(index, "_build_cost", lambda name: 20_000.0)
+    estimates = {"scan": 20_000.0, "table": believed * 20_000.0}
+    monkeypatch.setattr(
+        index,
+        "_expected",
+        lambda question, _: {n: question.n_queries * e for n, e in estimates.items()},
+    )
+    for _ in range(3000):
+        index.search(codes[:1], 3)
+    assert ("table" in index.built) == tried
+    if (
+        believed == 3
+    ):  # at 7 it takes so many trials to outweigh the estimate as 60,000 questions buy
+        assert index.last_path == "table"
+
+
 def test_one_question_in_a_fresh_process_loads_neither_faiss_nor_torch():
     script = (
         "import sys, numpy as np; from hashret.codes import Codes; "
