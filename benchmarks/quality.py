@@ -26,7 +26,7 @@ from benchmarks.result_lines import read, record
 
 ROOT = Path(__file__).resolve().parents[1]
 # the longest first
-SETS = ("20ng", "20ng-stripped", "fmnist", "photos", "r8", "cranfield")
+SETS = ("fmnist", "20ng", "20ng-stripped", "r8", "photos", "cranfield")
 _CODERS = (
     "floats",
     "sign-LSH",
