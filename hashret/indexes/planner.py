@@ -154,7 +154,7 @@ class PlannedIndex:
         name, expected, changing = self._choose(question, known)
         tried = self._due(known, name, expected, n_queries)
         chosen = tried or name
-        few = known.n_tried(chosen, n_queries)
+        few = known.n_tried(chosen, n_queries, expected[chosen])
         if 2 * few <= n_queries and (tried or not known.is_timed(name)):
             parts = self._answers(chosen, question, known, slice(0, few), ask)
             rest = question._replace(n_queries=n_queries - few)

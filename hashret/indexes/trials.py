@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from hashret.indexes.base import Index
 
-_TRIED, _SHARE = 32, 32  # a trial asks so many queries of a batch, or such a share of them
+_TRIED, _SHARE = 32, 32  # a trial asks so many queries of a batch, or such a share of them,
+_BRIEF = 1e6  # or all that take so many ns: the few would wait for memory that the many share
 _WARM = 8  # those before: what is made on first use, and cold memory, is not to be timed
 _PRIOR = 2  # so many queries weigh as much as the estimate
 _MEMORY = 64  # of single questions, or 8 calls of a batch: older ones fade
@@ -61,7 +62,7 @@ class Trials:
 
     def is_due(self, name: str, expected: float, best: float, n_queries: int) -> bool:
         """Whether to try a path now that is `expected` to take longer than the best."""
-        share = min(1.0, self.n_tried(name, n_queries) / max(1, n_queries))
+        share = min(1.0, self.n_tried(name, n_queries, expected) / max(1, n_queries))
         taken = self.times.get(name, Taken())
         likely = taken.weight < _FEW and expected < _UNLIKELY * best
         since = self.spent - taken.tried_at
@@ -78,8 +79,10 @@ class Trials:
         cold = name not in self.times or not self.times[name].warm
         return _WARM if cold and n_queries > _TRIED else 0
 
-    def n_tried(self, name: str, n_queries: int) -> int:
-        """How many queries of a batch to ask in a trial."""
+    def n_tried(self, name: str, n_queries: int, expected: float) -> int:
+        """How many queries of a batch, `expected` to take so many ns, to ask in a trial."""
+        if expected <= _BRIEF:
+            return n_queries
         return self.n_warm(name, n_queries) + max(_TRIED, n_queries // _SHARE)
 
     def learn(self, name: str, n_queries: int, took: float, estimate: float) -> None:
