@@ -77,7 +77,7 @@ class TableIndex(OverCodes):
         size = codes.n_bits // 8
         self._single = np.array([*addresses, *by, mask, *shifts, size], np.uint64)
         self._single_at = self._single.ctypes.data
-        # asking for it takes a tenth of a look-up
+        # kept once they are loaded, which is for good: asking each time takes a tenth of a look-up
         self._kernel: Callable[[bytes, int], int] | None = None
 
     @property

@@ -82,7 +82,7 @@ class Trials:
     def n_tried(self, name: str, n_queries: int, expected: float) -> int:
         """How many queries of a batch, `expected` to take so many ns, to ask in a trial."""
         if expected <= _BRIEF:
-            return max(1, n_queries)
+            return max(1, n_queries)  # never none: of no queries there is no rest to ask
         return self.n_warm(name, n_queries) + max(_TRIED, n_queries // _SHARE)
 
     def learn(self, name: str, n_queries: int, took: float, estimate: float) -> None:

@@ -17,7 +17,7 @@ from hashret.indexes.compiled.intrinsics import byte_at, prefetch, row_at, word_
 from hashret.indexes.compiled.shapes import BYTES, CODE, INT, INTS, ROWS, WORD, WORDS, WORDS_2D
 
 _TABLE = (WORDS_2D, WORDS, WORD, BYTES, ROWS, WORDS, WORD, WORD, ROWS)
-LEFT = np.uint64((1 << 64) - 1)
+LEFT = np.uint64((1 << 64) - 1)  # the answer to a single look-up that is left to plain Python
 _LOW, _HALF = np.uint64((1 << 32) - 1), np.uint64(32)
 _GROUP = 64  # look-ups that advance together
 _MANY = 512  # probes of balls that do, of which few are found
