@@ -166,7 +166,8 @@ class Neighbors:
     the same slice, ordered by (distance, row), each row once. `complete_radius` (n_queries,)
     int32: every indexed row within that distance of query i (inclusive) is in its answer or,
     for k nearest, ties with or loses to its last row by (distance, row); -1: nothing is
-    promised. `probed` counts table look-ups and `compared` full code comparisons.
+    promised. `probed` counts table look-ups and `compared` full code comparisons; equal codes may
+    be compared as one.
     """
 
     limits: np.ndarray

@@ -22,6 +22,7 @@ import numpy as np
 from hashret.codes import Codes, Neighbors, hamming, merge
 from hashret.indexes import compiled
 from hashret.indexes.base import BOTH, OverCodes, certified, check_search, check_within
+from hashret.indexes.distinct import DistinctCodes
 from hashret.indexes.pairs import Pairs
 from hashret.indexes.progress import slabs
 
@@ -48,27 +49,25 @@ class ClusterIndex(OverCodes):
 
     def __init__(self, codes: Codes, *, at_most: int | None = None):
         """With at most so many centres; by default `n_centres` says how many."""
-        if len(codes) >= 1 << 32:
-            raise ValueError(
-                f"codes: expected fewer than 2**32, got {len(codes)}; index them in parts"
-            )
         super().__init__(codes)
-        n, words = len(codes), codes.words
-        self._centres = choose_centres(codes, n_centres(n) if at_most is None else at_most)
+        distinct = DistinctCodes.of(codes)
+        n, words = len(distinct), distinct.codes.words
+        self._centres = choose_centres(codes, n_centres(len(codes)) if at_most is None else at_most)
         m, width = len(self._centres), codes.n_bits + 1
-        clusters, distances = assigned(codes, self._centres)
+        clusters, distances = assigned(distinct.codes, self._centres)
         # numbers of 16 bits sort several times faster
         order = np.argsort(distances, kind="stable")
         few = clusters.astype(np.min_scalar_type(m))
         order = order[np.argsort(few[order], kind="stable")]
-        self._rows = order.astype(np.uint32)
+        self._references = distinct.references[order]
+        self._runs = distinct.runs
         self._columns = np.zeros((words.shape[1], n + _SPARE), np.uint64)
         self._columns[:, :n] = words[order].T
         #: where ring d of cluster c begins: at c * (n_bits + 1) + d
         self._rings = np.zeros(m * width + 1, np.uint32)
         ring = clusters.astype(np.int64) * width + distances
         np.cumsum(np.bincount(ring, minlength=m * width), out=self._rings[1:])
-        #: how many codes each cluster has
+        #: how many distinct codes each cluster has
         self._sizes = np.bincount(clusters, minlength=m)
         #: how far the farthest code of each cluster is from its centre: the last one, which stays
         self._reach = np.zeros(m, np.int64)
@@ -79,14 +78,15 @@ class ClusterIndex(OverCodes):
     def n_bytes(self) -> int:
         """Bytes of memory held beyond the codes themselves."""
         held = (
-            self._rows,
+            self._references,
             self._columns,
             self._rings,
             self._sizes,
             self._reach,
             self._centre_columns,
         )
-        return self._centres.packed.nbytes + sum(array.nbytes for array in held)
+        held_of_runs = self._centres.packed.nbytes + self._runs.n_bytes
+        return held_of_runs + sum(array.nbytes for array in held)
 
     def search(self, queries: Codes, k: int, *, ties: bool = False) -> Neighbors:
         """The k nearest rows of each query; see `Index.search`."""
@@ -150,7 +150,7 @@ class ClusterIndex(OverCodes):
         n = len(self)
         kept = min(n, k + _MORE) if ties else k
         (limits, rows, distances, radius, cut), (probed, compared) = kernels.clusters.nearest(
-            self._centre_columns, queries.words, k, kept, self.n_bits, *self._arrays
+            self._centre_columns, queries.words, k, kept, self.n_bits, *self._arrays, n
         )
         work = int(probed), int(compared) + len(queries) * len(self._centres)
         if not cut:
@@ -162,7 +162,8 @@ class ClusterIndex(OverCodes):
     @property
     def _arrays(self) -> tuple[np.ndarray, ...]:
         """The arrays in the order that kernels want them."""
-        return self._columns, self._rows, self._rings, self._reach
+        index = self._columns, self._references, self._rings, self._reach
+        return *index, *self._runs.arrays
 
     def _nearest(self, query: Codes, k: int, number: int, pairs: Pairs) -> None:
         """Add what may be among the k nearest: whole clusters first, then bands as far as these."""
@@ -194,14 +195,18 @@ class ClusterIndex(OverCodes):
         seen = np.zeros(self.n_bits + 1, np.int64)
         for _, places in slabs(low, lengths):
             near = np.zeros(len(places), np.uint16)
+            references = self._references[places]
             for column, word in zip(self._columns, words, strict=True):
                 near += np.bitwise_count(column[places] ^ word)
             pairs.compared += len(places)
             if k is not None:
-                seen += np.bincount(near, minlength=len(seen))
+                # as floats, which hold such counts exactly
+                counts = np.bincount(near, self._runs.lengths(references), len(seen))
+                seen += counts.astype(np.int64)
                 limit = min(limit, int(np.searchsorted(np.cumsum(seen), k)))
             chosen = np.flatnonzero(near <= limit)
-            pairs.add(np.full(len(chosen), number), self._rows[places[chosen]], near[chosen])
+            which, rows = self._runs.rows_of(references[chosen])
+            pairs.add(np.full(len(rows), number), rows, near[chosen][which])
         return limit
 
 

@@ -91,6 +91,7 @@ def use(costs: Costs, with_kernels: bool) -> None:
 
 # Once for an index: ns a code (and substring, and word), and for loading what it needs.
 TABLE_BUILD, MULTI_BUILD, CLUSTERS_BUILD, FLAT_BUILD = 150.0, 35.0, 100.0, 2.0
+DISTINCT = 60.0  # for those that are built over distinct codes, to find them
 LOOK = 8e6  # at a sample, for what clusters would leave to compare
 FLAT_LOAD = 150e6  # importing Faiss
 KERNELS_LOAD = 500e6  # importing Numba and reading what it has compiled

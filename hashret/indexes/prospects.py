@@ -55,9 +55,9 @@ class Prospects:
         if name == "table":
             return costs.TABLE_BUILD * n
         if name == "multi-index":
-            return costs.MULTI_BUILD * n * len(self._cut)
+            return (costs.DISTINCT + costs.MULTI_BUILD * len(self._cut)) * n
         if name == "clusters":
-            each = costs.CLUSTERS_BUILD * n
+            each = (costs.DISTINCT + costs.CLUSTERS_BUILD) * n
             return each + costs.current(with_kernels).clusters_pair * words * n_centres(n)
         return costs.FLAT_LOAD + costs.FLAT_BUILD * words
 

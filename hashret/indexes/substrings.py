@@ -1,4 +1,4 @@
-"""The tables of multi-index hashing: rows by the value of a few consecutive bits."""
+"""The tables of multi-index hashing: codes by the value of a few consecutive bits."""
 
 from __future__ import annotations
 
@@ -62,10 +62,10 @@ def work_within(
 
 
 class SubstringTable:
-    """Rows addressed by the hash of one substring; a slot may mix values, none is compared.
+    """Codes addressed by the hash of one substring; a slot may mix values, none is compared.
 
-    `offsets` (n_slots + 1,) uint32 cuts `rows` (n,) uint32 into slots. `words` (n, 1) uint64 holds
-    codes of one word in the order of `rows`, or is None: reading them in place saves a random
+    `offsets` (n_slots + 1,) uint32 cuts `places` (n,) uint32 into slots. `words` (n, 1) uint64
+    holds codes of one word in the order of `places`, or is None: reading them there saves a random
     access a candidate and costs their memory once more.
     """
 
@@ -75,28 +75,28 @@ class SubstringTable:
         part: Substring,
         *,
         offsets: np.ndarray,
-        rows: np.ndarray,
+        places: np.ndarray,
         inlined: np.ndarray | None,
     ):
-        """Fills `offsets`, `rows` and `inlined` (n,), which are parts of the owner's arrays."""
+        """Fills `offsets`, `places` and `inlined` (n,), which are parts of the owner's arrays."""
         self.part = part
         self.hash = LinearHash(part.length)
         address_bits = slot_bits(part.length, len(words))
         self.shift = np.uint64(part.length - address_bits)
-        self.occupancy = len(words) / (1 << address_bits)  # the mean number of rows in a slot
+        self.occupancy = len(words) / (1 << address_bits)  # the mean number of codes in a slot
         slots = self.hashed(words) >> self.shift
         offsets[0] = 0
         np.cumsum(np.bincount(slots.view(np.int64), minlength=1 << address_bits), out=offsets[1:])
-        # one integer for slot and row sorts several times faster than a stable argsort
+        # one integer for slot and place sorts several times faster than a stable argsort
         slots <<= np.uint64(32)
         slots |= np.arange(len(words), dtype=np.uint64)
         slots.sort()
-        rows[:] = slots.astype(np.uint32)  # the low half
+        places[:] = slots.astype(np.uint32)  # the low half
         self.offsets = offsets
-        self.rows = rows
+        self.places = places
         self.words: np.ndarray | None = None
         if inlined is not None:
-            np.take(words[:, 0], rows, out=inlined)
+            np.take(words[:, 0], places, out=inlined)
             self.words = inlined[:, None]
 
     def hashed(self, words: np.ndarray) -> np.ndarray:

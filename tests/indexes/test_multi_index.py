@@ -60,7 +60,20 @@ def test_the_budget_bounds_the_work_before_the_scan():
 
 
 def test_a_crowded_slot_is_given_up_not_gathered():
-    codes = Codes.pack(make_codes("all-equal", 30_000, 64, np.random.default_rng(0)))
+    # alike in all substrings but the last, so that the others have one slot each
+    bits = np.zeros((30_000, 64), bool)
+    bits[:, -16:] = np.random.default_rng(0).permutation(1 << 16)[:30_000, None] >> range(16) & 1
+    codes = Codes.pack(bits)
     found = MultiIndex(codes).search(codes[:2], 5)
     assert found.compared == 2 * len(codes)
-    assert found.rows.tolist() == [0, 1, 2, 3, 4] * 2
+    assert found.rows[[0, 5]].tolist() == [0, 1]
+
+
+@pytest.mark.parametrize("n_bits", [64, 128])
+def test_equal_codes_are_compared_once(n_bits):
+    codes = Codes.pack(make_codes("all-equal", 30_000, n_bits, np.random.default_rng(0)))
+    index = MultiIndex(codes)
+    assert index.search(codes[:2], 5).compared <= 2 * index.n_tables
+    assert index.within(codes[:2], 3).compared <= 2 * index.n_tables
+    assert index.search(codes[:2], 5).rows.tolist() == [0, 1, 2, 3, 4] * 2
+    assert index.within(codes[:2], 3).rows.tolist() == list(range(30_000)) * 2

@@ -13,11 +13,10 @@ from numba import njit
 from hashret.indexes.compiled.bands import band_of, distance_of, lowest_of, mask_of
 from hashret.indexes.compiled.distances import column_distances
 from hashret.indexes.compiled.intrinsics import LANES, popcount
+from hashret.indexes.compiled.runs import length_of, put_in_order, spread
 from hashret.indexes.compiled.selecting import (
     grouped,
     grown_table,
-    put_in_order,
-    sort_ties,
     without_gaps,
 )
 from hashret.indexes.compiled.shapes import INT, INTS, ROWS, WORDS_2D
@@ -29,7 +28,7 @@ _ROOM = 1024  # more than are kept of a query before what is beyond is dropped
 _CANDIDATES = 1 << 22  # kept at once for all queries of a block
 _PASSED = np.uint16(65535)  # the distance of a cluster that needs no look
 
-_INDEX = (WORDS_2D, ROWS, ROWS, INTS)
+_INDEX = (WORDS_2D, ROWS, ROWS, INTS, ROWS, ROWS)
 
 
 @njit((WORDS_2D, WORDS_2D), cache=True, nogil=True)
@@ -119,15 +118,18 @@ def within(
     radii: np.ndarray,
     n_bits: int,
     columns: np.ndarray,
-    rows: np.ndarray,
+    references: np.ndarray,
     rings: np.ndarray,
     reach: np.ndarray,
+    run_limits: np.ndarray,
+    members: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """All rows within each radius (int64): limits, rows and distances as in `Neighbors`.
 
-    `centres` (n_words, m) and `columns` (n_words, n + LANES) uint64, `rows` (n,) uint32, `rings`
-    and `reach` as in `hashret.indexes.clusters`. Also returns how many bands were looked into, and
-    how many codes these have.
+    `centres` (n_words, m) and `columns` (n_words, n + LANES) uint64, `references` (n,) uint32,
+    `rings` and `reach` as in `hashret.indexes.clusters`, what the references of runs mean as in
+    `hashret.indexes.distinct`. Also returns how many bands were looked into, and how many codes
+    these have.
     """
     asked = np.ascontiguousarray(queries.T)
     width = 1
@@ -154,10 +156,9 @@ def within(
         found = grown_table(found, count, count + room)
     # here, where one wait for memory does not hold up the next
     for i in range(count):
-        found[i, 2] = rows[found[i, 2]]
-    limits, found_rows, distances = grouped(found[:count], len(queries), width)
-    sort_ties(limits, found_rows, distances)
-    return limits, found_rows, distances, work
+        found[i, 2] = references[found[i, 2]]
+    limits, named, distances = grouped(found[:count], len(queries), width)
+    return *spread(limits, named, distances, run_limits, members), work
 
 
 @njit(cache=True, nogil=True)
@@ -181,22 +182,24 @@ def _nearest_block(
     room: int,
     n_bits: int,
     columns: np.ndarray,
-    rows: np.ndarray,
+    references: np.ndarray,
     rings: np.ndarray,
     reach: np.ndarray,
+    run_limits: np.ndarray,
+    members: np.ndarray,
     best_rows: np.ndarray,
     best: np.ndarray,
     work: np.ndarray,
 ) -> None:
     m, size, kept = centres.shape[1], len(queries), best.shape[1]
     away = np.empty((size, m), np.uint16)
-    found_rows, found = np.empty((size, room), np.uint32), np.empty((size, room), np.uint16)
+    named, found = np.empty((size, room), np.uint32), np.empty((size, room), np.uint16)
     count = np.zeros(size, np.int64)
     # what was seen up to the limit, and how much of that at each distance
     limit, inside = np.full(size, n_bits, np.int64), np.zeros(size, np.int64)
     seen = np.zeros((size, n_bits + 1), np.int64)
     places, order = np.empty(n_bits + 2, np.int64), np.empty(m, np.int64)
-    ordered = np.empty(room, np.int64)
+    ordered, filled = np.empty(room, np.int64), np.empty(2 * kept, np.int64)
     n_first = m if size == 1 else min(m, _FIRST)
     for turn in range(size + m):
         # first each query to its nearest clusters, then each cluster for all queries
@@ -225,11 +228,12 @@ def _nearest_block(
                     distance = distance_of(columns, place, queries, query)
                     if distance > limit[query]:
                         continue
-                    found_rows[query, count[query]] = rows[place]
+                    named[query, count[query]] = references[place]
                     found[query, count[query]] = distance
                     count[query] += 1
-                    seen[query, distance] += 1
-                    inside[query] += 1
+                    n_rows = min(length_of(references[place], run_limits), kept)
+                    seen[query, distance] += n_rows
+                    inside[query] += n_rows
                     while inside[query] - seen[query, limit[query]] >= k:
                         inside[query] -= seen[query, limit[query]]
                         limit[query] -= 1
@@ -238,28 +242,34 @@ def _nearest_block(
                     break
                 if count[query] + LANES > room:
                     held = put_in_order(
-                        found_rows[query, : count[query]],
+                        named[query, : count[query]],
                         found[query],
                         places,
                         ordered,
+                        filled,
+                        run_limits,
+                        members,
                         best_rows[query],
                         best[query],
                     )
-                    found_rows[query, :held] = best_rows[query, :held]
+                    named[query, :held] = best_rows[query, :held]
                     found[query, :held] = best[query, :held]
                     count[query] = held
     for query in range(size):
         put_in_order(
-            found_rows[query, : count[query]],
+            named[query, : count[query]],
             found[query],
             places,
             ordered,
+            filled,
+            run_limits,
+            members,
             best_rows[query],
             best[query],
         )
 
 
-@njit((WORDS_2D, WORDS_2D, INT, INT, INT, *_INDEX), cache=True, nogil=True)
+@njit((WORDS_2D, WORDS_2D, INT, INT, INT, *_INDEX, INT), cache=True, nogil=True)
 def nearest(
     centres: np.ndarray,
     queries: np.ndarray,
@@ -267,14 +277,17 @@ def nearest(
     kept: int,
     n_bits: int,
     columns: np.ndarray,
-    rows: np.ndarray,
+    references: np.ndarray,
     rings: np.ndarray,
     reach: np.ndarray,
+    run_limits: np.ndarray,
+    members: np.ndarray,
+    n: int,
 ) -> tuple[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, bool], np.ndarray]:
     """The k nearest rows of each query as in `Neighbors`, or up to `kept` of them if they tie.
 
     What is given and how much was done are as for `within`, the answer as in
-    `hashret.indexes.compiled.scan.nearest`; 1 <= k <= kept <= n.
+    `hashret.indexes.compiled.scan.nearest`; 1 <= k <= kept <= n, which is the number of rows.
     """
     n_queries = len(queries)
     best_rows = np.empty((n_queries, kept), np.int64)
@@ -291,11 +304,13 @@ def nearest(
             room,
             n_bits,
             columns,
-            rows,
+            references,
             rings,
             reach,
+            run_limits,
+            members,
             best_rows[start:end],
             best[start:end],
             work,
         )
-    return without_gaps(best_rows, best, k, len(rows), n_bits), work
+    return without_gaps(best_rows, best, k, n, n_bits), work

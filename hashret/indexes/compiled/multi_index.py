@@ -12,6 +12,7 @@ from numba import njit
 from hashret.indexes.compiled.growing import grown, sort_rows
 from hashret.indexes.compiled.hashing import mix
 from hashret.indexes.compiled.intrinsics import popcount, prefetch
+from hashret.indexes.compiled.runs import copy_rows, length_of
 from hashret.indexes.compiled.shapes import (
     BOOL,
     FLOAT,
@@ -25,6 +26,8 @@ from hashret.indexes.compiled.shapes import (
 )
 
 _TABLES = (WORDS_2D, INTS_2D, WORDS_2D, ROWS, INTS, ROWS_2D, WORDS_2D, WORDS, WORDS, INTS_2D)
+_RUNS = (ROWS, ROWS, ROWS)
+_ALL = np.int64(1 << 62)  # more rows than there are
 _GROUP = 64  # probes that advance together
 _AHEAD = 8  # candidates of one slot whose codes are asked for
 
@@ -112,6 +115,8 @@ def _probe(
     found: np.ndarray,
     seen: np.ndarray,
     work: np.ndarray,
+    references: np.ndarray,
+    run_limits: np.ndarray,
 ) -> tuple[int, np.ndarray, np.ndarray, float]:
     """One step: all probes of one table at so many flips; what was found, and spent, by then."""
     n_words = len(code)
@@ -132,9 +137,7 @@ def _probe(
                 prefetch(inlined, lows[i])
             prefetch(stored, lows[i])
         work[0] += size
-        spent += size
-        if enough > len(stored):  # else a crowded slot ends the search before its end
-            spent += filled + candidate_cost * (candidates - filled)
+        spent += size + filled + candidate_cost * (candidates - filled)
         if spent > budget:
             break
         if n_words > 1:
@@ -160,9 +163,12 @@ def _probe(
                     distance = _distance(flat, at, code)
                     if distance > cap or not _is_first_of(flat, at, code, mask, turn, step, parts):
                         continue
-                found_rows[n_found] = stored[place]
+                held = stored[place]
+                if n_words > 1:
+                    held = references[held]
+                found_rows[n_found] = held
                 found[n_found] = distance
-                seen[distance] += 1
+                seen[distance] += min(length_of(held, run_limits), enough)
                 n_found += 1
                 if seen[0] >= enough:
                     return n_found, found_rows, found, spent
@@ -185,27 +191,32 @@ def _put(
     found: np.ndarray,
     seen: np.ndarray,
     cap: int,
+    enough: int,
+    run_limits: np.ndarray,
+    members: np.ndarray,
     rows: np.ndarray,
     distances: np.ndarray,
 ) -> int:
-    """Write what was found up to `cap`, by distance and row; how many. Uses up `seen`."""
+    """Write the rows found up to `cap`, by distance and row; how many. Uses up `seen`.
+
+    Of one code no more than `enough`, which `seen` counts too.
+    """
     total = 0
     for distance in range(cap + 1):
         total, seen[distance] = total + seen[distance], total
     for i in range(len(found_rows)):
         away = np.int64(found[i])
         if away <= cap:
-            rows[seen[away]] = found_rows[i]
-            distances[seen[away]] = away
-            seen[away] += 1
+            seen[away] = copy_rows(found_rows[i], enough, run_limits, members, rows, seen[away])
     begin = 0
     for distance in range(cap + 1):
         sort_rows(rows, begin, seen[distance])
+        distances[begin : seen[distance]] = distance
         begin = seen[distance]
     return total
 
 
-@njit((WORDS_2D, INTS, INT, BOOL, FLOAT, FLOAT, INT, *_TABLES), cache=True, nogil=True)
+@njit((WORDS_2D, INTS, INT, BOOL, FLOAT, FLOAT, INT, *_TABLES, *_RUNS), cache=True, nogil=True)
 def search(
     queries: np.ndarray,
     caps: np.ndarray,
@@ -224,13 +235,17 @@ def search(
     flip_keys: np.ndarray,
     flip_masks: np.ndarray,
     edges: np.ndarray,
+    references: np.ndarray,
+    run_limits: np.ndarray,
+    members: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """All rows within `caps` (n_queries,) of each query, or only the k nearest if k > 0.
 
     Of m tables: `parts` (m, 3) where a substring starts, its length, and the shift that makes a
     key an address; `shifts` (m, 7) of its hash; its `offsets` begin at `bases` (m,); `stored`
-    (m, n) rows slot by slot; `inlined` (m, n) their codes, or (m, 0). The flips of f bits of
-    table j are `flip_keys` and `flip_masks` [edges[j, f] : edges[j, f + 1]].
+    (m, n) distinct codes slot by slot: of codes of one word their `references`, with the codes
+    themselves in `inlined` (m, n), else their places in `words` and `references`. The flips of f
+    bits of table j are `flip_keys` and `flip_masks` [edges[j, f] : edges[j, f + 1]].
 
     Work is counted as a probe, the first candidate in a slot, or `candidate_cost` for a further
     one. Returns how many rows each query has, -1 if its work passed `budget`; rows; distances; and
@@ -247,7 +262,7 @@ def search(
     found = np.empty(1024, np.uint16)
     seen = np.zeros(n_bits + 2, np.int64)
     flat = words.reshape(-1)
-    enough = k if k > 0 and not ties else len(words) + 1  # so many of distance 0 end a search
+    enough = k if k > 0 and not ties else _ALL  # so many of distance 0 end a search
     for query in range(n_queries):
         code = queries[query]
         for turn in range(n_tables):
@@ -286,6 +301,8 @@ def search(
                     found,
                     seen,
                     work,
+                    references,
+                    run_limits,
                 )
                 if spent > budget:
                     break
@@ -294,10 +311,20 @@ def search(
             step += 1
         work[2] += np.int64(min(spent, budget))
         if step > cap or seen[0] >= enough:
-            rows = grown(rows, count + n_found)
-            distances = grown(distances, len(rows))
             last = 0 if seen[0] >= enough else cap
-            length = _put(found_rows[:n_found], found, seen, last, rows[count:], distances[count:])
+            rows = grown(rows, count + seen[: last + 1].sum())
+            distances = grown(distances, len(rows))
+            length = _put(
+                found_rows[:n_found],
+                found,
+                seen,
+                last,
+                enough,
+                run_limits,
+                members,
+                rows[count:],
+                distances[count:],
+            )
             lengths[query] = min(length, k) if k > 0 and not ties else length
             count += lengths[query]
     return lengths, rows[:count], distances[:count], work

@@ -1,11 +1,9 @@
-"""Choosing among distances, most of which are looked at only in the sum, and putting in order."""
+"""Choosing among distances, most of which are looked at only in the sum."""
 
 from __future__ import annotations
 
 import numpy as np
 from numba import njit
-
-from hashret.indexes.compiled.growing import sort_rows
 
 _CHUNK, _PART = 128, 32  # distances, and parts of these, looked at only if one is small enough
 LANES = 64
@@ -186,50 +184,3 @@ def grouped(
         distances[places[bin_]] = found[i, 1]
         places[bin_] += 1
     return limits, rows, distances
-
-
-@njit(cache=True, nogil=True)
-def sort_ties(limits: np.ndarray, rows: np.ndarray, distances: np.ndarray) -> None:
-    """Put the rows of one query at one distance in order; the distances are already."""
-    for query in range(len(limits) - 1):
-        begin = limits[query]
-        while begin < limits[query + 1]:
-            end = begin + 1
-            while end < limits[query + 1] and distances[end] == distances[begin]:
-                end += 1
-            sort_rows(rows, begin, end)
-            begin = end
-
-
-@njit(cache=True, nogil=True)
-def put_in_order(
-    found_rows: np.ndarray,
-    found: np.ndarray,
-    places: np.ndarray,
-    ordered: np.ndarray,
-    rows: np.ndarray,
-    distances: np.ndarray,
-) -> int:
-    """Write the first len(rows) of what was found, by distance and row; how many there are.
-
-    `places` (n_bits + 2,) and `ordered` (len(found_rows) or more,) int64 are written to.
-    """
-    places[:] = 0
-    for i in range(len(found_rows)):
-        places[np.int64(found[i]) + 1] += 1
-    for distance in range(1, len(places)):
-        places[distance] += places[distance - 1]
-    for i in range(len(found_rows)):
-        ordered[places[found[i]]] = found_rows[i]
-        places[found[i]] += 1
-    begin, distance = 0, 0
-    total = min(len(rows), len(found_rows))
-    while begin < total:
-        end = places[distance]  # by now the end of this distance
-        sort_rows(ordered, begin, end)
-        for i in range(begin, min(end, total)):
-            rows[i] = ordered[i]
-            distances[i] = distance
-        begin = end
-        distance += 1
-    return total
