@@ -45,6 +45,9 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "one round": {"rounds": 1},
     "no balance (logits not normalised, threshold 0)": {},
     "two hidden layers": {"hidden": (500, 500)},
+    "hidden layer not normalised": {"normalised": False},
+    "no latent coordinates": {"latent": 0},
+    "neither": {"normalised": False, "latent": 0},
 }
 _UNBALANCED = "no balance (logits not normalised, threshold 0)"
 

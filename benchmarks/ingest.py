@@ -17,7 +17,8 @@ number:
 
 **Encoding**, against the same network as a dense float32 forward pass in torch, one thread: sparse
 features to logits, the peer given its dense matrix for free, by batches of 1,024. The networks are
-of the default shape for text, 10000-500-64, and of one more layer, 10000-500-500-64; on posts
+as those of texts, 10000-500-64 with latent coordinates and normalised layers, and with one layer
+more, 10000-500-500-64; on posts
 (about 113 words of the vocabulary each) and on short texts.
 
 **End to end**: short documents cut from the posts, by a seeded draw, as one JSONL file, indexed
@@ -36,7 +37,6 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from itertools import pairwise
 from pathlib import Path
 from statistics import median
 from time import process_time
@@ -51,13 +51,19 @@ import numpy as np  # noqa: E402
 from benchmarks.datasets import default_root, load  # noqa: E402
 from hashret.features.text import TextFeaturizer  # noqa: E402
 from hashret.features.tokens import tokens  # noqa: E402
-from hashret.models.apply import DenseEncoder  # noqa: E402
-from hashret.models.fixed_point import clamp_for, to_grid  # noqa: E402
+from hashret.models.dense import (  # noqa: E402
+    Autoencoder,
+    LogitMoments,
+    dense_autoencoder,
+    export,
+)
 from hashret.sparse import SparseRows  # noqa: E402
-from hashret.specs import DenseSpec, TextSpec  # noqa: E402
+from hashret.specs import TextSpec  # noqa: E402
+from indexer.presets import PRESETS  # noqa: E402
 
 _PARTS = ("counting", "encoding", "whole")
 _TURNS = 5
+_BITS, _INPUT_SCALE = 64, 10.0
 _BATCH = 1024
 _MARKS = (100_000, 500_000, 1_000_000)
 # hashret's terms in ASCII text, as a pattern
@@ -139,25 +145,22 @@ def report_encoding(posts: list[str]) -> None:
 
     torch.set_num_threads(1)
     featurizer = TextFeaturizer.fit(posts, TextSpec())
-    rng = np.random.default_rng(0)
     short = [" ".join(post.split()[:30]) for post in posts]
     print("| network | words a text | torch dense float32, docs/s | hashret, docs/s | times |")
     print("|---|---:|---:|---:|---:|")
     for hidden in ((500,), (500, 500)):
-        encoder = random_encoder((featurizer.n_features, *hidden, 64), rng)
-        layers = [
-            (torch.tensor(weight), torch.tensor(bias, dtype=torch.float32))
-            for weight, bias in zip(*arrays_of(encoder), strict=True)
-        ]
+        network = random_network(featurizer.n_features, hidden)
+        as_is = LogitMoments(np.zeros(_BITS), np.ones(_BITS))
+        encoder = export(network, as_is, _INPUT_SCALE, 1.0)
         for texts in (posts, short):
             features = featurizer.transform(texts[: 8 * _BATCH])
             dense = [torch.from_numpy(rows.to_dense()) for rows in tiles(features)]
-            jobs = {"theirs": lambda d=dense, n=layers: [forward(rows, n) for rows in d]}
+            jobs = {"theirs": lambda d=dense, n=network: [forward(rows, n) for rows in d]}
             jobs["ours"] = lambda e=encoder, f=features: [e.logits(rows) for rows in tiles(f)]
             require_near(jobs["theirs"](), jobs["ours"]())
             seconds = medians(jobs)
             rates = [len(features) / seconds["theirs"], len(features) / seconds["ours"]]
-            shape = "-".join(map(str, (featurizer.n_features, *hidden, 64)))
+            shape = "-".join(map(str, (featurizer.n_features, *hidden, _BITS)))
             print(
                 f"| {shape} | {features.nnz_per_row.mean():.0f} | {rates[0]:,.0f} "
                 f"| {rates[1]:,.0f} | {rates[1] / rates[0]:.2f} |"
@@ -165,34 +168,27 @@ def report_encoding(posts: list[str]) -> None:
     print()
 
 
-def random_encoder(widths: tuple[int, ...], rng: np.random.Generator) -> DenseEncoder:
-    """An untrained encoder: how long a product takes does not depend on what was learned."""
-    weights = [to_grid(rng.normal(0, 0.05, (n, m))) for n, m in pairwise(widths)]
-    biases = [to_grid(rng.normal(0, 0.05, n)) for n in widths[1:]]
-    clamps = tuple(clamp_for(w, b) for w, b in zip(weights, biases, strict=True))
-    spec = DenseSpec(widths[0], widths[-1], widths[1:-1], input_scale=10.0, clamps=clamps)
-    return DenseEncoder(spec, [weight.astype(np.float32) for weight in weights], biases)
+def random_network(n_features: int, hidden: tuple[int, ...]) -> Autoencoder:
+    """Untrained, but as texts have it: what a product takes does not depend on what was learned."""
+    import torch
 
-
-def arrays_of(encoder: DenseEncoder) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    named = encoder.tensors()
-    n = len(encoder.spec.clamps)
-    weights = [named[f"layers.{i}.weight"] for i in range(n)]
-    weights[0] = weights[0] * np.float32(encoder.spec.input_scale)
-    return weights, [named[f"layers.{i}.bias"] for i in range(n)]
+    generator = torch.Generator().manual_seed(0)
+    recipe = PRESETS["dense"]["text"]
+    directions = torch.randn(n_features, recipe.latent, generator=generator)
+    return dense_autoencoder(
+        n_features, hidden, _BITS, generator, normalised=recipe.normalised, latent=directions
+    )
 
 
 def tiles(features: SparseRows) -> list[SparseRows]:
     return [features.rows(start, start + _BATCH) for start in range(0, len(features), _BATCH)]
 
 
-def forward(rows: Any, layers: list[tuple[Any, Any]]) -> Any:
+def forward(rows: Any, network: Autoencoder) -> Any:
     import torch
 
     with torch.inference_mode():
-        for i, (weight, bias) in enumerate(layers):
-            rows = torch.addmm(bias, rows.relu() if i else rows, weight)
-    return rows
+        return network.raw_logits(_INPUT_SCALE * rows)
 
 
 def require_near(theirs: list[Any], ours: list[np.ndarray]) -> None:

@@ -75,10 +75,23 @@ class DenseSpec:
     """Logits times this are the log-odds of a bit being 1, as the confidences use them."""
     query_clamp: float | None = None
     """The bound on the features entering the query tower; None: there is no tower."""
+    normalised: bool = False
+    """Whether what a hidden layer sums up is made mean 0 and variance 1, item by item."""
+    n_latent: int = 0
+    """So many linear coordinates of the features enter the last layer too, as a unit vector."""
+
+    def __post_init__(self) -> None:
+        if self.n_latent < 0 or (self.n_latent and not self.hidden):
+            raise ValueError(
+                f"n_latent: expected 0, or more beside hidden layers, got {self.n_latent} beside "
+                f"{len(self.hidden)}; train with a hidden layer"
+            )
 
     def layer_shapes(self) -> list[tuple[int, int]]:
         """The shape of each layer's weight, (n_in, n_out), from the features to the bits."""
-        return list(pairwise((self.n_features, *self.hidden, self.n_bits)))
+        shapes = list(pairwise((self.n_features, *self.hidden, self.n_bits)))
+        n_in, n_out = shapes[-1]
+        return [*shapes[:-1], (n_in + self.n_latent, n_out)]
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,12 +12,14 @@ import time
 from dataclasses import replace
 
 import numpy as np
+import torch
 
 from hashret.models.base import Encoder
 from hashret.sparse import Features, SparseRows
 from indexer.batches import TrainingItems
 from indexer.checkpoints import Checkpoints
 from indexer.image_views import image_views
+from indexer.latent import latent_directions
 from indexer.neighbourhoods import Neighbourhoods
 from indexer.optimise import OnProgress, choose_device, has_bfloat16_units
 from indexer.presets import Recipe
@@ -60,6 +62,10 @@ class Course:
             on_progress,
             checkpoints or Checkpoints(),
         )
+        if recipe.latent and isinstance(features, SparseRows):
+            rng = np.random.default_rng(options.seed)
+            directions = latent_directions(features, recipe.latent, rng)
+            self.shared.latent = torch.from_numpy(directions)
         self._early: list[StageReport] = []
         self._ready = False
         self._views: np.ndarray | None = None

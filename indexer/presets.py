@@ -27,6 +27,11 @@ class Recipe:
     "views": that of an image's views (`image_views`) in place of its pixels."""
     hidden: tuple[int, ...]
     """Units of the encoder's hidden layers; the decoder mirrors them."""
+    normalised: bool
+    """Whether what a hidden layer sums up is normalised, item by item."""
+    latent: int
+    """So many latent semantic coordinates enter the layer of the code, besides the hidden units;
+    of sparse rows only."""
     input_scale: float | None
     """Multiplies the features; None: whatever makes their root mean square 1."""
     masked_share: float
@@ -92,6 +97,8 @@ class Recipe:
 _TEXT = Recipe(
     objective="words",
     hidden=(500,),
+    normalised=True,
+    latent=50,
     input_scale=10.0,
     masked_share=0.2,
     gaussian=0.0,
@@ -111,6 +118,8 @@ _TEXT = Recipe(
 _IMAGE = Recipe(
     objective="views",
     hidden=(512, 512),
+    normalised=False,
+    latent=0,
     input_scale=None,
     masked_share=0.1,
     gaussian=0.3,

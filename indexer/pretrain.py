@@ -41,9 +41,16 @@ class LayerOfStack:
             return self.objective(self._rebuilt(batch), rows, None)
         with torch.no_grad():
             clean = self.network.hidden(self.index, batch).float()
+        # latent coordinates are nothing that a layer below learned
+        wanted = clean[:, : clean.shape[1] - self.n_fixed]
         # in units of the input's variance, so that layers compare
-        variance = clean.var(dim=0, correction=0).mean().clamp(min=1e-9)
-        return squared_error(functional.relu(self._rebuilt(clean)), clean) / variance
+        variance = wanted.var(dim=0, correction=0).mean().clamp(min=1e-9)
+        return squared_error(functional.relu(self._rebuilt(clean)), wanted) / variance
+
+    @property
+    def n_fixed(self) -> int:
+        """How many columns of the layer's input are latent coordinates, the last ones."""
+        return self.network.n_latent if self.index == len(self.network.encoder) - 1 else 0
 
     def _rebuilt(self, clean: Batch) -> Tensor:
         return self.network.decoder[-1 - self.index].forward(self._code(clean))
@@ -55,7 +62,7 @@ class LayerOfStack:
             noisy = masked(clean, self.recipe, self.generator)
         active = self.network.encoder[self.index].forward(noisy)
         if self.index < len(self.network.encoder) - 1:
-            return functional.relu(active)
+            return self.network.activated(active)
         noise, gain = self.recipe.noise[0], self.recipe.gain[0]
         return 2.0 * noisy_code(active, noise, gain, self.generator) - 1.0
 
@@ -71,6 +78,7 @@ def pretrain_layer(layer: LayerOfStack, descent: Descent, epochs: int) -> float:
     if index > 0:
         sample = np.arange(min(len(layer.items), 1024))
         with torch.no_grad():
-            decoder.start_at(network.hidden(index, layer.items.batch(sample)).mean(dim=0))
+            mean = network.hidden(index, layer.items.batch(sample)).mean(dim=0)
+            decoder.start_at(mean[: len(mean) - layer.n_fixed])
     parameters = [*network.encoder[index].parameters(), *decoder.parameters()]
     return descent.run(parameters, epochs, layer.loss)

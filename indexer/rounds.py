@@ -42,6 +42,8 @@ class Shared:
     bfloat16: bool
     on_progress: OnProgress | None
     checkpoints: Checkpoints
+    latent: torch.Tensor | None = None
+    """The directions of latent coordinates that enter the layer of the code, if any do."""
     pretrained: Autoencoder | None = None
     """The network whose hidden layers later rounds start from."""
 
@@ -127,7 +129,15 @@ class Round:
             return conv_autoencoder(shape, recipe.filters, n_bits, self.initial, n_outputs)
         n_features = self.items.n_features
         hidden = tuple(min(width, max(n_features, _LEAST_UNITS)) for width in recipe.hidden)
-        return dense_autoencoder(n_features, hidden, n_bits, self.initial, n_outputs)
+        return dense_autoencoder(
+            n_features,
+            hidden,
+            n_bits,
+            self.initial,
+            n_outputs,
+            normalised=recipe.normalised,
+            latent=self.shared.latent,
+        )
 
     def _exported(self, network: Autoencoder, stage: str) -> Encoder:
         moments = LogitMoments.of(raw_logits_of(network, self.items))

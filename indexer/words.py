@@ -14,9 +14,13 @@ def rarity_weighted(rows: SparseRows) -> SparseRows:
     what a document is about but, being many, much of a cosine or of a word distribution; with no
     list of stop words for any language, this is what keeps them from choosing the neighbours.
     """
+    return _with_values(rows, rows.values * rarity(rows)[rows.indices])
+
+
+def rarity(rows: SparseRows) -> np.ndarray:
+    """The rarity of each feature, (n_features,) float64."""
     holders = np.bincount(rows.indices, minlength=rows.n_features)
-    rarity = np.log((1.0 + len(rows)) / np.maximum(holders, 1))
-    return _with_values(rows, rows.values * rarity[rows.indices])
+    return np.log((1.0 + len(rows)) / np.maximum(holders, 1))
 
 
 def l1_normalised(rows: SparseRows) -> SparseRows:

@@ -14,7 +14,7 @@ from typing import Self
 import numpy as np
 
 from hashret.models.exact import ExactEncoder, layers_of, named_layers, tensor_of
-from hashret.models.fixed_point import to_grid
+from hashret.models.fixed_point import normalised, to_grid, unit
 from hashret.models.query_tower import QueryTower
 from hashret.sparse import Features, SparseRows
 from hashret.specs import DenseSpec
@@ -27,11 +27,14 @@ _TILE_ROWS = 512
 
 
 class DenseEncoder(ExactEncoder[DenseSpec]):
-    """Linear layers with ReLU between them; the last gives a logit for each bit.
+    """Linear layers with ReLU between them, normalised before it where the spec says so; the last
+    gives a logit for each bit.
 
     `weights[i]` is (n_in, n_out) float32 and `biases[i]` (n_out,) float64, all multiples of
     2^-16. Inputs are multiplied by `spec.input_scale`; the activations entering layer i are
     rounded to the grid and clamped to `spec.clamps[i]`. Thresholds are part of the last bias.
+    `latent` (n_features, n_latent) float32, where the spec says there is one, maps the inputs to
+    coordinates that enter the last layer behind the activations, as a unit vector.
     With a `tower` the confidences of a query are its own linear map, else those of its logits.
     """
 
@@ -41,12 +44,14 @@ class DenseEncoder(ExactEncoder[DenseSpec]):
         weights: list[np.ndarray],
         biases: list[np.ndarray],
         tower: QueryTower | None = None,
+        latent: np.ndarray | None = None,
     ):
         super().__init__(spec)
         self._weights = weights
         self._layers = [_Layer(weight) for weight in weights]
         self._biases = biases
         self._tower = tower
+        self._latent = None if latent is None else _Layer(latent)
 
     def _tile_rows(self) -> int:
         return _TILE_ROWS
@@ -55,16 +60,18 @@ class DenseEncoder(ExactEncoder[DenseSpec]):
         clamps = self._spec.clamps
         values = tile.values if isinstance(tile, SparseRows) else tile
         inputs = self._inputs(values)
-        first = self._layers[0]
+        rows: Features = inputs
         if isinstance(tile, SparseRows):
-            sums = first.times_sparse(
-                SparseRows(tile.indptr, tile.indices, inputs, tile.n_features)
-            )
-        else:
-            sums = inputs @ first.matrix()
+            rows = SparseRows(tile.indptr, tile.indices, inputs, tile.n_features)
+        sums = self._layers[0].times(rows)
         sums += self._biases[0]
         for layer, bias, clamp in zip(self._layers[1:], self._biases[1:], clamps[1:], strict=True):
+            if self._spec.normalised:
+                sums = normalised(sums)
             active = to_grid(np.clip(sums, 0.0, clamp, out=sums))
+            if layer is self._layers[-1] and self._latent is not None:
+                coordinates = unit(self._latent.times(rows))
+                active = np.hstack([active, np.clip(coordinates, -clamp, clamp)])
             sums = active @ layer.matrix()
             sums += bias
         return sums
@@ -81,8 +88,13 @@ class DenseEncoder(ExactEncoder[DenseSpec]):
         return self._tower.confidences(np.asarray(dense, np.float64) * self._spec.input_scale)
 
     def tensors(self) -> dict[str, np.ndarray]:
-        """The learned arrays: ``layers.I.weight`` and ``.bias``; ``query.weight`` and ``.bias``."""
+        """The learned arrays: ``layers.I.weight`` and ``.bias``.
+
+        ``query.weight`` and ``.bias`` of a query tower; ``latent.weight``.
+        """
         named = named_layers(self._weights, self._biases)
+        if self._latent is not None:
+            named["latent.weight"] = self._latent.weight
         if self._tower is not None:
             named |= {"query.weight": self._tower.weight, "query.bias": self._tower.bias}
         return named
@@ -102,30 +114,36 @@ class DenseEncoder(ExactEncoder[DenseSpec]):
                 tensor_of(tensors, "query.bias", shape[1:], np.float64),
                 spec.query_clamp,
             )
-        return cls(spec, weights, biases, tower)
+        latent = None
+        if spec.n_latent:
+            shape = (spec.n_features, spec.n_latent)
+            latent = tensor_of(tensors, "latent.weight", shape, np.float32)
+        return cls(spec, weights, biases, tower, latent)
 
 
 class _Layer:
     """A weight matrix: rows of it for a query, all of it in float64, kept, for everything else."""
 
     def __init__(self, weight: np.ndarray):
-        self._weight = weight
+        self.weight = weight
         self._matrix: np.ndarray | None = None
 
     def matrix(self) -> np.ndarray:
         if self._matrix is None:
-            self._matrix = np.asarray(self._weight, np.float64)
+            self._matrix = np.asarray(self.weight, np.float64)
         return self._matrix
 
-    def times_sparse(self, rows: SparseRows) -> np.ndarray:
+    def times(self, rows: Features) -> np.ndarray:
+        if not isinstance(rows, SparseRows):
+            return np.asarray(rows @ self.matrix())
         if len(rows) > _GATHER_ROWS:
             from scipy.sparse import csr_array
 
             sparse = csr_array((rows.values, rows.indices, rows.indptr), shape=rows.shape)
             # column by column: a word's row of weights is read once for all documents that have it
             return np.asarray(sparse.tocsc() @ self.matrix())
-        sums = np.empty((len(rows), self._weight.shape[1]))
+        sums = np.empty((len(rows), self.weight.shape[1]))
         for row in range(len(rows)):
             part = slice(int(rows.indptr[row]), int(rows.indptr[row + 1]))
-            sums[row] = rows.values[part] @ self._weight[rows.indices[part]].astype(np.float64)
+            sums[row] = rows.values[part] @ self.weight[rows.indices[part]].astype(np.float64)
         return sums

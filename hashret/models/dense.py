@@ -19,9 +19,17 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from hashret.models.apply import DenseEncoder
-from hashret.models.fixed_point import MAX_WEIGHT, clamp_for, require_bounded, to_grid
+from hashret.models.fixed_point import (
+    MAX_WEIGHT,
+    NORM_FLOOR,
+    clamp_for,
+    require_bounded,
+    to_grid,
+)
 from hashret.specs import DenseSpec
 
+#: How long the vector of latent coordinates is in training, beside hundreds of units near 1.
+_LATENT_LENGTH = 30.0
 #: Added to the variance of a logit: a bit that never varies stays at its threshold.
 _VARIANCE_FLOOR = 1e-5
 
@@ -36,6 +44,20 @@ class Bags:
 
 
 Batch = Tensor | Bags
+
+
+def product(batch: Batch, weight: Tensor) -> Tensor:
+    """Rows (n, n_in), sparse or dense, times (n_in, n_out)."""
+    if not isinstance(batch, Bags):
+        return batch @ weight
+    return functional.embedding_bag(
+        batch.indices,
+        weight,
+        batch.offsets,
+        mode="sum",
+        per_sample_weights=batch.values,
+        include_last_offset=True,
+    )
 
 
 class Layer(nn.Module, ABC):
@@ -70,15 +92,7 @@ class Linear(DecoderLayer):
     def forward(self, batch: Batch) -> Tensor:
         """(n, n_out) from (n, n_in), sparse or dense."""
         if isinstance(batch, Bags):
-            sums = functional.embedding_bag(
-                batch.indices,
-                self.weight,
-                batch.offsets,
-                mode="sum",
-                per_sample_weights=batch.values,
-                include_last_offset=True,
-            )
-            return sums.add(self.bias)
+            return product(batch, self.weight).add(self.bias)
         return torch.addmm(self.bias, batch, self.weight)
 
     def start_at(self, mean: Tensor) -> None:
@@ -91,13 +105,32 @@ class Linear(DecoderLayer):
 class Autoencoder(nn.Module):
     """Layers down to the bits, and as many up again; the ReLU stands between them.
 
+    If `normalised`, what the encoder's hidden layers sum up is normalised item by item before it
+    (Ba, Kiros and Hinton, Layer normalization, 2016): how loudly the words of an item speak, few
+    and rare ones or many, says nothing of what it is about. `latent` (n_features, n_latent) are
+    fixed directions: an item's coordinates in them, as a unit vector, enter the last layer of the
+    encoder too, behind what the hidden layers give.
+
     `encoder[-1]` gives raw logits. Training normalises them over the batch (`normalise`), adds
     noise and takes the sigmoid; `decode` starts from there. `decoder[-1 - i]` rebuilds what
     `encoder[i]` takes, but the last may tell of the item something else than its features.
     """
 
-    def __init__(self, encoder: Sequence[Layer], decoder: Sequence[DecoderLayer]):
+    latent: Tensor | None
+
+    def __init__(
+        self,
+        encoder: Sequence[Layer],
+        decoder: Sequence[DecoderLayer],
+        *,
+        normalised: bool = False,
+        latent: Tensor | None = None,
+    ):
         super().__init__()
+        if latent is not None and len(encoder) < 2:
+            raise ValueError("latent: expected hidden layers, got none; give the encoder one")
+        self.normalised = normalised
+        self.register_buffer("latent", latent)
         self.encoder = encoder
         self.decoder = decoder
         # plain lists for their types; this is what makes PyTorch see the layers
@@ -119,11 +152,26 @@ class Autoencoder(nn.Module):
         return self.encoder[-1].forward(active).float()
 
     def hidden(self, count: int, batch: Batch) -> Tensor:
-        """The output of the first `count` >= 1 hidden layers."""
-        active = functional.relu(self.encoder[0].forward(batch))
+        """The output of the first `count` >= 1 hidden layers; of all, with latent coordinates."""
+        active = self.activated(self.encoder[0].forward(batch))
         for layer in self.encoder[1:count]:
-            active = functional.relu(layer.forward(active))
+            active = self.activated(layer.forward(active))
+        if self.latent is not None and count == len(self.encoder) - 1:
+            sums = product(batch, self.latent).float()
+            length = torch.rsqrt(sums.square().sum(dim=1, keepdim=True) + NORM_FLOOR)
+            active = torch.cat([active, _LATENT_LENGTH * length * sums], dim=1)
         return active
+
+    @property
+    def n_latent(self) -> int:
+        """So many of the columns that enter the last layer are coordinates, the last ones."""
+        return 0 if self.latent is None else self.latent.shape[1]
+
+    def activated(self, sums: Tensor) -> Tensor:
+        """The output of a hidden layer of the encoder that sums up to this."""
+        if self.normalised:
+            sums = functional.layer_norm(sums, sums.shape[1:], eps=NORM_FLOOR)
+        return functional.relu(sums)
 
     def decode(self, code: Tensor) -> Tensor:
         """(n, n_outputs) from codes in [0, 1]: the last layer's output, no nonlinearity."""
@@ -139,16 +187,22 @@ def dense_autoencoder(
     n_bits: int,
     generator: torch.Generator,
     n_outputs: int | None = None,
+    *,
+    normalised: bool = False,
+    latent: Tensor | None = None,
 ) -> Autoencoder:
     """n_features -> hidden -> bits -> hidden reversed -> n_outputs, all of it linear layers.
 
-    `n_outputs` None: as many as features.
+    `n_outputs` None: as many as features. The rest is for `Autoencoder`.
     """
     down = (n_features, *hidden, n_bits)
+    last = (down[-2] + (0 if latent is None else latent.shape[1]), n_bits)
     up = (n_bits, *hidden[::-1], n_features if n_outputs is None else n_outputs)
     return Autoencoder(
-        [Linear(*pair, generator) for pair in pairwise(down)],
+        [*(Linear(*pair, generator) for pair in pairwise(down[:-1])), Linear(*last, generator)],
         [Linear(*pair, generator) for pair in pairwise(up)],
+        normalised=normalised,
+        latent=latent,
     )
 
 
@@ -183,20 +237,30 @@ def export(
 
     Raises ValueError if the weights are too large for exact sums.
     """
-    weights, biases, clamps = on_grid(
-        [layer.weight.detach().cpu().double().numpy() for layer in network.encoder],
-        [layer.bias.detach().cpu().double().numpy() for layer in network.encoder],
-        moments,
-    )
+    weights = [layer.weight.detach().cpu().double().numpy() for layer in network.encoder]
+    biases = [layer.bias.detach().cpu().double().numpy() for layer in network.encoder]
+    latent = None
+    if network.latent is not None:
+        # what is kept gives a unit vector
+        weights[-1][-network.n_latent :] *= _LATENT_LENGTH
+        latent = to_grid(network.latent.cpu().double().numpy())
+        require_bounded([latent])
+    weights, biases, clamps = on_grid(weights, biases, moments)
+    hidden = tuple(weight.shape[1] for weight in weights[:-1])
+    if latent is not None:
+        clamps = (min(clamps[0], clamp_for(latent, np.zeros(network.n_latent))), *clamps[1:])
+        latent = latent.astype(np.float32)
     spec = DenseSpec(
         n_features=weights[0].shape[0],
         n_bits=weights[-1].shape[1],
-        hidden=tuple(weight.shape[1] for weight in weights[:-1]),
+        hidden=hidden,
         input_scale=input_scale,
         clamps=clamps,
         logit_scale=logit_scale,
+        normalised=network.normalised,
+        n_latent=network.n_latent,
     )
-    return DenseEncoder(spec, weights, biases)
+    return DenseEncoder(spec, weights, biases, latent=latent)
 
 
 def on_grid(

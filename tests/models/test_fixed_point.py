@@ -8,7 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hashret.models.fixed_point import EXACT_SUM, MAX_WEIGHT, UNITS, clamp_for, to_grid
+from hashret.models.fixed_point import (
+    EXACT_SUM,
+    MAX_WEIGHT,
+    NORM_FLOOR,
+    UNITS,
+    clamp_for,
+    normalised,
+    to_grid,
+    unit,
+)
 
 
 @given(st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=20))
@@ -59,3 +68,43 @@ def test_clamp_refuses_weights_that_leave_no_room():
 def test_grid_values_survive_float32():
     largest = MAX_WEIGHT - 1 / UNITS
     assert np.float32(largest) == largest
+
+
+@given(st.integers(2, 600), st.floats(0.1, 300.0), st.integers(0, 2**32))
+def test_normalised_rows_are_centred_and_divided_by_their_deviation(width, scale, seed):
+    rng = np.random.default_rng(seed)
+    sums = scale * rng.standard_normal((5, width)) + scale * rng.standard_normal()
+    centred = sums - sums.mean(axis=1)[:, None]
+    expected = centred / np.sqrt(sums.var(axis=1) + NORM_FLOOR)[:, None]
+    assert normalised(sums) == pytest.approx(expected, rel=1e-3, abs=1e-3)
+
+
+@given(st.integers(1, 600), st.floats(1e-3, 1e6), st.integers(0, 2**32))
+def test_the_order_of_units_changes_no_bit_of_a_normalised_row(width, scale, seed):
+    rng = np.random.default_rng(seed)
+    sums, order = scale * rng.standard_normal((3, width)), rng.permutation(width)
+    assert np.array_equal(normalised(sums[:, order]), normalised(sums.copy())[:, order])
+
+
+def test_a_row_of_one_value_is_normalised_to_zeros():
+    assert not normalised(np.full((2, 7), 3.25)).any()
+
+
+def test_the_largest_rows_add_up_exactly():
+    row = np.full((1, 32_768), 2.0**40)
+    row[0, ::2] *= -1
+    found = normalised(row)
+    expected = 2.0**12 / math.sqrt(2.0**24 + 1e-5)
+    assert found[0, 1] == -found[0, 0] == pytest.approx(expected, rel=1e-15)
+
+
+@given(st.integers(1, 100), st.floats(0.1, 300.0), st.integers(0, 2**32))
+def test_unit_rows_have_length_1_and_their_direction(width, scale, seed):
+    rng = np.random.default_rng(seed)
+    sums, order = scale * rng.standard_normal((3, width)), rng.permutation(width)
+    rows = unit(sums.copy())
+    lengths = np.sqrt((sums**2).sum(axis=1) + NORM_FLOOR)
+    assert rows == pytest.approx(sums / lengths[:, None], abs=1e-3)
+    assert np.array_equal(rows * UNITS, np.rint(rows * UNITS))
+    assert np.array_equal(unit(sums[:, order]), rows[:, order])
+    assert not unit(np.zeros((1, width))).any()

@@ -15,17 +15,22 @@ ROWS, _ = grouped_words(300)
 ITEMS = TrainingItems(ROWS, 10.0, CPU)
 
 
-def network(hidden=(40, 30), n_bits=16, seed=0):
-    return dense_autoencoder(ROWS.n_features, hidden, n_bits, torch.Generator().manual_seed(seed))
+def network(hidden=(40, 30), n_bits=16, seed=0, *, normalised=False, n_latent=0):
+    generator = torch.Generator().manual_seed(seed)
+    directions = torch.randn(ROWS.n_features, n_latent, generator=generator) if n_latent else None
+    return dense_autoencoder(
+        ROWS.n_features, hidden, n_bits, generator, normalised=normalised, latent=directions
+    )
 
 
 def exported(net):
     return export(net, LogitMoments.of(raw_logits_of(net, ITEMS)), 10.0, 1.7)
 
 
-@pytest.mark.parametrize("hidden", [(), (40,), (40, 30)])
-def test_exported_logits_are_those_of_the_network_but_for_rounding(hidden):
-    net = network(hidden)
+@pytest.mark.parametrize("normalised", [False, True])
+@pytest.mark.parametrize(("hidden", "n_latent"), [((), 0), ((40,), 0), ((40,), 5), ((40, 30), 5)])
+def test_exported_logits_are_those_of_the_network_but_for_rounding(hidden, n_latent, normalised):
+    net = network(hidden, normalised=normalised, n_latent=n_latent)
     expected = normalise(torch.from_numpy(raw_logits_of(net, ITEMS))).numpy()
     logits = exported(net).logits(ROWS)
     assert logits == pytest.approx(expected, abs=2e-3)
@@ -53,6 +58,19 @@ def test_a_bit_that_never_varies_is_exported_and_constant():
     codes = exported(net).encode(ROWS)
     assert len(set(codes.bits[:, 3])) == 1
     assert codes.n_distinct() > 50
+
+
+def test_latent_coordinates_need_a_hidden_layer():
+    with pytest.raises(ValueError, match="latent: expected hidden layers"):
+        network((), n_latent=3)
+
+
+def test_latent_coordinates_are_fixed_and_no_layer_learns_to_rebuild_them():
+    net = network((40,), normalised=True, n_latent=5)
+    assert net.hidden(1, ITEMS.batch(np.arange(3))).shape == (3, 45)
+    assert net.encoder[-1].weight.shape == (45, 16)
+    assert net.decoder[0].weight.shape == (16, 40)
+    assert all(parameter.shape != (ROWS.n_features, 5) for parameter in net.parameters())
 
 
 def test_weights_without_bound_are_refused():
