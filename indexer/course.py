@@ -12,7 +12,6 @@ import time
 from dataclasses import replace
 
 import numpy as np
-import torch
 
 from hashret.models.base import Encoder
 from hashret.sparse import Features, SparseRows
@@ -64,8 +63,7 @@ class Course:
         )
         if recipe.latent and isinstance(features, SparseRows):
             rng = np.random.default_rng(options.seed)
-            directions = latent_directions(features, recipe.latent, rng)
-            self.shared.latent = torch.from_numpy(directions)
+            self.shared.latent = latent_directions(features, recipe.latent, rng)
         self._early: list[StageReport] = []
         self._ready = False
         self._views: np.ndarray | None = None

@@ -42,7 +42,7 @@ class Shared:
     bfloat16: bool
     on_progress: OnProgress | None
     checkpoints: Checkpoints
-    latent: torch.Tensor | None = None
+    latent: np.ndarray | None = None
     """The directions of latent coordinates that enter the layer of the code, if any do."""
     pretrained: Autoencoder | None = None
     """The network whose hidden layers later rounds start from."""
@@ -127,7 +127,7 @@ class Round:
         n_outputs = None if told is None else told.shape[1]
         if recipe.filters and shape is not None:
             return conv_autoencoder(shape, recipe.filters, n_bits, self.initial, n_outputs)
-        n_features = self.items.n_features
+        n_features, latent = self.items.n_features, self.shared.latent
         hidden = tuple(min(width, max(n_features, _LEAST_UNITS)) for width in recipe.hidden)
         return dense_autoencoder(
             n_features,
@@ -136,7 +136,7 @@ class Round:
             self.initial,
             n_outputs,
             normalised=recipe.normalised,
-            latent=self.shared.latent,
+            latent=None if latent is None else torch.from_numpy(latent),
         )
 
     def _exported(self, network: Autoencoder, stage: str) -> Encoder:

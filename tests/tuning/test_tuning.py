@@ -32,8 +32,9 @@ def space(monkeypatch, **values):
 
 
 def bad_default(monkeypatch):
-    """Noise that drowns everything."""
-    bad = dataclasses.replace(presets.PRESETS["dense"]["text"], noise=(20.0, 20.0))
+    """Noise that drowns all that is learned; latent coordinates, which are not, would remain."""
+    text = presets.PRESETS["dense"]["text"]
+    bad = dataclasses.replace(text, noise=(20.0, 20.0), latent=0)
     monkeypatch.setitem(presets.PRESETS["dense"], "text", bad)
 
 
