@@ -21,7 +21,7 @@ _BRIEF = 1e6  # or all that take so many ns: the few would wait for memory that 
 _WARM = 8  # those before: what is made on first use, and cold memory, is not to be timed
 _PRIOR = 2  # so many queries weigh as much as the estimate
 _MEMORY = 64  # of single questions, or 8 calls of a batch: older ones fade
-_FEW = 8  # a path timed on fewer queries is tried again sooner
+_FEW = 8  # a path timed on fewer queries, or in one call only, is tried again sooner
 _SOON, _SELDOM = 8, 128  # a trial's cost is so small a part of what was spent since the last
 _UNLIKELY = 6  # so many times dearer by estimate, a path is tried seldom from the start
 _UNTIMED = 16e6  # ns of answers, at most, between two that are timed and thought about
@@ -39,6 +39,7 @@ class Taken:
 
     ratio: float = 1.0
     weight: float = 0.0
+    calls: int = 0  # that were timed
     warm: bool = False
     tried_at: float = 0.0  # what had been spent in all when it was asked last
 
@@ -64,7 +65,8 @@ class Trials:
         """Whether to try a path now that is `expected` to take longer than the best."""
         share = min(1.0, self.n_tried(name, n_queries, expected) / max(1, n_queries))
         taken = self.times.get(name, Taken())
-        likely = taken.weight < _FEW and expected < _UNLIKELY * best
+        is_new = taken.weight < _FEW or taken.calls < 2
+        likely = is_new and expected < _UNLIKELY * best
         since = self.spent - taken.tried_at
         if not taken.weight:
             since += best * (1 - share)  # of a large batch, a part is tried at once
@@ -92,7 +94,11 @@ class Trials:
         taken.tried_at = self.spent
         if taken.warm:
             taken.weight = min(taken.weight + n_queries, max(_MEMORY, 8 * n_queries))
-            taken.ratio += n_queries / taken.weight * (took / estimate - taken.ratio)
+            now = took / estimate
+            # the first may have had the memory for its answers to get: the second can correct it
+            before = now if taken.calls == 1 and now < taken.ratio else taken.ratio
+            taken.ratio = before + n_queries / taken.weight * (now - before)
+            taken.calls += 1
         taken.warm = True
 
     def settle(self, name: str, index: Index, expected: float) -> None:

@@ -239,6 +239,30 @@ def test_whatever_the_estimates_the_clock_decides(monkeypatch, batch, best, esti
     assert now[0] < 1.1 * ideal + 3e7
 
 
+def test_a_path_whose_one_trial_was_slow_by_chance_is_soon_tried_again(monkeypatch):
+    """Its first two calls take ten times as long, as where memory must be got for large answers."""
+    codes = Codes.pack(make_codes("uniform", 300, 64, np.random.default_rng(0)))
+    index, now = PlannedIndex(codes), [0]
+    monkeypatch.setattr(trials, "clock", lambda: now[0])
+    monkeypatch.setattr(compiled, "available", lambda: False)
+    unlucky = iter([10.0, 10.0])
+    paths = {
+        "scan": Timed(ScanIndex(codes), now, 0, 30_000.0, lambda: 1.0),
+        "table": Timed(ScanIndex(codes), now, 0, 10_000.0, lambda: next(unlucky, 1.0)),
+    }
+    index._parts.update(paths)
+    believed = {"scan": 30_000.0, "table": 10_000.0}
+    monkeypatch.setattr(
+        index,
+        "_expected",
+        lambda question, _: {n: question.n_queries * e for n, e in believed.items()},
+    )
+    queries = codes[np.arange(200)]
+    for _ in range(20):
+        index.search(queries, 3)
+    assert index.last_path == "table"
+
+
 @pytest.mark.parametrize(("believed", "tried"), [(3, True), (7, True), (9, False)])
 def test_a_path_not_built_is_tried_unless_it_is_believed_far_dearer(monkeypatch, believed, tried):
     """What is believed to take 3 or 7 times the scan's time takes half of it."""
