@@ -163,8 +163,10 @@ class PlannedIndex:
             )
         else:
             parts = self._answers(chosen, question, known, slice(0, n_queries), ask)
-            if not tried and not changing:
-                known.settle(name, self._parts[name], expected[name])
+            # by what this answer taught, which may be that the path doesn't come into question
+            estimate = self._expected(question, self._with_kernels).get(name)
+            if not tried and not changing and estimate is not None:
+                known.settle(name, self._parts[name], known.expected(name, estimate))
                 if question.k is None and n_queries == 1:
                     self._alone[question.radius] = known
         return parts[0] if len(parts) == 1 else merge(parts)

@@ -239,6 +239,28 @@ def test_whatever_the_estimates_the_clock_decides(monkeypatch, batch, best, esti
     assert now[0] < 1.1 * ideal + 3e7
 
 
+def test_a_path_far_dearer_than_believed_is_left_as_soon_as_that_is_known(monkeypatch):
+    """It is not settled on for as many calls as what was believed would allow."""
+    codes = Codes.pack(make_codes("uniform", 300, 64, np.random.default_rng(0)))
+    index, now = PlannedIndex(codes), [0]
+    monkeypatch.setattr(trials, "clock", lambda: now[0])
+    monkeypatch.setattr(compiled, "available", lambda: False)
+    for name, each in (("scan", 100_000.0), ("table", 10_000.0)):
+        index._parts[name] = Timed(ScanIndex(codes), now, 0, each, lambda: 1.0)
+    believed = {"scan": 500.0, "table": 1000.0}
+    monkeypatch.setattr(
+        index,
+        "_expected",
+        lambda question, _: {n: question.n_queries * e for n, e in believed.items()},
+    )
+    paths = []
+    for _ in range(6):
+        index.search(codes[np.arange(200)], 3)
+        paths.append(index.last_path)
+    assert paths[0] == "scan"
+    assert paths[-3:] == ["table"] * 3
+
+
 def test_a_path_whose_one_trial_was_slow_by_chance_is_soon_tried_again(monkeypatch):
     """Its first two calls take ten times as long, as where memory must be got for large answers."""
     codes = Codes.pack(make_codes("uniform", 300, 64, np.random.default_rng(0)))
