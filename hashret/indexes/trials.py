@@ -18,13 +18,17 @@ if TYPE_CHECKING:
 
 _TRIED, _SHARE = 32, 32  # a trial asks so many queries of a batch, or such a share of them,
 _BRIEF = 1e6  # or all that take so many ns: the few would wait for memory that the many share
-_WARM = 8  # those before: what is made on first use, and cold memory, is not to be timed
+# what is made on first use, and cold memory, is not to be timed: thinking alone empties the caches
+_WARM = 8  # queries go before those of a trial,
+_FEWEST, _MOST = 2, 9  # or calls follow each other, of which all but the first are timed
 _PRIOR = 2  # so many queries weigh as much as the estimate
-_MEMORY = 64  # of single questions, or 8 calls of a batch: older ones fade
+_MEMORY = 256  # of single questions, or 8 calls of a batch: older ones fade
 _FEW = 8  # a path timed on fewer queries, or in one call only, is tried again sooner
-_SOON, _SELDOM = 8, 128  # a trial's cost is so small a part of what was spent since the last
+_SOON, _SELDOM = 8, 128  # a trial's cost is so small a part of what was spent since the last,
+_SURE = 8  # and up to so many times less, the more often the path was timed
+_THOUGHT = 1e5  # ns that it takes to think of a trial, and to come back from it
 _UNLIKELY = 6  # so many times dearer by estimate, a path is tried seldom from the start
-_UNTIMED = 16e6  # ns of answers, at most, between two that are timed and thought about
+_UNTIMED = 64e6  # ns of answers, at most, between two that are timed and thought about
 _UNTIMED_SHARE = 0.25  # but no more than such a share of all so far
 
 
@@ -40,7 +44,6 @@ class Taken:
     ratio: float = 1.0
     weight: float = 0.0
     calls: int = 0  # that were timed
-    warm: bool = False
     tried_at: float = 0.0  # what had been spent in all when it was asked last
 
 
@@ -52,6 +55,9 @@ class Trials:
     untimed: int = 0  # answers that may still be given by `settled` without a thought
     settled: str = ""
     index: Index = field(init=False)  # that of the settled path
+    last: str = ""  # the path that was timed last; all others are cold
+    again: int = 0  # calls that go to it now, to be timed
+    settling: bool = False  # whether it answers without a thought then
     times: dict[str, Taken] = field(default_factory=dict)
 
     def expected(self, name: str, estimate: float) -> float:
@@ -64,42 +70,52 @@ class Trials:
     def is_due(self, name: str, expected: float, best: float, n_queries: int) -> bool:
         """Whether to try a path now that is `expected` to take longer than the best."""
         share = min(1.0, self.n_tried(name, n_queries, expected) / max(1, n_queries))
+        cost = self.n_calls(n_queries, expected) * share * expected + _THOUGHT
         taken = self.times.get(name, Taken())
         is_new = taken.weight < _FEW or taken.calls < 2
         likely = is_new and expected < _UNLIKELY * best
         since = self.spent - taken.tried_at
         if not taken.weight:
             since += best * (1 - share)  # of a large batch, a part is tried at once
-        return since >= (_SOON if likely else _SELDOM) * share * expected
+        rarely = _SELDOM * min(max(1, taken.calls), _SURE)
+        return since >= (_SOON if likely else rarely) * cost
 
     def is_timed(self, name: str) -> bool:
         """Whether it is known what this path takes."""
         return name in self.times and self.times[name].weight > 0
 
-    def n_warm(self, name: str, n_queries: int) -> int:
+    def n_calls(self, n_queries: int, expected: float) -> int:
+        """How many questions in a row go to a path that is to be timed."""
+        if expected > _BRIEF and n_queries > _TRIED:
+            return 1
+        return int(min(_MOST, max(_FEWEST, _BRIEF / max(1.0, expected))))
+
+    def n_warm(self, name: str, n_queries: int, expected: float) -> int:
         """How many queries of a batch to ask before those that are timed."""
-        cold = name not in self.times or not self.times[name].warm
-        return _WARM if cold and n_queries > _TRIED else 0
+        is_run = self.n_calls(n_queries, expected) > 1
+        return 0 if is_run or name == self.last else _WARM
 
     def n_tried(self, name: str, n_queries: int, expected: float) -> int:
         """How many queries of a batch, `expected` to take so many ns, to ask in a trial."""
         if expected <= _BRIEF:
             return max(1, n_queries)  # never none: of no queries there is no rest to ask
-        return self.n_warm(name, n_queries) + max(_TRIED, n_queries // _SHARE)
+        return self.n_warm(name, n_queries, expected) + max(_TRIED, n_queries // _SHARE)
 
     def learn(self, name: str, n_queries: int, took: float, estimate: float) -> None:
         """Take in what so many queries took by this path; its first answer only warms it."""
         taken = self.times.setdefault(name, Taken())
         self.spent += took
+        if took > _BRIEF:  # however brief it was believed
+            self.again = min(self.again, _FEWEST - 1)
         taken.tried_at = self.spent
-        if taken.warm:
+        if name == self.last:
             taken.weight = min(taken.weight + n_queries, max(_MEMORY, 8 * n_queries))
             now = took / estimate
             # the first may have had the memory for its answers to get: the second can correct it
             before = now if taken.calls == 1 and now < taken.ratio else taken.ratio
             taken.ratio = before + n_queries / taken.weight * (now - before)
             taken.calls += 1
-        taken.warm = True
+        self.last = name
 
     def settle(self, name: str, index: Index, expected: float) -> None:
         """Let the next answers be given by this path without a thought, if it was timed."""

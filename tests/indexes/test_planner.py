@@ -285,6 +285,36 @@ def test_a_path_whose_one_trial_was_slow_by_chance_is_soon_tried_again(monkeypat
     assert index.last_path == "table"
 
 
+class Cold(Timed):
+    """One whose first call after another path's takes 60 us more: its memory was pushed out."""
+
+    last = None
+
+    def search(self, queries, k, *, ties=False):
+        self._clock[0] += 0 if Cold.last is self else 60_000
+        Cold.last = self
+        return super().search(queries, k, ties=ties)
+
+
+@pytest.mark.parametrize("batch", [1, 20, 200])
+def test_a_path_is_not_judged_by_its_first_call_after_another_path(monkeypatch, batch):
+    """A trial is several calls in a row, and the first of them is not timed."""
+    codes = Codes.pack(make_codes("uniform", 300, 64, np.random.default_rng(0)))
+    index, now = PlannedIndex(codes), [0]
+    monkeypatch.setattr(trials, "clock", lambda: now[0])
+    monkeypatch.setattr(compiled, "available", lambda: False)
+    for name, each in (("scan", 40_000.0), ("table", 20_000.0)):
+        index._parts[name] = Cold(ScanIndex(codes), now, each, 0, lambda: 1.0)
+    believed = {"scan": 20_000.0, "table": 60_000.0}
+    monkeypatch.setattr(index, "_expected", lambda question, _: believed)
+    queries = codes[np.arange(batch)]
+    taken = []
+    for _ in range(3000):
+        index.search(queries, 3)
+        taken.append(index.last_path)
+    assert taken[-500:].count("table") > 480
+
+
 @pytest.mark.parametrize(("believed", "tried"), [(3, True), (7, True), (9, False)])
 def test_a_path_not_built_is_tried_unless_it_is_believed_far_dearer(monkeypatch, believed, tried):
     """What is believed to take 3 or 7 times the scan's time takes half of it."""
