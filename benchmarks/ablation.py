@@ -46,8 +46,8 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "no balance (logits not normalised, threshold 0)": {},
     "two hidden layers": {"hidden": (500, 500)},
     "hidden layer not normalised": {"normalised": False},
-    "no latent coordinates": {"latent": 0},
-    "neither": {"normalised": False, "latent": 0},
+    "no latent coordinates": {"n_latent": 0},
+    "neither": {"normalised": False, "n_latent": 0},
 }
 _UNBALANCED = "no balance (logits not normalised, threshold 0)"
 

@@ -174,7 +174,7 @@ def random_network(n_features: int, hidden: tuple[int, ...]) -> Autoencoder:
 
     generator = torch.Generator().manual_seed(0)
     recipe = PRESETS["dense"]["text"]
-    directions = torch.randn(n_features, recipe.latent, generator=generator)
+    directions = torch.randn(n_features, recipe.n_latent, generator=generator)
     return dense_autoencoder(
         n_features, hidden, _BITS, generator, normalised=recipe.normalised, latent=directions
     )

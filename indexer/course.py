@@ -61,9 +61,6 @@ class Course:
             on_progress,
             checkpoints or Checkpoints(),
         )
-        if recipe.latent and isinstance(features, SparseRows):
-            rng = np.random.default_rng(options.seed)
-            self.shared.latent = latent_directions(features, recipe.latent, rng)
         self._early: list[StageReport] = []
         self._ready = False
         self._views: np.ndarray | None = None
@@ -72,7 +69,7 @@ class Course:
     def finish(self, n_bits: int) -> tuple[Encoder, TrainingReport]:
         """An encoder to codes of n_bits; what only finds neighbours is done once for all calls."""
         if not self._ready:
-            self._look()
+            self._prepare()
             self._find_neighbourhoods()
             self._ready = True
         last = Round(self.shared, self.recipe.rounds)
@@ -88,17 +85,24 @@ class Course:
         report.warnings += collapse_warnings(encoder.encode(features), n_distinct_rows(features))
         return encoder, report
 
-    def _look(self) -> None:
-        """Of images: what they are compared by, and what the recipe may want told of them."""
-        pixels = self.items.features
-        if self.items.shape is None or isinstance(pixels, SparseRows):
-            return
+    def _prepare(self) -> None:
+        """What all rounds are given: latent directions of texts, views of images."""
+        features, rng = self.items.features, np.random.default_rng(self.options.seed)
         began = time.perf_counter()
-        rng = np.random.default_rng(self.options.seed)
-        self._views = image_views(pixels, self.items.shape, rng)
-        if self.recipe.objective == "views":
-            self.items.targets = self._views / max(float(self._views.std()), 1e-6)
-        self._early.append(StageReport("views", time.perf_counter() - began))
+        if isinstance(features, SparseRows):
+            if self.recipe.n_latent:
+                self.shared.latent = latent_directions(features, self.recipe.n_latent, rng)
+                self._prepared("latent", began)
+        elif self.items.shape is not None:
+            self._views = image_views(features, self.items.shape, rng)
+            if self.recipe.objective == "views":
+                self.items.targets = self._views / max(float(self._views.std()), 1e-6)
+            self._prepared("views", began)
+
+    def _prepared(self, stage: str, began: float) -> None:
+        self._early.append(StageReport(stage, time.perf_counter() - began))
+        if self.shared.on_progress:
+            self.shared.on_progress(stage, 1, 1, float("nan"))
 
     def _find_neighbourhoods(self) -> None:
         if not self.recipe.neighbour_weight:

@@ -29,7 +29,7 @@ class Recipe:
     """Units of the encoder's hidden layers; the decoder mirrors them."""
     normalised: bool
     """Whether what a hidden layer sums up is normalised, item by item."""
-    latent: int
+    n_latent: int
     """So many latent semantic coordinates enter the layer of the code, besides the hidden units;
     of sparse rows only."""
     input_scale: float | None
@@ -98,7 +98,7 @@ _TEXT = Recipe(
     objective="words",
     hidden=(500,),
     normalised=True,
-    latent=50,
+    n_latent=50,
     input_scale=10.0,
     masked_share=0.2,
     gaussian=0.0,
@@ -119,7 +119,7 @@ _IMAGE = Recipe(
     objective="views",
     hidden=(512, 512),
     normalised=False,
-    latent=0,
+    n_latent=0,
     input_scale=None,
     masked_share=0.1,
     gaussian=0.3,

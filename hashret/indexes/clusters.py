@@ -77,7 +77,7 @@ class ClusterIndex(OverCodes):
     @property
     def n_bytes(self) -> int:
         """Bytes of memory held beyond the codes themselves."""
-        held = (
+        arrays = (
             self._references,
             self._columns,
             self._rings,
@@ -85,8 +85,8 @@ class ClusterIndex(OverCodes):
             self._reach,
             self._centre_columns,
         )
-        held_of_runs = self._centres.packed.nbytes + self._runs.n_bytes
-        return held_of_runs + sum(array.nbytes for array in held)
+        held = self._centres.packed.nbytes + self._runs.n_bytes
+        return held + sum(array.nbytes for array in arrays)
 
     def search(self, queries: Codes, k: int, *, ties: bool = False) -> Neighbors:
         """The k nearest rows of each query; see `Index.search`."""

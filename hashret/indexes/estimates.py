@@ -13,7 +13,6 @@ from hashret.indexes.substrings import Substring, work_within
 _STEPS = 10  # that a search for the k nearest takes in NumPy, more or less
 _PROBE = 10  # a ball is looked up only if it has so many times fewer codes than the collection
 _SHARE = 60  # and by substrings only if that takes such a share of the work of comparing all
-_BANDS = 0.45  # and by clusters only if so few of the codes need to be compared
 _CENTRE = 3  # codes that a centre costs as much as
 # what is expected of a search by substrings before any was seen
 _GIVEN_UP, _WORK = 0.05, 1 / 600
@@ -100,11 +99,12 @@ def fading(before: float | None, seen: float, n_queries: int) -> float:
 def by_clusters(
     costs: Costs, question: Question, n_items: int, n_bits: int, share: float | None
 ) -> float | None:
-    """ns of clusters that leave such a share of the codes to compare; None where a scan is better.
+    """ns of clusters that leave such a share of the codes to compare; None where it's not known.
 
-    Or where the share is not known.
+    Where that is nearly all, clusters are not hopeless: they compare from columns, faster than a
+    scan where codes are long.
     """
-    if share is None or share > _BANDS:
+    if share is None:
         return None
     centres, code = n_centres(n_items), costs.clusters_word * -(-n_bits // 64)
     each = costs.clusters_query + code * (share * n_items + _CENTRE * centres)

@@ -60,6 +60,7 @@ class PlannedIndex:
         # the table's own way to a single bucket, while it is settled on: a sixth faster
         self._look_up: Callable[[Codes], Neighbors] | None = None
         self._with_kernels = False  # whether what was timed is theirs
+        self._costs = costs.current(False)  # what was timed is a multiple of these
         self._prospects = Prospects(codes)
         self._builders: dict[str, Callable[[], Index]] = {
             "scan": lambda: ScanIndex(codes),
@@ -239,7 +240,7 @@ class PlannedIndex:
 
     def _timed(self, sort: tuple[int, ...]) -> Trials:
         """What is known of questions of a sort, by the kernels or the NumPy that now answer."""
-        if self._with_kernels != (compiled.loaded() is not None):
+        if self._costs is not costs.current(compiled.loaded() is not None):
             self._forget_times()
         if sort not in self._trials:
             if len(self._trials) >= _SORTS:
@@ -248,8 +249,9 @@ class PlannedIndex:
         return self._trials[sort]
 
     def _forget_times(self) -> None:
-        """What NumPy took says nothing of kernels, nor the other way round."""
+        """What NumPy took says nothing of kernels, nor multiples of old costs of new ones."""
         self._with_kernels = compiled.loaded() is not None
+        self._costs = costs.current(self._with_kernels)
         self._forget()
         self._prospects.forget_expected()
 

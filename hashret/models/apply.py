@@ -27,9 +27,9 @@ _TILE_ROWS = 512
 
 
 class DenseEncoder(ExactEncoder[DenseSpec]):
-    """Linear layers with ReLU between them, normalised before it where the spec says so; the last
-    gives a logit for each bit.
+    """Linear layers with ReLU between them; the last gives a logit for each bit.
 
+    Where the spec says so, what a hidden layer sums up is normalised before its ReLU.
     `weights[i]` is (n_in, n_out) float32 and `biases[i]` (n_out,) float64, all multiples of
     2^-16. Inputs are multiplied by `spec.input_scale`; the activations entering layer i are
     rounded to the grid and clamped to `spec.clamps[i]`. Thresholds are part of the last bias.

@@ -195,12 +195,13 @@ def dense_autoencoder(
 
     `n_outputs` None: as many as features. The rest is for `Autoencoder`.
     """
-    down = (n_features, *hidden, n_bits)
-    last = (down[-2] + (0 if latent is None else latent.shape[1]), n_bits)
-    up = (n_bits, *hidden[::-1], n_features if n_outputs is None else n_outputs)
+    down = list(pairwise((n_features, *hidden, n_bits)))
+    if latent is not None:
+        down[-1] = (down[-1][0] + latent.shape[1], n_bits)
+    up = pairwise((n_bits, *hidden[::-1], n_features if n_outputs is None else n_outputs))
     return Autoencoder(
-        [*(Linear(*pair, generator) for pair in pairwise(down[:-1])), Linear(*last, generator)],
-        [Linear(*pair, generator) for pair in pairwise(up)],
+        [Linear(*shape, generator) for shape in down],
+        [Linear(*shape, generator) for shape in up],
         normalised=normalised,
         latent=latent,
     )

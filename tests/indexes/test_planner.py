@@ -142,18 +142,34 @@ def test_an_answer_may_teach_that_its_path_was_none(monkeypatch):
     assert as_lists(found) == as_lists(ScanIndex(codes).search(queries, 10))
 
 
-def test_clusters_of_uniform_codes_are_never_built(monkeypatch):
-    slow(monkeypatch, scan_word=100.0, flat_word=1000.0, multi_work=1e6, clusters_pair=0.0)
+@pytest.mark.parametrize("times", [10, 30])
+def test_clusters_of_uniform_codes_are_built_only_to_be_tried(monkeypatch, times):
+    """Once the questions have taken 16 times the build; and then the clock decides."""
     monkeypatch.setattr(costs, "LOOK", 0.0)
-    monkeypatch.setattr(costs, "CLUSTERS_BUILD", 0.0)  # nothing but the estimate is in the way
-    codes = Codes.pack(make_codes("uniform", 20_000, 64, np.random.default_rng(0)))
-    index = PlannedIndex(codes)
-    queries = Codes.pack(make_codes("uniform", 100, 64, np.random.default_rng(1)))
-    for k in (1, 10, 100):
-        index.search(queries, k)
-        index.search(queries, k, ties=True)
-    assert not index._prospects.may_look
-    assert index.built == {"scan"}
+    monkeypatch.setattr(compiled, "available", lambda: False)
+    codes = Codes.pack(make_codes("uniform", 2000, 64, np.random.default_rng(0)))
+    index, now = PlannedIndex(codes), [0]
+    monkeypatch.setattr(trials, "clock", lambda: now[0])
+    prospects = index._prospects.expected
+    believed = {"scan": 100_000.0, "clusters": 150_000.0}
+    monkeypatch.setattr(
+        index._prospects,
+        "expected",
+        lambda *asked: {name: believed[name] for name in prospects(*asked) if name in believed},
+    )
+    monkeypatch.setattr(index, "_build_cost", lambda name: 1e6)
+    index._parts["scan"] = Timed(ScanIndex(codes), now, 0, 100_000.0, lambda: 1.0)
+    dearer = Timed(ScanIndex(codes), now, 0, 300_000.0, lambda: 1.0)
+    monkeypatch.setitem(index._builders, "clusters", lambda: dearer)
+    for _ in range(10 * times):
+        index.search(codes[:1], 10)
+    assert ("clusters" in index.built) == (times > 16)
+    if "clusters" in index.built:
+        paths = []
+        for _ in range(1000):
+            index.search(codes[:1], 10)
+            paths.append(index.last_path)
+        assert paths.count("scan") > 950
 
 
 def test_a_look_is_taken_when_it_costs_little_beside_the_questions(monkeypatch):

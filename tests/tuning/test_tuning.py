@@ -34,7 +34,7 @@ def space(monkeypatch, **values):
 def bad_default(monkeypatch):
     """Noise that drowns all that is learned; latent coordinates, which are not, would remain."""
     text = presets.PRESETS["dense"]["text"]
-    bad = dataclasses.replace(text, noise=(20.0, 20.0), latent=0)
+    bad = dataclasses.replace(text, noise=(20.0, 20.0), n_latent=0)
     monkeypatch.setitem(presets.PRESETS["dense"], "text", bad)
 
 
