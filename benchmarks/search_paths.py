@@ -37,6 +37,13 @@ class Built:
     bytes_per_item: float
 
 
+@dataclass(slots=True)
+class Held:
+    """One of hashret's indexes, which may change for another over the same codes."""
+
+    index: Any
+
+
 class Paths:
     """All paths over one array of codes, (n, n_bits // 8) uint8."""
 
@@ -48,6 +55,20 @@ class Paths:
         self.built: dict[str, Built] = {}
         self._graphs = graphs
         self._indexes: dict[str, Any] = {}
+        self._held: dict[str, Held] = {}
+
+    def held(self, name: str) -> Held:
+        """One of hashret's indexes, until `share` puts the planner's own in its place."""
+        if name not in self._held:
+            self._held[name] = Held(self.own(name))
+        return self._held[name]
+
+    def share(self) -> None:
+        """Hold what the planner has built: where an index lies in memory makes a tenth of its time,
+        which says nothing of the choice."""
+        auto = self.own("auto")
+        for name in auto.built & self._held.keys():
+            self._held[name].index = auto.part(name)
 
     def own(self, name: str) -> Any:
         """One of hashret's indexes."""

@@ -13,12 +13,13 @@ from typing import Any
 import numpy as np
 
 from benchmarks.search_data import Family
-from benchmarks.search_paths import OWN, Ask, Paths, as_bytes
+from benchmarks.search_paths import OWN, Ask, Held, Paths, as_bytes
 from hashret.codes import Codes, Neighbors, ball_size
 
 _CHECKED = 20  # queries on which answers are compared
 _MOST_FLIPS = 5  # of Faiss MultiHash: tens of thousands of probes a query
-_BATCHES = 8  # at most so many a turn
+_BATCHES = 32  # at most so many a turn
+_MORE_TURNS = 4
 _WARM = 2.0  # seconds of the same question before it is timed: the planner builds what pays
 
 
@@ -55,8 +56,8 @@ def buckets(family: Family, paths: Paths, *, peers: bool = True) -> list[Questio
         return [ask(queries[i : i + size], 1) for i in range(0, len(queries), size)]
 
     batch: dict[str, Ask] = {
-        "auto": lambda q: auto.within(Codes(q), 0),
-        "table": lambda q: table.within(Codes(q), 0),
+        "auto": _own_within(paths.held("auto"), 0),
+        "table": _own_within(paths.held("table"), 0),
     }
     single: dict[str, Ask] = {
         "auto": (lambda q: [one(code) for code in as_bytes(q)])
@@ -84,15 +85,15 @@ def buckets(family: Family, paths: Paths, *, peers: bool = True) -> list[Questio
 
 def within(family: Family, paths: Paths, radius: int, *, peers: bool = True) -> Question:
     """Everything within a radius, in batches of 200."""
-    own = {name: paths.own(name) for name in OWN}
+    own = {name: paths.held(name) for name in OWN}
     if 10 * ball_size(paths.n_bits, radius) > paths.n:
         del own["table"]  # it would compare every code, as "scan" does
-    asks: dict[str, Ask] = {name: _own_within(index, radius) for name, index in own.items()}
+    asks: dict[str, Ask] = {name: _own_within(held, radius) for name, held in own.items()}
     # without peers the planner is compared, with paths that answer in the same form
     asks["Faiss Flat"] = (
         (lambda q: paths.flat.range_search(q, radius + 1))
         if peers
-        else _own_within(paths.own("faiss-flat"), radius)
+        else _own_within(paths.held("faiss-flat"), radius)
     )
     settings = {}
     for b in paths.hash_bits if peers else ():
@@ -105,8 +106,8 @@ def within(family: Family, paths: Paths, radius: int, *, peers: bool = True) -> 
     )
 
 
-def _own_within(index: Any, radius: int) -> Ask:
-    return lambda q: index.within(Codes(q), radius)
+def _own_within(held: Held, radius: int) -> Ask:
+    return lambda q: held.index.within(Codes(q), radius)
 
 
 def _faiss_hash_within(paths: Paths, b: int, radius: int, queries: np.ndarray) -> Any:
@@ -123,10 +124,10 @@ def nearest(
     graphs: bool = False,
 ) -> list[Question]:
     """The k nearest, in batches and one by one."""
-    own = {name: paths.own(name) for name in OWN if name != "table"}
-    asks: dict[str, Ask] = {name: _own_search(index, k) for name, index in own.items()}
+    own = {name: paths.held(name) for name in OWN if name != "table"}
+    asks: dict[str, Ask] = {name: _own_search(held, k) for name, held in own.items()}
     asks["Faiss Flat"] = (
-        (lambda q: paths.flat.search(q, k)) if peers else _own_search(paths.own("faiss-flat"), k)
+        (lambda q: paths.flat.search(q, k)) if peers else _own_search(paths.held("faiss-flat"), k)
     )
     single = {name: one_by_one(ask) for name, ask in asks.items()}
     exact, settings = set(asks), {}
@@ -150,8 +151,8 @@ def nearest(
     ]
 
 
-def _own_search(index: Any, k: int) -> Ask:
-    return lambda q: index.search(Codes(q), k)
+def _own_search(held: Held, k: int) -> Ask:
+    return lambda q: held.index.search(Codes(q), k)
 
 
 def _multi_hash_search(paths: Paths, flips: int, k: int, queries: np.ndarray) -> Any:
@@ -210,18 +211,24 @@ def recalls(question: Question) -> dict[str, float]:
     return found
 
 
-def measure(question: Question, turns: int, budget: float) -> dict[str, float]:
-    """Microseconds of CPU a query, the median turn of each path.
+def measure(
+    question: Question, turns: int, budget: float, warm: Callable[[], None] = lambda: None
+) -> dict[str, float]:
+    """Microseconds of CPU a query, the median turn of each path; `warm` is called before them.
 
     A turn of a path takes about `budget` seconds: a fast one is asked several batches, so that it
     is not its first cold ones that are timed, a slow one a part of a batch. Who comes first finds
     colder caches, and who follows Faiss takes up to twice as long for small questions: so the order
-    is drawn anew each turn.
+    is drawn anew each turn. Where turns are short there are up to `_MORE_TURNS` times as many.
     """
     taken: dict[str, list[float]] = {name: [] for name in question.paths}
     counts = {name: _affordable(question, name, budget) for name in question.paths}
+    warm()
     order, rng = list(question.paths), np.random.default_rng(turns)
-    for _ in range(turns):
+    enough = time.process_time() + turns * len(order) * budget
+    for turn in range(_MORE_TURNS * turns):
+        if turn >= turns and time.process_time() > enough:
+            break
         batches = [question.queries() for _ in range(_BATCHES)]
         gc.collect()
         gc.disable()

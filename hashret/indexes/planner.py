@@ -100,12 +100,21 @@ class PlannedIndex:
     @property
     def table(self) -> TableIndex:
         """The hash table over the codes, built on first use."""
-        return cast(TableIndex, self._part("table"))
+        return cast(TableIndex, self.part("table"))
 
     @property
     def built(self) -> frozenset[str]:
         """The names of the paths that stand."""
         return frozenset(self._parts)
+
+    def part(self, name: str) -> Index:
+        """The path of this name, built if it does not stand. ValueError if there is none."""
+        if name not in self._builders:
+            known = ", ".join(sorted(self._builders))
+            raise ValueError(f"path: expected one of {known}, got {name!r}; choose one of these")
+        if name not in self._parts:
+            self._parts[name] = self._builders[name]()
+        return self._parts[name]
 
     def __len__(self) -> int:
         return len(self._codes)
@@ -210,7 +219,7 @@ class PlannedIndex:
         self, name: str, question: Question, known: Trials, some: slice, ask: Ask, warm: int
     ) -> list[Neighbors]:
         """The answers to some queries by one path, timed; to the first `warm` by themselves."""
-        index = self._part(name)
+        index = self.part(name)
         self.last_path = name
         middle = some.start + warm
         cuts = [slice(some.start, middle), slice(middle, some.stop)] if warm else [some]
@@ -292,7 +301,7 @@ class PlannedIndex:
             else:
                 doubt = max(1.0, expected[name] / (_DOUBT * expected[best]))
                 if doubt < _HOPELESS and known.spent > _LONG * doubt**2 * building:
-                    self._part(name)  # to be tried
+                    self.part(name)  # to be tried
         chosen = max(nearly if earned else (), key=gains.__getitem__, default=best)
         changing = pending or (not earned and max(gains.values(), default=0.0) > 0)
         return chosen, expected, changing
@@ -305,17 +314,12 @@ class PlannedIndex:
     def _build_cost(self, name: str) -> float:
         return self._prospects.to_build(name, self._with_kernels)
 
-    def _part(self, name: str) -> Index:
-        if name not in self._parts:
-            self._parts[name] = self._builders[name]()
-        return self._parts[name]
-
     def _linear_name(self, with_kernels: bool) -> str:
         """What answers the queries that multi-index hashing gives up."""
         return "faiss-flat" if "faiss-flat" in self._parts and not with_kernels else "scan"
 
     def _linear(self) -> Index:
-        return self._part(self._linear_name(compiled.loaded() is not None))
+        return self.part(self._linear_name(compiled.loaded() is not None))
 
     def _build_multi(self) -> Index:
         return MultiIndex(self._codes, linear=self._linear)
