@@ -195,11 +195,12 @@ class PlannedIndex:
 
     def _settle(self, question: Question, known: Trials) -> None:
         """After the last call in a row, let the best path answer the next without a thought."""
+        if known.again or not known.settling:
+            return
         # by what these taught, which may be that it does not come into question
-        estimate = self._expected(question, self._with_kernels).get(known.last)
-        if known.settling and not known.again and estimate is not None:
-            name = known.last
-            known.settle(name, self._parts[name], known.expected(name, estimate))
+        name, expected = known.last, self._expected(question, self._with_kernels)
+        if name in expected:
+            known.settle(name, self._parts[name], known.expected(name, expected[name]))
             if question.k is None and question.n_queries == 1:
                 self._alone[question.radius] = known
                 if not question.radius:
