@@ -25,7 +25,7 @@ _PRIOR = 2  # so many queries weigh as much as the estimate
 _MEMORY = 256  # of single questions, or 8 calls of a batch: older ones fade
 _FEW = 8  # a path timed on fewer queries, or in one call only, is tried again sooner
 _SOON, _SELDOM = 8, 128  # a trial's cost is so small a part of what was spent since the last,
-_SURE = 8  # and up to so many times less, the more often the path was timed
+_SURE = 8  # and up to so many times less, once the path was timed in as many calls squared
 _THOUGHT = 1e5  # ns that it takes to think of a trial, and to come back from it
 _UNLIKELY = 6  # so many times dearer by estimate, a path is tried seldom from the start
 _UNTIMED = 64e6  # ns of answers, at most, between two that are timed and thought about
@@ -77,7 +77,7 @@ class Trials:
         since = self.spent - taken.tried_at
         if not taken.weight:
             since += best * (1 - share)  # of a large batch, a part is tried at once
-        rarely = _SELDOM * min(max(1, taken.calls), _SURE)
+        rarely = _SELDOM * min(max(1, taken.calls // _SURE), _SURE)
         return since >= (_SOON if likely else rarely) * cost
 
     def is_timed(self, name: str) -> bool:
