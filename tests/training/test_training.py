@@ -80,6 +80,7 @@ def test_rounds_find_neighbours_again_and_report_each():
     assert precision(encoder.encode(features), groups) > 0.8
     names = [stage.stage for stage in report.stages]
     assert names == [
+        "latent",
         "neighbours, round 1",
         "pre-train 1, round 1",
         "pre-train 2, round 1",
