@@ -25,7 +25,7 @@ from hashret.indexes.sorted_keys import SortedKeys
 _PROBES = 1 << 16  # probes made at once: their arrays stay in the second cache
 _PROBE_COST = 10  # a probe takes as long as comparing about so many codes
 _AT = (1 << 36) - 1  # the bits of the kernel's answer that say where a run begins
-_LEFT = (1 << 28) - 1  # the length of a run that it leaves to plain Python
+_LEFT = -1  # the length of a run that it leaves to plain Python
 _LOW, _HALF = np.uint64((1 << 32) - 1), np.uint64(32)
 _NO_ROWS = np.empty(0, np.uint32)
 
@@ -99,6 +99,8 @@ class TableIndex(OverCodes):
             kernel = self._kernel = kernels.table.bucket
         if kernel is not None:
             found = kernel(code, self._single_at)
+            if not found:
+                return _NO_ROWS
             length, at = found >> 36, found & _AT
             if length == 1:
                 return self._halves[at : at + 1]
