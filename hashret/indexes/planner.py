@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import ClassVar, Self, cast
 
@@ -166,7 +167,7 @@ class PlannedIndex:
         if known.again and known.last in self._expected(question, self._with_kernels):
             return self._ask_again(question, known, ask)
         n_queries = question.n_queries
-        name, expected, changing = self._choose(question, known)
+        name, expected = self._choose(question, known)
         tried = self._due(known, name, expected, n_queries)
         chosen = tried or name
         takes = expected[chosen]
@@ -179,8 +180,9 @@ class PlannedIndex:
                 self._ask(rest, sort, lambda i, s: ask(i, slice(s.start + few, s.stop + few)))
             )
         else:
-            known.settling = not tried and not changing
-            known.again = known.n_calls(n_queries, takes) - 1 if tried or not changing else 0
+            known.settling = not tried and known.patience >= 1
+            n_calls = known.n_calls(n_queries, takes)
+            known.again = n_calls - 1 if tried or known.patience >= n_calls else 0
             parts = self._answers(chosen, question, known, slice(0, n_queries), ask, warm)
             self._settle(question, known)
         return parts[0] if len(parts) == 1 else merge(parts)
@@ -188,6 +190,7 @@ class PlannedIndex:
     def _ask_again(self, question: Question, known: Trials, ask: Ask) -> Neighbors:
         """Let the path answer that was just asked, and time it now that it is warm."""
         known.again -= 1
+        self._earn(known, 1)
         whole = slice(0, question.n_queries)
         (found,) = self._answers(known.last, question, known, whole, ask, 0)
         self._settle(question, known)
@@ -201,10 +204,16 @@ class PlannedIndex:
         name, expected = known.last, self._expected(question, self._with_kernels)
         if name in expected:
             known.settle(name, self._parts[name], known.expected(name, expected[name]))
+            self._earn(known, known.untimed)
             if question.k is None and question.n_queries == 1:
                 self._alone[question.radius] = known
                 if not question.radius:
                     self._look_up = self.table.look_up if name == "table" else None
+
+    def _earn(self, known: Trials, n_calls: int) -> None:
+        """Credit what would save time what it would have saved in so many calls."""
+        for name, gain in known.saved.items():
+            self._credit[name] += n_calls * gain
 
     def _due(
         self, known: Trials, best: str, expected: dict[str, float], n_queries: int
@@ -270,8 +279,8 @@ class PlannedIndex:
         self._alone.clear()
         self._look_up = None
 
-    def _choose(self, question: Question, known: Trials) -> tuple[str, dict[str, float], bool]:
-        """The path to take, what each should take, and whether a better one may soon be built."""
+    def _choose(self, question: Question, known: Trials) -> tuple[str, dict[str, float]]:
+        """The path to take, and what each should take; `known` is told what it waits for."""
         by_model = self._expected(question, self._with_kernels)
         expected = {name: known.expected(name, ns) for name, ns in by_model.items()}
         standing = [name for name in expected if name == "scan" or name in self._parts]
@@ -280,32 +289,32 @@ class PlannedIndex:
         if long_enough and self._prospects.may_look:
             self._prospects.look()
             return self._choose(question, known)
-        pending = not self._with_kernels and compiled.available()
-        if pending:
-            faster = self._expected(question, True)
-            self._credit["kernels"] += max(
-                0.0, expected[best] - min(faster[name] for name in standing)
-            )
-            needed = costs.KERNELS_LOAD if compiled.are_kept() else costs.KERNELS_COMPILE
-            if self._credit["kernels"] >= needed and compiled.enable() is not None:
-                self._forget_times()
-                return self._choose(question, Trials())
         gains = {name: expected[best] - expected[name] for name in expected if name not in standing}
-        earned, nearly = [], []
-        for name, gain in gains.items():
-            self._credit[name] += max(0.0, gain)
-            building = self._build_cost(name)
-            if gain > 0 and self._credit[name] >= _NEARLY * building:
-                nearly.append(name)
-            if gain > 0 and self._credit[name] >= building:
-                earned.append(name)
-            else:
-                doubt = max(1.0, expected[name] / (_DOUBT * expected[best]))
-                if doubt < _HOPELESS and known.spent > _LONG * doubt**2 * building:
-                    self.part(name)  # to be tried
-        chosen = max(nearly if earned else (), key=gains.__getitem__, default=best)
-        changing = pending or (not earned and max(gains.values(), default=0.0) > 0)
-        return chosen, expected, changing
+        needed = {name: self._build_cost(name) for name in gains}
+        if not self._with_kernels and compiled.available():
+            faster = self._expected(question, True)
+            gains["kernels"] = expected[best] - min(faster[name] for name in standing)
+            needed["kernels"] = costs.KERNELS_LOAD if compiled.are_kept() else costs.KERNELS_COMPILE
+        known.saved = {name: gain for name, gain in gains.items() if gain > 0}
+        self._earn(known, 1)
+        have_earned = "kernels" in known.saved and self._credit["kernels"] >= needed["kernels"]
+        if have_earned and compiled.enable() is not None:
+            self._forget_times()
+            return self._choose(question, Trials())
+        paths = [name for name in gains if name != "kernels"]
+        gaining = [name for name in paths if name in known.saved]
+        nearly = [name for name in gaining if self._credit[name] >= _NEARLY * needed[name]]
+        earned = [name for name in nearly if self._credit[name] >= needed[name]]
+        for name in paths:
+            doubt = max(1.0, expected[name] / (_DOUBT * expected[best]))
+            if doubt < _HOPELESS and known.spent > _LONG * doubt**2 * needed[name]:
+                self.part(name)  # to be tried
+        if earned:
+            known.patience = 0.0
+            return max(nearly, key=gains.__getitem__), expected
+        waits = ((needed[name] - self._credit[name]) / gain for name, gain in known.saved.items())
+        known.patience = min(waits, default=math.inf)
+        return best, expected
 
     def _expected(self, question: Question, with_kernels: bool) -> dict[str, float]:
         """The ns that each path would take that comes into question."""

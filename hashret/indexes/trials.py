@@ -58,6 +58,10 @@ class Trials:
     last: str = ""  # the path that was timed last; all others are cold
     again: int = 0  # calls that go to it now, to be timed
     settling: bool = False  # whether it answers without a thought then
+    # ns that each path that does not stand, or kernels, would save in an answer; and after how many
+    # answers the first of them has earned its build
+    saved: dict[str, float] = field(default_factory=dict)
+    patience: float = 0.0
     times: dict[str, Taken] = field(default_factory=dict)
 
     def expected(self, name: str, estimate: float) -> float:
@@ -122,5 +126,5 @@ class Trials:
         if self.is_timed(name):
             self.settled, self.index = name, index
             left = min(_UNTIMED, _UNTIMED_SHARE * self.spent)
-            self.untimed = int(left / max(1.0, expected))
+            self.untimed = int(min(left / max(1.0, expected), self.patience))
             self.spent += self.untimed * expected

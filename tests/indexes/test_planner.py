@@ -301,6 +301,30 @@ def test_a_path_whose_one_trial_was_slow_by_chance_is_soon_tried_again(monkeypat
     assert index.last_path == "table"
 
 
+def test_a_build_is_earned_without_a_thought_at_each_question(monkeypatch):
+    """A path that saves a fifth is built when it would have paid, not before and not much later."""
+    codes = Codes.pack(make_codes("uniform", 300, 64, np.random.default_rng(0)))
+    index, now = PlannedIndex(codes), [0]
+    monkeypatch.setattr(trials, "clock", lambda: now[0])
+    monkeypatch.setattr(compiled, "available", lambda: False)
+    index._parts["scan"] = Timed(ScanIndex(codes), now, 0, 100_000.0, lambda: 1.0)
+    faster = Timed(ScanIndex(codes), now, 0, 80_000.0, lambda: 1.0)
+    monkeypatch.setitem(index._builders, "table", lambda: faster)
+    monkeypatch.setattr(index, "_build_cost", lambda name: 1000 * 20_000.0)
+    believed = {"scan": 100_000.0, "table": 80_000.0}
+    monkeypatch.setattr(index, "_expected", lambda question, _: believed)
+    monkeypatch.setattr(trials, "_PRIOR", 1e12)  # the estimates are right
+    thoughts = []
+    choose = index._choose
+    monkeypatch.setattr(index, "_choose", lambda *known: thoughts.append(1) or choose(*known))
+    n_asked = 0
+    while "table" not in index.built:
+        index.search(codes[:1], 3)
+        n_asked += 1
+    assert 900 < n_asked <= 1000 + 9  # calls that follow each other
+    assert len(thoughts) < 100
+
+
 class Cold(Timed):
     """One whose first call after another path's takes 60 us more: its memory was pushed out."""
 
