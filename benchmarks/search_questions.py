@@ -20,7 +20,7 @@ _CHECKED = 20  # queries on which answers are compared
 _MOST_FLIPS = 5  # of Faiss MultiHash: tens of thousands of probes a query
 _BATCHES = 32  # at most so many a turn
 _MORE_TURNS = 4
-_WARM = 2.0  # seconds of the same question before it is timed: the planner builds what pays
+_WARM = 5.0  # seconds of the same question before it is timed: the planner builds what pays
 
 
 @dataclass(frozen=True)
