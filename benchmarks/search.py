@@ -202,8 +202,8 @@ def _records(setting: Setting, family: Any, paths: Any) -> Iterator[dict[str, An
         questions += ask.nearest(family, paths, batch=100, peers=False)
     for question in questions:
         recalls = ask.recalls(question)
-        warm = paths.share if setting.part == "planner" else lambda: None
-        times = ask.measure(question, turns, budget, warm)
+        when_warm = paths.share if setting.part == "planner" else lambda: None
+        times = ask.measure(question, turns, budget, when_warm)
         for name, each in times.items():
             yield {
                 "kind": question.kind,

@@ -19,7 +19,7 @@ from hashret.codes import Codes, Neighbors, ball_size
 _CHECKED = 20  # queries on which answers are compared
 _MOST_FLIPS = 5  # of Faiss MultiHash: tens of thousands of probes a query
 _BATCHES = 32  # at most so many a turn
-_MORE_TURNS = 4
+_MORE_TURNS = 4  # times as many, where they are short
 _WARM = 5.0  # seconds of the same question before it is timed: the planner builds what pays
 
 
@@ -212,9 +212,9 @@ def recalls(question: Question) -> dict[str, float]:
 
 
 def measure(
-    question: Question, turns: int, budget: float, warm: Callable[[], None] = lambda: None
+    question: Question, turns: int, budget: float, when_warm: Callable[[], None] = lambda: None
 ) -> dict[str, float]:
-    """Microseconds of CPU a query, the median turn of each path; `warm` is called before them.
+    """Microseconds of CPU a query, the median turn of each path; `when_warm` is called before them.
 
     A turn of a path takes about `budget` seconds: a fast one is asked several batches, so that it
     is not its first cold ones that are timed, a slow one a part of a batch. Who comes first finds
@@ -223,7 +223,7 @@ def measure(
     """
     taken: dict[str, list[float]] = {name: [] for name in question.paths}
     counts = {name: _affordable(question, name, budget) for name in question.paths}
-    warm()
+    when_warm()
     order, rng = list(question.paths), np.random.default_rng(turns)
     enough = time.process_time() + turns * len(order) * budget
     for turn in range(_MORE_TURNS * turns):

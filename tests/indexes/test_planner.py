@@ -207,6 +207,25 @@ def test_a_sample_tells_what_clusters_would_compare():
         assert index.share(queries, radius) == pytest.approx(compared / len(codes))
 
 
+@pytest.fixture
+def clocked(monkeypatch):
+    """Codes, a planner over them, and its clock, which only `Timed` paths move."""
+    codes = Codes.pack(make_codes("uniform", 300, 64, np.random.default_rng(0)))
+    now = [0]
+    monkeypatch.setattr(trials, "clock", lambda: now[0])
+    monkeypatch.setattr(compiled, "available", lambda: False)  # no kernels are about to be loaded
+    return codes, PlannedIndex(codes), now
+
+
+def believe(monkeypatch, index, each):
+    """Estimates of so many ns a query by each path, whatever the question."""
+    monkeypatch.setattr(
+        index,
+        "_expected",
+        lambda asked, _: {name: asked.n_queries * ns for name, ns in each.items()},
+    )
+
+
 class Timed:
     """An index whose answers take so many ns of a clock of their own, times what `noise` draws."""
 
@@ -225,12 +244,9 @@ class Timed:
 @pytest.mark.parametrize("batch", [1, 20, 500])
 @pytest.mark.parametrize("best", ["scan", "multi-index", "faiss-flat"])
 @pytest.mark.parametrize("estimates", ["right", "wrong"])
-def test_whatever_the_estimates_the_clock_decides(monkeypatch, batch, best, estimates):
+def test_whatever_the_estimates_the_clock_decides(monkeypatch, clocked, batch, best, estimates):
     """All that is spent stays within a tenth of the best path's, but for the first trials."""
-    codes = Codes.pack(make_codes("uniform", 300, 64, np.random.default_rng(0)))
-    index, now = PlannedIndex(codes), [0]
-    monkeypatch.setattr(trials, "clock", lambda: now[0])
-    monkeypatch.setattr(compiled, "available", lambda: False)  # nothing is about to be built
+    codes, index, now = clocked
     rng = np.random.default_rng(1)
     each = {name: 20_000.0 * (1 if name == best else 4) for name in index._builders}
     for name in ("scan", "multi-index", "faiss-flat"):
@@ -239,11 +255,7 @@ def test_whatever_the_estimates_the_clock_decides(monkeypatch, batch, best, esti
     believed = {name: each[name] if estimates == "right" else 40_000.0 for name in index._parts}
     if estimates == "wrong":
         believed[best] = 110_000.0
-    monkeypatch.setattr(
-        index,
-        "_expected",
-        lambda question, _: {n: question.n_queries * e for n, e in believed.items()},
-    )
+    believe(monkeypatch, index, believed)
     queries = codes[np.resize(np.arange(300), batch)]
     n_calls = 40_000 // batch if batch > 1 else 6000
     reference = as_lists(ScanIndex(codes).search(queries, 3))
@@ -255,20 +267,13 @@ def test_whatever_the_estimates_the_clock_decides(monkeypatch, batch, best, esti
     assert now[0] < 1.1 * ideal + 3e7
 
 
-def test_a_path_far_dearer_than_believed_is_left_as_soon_as_that_is_known(monkeypatch):
+def test_a_path_far_dearer_than_believed_is_left_as_soon_as_that_is_known(monkeypatch, clocked):
     """It is not settled on for as many calls as what was believed would allow."""
-    codes = Codes.pack(make_codes("uniform", 300, 64, np.random.default_rng(0)))
-    index, now = PlannedIndex(codes), [0]
-    monkeypatch.setattr(trials, "clock", lambda: now[0])
-    monkeypatch.setattr(compiled, "available", lambda: False)
+    codes, index, now = clocked
     for name, each in (("scan", 100_000.0), ("table", 10_000.0)):
         index._parts[name] = Timed(ScanIndex(codes), now, 0, each, lambda: 1.0)
     believed = {"scan": 500.0, "table": 1000.0}
-    monkeypatch.setattr(
-        index,
-        "_expected",
-        lambda question, _: {n: question.n_queries * e for n, e in believed.items()},
-    )
+    believe(monkeypatch, index, believed)
     paths = []
     for _ in range(6):
         index.search(codes[np.arange(200)], 3)
@@ -277,12 +282,9 @@ def test_a_path_far_dearer_than_believed_is_left_as_soon_as_that_is_known(monkey
     assert paths[-3:] == ["table"] * 3
 
 
-def test_a_path_whose_one_trial_was_slow_by_chance_is_soon_tried_again(monkeypatch):
+def test_a_path_whose_one_trial_was_slow_by_chance_is_soon_tried_again(monkeypatch, clocked):
     """Its first two calls take ten times as long, as where memory must be got for large answers."""
-    codes = Codes.pack(make_codes("uniform", 300, 64, np.random.default_rng(0)))
-    index, now = PlannedIndex(codes), [0]
-    monkeypatch.setattr(trials, "clock", lambda: now[0])
-    monkeypatch.setattr(compiled, "available", lambda: False)
+    codes, index, now = clocked
     unlucky = iter([10.0, 10.0])
     paths = {
         "scan": Timed(ScanIndex(codes), now, 0, 30_000.0, lambda: 1.0),
@@ -290,23 +292,16 @@ def test_a_path_whose_one_trial_was_slow_by_chance_is_soon_tried_again(monkeypat
     }
     index._parts.update(paths)
     believed = {"scan": 30_000.0, "table": 10_000.0}
-    monkeypatch.setattr(
-        index,
-        "_expected",
-        lambda question, _: {n: question.n_queries * e for n, e in believed.items()},
-    )
+    believe(monkeypatch, index, believed)
     queries = codes[np.arange(200)]
     for _ in range(20):
         index.search(queries, 3)
     assert index.last_path == "table"
 
 
-def test_a_build_is_earned_without_a_thought_at_each_question(monkeypatch):
+def test_a_build_is_earned_without_a_thought_at_each_question(monkeypatch, clocked):
     """A path that saves a fifth is built when it would have paid, not before and not much later."""
-    codes = Codes.pack(make_codes("uniform", 300, 64, np.random.default_rng(0)))
-    index, now = PlannedIndex(codes), [0]
-    monkeypatch.setattr(trials, "clock", lambda: now[0])
-    monkeypatch.setattr(compiled, "available", lambda: False)
+    codes, index, now = clocked
     index._parts["scan"] = Timed(ScanIndex(codes), now, 0, 100_000.0, lambda: 1.0)
     faster = Timed(ScanIndex(codes), now, 0, 80_000.0, lambda: 1.0)
     monkeypatch.setitem(index._builders, "table", lambda: faster)
@@ -337,12 +332,9 @@ class Cold(Timed):
 
 
 @pytest.mark.parametrize("batch", [1, 20, 200])
-def test_a_path_is_not_judged_by_its_first_call_after_another_path(monkeypatch, batch):
+def test_a_path_is_not_judged_by_its_first_call_after_another_path(monkeypatch, clocked, batch):
     """A trial is several calls in a row, and the first of them is not timed."""
-    codes = Codes.pack(make_codes("uniform", 300, 64, np.random.default_rng(0)))
-    index, now = PlannedIndex(codes), [0]
-    monkeypatch.setattr(trials, "clock", lambda: now[0])
-    monkeypatch.setattr(compiled, "available", lambda: False)
+    codes, index, now = clocked
     for name, each in (("scan", 40_000.0), ("table", 20_000.0)):
         index._parts[name] = Cold(ScanIndex(codes), now, each, 0, lambda: 1.0)
     believed = {"scan": 20_000.0, "table": 60_000.0}
@@ -356,22 +348,17 @@ def test_a_path_is_not_judged_by_its_first_call_after_another_path(monkeypatch, 
 
 
 @pytest.mark.parametrize(("believed", "tried"), [(3, True), (7, True), (9, False)])
-def test_a_path_not_built_is_tried_unless_it_is_believed_far_dearer(monkeypatch, believed, tried):
+def test_a_path_not_built_is_tried_unless_it_is_believed_far_dearer(
+    monkeypatch, clocked, believed, tried
+):
     """What is believed to take 3 or 7 times the scan's time takes half of it."""
-    codes = Codes.pack(make_codes("uniform", 300, 64, np.random.default_rng(0)))
-    index, now = PlannedIndex(codes), [0]
-    monkeypatch.setattr(trials, "clock", lambda: now[0])
-    monkeypatch.setattr(compiled, "available", lambda: False)
+    codes, index, now = clocked
     index._parts["scan"] = Timed(ScanIndex(codes), now, 0, 20_000.0, lambda: 1.0)
     faster = Timed(ScanIndex(codes), now, 0, 10_000.0, lambda: 1.0)
     monkeypatch.setitem(index._builders, "table", lambda: faster)
     monkeypatch.setattr(index, "_build_cost", lambda name: 20_000.0)
     estimates = {"scan": 20_000.0, "table": believed * 20_000.0}
-    monkeypatch.setattr(
-        index,
-        "_expected",
-        lambda question, _: {n: question.n_queries * e for n, e in estimates.items()},
-    )
+    believe(monkeypatch, index, estimates)
     for _ in range(3000):
         index.search(codes[:1], 3)
     assert ("table" in index.built) == tried
