@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import ast
 import math
+import re
 import warnings
 from collections.abc import Iterator
 from typing import Any
@@ -44,15 +45,26 @@ from hashret.unicode_text import is_storable, is_unicode
 
 MAX_LENGTH = 100_000  # characters
 MAX_NODES = 200  # SQLite joins at most 1000 expressions deep
-MAX_VALUES = 10_000  # of one list; SQLite binds at most 32766
+MAX_VALUES = 10_000  # in all lists; SQLite binds at most 32766
 
 _SIGN_OF: dict[type[ast.cmpop], str] = {ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">", ast.GtE: ">="}
 _TURNED = {"<": ">", "<=": ">=", ">": "<", ">=": "<="}
 _WORDS: dict[str, Value] = {"true": True, "false": False, "null": None}
+_REMEDY = "write one as year >= 2020 and lang == 'en'"
+_LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+")  # as Python's parser sees them
 
 
 def parse(expression: str) -> Condition:
-    """The condition that an expression says. Raises `WhereError`, naming the column (from 1)."""
+    """The condition that an expression says, which may be of several lines, with comments.
+
+    Raises `WhereError`, naming the column (from 1; of several lines, of all their characters), and
+    TypeError for anything but a string.
+    """
+    if not isinstance(expression, str):
+        raise TypeError(
+            f"where: expected a string, got {type(expression).__name__}; "
+            "write one as 'year >= 2020'"
+        )
     return _Reader(expression).condition()
 
 
@@ -60,36 +72,39 @@ class _Reader:
     """Reads one expression; knows where in it each node stands."""
 
     def __init__(self, expression: str):
-        self._text = " ".join(expression.splitlines()).rstrip()
-        self._start = len(self._text) - len(self._text.lstrip())
+        text = expression.rstrip()
+        self._text = text.lstrip()
+        self._start = len(text) - len(self._text)
+        self._lines = _LINE.findall(self._text)
+        # in parentheses a condition may go on in the next line
+        self._wrapped = len(self._lines) > 1
+        self._parsed = f"(\n{self._text}\n)" if self._wrapped else self._text
         self._n_nodes = 0
+        self._n_values = 0
 
     def condition(self) -> Condition:
-        source = self._text[self._start :]
-        if not source or len(source) > MAX_LENGTH:
+        if not self._text or len(self._text) > MAX_LENGTH:
             raise self._refused(
-                1,
+                0,
                 f"a condition of 1 to {MAX_LENGTH} characters",
-                f"{len(source)}",
+                f"{len(self._text)}",
                 "write one as year >= 2020",
             )
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # about escapes in strings
-                tree = ast.parse(source, mode="eval")
-            return self._condition(tree.body)
+                body = ast.parse(self._parsed, mode="eval").body
+            if self._wrapped and body.lineno == 1:  # "a) or (b", or a tuple
+                raise self._refused(0, "a condition", self._shortened(self._text), _REMEDY)
+            return self._condition(body)
         except SyntaxError as error:
-            at = error.offset or len(source) + 1  # 0: at the end
-            single = source[at - 1 :].startswith("=") or "==" in error.msg
-            raise self._refused(
-                self._start + at,
-                "a condition",
-                error.msg,
-                "write == for equal" if single else "write one as year >= 2020 and lang == 'en'",
-            ) from None
+            at = self._offset(error.lineno or 0, (error.offset or 0) - 1)
+            single = self._text[at:].startswith("=") or "==" in error.msg
+            remedy = "write == for equal" if single else _REMEDY
+            raise self._refused(at, "a condition", error.msg, remedy) from None
         except (ValueError, RecursionError, MemoryError) as error:
             raise self._refused(
-                1, "a condition", str(error) or "one nested too deeply", "write less"
+                0, "a condition", str(error) or "one nested too deeply", "write less"
             ) from None
 
     def _condition(self, node: ast.expr) -> Condition:
@@ -195,11 +210,11 @@ class _Reader:
             case ast.Name("id"):
                 return Field()
             case ast.Name(name) if name not in _WORDS:
-                return Field((name,))
-            case ast.Attribute(ast.Name("id"), name):
-                return Field(("id", name))
-            case ast.Attribute(owner, name):
-                return Field((*self._field(owner).keys, name))
+                return Field((self._name(node),))
+            case ast.Attribute(ast.Name("id")):
+                return Field(("id", self._name(node)))
+            case ast.Attribute(owner):
+                return Field((*self._field(owner).keys, self._name(node)))
             case ast.Call(ast.Name("field"), [ast.Constant(str(key))], []):
                 if '"' in key or not is_unicode(key):
                     raise self._refused(
@@ -210,13 +225,19 @@ class _Reader:
             node, "a field", self._source(node), "write its name or field('its name')"
         )
 
+    def _name(self, node: ast.Name | ast.Attribute) -> str:
+        """The name, or the attribute's, as it was written: the parser normalises it (NFKC)."""
+        written = ast.get_source_segment(self._parsed, node) or ""
+        return re.split(r"[.\s]", written)[-1]
+
     def _values(self, node: ast.expr) -> Iterator[Value]:
         if not isinstance(node, ast.Tuple | ast.List):
             one = self._source(node)
             raise self._refused(node, "a list of values", one, f"write ({one},) for a list of one")
-        if len(node.elts) > MAX_VALUES:
+        self._n_values += len(node.elts)
+        if self._n_values > MAX_VALUES:
             raise self._refused(
-                node, f"at most {MAX_VALUES} values", f"{len(node.elts)}", "split it"
+                node, f"at most {MAX_VALUES} values in all lists", f"{self._n_values}", "split it"
             )
         yield from map(self._value, node.elts)
 
@@ -248,13 +269,27 @@ class _Reader:
         return found
 
     def _source(self, node: ast.expr) -> str:
-        found = ast.get_source_segment(self._text[self._start :], node) or "something else"
-        return found if len(found) <= 60 else found[:59] + "…"
+        return self._shortened(ast.get_source_segment(self._parsed, node) or "something else")
+
+    @staticmethod
+    def _shortened(text: str) -> str:
+        return text if len(text) <= 60 else text[:59] + "…"
+
+    def _offset(self, line: int, column: int, *, in_bytes: bool = False) -> int:
+        """Where in the text a line of what was parsed, from 1, has this column, from 0."""
+        index = line - (2 if self._wrapped else 1)
+        if column < 0 or index >= len(self._lines):
+            return len(self._text)
+        if index < 0:
+            return 0
+        if in_bytes:
+            before = self._lines[index].encode(errors="replace")[:column]
+            column = len(before.decode(errors="replace"))
+        return sum(map(len, self._lines[:index])) + column
 
     def _refused(self, where: ast.expr | int, expected: str, got: str, remedy: str) -> WhereError:
-        if isinstance(where, int):
-            column = where
-        else:
-            before = self._text[self._start :].encode(errors="replace")[: where.col_offset]
-            column = self._start + len(before.decode(errors="replace")) + 1
+        """The error about a node, or about what stands at an offset in the text."""
+        if isinstance(where, ast.expr):
+            where = self._offset(where.lineno, where.col_offset, in_bytes=True)
+        column = self._start + where + 1
         return WhereError(f"where: column {column}: expected {expected}, got {got}; {remedy}")

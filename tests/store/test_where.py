@@ -43,6 +43,15 @@ YEAR = Field(("year",))
         ("field('id') == 'x'", AnyOf(Field(("id",)), ("x",))),
         ("field('my key')", AnyOf(Field(("my key",)), (True,))),
         ("year == 2 and\n(x or y == 1e3)", None),
+        (
+            "year > 1 # and more\r\nand not\n'x' in year\n# done",
+            And((Order(YEAR, ">", 1), Not(Contains(YEAR, "x")))),
+        ),
+        ("'a\u2028b\\n\x85\x0c' in year", Contains(YEAR, "a\u2028b\n\x85\x0c")),
+        # names as they are written, not as Python's parser normalises them
+        ("\xb5m > 3", Order(Field(("\xb5m",)), ">", 3)),
+        ("o\u0308.\ufb01 . \xaa > 3", Order(Field(("o\u0308", "\ufb01", "\xaa")), ">", 3)),
+        ("(a.\n\xaa) > 3", Order(Field(("a", "\xaa")), ">", 3)),
         ("year == 1" + "0" * 30, AnyOf(YEAR, (1e30,))),
     ],
 )
@@ -78,6 +87,13 @@ def test_expressions_are_read(expression, condition):
         ("a" + ".b" * 30_000, None, "where"),
         ("a == '\ud800'", None, "where"),
         ("a in (" + "1," * 10_001 + ")", 6, "at most 10000 values"),
+        ("a in (" + "1," * 6000 + ") or b in (" + "1," * 6000 + ")", 12017, "12000"),
+        ("a == 1\nand\né = 3", None, "write =="),
+        ("a == 1 and\nbb == en", 12, "quotes"),
+        ("a == 1) or (b\n== 1", 1, "a condition"),
+        ("a == 1,\nb", 1, "a condition"),
+        ("# nothing\n# at all", 1, "a condition"),
+        ("a == 1 and # nothing", None, "a condition"),
         (" or ".join(["a"] * (MAX_NODES + 1)), None, f"at most {MAX_NODES}"),
     ],
 )
@@ -87,6 +103,11 @@ def test_errors_name_the_column_and_what_to_write(expression, column, says):
     assert says in str(error.value)
     if column is not None:
         assert f"column {column}:" in str(error.value)
+
+
+def test_anything_but_a_string_is_refused():
+    with pytest.raises(TypeError, match="where: expected a string, got list"):
+        parse(["year > 3"])
 
 
 # what can stand in metadata: a few keys and values, so that they often meet
