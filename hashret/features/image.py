@@ -1,9 +1,9 @@
 """Images as pixels at a chosen size, centred.
 
 Decoding is strict: a short list of formats, a limit on pixels, the first frame, the rotation that
-EXIF asks for, 16-bit and float images scaled by their range, transparency flattened on white. The
-whole image is squeezed to the chosen size: cropping would lose what stands at the edges, and
-padding would make the frame the strongest feature.
+EXIF asks for, the upper bytes of 16-bit images, others scaled by their range, transparency
+flattened on white. The whole image is squeezed to the chosen size: cropping would lose what stands
+at the edges, and padding would make the frame the strongest feature.
 """
 
 from __future__ import annotations
@@ -188,13 +188,34 @@ def _from_array(array: np.ndarray) -> Image.Image:
 
 
 def _to_bytes(array: np.ndarray) -> np.ndarray:
-    """Wider integers by their type's range, floats by [0, 1] or else by their own range."""
-    if array.dtype == np.bool_:
+    """An array of another type than uint8, in any byte order, as bytes. Raises `PayloadError`.
+
+    Unsigned integers of 16 bits are an image of that depth, whatever they hold: the upper byte is
+    kept. Any other integers must be 0 to 255 and are those bytes: no depth is known for them, and
+    one guessed from what an image holds would give two images of a corpus two scales. For floats
+    see `_stretched`.
+    """
+    kind = array.dtype.kind
+    if kind == "b":
         return array.astype(np.uint8) * 255
-    if array.dtype == np.uint16:
+    if kind == "u" and array.dtype.itemsize == 2:
         return (array >> 8).astype(np.uint8)
-    if array.dtype.kind not in "iuf":
+    if kind in "iu":
+        low, high = int(array.min()), int(array.max())
+        if low < 0 or high > 255:
+            raise PayloadError(
+                f"image: expected 0 to 255 in an array of {array.dtype.name}, got {low} to "
+                f"{high}; convert it to uint8, to uint16 (a depth of 16 bits) or to floats from "
+                "0 to 1"
+            )
+        return array.astype(np.uint8)
+    if kind != "f":
         raise PayloadError(f"image: expected an array of numbers, got {array.dtype}; convert it")
+    return _stretched(array)
+
+
+def _stretched(array: np.ndarray) -> np.ndarray:
+    """Numbers by their own range, floats within [0, 1] by that. Raises `PayloadError`."""
     wide = array.astype(np.float64)
     if not np.isfinite(wide).all():
         raise PayloadError(
@@ -214,7 +235,8 @@ def _plain(image: Image.Image) -> Image.Image:
         # Pillow opens most 16-bit files as 32-bit integers
         if image.mode == "I" and array.min() >= 0 and array.max() < 1 << 16:
             array = array.astype(np.uint16)
-        return Image.fromarray(_to_bytes(array))
+        is_deep = array.dtype.kind == "u"  # else of 32 bits or signed: of no depth we know
+        return Image.fromarray(_to_bytes(array) if is_deep else _stretched(array))
     if image.mode in ("LA", "PA", "RGBA", "La", "RGBa") or "transparency" in image.info:
         rgba = image.convert("RGBA")
         white = Image.new("RGBA", rgba.size, "white")

@@ -53,6 +53,44 @@ def test_sixteen_bits_are_scaled_and_not_clipped(tmp_path):
     np.testing.assert_array_equal(ImageFeaturizer.prepare(ramp, grey)[:, :, 0], ramp >> 8)
 
 
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_the_byte_order_of_a_file_or_an_array_changes_nothing(tmp_path, order):
+    pixels = np.random.default_rng(0).integers(20_000, 30_000, (8, 8)).astype(f"{order}u2")
+    grey = ImageSpec(height=8, width=8, channels=1)
+    np.testing.assert_array_equal(ImageFeaturizer.prepare(pixels, grey)[:, :, 0], pixels >> 8)
+    path = tmp_path / "a.tiff"
+    mode = "I;16B" if order == ">" else "I;16"
+    saved(path, Image.frombytes(mode, (8, 8), pixels.tobytes()))
+    with Image.open(path) as read:
+        assert read.mode == mode
+    np.testing.assert_array_equal(ImageFeaturizer.prepare(path, grey)[:, :, 0], pixels >> 8)
+
+
+@pytest.mark.parametrize("dtype", ["i1", "<i2", ">i2", "i4", ">u4", "u4", "i8", ">i8", "u8"])
+def test_bytes_in_wider_integers_are_those_bytes(dtype):
+    pixels = np.array([[101, 100], [100, 7]], dtype)
+    grey = ImageSpec(height=2, width=2, channels=1)
+    np.testing.assert_array_equal(ImageFeaturizer.prepare(pixels, grey)[:, :, 0], pixels)
+    if pixels.dtype.kind == "i":
+        with pytest.raises(PayloadError, match=r"expected 0 to 255 in an array of int.*got -101"):
+            ImageFeaturizer.prepare(-pixels, grey)
+    if pixels.dtype.itemsize > 1:
+        with pytest.raises(PayloadError, match="got 28 to 404; convert it to"):
+            ImageFeaturizer.prepare(pixels * 4, grey)
+
+
+def test_floats_and_files_of_no_known_depth_are_stretched(tmp_path):
+    grey = ImageSpec(height=1, width=3, channels=1)
+    for array, expected in [
+        (np.array([[0.0, 0.2, 0.8]], ">f4"), [0, 51, 204]),
+        (np.array([[-3.0, 0.0, 3.0]]), [0, 128, 255]),
+    ]:
+        assert ImageFeaturizer.prepare(array, grey).ravel().tolist() == expected
+    deep = Image.fromarray(np.array([[-300, 0, 300]], np.int32))
+    path = saved(tmp_path / "a.tiff", deep)
+    assert ImageFeaturizer.prepare(path, grey).ravel().tolist() == [0, 128, 255]
+
+
 def test_transparency_is_flattened_on_white(tmp_path):
     clear = Image.new("RGBA", (8, 8), (255, 0, 0, 0))
     assert (ImageFeaturizer.prepare(saved(tmp_path / "a.png", clear), SPEC) == 255).all()
