@@ -52,25 +52,55 @@ def by_distance_then_confidences(
 
 
 def by_features(queries: Features, features: Features) -> Distances:
-    """By the features themselves: cosine of sparse rows, Euclidean distance of dense ones."""
+    """By the features themselves: cosine of sparse rows, Euclidean distance of dense ones.
+
+    Items of equal features are at equal distances.
+    """
     if isinstance(queries, SparseRows) and isinstance(features, SparseRows):
+        # each sum is made term by term in the query's order, so equal rows have equal ones
         asked, stored = _matrix(queries), _matrix(features).T.tocsr()
         return lambda tile: 1.0 - (asked[tile] @ stored).toarray()
-    wide = np.asarray(features, np.float64)
-    lengths = np.square(wide).sum(axis=1)
 
-    def distances(tile: slice) -> np.ndarray:
-        points = np.asarray(queries, np.float64)[tile]
-        # up to a constant for each query, which changes no order
-        return lengths - 2.0 * points @ wide.T
+    def to(items: np.ndarray) -> Distances:
+        wide = items.astype(np.float64)
+        lengths = np.square(wide).sum(axis=1)
 
-    return distances
+        def distances(tile: slice) -> np.ndarray:
+            points = np.asarray(queries, np.float64)[tile]
+            # up to a constant for each query, which changes no order
+            return lengths - 2.0 * points @ wide.T
+
+        return distances
+
+    return _equal_for_equal(np.asarray(features), to)
 
 
 def by_real_values(queries: np.ndarray, items: np.ndarray) -> Distances:
-    """By the cosine of codes in [-1, 1] that were never thresholded, two (n, n_bits)."""
-    unit = items / np.maximum(np.linalg.norm(items, axis=1, keepdims=True), 1e-12)
-    return lambda tile: 1.0 - queries[tile] @ unit.T
+    """By the cosine of codes in [-1, 1] that were never thresholded, two (n, n_bits).
+
+    Items of equal values are at equal distances.
+    """
+
+    def to(items: np.ndarray) -> Distances:
+        unit = items / np.maximum(np.linalg.norm(items, axis=1, keepdims=True), 1e-12)
+        return lambda tile: 1.0 - queries[tile] @ unit.T
+
+    return _equal_for_equal(items, to)
+
+
+def _equal_for_equal(items: np.ndarray, to: Callable[[np.ndarray], Distances]) -> Distances:
+    """The distances `to` dense items, where equal items are at the very same distance.
+
+    A product of matrices sums up in an order that depends on where in the matrix a row stands, so
+    that equal rows may differ in the last bit and would not tie: each is asked for once.
+    """
+    rows = np.ascontiguousarray(items + 0.0)  # no -0.0, which has other bytes than the 0.0 it is
+    whole = rows.view(f"V{rows.itemsize * rows.shape[1]}")[:, 0]
+    _, first, which = np.unique(whole, return_index=True, return_inverse=True)
+    if len(first) == len(rows):
+        return to(items)
+    distinct = to(items[first])
+    return lambda tile: distinct(tile)[:, which]
 
 
 def _matrix(rows: SparseRows) -> csr_array:
