@@ -86,20 +86,18 @@ def evaluate_judged(
 ) -> JudgedEvaluation:
     """Score a collection by judgements: nDCG@10, AP and recall at 10, 100 and 1,000.
 
-    Orders: that of the collection (distance, then confidences); where it keeps features, also
+    Orders: that of the collection (distance, confidences, id); where it keeps features, also
     shortlists of so many nearest codes ordered by the features, and the features of everything;
     items of equal similarity in the order of their codes.
     Raises InputError if no query can be used and MissingExtraError without ir-measures.
     """
     measure = _measure()
     encoded = encode_queries(collection, (q for q in queries if _is_judged(q, judgements)))
-    ids = np.array([item.id for item in collection.items()])
-    ids = ids[np.argsort(collection.find(ids.tolist()))]  # row for row with the codes
+    ids = _Ids.of(collection)
     runs = {"codes": _by_codes(collection, encoded, ids)}
     if collection.has_features:
         runs |= _by_features(collection, encoded, ids, shortlists)
-    known = set(ids.tolist())
-    unknown = {item for judged in judgements.values() for item in judged} - known
+    unknown = {item for judged in judgements.values() for item in judged}.difference(ids.by_row)
     return JudgedEvaluation(
         len(judgements),
         len(collection),
@@ -113,45 +111,63 @@ def _is_judged(query: Item | Skipped, judgements: Judgements) -> bool:
     return query.id in judgements
 
 
+@dataclass(frozen=True, slots=True)
+class _Ids:
+    """The ids of n items row for row with the codes, (n,) of str, and each one's place by id."""
+
+    by_row: np.ndarray
+    place: np.ndarray
+
+    @classmethod
+    def of(cls, collection: Collection) -> _Ids:
+        ids = [item.id for item in collection.items()]
+        # of objects: an array of strings gives every one the room of the longest
+        by_row = np.empty(len(ids), object)
+        by_row[collection.find(ids)] = ids
+        place = np.empty(len(ids), np.int64)
+        place[np.argsort(by_row)] = np.arange(len(ids))
+        return cls(by_row, place)
+
+    def scored(self, order: np.ndarray) -> dict[str, float]:
+        """The first of an order as ir-measures takes them."""
+        return {item: -float(place) for place, item in enumerate(self.by_row[order[:_DEPTH]])}
+
+
 #: query id -> item id -> score, larger is better; no two scores of a query are equal.
 Run = dict[str, dict[str, float]]
 
 
-def _by_codes(collection: Collection, encoded: EncodedQueries, ids: np.ndarray) -> Run:
+def _by_codes(collection: Collection, encoded: EncodedQueries, ids: _Ids) -> Run:
     return {
-        item.id: _scored(ids[_order(collection, encoded, row)])
+        item.id: ids.scored(_order(collection, encoded, row, ids))
         for row, item in enumerate(encoded.items)
     }
 
 
 def _by_features(
-    collection: Collection, encoded: EncodedQueries, ids: np.ndarray, shortlists: Iterable[int]
+    collection: Collection, encoded: EncodedQueries, ids: _Ids, shortlists: Iterable[int]
 ) -> dict[str, Run]:
     stored = collection.features(np.arange(len(collection)))
     runs: dict[str, Run] = {}
     for row, item in enumerate(encoded.items):
         alike = similarities(take_rows(encoded.features, np.array([row])), stored)
-        order = _order(collection, encoded, row)
+        order = _order(collection, encoded, row, ids)
         for n in sorted(set(shortlists)):
             short = order[:n]
             best = short[np.argsort(-alike[short], kind="stable")]
             run = runs.setdefault(f"{n} nearest codes, then features", {})
-            run[item.id] = _scored(ids[np.concatenate([best, order[n:]])])
+            run[item.id] = ids.scored(np.concatenate([best, order[n:]]))
         everything = order[np.argsort(-alike[order], kind="stable")]
-        runs.setdefault("features", {})[item.id] = _scored(ids[everything])
+        runs.setdefault("features", {})[item.id] = ids.scored(everything)
     return runs
 
 
-def _order(collection: Collection, encoded: EncodedQueries, row: int) -> np.ndarray:
-    """The positions of the nearest items as the collection orders them."""
+def _order(collection: Collection, encoded: EncodedQueries, row: int, ids: _Ids) -> np.ndarray:
+    """The positions of all items as the collection orders them."""
     distances = by_distance_then_confidences(
         encoded.codes[row : row + 1], collection.codes, encoded.confidences[row : row + 1]
     )
-    return np.argsort(distances(slice(0, 1))[0], kind="stable")
-
-
-def _scored(ordered: np.ndarray) -> dict[str, float]:
-    return {item: -float(place) for place, item in enumerate(ordered[:_DEPTH].tolist())}
+    return np.lexsort((ids.place, distances(slice(0, 1))[0]))
 
 
 def _measure() -> Any:

@@ -169,6 +169,30 @@ def test_judgements_by_hand(topics):
         )
 
 
+def test_items_of_equal_codes_are_judged_in_the_order_of_the_hits(tmp_path):
+    """Each text ten times, under ids that come in another order than the rows."""
+    names = np.random.default_rng(0).permutation(40)
+    items = [
+        Item(f"{'long-' * int(name % 3)}{name}", text.payload)
+        for name, text in zip(names, topic_items(4) * 10, strict=True)
+    ]
+    with Indexer(tmp_path / "c", "text") as indexer:
+        indexer.fit(items, OPTIONS)
+        indexer.add(items)
+        indexer.commit()
+    queries = asking(6)
+    with Collection.open(tmp_path / "c") as collection:
+        for rerank, order in [(None, "codes"), (7, "7 nearest codes, then features")]:
+            answers = collection.query([query.payload for query in queries], k=3, rerank=rerank)
+            for place in range(3):
+                judgements = {
+                    query.id: {hits[place].id: 1}
+                    for query, hits in zip(queries, answers, strict=True)
+                }
+                found = evaluate_judged(collection, queries, judgements, shortlists=[7])
+                assert found.orders[order]["AP"] == pytest.approx(1 / (place + 1))
+
+
 def test_judgements_in_both_layouts_and_what_grades_are_worth():
     assert read_judgements(["1 a 3", "", "1 b -1"]) == {"1": {"a": 3, "b": 0}}
     assert read_judgements(["7 0 x 2"]) == {"7": {"x": 2}}
