@@ -202,3 +202,31 @@ def preset_for(kind: str, preset: str | None) -> str:
             f"got {preset!r}; choose one of these"
         )
     return known[0] if preset is None else preset
+
+
+def require_used(kind: str, options: TrainingOptions) -> None:
+    """Raise ValueError for an option that would change nothing with the preset of `options`.
+
+    "towers" finds nothing again and has no noise; "dense" of vectors learns without neighbours,
+    so that it has one round.
+    """
+    times = options.multiples
+    if options.preset == "towers":
+        checks = [
+            (options.rounds is None, "rounds", "none", options.rounds),
+            (times.noise == 1.0, "multiples", "noise 1", times.noise),
+        ]
+    elif PRESETS[str(options.preset)][kind].neighbour_weight:
+        return
+    else:
+        checks = [
+            (options.neighbours is None, "neighbours", "none", options.neighbours),
+            (times.neighbours == 1.0, "multiples", "neighbours 1", times.neighbours),
+            (options.rounds in (None, 1), "rounds", "none or 1", options.rounds),
+        ]
+    for fine, name, expected, got in checks:
+        if not fine:
+            raise ValueError(
+                f"{name}: expected {expected} with the preset {options.preset!r} for items of "
+                f"kind {kind}, got {got}; leave it out"
+            )

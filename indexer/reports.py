@@ -45,8 +45,9 @@ class TrainingOptions:
     `n_bits` from 8 to 512 in steps of 8. `device` is auto, cpu or cuda. `preset` None is the
     default for the kind of items (`presets.PRESETS_OF`); a report says which. `epochs` (of each
     round of fine-tuning), `neighbours` (how many of an item's nearest its code must explain) and
-    `rounds` (of neighbours found again from the codes learned; "towers" has no rounds and refuses
-    it) are the preset's choice where None; where it is, `multiples` scale it.
+    `rounds` (of neighbours found again from the codes learned) are the preset's choice where None;
+    where it is, `multiples` scale it. What would change nothing with a preset is refused by the
+    training (`presets.require_used`).
     """
 
     n_bits: int = 64

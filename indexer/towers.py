@@ -53,20 +53,7 @@ def train_towers(
     on_progress: OnProgress | None,
     checkpoints: Checkpoints | None = None,
 ) -> tuple[DenseEncoder, TrainingReport]:
-    """Learn codes for (n, n_features) finite float32 features, n >= 2; see `training.train`.
-
-    Raises ValueError if the options ask for rounds or another noise: nothing is found again here,
-    and there is no noise.
-    """
-    if options.rounds is not None:
-        raise ValueError(
-            f"rounds: expected none with the preset 'towers', got {options.rounds}; leave it out"
-        )
-    if options.multiples.noise != 1.0:
-        raise ValueError(
-            "multiples: expected noise 1 with the preset 'towers', got "
-            f"{options.multiples.noise}; leave it out"
-        )
+    """Learn codes for (n, n_features) finite float32 features, n >= 2; see `training.train`."""
     return _Course(features, options, recipe, on_progress, checkpoints or Checkpoints()).run()
 
 

@@ -14,7 +14,7 @@ from hashret.sparse import Features, SparseRows
 from indexer.checkpoints import Checkpoints
 from indexer.course import Course
 from indexer.optimise import OnProgress
-from indexer.presets import PRESETS, TOWERS, preset_for
+from indexer.presets import PRESETS, TOWERS, preset_for, require_used
 from indexer.reports import Multiples, StageReport, TrainingOptions, TrainingReport
 from indexer.towers import train_towers
 
@@ -46,7 +46,8 @@ def train(
     none. `shape` (height, width, channels) says what images the rows are: then what they look like
     is learned (`image_views`), else the bare pixels; the preset "conv" needs it. Raises
     TrainingError for fewer than two items and when a loss is not finite, UnknownKindError for an
-    unknown preset or kind, ValueError for features that are not finite.
+    unknown preset or kind, ValueError for features that are not finite and for options that would
+    change nothing with the preset.
     """
     lengths = [options.n_bits]
     learned = train_lengths(
@@ -77,6 +78,7 @@ def train_lengths(
     stages are in every report).
     """
     options = replace(options, preset=preset_for(kind, options.preset))
+    require_used(kind, options)
     if len(features) < 2:
         raise TrainingError(
             f"items: expected at least 2 to learn from, got {len(features)}; add more items"

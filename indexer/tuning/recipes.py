@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from hashret.errors import InputError
-from indexer.presets import preset_for
+from indexer.presets import preset_for, require_used
 from indexer.reports import Multiples, TrainingOptions
 from indexer.tuning.tuner import TuningReport
 
@@ -49,7 +49,7 @@ def read_recipe(text: str, kind: str) -> dict[str, Any]:
             "rounds": recipe["rounds"],
             "multiples": Multiples(**recipe["multiples"]),
         }
-        TrainingOptions(**found)
+        require_used(kind, TrainingOptions(**found))
     except (KeyError, TypeError, ValueError) as error:  # a JSON error is a ValueError
         raise InputError(
             f"recipe: expected what `hashret tune --write` writes, got {text[:40]!r} ({error}); "

@@ -12,7 +12,8 @@ from hashret.codes import Codes, hamming
 from hashret.errors import TrainingError, UnknownKindError
 from indexer import presets, rounds
 from indexer.neighbourhoods import find_neighbourhoods
-from indexer.reports import collapse_warnings
+from indexer.presets import PRESETS_OF
+from indexer.reports import Multiples, collapse_warnings
 from indexer.training import TrainingOptions, train, train_lengths
 from tests.models.encoders import as_sparse
 from tests.training.corpora import grouped_points, grouped_words, stripes
@@ -109,6 +110,58 @@ def test_the_second_round_searches_with_the_codes_of_the_first(monkeypatch):
     assert mixed.sum() > 10
     assert changed[mixed].mean() > 0.5
     assert purity[1].mean() > purity[0].mean()
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ({"neighbours": 5}, "neighbours: expected none .*'dense' for items of kind vector, got 5"),
+        ({"multiples": Multiples(neighbours=2.0)}, "multiples: expected neighbours 1 .*got 2.0"),
+        ({"rounds": 3}, "rounds: expected none or 1 with .*got 3; leave it out"),
+    ],
+)
+def test_vectors_without_neighbours_refuse_what_is_about_them(option, message):
+    features, _ = grouped_points(60)
+    with pytest.raises(ValueError, match=message):
+        train(features, "vector", dataclasses.replace(QUICK, **option))
+
+
+OPTIONS = {
+    "seed": {"seed": 4},
+    "length": {"n_bits": 24},
+    "epochs": {"epochs": 7},
+    "neighbours": {"neighbours": 4},
+    "rounds": {"rounds": 3},
+    "more epochs": {"multiples": Multiples(epochs=4.0)},
+    "fewer neighbours": {"multiples": Multiples(neighbours=0.34)},
+    "more noise": {"multiples": Multiples(noise=2.0)},
+}
+MEANINGLESS = {
+    ("vector", "towers"): {"rounds", "more noise"},
+    ("vector", "dense"): {"neighbours", "rounds", "fewer neighbours"},
+}
+
+
+@pytest.mark.parametrize(
+    ("kind", "preset"), [(kind, preset) for kind, names in PRESETS_OF.items() for preset in names]
+)
+def test_every_option_changes_what_is_learned_or_is_refused(kind, preset, monkeypatch):
+    for name, kinds in presets.PRESETS.items():
+        for each, recipe in kinds.items():
+            short = dataclasses.replace(recipe, least_steps=9, epochs=1, pretrain_epochs=1)
+            monkeypatch.setitem(presets.PRESETS[name], each, short)
+    features, _ = (grouped_words if kind == "text" else grouped_points)(100)
+    shape = (2, 4, 3) if kind == "image" else None
+    plain = dataclasses.replace(QUICK, preset=preset, rounds=None, epochs=None)
+    before = train(features, kind, plain, shape=shape)[0].tensors()
+    for name, option in OPTIONS.items():
+        options = dataclasses.replace(plain, **option)
+        if name in MEANINGLESS.get((kind, preset), ()):
+            with pytest.raises(ValueError, match="leave it out"):
+                train(features, kind, options, shape=shape)
+        else:
+            after = train(features, kind, options, shape=shape)[0].tensors()
+            assert any(not np.array_equal(before[one], after[one]) for one in after), name
 
 
 def test_lengths_that_share_rounds_are_learned_as_each_alone():

@@ -207,6 +207,21 @@ def test_what_is_no_recipe_is_refused(change, message):
         read_recipe(json.dumps(good | change), "text")
 
 
+@pytest.mark.parametrize(
+    ("preset", "rounds", "multiples"),
+    [
+        ("towers", 1, {}),
+        ("towers", None, {"noise": 2}),
+        ("dense", 2, {}),
+        ("dense", 1, {"neighbours": 2}),
+    ],
+)
+def test_a_recipe_of_what_changes_nothing_is_refused(preset, rounds, multiples):
+    recipe = {"recipe": 1, "kind": "vector", "preset": preset, "rounds": rounds}
+    with pytest.raises(InputError, match="leave it out"):
+        read_recipe(json.dumps(recipe | {"multiples": multiples}), "vector")
+
+
 def test_text_that_is_no_json_is_no_recipe():
     with pytest.raises(InputError, match="recipe: expected"):
         read_recipe("[1", "text")
