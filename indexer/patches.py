@@ -27,6 +27,7 @@ _SAMPLED_PATCHES = 40_000
 _LEAST_VARIANCE = 0.001
 _LEAST_SPREAD = 0.5
 _TILE_IMAGES = 512
+_FEW_IMAGES = 32
 
 
 def patch_features(
@@ -47,12 +48,13 @@ class _Dictionary:
     def __init__(self, rows: np.ndarray, shape: tuple[int, int, int], rng: np.random.Generator):
         self._shape = shape
         self._side = min(_SIDE, *shape[:2])
+        self._down, self._across = (side - self._side + 1 for side in shape[:2])
         self._mean = float(rows.mean(dtype=np.float64))
         self._scale = 1.0 / max(float(rows.std(dtype=np.float64)), 1e-6)
         some = rng.permutation(len(rows))[:_SAMPLED_IMAGES]
-        patches = self._patches(rows[np.sort(some)]).flatten(0, 1)
-        chosen = np.sort(rng.permutation(len(patches))[:_SAMPLED_PATCHES])
-        sample = patches[torch.from_numpy(chosen)].double()
+        n_patches = len(some) * self._down * self._across
+        chosen = np.sort(rng.permutation(n_patches)[:_SAMPLED_PATCHES])
+        sample = self._some_patches(rows[np.sort(some)], chosen).double()
         self._centre = sample.mean(dim=0)
         centred = sample - self._centre
         values, directions = torch.linalg.eigh(centred.T @ centred / len(sample))
@@ -71,10 +73,23 @@ class _Dictionary:
         centre, whitening = self._centre.float(), self._whitening.float()
         distances = torch.cdist((self._patches(rows) - centre) @ whitening, self._clusters)
         nearer = (distances.mean(dim=2, keepdim=True) - distances).clamp(min=0.0)
-        down, across = (side - self._side + 1 for side in self._shape[:2])
-        maps = nearer.transpose(1, 2).reshape(len(rows), -1, down, across)
-        grid = (min(_GRID, down), min(_GRID, across))
+        maps = nearer.transpose(1, 2).reshape(len(rows), -1, self._down, self._across)
+        grid = (min(_GRID, self._down), min(_GRID, self._across))
         return functional.adaptive_avg_pool2d(maps, grid).sqrt().flatten(1)
+
+    def _some_patches(self, rows: np.ndarray, chosen: np.ndarray) -> Tensor:
+        """(n_chosen, side x side x channels): of all patches of the images those of these numbers.
+
+        All patches are a hundred times the images, so they are made of few images at a time. (To
+        make the chosen ones alone would be less work, but their sums would be rounded otherwise.)
+        """
+        parts = []
+        each = self._down * self._across
+        for start in range(0, len(rows), _FEW_IMAGES):
+            low, high = np.searchsorted(chosen, [start * each, (start + _FEW_IMAGES) * each])
+            patches = self._patches(rows[start : start + _FEW_IMAGES]).flatten(0, 1)
+            parts.append(patches[torch.from_numpy(chosen[low:high] - start * each)])
+        return torch.cat(parts)
 
     def _patches(self, rows: np.ndarray) -> Tensor:
         """(n, n_patches, side x side x channels): standardised patches."""

@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
+import torch
 
 from indexer.image_views import image_views
-from indexer.patches import patch_features
+from indexer.patches import _Dictionary, patch_features
 from tests.training.corpora import textures
 
 SHAPE = (16, 16, 1)
@@ -28,6 +29,29 @@ def test_textures_are_told_apart_where_pixels_are_not():
     by_pixels = nearest_kinds(images - images.mean(axis=0), kinds).mean()
     assert by_patches > 0.97
     assert by_patches > by_pixels + 0.1
+
+
+@pytest.mark.parametrize("shape", [(16, 16, 1), (32, 32, 3), (9, 13, 3), (4, 7, 1), (8, 3, 3)])
+def test_patches_drawn_are_those_of_all_patches_bit_for_bit(shape, monkeypatch):
+    """Of each image drawn all patches were made, to draw some of them."""
+    monkeypatch.setattr("indexer.patches._SAMPLED_IMAGES", 90)
+    monkeypatch.setattr("indexer.patches._SAMPLED_PATCHES", 901)
+    rows = rng().standard_normal((100, int(np.prod(shape)))).astype(np.float32)
+    asked = []
+    some = _Dictionary._some_patches
+
+    def recorded(self, rows, chosen):
+        asked.append((rows, chosen, some(self, rows, chosen)))
+        return asked[-1][-1]
+
+    monkeypatch.setattr(_Dictionary, "_some_patches", recorded)
+    dictionary = _Dictionary(rows, shape, rng(5))
+    ((images, chosen, found),) = asked
+    again = rng(5)
+    assert np.array_equal(images, rows[np.sort(again.permutation(100)[:90])])
+    every = dictionary._patches(images).flatten(0, 1)
+    assert np.array_equal(chosen, np.sort(again.permutation(len(every))[:901]))
+    assert torch.equal(found, every[torch.from_numpy(chosen)])
 
 
 def test_an_answer_depends_on_the_image_and_the_dictionary_alone(monkeypatch):
