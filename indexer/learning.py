@@ -6,13 +6,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from hashret.chunks import chunks
 from hashret.errors import EmptyCorpusError
 from hashret.features import FEATURIZERS
 from hashret.features.base import Featurizer
 from hashret.items import Payload
 from hashret.models.base import Encoder
 from hashret.registry import resolve
-from hashret.sparse import Features, finite_rows, take_rows
+from hashret.sparse import Features, finite_rows, stacked, take_rows
 from hashret.specs import ImageSpec, VectorSpec
 from indexer.corpus.skipped import Refused
 from indexer.outliers import typical
@@ -22,6 +23,8 @@ from indexer.unfinished import Unfinished
 
 if TYPE_CHECKING:
     from indexer.training import TrainingOptions, TrainingReport
+
+_BLOCK = 4096  # payloads whose features are made at a time
 
 
 def fit_features(
@@ -47,7 +50,8 @@ def fit_features(
         prepared = [prepared[i] for i in typical(prepared)]
     featurizer_class: type[Featurizer] = resolve(FEATURIZERS, kind, "kind")
     featurizer = featurizer_class.fit(prepared, spec)
-    features = featurizer.transform(prepared)
+    # in blocks: what is counted of all texts at once takes several times what it comes to
+    features = stacked([featurizer.transform(block) for block in chunks(prepared, _BLOCK)])
     finite = finite_rows(features)
     return featurizer, features if finite.all() else take_rows(features, finite.nonzero()[0])
 
