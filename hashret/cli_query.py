@@ -151,6 +151,11 @@ class _Question:
         no_payload = self.within is not None or of_stored
         if self.rerank is not None and self.within is not None:
             raise click.UsageError("--rerank orders the N nearest: leave out --radius and --bucket")
+        if self.rerank is not None and self.rerank < self.n_hits:
+            raise click.UsageError(
+                f"--rerank: expected at least -k, {self.n_hits}, got {self.rerank}; rank as many "
+                "as are to be shown"
+            )
         if self.asymmetric and no_payload:
             raise click.UsageError(
                 "--asymmetric: expected a payload and no distance; leave out --id, --radius, "
@@ -321,6 +326,7 @@ def similar(
 ) -> None:
     """The items of COLLECTION nearest to its item ID, without the item itself."""
     ask = _Question(k, None, rerank)
+    ask.require_consistent(of_stored=True)
     with opened(collection) as snapshot:
         hits = snapshot.similar(item_id, k=ask.n_hits, rerank=rerank, where=where)
         _show(hits, as_json, explain)

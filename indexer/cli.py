@@ -92,7 +92,11 @@ class _Run:
     type=click.Choice(["cosine", "euclidean"]),
     help="What makes vectors near.  [default: cosine]",
 )
-@click.option("--seed", type=int, help="Same seed, same machine: same codes.  [default: 0]")
+@click.option(
+    "--seed",
+    type=click.IntRange(0, 2**63 - 1),  # what torch takes
+    help="Same seed, same machine: same codes.  [default: 0]",
+)
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto")
 @click.option("--ids", type=click.Path(path_type=Path), help="Ids of the vectors, one a line.")
 @click.option(
@@ -139,7 +143,7 @@ def index(
     from indexer import corpus
     from indexer.prepare import default_workers
 
-    chosen = kind or _kind_of(to, catalog) or corpus.infer_kind(sources)
+    chosen = _kind(sources, kind, to, catalog)
     if rest["metric"] and chosen != "vector":
         raise click.UsageError(
             f"--metric: expected items of kind vector, got {chosen}; leave it out"
@@ -234,6 +238,22 @@ def _fit(indexer: Indexer, run: _Run) -> Any:
                 f"with, got {value}; pass --retrain to learn a new model"
             )
     return None
+
+
+def _kind(sources: tuple[Path, ...], kind: str | None, to: Path, catalog: str | None) -> str:
+    """What the items are: as said, as the collection has them, or as found."""
+    from indexer import corpus
+    from indexer.held import another_kind
+
+    held = _kind_of(to, catalog)
+    if held is None:
+        return kind or corpus.infer_kind(sources)
+    if kind not in (None, held):
+        raise another_kind("--kind", held, to, str(kind))
+    for source in (corpus.Source(path, held) for path in sources):
+        if not source.may_fit:
+            raise another_kind(str(source.path), held, to, source.form)
+    return held
 
 
 def _kind_of(to: Path, address: str | None) -> str | None:

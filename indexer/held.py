@@ -5,12 +5,20 @@ from __future__ import annotations
 from contextlib import ExitStack
 from os import PathLike
 
-from hashret.errors import CatalogServerError
+from hashret.errors import CatalogServerError, InputError
 from hashret.features import FEATURIZERS
 from hashret.registry import resolve
 from hashret.store.catalog import Catalog
 from hashret.store.layout import Layout
 from hashret.store.lock import writer_lock
+
+
+def another_kind(what: str, kind: str, collection: str | PathLike[str], got: str) -> InputError:
+    """The error for `what` is of another kind of items than the collection, which has `kind`."""
+    return InputError(
+        f"{what}: expected items of kind {kind} as {collection} has, got {got}; name another "
+        "collection for those"
+    )
 
 
 class HeldCollection:

@@ -22,6 +22,12 @@ _KNOWN = (
     f"arrays ({', '.join(arrays.SUFFIXES)}); a text ({', '.join(documents.SUFFIXES)}); "
     f"an image ({', '.join(images.SUFFIXES)})"
 )
+# What items of a kind can stand in.
+_FORMS = {
+    "text": ("folder", "table", "text"),
+    "image": ("folder", "table", "image", "arrays"),
+    "vector": ("arrays",),
+}
 # How much of a source is looked at to tell its kind.
 _SAMPLE_FILES = 10_000
 _SAMPLE_ROWS = 20
@@ -34,27 +40,32 @@ class Source:
     path: Path
     kind: str
 
+    @property
+    def form(self) -> str:
+        """What it is: "folder", "table", "arrays", "text" or "image"; else InputError."""
+        return _form(self.path)
+
+    @property
+    def may_fit(self) -> bool:
+        """Whether items of its kind can stand in what it is, as far as its name says."""
+        return self.form in _FORMS[self.kind]
+
     def require_readable(self) -> None:
         """Raise InputError unless it exists, can be opened and is a source of this kind."""
-        if _form(self.path) == "folder":
-            if self.kind == "vector":
-                raise InputError(f"{self.path}: expected .npy or .npz files by name, got a folder")
-            return
-        fitting = {
-            "text": ("table", "text"),
-            "image": ("table", "image", "arrays"),
-            "vector": ("arrays",),
-        }[self.kind]
-        form = _form(self.path)
-        if form not in fitting:
+        if self.kind == "vector" and self.form == "folder":
             raise InputError(
-                f"{self.path}: expected a source of kind {self.kind}, got {form}; "
-                f"pass another --kind, or one of {', '.join(fitting)}"
+                f"{self.path}: expected .npy or .npz files by name, got a folder; name the files "
+                "themselves"
+            )
+        if not self.may_fit:
+            raise InputError(
+                f"{self.path}: expected a source of kind {self.kind}, got {self.form}; "
+                f"pass another --kind, or one of {', '.join(_FORMS[self.kind])}"
             )
 
     def found(self, ids: Path | None = None) -> Iterator[documents.Found]:
         """What stands in the source, in a stable order; documents are found and not yet read."""
-        form = _form(self.path)
+        form = self.form
         if form == "arrays":
             return vectors.read_file(self.path, self.kind, ids)
         if form == "table":
@@ -113,15 +124,36 @@ def infer_kind(paths: Sequence[Path]) -> str:
             counts.update([_table_kind(path)])
         else:
             counts.update([vectors.kind_of(path) if form == "arrays" else form])
+    if not counts:
+        raise _none_known(paths)
     n_files = counts.total()
     for kind, n in counts.most_common(1):
         if n >= 2 * (n_files - n) and counts["vector"] in (0, n_files):
             return kind
     found = ", ".join(f"{n} {kind}" for kind, n in sorted(counts.items()))
     raise InputError(
-        f"{', '.join(map(str, paths)) or 'sources'}: expected files of one kind, "
-        f"got {found or 'none that is known'}; pass --kind text, image or vector"
+        f"{', '.join(map(str, paths))}: expected files of one kind, got {found}; pass --kind text, "
+        "image or vector"
     )
+
+
+def _none_known(roots: Sequence[Path]) -> InputError:
+    """The error for folders without a single text or image."""
+    got, advice = "neither", "name a folder with some"
+    for root in map(Path, roots):
+        for entry in islice(files.walk(root), _SAMPLE_FILES):
+            if isinstance(entry, files.Entry) and _is_named_only(entry.path):
+                got, advice = entry.relative, "name a table or an array itself, not its folder"
+                break
+    return InputError(
+        f"{', '.join(map(str, roots)) or 'sources'}: expected texts "
+        f"({', '.join(documents.SUFFIXES)}) or images ({', '.join(images.SUFFIXES)}), got {got}; "
+        f"{advice}"
+    )
+
+
+def _is_named_only(path: Path) -> bool:
+    return tables.is_table(path) or path.suffix.lower() in arrays.SUFFIXES
 
 
 def _folder_kinds(root: Path) -> Iterator[str]:

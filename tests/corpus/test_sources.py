@@ -108,19 +108,26 @@ def test_the_kind_of_arrays(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "names",
-    [[], ["a.xyz"], ["a.txt", "b.png"], ["a.txt", "b.txt", "c.png", "d.png"], ["t.npy"]],
+    ("names", "says"),
+    [
+        (["a.txt", "b.png"], "--kind text, image or vector"),
+        (["a.txt", "b.txt", "c.png", "d.png"], "--kind text, image or vector"),
+        ([], "got neither"),
+        (["a.xyz"], "got neither"),
+        (["t.npy"], "got t.npy; name a table or an array itself"),
+    ],
 )
-def test_a_kind_that_is_not_clear_is_asked_for(tmp_path, names):
-    with pytest.raises(InputError, match="--kind text, image or vector"):
+def test_a_kind_that_is_not_clear_is_asked_for(tmp_path, names, says):
+    with pytest.raises(InputError, match=says):
         corpus.infer_kind([make(tmp_path, names)])
 
 
 def test_kinds_that_do_not_go_together(tmp_path):
     np.save(tmp_path / "a.npy", np.zeros((2, 3)))
     make(tmp_path, ["t/a.txt", "t/b.txt", "t/c.txt"])
-    for paths in ([tmp_path / "a.npy", tmp_path / "t"], []):
-        with pytest.raises(InputError, match="expected files of one kind"):
-            corpus.infer_kind(paths)
+    with pytest.raises(InputError, match="expected files of one kind"):
+        corpus.infer_kind([tmp_path / "a.npy", tmp_path / "t"])
+    with pytest.raises(InputError, match="got neither"):
+        corpus.infer_kind([])
     with pytest.raises(InputError, match="No such file"):
         corpus.infer_kind([tmp_path / "none"])
