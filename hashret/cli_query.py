@@ -26,6 +26,7 @@ from hashret.cli import (
     show_hits,
     where_option,
 )
+from hashret.cli_files import lines_of, read_text, require_file
 from hashret.errors import HashretError, InputError
 
 if TYPE_CHECKING:
@@ -33,13 +34,16 @@ if TYPE_CHECKING:
     from hashret.items import Hits
 
 
-def _read_utf8(path: Path) -> str:
-    return path.read_text(encoding="utf-8-sig")
+#: How a file of text or with a vector is read. `indexer.cli` puts the readers of the corpus here,
+#: so that a file is the same as a query and in the corpus.
+READERS: dict[str, Callable[[Path], Any]] = {}
 
-
-#: Reads a document file as text. `indexer.cli`, which knows every encoding that a corpus may have,
-#: puts its own reader here, so that a file has the same text as a query and in the corpus.
-read_document: Callable[[Path], str] = _read_utf8
+#: What a file is to hold as a query for items of a kind.
+_IN_FILE = {
+    "text": "a text file",
+    "image": "an image file",
+    "vector": "an .npy file or a JSON list of numbers",
+}
 
 _BATCH = 1024  # queries of a batch file encoded and searched at a time
 
@@ -68,7 +72,7 @@ explain_option = click.option(
 @click.option(
     "--batch",
     type=click.Path(path_type=Path),
-    help="A .jsonl file with a query a line: id, and text, path or vector.",
+    help="A .jsonl or .jsonl.gz file with a query a line: id, and text, path or vector.",
 )
 @click.option("-k", "k", type=click.IntRange(min=1), help="How many hits.  [default: 10]")
 @click.option("--radius", type=click.IntRange(min=0), help="All hits within so many bits.")
@@ -225,19 +229,14 @@ def _payload(kind: str, text: str | None, file: Path | None) -> Any:
 
 
 def _payload_of_file(kind: str, file: Path) -> Any:
+    require_file(file, _IN_FILE[kind])
     if kind == "image":
         return file
     if kind == "text":
-        return read_document(file)
-    if file.suffix == ".npy":
-        import numpy as np
-
-        try:
-            with file.open("rb") as stream:
-                return np.load(stream, allow_pickle=False)
-        except ValueError as error:
-            raise InputError(f"{file}: expected a .npy array of numbers, got {error}") from error
-    return _vector_of(file.read_text(encoding="utf-8"), str(file))
+        return READERS["text"](file)
+    if file.suffix.lower() in (".npy", ".npz"):
+        return READERS["vector"](file)
+    return _vector_of(read_text(file, _IN_FILE[kind]), str(file))
 
 
 def _vector_of(text: str, where: str) -> Any:
@@ -256,29 +255,29 @@ def _vector_of(text: str, where: str) -> Any:
 def _answer_batch(snapshot: Collection, path: Path, ask: _Question, explain: bool) -> None:
     """A line out for every line in, in order; a query that can't be used says so in its line."""
     failed = 0
-    with path.open(encoding="utf-8-sig") as lines:
-        for numbered in chunks(enumerate(lines, start=1), _BATCH):
-            asked: list[tuple[str, Any, str]] = []  # id, payload, error
-            for number, line in numbered:
-                if line.strip():
-                    asked.append(_batch_query(snapshot, path, number, line))
-            usable = [payload for _, payload, error in asked if not error]
-            answers = iter(_ask(snapshot, usable, ask))
-            for query_id, _, error in asked:
-                answer: dict[str, Any] = {"query": query_id}
-                if error:
-                    failed += 1
-                    answer |= {"hits": [], "error": error}
-                else:
-                    hits = next(answers)
-                    answer["hits"] = [hit_json(hit) for hit in hits]
-                    if hits.note:
-                        answer["note"] = hits.note
-                    if hits.approximation:
-                        answer["approximate"] = approximation_json(hits.approximation)
-                    if explain and hits.plan is not None:
-                        answer["plan"] = hits.plan.to_json()
-                click.echo(json.dumps(answer))
+    lines = lines_of(path, "JSON lines")
+    for numbered in chunks(enumerate(lines, start=1), _BATCH):
+        asked: list[tuple[str, Any, str]] = []  # id, payload, error
+        for number, line in numbered:
+            if line.strip():
+                asked.append(_batch_query(snapshot, path, number, line))
+        usable = [payload for _, payload, error in asked if not error]
+        answers = iter(_ask(snapshot, usable, ask))
+        for query_id, _, error in asked:
+            answer: dict[str, Any] = {"query": query_id}
+            if error:
+                failed += 1
+                answer |= {"hits": [], "error": error}
+            else:
+                hits = next(answers)
+                answer["hits"] = [hit_json(hit) for hit in hits]
+                if hits.note:
+                    answer["note"] = hits.note
+                if hits.approximation:
+                    answer["approximate"] = approximation_json(hits.approximation)
+                if explain and hits.plan is not None:
+                    answer["plan"] = hits.plan.to_json()
+            click.echo(json.dumps(answer))
     if failed:
         fail(f"{path}: {failed} queries could not be used; their lines say why")
 

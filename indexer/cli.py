@@ -13,6 +13,7 @@ import click
 
 from hashret import cli_query, cli_stored  # noqa: F401  mount their verbs
 from hashret.cli import collection_argument, main, opened, show_hits
+from hashret.cli_files import read_text, written
 from hashret.errors import EmptyCorpusError, InputError
 from hashret.items import Item
 from hashret.specs import VectorSpec
@@ -44,7 +45,13 @@ def _read_document(path: Path) -> str:
         raise InputError(f"{path}: {refused}") from refused
 
 
-cli_query.read_document = _read_document
+def _read_vector(path: Path) -> Any:
+    from indexer.corpus.arrays import read_vector
+
+    return read_vector(path)
+
+
+cli_query.READERS.update(text=_read_document, vector=_read_vector)
 
 
 def _bits(ctx: click.Context, parameter: click.Parameter, value: int | None) -> int | None:
@@ -171,7 +178,7 @@ def _recipe(path: Path, kind: str, preset: str | None) -> dict[str, Any]:
     """What a recipe says about the model, which may not be another preset than that asked for."""
     from indexer.tuning.recipes import read_recipe
 
-    found = read_recipe(path.read_text(encoding="utf-8"), kind)
+    found = read_recipe(read_text(path, "a recipe of `hashret tune --write`"), kind)
     if preset not in (None, found["preset"]):
         raise click.UsageError(
             f"--preset: expected {found['preset']} as {path} says, got {preset}; leave it out"
@@ -273,7 +280,7 @@ def _skip_report(path: Path | None) -> Iterator[Callable[[Skipped], None] | None
     if path is None:
         yield None
         return
-    with path.open("w", encoding="utf-8") as report:
+    with written(path, "the report") as report:
 
         def write(skipped: Skipped) -> None:
             fields = {"id": skipped.id, "reason": skipped.reason, "class": skipped.error_class}

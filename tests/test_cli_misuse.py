@@ -1,5 +1,6 @@
 """The command line given what it cannot use: one line that says what to do, never a traceback."""
 
+import gzip
 import json
 
 import numpy as np
@@ -78,3 +79,90 @@ def test_a_folder_of_tables_and_arrays(place, tmp_path):
     assert "name the files themselves" in refused(
         "index", folder, "--to", tmp_path / "c", "--kind", "vector"
     )
+
+
+@pytest.fixture
+def odd(tmp_path):
+    """Files that are no queries and no sources."""
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "photo.png").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(range(256)))
+    (tmp_path / "bad.json").write_bytes(b"\xff\xfe\x00[")
+    (tmp_path / "empty.npy").write_bytes(b"")
+    (tmp_path / "broken.npy").write_bytes(b"not an array")
+    np.savez(tmp_path / "v.npz", a=np.zeros((2, 24)), b=np.zeros(3))
+    np.save(tmp_path / "many.npy", np.zeros((2, 24)))
+    np.save(tmp_path / "words.npy", np.array(["a", "b"]))
+    np.save(tmp_path / "one.npy", np.ones(24))
+    (tmp_path / "cut.npy").write_bytes((tmp_path / "one.npy").read_bytes()[:-8])
+    (tmp_path / "cut.jsonl.gz").write_bytes(gzip.compress(b'{"text": "ship"}\n' * 9)[:-9])
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("photo.png", "got other bytes in line 1"),
+        ("bad.json", "got other bytes in line 1"),
+        ("empty.npy", "expected NumPy arrays without objects"),
+        ("broken.npy", "expected NumPy arrays without objects"),
+        ("cut.npy", "expected a whole array"),
+        ("v.npz", "expected one vector, an array (width,) of numbers, got a (2, 24)"),
+        ("many.npy", "got array (2, 24) of float64; save one vector, or ask with many by --batch"),
+        ("words.npy", "expected one vector"),
+        ("folder", "got a folder"),
+        ("nowhere.npy", "got no such file"),
+        ("nowhere.json", "got no such file"),
+    ],
+)
+def test_a_file_that_is_no_vector(place, odd, name, says):
+    said = refused("query", place / "vectors", "--file", odd / name)
+    assert name in said
+    assert says in said
+    assert "pickle" not in said
+    batch = odd / "batch.jsonl"
+    batch.write_text(json.dumps({"id": "q", "path": name}))
+    done = run("query", place / "vectors", "--batch", batch)
+    assert done.exit_code == 1
+    assert says in json.loads(done.stdout)["error"]
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("photo.png", "expected JSON lines in UTF-8, got other bytes in line 1"),
+        ("cut.jsonl.gz", "expected JSON lines in gzip"),
+        ("folder", "expected JSON lines, got a folder"),
+        ("nowhere", "expected JSON lines, got no such file"),
+    ],
+)
+def test_a_file_that_is_no_batch(place, odd, name, says):
+    assert f"{odd / name}: {says}" in refused("query", place / "texts", "--batch", odd / name)
+
+
+def test_a_batch_may_be_compressed(place, tmp_path):
+    lines = b'\xef\xbb\xbf{"id": "a", "text": "ship"}\n{"id": "b", "text": "bread"}\n'
+    (tmp_path / "q.jsonl").write_bytes(lines)
+    (tmp_path / "q.jsonl.gz").write_bytes(gzip.compress(lines))
+    plain = run("query", place / "texts", "--batch", tmp_path / "q.jsonl")
+    assert plain.exit_code == 0
+    assert [json.loads(line)["query"] for line in plain.stdout.splitlines()] == ["a", "b"]
+    packed = run("query", place / "texts", "--batch", tmp_path / "q.jsonl.gz")
+    assert packed.stdout == plain.stdout
+
+
+def test_places_that_are_not_what_they_should_be(place, odd):
+    index = ["index", place / "docs.jsonl", "--to", odd / "c"]
+    for recipe, says in (
+        ("photo.png", "in UTF-8, got other bytes"),
+        ("folder", "got a folder"),
+        ("nowhere", "got no such file"),
+    ):
+        assert says in refused(*index, "--recipe", odd / recipe)
+    for report in ("folder", "nowhere/report"):
+        assert "expected a place for the report" in refused(*index, "--report", odd / report)
+    assert not (odd / "c").exists()
+    for verb in ("info", "verify", "list"):
+        said = refused(verb, place / "docs.jsonl")
+        assert "expected a collection, which is a folder, got a file" in said
+    said = refused("query", place / "texts", "--file", odd / "nowhere.txt")
+    assert "expected a text file, got no such file" in said

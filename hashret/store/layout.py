@@ -86,14 +86,15 @@ class Layout:
         The same for one with links among its own names: they could lead anywhere.
         """
         layout = cls(Path(path))
+        root = layout.root
+        if root.is_file():
+            raise NotACollectionError(
+                f"{root}: expected a collection, which is a folder, got a file; make one of it "
+                f"with `hashret index {root} --to FOLDER`"
+            )
         layout._require_plain()
         if not layout.catalog.is_file():
-            root = layout.root
-            got = (
-                "no such folder"
-                if not root.exists()
-                else ("a folder without a catalog" if root.is_dir() else "a file")
-            )
+            got = "a folder without a catalog" if root.exists() else "no such folder"
             raise NotACollectionError(
                 f"{root}: expected a collection, got {got}; make one with "
                 f"`hashret index SOURCE --to {root}`"

@@ -39,6 +39,7 @@ DAMAGE = (
 )
 
 _BLOCK_BYTES = 4 << 20
+_NUMBERS = "fiu"  # kinds of dtypes
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +106,39 @@ def stored_arrays(path: Path, closing: ExitStack) -> dict[str, StoredArray]:
     # Parsers of the standard library and NumPy meet a stranger's bytes here, and raise almost
     # anything (TokenError, KeyError, MemoryError, ...): all of it says the same.
     except Exception as error:
-        raise InputError(f"{path}: expected NumPy arrays without objects: {error}") from error
+        raise InputError(
+            f"{path}: expected NumPy arrays without objects, got: {error}; save it with numpy.save"
+        ) from error
+
+
+def read_vector(path: Path) -> np.ndarray:
+    """The one vector in an .npy or .npz file, (width,) of numbers; InputError for anything else."""
+    with ExitStack() as closing:
+        arrays = stored_arrays(path, closing)
+        found = ", ".join(f"{name} {a.shape} of {a.dtype}" for name, a in arrays.items())
+        array = next(iter(arrays.values()), None)
+        if (
+            array is None
+            or len(arrays) > 1
+            or len(array.shape) != 1
+            or array.dtype.kind not in _NUMBERS
+        ):
+            raise InputError(
+                f"{path}: expected one vector, an array (width,) of numbers, got "
+                f"{found or 'no array'}; save one vector, or ask with many by --batch"
+            )
+        if array.shape[0] * array.row_bytes > MAX_ROW_BYTES:
+            raise InputError(
+                f"{path}: expected a vector of at most {MAX_ROW_BYTES:,} bytes, got {found}; save "
+                "one that the collection's model made"
+            )
+        try:
+            blocks = list(array.blocks(max(1, array.shape[0])))
+        except DAMAGE as error:
+            raise InputError(
+                f"{path}: expected a whole array, got: {error}; save it again"
+            ) from error
+    return blocks[0] if blocks else np.empty(0, np.float32)
 
 
 def _member(archive: zipfile.ZipFile, name: str) -> Callable[[], IO[bytes]]:
