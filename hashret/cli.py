@@ -96,6 +96,15 @@ where_option = click.option(
 )
 
 
+wait_option = click.option(
+    "--wait",
+    type=click.FloatRange(min=0),
+    default=0.0,
+    show_default=True,
+    help="Seconds to wait while another writer holds the collection.",
+)
+
+
 def hit_json(hit: Hit) -> dict[str, Any]:
     """A hit under its stable keys: id, distance (bits), score, code (hex), metadata.
 

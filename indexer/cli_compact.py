@@ -6,13 +6,13 @@ from pathlib import Path
 
 import click
 
-from hashret.cli import collection_argument, main
+from hashret.cli import collection_argument, main, wait_option
 from indexer.console import say
 
 
 @main.command()
 @collection_argument
-@click.option("--wait", type=click.FloatRange(min=0), default=0.0, help="Seconds for a writer.")
+@wait_option
 def compact(collection: Path, wait: float) -> None:
     """Merge the segments of COLLECTION and leave out items that were removed or replaced.
 

@@ -27,6 +27,15 @@ if TYPE_CHECKING:
 _BLOCK = 4096  # payloads whose features are made at a time
 
 
+def spec_for(payloads: Sequence[Payload], spec: Any, preparer: Preparer) -> Any:
+    """The spec of the features to learn from the payloads: as given, as far as it says it."""
+    if spec is None:
+        return preparer.suggest_spec(payloads)
+    if isinstance(spec, VectorSpec) and not spec.n_features:
+        return replace(spec, n_features=preparer.suggest_spec(payloads).n_features)
+    return spec
+
+
 def fit_features(
     payloads: Sequence[Payload], kind: str, spec: Any, preparer: Preparer
 ) -> tuple[Featurizer, Features]:
@@ -35,10 +44,7 @@ def fit_features(
     `spec` None: the one that fits them. What is refused here is not reported. Raises
     `EmptyCorpusError` if not one payload can be used.
     """
-    if spec is None:
-        spec = preparer.suggest_spec(payloads)
-    elif isinstance(spec, VectorSpec) and not spec.n_features:
-        spec = replace(spec, n_features=preparer.suggest_spec(payloads).n_features)
+    spec = spec_for(payloads, spec, preparer)
     results = preparer.prepare(payloads, spec)
     prepared = [result for result in results if not isinstance(result, Refused)]
     if not prepared:

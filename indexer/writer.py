@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Self
 from hashret.coder import Coder
 from hashret.errors import CollectionError, TrainingError, UnknownItemError
 from hashret.items import Item
+from hashret.store.catalog import Catalog
 from hashret.store.catalog_records import CommitRecord
 from hashret.store.catalog_staging import Staging
 from hashret.store.model_files import read_model, sha256_of_arrays, write_model
@@ -25,6 +26,7 @@ from indexer.encode import Encoded, encode_all
 from indexer.held import HeldCollection
 from indexer.intake import BATCH, Batch, Intake
 from indexer.learning import fit_features, train_encoder
+from indexer.left_behind import refusal, requiring_all, staged
 from indexer.prepare import Preparer, default_workers
 from indexer.sample import reservoir
 from indexer.segment_writer import SegmentWriter
@@ -148,6 +150,11 @@ class Indexer:
         return self._coder
 
     @property
+    def keeps_features(self) -> bool | None:
+        """Whether the last commit has the input features of its items; None without any item."""
+        return features_kept(self._catalog)
+
+    @property
     def _staged(self) -> Staging:
         if self._staging is None:
             digest = ""
@@ -224,6 +231,14 @@ class Indexer:
             seconds[stage.stage] = seconds.get(stage.stage, 0.0) + stage.seconds
         self._adopt(Coder(featurizer, encoder), report)
         return report
+
+    def requiring_all(self, items: Iterable[Item | Skipped]) -> Iterator[Item | Skipped]:
+        """The same `items`, for a `fit` that is to replace a model.
+
+        At their end, before anything is learned, raises CollectionError if an item of the
+        collection was not among them, which `commit` would refuse.
+        """
+        return requiring_all(items, self._catalog)
 
     def _usable(self, items: Iterable[Item | Skipped]) -> Iterator[Item]:
         for count, item in enumerate(items):
@@ -326,9 +341,8 @@ class Indexer:
 
     def _keeps_features(self) -> bool:
         if self._store_features is None:
-            segments = self._catalog.segments(self._catalog.last_commit().commit)
-            before = [segment.features is not None for segment in segments]
-            self._store_features = all(before) if before else self.kind == "text"
+            before = features_kept(self._catalog)
+            self._store_features = self.kind == "text" if before is None else before
         return self._store_features
 
     def remove(self, ids: Iterable[str]) -> int:
@@ -351,10 +365,13 @@ class Indexer:
         return len(asked)
 
     def prune(self) -> int:
-        """Remove every item that was not among those given to `add` since the last commit."""
+        """Remove every item that was not among those given to `add` since the last commit.
+
+        After `fit`, which took all of a former model's, those that were not added again count.
+        """
         staging = self._staged
         self._pruned = True
-        removed = 0
+        removed = staged(self._catalog, staging, self._removed)[0] if self._refitted else 0
         for page in staging.unseen():
             staging.remove([row for row, _ in page])
             removed += len(page)
@@ -369,7 +386,9 @@ class Indexer:
                 "call fit and add before commit"
             )
         if self._refitted and not self._pruned:
-            self._require_all_added_again()
+            missing, example = staged(self._catalog, self._staged, self._removed)
+            if missing:
+                raise refusal(self._catalog, missing, example)
         with self.stopwatch.stage("write"):
             self._staged.forget_unseen()
             record = self._staged.finish(self._model_name)
@@ -394,16 +413,8 @@ class Indexer:
         with self.stopwatch.stage("write"):
             return compact(self._layout, self._catalog, n_features)
 
-    def _require_all_added_again(self) -> None:
-        """Codes of two models can't be compared, so an item left under the old one is lost."""
-        missing, example = 0, ""
-        for page in self._catalog.item_pages(self._catalog.last_commit().commit):
-            ids = {record.id for record in page} - self._removed
-            lost = ids - self._staged.known(sorted(ids)).keys()
-            if lost:
-                missing, example = missing + len(lost), min(lost)
-        if missing:
-            raise CollectionError(
-                f"{self._layout.root}: expected every item again after a new model was learned, "
-                f"got all but {missing} (as {example!r}); add them too, or prune to let them go"
-            )
+
+def features_kept(catalog: Catalog) -> bool | None:
+    """Whether the last commit has the input features of its items; None without any item."""
+    segments = catalog.segments(catalog.last_commit().commit)
+    return all(segment.features is not None for segment in segments) if segments else None

@@ -39,6 +39,7 @@ CLIS = {
     "indexer/cli.py",
     "indexer/cli_compact.py",
     "indexer/cli_evaluate.py",
+    "indexer/cli_index.py",
     "indexer/cli_tune.py",
 }
 HOMES = {

@@ -14,7 +14,7 @@ import numpy as np
 from hashret.errors import InputError
 from hashret.items import Item
 from indexer.corpus import ids
-from indexer.corpus.arrays import DAMAGE, StoredArray, stored_arrays
+from indexer.corpus.arrays import DAMAGE, SUFFIXES, StoredArray, stored_arrays
 from indexer.corpus.skipped import Refused, Skipped
 
 _Arrays = dict[str, StoredArray]
@@ -68,6 +68,14 @@ def kind_of(path: Path) -> str:
             return "vector"
         _chosen(arrays, "image", path)
         return "image"
+
+
+def are_numbered(path: Path) -> bool:
+    """Whether a source is arrays whose rows have no ids but their numbers."""
+    if path.suffix.lower() not in SUFFIXES or ids.beside(path) is not None:
+        return False
+    with ExitStack() as closing:
+        return "ids" not in stored_arrays(path, closing)
 
 
 def _item(row: int, payload: np.ndarray | Refused, given: Any, fields: Any) -> Item | Skipped:

@@ -1,0 +1,181 @@
+"""`hashret index --dry-run` says what the same command would do, and writes nothing."""
+
+import json
+import re
+import shutil
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from indexer.cli import main
+from tests.corpora import clustered_vectors, topic_items
+
+
+@pytest.fixture(autouse=True)
+def few(monkeypatch):
+    """Pages of a few items, so that a small source has several."""
+    monkeypatch.setattr("indexer.dry_run.BATCH", 16)
+
+
+def run(*arguments):
+    return CliRunner().invoke(main, [str(a) for a in arguments])
+
+
+def ok(*arguments):
+    done = run(*arguments)
+    assert done.exit_code == 0, done.output
+    return done
+
+
+def counts(done):
+    """seen, added, replaced, unchanged, skipped; and how many are pruned, None if not said."""
+    line = next(line for line in done.stdout.splitlines() if line.startswith("seen "))
+    pruned = re.search(r"(\d+) (?:would be )?pruned", done.stderr)
+    return [int(n) for n in re.findall(r"\d+", line)], pruned and int(pruned[1])
+
+
+def write(path, items):
+    lines = [json.dumps({"id": i.id, "text": i.payload, **i.metadata}) for i in items]
+    path.write_text("\n".join(lines))
+    return path
+
+
+def files(folder):
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """A collection of 60 texts, one of 60 vectors of width 24, both of 16 bits, and sources."""
+    made = tmp_path_factory.mktemp("made")
+    write(made / "t.jsonl", topic_items(60))
+    np.save(made / "v.npy", clustered_vectors(60))
+    for source, to in (("t.jsonl", "texts"), ("v.npy", "vectors")):
+        ok("index", made / source, "--to", made / to, "--bits", 16, "--seed", 3)
+    return made
+
+
+@pytest.fixture
+def place(made, tmp_path):
+    """A copy of that, to change."""
+    shutil.copytree(made, tmp_path / "copy")
+    return tmp_path / "copy"
+
+
+def agree(place, *arguments):
+    """Both runs' numbers, which are the same; the dry one has left every file as it was."""
+    before = files(place)
+    dry = run("index", *arguments, "--dry-run")
+    assert files(place) == before
+    real = run("index", *arguments)
+    assert dry.exit_code == real.exit_code, (dry.output, real.output)
+    if real.exit_code == 0:
+        assert counts(dry) == counts(real)
+        return counts(real)
+    said, truth = dry.stderr.splitlines()[-1], real.stderr.splitlines()[-1]
+    assert said == truth
+    return truth
+
+
+def test_new_changed_and_removed_items(place):
+    items = topic_items(70)[10:]
+    items[2] = type(items[2])(items[2].id, "other words of bread", {})
+    lines = write(place / "t2.jsonl", items).read_text() + "\nnot json\n"
+    (place / "t2.jsonl").write_text(lines)
+    arguments = [place / "t2.jsonl", "--to", place / "texts", "--prune"]
+    assert agree(place, *arguments) == ([61, 10, 1, 49, 1], 10)
+
+
+def test_vectors_are_checked_as_the_collections_model_takes_them(place):
+    np.save(place / "narrow.npy", np.ones((5, 6), np.float32))
+    (place / "narrow.ids.txt").write_text("a\nb\nc\nd\ne\n")
+    to = ["--to", place / "vectors"]
+    assert agree(place, place / "narrow.npy", *to) == ([5, 0, 0, 0, 5], None)
+
+
+def test_the_width_of_a_new_collection_is_that_of_usable_rows(place):
+    vectors = clustered_vectors(60)
+    vectors[:20] = np.nan
+    np.save(place / "late.npy", vectors)
+    assert agree(place, place / "late.npy", "--to", place / "new", "--bits", 16) == (
+        [60, 40, 0, 0, 20],
+        None,
+    )
+
+
+def test_with_a_new_model_everything_is_encoded_again(place):
+    again = ["--to", place / "texts", "--retrain"]
+    assert agree(place, place / "t.jsonl", *again) == ([60, 60, 0, 0, 0], None)
+    few = write(place / "few.jsonl", topic_items(50))
+    assert agree(place, few, *again, "--prune") == ([50, 50, 0, 0, 0], 10)
+
+
+def test_an_item_that_a_new_model_would_leave_behind_is_named_before_training(place, monkeypatch):
+    few = write(place / "few.jsonl", topic_items(50))
+
+    def train(*_, **__):
+        raise AssertionError("trained")
+
+    monkeypatch.setattr("indexer.writer.train_encoder", train)
+    said = agree(place, few, "--to", place / "texts", "--retrain")
+    assert "got all but 10" in said
+    assert "prune" in said
+
+
+def test_an_item_that_is_there_but_cannot_be_used_any_more(place):
+    items = topic_items(60)
+    items[7] = type(items[7])(items[7].id, "  ", {})
+    said = agree(place, write(place / "t.jsonl", items), "--to", place / "texts", "--retrain")
+    assert "got all but 1 " in said
+    assert items[7].id in said
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["--bits", "128"], "--bits: expected 16"),
+        (["--seed", "4"], "--seed: expected 3"),
+        (["--preset", "nonsense"], "--preset: expected towers"),
+        (["--preset", "nonsense", "--retrain"], "preset: expected one of"),
+        (["--metric", "euclidean"], "--metric: expected cosine"),
+        (["--recipe", "nowhere"], "got no such file"),
+        (["--kind", "text"], "--kind: expected items of kind vector"),
+        (["--store-features"], "--store-features: expected items without features"),
+    ],
+)
+def test_options_are_refused_as_in_earnest(place, options, says):
+    assert says in agree(place, place / "v.npy", "--to", place / "vectors", *options)
+
+
+def test_a_device_that_is_not_there(place, monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    arguments = [place / "v.npy", "--to", place / "vectors", "--device", "cuda"]
+    assert agree(place, *arguments) == ([60, 0, 0, 60, 0], None)  # nothing is trained
+    assert "expected a CUDA device" in agree(place, *arguments, "--retrain")
+
+
+def test_features_are_stored_as_the_collection_does_or_with_a_new_model(place):
+    to = ["--to", place / "texts"]
+    ok("index", place / "t.jsonl", *to, "--store-features")
+    said = agree(place, place / "t.jsonl", *to, "--no-store-features")
+    assert "--store-features: expected items with features" in said
+    ok("query", place / "texts", "ship", "--rerank", 20)
+    ok("index", place / "t.jsonl", *to, "--no-store-features", "--retrain")
+    assert run("query", place / "texts", "ship", "--rerank", 20).exit_code == 1
+
+
+def test_items_that_only_their_row_numbers_name(place):
+    np.save(place / "other.npy", clustered_vectors(30, seed=8))
+    other = [place / "other.npy", "--to", place / "vectors"]
+    note = "have only their numbers as ids"
+    assert note not in ok("index", place / "v.npy", "--to", place / "vectors").stderr
+    done = ok("index", *other)
+    assert counts(done) == ([30, 0, 30, 0, 0], None)
+    assert note in done.stderr
+    assert "30 items were replaced" in done.stderr
+    (place / "ids").write_text("".join(f"{i}\n" for i in range(30)))
+    np.save(place / "other.npy", clustered_vectors(30, seed=9))
+    done = ok("index", *other, "--ids", place / "ids")
+    assert counts(done) == ([30, 0, 30, 0, 0], None)
+    assert note not in done.stderr
