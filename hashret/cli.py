@@ -96,6 +96,16 @@ where_option = click.option(
 )
 
 
+def none_because(collection: Collection, where: str | None) -> str:
+    """Why there is nothing among what `where` selects, in parentheses; "" if that is not said."""
+    from hashret.unsatisfied import reason
+
+    if where is None or len(collection.positions_where(where)):
+        return ""
+    why = reason(where, lambda other: len(collection.positions_where(other)) > 0)
+    return f" ({why})" if why else ""
+
+
 wait_option = click.option(
     "--wait",
     type=click.FloatRange(min=0),
@@ -133,8 +143,11 @@ def approximation_json(approximation: Approximation) -> dict[str, Any]:
     }
 
 
-def show_hits(hits: Hits | Sequence[Hit], as_json: bool) -> None:
-    """The hits on standard output, a line each; why there are none on standard error."""
+def show_hits(hits: Hits | Sequence[Hit], as_json: bool, because: str = "") -> None:
+    """The hits on standard output, a line each; why there are none on standard error.
+
+    `because`: what is to be said of that besides.
+    """
     note = getattr(hits, "note", "")
     approximation = getattr(hits, "approximation", None)
     if as_json:
@@ -156,4 +169,4 @@ def show_hits(hits: Hits | Sequence[Hit], as_json: bool) -> None:
             )
             click.echo(line.rstrip() if len(line) <= width else line[: width - 1] + "…")
     if not len(hits):
-        click.echo(f"no hits: {note or 'no item is that near'}", err=True)
+        click.echo(f"no hits: {note or 'no item is that near'}{shown(because)}", err=True)

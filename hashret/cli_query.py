@@ -22,6 +22,7 @@ from hashret.cli import (
     hit_json,
     json_option,
     main,
+    none_because,
     opened,
     show_hits,
     where_option,
@@ -125,7 +126,7 @@ def query(
             hits = _about_stored(snapshot, item_id, ask)
         else:
             hits = _ask(snapshot, [_payload(snapshot.kind, text, file)], ask)[0]
-        _show(hits, as_json, explain)
+        _show(snapshot, hits, where, as_json, explain)
 
 
 @dataclass(frozen=True, slots=True)
@@ -328,10 +329,12 @@ def similar(
     ask.require_consistent(of_stored=True)
     with opened(collection) as snapshot:
         hits = snapshot.similar(item_id, k=ask.n_hits, rerank=rerank, where=where)
-        _show(hits, as_json, explain)
+        _show(snapshot, hits, where, as_json, explain)
 
 
-def _show(hits: Hits, as_json: bool, explain: bool) -> None:
-    show_hits(hits, as_json)
+def _show(
+    snapshot: Collection, hits: Hits, where: str | None, as_json: bool, explain: bool
+) -> None:
+    show_hits(hits, as_json, "" if len(hits) else none_because(snapshot, where))
     if explain and hits.plan is not None:
         click.echo(str(hits.plan), err=True)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hashret.cli import collection_argument, json_option, main, opened, where_option
+from hashret.cli import collection_argument, json_option, main, none_because, opened, where_option
 from hashret.errors import HashretError
 from hashret.terminal import shown
 
@@ -42,8 +42,12 @@ def get(collection: Path, item_id: str, as_json: bool) -> None:
 def list_items(collection: Path, where: str | None, as_json: bool) -> None:
     """The ids of all items of COLLECTION, in order, or of those that --where selects."""
     with opened(collection) as snapshot:
+        item = None
         for item in snapshot.items(where=where):
             click.echo(json.dumps(stored_json(item)) if as_json else shown(item.id))
+        if item is None and where is not None:
+            because = none_because(snapshot, where)
+            click.echo(f"no item satisfies the condition{shown(because)}", err=True)
 
 
 @main.command()

@@ -166,3 +166,33 @@ def test_places_that_are_not_what_they_should_be(place, odd):
         assert "expected a collection, which is a folder, got a file" in said
     said = refused("query", place / "texts", "--file", odd / "nowhere.txt")
     assert "expected a text file, got no such file" in said
+
+
+@pytest.mark.parametrize(
+    ("where", "says"),
+    [
+        ("yaer >= 2003", "no item has a field 'yaer'"),
+        ("year >= 2003 or author.name == 'a'", "no item has a number in its field 'year', no item"),
+        ("author.name.contains('a')", "no item has a field 'author.name'"),
+        ("year in (2003, 2004) and not yaer", "no item has a number in its field 'year'"),
+        ("year == '2999'", "satisfies the condition\n"),
+        ("yaer is null and year is null", "satisfies the condition\n"),
+        ("year in ()", "satisfies the condition\n"),
+        ("id == 'ghost'", "satisfies the condition\n"),
+        ("topic > 3", "no item has a number in its field 'topic'"),
+        ("field('year').month == 5", "no item has a field 'year.month'"),
+    ],
+)
+def test_why_no_row_of_a_csv_satisfies_a_condition(place, where, says):
+    to = place / "rows"
+    if not to.exists():
+        rows = [f"{i.id},{i.payload},{i.metadata['year']},sea" for i in topic_items(40)]
+        (place / "rows.csv").write_text("\n".join(["id,text,year,topic", *rows]))
+        assert run("index", place / "rows.csv", "--to", to, "--bits", 16).exit_code == 0
+    for verb in (["query", to, "ship"], ["similar", to, "sea-000"], ["list", to]):
+        done = run(*verb, "--where", where)
+        assert done.exit_code == 0
+        assert done.stdout == ""
+        assert "no item satisfies the condition" in done.stderr
+        assert says in done.stderr
+    assert "no item" not in run("list", to, "--where", "year >= '2003'").stderr
