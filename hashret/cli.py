@@ -27,14 +27,20 @@ if TYPE_CHECKING:
 
 
 collection_argument = click.argument("collection", type=click.Path(path_type=Path))
-json_option = click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+json_lines_option = click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+json_option = click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+
+_ORDER = (
+    *("index", "query", "similar", "list", "get", "info", "evaluate", "tune", "remove"),
+    *("compact", "verify", "repair", "demo"),
+)
 
 
 class _Group(click.Group):
-    """Verbs in the order they were mounted, and every foreseeable error in one line."""
+    """Verbs in the order in which one needs them, and every foreseeable error in one line."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(self.commands)
+        return sorted(self.commands, key=_ORDER.index)
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -110,7 +116,8 @@ wait_option = click.option(
     "--wait",
     type=click.FloatRange(min=0),
     default=0.0,
-    show_default=True,
+    show_default="0",
+    metavar="SECONDS",
     help="Seconds to wait while another writer holds the collection.",
 )
 

@@ -20,7 +20,7 @@ from hashret.cli import (
     collection_argument,
     fail,
     hit_json,
-    json_option,
+    json_lines_option,
     main,
     none_because,
     opened,
@@ -65,7 +65,7 @@ explain_option = click.option(
 )
 
 
-@main.command()
+@main.command(short_help="The items nearest to a text, an image or a vector.")
 @collection_argument
 @click.argument("text", required=False)
 @click.option("--file", "file", type=click.Path(path_type=Path), help="Query with this file.")
@@ -89,7 +89,7 @@ explain_option = click.option(
 @where_option
 @index_option
 @explain_option
-@json_option
+@json_lines_option
 def query(
     collection: Path,
     text: str | None,
@@ -307,14 +307,14 @@ def _batch_query(snapshot: Collection, path: Path, number: int, line: str) -> tu
     return query_id, payload, ""
 
 
-@main.command()
+@main.command(short_help="The items nearest to a stored item.")
 @collection_argument
 @click.argument("item_id", metavar="ID")
 @click.option("-k", "k", type=click.IntRange(min=1), help="How many hits.  [default: 10]")
 @rerank_option
 @where_option
 @explain_option
-@json_option
+@json_lines_option
 def similar(
     collection: Path,
     item_id: str,

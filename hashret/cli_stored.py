@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hashret.cli import collection_argument, json_option, main, none_because, opened, where_option
+from hashret.cli import (
+    collection_argument,
+    json_lines_option,
+    json_option,
+    main,
+    none_because,
+    opened,
+    where_option,
+)
 from hashret.errors import HashretError
 from hashret.terminal import shown
 
@@ -17,7 +25,7 @@ if TYPE_CHECKING:
     from hashret.snapshot import StoredItem
 
 
-@main.command()
+@main.command(short_help="A stored item: its code, metadata and how its text begins.")
 @collection_argument
 @click.argument("item_id", metavar="ID")
 @json_option
@@ -35,10 +43,10 @@ def get(collection: Path, item_id: str, as_json: bool) -> None:
         click.echo(f"text      {shown(item.preview)}")
 
 
-@main.command("list")
+@main.command("list", short_help="The ids of all items, or of those that a condition selects.")
 @collection_argument
 @where_option
-@json_option
+@json_lines_option
 def list_items(collection: Path, where: str | None, as_json: bool) -> None:
     """The ids of all items of COLLECTION, in order, or of those that --where selects."""
     with opened(collection) as snapshot:
@@ -50,7 +58,7 @@ def list_items(collection: Path, where: str | None, as_json: bool) -> None:
             click.echo(f"no item satisfies the condition{shown(because)}", err=True)
 
 
-@main.command()
+@main.command(short_help="What a collection holds, and its size on disk.")
 @collection_argument
 @json_option
 def info(collection: Path, as_json: bool) -> None:
@@ -66,7 +74,7 @@ def info(collection: Path, as_json: bool) -> None:
         click.echo(f"{name.replace('_', ' '):10} {shown(str(value))}")
 
 
-@main.command()
+@main.command(short_help="Compare every byte with its checksums.")
 @collection_argument
 @json_option
 def verify(collection: Path, as_json: bool) -> None:

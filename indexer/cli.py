@@ -44,7 +44,7 @@ def _read_vector(path: Path) -> Any:
 cli_query.READERS.update(text=_read_document, vector=_read_vector)
 
 
-@main.command()
+@main.command(short_help="Remove items by their ids.")
 @collection_argument
 @click.argument("ids", metavar="ID...", nargs=-1, required=True)
 @wait_option
@@ -61,7 +61,7 @@ def remove(collection: Path, ids: tuple[str, ...], wait: float) -> None:
     say(f"{collection}: commit {commit.commit}, {commit.n_items} items")
 
 
-@main.command()
+@main.command(short_help="Say how to repair a damaged collection, or do it.")
 @collection_argument
 @click.option("--apply", "act", is_flag=True, help="Do it; without, only say what would be done.")
 @wait_option
@@ -94,7 +94,7 @@ def repair(collection: Path, act: bool, wait: float) -> None:
         say("nothing was changed; repeat with --apply to do it")
 
 
-@main.command()
+@main.command(short_help="Index the docstrings of Python's library; three questions.")
 @click.option(
     "--to",
     type=click.Path(path_type=Path),

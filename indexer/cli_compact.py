@@ -10,7 +10,7 @@ from hashret.cli import collection_argument, main, wait_option
 from indexer.console import say
 
 
-@main.command()
+@main.command(short_help="Merge segments, without what was removed or replaced.")
 @collection_argument
 @wait_option
 def compact(collection: Path, wait: float) -> None:

@@ -28,7 +28,7 @@ def _gains(
         raise click.BadParameter(f"expected GRADE=GAIN,..., got {value!r}") from None
 
 
-@main.command()
+@main.command(short_help="How good the codes are, by labels or by judgements.")
 @collection_argument
 @click.option(
     "--queries", type=click.Path(path_type=Path), help="What asks: a source as `index` reads."
@@ -41,8 +41,21 @@ def _gains(
     metavar="GRADE=GAIN,...",
     help="What the grades of --qrels are worth.  [default: themselves]",
 )
-@click.option("-k", "k", type=click.IntRange(min=1), default=100, show_default=True)
-@click.option("--radius", type=click.IntRange(min=0), default=2, show_default=True)
+@click.option(
+    "-k",
+    "k",
+    type=click.IntRange(min=1),
+    default=100,
+    show_default=True,
+    help="How many items are judged.",
+)
+@click.option(
+    "--radius",
+    type=click.IntRange(min=0),
+    default=2,
+    show_default=True,
+    help="Bits, inclusive, for the precision within a ball.",
+)
 @click.option(
     "--rerank",
     "shortlists",

@@ -17,6 +17,7 @@ from hashret.errors import EmptyCorpusError, InputError
 from hashret.items import Item
 from hashret.specs import VectorSpec
 from indexer.console import progress_bars, say, show_counts, show_times, show_training
+from indexer.presets import PRESETS_OF
 
 if TYPE_CHECKING:
     from indexer.corpus import Skipped
@@ -51,10 +52,14 @@ class Run:
     quiet: bool = False
 
 
-@main.command()
+@main.command(short_help="Learn codes for files and write them into a collection.")
 @click.argument("sources", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--to", required=True, type=click.Path(path_type=Path), help="The collection.")
-@click.option("--kind", type=click.Choice(["text", "image", "vector"]), help="[default: as found]")
+@click.option(
+    "--kind",
+    type=click.Choice(["text", "image", "vector"]),
+    help="What the items are.  [default: as found]",
+)
 @click.option(
     "--bits",
     type=int,
@@ -62,7 +67,12 @@ class Run:
     metavar="8..512",
     help="Length of a code.  [default: 64]",
 )
-@click.option("--preset", help="How the model is built and trained.  [default: the kind's]")
+@click.option(
+    "--preset",
+    help="How the model is built and trained: "
+    + ", ".join(f"of {kind}s {' or '.join(names)}" for kind, names in PRESETS_OF.items())
+    + ".  [default: the first]",
+)
 @click.option(
     "--recipe", type=click.Path(path_type=Path), help="Train as `hashret tune --write` chose."
 )
@@ -76,8 +86,14 @@ class Run:
     type=click.IntRange(0, 2**63 - 1),  # what torch takes
     help="Same seed, same machine: same codes.  [default: 0]",
 )
-@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto")
-@click.option("--ids", type=click.Path(path_type=Path), help="Ids of the vectors, one a line.")
+@click.option(
+    "--device",
+    type=click.Choice(["auto", "cpu", "cuda"]),
+    default="auto",
+    show_default=True,
+    help="Where training runs.",
+)
+@click.option("--ids", type=click.Path(path_type=Path), help="Ids of an array's rows, one a line.")
 @click.option(
     "--catalog",
     metavar="URL",
@@ -114,7 +130,7 @@ def index(
     catalog: str | None,
     **rest: Any,
 ) -> None:
-    """Index SOURCES (folders, .jsonl, .jsonl.gz, .csv, .npy, .npz) into a collection.
+    """Index SOURCES (folders, .jsonl, .csv, .npy, .npz, single files) into a collection.
 
     Trains a model if the collection has none, then adds new items, replaces changed ones and
     skips unchanged ones. An item that can't be used is skipped and its reason reported.

@@ -17,9 +17,13 @@ if TYPE_CHECKING:
     from indexer.tuning import Setting, TuningReport
 
 
-@main.command()
+@main.command(short_help="Choose settings of training for some files, without labels.")
 @click.argument("sources", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--kind", type=click.Choice(["text", "vector"]), help="[default: as found]")
+@click.option(
+    "--kind",
+    type=click.Choice(["text", "vector"]),
+    help="What the items are.  [default: as found]",
+)
 @click.option(
     "--bits",
     "lengths",
@@ -35,10 +39,22 @@ if TYPE_CHECKING:
     show_default=True,
     help="How long it may take.",
 )
-@click.option("--preset", help="How the model is built and trained.  [default: the kind's]")
+@click.option("--preset", help="As `index` has it.")
 @click.option("--metric", type=click.Choice(["cosine", "euclidean"]), help="As `index` has it.")
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
-@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto")
+@click.option(
+    "--seed",
+    type=click.IntRange(0, 2**63 - 1),
+    default=0,
+    show_default=True,
+    help="As `index` has it.",
+)
+@click.option(
+    "--device",
+    type=click.Choice(["auto", "cpu", "cuda"]),
+    default="auto",
+    show_default=True,
+    help="Where training runs.",
+)
 @click.option("--workers", type=click.IntRange(min=1), help="Processes that read.")
 @click.option(
     "--write", type=click.Path(path_type=Path), help="Write the choice here, for `index --recipe`."

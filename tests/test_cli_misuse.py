@@ -3,6 +3,7 @@
 import gzip
 import json
 
+import click
 import numpy as np
 import pytest
 from click.testing import CliRunner
@@ -196,3 +197,18 @@ def test_why_no_row_of_a_csv_satisfies_a_condition(place, where, says):
         assert "no item satisfies the condition" in done.stderr
         assert says in done.stderr
     assert "no item" not in run("list", to, "--where", "year >= '2003'").stderr
+
+
+def test_the_help_of_the_command_lists_every_verb_in_whole_sentences():
+    done = run("--help")
+    verbs = done.stdout.split("Commands:\n")[1].splitlines()
+    assert [line.split()[0] for line in verbs][:2] == ["index", "query"]
+    assert {line.split()[0] for line in verbs} == set(main.commands)
+    assert not [line for line in verbs if line.endswith("...")]
+
+
+@pytest.mark.parametrize("verb", sorted(main.commands))
+def test_every_option_has_a_help(verb):
+    for parameter in main.commands[verb].params:
+        if isinstance(parameter, click.Option):
+            assert parameter.help, parameter.opts
