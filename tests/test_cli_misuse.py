@@ -212,3 +212,29 @@ def test_every_option_has_a_help(verb):
     for parameter in main.commands[verb].params:
         if isinstance(parameter, click.Option):
             assert parameter.help, parameter.opts
+
+
+@pytest.mark.parametrize(
+    ("kind", "changes", "says"),
+    [
+        ("text", {"rounds": 1.5}, "expected a whole number or null, got 1.5"),
+        ("text", {"rounds": True}, "expected a whole number or null, got True"),
+        ("text", {"rounds": 0}, "expected at least 1, got 0"),
+        ("text", {"multiples": {"noise": "1"}}, "expected a number of noise, got '1'"),
+        ("text", {"multiples": {"noise": True}}, "expected a number of noise, got True"),
+        ("text", {"multiples": [1]}, "expected what `hashret tune --write` writes"),
+        ("text", {"multiples": {"steps": 2}}, "expected what `hashret tune --write` writes"),
+        ("vector", {"preset": "towers", "rounds": 2}, "expected none with the preset 'towers'"),
+        ("vector", {"preset": "conv"}, "expected one of dense, towers"),
+    ],
+)
+def test_a_recipe_that_no_tuning_wrote(place, tmp_path, kind, changes, says):
+    recipe = {"recipe": 1, "kind": kind, "preset": "dense", "rounds": None, "multiples": {}}
+    (tmp_path / "r.json").write_text(json.dumps(recipe | changes))
+    source = place / {"text": "docs.jsonl", "vector": "v.npy"}[kind]
+    for dry in ([], ["--dry-run"]):
+        said = refused(
+            "index", source, "--to", tmp_path / "c", "--recipe", tmp_path / "r.json", *dry
+        )
+        assert says in said
+    assert not (tmp_path / "c").exists()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -44,6 +45,7 @@ def read_recipe(text: str, kind: str) -> dict[str, Any]:
                 f"recipe: expected one for items of kind {kind}, got {recipe['kind']!r}; "
                 "tune on items of this kind"
             )
+        _require_types(recipe["rounds"], recipe["multiples"])
         found = {
             "preset": preset_for(kind, recipe["preset"]),
             "rounds": recipe["rounds"],
@@ -56,3 +58,11 @@ def read_recipe(text: str, kind: str) -> dict[str, Any]:
             "write it again"
         ) from error
     return found
+
+
+def _require_types(rounds: Any, multiples: Mapping[str, Any]) -> None:
+    if rounds is not None and type(rounds) is not int:
+        raise TypeError(f"rounds: expected a whole number or null, got {rounds!r}")
+    for name, value in dict(multiples).items():
+        if type(value) not in (int, float):
+            raise TypeError(f"multiples: expected a number of {name}, got {value!r}")
