@@ -1,8 +1,11 @@
 """The rules of the house (ARCHITECTURE.md), checked on the syntax trees of both packages."""
 
 import ast
+import re
 import subprocess
 import sys
+import tomllib
+from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
@@ -56,6 +59,9 @@ HOMES = {
     "numba": lambda path: path.startswith("hashret/indexes/compiled/"),
     "llvmlite": lambda path: path == "hashret/indexes/compiled/intrinsics.py",
     "regex": lambda path: path == "hashret/features/tokens.py",
+    "scipy": lambda path: path == "hashret/models/apply.py" or path.startswith("indexer/"),
+    "ir_measures": lambda path: path == "indexer/evaluation/judged.py",
+    "psycopg": lambda path: False,  # SQLAlchemy imports it
 }
 OPENERS = {"open", "read_bytes", "read_text", "write_bytes", "write_text", "memmap", "load", "save"}
 PURE = (
@@ -147,6 +153,23 @@ def test_the_pure_files_use_numpy_only(path):
     assert not roots & {"os", "io", "pathlib", "socket", "subprocess"}
     inner = {m for m in imports(path) if m.startswith("hashret.")}
     assert {m.split(".")[1] for m in inner} <= {"codes", "measures", "errors", "sparse"}
+
+
+@pytest.mark.parametrize("package", ["hashret", "indexer"])
+def test_every_file_stands_in_the_page(package):
+    page = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    shown = set(re.findall(r"[\w*]+\.py\b", page))
+    for path in (ROOT / package).glob("[!_]*.py"):
+        assert any(fnmatch(path.name, pattern) for pattern in shown), path.name
+
+
+def test_every_package_that_is_needed_has_a_home():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    extras = project["optional-dependencies"]
+    needed = [*project["dependencies"], *extras["evaluate"], *extras["fast"], *extras["postgresql"]]
+    names = {re.split(r"[\[>]", one)[0].replace("-", "_") for one in needed} - {"numpy"}
+    names = {{"faiss_cpu": "faiss", "pillow": "PIL"}.get(name, name) for name in names}
+    assert names <= HOMES.keys()
 
 
 def test_importing_the_door_is_light():
