@@ -3,8 +3,8 @@
 Importing this package loads nothing. An index asks `loaded()` before every answer, a single look-up
 only until they are, and takes its NumPy path if that is None; so kernels are for the whole process
 or for none of it. `enable()` takes half a second, and where nobody has compiled them yet half a
-minute, once: who calls it must expect to save more than that, as `hashret.indexes.planner` does
-([ADR 12](docs/adr/0012-compiled-kernels.md)).
+minute or more, once: who calls it must expect to save more than that, as `hashret.indexes.planner`
+does ([ADR 12](docs/adr/0012-compiled-kernels.md)).
 """
 
 from __future__ import annotations
