@@ -6,7 +6,7 @@ evaluation with ir-measures", ECIR 2022), an extra: ``pip install 'hashret[evalu
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -18,7 +18,7 @@ from hashret.items import Item
 from hashret.rank import similarities
 from hashret.sparse import take_rows
 from indexer.corpus import Skipped
-from indexer.evaluation.queries import EncodedQueries, encode_queries
+from indexer.evaluation.queries import EncodedQueries, encode_queries, require_items
 from indexer.evaluation.rankings import by_distance_then_confidences
 
 #: query id -> item id -> gain, 0 or more.
@@ -89,10 +89,12 @@ def evaluate_judged(
     Orders: that of the collection (distance, confidences, id); where it keeps features, also
     shortlists of so many nearest codes ordered by the features, and the features of everything;
     items of equal similarity in the order of their codes.
-    Raises InputError if no query can be used and MissingExtraError without ir-measures.
+    Raises InputError for a collection without items and if no query is judged or can be used, and
+    MissingExtraError without ir-measures.
     """
     measure = _measure()
-    encoded = encode_queries(collection, (q for q in queries if _is_judged(q, judgements)))
+    require_items(collection)
+    encoded = encode_queries(collection, _judged(queries, judgements))
     ids = _Ids.of(collection)
     runs = {"codes": _by_codes(collection, encoded, ids)}
     if collection.has_features:
@@ -107,8 +109,20 @@ def evaluate_judged(
     )
 
 
-def _is_judged(query: Item | Skipped, judgements: Judgements) -> bool:
-    return query.id in judgements
+def _judged(queries: Iterable[Item | Skipped], judgements: Judgements) -> Iterator[Item | Skipped]:
+    """Those of the queries that are judged; InputError at the end if none was."""
+    n_queries, n_judged, example = 0, 0, ""
+    for query in queries:
+        n_queries, example = n_queries + 1, example or query.id
+        if query.id in judgements:
+            n_judged += 1
+            yield query
+    if n_queries and not n_judged:
+        raise InputError(
+            f"judgements: expected some of the {n_queries} queries, which have ids such as "
+            f"{example!r}, got those of others, such as {next(iter(judgements))!r}; give both the "
+            "same ids"
+        )
 
 
 @dataclass(frozen=True, slots=True)

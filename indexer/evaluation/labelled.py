@@ -22,7 +22,7 @@ from hashret.measures import TiedRanking
 from hashret.sparse import Features, take_rows
 from indexer.corpus import Skipped
 from indexer.evaluation import rankings
-from indexer.evaluation.queries import encode_queries
+from indexer.evaluation.queries import encode_queries, require_items
 
 _NEIGHBOURS = 10  # float neighbours that codes should find again
 _MAX_OWN_QUERIES = 10_000
@@ -75,9 +75,10 @@ def evaluate(
 
     Without queries (None) every item asks for the others (a seeded sample of 10,000 of more); an
     item that has the id of a query never counts as its hit. `radius` in bits, inclusive. Raises
-    InputError where no item or no query has the label or no query can be used, ValueError for
-    k < 1 or radius < 0.
+    InputError where there is no item, no item or no query has the label, no query can be used or
+    none has a relevant item, ValueError for k < 1 or radius < 0.
     """
+    require_items(collection)
     if k < 1 or radius < 0:
         raise ValueError(
             f"k, radius: expected k of 1 or more and radius of 0 or more, got {k}, {radius}"
@@ -92,11 +93,7 @@ def evaluate(
     asked = (
         _own(collection, labels) if queries is None else _given(collection, queries, label, numbers)
     )
-    if not np.isin(asked.labels, labels).any():
-        raise InputError(
-            f"--label: expected values of {label!r} that items have too, got queries with others "
-            'only; a number is not the same as text: 3 is not "3"'
-        )
+    _require_relevant(asked, labels, label)
     orders = {
         "distance": rankings.by_distance(asked.codes, collection.codes),
         "distance, then confidences": rankings.by_distance_then_confidences(
@@ -126,6 +123,24 @@ def evaluate(
         _describe(collection),
         asked.skipped,
     )
+
+
+def _require_relevant(asked: _Asked, labels: np.ndarray, label: str) -> None:
+    """Raise InputError unless a query has the label of an item, and one other than itself."""
+    shared = np.isin(asked.labels, labels)
+    if not shared.any():
+        raise InputError(
+            f"--label: expected values of {label!r} that items have too, got queries with others "
+            'only; a number is not the same as text: 3 is not "3"'
+        )
+    having = np.bincount(labels[labels >= 0])[asked.labels[shared]]
+    itself = asked.itself[shared]
+    having -= (itself >= 0) & (labels[itself] == asked.labels[shared])
+    if not having.any():
+        raise InputError(
+            f"--label: expected a value of {label!r} that a query shares with an item besides "
+            "itself, got a different one for each; choose a field that items have in common"
+        )
 
 
 def _own(collection: Collection, labels: np.ndarray) -> _Asked:
@@ -215,6 +230,7 @@ def _float_neighbours(
         nearest = np.argsort(exact, axis=1, kind="stable")[:, :count]
         truth = np.zeros(exact.shape, bool)
         np.put_along_axis(truth, nearest, True, axis=1)
+        truth &= np.isfinite(exact)  # of few items the query itself would be among them
         for name, distances in orders.items():
             if name == "features":
                 continue

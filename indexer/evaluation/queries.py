@@ -22,7 +22,7 @@ _BATCH = 1024
 
 @dataclass(frozen=True, slots=True)
 class EncodedQueries:
-    """n queries, row for row: items without payloads, codes, confidences, logits, features."""
+    """n queries, row for row: items without payloads, codes, confidences, features."""
 
     items: list[Item]
     codes: Codes
@@ -31,6 +31,12 @@ class EncodedQueries:
     features: Features
     skipped: list[Skipped]
     """Queries that could not be used, with their reasons."""
+
+
+def require_items(collection: Collection) -> None:
+    """Raise InputError where there is nothing to find."""
+    if not len(collection):
+        raise InputError("collection: expected at least one item to find, got none; add some")
 
 
 def encode_queries(collection: Collection, queries: Iterable[Item | Skipped]) -> EncodedQueries:
@@ -73,6 +79,8 @@ def encode_queries(collection: Collection, queries: Iterable[Item | Skipped]) ->
             items += [Item(usable[i].id, "", usable[i].metadata) for i in kept]
     finally:
         preparer.close()
+    if not items and not skipped:
+        raise InputError("queries: expected at least one, got none; check where they come from")
     if not items:
         why = f"; the first: {skipped[0].id}: {skipped[0].reason}" if skipped else ""
         raise InputError(

@@ -135,13 +135,69 @@ def test_queries_without_a_label_or_a_known_word_are_reported(topics):
         (asking(3), "colour", "which none has"),
         ([Item("a", "ship", {"other": 1})], "topic", "queries' metadata"),
         ([Item("a", "ship", {"topic": 3})], "topic", "that items have too"),
-        ([], "topic", "at least one that can be used"),
+        ([], "topic", "queries: expected at least one, got none"),
+        ([Skipped("a", "broken", "b")], "topic", "one that can be used, .*: a: broken"),
+        ([Item("sea-000", "ship", {"own": 1})], "own", "which none has"),
         ([Item("a", "zzyzx", {"topic": "sea"})], "topic", "the first: a: no feature"),
     ],
 )
 def test_nothing_to_score_is_an_error(topics, queries, label, message):
     with pytest.raises(InputError, match=message):
         evaluate(topics, queries, label)
+
+
+def few_items(path, n):
+    items = [Item(item.id, item.payload, {"own": item.id}) for item in topic_items(n)]
+    with Indexer(path, "text") as indexer:
+        indexer.fit(items, OPTIONS)
+        indexer.add(items)
+        indexer.commit()
+    return items
+
+
+def test_a_label_that_no_two_items_share_is_an_error(tmp_path):
+    """Recall and average precision are not defined then, and NaN is no JSON."""
+    items = few_items(tmp_path / "c", 8)
+    with Collection.open(tmp_path / "c") as collection:
+        for queries in (None, items):
+            with pytest.raises(InputError, match=r"--label: .* besides itself, got a different"):
+                evaluate(collection, queries, "own")
+        other = [*items, Item("other", "ship sail", {"own": items[0].id})]
+        found = evaluate(collection, other, "own", k=3)
+    json.dumps(found.to_json(), allow_nan=False)
+    assert found.orders["distance"]["recall@3"] <= 1.0
+
+
+@pytest.mark.parametrize("n", [2, 7, 10, 11])
+def test_of_few_items_a_query_is_none_of_its_own_neighbours(tmp_path, n):
+    items = few_items(tmp_path / "c", n)
+    with Indexer(tmp_path / "c") as indexer:
+        indexer.add(Item(item.id, item.payload, {"topic": "all"}) for item in items)
+        indexer.commit()
+    with Collection.open(tmp_path / "c") as collection:
+        found = evaluate(collection, None, "topic", k=n)
+    for shares in found.float_neighbours.values():
+        assert shares[f"first {n}"] == 1.0  # all others are among all others
+    json.dumps(found.to_json(), allow_nan=False)
+
+
+def test_a_collection_without_items_is_an_error(tmp_path):
+    items = few_items(tmp_path / "c", 4)
+    with Indexer(tmp_path / "c") as indexer:
+        indexer.remove([item.id for item in items])
+        indexer.commit()
+    with Collection.open(tmp_path / "c") as collection:
+        with pytest.raises(InputError, match="collection: expected at least one item"):
+            evaluate(collection, None, "own")
+        with pytest.raises(InputError, match="collection: expected at least one item"):
+            evaluate_judged(collection, asking(2), {"q0": {"sea-000": 1}})
+
+
+def test_judgements_of_other_queries_are_an_error(topics):
+    with pytest.raises(InputError, match=r"some of the 3 queries, .* such as 'q0', .* as 'x9'; "):
+        evaluate_judged(topics, asking(3), {"x9": {"sea-000": 1}})
+    with pytest.raises(InputError, match="queries: expected at least one, got none"):
+        evaluate_judged(topics, [], {"x9": {"sea-000": 1}})
 
 
 def test_judgements_by_hand(topics):
