@@ -79,7 +79,7 @@ class Search:
         for setting in way:
             found = self._quality(setting)
             least = self.measured[best] + self.margin * abs(self.measured[best])
-            if found is None or found <= least:
+            if found is None or not found > least:  # a quality that is no number is no better
                 break
             best = setting
         return best

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -32,6 +32,7 @@ _ITEMS, _HELD = 4_000, 1_000
 _WORDS = 3_000
 #: With fewer items in all there is nothing to choose by.
 LEAST_ITEMS = 200
+_LEAST_HELD = LEAST_ITEMS // 10
 #: A step must be better by this share of the quality: another seed may change it by .04.
 _MARGIN = 0.05
 #: Of the time, what reading may take.
@@ -118,8 +119,9 @@ def tune(
     the quality of a setting is the mean over them of what `criteria` measures on items held out.
     The default comes first, and stands unless something is better for sure. Training is broken off
     at the deadline; one look at the codes of a setting may outlast it by a few seconds. `spec` is
-    as `Indexer.fit` has it. Raises InputError for images and for fewer than `LEAST_ITEMS` usable
-    items, UnknownKindError for an unknown kind or preset, ValueError for seconds not above 0.
+    as `Indexer.fit` has it. A generator that there is no time to read to its end is closed. Raises
+    InputError for images and for fewer than `LEAST_ITEMS` usable items, UnknownKindError for an
+    unknown kind or preset, ValueError for seconds not above 0 and for no or a wrong length.
     """
     if kind == "image":
         raise InputError(
@@ -129,6 +131,8 @@ def tune(
     if not seconds > 0:
         raise ValueError(f"seconds: expected more than 0, got {seconds}; allow some time")
     lengths = sorted(set(n_bits))
+    if not lengths:
+        raise ValueError("n_bits: expected at least one length of codes, got none; name one")
     base = TrainingOptions(seed=seed, device=device, preset=preset_for(kind, preset))
     for length in lengths:
         replace(base, n_bits=length)  # refused now rather than after the reading
@@ -140,6 +144,8 @@ def tune(
         for count, item in enumerate(items):
             if deadline.spent > _READING * seconds and count >= LEAST_ITEMS:
                 complete = False
+                if isinstance(items, Generator):  # its workers would wait for us in vain
+                    items.close()
                 return
             if isinstance(item, Item):
                 on_progress("read", count, None)
@@ -190,6 +196,12 @@ class _Sample:
         held, learned = ([prepared[i] for i in part] for part in np.split(order, [n_held]))
         featurizer = resolve(FEATURIZERS, kind, "kind").fit(learned, spec)
         items, asked = (_usable(featurizer.transform(part)) for part in (learned, held))
+        if len(items) + len(asked) < LEAST_ITEMS or len(asked) < _LEAST_HELD:
+            raise InputError(
+                f"items: expected at least {LEAST_ITEMS} that share features with others, and "
+                f"{_LEAST_HELD} of those held out, got {len(items) + len(asked)} and {len(asked)}; "
+                "index them with the default settings"
+            )
         if isinstance(items, SparseRows) and isinstance(asked, SparseRows):
             return cls(items, asked, Halves.of(items, asked, rng))
         return cls(items, asked, FloatNeighbours(np.asarray(items), np.asarray(asked)))

@@ -54,6 +54,24 @@ def test_it_finds_the_top_of_a_hill(peak, monkeypatch):
     assert next(iter(found.measured)) == DEFAULT
 
 
+@pytest.mark.parametrize("default", [float("nan"), 0.5])
+def test_qualities_that_are_no_numbers_are_no_better(default, monkeypatch):
+    clock, turns, turn = Clock(monkeypatch), [], Search._round
+
+    def counted(self, best):
+        turns.append(best)
+        assert len(turns) < 9, "it goes round in circles"
+        return turn(self, best)
+
+    def none(setting):
+        return default if setting == DEFAULT else float("nan")
+
+    monkeypatch.setattr(Search, "_round", counted)
+    best, left = Search(SPACE, clock.measuring(none), Deadline.within(1e6), 0.02).run(DEFAULT)
+    assert best == DEFAULT
+    assert left == []
+
+
 def test_what_is_hardly_better_is_not_chosen(monkeypatch):
     clock = Clock(monkeypatch)
 

@@ -87,6 +87,35 @@ def test_items_that_are_slow_to_come_are_read_for_a_part_of_the_time(monkeypatch
     )  # a quarter of the time, ten items a second
 
 
+def test_a_reader_that_is_cut_short_is_closed_before_the_search(monkeypatch):
+    space(monkeypatch, noise=(1.0,))
+    now, seen = [0.0], []
+    monkeypatch.setattr("indexer.tuning.search.monotonic", lambda: now[0])
+
+    def slow():
+        try:
+            for item in topic_items(1000):
+                now[0] += 1.0
+                yield item
+        finally:
+            seen.append("closed")
+
+    def on_progress(stage, done, total):
+        if stage != "read" and "searched" not in seen:
+            seen.append("searched")
+
+    items = slow()  # kept, as callers may do
+    report = tune(items, "text", n_bits=[8], seconds=400.0, device="cpu", on_progress=on_progress)
+    assert not report.complete
+    assert seen == ["closed", "searched"]
+
+
+def test_texts_without_a_common_word_are_refused():
+    items = [Item(str(i), f"apart{i} alone{i}") for i in range(200)]
+    with pytest.raises(InputError, match=r"share features with others, .* got 160 and 0; index"):
+        tune(items, "text", device="cpu")
+
+
 def test_vectors_are_tuned_too(monkeypatch):
     space(monkeypatch, epochs=(1.0, 2.0))
     items = [Item(str(i), vector) for i, vector in enumerate(clustered_vectors(300))]
@@ -104,6 +133,8 @@ def test_too_few_items_and_wrong_calls_are_refused():
         tune(few, "text", seconds=0)
     with pytest.raises(ValueError, match="n_bits"):
         tune(few, "text", n_bits=[12])
+    with pytest.raises(ValueError, match="n_bits: expected at least one length"):
+        tune(few, "text", n_bits=())
     with pytest.raises(UnknownKindError):
         tune(few, "sound")
     with pytest.raises(InputError, match="kind: expected text or vector, got image"):
