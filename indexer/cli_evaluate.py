@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from hashret.cli import collection_argument, json_option, main, opened
+from hashret.cli_files import lines_of
 from hashret.errors import InputError
 from hashret.items import Item
 from indexer.console import say
@@ -101,12 +102,8 @@ def evaluate(
             labelled = evaluation.evaluate(snapshot, asked, label, k=k, radius=radius)
             _show(labelled.to_json(), as_json)
             return
-        path = Path(str(qrels))
-        try:
-            with path.open(encoding="utf-8-sig") as lines:
-                judgements = evaluation.read_judgements(lines, gains)
-        except UnicodeDecodeError as error:
-            raise InputError(f"{path}: expected UTF-8 text, got {error}; convert it") from error
+        lines = lines_of(Path(str(qrels)), "judgements (--qrels)")
+        judgements = evaluation.read_judgements(lines, gains)
         judged = evaluation.evaluate_judged(
             snapshot, asked or iter(()), judgements, shortlists=shortlists or (100,)
         )
@@ -116,7 +113,10 @@ def evaluate(
 def _read(source: Path, kind: str) -> Iterator[Item | Skipped]:
     from indexer import corpus
 
-    return corpus.read([source], kind)
+    try:
+        return corpus.read([source], kind)
+    except InputError as error:  # in reading nothing yet, but looking what there is
+        raise InputError(f"--queries {error}") from error
 
 
 def _show(found: Mapping[str, Any], as_json: bool) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING
@@ -10,11 +11,15 @@ from typing import TYPE_CHECKING
 import click
 
 from hashret.cli import json_option, main
+from hashret.cli_files import written
+from hashret.errors import InputError
 from hashret.specs import VectorSpec
 from indexer.console import progress_bars, say
 
 if TYPE_CHECKING:
     from indexer.tuning import Setting, TuningReport
+
+_RECIPE = "the recipe (--write)"
 
 
 @main.command(short_help="Choose settings of training for some files, without labels.")
@@ -93,6 +98,11 @@ def tune(
     for length in lengths:
         if length % 8:
             raise click.BadParameter(f"--bits: expected 8 to 512 in steps of 8, got {length}")
+    if write is not None and (write.is_dir() or not os.access(write.parent, os.W_OK)):
+        raise InputError(
+            f"{write}: expected a place for {_RECIPE}, got a folder or none to write into; name "
+            "another file"
+        )
     with progress_bars(quiet) as on_progress:
         report = choose(
             corpus.read(sources, chosen_kind, workers=workers or default_workers()),
@@ -105,12 +115,13 @@ def tune(
             spec=VectorSpec(metric=metric) if metric else None,
             on_progress=on_progress,
         )
-    if write is not None:
-        write.write_text(recipe_of(report), encoding="utf-8")
     if as_json:
         click.echo(json.dumps(report.to_json()))
     else:
         _show(report)
+    if write is not None:  # after what was found is shown: the disk may be full by now
+        with written(write, _RECIPE) as recipe:
+            recipe.write(recipe_of(report))
     _say_what_next(report, sources, write)
 
 

@@ -315,3 +315,37 @@ def test_the_command_line_shows_a_table_or_json(path, tmp_path):
 )
 def test_wrong_usage_leaves_with_2(path, arguments):
     assert CliRunner().invoke(main, ["evaluate", str(path), *arguments]).exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("nowhere", "expected judgements (--qrels), got no such file; check the path"),
+        ("folder", "expected judgements (--qrels), got a folder; check the path"),
+        ("binary", "expected judgements (--qrels) in UTF-8, got other bytes in line 1"),
+        ("words", "judgements, line 1: expected a query, an item and a whole grade"),
+        ("others", "such as 'q0', got those of others, such as 'x9'; give both the same ids"),
+        ("right", None),
+    ],
+)
+def test_a_file_that_is_no_judgements_is_refused_by_name(path, tmp_path, name, says):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "binary").write_bytes(b"\x89PNG\r\n\xff\xfe")
+    (tmp_path / "words").write_text("to be or not to be\n")
+    (tmp_path / "others").write_text("x9 sea-000 1\n")
+    (tmp_path / "right").write_bytes(b"\xef\xbb\xbfq0 sea-000 1\n")
+    queries = tmp_path / "queries.jsonl"
+    queries.write_text(json.dumps({"id": "q0", "text": "ship"}))
+    asked = ["evaluate", path, "--queries", queries, "--qrels", tmp_path / name]
+    done = CliRunner().invoke(main, [str(one) for one in asked])
+    assert done.exit_code == (1 if says else 0)
+    assert (says or "1 queries, 80 items") in done.output
+    assert "Errno" not in done.output
+
+
+def test_queries_that_are_not_there_are_refused_by_name(path, tmp_path):
+    for name in ("nowhere.jsonl", "nowhere"):
+        asked = ["evaluate", path, "--label", "topic", "--queries", tmp_path / name]
+        done = CliRunner().invoke(main, [str(one) for one in asked])
+        assert done.exit_code == 1
+        assert f"--queries {tmp_path / name}: expected a file or folder" in done.stderr

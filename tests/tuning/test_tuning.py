@@ -217,6 +217,30 @@ def test_the_table_marks_the_choice_and_names_what_was_not_tried(source, monkeyp
     assert run("tune", source, "--metric", "cosine").exit_code == 2
 
 
+@pytest.mark.parametrize("place", ["nowhere/recipe.json", "."])
+def test_a_place_that_takes_no_recipe_is_refused_before_the_search(
+    source, tmp_path, place, monkeypatch
+):
+    monkeypatch.setattr("indexer.tuning.tune", lambda *_, **__: pytest.fail("it searched"))
+    told = run("tune", source, "--write", tmp_path / place)
+    assert told.exit_code == 1
+    assert f"{tmp_path / place}: expected a place for the recipe (--write)" in told.stderr
+
+
+def test_what_was_found_is_shown_even_if_it_cannot_be_written(source, tmp_path, monkeypatch):
+    recipe = tmp_path / "recipe.json"
+
+    def found(*_, **__):
+        recipe.mkdir()  # what was a good place is none any more
+        return tuner.TuningReport("text", "dense", 1, 1, 1.0, chosen=Setting(rounds=2))
+
+    monkeypatch.setattr("indexer.tuning.tune", found)
+    told = run("tune", source, "--write", recipe, "--json")
+    assert told.exit_code == 1
+    assert json.loads(told.stdout)["chosen"]["rounds"] == 2
+    assert "expected a place for the recipe (--write), got Is a directory" in told.stderr
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
