@@ -7,6 +7,7 @@ of the operating system or of a decoder.
 from __future__ import annotations
 
 import gzip
+import os
 import stat
 import zlib
 from collections.abc import Iterator
@@ -55,6 +56,15 @@ def lines_of(path: Path, what: str) -> Iterator[str]:
         raise InputError(
             f"{path}: expected {what}, got {error.strerror}; check its permissions"
         ) from error
+
+
+def require_place(path: Path, what: str) -> None:
+    """Raise `InputError` where no file can be written: there is a folder, or none to write into."""
+    if path.is_dir() or not os.access(path.parent, os.W_OK):
+        raise InputError(
+            f"{path}: expected a place for {what}, got a folder or none to write into; name "
+            "another file"
+        )
 
 
 @contextmanager

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING
@@ -11,8 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from hashret.cli import json_option, main
-from hashret.cli_files import written
-from hashret.errors import InputError
+from hashret.cli_files import require_place, written
 from hashret.specs import VectorSpec
 from indexer.console import progress_bars, say
 
@@ -98,11 +96,8 @@ def tune(
     for length in lengths:
         if length % 8:
             raise click.BadParameter(f"--bits: expected 8 to 512 in steps of 8, got {length}")
-    if write is not None and (write.is_dir() or not os.access(write.parent, os.W_OK)):
-        raise InputError(
-            f"{write}: expected a place for {_RECIPE}, got a folder or none to write into; name "
-            "another file"
-        )
+    if write is not None:
+        require_place(write, _RECIPE)
     with progress_bars(quiet) as on_progress:
         report = choose(
             corpus.read(sources, chosen_kind, workers=workers or default_workers()),

@@ -105,7 +105,9 @@ def _cell(value: float | None, form: str) -> str:
 def show_times(seconds: Mapping[str, float]) -> None:
     """Where the time went, longest first."""
     parts = sorted(seconds.items(), key=lambda pair: -pair[1])
-    say("time: " + ", ".join(f"{name} {spent:.1f} s" for name, spent in parts if spent >= 0.05))
+    said = [f"{name} {spent:.1f} s" for name, spent in parts if spent >= 0.05]
+    if said:
+        say(f"time: {', '.join(said)}")
 
 
 def show_counts(tally: Tally, tense: str = "") -> None:

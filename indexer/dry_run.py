@@ -56,8 +56,9 @@ class Rehearsal:
         self._found: set[str] = set()  # the collection's items that were given to `add`
         self._again: set[str] = set()  # and those that a new model would have
         with ExitStack() as opening:
+            layout = Layout.require_place(path)
             if Layout.exists(path):
-                self._open(opening.enter_context(Catalog.open(Layout.find(path), address=catalog)))
+                self._open(opening.enter_context(Catalog.open(layout, address=catalog)))
             self._preparer = Preparer(kind, workers)
             opening.callback(self._preparer.close)
             self._exit = opening.pop_all()

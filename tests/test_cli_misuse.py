@@ -159,12 +159,16 @@ def test_places_that_are_not_what_they_should_be(place, odd):
         ("nowhere", "got no such file"),
     ):
         assert says in refused(*index, "--recipe", odd / recipe)
-    for report in ("folder", "nowhere/report"):
-        assert "expected a place for the report" in refused(*index, "--report", odd / report)
     assert not (odd / "c").exists()
     for verb in ("info", "verify", "list"):
         said = refused(verb, place / "docs.jsonl")
         assert "expected a collection, which is a folder, got a file" in said
+    below = place / "docs.jsonl" / "c"
+    for verb in (["index", place / "docs.jsonl", "--to", below], ["info", below]):
+        assert f"got the file {place / 'docs.jsonl'} in it" in refused(*verb)
+    for name in ("folder", "nowhere/report"):
+        said = refused("index", place / "docs.jsonl", "--to", odd / "c", "--report", odd / name)
+        assert f"{odd / name}: expected a place for the report, got" in said
     said = refused("query", place / "texts", "--file", odd / "nowhere.txt")
     assert "expected a text file, got no such file" in said
 

@@ -148,6 +148,11 @@ def test_options_are_refused_as_in_earnest(place, options, says):
     assert says in agree(place, place / "v.npy", "--to", place / "vectors", *options)
 
 
+def test_a_place_for_no_collection(place):
+    for to in (place / "v.npy", place / "v.npy" / "c", place):
+        assert "expected a" in agree(place, place / "v.npy", "--to", to)
+
+
 def test_a_device_that_is_not_there(place, monkeypatch):
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     arguments = [place / "v.npy", "--to", place / "vectors", "--device", "cuda"]

@@ -92,6 +92,7 @@ class Layout:
                 f"{root}: expected a collection, which is a folder, got a file; make one of it "
                 f"with `hashret index {root} --to FOLDER`"
             )
+        layout._require_not_below_a_file()
         layout._require_plain()
         if not layout.catalog.is_file():
             got = "a folder without a catalog" if root.exists() else "no such folder"
@@ -102,13 +103,15 @@ class Layout:
         return layout
 
     @classmethod
-    def create(cls, path: str | PathLike[str]) -> Self:
-        """Make the folders of a collection at `path`; fine where it is one already.
+    def require_place(cls, path: str | PathLike[str]) -> Self:
+        """The collection that is, or can be made, at `path`; nothing is made.
 
-        Raises `NotACollectionError` rather than writing into a file or a folder of other things.
+        Raises `NotACollectionError` rather than have anyone write into a file or a folder of other
+        things.
         """
         layout = cls(Path(path))
         root = layout.root
+        layout._require_not_below_a_file()
         if not cls.exists(root):
             # a writer that died before its first commit leaves only its own names
             ours = {"segments", "models", "unfinished", "writer.lock", "writer.json"}
@@ -122,6 +125,16 @@ class Layout:
                     "choose another path"
                 )
         layout._require_plain()
+        return layout
+
+    @classmethod
+    def create(cls, path: str | PathLike[str]) -> Self:
+        """Make the folders of a collection at `path`; fine where it is one already.
+
+        Raises `NotACollectionError` as `require_place`.
+        """
+        layout = cls.require_place(path)
+        root = layout.root
         missing = [folder for folder in (root, *root.parents) if not folder.exists()]
         layout.segments.mkdir(parents=True, exist_ok=True)
         layout.models.mkdir(exist_ok=True)
@@ -130,6 +143,14 @@ class Layout:
             for folder in {root, root.parent, *(folder.parent for folder in missing)}:
                 sync_folder(folder)
         return layout
+
+    def _require_not_below_a_file(self) -> None:
+        for parent in self.root.parents:
+            if parent.is_file():
+                raise NotACollectionError(
+                    f"{self.root}: expected a path through folders, got the file {parent} in it; "
+                    "choose another path"
+                )
 
     def _require_plain(self) -> None:
         beside = [self.sqlite.with_name(f"{self.sqlite.name}-{part}") for part in _BESIDE]

@@ -107,7 +107,8 @@ def stored_arrays(path: Path, closing: ExitStack) -> dict[str, StoredArray]:
     # anything (TokenError, KeyError, MemoryError, ...): all of it says the same.
     except Exception as error:
         raise InputError(
-            f"{path}: expected NumPy arrays without objects, got: {error}; save it with numpy.save"
+            f"{path}: expected NumPy arrays without objects, got: {error}; save it again, as "
+            "numbers or strings"
         ) from error
 
 
@@ -150,13 +151,16 @@ def _stored(name: str, reopen: Callable[[], IO[bytes]]) -> StoredArray:
         shape, fortran, dtype = _read_header(stream)
     array = StoredArray(shape, dtype, fortran, reopen)
     if dtype.hasobject:
-        raise ValueError(f"{name!r} holds Python objects; save it as numbers or strings")
+        raise ValueError(f"{name!r} holds Python objects")
     if any(n < 0 for n in shape) or array.row_bytes > MAX_ROW_BYTES:
         raise ValueError(
             f"{name!r} has the shape {shape}; a row has at most {MAX_ROW_BYTES:,} bytes"
         )
     if fortran and math.prod(shape) * dtype.itemsize > MAX_FORTRAN_BYTES:
-        raise ValueError(f"{name!r} is large and in Fortran order; save it in C order")
+        raise Refused(
+            "too-large",
+            f"expected an array in C order, got {name!r}, large and in Fortran order; save it so",
+        )
     return array
 
 
