@@ -30,6 +30,14 @@ class TextSpec:
     max_share: float = 0.5
     """Terms in a larger share of the documents are left out: they tell nothing apart."""
 
+    def __post_init__(self) -> None:
+        _require_whole(self, vocabulary_size=1, min_documents=0)
+        if not 0.0 < self.max_share <= 1.0:
+            raise ValueError(
+                f"max_share: expected above 0 and at most 1, got {self.max_share!r}; "
+                "1 leaves no term out"
+            )
+
 
 @dataclass(frozen=True, slots=True)
 class ImageSpec:
@@ -41,6 +49,14 @@ class ImageSpec:
     channels: int = 3
     """3 for RGB, 1 for grey."""
 
+    def __post_init__(self) -> None:
+        _require_whole(self, height=1, width=1)
+        if self.channels not in (1, 3):
+            raise ValueError(
+                f"channels: expected 3 for RGB or 1 for grey, got {self.channels!r}; "
+                "choose one of these"
+            )
+
 
 @dataclass(frozen=True, slots=True)
 class VectorSpec:
@@ -48,14 +64,26 @@ class VectorSpec:
 
     kind: ClassVar[str] = "vector"
     n_features: int = 0
-    """The width of every vector; 0: that of the first, set when fitted."""
+    """The width of every vector; 0: the commonest of the first 1,000, set when fitted."""
     metric: str = "cosine"
     """What makes vectors near: "cosine" (their length says nothing) or "euclidean"."""
 
     def __post_init__(self) -> None:
+        _require_whole(self, n_features=0)
         if self.metric not in ("cosine", "euclidean"):
             raise ValueError(
                 f"metric: expected cosine or euclidean, got {self.metric!r}; choose one of these"
+            )
+
+
+def _require_whole(spec: Any, **least: int) -> None:
+    """Raise ValueError for a field that is no whole number, or less than the least."""
+    for name, lowest in least.items():
+        value = getattr(spec, name)
+        if type(value) is not int or value < lowest:
+            raise ValueError(
+                f"{name}: expected a whole number of {lowest} or more, got {value!r}; "
+                "choose another"
             )
 
 

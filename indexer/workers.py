@@ -137,7 +137,7 @@ class Workers:
     def map(self, batches: Iterable[Sequence[Any]]) -> Iterator[list[Any]]:
         """The results of each batch, in order: one for each item, a `Refused` for a bad one.
 
-        Reads ahead by a batch a worker, which they work on while the caller uses a result.
+        Reads ahead by two batches a worker, which they work on while the caller uses a result.
         Raises HashretError if a worker cannot start.
         """
         stream = iter(batches)
