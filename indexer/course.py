@@ -26,7 +26,7 @@ from indexer.reports import (
     StageReport,
     TrainingOptions,
     TrainingReport,
-    collapse_warnings,
+    code_warnings,
     n_distinct_rows,
 )
 from indexer.rounds import Round, Shared
@@ -82,7 +82,7 @@ class Course:
             [*self._early, *last.stages],
         )
         features = self.items.features
-        report.warnings += collapse_warnings(encoder.encode(features), n_distinct_rows(features))
+        report.warnings += code_warnings(encoder.encode(features), n_distinct_rows(features))
         return encoder, report
 
     def _prepare(self) -> None:

@@ -31,7 +31,7 @@ from indexer.reports import (
     TrainingOptions,
     TrainingReport,
     bit_balance,
-    collapse_warnings,
+    code_warnings,
     n_distinct_rows,
 )
 from indexer.rotation import itq_projection
@@ -104,7 +104,7 @@ class _Course:
         if len(self.held_out) >= _LEAST:
             learned = self._judged(self._learned(start), "learn")
             best = learned if learned.recall >= best.recall else best
-        self.report.warnings += collapse_warnings(best.codes, n_distinct_rows(self.features))
+        self.report.warnings += code_warnings(best.codes, n_distinct_rows(self.features))
         return best.encoder, self.report
 
     def _rotated(self) -> TwoTowers:

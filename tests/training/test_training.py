@@ -13,7 +13,7 @@ from hashret.errors import TrainingError, UnknownKindError
 from indexer import presets, rounds
 from indexer.neighbourhoods import find_neighbourhoods
 from indexer.presets import PRESETS_OF
-from indexer.reports import Multiples, collapse_warnings
+from indexer.reports import Multiples, code_warnings
 from indexer.training import TrainingOptions, train, train_lengths
 from tests.models.encoders import as_sparse
 from tests.training.corpora import grouped_points, grouped_words, stripes
@@ -233,14 +233,29 @@ def test_items_all_alike_are_a_warning(value):
 def test_collapsed_and_dead_codes_are_warned_of():
     rng = np.random.default_rng(0)
     bits = rng.random((500, 16)) < 0.5
-    assert collapse_warnings(Codes.pack(bits), 500) == []
-    few = collapse_warnings(Codes.pack(bits[rng.integers(0, 10, 500)]), 500)
+    assert code_warnings(Codes.pack(bits), 500) == []
+    few = code_warnings(Codes.pack(bits[rng.integers(0, 10, 500)]), 500)
     assert len(few) == 1
     assert "collapsed" in few[0]
     bits[:, 3], bits[:, 7] = False, True
-    dead = collapse_warnings(Codes.pack(bits), 500)
+    dead = code_warnings(Codes.pack(bits), 500)
     assert len(dead) == 1
     assert dead[0].startswith("codes: 2 of 16 bits")
+    assert all(
+        "another seed or, by a recipe (`hashret tune`), more epochs" in w for w in few + dead
+    )
+
+
+@pytest.mark.parametrize(("kind", "preset"), [("text", "dense"), ("vector", "towers")])
+@pytest.mark.parametrize("n", [20, 99, 100])
+def test_few_items_are_warned_of(kind, preset, n):
+    features, _ = (grouped_words if kind == "text" else grouped_points)(n)
+    _, report = train(features, kind, dataclasses.replace(QUICK, preset=preset, rounds=None))
+    about_items = [warning for warning in report.warnings if warning.startswith("items: ")]
+    assert len(about_items) == (n < 100)
+    if about_items:
+        assert about_items[0].startswith(f"items: {n} are few to learn codes from")
+        assert "--rerank" in about_items[0]
 
 
 def test_a_loss_that_is_not_finite_stops_training():
