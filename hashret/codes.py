@@ -43,18 +43,28 @@ class Codes:
 
     @classmethod
     def pack(cls, bits: np.ndarray) -> Codes:
-        """Pack a (n, n_bits) array of booleans (or of 0 and 1); n_bits a multiple of 8."""
+        """Pack a (n, n_bits) array of booleans (or of 0 and 1); n_bits a multiple of 8.
+
+        Raises ValueError for another shape or other values: of codes of ±1, pack ``bits > 0``.
+        """
         bits = np.asarray(bits)
         if bits.ndim != 2 or bits.shape[1] % 8 or bits.shape[1] == 0:
             raise ValueError(
                 f"bits: expected shape (n, n_bits) with n_bits a multiple of 8, got {bits.shape}; "
                 "choose another number of bits"
             )
+        if bits.dtype != bool and not ((bits == 0) | (bits == 1)).all():
+            raise ValueError(
+                "bits: expected booleans or 0 and 1, got other values; pack what is above a "
+                "threshold, as in Codes.pack(values > 0)"
+            )
         return cls(np.packbits(bits.astype(bool), axis=1, bitorder="little"))
 
     @classmethod
     def empty(cls, n_bits: int) -> Codes:
-        """No codes, of `n_bits` bits."""
+        """No codes, of `n_bits` bits. Raises ValueError unless that is a positive multiple of 8."""
+        if n_bits % 8:
+            raise ValueError(f"n_bits: expected a multiple of 8, got {n_bits}; choose another")
         return cls(np.empty((0, n_bits // 8), np.uint8))
 
     @classmethod
@@ -181,8 +191,11 @@ class Neighbors:
         return len(self.limits) - 1
 
     def __getitem__(self, query: int) -> tuple[np.ndarray, np.ndarray]:
-        """The (rows, distances) of one query."""
-        part = slice(int(self.limits[query]), int(self.limits[query + 1]))
+        """The (rows, distances) of one query; -1 is the last. Raises IndexError beyond them."""
+        at = query + len(self) if query < 0 else query
+        if not 0 <= at < len(self):
+            raise IndexError(f"query: expected one of {len(self)}, got {query}; count from 0")
+        part = slice(int(self.limits[at]), int(self.limits[at + 1]))
         return self.rows[part], self.distances[part]
 
     @classmethod

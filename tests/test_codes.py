@@ -78,6 +78,24 @@ def test_bits_that_fill_no_byte_are_refused():
         Codes.pack(np.zeros((2, 12)))
     with pytest.raises(ValueError, match="expected 16 bits, got 8"):
         hamming(Codes.empty(8), Codes.empty(16))
+    with pytest.raises(ValueError, match="multiple of 8, got 12"):
+        Codes.empty(12)
+
+
+@pytest.mark.parametrize("odd", [-1, 2, 0.5, np.nan])
+def test_what_is_neither_0_nor_1_is_no_bit(odd):
+    bits = np.tile([odd, 1.0], (3, 4))
+    with pytest.raises(ValueError, match="bits: expected booleans or 0 and 1"):
+        Codes.pack(bits)
+    assert Codes.pack(bits > 0.5).bits.tolist() == (bits > 0.5).tolist()
+
+
+def test_an_answer_is_one_of_the_queries():
+    found = build([(0, 5, 1), (2, 7, 3)], n_queries=3)
+    assert [found[i][0].tolist() for i in range(-3, 3)] == 2 * [[5], [], [7]]
+    for beyond in (-4, 3):
+        with pytest.raises(IndexError, match="query: expected one of 3"):
+            found[beyond]
 
 
 @given(st.integers(1, 10), st.integers(0, 12))

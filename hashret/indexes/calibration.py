@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Callable
 from dataclasses import fields, replace
@@ -111,11 +112,14 @@ def _ns(ask: Callable[[int], object], n: int) -> float:
 
 
 def from_numbers(numbers: dict[str, float]) -> Costs | None:
-    """Costs as they were kept; None unless every field is there and is a positive number."""
+    """Costs as they were kept; None unless every field is there and is a positive number.
+
+    `multi_step` may be 0 too: kernels take all steps at once.
+    """
     names = {field.name for field in fields(Costs)}
-    values = [numbers.get(name) for name in names]
     if set(numbers) != names or not all(
-        isinstance(value, float) and 0 <= value < float("inf") for value in values
+        isinstance(value, float) and (0 < value < math.inf or (name, value) == ("multi_step", 0.0))
+        for name, value in numbers.items()
     ):
         return None
     return Costs(**numbers)

@@ -61,7 +61,7 @@ def probe_by_confidence(
     n_found, n_probes, last = 0, 0, 0
     for cost, flips in flips_by_cost(costs.tolist()):
         if n_found >= k and cost > last:
-            return Probed(np.concatenate(found), n_probes, True)
+            return Probed(_joined(found), n_probes, True)
         if n_probes >= budget:
             return Probed(_joined(found), n_probes, n_found == len(table))
         rows = table.bucket((centre ^ flips).to_bytes(n_bytes, "little"))

@@ -32,6 +32,7 @@ def test_every_cost_is_measured_or_known(kernels):
     [
         lambda numbers: numbers.pop("scan_word"),
         lambda numbers: numbers.update(scan_word=-1.0),
+        lambda numbers: numbers.update(scan_word=0.0),
         lambda numbers: numbers.update(scan_word=float("nan")),
         lambda numbers: numbers.update(scan_word=float("inf")),
         lambda numbers: numbers.update(scan_word="1"),
@@ -41,6 +42,7 @@ def test_every_cost_is_measured_or_known(kernels):
 def test_numbers_that_make_no_costs_are_none(damage):
     numbers = asdict(costs.NUMPY)
     assert calibration.from_numbers(numbers) == costs.NUMPY
+    assert calibration.from_numbers(asdict(costs.COMPILED)) == costs.COMPILED
     damage(numbers)
     assert calibration.from_numbers(numbers) is None
 
