@@ -19,12 +19,12 @@ from hashret.coder import Encoding
 from hashret.codes import Codes, Neighbors
 from hashret.errors import CollectionError, DamagedError
 from hashret.indexes.base import Index, approximation_of
-from hashret.indexes.kept import IndexKind
+from hashret.indexes.kept import IndexKind, require_known
 from hashret.indexes.subset import SubsetIndex
 from hashret.items import Hits, Item
 from hashret.plan import Plan
-from hashret.questions import UNKNOWN, in_blocks, payloads_of
-from hashret.searcher import Searched, Searcher
+from hashret.questions import UNKNOWN, in_blocks, payloads_of, whole
+from hashret.searcher import BY_SCORE, Searched, Searcher
 from hashret.snapshot import Snapshot
 from hashret.sparse import take_rows
 from hashret.store.catalog import Catalog
@@ -83,6 +83,7 @@ class Collection(Snapshot):
         `NotACollectionError`, `FormatVersionError`, `DamagedError`, `CatalogServerError` or
         `UnknownKindError`.
         """
+        require_known(index)
         layout = Layout.find(path)
         opened = Catalog.open(layout, address=catalog)
         try:
@@ -161,8 +162,9 @@ class Collection(Snapshot):
         `Hits.plan` says how the hits were found.
 
         Raises ValueError for k < 1, probes < 1, rerank < k, or `index` together with `where`,
-        `asymmetric` or `probes`; `PayloadError` for a payload that can't be used,
-        `UnknownKindError`, `WhereError` and CollectionError without stored features.
+        `asymmetric` or `probes`, and TypeError for numbers that aren't whole; `PayloadError` for
+        a payload that can't be used, `UnknownKindError`, `WhereError`, and `CollectionError` for
+        a `rerank` without stored features.
         """
         by_score = asymmetric or probes is not None
         if by_score and index is not None:
@@ -170,9 +172,11 @@ class Collection(Snapshot):
                 "index: expected none beside asymmetric and probes, which search by score; "
                 "leave one out"
             )
-        if probes is not None and probes < 1:
+        if probes is not None and whole("probes", probes) < 1:
             raise ValueError(f"probes: expected at least 1, got {probes}; the first is the bucket")
-        among = self._searcher.among(where, index)
+        # by score every code is compared, or the table probed: no other index is built for that
+        kind = BY_SCORE if by_score and where is None else index
+        among = self._searcher.among(where, kind)
         wanted = self._wanted(k, rerank, among, by_score=by_score, probes=probes)
         shortlist = rerank or k
         if by_score:
@@ -198,7 +202,9 @@ class Collection(Snapshot):
     def within(self, item_or_items: Any, radius: int = 2, *, where: str | None = None) -> Any:
         """All items within `radius` bits (inclusive) of one payload or of each of many.
 
-        `where` as for `query`.
+        `where` as for `query`. Raises ValueError for a radius < 0 or where the collection's index
+        can't tell (an approximate one), TypeError for one that is not whole; `PayloadError` and
+        `WhereError`.
         """
         _require_radius(radius)
         among = self._searcher.among(where)
@@ -216,7 +222,7 @@ class Collection(Snapshot):
     @overload
     def bucket(self, item_or_items: Any, *, where: str | None = ...) -> Any: ...
     def bucket(self, item_or_items: Any, *, where: str | None = None) -> Any:
-        """All items with exactly the payload's code, as `within` radius 0."""
+        """All items with exactly the payload's code, as `within` radius 0; it raises the same."""
         return self.within(item_or_items, 0, where=where)
 
     @overload
@@ -238,7 +244,8 @@ class Collection(Snapshot):
         Works on the stored code: no payload is read, and a model only to `rerank`, which is as for
         `query`, and so are `where` and `index`; the item asked about need not satisfy the
         condition. With `include_self` the item itself is a hit like any other. Raises
-        `UnknownItemError`.
+        `UnknownItemError` for an id that is not in the collection, and what `query` raises for
+        the options.
         """
         among = self._searcher.among(where, index)
         wanted = self._wanted(k, rerank, among)
@@ -268,7 +275,10 @@ class Collection(Snapshot):
         include_self: bool = False,
         where: str | None = None,
     ) -> Any:
-        """All other items within `radius` bits (inclusive) of the stored item, as `similar`."""
+        """All other items within `radius` bits (inclusive) of the stored item, as `similar`.
+
+        Raises `UnknownItemError`, and what `within` raises for `radius` and `where`.
+        """
         _require_radius(radius)
         among = self._searcher.among(where)
         return self._around(
@@ -338,11 +348,11 @@ class Collection(Snapshot):
         )
 
     def _require_shortlist(self, k: int, rerank: int | None) -> None:
-        if k < 1:
+        if whole("k", k) < 1:
             raise ValueError(f"k: expected at least 1, got {k}; ask for one hit or more")
         if rerank is None:
             return
-        if rerank < k:
+        if whole("rerank", rerank) < k:
             raise ValueError(
                 f"rerank: expected at least k, {k}, got {rerank}; rank as many as are to be shown"
             )
@@ -365,12 +375,15 @@ class Collection(Snapshot):
             encoding = self.coder.encode(payloads)
             answers = [Hits((), note=UNKNOWN[self.kind])] * len(payloads)
 
-            def timed(block: Encoding) -> tuple[Neighbors, Plan]:
+            def timed(block: np.ndarray) -> tuple[Neighbors, Plan]:
                 return self._searcher.timed(
-                    partial(find, block), among, by_score=wanted.by_score, probes=wanted.probes
+                    partial(find, encoding.take(block)),
+                    among,
+                    by_score=wanted.by_score,
+                    probes=wanted.probes,
                 )
 
-            for places, found, plan in in_blocks(encoding, timed):
+            for places, found, plan in in_blocks(np.flatnonzero(encoding.known), timed):
                 for query, i in enumerate(places.tolist()):
                     row = take_rows(encoding.features, np.array([i])) if wanted.reranked else None
                     sure = encoding.confidences[i]
@@ -386,19 +399,21 @@ class Collection(Snapshot):
         include_self: bool,
     ) -> Any:
         positions = self._positions([ids] if isinstance(ids, str) else list(ids))
-        codes = self.codes[positions]
-        found, plan = self._searcher.timed(partial(find, codes), among)
-        certain = codes.bits.astype(np.float32)  # a stored code has no doubts
         answers = []
-        for query, position in enumerate(positions.tolist()):
-            row = self.features(positions[query : query + 1]) if wanted.reranked else None
-            besides = None if include_self else position
-            answers.append(hits(self, wanted, found, query, certain[query], plan, row, besides))
+        for places, found, plan in in_blocks(
+            positions,
+            lambda block: self._searcher.timed(partial(find, self.codes[block]), among),
+        ):
+            certain = self.codes[places].bits.astype(np.float32)  # a stored code has no doubts
+            for query, position in enumerate(places.tolist()):
+                row = self.features(places[query : query + 1]) if wanted.reranked else None
+                besides = None if include_self else position
+                answers.append(hits(self, wanted, found, query, certain[query], plan, row, besides))
         return answers[0] if isinstance(ids, str) else answers
 
 
 def _require_radius(radius: int) -> None:
-    if radius < 0:
+    if whole("radius", radius) < 0:
         raise ValueError(f"radius: expected 0 bits or more, got {radius}; it includes its bound")
 
 

@@ -85,7 +85,8 @@ class Hits(Sequence[Hit]):
     `note` says in words why there are none where that is not plain (a text with no known
     word), else it is "". `complete_radius` is the distance in bits up to which (inclusive)
     no item of the snapshot was missed before the cut at k; -1 if nothing was searched by
-    distance, or only approximately: then `approximation` says how, else it is None. `plan` says how
+    distance, or only approximately: then `approximation` says how, else it is None. Of an answer
+    by `probes` 0 says that these are the first by score, -1 that more may be. `plan` says how
     the hits were found, and by how much work; None where nothing was searched.
     """
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from operator import index
 from os import PathLike
-from typing import Any
+from typing import Any, SupportsIndex
 
 import numpy as np
 
-from hashret.coder import Encoding
 from hashret.codes import Neighbors
 from hashret.errors import PayloadError
 from hashret.items import Item, Payload
@@ -23,6 +23,14 @@ UNKNOWN = {
 
 # Queries searched at once: first, at most, and so many that they find about so many rows.
 _FIRST_BLOCK, _BLOCK, _FOUND = 256, 4096, 1 << 21
+
+
+def whole(name: str, value: SupportsIndex) -> int:
+    """A number that was given under this name. Raises TypeError unless it is a whole one."""
+    try:
+        return index(value)
+    except TypeError:
+        raise TypeError(f"{name}: expected a whole number, got {value!r}; pass an int") from None
 
 
 def payloads_of(asked: Any, kind: str) -> tuple[list[Payload], bool]:
@@ -44,16 +52,15 @@ def payloads_of(asked: Any, kind: str) -> tuple[list[Payload], bool]:
 
 
 def in_blocks(
-    encoding: Encoding, find: Callable[[Encoding], tuple[Neighbors, Plan]]
+    queries: np.ndarray, find: Callable[[np.ndarray], tuple[Neighbors, Plan]]
 ) -> Iterator[tuple[np.ndarray, Neighbors, Plan]]:
-    """The answers to the known queries, some at a time: which these are, found, how.
+    """The answers to these queries, some at a time: which these are, found, how.
 
     Where very many items tie, a block is so small that its answer fits the memory.
     """
-    known = np.flatnonzero(encoding.known)
-    size = _FIRST_BLOCK
-    while len(known):
-        block, known = known[:size], known[size:]
-        found, plan = find(encoding.take(block))
+    left, size = queries, _FIRST_BLOCK
+    while len(left):
+        block, left = left[:size], left[size:]
+        found, plan = find(block)
         yield block, found, plan
         size = max(1, min(_BLOCK, _FOUND * len(block) // max(1, len(found.rows))))

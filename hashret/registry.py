@@ -1,8 +1,7 @@
 """A kind's name to its class, imported on first use.
 
 Kinds stand in literal tables, ``{"dense": "hashret.models.apply:DenseEncoder"}``, that import
-nothing by themselves. Callers who have a class or an instance of their own pass it instead of
-a name; nothing needs to be registered.
+nothing by themselves.
 """
 
 from __future__ import annotations
@@ -20,12 +19,15 @@ def resolve(table: Mapping[str, str], name: str, what: str) -> Any:
     `what` is the noun for the error, as in "index". Raises `UnknownKindError` with the list
     of known names if `table` has no such name.
     """
-    try:
-        module, _, attribute = table[name].partition(":")
-    except KeyError:
+    require_name(table, name, what)
+    module, _, attribute = table[name].partition(":")
+    return getattr(import_module(module), attribute)
+
+
+def require_name(table: Mapping[str, str], name: str, what: str) -> None:
+    """Raise `UnknownKindError` as `resolve` does, without importing anything."""
+    if name not in table:
         known = ", ".join(sorted(table))
         raise UnknownKindError(
-            f"{what}: expected one of {known}, got {name!r}; "
-            "choose one of these or pass an instance"
-        ) from None
-    return getattr(import_module(module), attribute)
+            f"{what}: expected one of {known}, got {name!r}; choose one of these"
+        )

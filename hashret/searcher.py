@@ -20,6 +20,9 @@ from hashret.snapshot import Snapshot
 #: What is searched: the index over all codes, or one over those that a condition selected.
 Searched = Index | SubsetIndex
 
+#: The index that is asked nothing but its table, and builds no more than that.
+BY_SCORE = "auto"
+
 
 class Searcher:
     """The indexes over a snapshot's codes, and what searching them has cost.
@@ -32,12 +35,12 @@ class Searcher:
         self._snapshot = snapshot
         self._indexes = KeptIndexes()
         self._costs = SearchCosts()
-        self._among: dict[str, SubsetIndex] = {}  # the last condition and what it selects
+        self._among: tuple[str, SubsetIndex] | None = None  # the last condition, what it selects
 
     def moved(self, former: RowNumbers) -> None:
         """The snapshot is another; `former` are the row numbers of the one before."""
         self._indexes.moved(former)
-        self._among = {}
+        self._among = None
 
     def index(self, kind: IndexKind | None = None) -> Index:
         """The index of this kind over all codes, built on first use. Raises `UnknownKindError`."""
@@ -58,10 +61,10 @@ class Searcher:
                 "index: expected none beside a condition, among whose items the search is exact; "
                 "leave one out"
             )
-        if where not in self._among:
+        if self._among is None or self._among[0] != where:
             chosen = SubsetIndex(self._snapshot.codes, self._snapshot.positions_where(where))
-            self._among = {where: chosen}
-        return self._among[where]
+            self._among = where, chosen
+        return self._among[1]
 
     def by_score(self, among: Searched, asked: Encoding, k: int, probes: int | None) -> Neighbors:
         """For each query the rows of highest score, of all codes or of those in the probes."""
@@ -92,6 +95,7 @@ class Searcher:
             path, n_tables = ("by score", 0) if by_score else path_of(among)
         n = len(among)
         compared = n * len(found) if path == "by score" else found.compared
-        kernels = compiled.loaded() is not None and path != "by score"
+        others = path == "by score" or path.startswith("faiss")
+        kernels = compiled.loaded() is not None and not others
         work = found.probed, compared, n, len(found)
         return found, Plan(path, n_tables, *work, kernels, seconds, -1)

@@ -329,6 +329,8 @@ class Snapshot:
         return self._positions_of_rows([rows[item_id] for item_id in ids])
 
     def _positions_of_rows(self, rows: list[int] | np.ndarray) -> np.ndarray:
+        if not len(rows):
+            return np.empty(0, np.int64)
         positions = np.searchsorted(self._rows, rows)
         if (
             len(self._rows) == 0

@@ -162,11 +162,17 @@ def test_unknown_ids_and_wrong_calls(topics, tmp_path, path):
         topics.query("   ")
     with pytest.raises(NotACollectionError, match="hashret index"):
         Collection.open(tmp_path / "missing")
-    with (
-        Collection.open(path, index="nope") as misnamed,
-        pytest.raises(UnknownKindError, match="scan"),
-    ):
-        misnamed.query("ship")
+    with pytest.raises(UnknownKindError, match="scan"):
+        Collection.open(path, index="nope")
+    with pytest.raises(UnknownKindError, match="scan"):
+        topics.query("ship", index="nope")
+    for how in ({"k": 2.5}, {"k": "3"}, {"probes": 2.5}, {"rerank": 10.5}):
+        with pytest.raises(TypeError, match="expected a whole number"):
+            topics.query("ship", **how)
+    with pytest.raises(TypeError, match="radius: expected a whole number"):
+        topics.within("ship", radius=[1, 2])
+    with pytest.raises(TypeError, match="where: expected a string"):
+        topics.query("ship", where=["year > 3"])
 
 
 def test_get_and_contains(topics, items):
@@ -484,8 +490,8 @@ def test_a_condition_is_of_the_snapshot(numbered, tmp_path):
 def test_a_condition_that_none_satisfies_says_so(numbered):
     with Collection.open(numbered) as collection:
         vector = np.ones(16, np.float32)
-        for asymmetric in (False, True):
-            hits = collection.query(vector, where="colour == 'red'", asymmetric=asymmetric)
+        for how in ({}, {"asymmetric": True}, {"probes": 5}):
+            hits = collection.query(vector, where="colour == 'red'", **how)
             assert (len(hits), hits.note) == (0, "no item satisfies the condition")
         with pytest.raises(WhereError):
             collection.query(vector, where="n = 3")

@@ -1,6 +1,8 @@
 """What a collection says of how it answered; probing by confidence; crowds of equal codes."""
 
+import gc
 import json
+import weakref
 from dataclasses import replace
 
 import numpy as np
@@ -114,6 +116,51 @@ def test_the_answer_to_a_batch_is_that_to_its_queries(path, vectors, monkeypatch
         batch = collection.query(vectors[:11], k=4)
         assert batch == [collection.query(vector, k=4) for vector in vectors[:11]]
         assert sum({id(h.plan): h.plan.n_queries for h in batch}.values()) > 11
+
+
+def test_neighbours_of_many_items_are_those_of_each(path, monkeypatch):
+    monkeypatch.setattr(questions, "_FIRST_BLOCK", 2)
+    monkeypatch.setattr(questions, "_FOUND", 60)
+    with Collection.open(path) as collection:
+        ids = [f"{i:03}" for i in range(11)]
+        for ask in (collection.similar, collection.similar_within):
+            batch = ask(ids, 4)
+            assert batch == [ask(one, 4) for one in ids]
+            assert len({id(hits.plan) for hits in batch}) > 2
+            assert ask([]) == []
+
+
+def test_a_search_by_score_builds_no_index(path, vectors):
+    def build(codes):
+        raise AssertionError("built")
+
+    with Collection.open(path, index=build) as collection, Collection.open(path) as other:
+        for how in ({"asymmetric": True}, {"probes": 3}):
+            assert collection.query(vectors[0], **how) == other.query(vectors[0], **how)
+
+
+def test_an_index_is_not_kept_for_ever(path):
+    collection = Collection.open(path)
+    kept = collection._searcher._indexes
+    with collection:
+        built = [
+            weakref.ref(collection._searcher.index(lambda codes: ScanIndex(codes)))
+            for _ in range(20)
+        ]
+        gc.collect()
+        assert sum(one() is not None for one in built) == 4
+        table = weakref.ref(collection._searcher.index("table"))
+        for _ in range(3):  # asked for now and then it stays
+            collection._searcher.moved(collection.rows)
+            assert collection._searcher.index("table") is not None
+            for _ in range(10):
+                collection._searcher.moved(collection.rows)
+        assert table() is not None
+        for _ in range(10):
+            collection._searcher.moved(collection.rows)
+        gc.collect()
+        assert table() is None
+        assert not kept._bases
 
 
 def test_a_crowd_of_equal_codes_is_read_once_and_again_after_a_change(tmp_path, monkeypatch):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 
@@ -12,11 +13,29 @@ from hashret.indexes.planner import PlannedIndex
 from hashret.indexes.subset import SubsetIndex
 from hashret.indexes.table import TableIndex
 from hashret.indexes.updated import MAX_SHARE, UpdatedApproximateIndex, UpdatedIndex
-from hashret.registry import resolve
+from hashret.registry import require_name, resolve
 from hashret.row_numbers import RowNumbers
 
 #: How an index is named or built: a name of `INDEXES` or `APPROXIMATE`, or a call with the codes.
 IndexKind = str | Callable[[Codes], Index]
+
+
+_UNASKED = 16  # moves that a former index is kept through without being asked for
+_BUILDERS = 4  # calls whose indexes are kept: each written inline is another
+
+
+def require_known(kind: IndexKind) -> None:
+    """Raise `UnknownKindError` for a name that is neither in `INDEXES` nor in `APPROXIMATE`."""
+    if isinstance(kind, str):
+        require_name(INDEXES | APPROXIMATE, kind, "index")
+
+
+class _Former(NamedTuple):
+    """An index of former codes, their row numbers, and moves since it was last asked for."""
+
+    base: Index
+    rows: RowNumbers
+    n_moves: int = 0
 
 
 class KeptIndexes:
@@ -27,7 +46,7 @@ class KeptIndexes:
 
     def __init__(self) -> None:
         self._indexes: dict[IndexKind, Index] = {}
-        self._bases: dict[IndexKind, tuple[Index, RowNumbers]] = {}  # former ones and their rows
+        self._bases: dict[IndexKind, _Former] = {}
         self._own_table: TableIndex | None = None  # where no index has one to probe
 
     def __contains__(self, kind: object) -> bool:
@@ -46,14 +65,28 @@ class KeptIndexes:
                 build = resolve(known, kind, "index").build if isinstance(kind, str) else kind
                 index = build(codes)
             self._indexes[kind] = index
+            builders = [known for known in self._indexes if not isinstance(known, str)]
+            for oldest in builders[:-_BUILDERS]:
+                self._forget(oldest)
         return self._indexes[kind]
 
     def moved(self, former: RowNumbers) -> None:
         """The snapshot is another; `former` are the row numbers of the one before."""
         for kind, index in self._indexes.items():
-            if not isinstance(index, UpdatedIndex):
-                self._bases[kind] = index, former
+            if isinstance(index, UpdatedIndex):
+                self._bases[kind] = self._bases[kind]._replace(n_moves=0)
+            else:
+                self._bases[kind] = _Former(index, former)
+        self._bases = {
+            kind: base._replace(n_moves=base.n_moves + 1)
+            for kind, base in self._bases.items()
+            if base.n_moves < _UNASKED
+        }
         self._indexes, self._own_table = {}, None
+
+    def _forget(self, kind: IndexKind) -> None:
+        del self._indexes[kind]
+        self._bases.pop(kind, None)
 
     def table(self, among: Index | SubsetIndex, codes: Codes) -> TableIndex:
         """The hash table over what is searched, kept by whoever has one, else here."""
@@ -69,7 +102,7 @@ class KeptIndexes:
         """The last whole index of this kind, brought up to date, if it is worth keeping."""
         if kind not in self._bases:
             return None
-        base, former = self._bases[kind]
+        base, former, _ = self._bases[kind]
         moved = rows.find(np.asarray(former))
         n_kept = int((moved >= 0).sum())
         changed = len(former) - n_kept + len(rows) - n_kept

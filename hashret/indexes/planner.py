@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from itertools import chain
 from typing import ClassVar, Self, cast
 
 import numpy as np
@@ -70,8 +71,7 @@ class PlannedIndex:
             "clusters": lambda: ClusterIndex(codes),
             "faiss-flat": self._build_flat,
         }
-        #: the name of the path that answered last, for whoever wants to explain
-        self.last_path = ""
+        self._taken: tuple[str, ...] = ()  # the paths of the last answer: a batch may be split
 
     @classmethod
     def build(cls, codes: Codes) -> Self:
@@ -90,13 +90,22 @@ class PlannedIndex:
 
     @property
     def path(self) -> str:
-        """By which way the last answer came."""
-        return path_of(self._parts[self.last_path])[0] if self.last_path else ""
+        """By which way the last answer came, or which ways, joined by " + "."""
+        ways = [path_of(part)[0].split(" + ") for part in self._last_parts()]
+        return " + ".join(dict.fromkeys(chain(*ways)))
 
     @property
     def n_tables(self) -> int:
-        """The number of hash tables on that way."""
-        return path_of(self._parts[self.last_path])[1] if self.last_path else 0
+        """The number of hash tables on these ways."""
+        return sum(path_of(part)[1] for part in self._last_parts())
+
+    def _last_parts(self) -> list[Index]:
+        return [self._parts[name] for name in dict.fromkeys(self._taken)]
+
+    @property
+    def last_path(self) -> str:
+        """The name of the path that answered last: all of a question, or all but a trial."""
+        return self._taken[-1] if self._taken else ""
 
     @property
     def table(self) -> TableIndex:
@@ -127,7 +136,7 @@ class PlannedIndex:
         known = self._trials.get(sort)
         if known is not None and known.untimed:
             known.untimed -= 1
-            self.last_path = known.settled
+            self._taken = (known.settled,)
             return known.index.search(queries, k, ties=ties)
         k = check_search(self._codes, queries, k)
         return self._ask(
@@ -147,7 +156,7 @@ class PlannedIndex:
             )
             if known is not None and known.untimed:
                 known.untimed -= 1
-                self.last_path = known.settled
+                self._taken = (known.settled,)
                 if self._look_up is not None and n_queries == 1 and not radius:
                     return self._look_up(queries)
                 return known.index.within(queries, radius)
@@ -179,6 +188,7 @@ class PlannedIndex:
             parts.append(
                 self._ask(rest, sort, lambda i, s: ask(i, slice(s.start + few, s.stop + few)))
             )
+            self._taken = chosen, *self._taken
         else:
             known.settling = not tried and known.patience >= 1
             n_calls = known.n_calls(n_queries, takes)
@@ -230,7 +240,7 @@ class PlannedIndex:
     ) -> list[Neighbors]:
         """The answers to some queries by one path, timed; to the first `warm` by themselves."""
         index = self.part(name)
-        self.last_path = name
+        self._taken = (name,)
         middle = some.start + warm
         cuts = [slice(some.start, middle), slice(middle, some.stop)] if warm else [some]
         # all of them now: an answer may teach that this path does not come into question

@@ -91,8 +91,9 @@ class TableIndex(OverCodes):
     def bucket(self, code: bytes) -> np.ndarray:
         """The rows with exactly this code (n_bits // 8 bytes), ascending, as uint32.
 
-        The fast path for a single code: one kernel, or plain Python, since a NumPy call costs more
-        than the whole look-up. Raises ValueError for a code of another length.
+        They may be a view of the table's own memory, not to be written to. The fast path for a
+        single code: one kernel, or plain Python, since a NumPy call costs more than the whole
+        look-up. Raises ValueError for a code of another length.
         """
         kernel = self._kernel
         if kernel is None and (kernels := compiled.loaded()) is not None:

@@ -76,6 +76,23 @@ def test_a_wider_ball_takes_substrings(large):
     assert as_lists(found) == as_lists(ScanIndex(large).within(large[:300], 3))
 
 
+def test_an_answer_names_all_its_paths(large, monkeypatch):
+    index, taken = PlannedIndex(large), []
+    answers = index._answers
+    monkeypatch.setattr(
+        index, "_answers", lambda name, *given: (taken.append(name), answers(name, *given))[1]
+    )
+    for _ in range(50):
+        taken.clear()
+        index.within(large[:3000], 3)
+        named = index.path.split(" + ")
+        assert set(taken) <= set(named) <= {*taken, index.last_path, "scan"}  # for queries given up
+        assert len(named) == len(set(named))
+        if len(set(taken)) > 1:
+            return
+    pytest.fail("no batch was split for a trial")
+
+
 def test_the_widest_ball_is_compared_whole(large):
     index = PlannedIndex(large[:2000])
     found = index.within(large[:5], 64)
