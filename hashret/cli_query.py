@@ -6,8 +6,6 @@ Nothing heavy is imported before it is needed: a query for text loads neither to
 from __future__ import annotations
 
 import json
-import sys
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,24 +25,13 @@ from hashret.cli import (
     show_hits,
     where_option,
 )
-from hashret.cli_files import lines_of, read_text, require_file
-from hashret.errors import HashretError, InputError
+from hashret.cli_files import lines_of
+from hashret.cli_payloads import of_line, payload_of
 
 if TYPE_CHECKING:
     from hashret.collection import Collection
     from hashret.items import Hits
 
-
-#: How a file of text or with a vector is read. `indexer.cli` puts the readers of the corpus here,
-#: so that a file is the same as a query and in the corpus.
-READERS: dict[str, Callable[[Path], Any]] = {}
-
-#: What a file is to hold as a query for items of a kind.
-_IN_FILE = {
-    "text": "a text file",
-    "image": "an image file",
-    "vector": "an .npy file or a JSON list of numbers",
-}
 
 _BATCH = 1024  # queries of a batch file encoded and searched at a time
 
@@ -125,7 +112,7 @@ def query(
         if item_id is not None:
             hits = _about_stored(snapshot, item_id, ask)
         else:
-            hits = _ask(snapshot, [_payload(snapshot.kind, text, file)], ask)[0]
+            hits = _ask(snapshot, [payload_of(snapshot.kind, text, file)], ask)[0]
         _show(snapshot, hits, where, as_json, explain)
 
 
@@ -216,43 +203,6 @@ def _cut(hits: Hits, k: int | None) -> Hits:
     return Hits(hits[:k], hits.note, hits.complete_radius, hits.approximation, hits.plan)
 
 
-def _payload(kind: str, text: str | None, file: Path | None) -> Any:
-    """What the command line gave as query, as the payload of a collection of `kind`."""
-    if file is not None:
-        return _payload_of_file(kind, file)
-    if text == "-":
-        text = sys.stdin.read()
-    if kind == "text":
-        return text
-    if kind == "vector":
-        return _vector_of(text or "", "TEXT")
-    raise InputError("query: expected an image file, got a text; pass --file PATH")
-
-
-def _payload_of_file(kind: str, file: Path) -> Any:
-    require_file(file, _IN_FILE[kind])
-    if kind == "image":
-        return file
-    if kind == "text":
-        return READERS["text"](file)
-    if file.suffix.lower() in (".npy", ".npz"):
-        return READERS["vector"](file)
-    return _vector_of(read_text(file, _IN_FILE[kind]), str(file))
-
-
-def _vector_of(text: str, where: str) -> Any:
-    import numpy as np
-
-    try:
-        numbers = json.loads(text)
-        return np.asarray(numbers, np.float32)
-    except (ValueError, TypeError, OverflowError, RecursionError):
-        raise InputError(
-            f"{where}: expected a JSON list of numbers, got {text[:40]!r}; "
-            "write it as [0.1, 0.2, ...] or pass --file vector.npy"
-        ) from None
-
-
 def _answer_batch(snapshot: Collection, path: Path, ask: _Question, explain: bool) -> None:
     """A line out for every line in, in order; a query that can't be used says so in its line."""
     failed = 0
@@ -261,7 +211,7 @@ def _answer_batch(snapshot: Collection, path: Path, ask: _Question, explain: boo
         asked: list[tuple[str, Any, str]] = []  # id, payload, error
         for number, line in numbered:
             if line.strip():
-                asked.append(_batch_query(snapshot, path, number, line))
+                asked.append(of_line(snapshot, path, number, line))
         usable = [payload for _, payload, error in asked if not error]
         answers = iter(_ask(snapshot, usable, ask))
         for query_id, _, error in asked:
@@ -281,30 +231,6 @@ def _answer_batch(snapshot: Collection, path: Path, ask: _Question, explain: boo
             click.echo(json.dumps(answer))
     if failed:
         fail(f"{path}: {failed} queries could not be used; their lines say why")
-
-
-def _batch_query(snapshot: Collection, path: Path, number: int, line: str) -> tuple[str, Any, str]:
-    """One line of a batch file: its id, its payload (checked), and what is wrong with it or ""."""
-    query_id = str(number)
-    try:
-        fields = json.loads(line)
-        if not isinstance(fields, dict):
-            raise InputError(f"expected a JSON object, got {type(fields).__name__}")
-        query_id = str(fields.get("id", number))
-        payload: Any
-        if "text" in fields and snapshot.kind == "text":
-            payload = fields["text"]
-        elif "vector" in fields and snapshot.kind == "vector":
-            payload = _vector_of(json.dumps(fields["vector"]), "vector")
-        elif isinstance(fields.get("path"), str):
-            payload = _payload_of_file(snapshot.kind, path.parent / fields["path"])
-        else:
-            wanted = {"text": "text or path", "image": "path", "vector": "vector or path"}
-            raise InputError(f"expected the key {wanted[snapshot.kind]}, got {', '.join(fields)}")
-        snapshot.coder.prepare(payload)
-    except (ValueError, RecursionError, HashretError, OSError) as error:
-        return query_id, None, f"line {number}: {error}"
-    return query_id, payload, ""
 
 
 @main.command(short_help="The items nearest to a stored item.")

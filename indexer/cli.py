@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from hashret import cli_query, cli_stored  # noqa: F401  mount their verbs
+from hashret import cli_payloads, cli_query, cli_stored  # noqa: F401  mount their verbs
 from hashret.cli import collection_argument, main, opened, show_hits, wait_option
 from hashret.errors import InputError
 from hashret.terminal import shown
@@ -41,7 +41,7 @@ def _read_vector(path: Path) -> Any:
     return read_vector(path)
 
 
-cli_query.READERS.update(text=_read_document, vector=_read_vector)
+cli_payloads.READERS.update(text=_read_document, vector=_read_vector)
 
 
 @main.command(short_help="Remove items by their ids.")

@@ -37,6 +37,7 @@ TORCH_HOMES = {
 CLIS = {
     "hashret/cli.py",
     "hashret/cli_files.py",
+    "hashret/cli_payloads.py",
     "hashret/cli_query.py",
     "hashret/cli_stored.py",
     "indexer/cli.py",

@@ -242,3 +242,9 @@ def test_a_recipe_that_no_tuning_wrote(place, tmp_path, kind, changes, says):
         )
         assert says in said
     assert not (tmp_path / "c").exists()
+
+
+def test_standard_input_that_is_no_text(place):
+    done = CliRunner().invoke(main, ["query", str(place / "texts"), "-"], input=b"ship \xff\xfe")
+    assert isinstance(done.exception, SystemExit)
+    assert "standard input: expected text in utf-8, got other bytes" in done.stderr
