@@ -43,8 +43,8 @@ class HeldCollection:
         """Lock and open the collection at `path`, or make one for items of `kind`.
 
         `address` is that of the catalog's server. With `resumes`, one that an interrupted run left
-        without a commit counts as new. Raises ValueError for a collection of another kind or for
-        a new one of none, `LockedError`, and what `Catalog.open` raises.
+        without a commit counts as new. Raises `InputError` for a collection of another kind,
+        ValueError for a new one of none, `LockedError`, and what `Catalog.open` raises.
         """
         is_new = not Layout.exists(path)
         if kind is None and is_new:
@@ -77,10 +77,7 @@ class HeldCollection:
             self.leave_nothing = True  # as the run that was interrupted would have left
         self._exit.callback(self._discard_catalog)
         if kind not in (None, self.catalog.kind):
-            raise ValueError(
-                f"kind: expected {self.catalog.kind!r} as in {self.layout.root}, got {kind!r}; "
-                "index items of another kind into another collection"
-            )
+            raise another_kind("kind", self.catalog.kind, self.layout.root, str(kind))
 
     def close(self) -> None:
         """Release the collection."""

@@ -76,8 +76,8 @@ class Indexer:
         commit, and a run that was interrupted is gone on with where this one does the same
         (`on_note` is told): at the end nothing differs from a run without an interruption. It is
         for one `fit`, if any, one `add` and one `commit`. Raises ValueError if there is no
-        collection and no `kind`, one of another kind, or fewer than one worker, and
-        `CatalogServerError`.
+        collection and no `kind`, or fewer than one worker, `InputError` if there is one of another
+        kind, and `CatalogServerError`.
         """
         if workers is not None and workers < 1:
             raise ValueError(

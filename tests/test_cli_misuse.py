@@ -67,6 +67,7 @@ def test_items_of_another_kind_than_the_collection_has(place):
         assert "v.npy: expected items of kind text as" in said
         assert "name another collection" in said
         assert "--kind" not in said
+    assert "expected items of kind vector as" in refused("demo", "--to", vectors)
 
 
 def test_a_folder_of_tables_and_arrays(place, tmp_path):

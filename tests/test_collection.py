@@ -9,6 +9,7 @@ from hashret.errors import (
     CollectionError,
     DamagedError,
     EmptyCorpusError,
+    InputError,
     LockedError,
     NotACollectionError,
     PayloadError,
@@ -323,7 +324,7 @@ def test_a_collection_needs_a_model_and_a_kind(tmp_path):
 
 
 def test_a_collection_keeps_its_kind(writable):
-    with pytest.raises(ValueError, match="kind"):
+    with pytest.raises(InputError, match=r"kind text as .* has, got image"):
         Indexer(writable, "image")
 
 
