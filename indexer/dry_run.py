@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from hashret.coder import Coder
-from hashret.errors import PayloadError
+from hashret.errors import PayloadError, TrainingError
 from hashret.items import Item
 from hashret.store.catalog import Catalog
 from hashret.store.layout import Layout
@@ -123,7 +123,11 @@ class Rehearsal:
         return self.tally.removed
 
     def commit(self) -> None:
-        """Raise what `Indexer.commit` would raise of items that a new model leaves behind."""
+        """Raise what `Indexer` would: too few items, or some that a new model leaves behind."""
+        if self._is_anew and self.tally.added < 2:
+            raise TrainingError(
+                f"items: expected at least 2 to learn from, got {self.tally.added}; add more items"
+            )
         if self._catalog is None or not self._is_anew or self._pruned:
             return
         missing = self._n_items - len(self._again)

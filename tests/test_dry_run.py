@@ -148,6 +148,15 @@ def test_options_are_refused_as_in_earnest(place, options, says):
     assert says in agree(place, place / "v.npy", "--to", place / "vectors", *options)
 
 
+def test_too_few_items_to_learn_from(place):
+    np.save(place / "one.npy", np.ones((1, 8), np.float32))
+    assert "at least 2 to learn from, got 1" in agree(place, place / "one.npy", "--to", place / "n")
+    np.save(place / "none.npy", np.full((3, 8), np.nan, np.float32))
+    dry = run("index", place / "none.npy", "--to", place / "n", "--dry-run")
+    assert counts(dry) == ([3, 0, 0, 0, 3], None)
+    assert dry.exit_code == run("index", place / "none.npy", "--to", place / "n").exit_code == 1
+
+
 def test_a_place_for_no_collection(place):
     for to in (place / "v.npy", place / "v.npy" / "c", place):
         assert "expected a" in agree(place, place / "v.npy", "--to", to)
