@@ -11,9 +11,9 @@ from hashret import cli_payloads, cli_query, cli_stored  # noqa: F401  mount the
 from hashret.cli import collection_argument, main, opened, show_hits, wait_option
 from hashret.errors import InputError
 from hashret.terminal import shown
-from indexer import cli_compact, cli_evaluate, cli_tune  # noqa: F401  mount their verbs
-from indexer.cli_index import Run, run_index
+from indexer import cli_compact, cli_evaluate, cli_index, cli_tune  # noqa: F401  mount their verbs
 from indexer.console import say
+from indexer.index_run import Run, run_index
 
 _DEMO_QUERIES = (
     "read a file line by line",
