@@ -13,6 +13,7 @@ import click
 from hashret.cli import main, wait_option
 from hashret.cli_files import read_text, written
 from hashret.items import Item
+from indexer.cli_options import SEED, device_option, metric_option
 from indexer.console import say
 from indexer.index_run import Run, rehearse, run_index
 from indexer.presets import PRESETS_OF
@@ -51,23 +52,13 @@ def _bits(ctx: click.Context, parameter: click.Parameter, value: int | None) -> 
 @click.option(
     "--recipe", type=click.Path(path_type=Path), help="Train as `hashret tune --write` chose."
 )
-@click.option(
-    "--metric",
-    type=click.Choice(["cosine", "euclidean"]),
-    help="What makes vectors near.  [default: cosine]",
-)
+@metric_option
 @click.option(
     "--seed",
-    type=click.IntRange(0, 2**63 - 1),  # what torch takes
+    type=SEED,
     help="Same seed, same machine: same codes.  [default: 0]",
 )
-@click.option(
-    "--device",
-    type=click.Choice(["auto", "cpu", "cuda"]),
-    default="auto",
-    show_default=True,
-    help="Where training runs.",
-)
+@device_option
 @click.option("--ids", type=click.Path(path_type=Path), help="Ids of an array's rows, one a line.")
 @click.option(
     "--catalog",

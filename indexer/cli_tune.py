@@ -12,6 +12,7 @@ import click
 from hashret.cli import json_option, main
 from hashret.cli_files import require_place, written
 from hashret.specs import VectorSpec
+from indexer.cli_options import SEED, device_option, metric_option
 from indexer.console import progress_bars, say
 
 if TYPE_CHECKING:
@@ -43,21 +44,15 @@ _RECIPE = "the recipe (--write)"
     help="How long it may take.",
 )
 @click.option("--preset", help="As `index` has it.")
-@click.option("--metric", type=click.Choice(["cosine", "euclidean"]), help="As `index` has it.")
+@metric_option
 @click.option(
     "--seed",
-    type=click.IntRange(0, 2**63 - 1),
+    type=SEED,
     default=0,
     show_default=True,
     help="As `index` has it.",
 )
-@click.option(
-    "--device",
-    type=click.Choice(["auto", "cpu", "cuda"]),
-    default="auto",
-    show_default=True,
-    help="Where training runs.",
-)
+@device_option
 @click.option("--workers", type=click.IntRange(min=1), help="Processes that read.")
 @click.option(
     "--write", type=click.Path(path_type=Path), help="Write the choice here, for `index --recipe`."

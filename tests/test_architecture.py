@@ -44,6 +44,7 @@ CLIS = {
     "indexer/cli_compact.py",
     "indexer/cli_evaluate.py",
     "indexer/cli_index.py",
+    "indexer/cli_options.py",
     "indexer/cli_tune.py",
 }
 HOMES = {

@@ -149,6 +149,11 @@ def test_an_index_is_not_kept_for_ever(path):
         ]
         gc.collect()
         assert sum(one() is not None for one in built) == 4
+        for _ in range(20):  # each another call, after each move
+            collection._searcher.moved(collection.rows)
+            built.append(weakref.ref(collection._searcher.index(lambda codes: ScanIndex(codes))))
+        gc.collect()
+        assert sum(one() is not None for one in built) == 4
         table = weakref.ref(collection._searcher.index("table"))
         for _ in range(3):  # asked for now and then it stays
             collection._searcher.moved(collection.rows)

@@ -65,9 +65,7 @@ class KeptIndexes:
                 build = resolve(known, kind, "index").build if isinstance(kind, str) else kind
                 index = build(codes)
             self._indexes[kind] = index
-            builders = [known for known in self._indexes if not isinstance(known, str)]
-            for oldest in builders[:-_BUILDERS]:
-                self._forget(oldest)
+            self._forget_builders()
         return self._indexes[kind]
 
     def moved(self, former: RowNumbers) -> None:
@@ -84,9 +82,13 @@ class KeptIndexes:
         }
         self._indexes, self._own_table = {}, None
 
-    def _forget(self, kind: IndexKind) -> None:
-        del self._indexes[kind]
-        self._bases.pop(kind, None)
+    def _forget_builders(self) -> None:
+        """Let go the indexes of all calls but the last few, former ones first."""
+        former = [kind for kind in self._bases if kind not in self._indexes]
+        builders = [kind for kind in (*former, *self._indexes) if not isinstance(kind, str)]
+        for oldest in builders[:-_BUILDERS]:
+            self._indexes.pop(oldest, None)
+            self._bases.pop(oldest, None)
 
     def table(self, among: Index | SubsetIndex, codes: Codes) -> TableIndex:
         """The hash table over what is searched, kept by whoever has one, else here."""
