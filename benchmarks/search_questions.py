@@ -20,7 +20,9 @@ _CHECKED = 20  # queries on which answers are compared
 _MOST_FLIPS = 5  # of Faiss MultiHash: tens of thousands of probes a query
 _BATCHES = 32  # at most so many a turn
 _MORE_TURNS = 4  # times as many, where they are short
-_WARM = 5.0  # seconds of the same question before it is timed: the planner builds what pays
+# seconds of the same question before it is timed: the planner builds what pays, and of any path
+# memory that nobody has asked for is cold, for a thousand look-ups and more in ten million codes
+_WARM_PLANNER, _WARM = 5.0, 1.0
 
 
 @dataclass(frozen=True)
@@ -264,13 +266,13 @@ def _affordable(question: Question, name: str, budget: float) -> int:
         took = min(recent)  # not a call in which the planner built something
         if n < len(queries) and took < budget / 4:
             n, recent = min(len(queries), 8 * n), [float("inf")] * 3
-        elif name != "auto" or time.process_time() - began > _WARM:
+        elif time.process_time() - began > (_WARM_PLANNER if name == "auto" else _WARM):
             break
     count = max(1, min(_BATCHES * len(queries), int(n * budget / took)))
     if count >= len(queries):
         return count - count % len(queries)
     # a part of a batch is another sort of question to the planner
     began = time.process_time()
-    while name == "auto" and time.process_time() - began < _WARM:
+    while name == "auto" and time.process_time() - began < _WARM_PLANNER:
         ask(queries[:count])
     return count
