@@ -332,9 +332,11 @@ def test_a_build_is_earned_without_a_thought_at_each_question(monkeypatch, clock
     n_asked = 0
     while "table" not in index.built:
         index.search(codes[:1], 3)
-        n_asked += 1
+        n_asked, n_thoughts = n_asked + 1, len(thoughts)
     assert 900 < n_asked <= 1000 + 9  # calls that follow each other
     assert len(thoughts) < 100
+    index.search(codes[:1], 3)  # what was thought before the build holds no longer
+    assert len(thoughts) == n_thoughts + 1
 
 
 class Cold(Timed):
