@@ -155,10 +155,50 @@ class ConvSpec:
         return [*shapes, (height * width * channels, self.n_bits)]
 
 
-Spec = TextSpec | ImageSpec | VectorSpec | DenseSpec | ConvSpec
-EncoderSpec = DenseSpec | ConvSpec
+@dataclass(frozen=True, slots=True)
+class PatchSpec:
+    """A convolution whose answers are pooled (`models.patches`), and dense layers behind it."""
+
+    kind: ClassVar[str] = "patches"
+    height: int
+    width: int
+    channels: int
+    n_bits: int
+    n_filters: int = 64
+    side: int = 6
+    """Height and width of a filter, in pixels."""
+    cells: int = 4
+    """Cells a side that answers are pooled over; fewer where there are fewer places."""
+    hidden: tuple[int, ...] = (512, 512)
+    input_scale: float = 1.0
+    """Features are multiplied by this first."""
+    clamps: tuple[float, ...] = ()
+    """For each dense layer the bound on the activations entering it (`models.fixed_point`)."""
+    logit_scale: float = 1.0
+    """Logits times this are the log-odds of a bit being 1, as the confidences use them."""
+
+    @property
+    def n_features(self) -> int:
+        """The width of the features taken: height x width x channels."""
+        return self.height * self.width * self.channels
+
+    def dense(self) -> DenseSpec:
+        """The layers behind the convolution: they take answers and the colours of the cells."""
+        cells = [min(self.cells, n - self.side + 1) for n in (self.height, self.width)]
+        colours = [min(self.cells, n) for n in (self.height, self.width)]
+        return DenseSpec(
+            n_features=math.prod(cells) * self.n_filters + math.prod(colours) * self.channels,
+            n_bits=self.n_bits,
+            hidden=self.hidden,
+            clamps=self.clamps,
+            logit_scale=self.logit_scale,
+        )
+
+
+Spec = TextSpec | ImageSpec | VectorSpec | DenseSpec | ConvSpec | PatchSpec
+EncoderSpec = DenseSpec | ConvSpec | PatchSpec
 _SPECS: dict[str, type[Any]] = {
-    spec.kind: spec for spec in (TextSpec, ImageSpec, VectorSpec, DenseSpec, ConvSpec)
+    spec.kind: spec for spec in (TextSpec, ImageSpec, VectorSpec, DenseSpec, ConvSpec, PatchSpec)
 }
 
 

@@ -13,7 +13,10 @@ from dataclasses import replace
 
 import numpy as np
 
+from hashret.models.apply import DenseEncoder
+from hashret.models.apply_patches import PatchEncoder
 from hashret.models.base import Encoder
+from hashret.models.patches import PatchLayer
 from hashret.sparse import Features, SparseRows
 from indexer.batches import TrainingItems
 from indexer.checkpoints import Checkpoints
@@ -21,6 +24,7 @@ from indexer.image_views import image_views
 from indexer.latent import latent_directions
 from indexer.neighbourhoods import Neighbourhoods
 from indexer.optimise import OnProgress, choose_device, has_bfloat16_units
+from indexer.patches import learn_patches
 from indexer.presets import Recipe
 from indexer.reports import (
     StageReport,
@@ -50,8 +54,21 @@ class Course:
     ):
         self.options = options
         self.recipe = recipe
+        self._features = features
+        self._early: list[StageReport] = []
+        self._on_progress = on_progress
+        self._patches: PatchLayer | None = None
+        self._answers: np.ndarray | None = None
+        seen = features
+        if shape is not None and not isinstance(features, SparseRows):
+            began = time.perf_counter()
+            self._patches = learn_patches(features, shape, np.random.default_rng([options.seed, 0]))
+            self._answers = self._patches.features(features)
+            self._prepared("patches", began)
+            if recipe.patches:
+                seen = self._answers
         device = choose_device(options.device)
-        self.items = TrainingItems(features, _input_scale(features, recipe), device, shape)
+        self.items = TrainingItems(seen, _input_scale(seen, recipe), device, shape)
         self.shared = Shared(
             self.items,
             recipe,
@@ -61,7 +78,6 @@ class Course:
             on_progress,
             checkpoints or Checkpoints(),
         )
-        self._early: list[StageReport] = []
         self._ready = False
         self._views: np.ndarray | None = None
         self._near: Neighbourhoods | None = None
@@ -81,28 +97,34 @@ class Course:
             self.shared.bfloat16,
             [*self._early, *last.stages],
         )
-        features = self.items.features
-        report.warnings += code_warnings(encoder.encode(features), n_distinct_rows(features))
-        return encoder, report
+        codes = encoder.encode(self.items.features)
+        report.warnings += code_warnings(codes, n_distinct_rows(self._features))
+        return self._of_pixels(encoder), report
+
+    def _of_pixels(self, encoder: Encoder) -> Encoder:
+        """What takes images where `encoder` takes the answers of their patches."""
+        if self._patches and self.recipe.patches and isinstance(encoder, DenseEncoder):
+            return PatchEncoder.of(self._patches, encoder)
+        return encoder
 
     def _prepare(self) -> None:
         """What all rounds are given: latent directions of texts, views of images."""
-        features, rng = self.items.features, np.random.default_rng(self.options.seed)
+        features, rng = self._features, np.random.default_rng(self.options.seed)
         began = time.perf_counter()
         if isinstance(features, SparseRows):
             if self.recipe.n_latent:
                 self.shared.latent = latent_directions(features, self.recipe.n_latent, rng)
                 self._prepared("latent", began)
-        elif self.items.shape is not None:
-            self._views = image_views(features, self.items.shape, rng)
+        elif self.items.shape is not None and self._answers is not None:
+            self._views = image_views(features, self.items.shape, self._answers, rng)
             if self.recipe.objective == "views":
                 self.items.targets = self._views / max(float(self._views.std()), 1e-6)
             self._prepared("views", began)
 
     def _prepared(self, stage: str, began: float) -> None:
         self._early.append(StageReport(stage, time.perf_counter() - began))
-        if self.shared.on_progress:
-            self.shared.on_progress(stage, 1, 1, float("nan"))
+        if self._on_progress:
+            self._on_progress(stage, 1, 1, float("nan"))
 
     def _find_neighbourhoods(self) -> None:
         if not self.recipe.neighbour_weight:

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from hashret.models.patches import Shape
 from indexer.gradients import oriented_gradients
-from indexer.patches import patch_features
 from indexer.principal import principal_coordinates
 
 _DIRECTIONS = 60
@@ -19,14 +19,15 @@ _GRADIENTS = 2.0  # what their deviation counts for beside that of the pixels
 
 
 def image_views(
-    rows: np.ndarray, shape: tuple[int, int, int], rng: np.random.Generator
+    rows: np.ndarray, shape: Shape, answers: np.ndarray, rng: np.random.Generator
 ) -> np.ndarray:
     """(n, n_directions) float32 of n images of `shape`, the unit-length views side by side.
 
-    Gradients (`gradients`) with the pixels are one view, patches (`patches`) the other.
+    Gradients (`gradients`) with the pixels are one view, the `answers` to the images' patches
+    (`hashret.models.patches`), a row for each image, the other.
     """
     shapes = np.hstack([_GRADIENTS * _spread(oriented_gradients(rows, shape)), _spread(rows)])
-    return np.hstack([_view(part, rng) for part in (shapes, patch_features(rows, shape, rng))])
+    return np.hstack([_view(part, rng) for part in (shapes, answers)])
 
 
 def _view(rows: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -1,10 +1,11 @@
-"""Patch features: what an image is made of, told by a dictionary of the corpus's own patches.
+"""A dictionary of the corpus's own patches, as the first layer of an encoder of images.
 
-Patches are standardised, whitened, and clustered by k-means; a cluster answers a patch by how much
-nearer than the average cluster it is, and the answers are pooled over a grid (Coates, Ng and Lee,
-"An analysis of single-layer networks in unsupervised feature learning", AISTATS 2011, sections 3
-and 4.2, where such a dictionary did better than autoencoders and RBMs). Used to find neighbours in
-training only: a query needs its pixels and nothing else.
+Patches of one contrast are whitened and clustered by k-means; a filter answers to what lies in the
+direction of a cluster's centre beyond a threshold (Coates, Ng and Lee, "An analysis of single-layer
+networks in unsupervised feature learning", AISTATS 2011, sections 3 and 4.2, where such a
+dictionary did better than autoencoders and RBMs; Coates and Ng, "The importance of encoding versus
+training", ICML 2011, section 3.2, for the threshold). It is the first step of the greedy
+pre-training of images, and stays as it is; what was measured: docs/adr/0023.
 """
 
 from __future__ import annotations
@@ -12,91 +13,77 @@ from __future__ import annotations
 import warnings
 
 import numpy as np
-import torch
 from scipy.cluster.vq import kmeans2
-from torch import Tensor
-from torch.nn import functional
 
-_CLUSTERS = 64
+from hashret.models.fixed_point import require_bounded, to_grid
+from hashret.models.patches import PatchLayer, Shape
+
+_FILTERS = 64
 _SIDE = 6  # pixels; patches a pixel apart: with a stride of 2 nothing is gained by them
-_GRID = 4  # cells a side
+_CELLS = 4
 _ITERATIONS = 12
 _SAMPLED_IMAGES = 4_000
 _SAMPLED_PATCHES = 40_000
-# keep flat patches, and directions that are noise, from being blown up
-_LEAST_VARIANCE = 0.001
-_LEAST_SPREAD = 0.5
-_TILE_IMAGES = 512
-_FEW_IMAGES = 32
+_LEAST_SPREAD = 0.5  # keeps directions that are noise from being blown up
+_THRESHOLD = 0.5  # of an answer, in standard deviations of all of them
+_LEAST_DEVIATION = 1e-3
+_FEW_IMAGES = 8
 
 
-def patch_features(
-    rows: np.ndarray, shape: tuple[int, int, int], rng: np.random.Generator
-) -> np.ndarray:
-    """(n, n_cells x n_clusters) float32 from (n, height x width x channels) rows of pixels.
+def learn_patches(rows: np.ndarray, shape: Shape, rng: np.random.Generator) -> PatchLayer:
+    """The layer for images like these (n, height x width x channels) rows of pixels, n >= 1."""
+    side = min(_SIDE, *shape[:2])
+    scale = 1.0 / max(float(rows.std(dtype=np.float64)), 1e-6)
+    some = rows[np.sort(rng.permutation(len(rows))[:_SAMPLED_IMAGES])]
+    size, none = side * side * shape[2], np.zeros(0)
+    bare = PatchLayer(shape, side, _CELLS, scale, np.zeros((size, 0), np.float32), none, none, none)
+    filters, bias = _dictionary(_sampled(bare, some, rng), rng)
+    require_bounded([filters])
+    answering = PatchLayer(shape, side, _CELLS, scale, filters, bias, none, none)
+    blocks = range(0, len(some), _FEW_IMAGES)
+    told = np.concatenate([answering.pooled(some[i : i + _FEW_IMAGES]) for i in blocks])
+    mean = told.mean(axis=0)
+    told -= mean
+    n_colours = told.shape[1] - answering.n_answers
+    parts = np.split(told, [answering.n_answers], axis=1)
+    deviations = [max(float(np.sqrt(np.square(part).mean())), _LEAST_DEVIATION) for part in parts]
+    each = np.repeat(deviations, [answering.n_answers, n_colours])
+    return PatchLayer(shape, side, _CELLS, scale, filters, bias, mean, 1.0 / each)
 
-    The dictionary is learned on these images.
+
+def _sampled(bare: PatchLayer, rows: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """(at most `_SAMPLED_PATCHES`, side x side x channels): patches of one contrast, mean 0.
+
+    All patches are a hundred times the images, so they are made of few images at a time.
     """
-    dictionary = _Dictionary(rows, shape, rng)
-    starts = range(0, len(rows), _TILE_IMAGES)
-    return torch.cat([dictionary.answers(rows[i : i + _TILE_IMAGES]) for i in starts]).numpy()
+    each = bare.n_places
+    chosen = np.sort(rng.permutation(len(rows) * each)[:_SAMPLED_PATCHES])
+    parts = []
+    for start in range(0, len(rows), _FEW_IMAGES):
+        low, high = np.searchsorted(chosen, [start * each, (start + _FEW_IMAGES) * each])
+        patches = bare.patches(rows[start : start + _FEW_IMAGES])
+        parts.append(patches.reshape(-1, patches.shape[-1])[chosen[low:high] - start * each])
+    patches = np.concatenate(parts)
+    return np.asarray(patches - patches.mean(axis=1, keepdims=True))
 
 
-class _Dictionary:
-    """Cluster centres of whitened patches."""
-
-    def __init__(self, rows: np.ndarray, shape: tuple[int, int, int], rng: np.random.Generator):
-        self._shape = shape
-        self._side = min(_SIDE, *shape[:2])
-        self._down, self._across = (side - self._side + 1 for side in shape[:2])
-        self._mean = float(rows.mean(dtype=np.float64))
-        self._scale = 1.0 / max(float(rows.std(dtype=np.float64)), 1e-6)
-        some = rng.permutation(len(rows))[:_SAMPLED_IMAGES]
-        n_patches = len(some) * self._down * self._across
-        chosen = np.sort(rng.permutation(n_patches)[:_SAMPLED_PATCHES])
-        sample = self._some_patches(rows[np.sort(some)], chosen).double()
-        self._centre = sample.mean(dim=0)
-        centred = sample - self._centre
-        values, directions = torch.linalg.eigh(centred.T @ centred / len(sample))
-        spread = (values.clamp(min=0.0) + _LEAST_SPREAD).rsqrt()
-        self._whitening = directions * spread @ directions.T
-        # most patches of many corpora are one and the same: a flat background
-        white = np.unique((centred @ self._whitening).numpy(), axis=0)
-        with warnings.catch_warnings():  # an emptied cluster keeps its place and harms nothing
-            warnings.simplefilter("ignore", UserWarning)
-            clusters = min(_CLUSTERS, len(white))
-            found, _ = kmeans2(white, clusters, _ITERATIONS, minit="points", rng=rng)
-        self._clusters = torch.from_numpy(found).float()
-
-    def answers(self, rows: np.ndarray) -> Tensor:
-        """(n, n_cells x n_clusters): square roots of the pooled answers of the clusters."""
-        centre, whitening = self._centre.float(), self._whitening.float()
-        distances = torch.cdist((self._patches(rows) - centre) @ whitening, self._clusters)
-        nearer = (distances.mean(dim=2, keepdim=True) - distances).clamp(min=0.0)
-        maps = nearer.transpose(1, 2).reshape(len(rows), -1, self._down, self._across)
-        grid = (min(_GRID, self._down), min(_GRID, self._across))
-        return functional.adaptive_avg_pool2d(maps, grid).sqrt().flatten(1)
-
-    def _some_patches(self, rows: np.ndarray, chosen: np.ndarray) -> Tensor:
-        """(n_chosen, side x side x channels): of all patches of the images those of these numbers.
-
-        All patches are a hundred times the images, so they are made of few images at a time. (To
-        make the chosen ones alone would be less work, but their sums would be rounded otherwise.)
-        """
-        parts = []
-        each = self._down * self._across
-        for start in range(0, len(rows), _FEW_IMAGES):
-            low, high = np.searchsorted(chosen, [start * each, (start + _FEW_IMAGES) * each])
-            patches = self._patches(rows[start : start + _FEW_IMAGES]).flatten(0, 1)
-            parts.append(patches[torch.from_numpy(chosen[low:high] - start * each)])
-        return torch.cat(parts)
-
-    def _patches(self, rows: np.ndarray) -> Tensor:
-        """(n, n_patches, side x side x channels): standardised patches."""
-        pixels = torch.from_numpy(np.ascontiguousarray(rows, np.float32))
-        images = pixels.view(-1, *self._shape).permute(0, 3, 1, 2)
-        images = (images - self._mean) * self._scale
-        patches = functional.unfold(images, self._side).transpose(1, 2)
-        centred = patches - patches.mean(dim=2, keepdim=True)
-        variance = centred.square().mean(dim=2, keepdim=True)
-        return centred / (variance + _LEAST_VARIANCE).sqrt()
+def _dictionary(patches: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Filters and their biases, on the grid, from patches of one contrast."""
+    centre = patches.mean(axis=0)
+    centred = patches - centre
+    values, directions = np.linalg.eigh(centred.T @ centred / len(centred))
+    spread = 1.0 / np.sqrt(np.maximum(values, 0.0) + _LEAST_SPREAD)
+    whitening = directions * spread @ directions.T
+    # most patches of many corpora are one and the same: a flat background
+    white = np.unique(centred @ whitening, axis=0)
+    with warnings.catch_warnings():  # an emptied cluster keeps its place and harms nothing
+        warnings.simplefilter("ignore", UserWarning)
+        found, _ = kmeans2(white, min(_FILTERS, len(white)), _ITERATIONS, minit="points", rng=rng)
+    lengths = np.maximum(np.linalg.norm(found, axis=1, keepdims=True), 1e-6)
+    filters = to_grid(whitening @ (found / lengths).T)
+    # patches are given uncentred: a filter that adds up to nothing can't tell
+    filters = to_grid(filters - filters.mean(axis=0))
+    filters[0] -= filters.sum(axis=0)
+    answers = centred @ filters
+    bias = to_grid(-(centre @ filters) - _THRESHOLD * answers.std())
+    return filters.astype(np.float32), bias

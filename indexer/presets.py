@@ -68,6 +68,8 @@ class Recipe:
     """Of bits that say the same as others (`objectives.independence`)."""
     balance_weight: float = 0.0
     """Of bits that are seldom or mostly 1 (`objectives.balance`), besides normalised logits."""
+    patches: bool = False
+    """Whether images are seen through a dictionary of their patches (`indexer.patches`)."""
     filters: tuple[int, ...] = ()
     """Of images, in place of `hidden`: a convolution of stride 2 for each, its channels."""
     augmented: bool = False
@@ -136,6 +138,7 @@ _IMAGE = Recipe(
     rounds=1,
     contrast_weight=0.1,
 )
+_PATCHES = replace(_IMAGE, patches=True, input_scale=1.0)
 _CONV = replace(_IMAGE, hidden=(), filters=(32, 64), augmented=True)
 # a user's own vectors are compared by their near neighbours, which a wide mean would blur
 _VECTOR = replace(
@@ -174,7 +177,7 @@ TOWERS = TowersRecipe()
 #: Kind of item -> the presets there are for it, the default first.
 PRESETS_OF: dict[str, tuple[str, ...]] = {
     "text": ("dense",),
-    "image": ("dense", "conv"),
+    "image": ("patches", "dense", "conv"),
     "vector": ("towers", "dense"),
 }
 
@@ -182,6 +185,7 @@ PRESETS_OF: dict[str, tuple[str, ...]] = {
 PRESETS: dict[str, dict[str, Recipe]] = {
     "conv": {"image": _CONV},
     "dense": {"text": _TEXT, "image": _IMAGE, "vector": _VECTOR},
+    "patches": {"image": _PATCHES},
 }
 
 

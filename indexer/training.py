@@ -44,10 +44,10 @@ def train(
     options, CPU model and number of threads give the same encoder, bit for bit. `on_progress`
     is called with (stage, steps done, steps in all, loss); the loss is NaN for stages that have
     none. `shape` (height, width, channels) says what images the rows are: then what they look like
-    is learned (`image_views`), else the bare pixels; the preset "conv" needs it. Raises
-    TrainingError for fewer than two items and when a loss is not finite, UnknownKindError for an
-    unknown preset or kind, ValueError for features that are not finite and for options that would
-    change nothing with the preset.
+    is learned (`image_views`), else the bare pixels; of images all presets but "dense" need it.
+    Raises TrainingError for fewer than two items and when a loss is not finite, UnknownKindError
+    for an unknown preset or kind, ValueError for features that are not finite or no images of the
+    shape, and for options that would change nothing with the preset.
     """
     lengths = [options.n_bits]
     learned = train_lengths(
@@ -95,7 +95,8 @@ def train_lengths(
         return
     recipe = PRESETS[str(options.preset)][kind]
     fitted = recipe.fitted(len(features), options)
-    if fitted.filters and (shape is None or math.prod(shape) != features.shape[1]):
+    needed = fitted.patches or bool(fitted.filters)
+    if (needed and shape is None) or (shape and math.prod(shape) != features.shape[1]):
         raise ValueError(
             f"shape: expected (height, width, channels) of images with {features.shape[1]} pixels "
             f"for the preset {options.preset!r}, got {shape}; pass that of the image features"

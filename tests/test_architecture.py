@@ -29,7 +29,6 @@ TORCH_HOMES = {
     "indexer/gradients.py",
     "indexer/checkpoints.py",
     "indexer/optimise.py",
-    "indexer/patches.py",
     "indexer/rounds.py",
     "indexer/towers.py",
     "indexer/near_floats.py",

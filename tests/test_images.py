@@ -1,4 +1,4 @@
-"""A folder of pictures, from the first command to the answer, with either preset."""
+"""A folder of pictures, from the first command to the answer, with every preset."""
 
 import dataclasses
 import json
@@ -28,7 +28,7 @@ def altered(image):
     return cropped.point(lambda value: min(255, value + 12))
 
 
-@pytest.fixture(scope="module", params=["dense", "conv"])
+@pytest.fixture(scope="module", params=presets.PRESETS_OF["image"])
 def pictures(request, tmp_path_factory):
     """A collection of N pictures, made with few steps, and a folder of their altered copies."""
     root = tmp_path_factory.mktemp(request.param)

@@ -13,10 +13,9 @@ from typing import Self
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from hashret.errors import PayloadError
 from hashret.models.exact import ExactEncoder, layers_of, named_layers
 from hashret.models.fixed_point import to_grid
-from hashret.sparse import Features, SparseRows
+from hashret.sparse import Features
 from hashret.specs import ConvSpec
 
 KERNEL, STRIDE = 3, 2
@@ -45,13 +44,8 @@ class ConvEncoder(ExactEncoder[ConvSpec]):
         return _TILE_IMAGES
 
     def _tile_logits(self, tile: Features) -> np.ndarray:
-        if isinstance(tile, SparseRows):
-            raise PayloadError(
-                f"features: expected dense (n, {self.n_features}), got sparse {tile.shape}; "
-                "use the featurizer that was fitted with this model"
-            )
         spec = self._spec
-        active = self._inputs(tile)
+        active = self._inputs(self._require_dense(tile))
         active = active.reshape(len(tile), spec.height, spec.width, spec.channels)
         layers = zip(self._weights[:-1], self._biases[:-1], spec.clamps[1:], strict=True)
         for weight, bias, clamp in layers:

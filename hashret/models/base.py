@@ -18,6 +18,7 @@ from hashret.specs import EncoderSpec
 MODELS: Mapping[str, str] = {
     "conv": "hashret.models.apply_conv:ConvEncoder",
     "dense": "hashret.models.apply:DenseEncoder",
+    "patches": "hashret.models.apply_patches:PatchEncoder",
 }
 
 

@@ -15,9 +15,9 @@ from hashret.codes import Codes
 from hashret.errors import DamagedError, PayloadError
 from hashret.models.fixed_point import to_grid
 from hashret.sparse import Features, SparseRows
-from hashret.specs import ConvSpec, DenseSpec
+from hashret.specs import ConvSpec, DenseSpec, EncoderSpec
 
-S = TypeVar("S", bound=DenseSpec | ConvSpec)
+S = TypeVar("S", bound=EncoderSpec)
 
 
 class ExactEncoder(ABC, Generic[S]):
@@ -74,12 +74,24 @@ class ExactEncoder(ABC, Generic[S]):
             logits[start:stop] = self._tile_logits(tile)
         return logits
 
-    def _inputs(self, values: np.ndarray) -> np.ndarray:
-        """Features as first-layer activations: scaled, clamped and on the grid."""
+    def _require_dense(self, tile: Features) -> np.ndarray:
+        if isinstance(tile, SparseRows):
+            raise PayloadError(
+                f"features: expected dense (n, {self.n_features}), got sparse {tile.shape}; "
+                "use the featurizer that was fitted with this model"
+            )
+        return tile
+
+    @staticmethod
+    def _require_finite(values: np.ndarray) -> None:
         if not np.isfinite(values).all():
             raise PayloadError(
                 "features: expected finite numbers, got NaN or infinity; leave the item out"
             )
+
+    def _inputs(self, values: np.ndarray) -> np.ndarray:
+        """Features as first-layer activations: scaled, clamped and on the grid."""
+        self._require_finite(values)
         clamp = self._spec.clamps[0]
         scaled = np.asarray(values, np.float64) * self._spec.input_scale
         return to_grid(np.clip(scaled, -clamp, clamp))

@@ -20,6 +20,7 @@ class SwitchedOffError(Exception):
 CASES = {
     "words": ("text", None, lambda: grouped_words(60)[0]),
     "images": ("image", "dense", lambda: stripes(60)[0]),
+    "patches": ("image", "patches", lambda: stripes(60)[0]),
     "filters": ("image", "conv", lambda: stripes(60)[0]),
     "towers": ("vector", "towers", lambda: grouped_points(90)[0]),
     "points": ("vector", "dense", lambda: grouped_points(60)[0]),

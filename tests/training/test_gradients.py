@@ -6,6 +6,7 @@ import pytest
 from indexer.gradients import oriented_gradients
 from indexer.image_views import image_views
 from indexer.neighbourhoods import find_neighbourhoods
+from indexer.patches import learn_patches
 from indexer.similarities import cosine_points, points_of
 
 SHAPE = (16, 16, 1)
@@ -51,7 +52,9 @@ def test_neighbours_of_images_are_those_of_like_shape():
         near = find_neighbourhoods(points, 10, np.random.default_rng(0))
         return (groups[near.members] == groups[:, None]).mean()
 
-    by_shape = purity(cosine_points(image_views(images, SHAPE, np.random.default_rng(0))))
+    rng = np.random.default_rng(0)
+    answers = learn_patches(images, SHAPE, rng).features(images)
+    by_shape = purity(cosine_points(image_views(images, SHAPE, answers, rng)))
     by_pixels = purity(points_of(images, np.random.default_rng(0)))
     assert by_shape > 0.95
     assert by_shape > by_pixels + 0.1

@@ -324,7 +324,7 @@ def test_images_are_learned_by_convolutions_too():
     assert precision(encoder.encode(pixels), groups) > 0.8
     names = [stage.stage for stage in report.stages]
     learned = ["pre-train 1", "pre-train 2", "pre-train 3", "fine-tune"]
-    assert names == ["views", "neighbours", *learned]
+    assert names == ["patches", "views", "neighbours", *learned]
     again, _ = train(pixels[:40], "image", options, shape=(8, 8, 1))  # augmented
     assert again.encode(pixels).n_distinct() > 4
 
@@ -343,12 +343,30 @@ def test_codes_of_images_tell_what_they_look_like(monkeypatch):
     assert found[0] > found[1] + 0.08
 
 
-@pytest.mark.parametrize("shape", [None, (8, 8, 3)])
-def test_convolutions_need_the_shape_of_the_images(shape):
+def test_images_are_seen_by_their_patches_unless_told_otherwise():
+    images, _ = stripes(400)
+    options = dataclasses.replace(QUICK, preset=None, epochs=20)
+    encoder, report = train(images, "image", options, shape=(16, 16, 1))
+    assert encoder.spec.kind == "patches"
+    assert report.options.preset == "patches"
+    learned = [f"pre-train {layer}" for layer in (1, 2, 3)]
+    names = ["patches", "views", "neighbours", *learned, "fine-tune"]
+    assert [stage.stage for stage in report.stages] == names
+    others, other_groups = stripes(300, seed=1)
+    assert precision(encoder.encode(others), other_groups) > 0.95
+    # what was reported of the codes is true of those that pixels get
+    assert report.stages[-1].n_distinct == encoder.encode(images).n_distinct()
+
+
+@pytest.mark.parametrize(
+    ("preset", "shape"),
+    [("conv", None), ("patches", None)] + [(p, (8, 8, 3)) for p in ("conv", "dense", "patches")],
+)
+def test_images_need_their_shape(preset, shape):
     with pytest.raises(ValueError, match="shape: expected"):
         train(
             np.ones((9, 64), np.float32),
             "image",
-            dataclasses.replace(QUICK, preset="conv"),
+            dataclasses.replace(QUICK, preset=preset),
             shape=shape,
         )

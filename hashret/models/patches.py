@@ -1,0 +1,134 @@
+"""What an image is made of and where: one convolution, its answers pooled over a grid.
+
+Filters answer to patches that are centred and scaled to one contrast; the ReLU keeps what answers
+well, and square roots of the means over the cells of a grid are what is told of the image, beside
+the mean colour of each cell (Coates, Ng and Lee, "An analysis of single-layer networks in
+unsupervised feature learning", AISTATS 2011, section 3; linear filters and a threshold in place of
+distances, Coates and Ng, ICML 2011, section 2.2). How the filters are learned: `indexer.patches`.
+
+All sums lie on the grid of `fixed_point`, and everything else is one rounding of one number at a
+time, so an image's features are the same in any batch and on any machine.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+
+from hashret.models.fixed_point import to_grid
+
+#: Pixels are clamped to this many units of the input scale: their squares sum up exactly.
+PIXEL_CLAMP = 64.0
+#: Answers and features are clamped to this: float32 holds them, with 16 bits behind the point.
+_FEATURE_CLAMP = 128.0
+#: Added to the variance of a patch: flat ones are not blown up to full contrast.
+_VARIANCE_FLOOR = 1e-3
+#: Images that are looked at together: their patches stay in a core's cache.
+_TILE_IMAGES = 8
+
+Shape = tuple[int, int, int]
+
+
+@dataclass(frozen=True, eq=False)
+class PatchLayer:
+    """Rows of pixels to features of their patches; all arrays are multiples of 2^-16 but `scale`.
+
+    `fixed_point.clamp_for(filters, 0)` must not be below `PIXEL_CLAMP`.
+    """
+
+    shape: Shape
+    """Height, width and channels of an image."""
+    side: int
+    """Height and width of a patch, in pixels."""
+    cells: int
+    """Cells a side that answers are pooled over; fewer where there are fewer places."""
+    input_scale: float
+    """Pixels are multiplied by this first."""
+    filters: np.ndarray
+    """(side x side x channels, n_filters) float32; each adds up to 0: light says nothing."""
+    bias: np.ndarray
+    """(n_filters,) float64."""
+    mean: np.ndarray
+    """(n_out,) float64: what is told of the mean image."""
+    scale: np.ndarray
+    """(n_out,) float64: what is told is multiplied by this after the mean was taken away."""
+
+    @property
+    def n_places(self) -> int:
+        """How many patches an image has."""
+        return (self.shape[0] - self.side + 1) * (self.shape[1] - self.side + 1)
+
+    @property
+    def n_answers(self) -> int:
+        """So many of the features are the filters' answers, the first ones; the rest colours."""
+        height, width = (min(self.cells, n - self.side + 1) for n in self.shape[:2])
+        return height * width * self.filters.shape[1]
+
+    def features(self, pixels: np.ndarray) -> np.ndarray:
+        """(n, n_out) float32 multiples of 2^-16 from finite (n, height x width x channels)."""
+        found = np.empty((len(pixels), len(self.mean)), np.float32)
+        for start in range(0, len(pixels), _TILE_IMAGES):
+            tile = slice(start, start + _TILE_IMAGES)
+            told = (self.pooled(pixels[tile]) - self.mean) * self.scale
+            found[tile] = to_grid(np.clip(told, -_FEATURE_CLAMP, _FEATURE_CLAMP))
+        return found
+
+    def pooled(self, pixels: np.ndarray) -> np.ndarray:
+        """(n, n_out) float64: roots of the cells' mean answers, then the cells' mean colours."""
+        images = self._images(pixels)
+        answers = _patches_of(images, self.side) @ np.asarray(self.filters, np.float64)
+        answers *= _inverse_contrasts(images, self.side)
+        answers += self.bias
+        np.clip(answers, 0.0, _FEATURE_CLAMP, out=answers)
+        roots = np.sqrt(_cell_means(to_grid(answers), self.cells))
+        return np.hstack([roots, _cell_means(images, self.cells)])
+
+    def patches(self, pixels: np.ndarray) -> np.ndarray:
+        """(n, down, across, side x side x channels) float64: patches of one contrast, uncentred."""
+        images = self._images(pixels)
+        return _patches_of(images, self.side) * _inverse_contrasts(images, self.side)
+
+    def _images(self, pixels: np.ndarray) -> np.ndarray:
+        scaled = np.asarray(pixels, np.float64) * self.input_scale
+        return to_grid(np.clip(scaled, -PIXEL_CLAMP, PIXEL_CLAMP)).reshape(-1, *self.shape)
+
+
+def _patches_of(images: np.ndarray, side: int) -> np.ndarray:
+    """(n, down, across, side x side x channels): all patches of (n, height, width, channels)."""
+    windows = sliding_window_view(images, (side, side), axis=(1, 2))
+    n, down, across = windows.shape[:3]
+    return windows.transpose(0, 1, 2, 4, 5, 3).reshape(n, down, across, -1)
+
+
+def _inverse_contrasts(images: np.ndarray, side: int) -> np.ndarray:
+    """(n, down, across, 1): 1 over the standard deviation of each patch of images on the grid."""
+    size = side * side * images.shape[3]
+    mean = _window_sums(images.sum(axis=3), side) / size
+    mean_square = _window_sums(np.square(images).sum(axis=3), side) / size
+    variance = np.maximum(mean_square - np.square(mean), 0.0)
+    return np.asarray(1.0 / np.sqrt(variance + _VARIANCE_FLOOR))[..., None]
+
+
+def _window_sums(maps: np.ndarray, side: int) -> np.ndarray:
+    """Sums over side x side of (n, height, width), at every place where they fit."""
+    return np.asarray(sliding_window_view(maps, (side, side), axis=(1, 2)).sum(axis=(3, 4)))
+
+
+def _cell_means(maps: np.ndarray, cells: int) -> np.ndarray:
+    """(n, cells x channels): the means over a grid of cells of (n, down, across, channels).
+
+    Where a side is no multiple of `cells`, cells overlap by one row or column.
+    """
+    means = [
+        maps[:, rows, columns].mean(axis=(1, 2))
+        for rows in _cells(maps.shape[1], cells)
+        for columns in _cells(maps.shape[2], cells)
+    ]
+    return np.hstack(means)
+
+
+def _cells(length: int, cells: int) -> list[slice]:
+    count = min(cells, length)
+    return [slice(i * length // count, -(-(i + 1) * length // count)) for i in range(count)]
