@@ -138,7 +138,7 @@ _IMAGE = Recipe(
     rounds=1,
     contrast_weight=0.1,
 )
-_PATCHES = replace(_IMAGE, patches=True, input_scale=1.0)
+_PATCHES = replace(_IMAGE, patches=True, input_scale=1.0, least_steps=600)
 _CONV = replace(_IMAGE, hidden=(), filters=(32, 64), augmented=True)
 # a user's own vectors are compared by their near neighbours, which a wide mean would blur
 _VECTOR = replace(
