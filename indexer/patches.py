@@ -4,8 +4,8 @@ Patches of one contrast are whitened and clustered by k-means; a filter answers 
 direction of a cluster's centre beyond a threshold (Coates, Ng and Lee, "An analysis of single-layer
 networks in unsupervised feature learning", AISTATS 2011, sections 3 and 4.2, where such a
 dictionary did better than autoencoders and RBMs; Coates and Ng, "The importance of encoding versus
-training", ICML 2011, section 3.2, for the threshold). It is the first step of the greedy
-pre-training of images, and stays as it is; what was measured: docs/adr/0023.
+training with sparse coding and vector quantization", ICML 2011, for the threshold). It is the first
+step of the greedy pre-training of images, and stays as it is; what was measured: docs/adr/0023.
 """
 
 from __future__ import annotations

@@ -3,8 +3,9 @@
 Filters answer to patches that are centred and scaled to one contrast; the ReLU keeps what answers
 well, and square roots of the means over the cells of a grid are what is told of the image, beside
 the mean colour of each cell (Coates, Ng and Lee, "An analysis of single-layer networks in
-unsupervised feature learning", AISTATS 2011, section 3; linear filters and a threshold in place of
-distances, Coates and Ng, ICML 2011, section 2.2). How the filters are learned: `indexer.patches`.
+unsupervised feature learning", AISTATS 2011, section 3; a linear filter and a threshold in place of
+distances, Coates and Ng, "The importance of encoding versus training with sparse coding and vector
+quantization", ICML 2011). How the filters are learned: `indexer.patches`.
 
 All sums lie on the grid of `fixed_point`, and everything else is one rounding of one number at a
 time, so an image's features are the same in any batch and on any machine.
@@ -26,16 +27,17 @@ _FEATURE_CLAMP = 128.0
 #: Added to the variance of a patch: flat ones are not blown up to full contrast.
 _VARIANCE_FLOOR = 1e-3
 #: Images that are looked at together: their patches stay in a core's cache.
-_TILE_IMAGES = 8
+_TILE_IMAGES = 4
 
 Shape = tuple[int, int, int]
 
 
 @dataclass(frozen=True, eq=False)
 class PatchLayer:
-    """Rows of pixels to features of their patches; all arrays are multiples of 2^-16 but `scale`.
+    """Rows of pixels to features of their patches.
 
-    `fixed_point.clamp_for(filters, 0)` must not be below `PIXEL_CLAMP`.
+    Filters and biases are multiples of 2^-16; `fixed_point.clamp_for` of them must not be below
+    `PIXEL_CLAMP`.
     """
 
     shape: Shape
@@ -113,7 +115,8 @@ def _inverse_contrasts(images: np.ndarray, side: int) -> np.ndarray:
 
 def _window_sums(maps: np.ndarray, side: int) -> np.ndarray:
     """Sums over side x side of (n, height, width), at every place where they fit."""
-    return np.asarray(sliding_window_view(maps, (side, side), axis=(1, 2)).sum(axis=(3, 4)))
+    rows = sliding_window_view(maps, side, axis=1).sum(axis=-1)
+    return np.asarray(sliding_window_view(rows, side, axis=2).sum(axis=-1))
 
 
 def _cell_means(maps: np.ndarray, cells: int) -> np.ndarray:
