@@ -177,6 +177,14 @@ class PatchSpec:
     logit_scale: float = 1.0
     """Logits times this are the log-odds of a bit being 1, as the confidences use them."""
 
+    def __post_init__(self) -> None:
+        _require_whole(self, height=1, width=1, channels=1, n_filters=1, side=1, cells=1)
+        if self.side > min(self.height, self.width):
+            raise ValueError(
+                f"side: expected at most that of the images, {self.height} x {self.width}, "
+                f"got {self.side}; choose a smaller one"
+            )
+
     @property
     def n_features(self) -> int:
         """The width of the features taken: height x width x channels."""

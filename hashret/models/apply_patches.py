@@ -83,7 +83,7 @@ class PatchEncoder(ExactEncoder[PatchSpec]):
         wide = (spec.dense().n_features,)
         filters = tensor_of(tensors, "patches.filters", (size, spec.n_filters), np.float32)
         bias = tensor_of(tensors, "patches.bias", (spec.n_filters,), np.float64)
-        if spec.n_filters and clamp_for(filters, bias) < PIXEL_CLAMP:
+        if clamp_for(filters, bias) < PIXEL_CLAMP:
             raise DamagedError("model: expected smaller filters of patches; train it again")
         layer = PatchLayer(
             shape=(spec.height, spec.width, spec.channels),

@@ -173,6 +173,27 @@ def test_it_is_rebuilt_from_its_spec_and_tensors():
             kind.from_tensors(again, {k: v for k, v in tensors.items() if k != name})
 
 
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("side", 0),
+        ("side", 4),  # than that of the filters
+        ("side", 8),  # more than the images have
+        ("cells", 0),
+        ("cells", 3),
+        ("n_filters", 0),
+        ("n_filters", 6),
+        ("height", 0),
+        ("channels", -1),
+        ("hidden", [12, 8]),
+    ],
+)
+def test_a_spec_that_fits_nothing_is_damage(field, value):
+    changed = specs.to_json(ENCODER.spec) | {field: value}
+    with pytest.raises(DamagedError):
+        PatchEncoder.from_tensors(specs.from_json(changed), ENCODER.tensors())
+
+
 def test_filters_too_large_for_exact_sums_are_refused():
     tensors = ENCODER.tensors()
     huge = tensors | {"patches.filters": 10_000 * np.abs(tensors["patches.filters"])}
