@@ -117,6 +117,7 @@ class Course:
                 self._prepared("latent", began)
         elif self.items.shape is not None and self._answers is not None:
             self._views = image_views(features, self.items.shape, self._answers, rng)
+            self._answers = None  # where nothing is learned from them, their memory is wanted
             if self.recipe.objective == "views":
                 self.items.targets = self._views / max(float(self._views.std()), 1e-6)
             self._prepared("views", began)
