@@ -313,7 +313,7 @@ class Collection(Snapshot):
                 "name": self._model.name,
                 "features": about["features"]["kind"],
                 "encoder": about["encoder"]["kind"],
-                "n_features": about["encoder"]["n_features"],
+                "n_features": self._n_features(),
                 "preset": about["training"]["options"]["preset"],
                 "trained_on": about["training"]["n_items"],
             }

@@ -14,6 +14,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from hashret import specs
 from hashret.coder import Coder
 from hashret.codes import Codes
 from hashret.conditions import Condition
@@ -168,9 +169,19 @@ class Snapshot:
         and `DamagedError`.
         """
         if self._stored_features is None:
-            width = self.description["encoder"]["n_features"]
+            width = self._n_features()
             self._stored_features = StoredFeatures(self._layout, self._segments, width)
         return self._stored_features.take(self._rows[positions])
+
+    def _n_features(self) -> int:
+        """The width of the features that the model takes, by its description."""
+        try:
+            return int(specs.from_json(self.description["encoder"]).n_features)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise DamagedError(
+                f"{self._layout.root}: expected the description of an encoder, got "
+                f"{type(error).__name__}: {error}; train it again"
+            ) from error
 
     def find(self, ids: Sequence[str]) -> np.ndarray:
         """Where among `codes` the items of these ids are, (n,) int64; -1 for an unknown id."""

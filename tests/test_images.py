@@ -41,10 +41,8 @@ def pictures(request, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         quick = dataclasses.replace(recipe, least_steps=120)
         patch.setitem(presets.PRESETS[request.param], "image", quick)
-        made = CliRunner().invoke(
-            main,
-            ["index", str(root / "originals"), "--to", str(root / "c"), "--preset", request.param],
-        )
+        options = ["--to", str(root / "c"), "--preset", request.param, "--store-features"]
+        made = CliRunner().invoke(main, ["index", str(root / "originals"), *options])
     assert made.exit_code == 0, made.output
     return root, request.param
 
@@ -71,6 +69,28 @@ def test_a_stored_picture_asked_again_is_at_distance_zero(pictures):
         hit = nearest(root, root / "originals" / f"{seed:02}.png")
         assert hit["distance"] == 0
         assert f"{seed:02}.png" in hit["id"]
+
+
+def test_it_says_what_it_was_made_with(pictures):
+    root, preset = pictures
+    done = CliRunner().invoke(main, ["info", str(root / "c"), "--json"])
+    assert done.exit_code == 0, done.output
+    model = json.loads(done.stdout)["model"]
+    assert (model["features"], model["encoder"], model["preset"]) == ("image", preset, preset)
+    assert model["n_features"] == 32 * 32 * 3
+
+
+def test_a_shortlist_is_ordered_by_its_pixels(pictures):
+    root, _ = pictures
+    asked = str(root / "originals" / "05.png")
+    done = CliRunner().invoke(
+        main, ["query", str(root / "c"), "--file", asked, "-k", "3", "--rerank", "9", "--json"]
+    )
+    assert done.exit_code == 0, done.output
+    hits = [json.loads(line) for line in done.stdout.splitlines()]
+    assert "05.png" in hits[0]["id"]
+    assert hits[0]["similarity"] == pytest.approx(0.0, abs=1e-3)  # minus the Euclidean distance
+    assert hits[1]["similarity"] < -1.0
 
 
 def test_a_query_by_picture_needs_no_torch(pictures):

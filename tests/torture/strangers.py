@@ -508,7 +508,10 @@ def descriptions() -> Iterator[tuple[str, Change]]:
     fields = {
         "": ("format", "features", "encoder", "training"),
         "features": ("kind", "vocabulary_size", "n_features", "min_documents", "height", "unknown"),
-        "encoder": ("kind", "n_features", "n_bits", "hidden", "input_scale", "clamps", "logit_scale"),
+        "encoder": (
+            "kind", "n_features", "n_bits", "hidden", "input_scale", "clamps", "logit_scale",
+            "width", "side", "cells", "n_filters",
+        ),
     }  # fmt: skip
     for part, known in fields.items():
         for name in known:
