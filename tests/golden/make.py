@@ -1,38 +1,54 @@
-"""Make the golden collections of today's format anew: ``python -m tests.golden.make``.
+"""Make the golden collections of today's format anew: ``python -m tests.golden.make [NAME]``.
 
-One folder a format version, with a tiny collection of every kind and what it must answer. A folder
-of a version that was released is never made again: it is what that release wrote.
+One folder a format version, with a tiny collection of every kind of items and of model, and what it
+must answer; with a name only that one. What was released is never made again: it is what that
+release wrote.
 """
 
 import json
 import shutil
+import sys
+from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 
 from hashret import Collection, Item
 from hashret.store.catalog_tables import FORMAT_VERSION
 from indexer import Indexer
+from indexer.presets import PRESETS
 from tests.corpora import clustered_vectors, topic_items
-from tests.torture.bases import KINDS, quick
+from tests.torture.bases import quick
 
 HERE = Path(__file__).parent
+#: The kind of items and the preset of each golden collection, by its name.
+GOLDEN = {
+    "text": ("text", "dense"),
+    "vector": ("vector", "towers"),
+    "image": ("image", "dense"),
+    "image-patches": ("image", "patches"),
+    "image-conv": ("image", "conv"),
+}
 _QUERIES = 6
 
 
-def items_of(kind: str) -> list[Item]:
-    """The items of the golden collection of a kind; never change them."""
+def items_of(name: str) -> list[Item]:
+    """The items of the golden collection of this name; never change them."""
+    kind, preset = GOLDEN[name]
     if kind == "text":
         return topic_items(24)
     if kind == "vector":
         return [Item(f"v-{i}", v, {"n": i}) for i, v in enumerate(clustered_vectors(24, 8))]
-    pixels = np.random.default_rng(3).integers(0, 256, (24, 4, 4), np.uint8)
+    shape = (4, 4) if preset == "dense" else (10, 12, 3)
+    pixels = np.random.default_rng(3).integers(0, 256, (24, *shape), np.uint8)
     return [Item(f"i-{i}", p, {"n": i}) for i, p in enumerate(pixels)]
 
 
-def answers(path: Path, kind: str) -> dict[str, object]:
+def answers(path: Path, name: str) -> dict[str, object]:
     """What a collection says: its items with their codes, and the hits of a few queries."""
-    payloads = [item.payload for item in items_of(kind)[:_QUERIES]]
+    payloads = [item.payload for item in items_of(name)[:_QUERIES]]
     with Collection.open(path) as collection:
         return {
             "kind": collection.kind,
@@ -45,13 +61,18 @@ def answers(path: Path, kind: str) -> dict[str, object]:
         }
 
 
-def make(folder: Path) -> None:
-    """Two commits a kind: most items, then the rest with one removed."""
-    shutil.rmtree(folder, ignore_errors=True)
-    for kind in KINDS:
-        items, path = items_of(kind), folder / kind
-        with Indexer(path, kind) as indexer:
-            indexer.fit(items, quick(kind))
+def make(folder: Path, names: Iterable[str] = GOLDEN) -> None:
+    """Two commits a collection: most items, then the rest with one removed."""
+    for name in names:
+        kind, preset = GOLDEN[name]
+        items, path = items_of(name), folder / name
+        shutil.rmtree(path, ignore_errors=True)
+        recipes = PRESETS.get(preset, {})
+        if preset in ("patches", "conv"):  # small: they are kept for ever
+            recipe = recipes[kind]
+            recipes = {kind: replace(recipe, hidden=(32,), filters=recipe.filters and (6, 4))}
+        with patch.dict(PRESETS, {preset: recipes}), Indexer(path, kind) as indexer:
+            indexer.fit(items, replace(quick(kind), preset=preset))
             indexer.add(items[:20])
             indexer.commit()
         with Indexer(path) as indexer:
@@ -60,9 +81,9 @@ def make(folder: Path) -> None:
             indexer.commit()
         for lock in path.glob("*.lock"):
             lock.unlink()
-        text = json.dumps(answers(path, kind), indent=1, ensure_ascii=False)
-        (folder / f"{kind}.json").write_text(text + "\n", encoding="utf-8")
+        text = json.dumps(answers(path, name), indent=1, ensure_ascii=False)
+        (folder / f"{name}.json").write_text(text + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
-    make(HERE / f"format-{FORMAT_VERSION}")
+    make(HERE / f"format-{FORMAT_VERSION}", sys.argv[1:] or GOLDEN)
