@@ -258,21 +258,29 @@ def _affordable(question: Question, name: str, budget: float) -> int:
     # what a path builds when it is first asked is not the answer's time; the planner builds what
     # the whole batch pays for
     ask(queries if name == "auto" else queries[:1])
-    n, began, recent = min(2, len(queries)), time.process_time(), [float("inf")] * 3
+    n, asked, recent = min(2, len(queries)), 0.0, [float("inf")] * 3
     while True:
-        start = time.process_time()
-        ask(queries[:n])
-        recent = [*recent[1:], max(time.process_time() - start, 1e-9)]
+        now = _time_of(ask, queries[:n])
+        # what the planner builds is no practice: of ten million codes it takes longer than that
+        asked += min(now, budget) if name == "auto" else now
+        recent = [*recent[1:], now]
         took = min(recent)  # not a call in which the planner built something
         if n < len(queries) and took < budget / 4:
             n, recent = min(len(queries), 8 * n), [float("inf")] * 3
-        elif time.process_time() - began > (_WARM_PLANNER if name == "auto" else _WARM):
+        elif asked > (_WARM_PLANNER if name == "auto" else _WARM):
             break
     count = max(1, min(_BATCHES * len(queries), int(n * budget / took)))
     if count >= len(queries):
         return count - count % len(queries)
     # a part of a batch is another sort of question to the planner
-    began = time.process_time()
-    while name == "auto" and time.process_time() - began < _WARM_PLANNER:
-        ask(queries[:count])
+    asked = 0.0
+    while name == "auto" and asked < _WARM_PLANNER:
+        asked += min(_time_of(ask, queries[:count]), budget)
     return count
+
+
+def _time_of(ask: Ask, queries: np.ndarray) -> float:
+    """Seconds of CPU that a call takes."""
+    start = time.process_time()
+    ask(queries)
+    return max(time.process_time() - start, 1e-9)
