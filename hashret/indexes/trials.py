@@ -17,7 +17,10 @@ if TYPE_CHECKING:
     from hashret.indexes.base import Index
 
 _TRIED, _SHARE = 32, 32  # a trial asks so many queries of a batch, or such a share of them,
-_BRIEF = 1e6  # or all that take so many ns: the few would wait for memory that the many share
+# or all that take so many ns: the few would wait for memory, and do work, that the many share (of
+# 200 queries 32 took clusters twice as long each as all of them)
+_WHOLE = 4e6
+_BRIEF = 1e6  # calls that take less, in ns, follow each other so long that they take about that
 # what is made on first use, and cold memory, is not to be timed: thinking alone empties the caches
 _WARM = 8  # queries go before those of a trial,
 _FEWEST, _MOST = 2, 9  # or calls follow each other, of which all but the first are timed
@@ -90,7 +93,7 @@ class Trials:
 
     def n_calls(self, n_queries: int, expected: float) -> int:
         """How many questions in a row go to a path that is to be timed."""
-        if expected > _BRIEF and n_queries > _TRIED:
+        if expected > _WHOLE and n_queries > _TRIED:
             return 1
         return int(min(_MOST, max(_FEWEST, _BRIEF / max(1.0, expected))))
 
@@ -101,7 +104,7 @@ class Trials:
 
     def n_tried(self, name: str, n_queries: int, expected: float) -> int:
         """How many queries of a batch, `expected` to take so many ns, to ask in a trial."""
-        if expected <= _BRIEF:
+        if expected <= _WHOLE:
             return max(1, n_queries)  # never none: of no queries there is no rest to ask
         return self.n_warm(name, n_queries, expected) + max(_TRIED, n_queries // _SHARE)
 

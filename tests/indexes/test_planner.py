@@ -316,6 +316,17 @@ def test_a_path_whose_one_trial_was_slow_by_chance_is_soon_tried_again(monkeypat
     assert index.last_path == "table"
 
 
+def test_a_trial_shows_what_is_done_once_for_a_whole_batch(monkeypatch, clocked):
+    """Most of its time goes into what all queries share: some of them say it is the slower path."""
+    codes, index, now = clocked
+    index._parts["scan"] = Timed(ScanIndex(codes), now, 0, 12_000.0, lambda: 1.0)
+    index._parts["table"] = Timed(ScanIndex(codes), now, 1.2e6, 4_000.0, lambda: 1.0)
+    believe(monkeypatch, index, {"scan": 9_000.0, "table": 10_000.0})
+    for _ in range(60):
+        index.search(codes[np.arange(200)], 3)
+    assert index.last_path == "table"
+
+
 def test_a_build_is_earned_without_a_thought_at_each_question(monkeypatch, clocked):
     """A path that saves a fifth is built when it would have paid, not before and not much later."""
     codes, index, now = clocked
