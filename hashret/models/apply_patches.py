@@ -10,7 +10,7 @@ import numpy as np
 from hashret.errors import DamagedError
 from hashret.models.apply import DenseEncoder
 from hashret.models.exact import ExactEncoder, tensor_of
-from hashret.models.fixed_point import clamp_for
+from hashret.models.fixed_point import EXACT_SUM
 from hashret.models.patches import PIXEL_CLAMP, PatchLayer
 from hashret.sparse import Features
 from hashret.specs import PatchSpec
@@ -83,7 +83,8 @@ class PatchEncoder(ExactEncoder[PatchSpec]):
         wide = (spec.dense().n_features,)
         filters = tensor_of(tensors, "patches.filters", (size, spec.n_filters), np.float32)
         bias = tensor_of(tensors, "patches.bias", (spec.n_filters,), np.float64)
-        if clamp_for(filters, bias) < PIXEL_CLAMP:
+        largest = np.abs(filters).sum(axis=0, dtype=np.float64).max()
+        if not largest * PIXEL_CLAMP <= EXACT_SUM:  # NaN neither
             raise DamagedError("model: expected smaller filters of patches; train it again")
         layer = PatchLayer(
             shape=(spec.height, spec.width, spec.channels),

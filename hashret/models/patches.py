@@ -36,8 +36,8 @@ Shape = tuple[int, int, int]
 class PatchLayer:
     """Rows of pixels to features of their patches.
 
-    Filters and biases are multiples of 2^-16; `fixed_point.clamp_for` of them must not be below
-    `PIXEL_CLAMP`.
+    Filters and biases are multiples of 2^-16; the sum of a filter's absolute values is at most
+    `fixed_point.EXACT_SUM` / `PIXEL_CLAMP`.
     """
 
     shape: Shape

@@ -1,7 +1,6 @@
 """The convolutional autoencoder, and its encoder in exact arithmetic."""
 
 import itertools
-import json
 
 import numpy as np
 import pytest
@@ -9,15 +8,9 @@ import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from hashret import specs
-from hashret.errors import DamagedError, PayloadError
-from hashret.models import MODELS, apply_conv
-from hashret.models.apply_conv import ConvEncoder
 from hashret.models.conv import Convolution, conv_autoencoder, export_conv
 from hashret.models.dense import LogitMoments, normalise
-from hashret.registry import resolve
 from indexer.augment import augment
-from tests.models.encoders import as_sparse
 
 SHAPE = (7, 6, 3)
 N = 40
@@ -105,20 +98,6 @@ def test_logits_follow_the_definition_bit_for_bit():
         assert np.array_equal(plain(ENCODER, image), logits)
 
 
-@settings(deadline=None, max_examples=25)
-@given(st.permutations(range(N)), st.lists(st.integers(1, N - 1), max_size=5))
-def test_batching_and_order_change_no_bit(order, cuts):
-    order = np.array(order)
-    edges = sorted({0, N, *cuts})
-    parts = [ENCODER.logits(PIXELS[order[a:b]]) for a, b in itertools.pairwise(edges)]
-    assert np.array_equal(np.concatenate(parts), LOGITS[order])
-
-
-def test_tiles_change_no_bit(monkeypatch):
-    monkeypatch.setattr(apply_conv, "_TILE_IMAGES", 3)
-    assert np.array_equal(ENCODER.logits(PIXELS), LOGITS)
-
-
 def test_all_lies_on_the_grid_and_sums_stay_exact():
     for layer, clamp in enumerate(ENCODER.spec.clamps):
         weight = ENCODER.tensors()[f"layers.{layer}.weight"].astype(np.float64)
@@ -126,38 +105,6 @@ def test_all_lies_on_the_grid_and_sums_stay_exact():
         for tensor in (weight, bias, np.array(clamp)):
             assert np.array_equal(tensor * 65536, np.rint(tensor * 65536))
         assert (clamp * np.abs(weight).sum(axis=0) + np.abs(bias)).max() * 2**32 <= 2**53
-
-
-def test_it_is_rebuilt_from_its_spec_and_tensors():
-    again = specs.from_json(json.loads(json.dumps(specs.to_json(ENCODER.spec))))
-    assert again == ENCODER.spec
-    kind = resolve(MODELS, "conv", "model")
-    assert kind is ConvEncoder
-    tensors = ENCODER.tensors()
-    rebuilt = kind.from_tensors(again, tensors)
-    assert np.array_equal(rebuilt.logits(PIXELS), LOGITS)
-    assert np.array_equal(rebuilt.encode(PIXELS).bits, LOGITS > 0)
-    for name in tensors:
-        with pytest.raises(DamagedError, match=name):
-            kind.from_tensors(again, {k: v for k, v in tensors.items() if k != name})
-
-
-@pytest.mark.parametrize(
-    ("features", "message"),
-    [
-        (PIXELS[:, :5], "expected \\(n, "),
-        (as_sparse(PIXELS), "expected dense"),
-        (np.full((1, PIXELS.shape[1]), np.nan, np.float32), "finite"),
-    ],
-)
-def test_other_features_are_refused(features, message):
-    with pytest.raises(PayloadError, match=message):
-        ENCODER.logits(features)
-
-
-def test_extreme_pixels_are_clamped_not_lost():
-    loud = np.full((1, PIXELS.shape[1]), 3e38, np.float32)
-    assert np.isfinite(ENCODER.logits(loud)).all()
 
 
 def test_a_convolution_halves_the_size_and_a_block_is_given_back():

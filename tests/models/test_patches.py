@@ -3,7 +3,6 @@
 import dataclasses
 import hashlib
 import itertools
-import json
 import math
 import subprocess
 import sys
@@ -14,13 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hashret import specs
-from hashret.errors import DamagedError, PayloadError
-from hashret.models import MODELS, apply_patches, patches
+from hashret.errors import DamagedError
 from hashret.models.apply_patches import PatchEncoder
-from hashret.models.fixed_point import clamp_for, to_grid
-from hashret.models.patches import PIXEL_CLAMP, PatchLayer
-from hashret.registry import resolve
-from tests.models.encoders import as_sparse, random_encoder
+from hashret.models.fixed_point import to_grid
+from hashret.models.patches import PatchLayer
+from tests.models.encoders import random_encoder
 
 N = 40
 
@@ -118,21 +115,6 @@ def test_logits_are_those_of_the_dense_layers_on_the_features():
     assert layer.n_places == 5 * 7
 
 
-@settings(deadline=None, max_examples=25)
-@given(st.permutations(range(N)), st.lists(st.integers(1, N - 1), max_size=5))
-def test_batching_and_order_change_no_bit(order, cuts):
-    order = np.array(order)
-    edges = sorted({0, N, *cuts})
-    parts = [ENCODER.logits(PIXELS[order[a:b]]) for a, b in itertools.pairwise(edges)]
-    assert np.array_equal(np.concatenate(parts), LOGITS[order])
-
-
-def test_tiles_change_no_bit(monkeypatch):
-    monkeypatch.setattr(apply_patches, "_TILE_IMAGES", 9)
-    monkeypatch.setattr(patches, "_TILE_IMAGES", 3)
-    assert np.array_equal(ENCODER.logits(PIXELS), LOGITS)
-
-
 @pytest.mark.parametrize("threads", [1, 4])
 def test_the_number_of_threads_changes_no_bit(threads):
     script = (
@@ -158,21 +140,6 @@ def _here():
     return hashlib.sha256(np.concatenate(one_by_one).tobytes()).hexdigest()
 
 
-def test_it_is_rebuilt_from_its_spec_and_tensors():
-    again = specs.from_json(json.loads(json.dumps(specs.to_json(ENCODER.spec))))
-    assert again == ENCODER.spec
-    kind = resolve(MODELS, "patches", "model")
-    assert kind is PatchEncoder
-    tensors = ENCODER.tensors()
-    rebuilt = kind.from_tensors(again, tensors)
-    assert np.array_equal(rebuilt.logits(PIXELS), LOGITS)
-    assert np.array_equal(rebuilt.encode(PIXELS).bits, LOGITS > 0)
-    assert set(rebuilt.tensors()) == set(tensors)
-    for name in tensors:
-        with pytest.raises(DamagedError, match=name):
-            kind.from_tensors(again, {k: v for k, v in tensors.items() if k != name})
-
-
 @pytest.mark.parametrize(
     ("field", "value"),
     [
@@ -194,12 +161,12 @@ def test_a_spec_that_fits_nothing_is_damage(field, value):
         PatchEncoder.from_tensors(specs.from_json(changed), ENCODER.tensors())
 
 
-def test_filters_too_large_for_exact_sums_are_refused():
+@pytest.mark.parametrize("times", [1e4, 1e30, np.nan])
+def test_filters_too_large_for_exact_sums_are_refused(times):
     tensors = ENCODER.tensors()
-    huge = tensors | {"patches.filters": 10_000 * np.abs(tensors["patches.filters"])}
-    assert clamp_for(huge["patches.filters"], tensors["patches.bias"]) < PIXEL_CLAMP
+    filters = np.float32(times) * np.abs(tensors["patches.filters"])
     with pytest.raises(DamagedError, match="filters"):
-        PatchEncoder.from_tensors(ENCODER.spec, huge)
+        PatchEncoder.from_tensors(ENCODER.spec, tensors | {"patches.filters": filters})
 
 
 def test_dense_layers_of_something_else_are_refused():
@@ -210,24 +177,3 @@ def test_dense_layers_of_something_else_are_refused():
     ):
         with pytest.raises(ValueError, match="layer's features"):
             PatchEncoder.of(layer, dense)
-
-
-@pytest.mark.parametrize(
-    ("features", "message"),
-    [
-        (PIXELS[:, :5], "expected \\(n, "),
-        (as_sparse(PIXELS), "expected dense"),
-        (np.full((1, PIXELS.shape[1]), np.nan, np.float32), "finite"),
-        (np.full((1, PIXELS.shape[1]), np.inf, np.float32), "finite"),
-    ],
-)
-def test_other_features_are_refused(features, message):
-    with pytest.raises(PayloadError, match=message):
-        ENCODER.logits(features)
-
-
-def test_extreme_pixels_are_clamped_not_lost():
-    loud = np.full((1, PIXELS.shape[1]), 3e38, np.float32)
-    loud[:, ::2] *= -1
-    assert np.isfinite(ENCODER.logits(loud)).all()
-    assert len(ENCODER.logits(PIXELS[:0])) == 0
