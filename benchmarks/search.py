@@ -33,7 +33,7 @@ _MILLION = 1_000_000
 _WIDTHS = (16, 32, 64, 128, 256, 512)
 _FAMILIES = ("clustered", "uniform", "duplicate-heavy", "learned")
 _TURNS, _BUDGET = 5, 0.08  # turns of each path, and about how many seconds one takes
-_GRID_TURNS, _GRID_BUDGET = 9, 0.02
+_GRID_TURNS, _GRID_BUDGET = 25, 0.02
 # memory of answers stays with the process: to get it anew from the kernel takes, from one turn to
 # the next, one to twenty times as long as answers of gigabytes
 _KEPT_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(1 << 36), "MALLOC_TRIM_THRESHOLD_": str(1 << 36)}

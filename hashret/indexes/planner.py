@@ -28,6 +28,7 @@ _DOUBT, _LONG, _HOPELESS = 2, 16, 4
 # When a path has earned its build, one with more to gain that has so much of its own is built.
 _NEARLY = 2 / 3
 
+_TABLE = ("table",)
 _TO_EARN = ("table", "multi-index", "clusters", "faiss-flat")
 
 #: Asks an index some of the queries.
@@ -57,10 +58,13 @@ class PlannedIndex:
         self._credit = dict.fromkeys((*_TO_EARN, "kernels"), 0.0)
         # by the radius or k, and the bits of the number of queries: all queries of a call are one
         self._trials: dict[tuple[int, ...], Trials] = {}
-        # those of single questions, by the radius: beside a look-up, even hashing a tuple shows
-        self._alone: dict[int, Trials] = {}
-        # the table's own way to a single bucket, while it is settled on: a sixth faster
-        self._look_up: Callable[[Codes], Neighbors] | None = None
+        # those of single questions, by the radius or k: hashing a tuple shows beside them
+        self._within_alone: dict[int, Trials] = {}
+        self._nearest_alone: dict[int, Trials] = {}
+        # for how many single buckets the table is settled on, which gives them by its own way: a
+        # look-up is so brief that even asking a dictionary shows
+        self._look_ups = 0
+        self._look_up: Callable[[Codes], Neighbors]
         self._with_kernels = False  # whether what was timed is theirs
         self._costs = costs.current(False)  # what was timed is a multiple of these
         self._prospects = Prospects(codes)
@@ -132,12 +136,15 @@ class PlannedIndex:
     def search(self, queries: Codes, k: int, *, ties: bool = False) -> Neighbors:
         """The k nearest rows of each query; see `Index.search`."""
         n_queries = len(queries.packed)
-        sort = (n_queries.bit_length(), k, ties)
-        known = self._trials.get(sort)
+        if n_queries == 1 and type(k) is int and not ties:
+            known = self._nearest_alone.get(k)
+        else:
+            known = self._trials.get((n_queries.bit_length(), k, ties))
         if known is not None and known.untimed:
             known.untimed -= 1
-            self._taken = (known.settled,)
+            self._taken = known.settled
             return known.index.search(queries, k, ties=ties)
+        sort = (n_queries.bit_length(), k, ties)
         k = check_search(self._codes, queries, k)
         return self._ask(
             Question(n_queries, k=k, ties=ties),
@@ -149,16 +156,18 @@ class PlannedIndex:
         """All rows within the radius of each query; see `Index.within`."""
         n_queries = len(queries.packed)
         if type(radius) is int:
+            if self._look_ups and n_queries == 1 and not radius:
+                self._look_ups -= 1
+                self._taken = _TABLE
+                return self._look_up(queries)
             known = (
-                self._alone.get(radius)
+                self._within_alone.get(radius)
                 if n_queries == 1
                 else self._trials.get((n_queries.bit_length(), radius))
             )
             if known is not None and known.untimed:
                 known.untimed -= 1
-                self._taken = (known.settled,)
-                if self._look_up is not None and n_queries == 1 and not radius:
-                    return self._look_up(queries)
+                self._taken = known.settled
                 return known.index.within(queries, radius)
         radii = check_within(self._codes, queries, radius)
         widest = int(radii.max(initial=0))
@@ -215,10 +224,9 @@ class PlannedIndex:
         if name in expected:
             known.settle(name, self._parts[name], known.expected(name, expected[name]))
             self._earn(known, known.untimed)
-            if question.k is None and question.n_queries == 1:
-                self._alone[question.radius] = known
-                if not question.radius:
-                    self._look_up = self.table.look_up if name == "table" else None
+            if known is self._within_alone.get(0) and name == "table":
+                self._look_up = self.table.look_up
+                self._look_ups, known.untimed = known.untimed, 0
 
     def _earn(self, known: Trials, n_calls: int) -> None:
         """Credit what would save time what it would have saved in so many calls."""
@@ -274,7 +282,12 @@ class PlannedIndex:
         if sort not in self._trials:
             if len(self._trials) >= _SORTS:
                 self._forget()
-            self._trials[sort] = Trials()
+            self._trials[sort] = known = Trials()
+            match sort:
+                case (1, k, False):
+                    self._nearest_alone[k] = known
+                case (1, radius):
+                    self._within_alone[radius] = known
         return self._trials[sort]
 
     def _forget_times(self) -> None:
@@ -286,8 +299,9 @@ class PlannedIndex:
 
     def _forget(self) -> None:
         self._trials.clear()
-        self._alone.clear()
-        self._look_up = None
+        self._within_alone.clear()
+        self._nearest_alone.clear()
+        self._look_ups = 0
 
     def _choose(self, question: Question, known: Trials) -> tuple[str, dict[str, float]]:
         """The path to take, and what each should take; `known` is told what it waits for."""

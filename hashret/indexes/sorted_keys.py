@@ -1,4 +1,4 @@
-"""Distinct keys in order, each with a word beside it; three accesses to memory find one."""
+"""Distinct keys in order, each with a word beside it; two accesses to memory find one."""
 
 from __future__ import annotations
 
@@ -7,51 +7,64 @@ from math import log2
 
 import numpy as np
 
+_CELLS = 4  # cells to a key, as a power of two: of absent keys one in seventeen meets a set bit
+_BLOCK = 6  # cells to a block, as a power of two: their bits fill a word
+_SIX, _ONE, _INNER = np.uint64(_BLOCK), np.uint64(1), np.uint64((1 << _BLOCK) - 1)
+_LOW, _HALF = np.uint64((1 << 32) - 1), np.uint64(32)
+
 
 class SortedKeys:
     """`keys` (m,) uint64 ascending and distinct, of `width` bits, spread evenly (hashed).
 
-    `words` (m,) uint64 say something of each; a key and its word share a cache line. Offsets by the
-    leading bits cut the keys into slots of about one; a bitmap of about 16 bits a key turns
-    most absent keys away in one access. Together at most 25 bytes a key.
+    `words` (m,) uint64 say something of each; a key and its word share a cache line. The leading
+    bits of a key name one of about 16 cells a key. Blocks of 64 cells have a bitmap, of the cells
+    with keys in them, and the place of their first key beside it: a clear bit turns an absent key
+    away, and the set bits below count where a present one is, but for the few that share a cell
+    (Bagwell, "Ideal hash trees", EPFL 2001, section 3.1, without the tree). Together at most 22
+    bytes a key, and 16 for no key at all.
     """
 
     def __init__(self, keys: np.ndarray, words: np.ndarray, width: int):
         #: key and word of each in turn
         self._entries = np.stack([keys, words], axis=1).ravel()
-        slot_bits = min(width, max(1, round(log2(max(1, len(keys))))))
-        self._slot_shift = width - slot_bits
-        slots = (keys >> np.uint64(self._slot_shift)).astype(np.int64)
-        self._offsets = np.zeros((1 << slot_bits) + 1, np.uint32)
-        np.cumsum(np.bincount(slots, minlength=1 << slot_bits), out=self._offsets[1:])
-        # never coarser than the slots, so that a bit set means a slot with keys in it
-        bitmap_bits = min(width, slot_bits + 4)
-        self._bit_shift = width - bitmap_bits
-        self._bitmap = _bitmap(keys >> np.uint64(self._bit_shift), bitmap_bits)
+        cell_bits = min(width, max(_BLOCK, round(log2(max(1, len(keys)))) + _CELLS))
+        self._shift = width - cell_bits
+        cells = keys >> np.uint64(self._shift)
+        of_key = (cells >> _SIX).view(np.int64)
+        counts = np.bincount(of_key, minlength=1 << (cell_bits - _BLOCK))
+        ends = np.cumsum(counts)
+        #: of each block the bitmap, and the places of its first key and of that after its last
+        blocks = np.zeros((len(counts), 2), np.uint64)
+        blocks[:, 1] = ends - counts | ends << 32
+        if len(keys):
+            first = np.flatnonzero(np.diff(of_key, prepend=-1))
+            blocks[of_key[first], 0] = np.bitwise_or.reduceat(_ONE << (cells & _INNER), first)
+        self._blocks = blocks.ravel()
         # plain Python reads single elements several times faster through a memoryview
-        self._views = (self._bitmap.data, self._offsets.data, self._entries[::2].data)
+        self._views = (self._blocks.data, self._entries[::2].data)
         self._words = self._entries[1::2].data
 
     @property
-    def arrays(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.uint64, np.uint64]:
-        """Bitmap, offsets, entries, and the shifts that address the first two, for kernels."""
-        shifts = np.uint64(self._bit_shift), np.uint64(self._slot_shift)
-        return self._bitmap, self._offsets, self._entries, *shifts
+    def arrays(self) -> tuple[np.ndarray, np.ndarray, np.uint64]:
+        """Blocks, entries, and the shift that leaves a key's cell, for kernels."""
+        return self._blocks, self._entries, np.uint64(self._shift)
 
     @property
     def n_bytes(self) -> int:
         """Bytes of memory held."""
-        return self._entries.nbytes + self._offsets.nbytes + self._bitmap.nbytes
+        return self._entries.nbytes + self._blocks.nbytes
 
     def place(self, key: int) -> int:
         """The position of one key, -1 if it is absent; without NumPy's cost of a call."""
-        bitmap, offsets, keys = self._views
-        bit = key >> self._bit_shift
-        if not bitmap[bit >> 3] >> (bit & 7) & 1:
+        blocks, keys = self._views
+        cell = key >> self._shift
+        at = cell >> _BLOCK << 1
+        bits = blocks[at]
+        bit = 1 << (cell & 63)
+        if not bits & bit:
             return -1
-        slot = key >> self._slot_shift
-        end = offsets[slot + 1]
-        place = bisect_left(keys, key, offsets[slot], end)
+        end, begin = divmod(blocks[at + 1], 1 << 32)
+        place = bisect_left(keys, key, begin + (bits & (bit - 1)).bit_count(), end)
         return place if place < end and keys[place] == key else -1
 
     def word(self, place: int) -> int:
@@ -63,17 +76,17 @@ class SortedKeys:
 
         In no particular order.
         """
-        bits = probes >> np.uint64(self._bit_shift)
-        occupied = self._bitmap.take((bits >> np.uint64(3)).view(np.int64))
-        occupied >>= bits.astype(np.uint8) & np.uint8(7)
-        which = np.flatnonzero(occupied & np.uint8(1))
-        wanted = probes.take(which)
-        slots = (wanted >> np.uint64(self._slot_shift)).view(np.int64)
-        low = self._offsets.take(slots).astype(np.int64)
-        high = self._offsets.take(slots + 1).astype(np.int64)
+        cells = probes >> np.uint64(self._shift)
+        blocks = self._blocks.reshape(-1, 2)[:, 0].take((cells >> _SIX).view(np.int64))
+        which = np.flatnonzero(blocks >> (cells & _INNER) & _ONE)
+        wanted, cells = probes.take(which), cells.take(which)
+        places = self._blocks.take(2 * (cells >> _SIX).view(np.int64) + 1)
+        below = blocks.take(which) & ((_ONE << (cells & _INNER)) - _ONE)
+        low = (places & _LOW).view(np.int64) + np.bitwise_count(below)
+        high = (places >> _HALF).view(np.int64)
         found, words = [which[:0]], [wanted[:0]]
-        while len(which):  # bisect all slots at once; most hold one or two keys
-            middle = (low + high) >> 1
+        middle = low  # most cells hold one key; others are bisected, all at once
+        while len(which):
             seen = self._entries.take(2 * middle)
             hit = np.flatnonzero(seen == wanted)
             found.append(which.take(hit))
@@ -85,15 +98,5 @@ class SortedKeys:
             left = np.flatnonzero(low < high)
             which, wanted = which.take(left), wanted.take(left)
             low, high = low.take(left), high.take(left)
+            middle = (low + high) >> 1
         return np.concatenate(found), np.concatenate(words)
-
-
-def _bitmap(bits: np.ndarray, n_bits: int) -> np.ndarray:
-    """A bitmap of 2**n_bits bits with the ascending positions `bits` (uint64) set."""
-    bitmap = np.zeros(1 << (n_bits - 3), np.uint8)
-    byte = (bits >> np.uint64(3)).astype(np.int64)
-    first = np.flatnonzero(np.diff(byte, prepend=-1))
-    if len(first):
-        ones = np.uint8(1) << (bits & np.uint64(7)).astype(np.uint8)
-        bitmap[byte[first]] = np.bitwise_or.reduceat(ones, first)
-    return bitmap

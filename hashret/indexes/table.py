@@ -1,6 +1,6 @@
 """The hash table: the bucket of a code, and a Hamming ball around it by flipping bits.
 
-Layout, at most 25 bytes an item: the distinct hashed codes, each with its row beside it or, where
+Layout, at most 22 bytes an item: the distinct hashed codes, each with its row beside it or, where
 several items share the code, with the place and length of a run of rows (`SortedKeys`). The hash
 is linear over GF(2), so that the probes of a ball are xors of one key with precomputed numbers.
 Probing a ball: Salakhutdinov and Hinton, "Semantic hashing", IJAR 2009, section 4.
@@ -70,12 +70,12 @@ class TableIndex(OverCodes):
         self._words = codes.words if codes.n_bits > 64 else np.empty((0, 1), np.uint64)
         self._arrays = (self._words, *self._hash.constants, *self._keys.arrays, self._rows)
         shifts, mask = self._hash.constants
-        bitmap, offsets, entries, *by = self._keys.arrays
+        blocks, entries, cell_shift = self._keys.arrays
         self._halves = entries.view(np.uint32)  # the row of an entry is the third of its four
-        pointed_at = (bitmap, offsets, entries, self._rows, codes.packed)
+        pointed_at = (blocks, entries, self._rows, codes.packed)
         addresses = [array.ctypes.data for array in pointed_at]
         size = codes.n_bits // 8
-        self._single = np.array([*addresses, *by, mask, *shifts, size], np.uint64)
+        self._single = np.array([*addresses, cell_shift, mask, *shifts, size], np.uint64)
         self._single_at = self._single.ctypes.data
         # kept once they are loaded, which is for good: asking each time takes a tenth of a look-up
         self._kernel: Callable[[bytes, int], int] | None = None
@@ -97,8 +97,8 @@ class TableIndex(OverCodes):
         """
         kernel = self._kernel
         if kernel is None and (kernels := compiled.loaded()) is not None:
-            kernel = self._kernel = kernels.table.bucket
-        if kernel is not None:
+            kernel = self._kernel = kernels.table.single
+        if kernel is not None and type(code) is bytes:
             found = kernel(code, self._single_at)
             if not found:
                 return _NO_ROWS

@@ -56,7 +56,7 @@ class Trials:
 
     spent: float = 0.0  # ns on all its answers
     untimed: int = 0  # answers that may still be given by `settled` without a thought
-    settled: str = ""
+    settled: tuple[str, ...] = ()
     index: Index = field(init=False)  # that of the settled path
     last: str = ""  # the path that was timed last; all others are cold
     again: int = 0  # calls that go to it now, to be timed
@@ -127,7 +127,7 @@ class Trials:
     def settle(self, name: str, index: Index, expected: float) -> None:
         """Let the next answers be given by this path without a thought, if it was timed."""
         if self.is_timed(name):
-            self.settled, self.index = name, index
+            self.settled, self.index = (name,), index
             left = min(_UNTIMED, _UNTIMED_SHARE * self.spent)
             self.untimed = int(min(left / max(1.0, expected), self.patience))
             self.spent += self.untimed * expected

@@ -1,6 +1,6 @@
 """Probing the hash table, compiled: many look-ups at a time, so that memory answers many at once.
 
-A look-up is a chain of three accesses, each of which may miss every cache. A group of
+A look-up is a chain of two accesses, or three, each of which may miss every cache. A group of
 look-ups takes one step of the chain together, and asks for the next step's memory before it is
 needed (Chen, Ailamaki, Gibbons, Mowry, "Improving hash join performance through prefetching",
 ICDE 2004, section 4).
@@ -13,62 +13,88 @@ from numba import carray, njit
 
 from hashret.indexes.compiled.growing import sort_rows
 from hashret.indexes.compiled.hashing import key_of, mix
-from hashret.indexes.compiled.intrinsics import byte_at, prefetch, row_at, word_at, words_pointer
-from hashret.indexes.compiled.shapes import BYTES, CODE, INT, INTS, ROWS, WORD, WORDS, WORDS_2D
+from hashret.indexes.compiled.intrinsics import (
+    byte_at,
+    popcount,
+    prefetch,
+    row_at,
+    word_at,
+    words_pointer,
+)
+from hashret.indexes.compiled.shapes import CODE, INT, INTS, ROWS, WORD, WORDS, WORDS_2D
 
-_TABLE = (WORDS_2D, WORDS, WORD, BYTES, ROWS, WORDS, WORD, WORD, ROWS)
+_TABLE = (WORDS_2D, WORDS, WORD, WORDS, WORDS, WORD, ROWS)
 LEFT = -1  # the answer to a single look-up that is left to plain Python
 _LOW, _HALF = np.uint64((1 << 32) - 1), np.uint64(32)
+_ONE, _SIX, _INNER = np.uint64(1), np.uint64(6), np.uint64(63)  # a block is of 64 cells
 _GROUP = 64  # look-ups that advance together
 _MANY = 512  # probes of balls that do, of which few are found
-_FULL = 8  # keys of a slot are looked at one after the other; few slots hold more
+_FULL = 8  # keys of a block are looked at one after the other; few blocks hold more
 
 
 @njit(cache=True, nogil=True)
 def _find(
     probes: np.ndarray,
     n: int,
-    bitmap: np.ndarray,
-    offsets: np.ndarray,
+    blocks: np.ndarray,
     entries: np.ndarray,
-    bit_shift: int,
-    slot_shift: int,
+    cell_shift: int,
     which: np.ndarray,
     runs: np.ndarray,
 ) -> int:
     """Which of the first n probes are keys, and their words; how many."""
     for i in range(n):
-        prefetch(bitmap, np.int64(probes[i] >> bit_shift >> np.uint64(3)))
+        prefetch(blocks, _block_of(probes[i] >> cell_shift))
     present = 0
     for i in range(n):
-        bit = probes[i] >> bit_shift
+        cell = probes[i] >> cell_shift
         which[present] = i
-        present += (bitmap[np.int64(bit >> np.uint64(3))] >> np.uint8(bit & np.uint64(7))) & 1
+        present += blocks[_block_of(cell)] >> (cell & _INNER) & _ONE
     for i in range(present):
-        prefetch(offsets, np.int64(probes[which[i]] >> slot_shift))
-    for i in range(present):
-        place = np.int64(offsets[np.int64(probes[which[i]] >> slot_shift)])
-        prefetch(entries, 2 * place)
-        runs[i] = place
+        cell = probes[which[i]] >> cell_shift
+        at = _block_of(cell)
+        runs[i] = _first_place(blocks[at], blocks[at + 1], cell)
+        prefetch(entries, 2 * np.int64(runs[i]))
     found = 0
     for i in range(present):
         probe = probes[which[i]]
-        low = np.int64(runs[i])
-        end = np.int64(offsets[np.int64(probe >> slot_shift) + 1])
-        high = end
-        while high - low > _FULL:
-            middle = (low + high) >> 1
-            if entries[2 * middle] < probe:
-                low = middle + 1
-            else:
-                high = middle
-        while low < end and entries[2 * low] < probe:
-            low += 1
-        if low < end and entries[2 * low] == probe:
-            which[found] = which[i]
-            runs[found] = entries[2 * low + 1]
-            found += 1
+        place = np.int64(runs[i])
+        if entries[2 * place] != probe:
+            end = np.int64(blocks[_block_of(probe >> cell_shift) + 1] >> _HALF)
+            place = _bisected(entries, place, end, probe)
+            if place == end or entries[2 * place] != probe:
+                continue
+        which[found] = which[i]
+        runs[found] = entries[2 * place + 1]
+        found += 1
     return found
+
+
+@njit(cache=True, nogil=True)
+def _block_of(cell: int) -> int:
+    """Where the block of a cell stands among the words of all."""
+    return int(cell >> _SIX << _ONE)
+
+
+@njit(cache=True, nogil=True)
+def _first_place(bitmap: int, places: int, cell: int) -> int:
+    """The least position that a key of this cell can have; see `SortedKeys`."""
+    return (places & _LOW) + popcount(bitmap & ((_ONE << (cell & _INNER)) - _ONE))
+
+
+@njit(cache=True, nogil=True)
+def _bisected(entries: np.ndarray, low: int, end: int, key: int) -> int:
+    """The first position from `low` on, before `end`, whose key is not below this one."""
+    high = end
+    while high - low > _FULL:
+        middle = (low + high) >> 1
+        if entries[2 * middle] < key:
+            low = middle + 1
+        else:
+            high = middle
+    while low < end and entries[2 * low] < key:
+        low += 1
+    return low
 
 
 @njit(cache=True, nogil=True)
@@ -85,11 +111,9 @@ def buckets(
     words: np.ndarray,
     shifts: np.ndarray,
     mask: int,
-    bitmap: np.ndarray,
-    offsets: np.ndarray,
+    blocks: np.ndarray,
     entries: np.ndarray,
-    bit_shift: int,
-    slot_shift: int,
+    cell_shift: int,
     stored: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray]:
     """The rows with the code of each query (n_queries, n_words): limits and rows, both int64.
@@ -108,7 +132,7 @@ def buckets(
         size = min(_GROUP, n - start)
         for i in range(size):
             probes[i] = key_of(queries[start + i], shifts, mask)
-        found = _find(probes, size, bitmap, offsets, entries, bit_shift, slot_shift, which, runs)
+        found = _find(probes, size, blocks, entries, cell_shift, which, runs)
         for i in range(found):
             held[start + which[i]] = runs[i]
             length = np.int64(runs[i] >> _HALF)
@@ -188,11 +212,9 @@ def balls(
     words: np.ndarray,
     shifts: np.ndarray,
     mask: int,
-    bitmap: np.ndarray,
-    offsets: np.ndarray,
+    blocks: np.ndarray,
     entries: np.ndarray,
-    bit_shift: int,
-    slot_shift: int,
+    cell_shift: int,
     stored: np.ndarray,
     flip_keys: np.ndarray,
     flip_masks: np.ndarray,
@@ -226,9 +248,7 @@ def balls(
             filled += size
             if filled < _MANY and (flip < end or query < n - 1):
                 continue
-            found = _find(
-                probes, filled, bitmap, offsets, entries, bit_shift, slot_shift, which, held
-            )
+            found = _find(probes, filled, blocks, entries, cell_shift, which, held)
             probed += filled
             filled = 0
             if n_runs + found > len(runs):
@@ -261,12 +281,12 @@ def bucket(code: bytes, address: int) -> int:
 
     A run of one row is not among the rows: then where it is among the halves of the entries. 0 if
     there is none, LEFT for a run that also holds other codes of the same key, one of 2**27 rows or
-    more, and a code of another length. `address` is that of 16 words: the addresses of bitmap,
-    offsets, entries, rows and packed codes; the shifts of bitmap and offsets; the hash's mask and
-    its seven shifts; the length of a code.
+    more, and a code of another length. `address` is that of 14 words: the addresses of blocks,
+    entries, rows and packed codes; the shift to cells; the hash's mask and its seven shifts; the
+    length of a code.
     """
-    table = carray(words_pointer(np.uint64(address)), (16,))
-    if len(code) != table[15]:
+    table = carray(words_pointer(np.uint64(address)), (14,))
+    if len(code) != table[13]:
         return LEFT
     key = np.uint64(0)
     n_words = (len(code) + 7) >> 3
@@ -274,27 +294,31 @@ def bucket(code: bytes, address: int) -> int:
         value = np.uint64(0)
         for byte in range(min(8 * word + 8, len(code)) - 1, 8 * word - 1, -1):
             value = (value << np.uint64(8)) | np.uint64(code[byte])
-        key = mix(key ^ value, table[8:15], table[7])
-    bit = key >> table[5]
-    held = byte_at(table[0], np.int64(bit >> np.uint64(3)))
-    slot = np.int64(key >> table[6])
-    place, end = np.int64(row_at(table[1], slot)), np.int64(row_at(table[1], slot + 1))
-    # in one condition, so that memory is asked for the bitmap and the offsets at once
-    if not (held >> np.uint8(bit & np.uint64(7))) & np.uint8(place < end) & 1:
+        key = mix(key ^ value, table[6:13], table[5])
+    cell = key >> table[4]
+    at = _block_of(cell)
+    bitmap, places = word_at(table[0], at), word_at(table[0], at + 1)
+    if not bitmap >> (cell & _INNER) & _ONE:
         return 0
-    while place < end and word_at(table[2], 2 * place) < key:
+    place, end = np.int64(_first_place(bitmap, places, cell)), np.int64(places >> _HALF)
+    while place < end and word_at(table[1], 2 * place) < key:
         place += 1
-    if place == end or word_at(table[2], 2 * place) != key:
+    if place == end or word_at(table[1], 2 * place) != key:
         return 0
-    run = word_at(table[2], 2 * place + 1)
+    run = word_at(table[1], 2 * place + 1)
     length, begin = np.int64(run >> _HALF), np.int64(run & _LOW)
     if n_words > 1:
         for i in range(begin, begin + length):
-            row = i if length == 1 else np.int64(row_at(table[3], i))
+            row = i if length == 1 else np.int64(row_at(table[2], i))
             for byte in range(len(code)):
-                if byte_at(table[4], row * len(code) + byte) != code[byte]:
+                if byte_at(table[3], row * len(code) + byte) != code[byte]:
                     return LEFT
     if length >> 27:
         return LEFT
     at = 4 * place + 2 if length == 1 else begin
     return int(length << 36 | at)
+
+
+#: `bucket` past Numba's choice by the types of arguments, which takes as long as the look-up. Who
+#: calls it checks that the code is `bytes`: of an array with gaps the wrong bytes would be read.
+single = bucket.get_overload((CODE, INT))
