@@ -135,16 +135,19 @@ class PlannedIndex:
 
     def search(self, queries: Codes, k: int, *, ties: bool = False) -> Neighbors:
         """The k nearest rows of each query; see `Index.search`."""
-        n_queries = len(queries.packed)
-        if n_queries == 1 and type(k) is int and not ties:
+        if not ties and type(k) is int and len(queries.packed) == 1:
             known = self._nearest_alone.get(k)
-        else:
-            known = self._trials.get((n_queries.bit_length(), k, ties))
+            if known is not None and known.untimed:
+                known.untimed -= 1
+                self._taken = known.settled
+                return known.index.search(queries, k)
+        n_queries = len(queries.packed)
+        sort = (n_queries.bit_length(), k, ties)
+        known = self._trials.get(sort)
         if known is not None and known.untimed:
             known.untimed -= 1
             self._taken = known.settled
             return known.index.search(queries, k, ties=ties)
-        sort = (n_queries.bit_length(), k, ties)
         k = check_search(self._codes, queries, k)
         return self._ask(
             Question(n_queries, k=k, ties=ties),
@@ -154,12 +157,12 @@ class PlannedIndex:
 
     def within(self, queries: Codes, radius: int | np.ndarray) -> Neighbors:
         """All rows within the radius of each query; see `Index.within`."""
+        if self._look_ups and type(radius) is int and not radius and len(queries.packed) == 1:
+            self._look_ups -= 1
+            self._taken = _TABLE
+            return self._look_up(queries)
         n_queries = len(queries.packed)
         if type(radius) is int:
-            if self._look_ups and n_queries == 1 and not radius:
-                self._look_ups -= 1
-                self._taken = _TABLE
-                return self._look_up(queries)
             known = (
                 self._within_alone.get(radius)
                 if n_queries == 1

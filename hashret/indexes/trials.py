@@ -31,7 +31,7 @@ _SOON, _SELDOM = 8, 128  # a trial's cost is so small a part of what was spent s
 _SURE = 8  # and up to so many times less, once the path was timed in as many calls squared
 _THOUGHT = 1e5  # ns that it takes to think of a trial, and to come back from it
 _UNLIKELY = 6  # so many times dearer by estimate, a path is tried seldom from the start
-_UNTIMED = 64e6  # ns of answers, at most, between two that are timed and thought about
+_UNTIMED = 128e6  # ns of answers, at most, between two that are timed and thought about
 _UNTIMED_SHARE = 0.25  # but no more than such a share of all so far
 
 
