@@ -12,6 +12,7 @@ from hashret.indexes.base import Index, path_of
 from hashret.indexes.by_score import compare_all, probe
 from hashret.indexes.kept import IndexKind, KeptIndexes
 from hashret.indexes.subset import SubsetIndex
+from hashret.kept_tables import table_of
 from hashret.plan import Plan
 from hashret.row_numbers import RowNumbers
 from hashret.search_costs import SearchCosts
@@ -33,7 +34,7 @@ class Searcher:
     def __init__(self, snapshot: Snapshot, kind: IndexKind):
         self.kind = kind
         self._snapshot = snapshot
-        self._indexes = KeptIndexes()
+        self._indexes = KeptIndexes(table_of)
         self._costs = SearchCosts()
         self._among: tuple[str, SubsetIndex] | None = None  # the last condition, what it selects
 

@@ -16,6 +16,7 @@ JOINS = {
     "hashret/collection.py",
     "hashret/snapshot.py",
     "hashret/coder.py",
+    "hashret/kept_tables.py",
     "hashret/search_costs.py",
     "hashret/searcher.py",
 }  # what may know more than one room

@@ -44,7 +44,12 @@ class KeptIndexes:
     The codes and their row numbers are the caller's, the same at every call until `moved`.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, table_of: Callable[[Codes], TableIndex] = TableIndex) -> None:
+        """`table_of` builds hash tables over all codes, or finds them where they are kept."""
+        self._with_table: dict[IndexKind, Callable[[Codes], Index]] = {
+            "auto": lambda codes: PlannedIndex(codes, table_of),
+            "table": table_of,
+        }
         self._indexes: dict[IndexKind, Index] = {}
         self._bases: dict[IndexKind, _Former] = {}
         self._own_table: TableIndex | None = None  # where no index has one to probe
@@ -61,12 +66,16 @@ class KeptIndexes:
         if kind not in self._indexes:
             index = self._updated(kind, codes, rows)
             if index is None:
-                known = INDEXES | APPROXIMATE
-                build = resolve(known, kind, "index").build if isinstance(kind, str) else kind
-                index = build(codes)
+                index = self._builder(kind)(codes)
             self._indexes[kind] = index
             self._forget_builders()
         return self._indexes[kind]
+
+    def _builder(self, kind: IndexKind) -> Callable[[Codes], Index]:
+        if kind in self._with_table:
+            return self._with_table[kind]
+        known = INDEXES | APPROXIMATE
+        return resolve(known, kind, "index").build if isinstance(kind, str) else kind
 
     def moved(self, former: RowNumbers) -> None:
         """The snapshot is another; `former` are the row numbers of the one before."""

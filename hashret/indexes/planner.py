@@ -52,7 +52,8 @@ class PlannedIndex:
     exact: ClassVar[bool] = True
     supports: ClassVar[frozenset[str]] = BOTH
 
-    def __init__(self, codes: Codes):
+    def __init__(self, codes: Codes, table_of: Callable[[Codes], TableIndex] = TableIndex):
+        """`table_of` builds the hash table, or finds it where it is kept."""
         self._codes = codes
         self._parts: dict[str, Index] = {}
         self._credit = dict.fromkeys((*_TO_EARN, "kernels"), 0.0)
@@ -70,7 +71,7 @@ class PlannedIndex:
         self._prospects = Prospects(codes)
         self._builders: dict[str, Callable[[], Index]] = {
             "scan": lambda: ScanIndex(codes),
-            "table": lambda: TableIndex(codes),
+            "table": lambda: table_of(codes),
             "multi-index": self._build_multi,
             "clusters": lambda: ClusterIndex(codes),
             "faiss-flat": self._build_flat,

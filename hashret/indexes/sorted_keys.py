@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from math import log2
+from typing import Self
 
 import numpy as np
 
@@ -14,9 +15,9 @@ _LOW, _HALF = np.uint64((1 << 32) - 1), np.uint64(32)
 
 
 class SortedKeys:
-    """`keys` (m,) uint64 ascending and distinct, of `width` bits, spread evenly (hashed).
+    """m keys, uint64, ascending and distinct, of `width` bits, spread evenly (hashed).
 
-    `words` (m,) uint64 say something of each; a key and its word share a cache line. The leading
+    A word, uint64, says something of each; a key and its word share a cache line. The leading
     bits of a key name one of about 16 cells a key. Blocks of 64 cells have a bitmap, of the cells
     with keys in them, and the place of their first key beside it: a clear bit turns an absent key
     away, and the set bits below count where a present one is, but for the few that share a cell
@@ -24,25 +25,19 @@ class SortedKeys:
     bytes a key, and 16 for no key at all.
     """
 
-    def __init__(self, keys: np.ndarray, words: np.ndarray, width: int):
-        #: key and word of each in turn
-        self._entries = np.stack([keys, words], axis=1).ravel()
-        cell_bits = min(width, max(_BLOCK, round(log2(max(1, len(keys)))) + _CELLS))
-        self._shift = width - cell_bits
-        cells = keys >> np.uint64(self._shift)
-        of_key = (cells >> _SIX).view(np.int64)
-        counts = np.bincount(of_key, minlength=1 << (cell_bits - _BLOCK))
-        ends = np.cumsum(counts)
-        #: of each block the bitmap, and the places of its first key and of that after its last
-        blocks = np.zeros((len(counts), 2), np.uint64)
-        blocks[:, 1] = ends - counts | ends << 32
-        if len(keys):
-            first = np.flatnonzero(np.diff(of_key, prepend=-1))
-            blocks[of_key[first], 0] = np.bitwise_or.reduceat(_ONE << (cells & _INNER), first)
-        self._blocks = blocks.ravel()
+    def __init__(self, entries: np.ndarray, blocks: np.ndarray, width: int):
+        """Over what `build` made, which may be read-only and memory-mapped."""
+        self._entries = entries
+        self._blocks = blocks
+        self._shift = width - (len(blocks) // 2).bit_length() + 1 - _BLOCK
         # plain Python reads single elements several times faster through a memoryview
         self._views = (self._blocks.data, self._entries[::2].data)
         self._words = self._entries[1::2].data
+
+    @classmethod
+    def build(cls, keys: np.ndarray, words: np.ndarray, width: int) -> Self:
+        """Lay keys and words out."""
+        return cls(np.stack([keys, words], axis=1).ravel(), blocks_of(keys, width), width)
 
     @property
     def arrays(self) -> tuple[np.ndarray, np.ndarray, np.uint64]:
@@ -100,3 +95,21 @@ class SortedKeys:
             low, high = low.take(left), high.take(left)
             middle = (low + high) >> 1
         return np.concatenate(found), np.concatenate(words)
+
+
+def blocks_of(keys: np.ndarray, width: int) -> np.ndarray:
+    """Of each block of cells its bitmap, and where its first key is and that after its last.
+
+    (2 * n_blocks,) uint64: bitmaps and places, these in half a word each, in turn.
+    """
+    cell_bits = min(width, max(_BLOCK, round(log2(max(1, len(keys)))) + _CELLS))
+    cells = keys >> np.uint64(width - cell_bits)
+    of_key = (cells >> _SIX).view(np.int64)
+    counts = np.bincount(of_key, minlength=1 << (cell_bits - _BLOCK))
+    ends = np.cumsum(counts)
+    blocks = np.zeros((len(counts), 2), np.uint64)
+    blocks[:, 1] = ends - counts | ends << 32
+    if len(keys):
+        first = np.flatnonzero(np.diff(of_key, prepend=-1))
+        blocks[of_key[first], 0] = np.bitwise_or.reduceat(_ONE << (cells & _INNER), first)
+    return blocks.ravel()

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hashret.codes import Codes
+from hashret.errors import DamagedError
 from hashret.indexes.linear_hash import LinearHash, flip_keys
 from hashret.indexes.sorted_keys import SortedKeys
 from hashret.indexes.table import TableIndex
@@ -40,6 +41,56 @@ def test_a_bucket_of_other_bytes_than_bytes_is_the_same():
 def test_at_most_22_bytes_an_item(n):
     codes = Codes.pack(make_codes("uniform", n, 64, np.random.default_rng(0)))
     assert TableIndex(codes).n_bytes <= 22 * n + 64
+
+
+def read_only(tensors):
+    copies = {name: array.copy() for name, array in tensors.items()}
+    for array in copies.values():
+        array.flags.writeable = False
+    return copies
+
+
+@given(codes_and_queries())
+def test_a_table_from_its_tensors_answers_as_the_one_they_are_of(data):
+    codes, queries = data
+    built = TableIndex(codes)
+    table = TableIndex.from_tensors(codes, read_only(built.tensors()))
+    assert table.n_bytes == built.n_bytes
+    found, expected = table.within(queries, 1), built.within(queries, 1)
+    assert found.rows.tolist() == expected.rows.tolist()
+    assert found.limits.tolist() == expected.limits.tolist()
+    for query in queries.packed:
+        assert table.bucket(query.tobytes()).tolist() == built.bucket(query.tobytes()).tolist()
+
+
+@given(codes_and_queries(), st.data())
+def test_no_tensor_of_a_table_is_believed_that_is_another(data, draw):
+    codes, _ = data
+    tensors = TableIndex(codes).tensors()
+    name = draw.draw(st.sampled_from([n for n, array in tensors.items() if len(array)]))
+    array = tensors[name].copy()
+    place = draw.draw(st.integers(0, len(array) - 1))
+    bit = draw.draw(st.integers(0, 8 * array.itemsize - 1))
+    array[place] ^= array.dtype.type(1 << bit)
+    with pytest.raises(DamagedError, match="expected that of these"):
+        TableIndex.from_tensors(codes, {**tensors, name: array})
+
+
+def test_the_tensors_of_other_codes_or_none_are_refused():
+    rng = np.random.default_rng(0)
+    codes = Codes(rng.integers(0, 4, (300, 3), dtype=np.uint8))
+    tensors = TableIndex(codes).tensors()
+    swapped = codes[np.r_[1, 0, 2:300]]
+    assert swapped.packed[0].tobytes() != codes.packed[0].tobytes()
+    for other in (swapped, codes[:299], Codes.empty(24)):
+        with pytest.raises(DamagedError):
+            TableIndex.from_tensors(other, tensors)
+    for name, array in tensors.items():
+        for wrong in (array[:-1], array[:-2], array.astype(np.int64), array[None]):
+            with pytest.raises(DamagedError):
+                TableIndex.from_tensors(codes, {**tensors, name: wrong})
+        with pytest.raises(DamagedError):
+            TableIndex.from_tensors(codes, {n: a for n, a in tensors.items() if n != name})
 
 
 def codes_of_one_key(n: int, rng: np.random.Generator) -> Codes:
@@ -120,7 +171,7 @@ def test_sorted_keys_find_what_is_there(keys, probes, where):
     order = [key << shift for key in sorted(keys)]
     probes = [probe << shift for probe in probes]
     ranks = np.arange(len(order), dtype=np.uint64)
-    stored = SortedKeys(np.array(order, np.uint64), ranks, width)
+    stored = SortedKeys.build(np.array(order, np.uint64), ranks, width)
     probes = probes + order[:5]
     which, words = stored.find(np.array(probes, np.uint64))
     found = dict(zip(which.tolist(), words.tolist(), strict=True))

@@ -1,0 +1,63 @@
+"""The hash table of a large collection is mapped by the next process, and looked at before."""
+
+import numpy as np
+import pytest
+
+from hashret import kept_tables
+from hashret.codes import Codes
+from hashret.indexes.table import TableIndex
+from hashret.kept_tables import table_of
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(kept_tables, "MANY", 200)
+    return tmp_path / "hashret" / "arrays"
+
+
+@pytest.fixture
+def codes():
+    return Codes(np.random.default_rng(0).integers(0, 4, (300, 2), dtype=np.uint8))
+
+
+def is_mapped(table):
+    return all(isinstance(array.base, np.memmap) for array in table.tensors().values())
+
+
+def assert_answers(table, codes):
+    plain = TableIndex(codes)
+    for row in codes.packed:
+        assert table.bucket(row.tobytes()).tolist() == plain.bucket(row.tobytes()).tolist()
+
+
+def test_what_one_built_another_maps(codes):
+    first, second = table_of(codes), table_of(Codes(codes.packed.copy()))
+    assert not is_mapped(first)
+    assert is_mapped(second)
+    assert_answers(first, codes)
+    assert_answers(second, codes)
+
+
+def test_few_codes_are_not_kept(codes, folder):
+    assert not is_mapped(table_of(codes[:199]))
+    assert not folder.exists()
+
+
+def test_other_codes_have_another_table(codes):
+    table_of(codes)
+    for other in (codes[::-1], codes[1:], Codes(codes.packed.reshape(-1, 1))):
+        assert not is_mapped(table_of(other))
+        assert_answers(table_of(other), other)
+
+
+def test_damage_costs_time_and_no_answer(codes, folder):
+    table_of(codes)
+    (kept,) = folder.iterdir()
+    rows = np.load(kept / "rows.npy")
+    rows[[0, 1]] = rows[[1, 0]]
+    np.save(kept / "rows.npy", rows)
+    again = table_of(codes)
+    assert not is_mapped(again)
+    assert_answers(again, codes)
+    assert is_mapped(table_of(codes))  # it was mended
