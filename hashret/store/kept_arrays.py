@@ -3,7 +3,8 @@
 They lie in a folder of their own by the name that whoever made them gives, a file of NumPy's format
 each. Processes that map the same file share its memory, and the system takes it back when it is
 short. As with costs (`machine_costs`), nothing but time depends on them: what can't be read is as
-none, what can't be written is left out, and whoever reads looks at what it is.
+none, what can't be written is left out, and whoever reads looks at what it is. Where the folder is
+on a network nothing is kept: what one machine deletes would be taken from under another's feet.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
+from hashret.store.file_systems import network_mount
 from hashret.store.machine_costs import folder
 
 #: Bytes kept in all; of more the ones go that were not wanted for longest, but never the last.
@@ -26,6 +28,8 @@ def read_arrays(name: str) -> dict[str, np.ndarray]:
     """The arrays kept under this name, read-only and mapped; {} if there are none."""
     try:
         path = _folder() / name
+        if network_mount(path) is not None:
+            return {}
         found = {file.stem: _mapped(file) for file in path.glob("*.npy")}
         if found:
             os.utime(path)  # wanted now
@@ -45,7 +49,8 @@ def write_arrays(name: str, arrays: Mapping[str, np.ndarray]) -> None:
         size = sum(array.nbytes for array in arrays.values())
         path = _folder() / name
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if shutil.disk_usage(path.parent).free < _ROOM * size:
+        has_room = shutil.disk_usage(path.parent).free >= _ROOM * size
+        if not has_room or network_mount(path) is not None:
             return
         part = path.with_name(f"{name}.{os.getpid()}.part")
         try:

@@ -1,5 +1,6 @@
 """The planner's choices: nothing heavy for one question, the right path for many."""
 
+import os
 import subprocess
 import sys
 from dataclasses import replace
@@ -412,3 +413,22 @@ def test_one_question_in_a_fresh_process_loads_neither_faiss_nor_torch():
         [sys.executable, "-c", script], capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(("told", "compiles"), [("1", False), ("0", True)])
+def test_numba_that_is_told_not_to_compile_is_not_asked(told, compiles):
+    script = (
+        "import numpy as np; from hashret.codes import Codes; "
+        "from hashret.indexes import compiled; from hashret.indexes.table import TableIndex; "
+        "print(compiled.enable() is not None); "
+        "codes = Codes(np.arange(80, dtype=np.uint8).reshape(10, 8)); "
+        "print(TableIndex(codes).within(codes, 0).rows.tolist())"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=os.environ | {"NUMBA_DISABLE_JIT": told},
+    )
+    assert done.stdout.split("\n")[:2] == [str(compiles), str(list(range(10)))]

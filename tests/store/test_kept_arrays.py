@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from hashret.store import kept_arrays
+from hashret.store.file_systems import Mount
 from hashret.store.kept_arrays import forget_arrays, read_arrays, write_arrays
 
 ARRAYS = {"words": np.arange(5, dtype=np.uint64), "rows": np.arange(3, dtype=np.uint32)}
@@ -87,6 +88,19 @@ def test_a_disk_that_is_nearly_full_is_left_alone(folder, monkeypatch):
         monkeypatch.setattr(shutil, "disk_usage", lambda _, usage=usage: usage)
         write_arrays("a", ARRAYS)
         assert bool(read_arrays("a")) == kept
+
+
+def test_nothing_is_kept_on_a_network(folder, monkeypatch):
+    def mounted(_):
+        return Mount("/", "nfs4")
+
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setattr(kept_arrays, "network_mount", mounted)
+        write_arrays("a", ARRAYS)
+        assert not any(folder.iterdir())
+    write_arrays("a", ARRAYS)
+    monkeypatch.setattr(kept_arrays, "network_mount", mounted)
+    assert read_arrays("a") == {}
 
 
 def test_where_nothing_can_be_written_nothing_is(tmp_path, monkeypatch):

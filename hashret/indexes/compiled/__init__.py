@@ -9,6 +9,7 @@ does ([ADR 12](docs/adr/0012-compiled-kernels.md)).
 
 from __future__ import annotations
 
+import os
 from functools import lru_cache
 from importlib import import_module
 from importlib.util import find_spec
@@ -37,7 +38,9 @@ def available() -> bool:
 
 @lru_cache(maxsize=1)
 def _installed() -> bool:
-    return find_spec("numba") is not None
+    # told not to compile, Numba runs functions as Python, in which kernels mean nothing
+    may_compile = os.environ.get("NUMBA_DISABLE_JIT", "0") in {"", "0"}
+    return may_compile and find_spec("numba") is not None
 
 
 @lru_cache(maxsize=1)
@@ -54,8 +57,8 @@ def loaded() -> Kernels | None:
 def enable() -> Kernels | None:
     """Load the kernels, compiling them if nobody has; None where Numba can't be used.
 
-    Numba can't be used if it is missing, does not suit NumPy's version or finds no folder to
-    keep what it compiled in.
+    Numba can't be used if it is missing, is told not to compile, does not suit NumPy's version or
+    finds no folder to keep what it compiled in.
     """
     global _loaded, _refused
     if _loaded is None and available():
