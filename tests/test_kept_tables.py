@@ -3,10 +3,12 @@
 import numpy as np
 import pytest
 
-from hashret import kept_tables
+from hashret import Collection, Item, kept_tables
 from hashret.codes import Codes
 from hashret.indexes.table import TableIndex
 from hashret.kept_tables import table_of
+from indexer import Indexer, TrainingOptions
+from tests.corpora import clustered_vectors
 
 
 @pytest.fixture(autouse=True)
@@ -61,3 +63,21 @@ def test_damage_costs_time_and_no_answer(codes, folder):
     assert not is_mapped(again)
     assert_answers(again, codes)
     assert is_mapped(table_of(codes))  # it was mended
+
+
+def test_collections_map_what_another_process_kept(tmp_path):
+    path, vectors = tmp_path / "c", clustered_vectors()
+    with Indexer(path, "vector") as indexer:
+        items = [Item(f"{2 * i + half}", v) for i, v in enumerate(vectors) for half in (0, 1)]
+        indexer.fit(items, TrainingOptions(n_bits=8, device="cpu", epochs=1))
+        indexer.add(items)
+        indexer.commit()
+    for kind in ("auto", "table"):
+        found = []
+        for mapped in (kind == "table", True):
+            with Collection.open(path, index=kind) as collection:
+                found.append([hit.id for hit in collection.bucket(vectors[0])])
+                index = collection.index
+                assert is_mapped(index if kind == "table" else index.table) == mapped
+        assert found[0] == found[1]
+        assert found[0]

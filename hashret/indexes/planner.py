@@ -205,7 +205,7 @@ class PlannedIndex:
         else:
             known.settling = not tried and known.patience >= 1
             n_calls = known.n_calls(n_queries, takes)
-            known.again = n_calls - 1 if tried or known.patience >= n_calls else 0
+            known.begin(n_calls if tried or known.patience >= n_calls else 1)
             parts = self._answers(chosen, question, known, slice(0, n_queries), ask, warm)
             self._settle(question, known)
         return parts[0] if len(parts) == 1 else merge(parts)

@@ -23,7 +23,7 @@ _WHOLE = 4e6
 _BRIEF = 1e6  # calls that take less, in ns, follow each other so long that they take about that
 # what is made on first use, and cold memory, is not to be timed: thinking alone empties the caches
 _WARM = 8  # queries go before those of a trial,
-_FEWEST, _MOST = 2, 9  # or calls follow each other, of which all but the first are timed
+_FEWEST, _MOST = 2, 33  # or calls follow each other, of which the second half is timed
 _PRIOR = 2  # so many queries weigh as much as the estimate
 _MEMORY = 256  # of single questions, or 8 calls of a batch: older ones fade
 _FEW = 8  # a path timed on fewer queries, or in one call only, is tried again sooner
@@ -60,12 +60,17 @@ class Trials:
     index: Index = field(init=False)  # that of the settled path
     last: str = ""  # the path that was timed last; all others are cold
     again: int = 0  # calls that go to it now, to be timed
+    warming: int = 0  # of these and the one before them, so many come first and are not timed
     settling: bool = False  # whether it answers without a thought then
     # ns that each path that does not stand, or kernels, would save in an answer; and after how many
     # answers the first of them has earned its build
     saved: dict[str, float] = field(default_factory=dict)
     patience: float = 0.0
     times: dict[str, Taken] = field(default_factory=dict)
+
+    def begin(self, n_calls: int) -> None:
+        """Let so many calls in a row go to one path, and time the second half of them."""
+        self.again, self.warming = n_calls - 1, n_calls // 2
 
     def expected(self, name: str, estimate: float) -> float:
         """ns by what was timed, given ns by the model."""
@@ -109,13 +114,16 @@ class Trials:
         return self.n_warm(name, n_queries, expected) + max(_TRIED, n_queries // _SHARE)
 
     def learn(self, name: str, n_queries: int, took: float, estimate: float) -> None:
-        """Take in what so many queries took by this path; after another's they only warm it."""
+        """Take in what so many queries took by this path; after another's they only warm it,
+        as the first calls of several do."""
         taken = self.times.setdefault(name, Taken())
         self.spent += took
         if took > _BRIEF:  # however brief it was believed
-            self.again = min(self.again, _FEWEST - 1)
+            self.again, self.warming = min(self.again, _FEWEST - 1), min(self.warming, 1)
         taken.tried_at = self.spent
-        if name == self.last:
+        if self.warming:
+            self.warming -= 1
+        elif name == self.last:
             taken.weight = min(taken.weight + n_queries, max(_MEMORY, 8 * n_queries))
             now = took / estimate
             # the first may have had the memory for its answers to get: the second can correct it
