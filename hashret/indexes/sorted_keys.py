@@ -9,8 +9,9 @@ from typing import Self
 import numpy as np
 
 _CELLS = 4  # cells to a key, as a power of two: of absent keys one in seventeen meets a set bit
-_BLOCK = 6  # cells to a block, as a power of two: their bits fill a word
-_SIX, _ONE, _INNER = np.uint64(_BLOCK), np.uint64(1), np.uint64((1 << _BLOCK) - 1)
+#: Cells to a block, as a power of two: their bits fill a word.
+BLOCK = 6
+_SIX, _ONE, _INNER = np.uint64(BLOCK), np.uint64(1), np.uint64((1 << BLOCK) - 1)
 _LOW, _HALF = np.uint64((1 << 32) - 1), np.uint64(32)
 
 
@@ -29,7 +30,7 @@ class SortedKeys:
         """Over what `build` made, which may be read-only and memory-mapped."""
         self._entries = entries
         self._blocks = blocks
-        self._shift = width - (len(blocks) // 2).bit_length() + 1 - _BLOCK
+        self._shift = width - (len(blocks) // 2).bit_length() + 1 - BLOCK
         # plain Python reads single elements several times faster through a memoryview
         self._views = (self._blocks.data, self._entries[::2].data)
         self._words = self._entries[1::2].data
@@ -53,7 +54,7 @@ class SortedKeys:
         """The position of one key, -1 if it is absent; without NumPy's cost of a call."""
         blocks, keys = self._views
         cell = key >> self._shift
-        at = cell >> _BLOCK << 1
+        at = cell >> BLOCK << 1
         bits = blocks[at]
         bit = 1 << (cell & 63)
         if not bits & bit:
@@ -102,10 +103,10 @@ def blocks_of(keys: np.ndarray, width: int) -> np.ndarray:
 
     (2 * n_blocks,) uint64: bitmaps and places, these in half a word each, in turn.
     """
-    cell_bits = min(width, max(_BLOCK, round(log2(max(1, len(keys)))) + _CELLS))
+    cell_bits = min(width, max(BLOCK, round(log2(max(1, len(keys)))) + _CELLS))
     cells = keys >> np.uint64(width - cell_bits)
     of_key = (cells >> _SIX).view(np.int64)
-    counts = np.bincount(of_key, minlength=1 << (cell_bits - _BLOCK))
+    counts = np.bincount(of_key, minlength=1 << (cell_bits - BLOCK))
     ends = np.cumsum(counts)
     blocks = np.zeros((len(counts), 2), np.uint64)
     blocks[:, 1] = ends - counts | ends << 32

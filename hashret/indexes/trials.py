@@ -114,8 +114,10 @@ class Trials:
         return self.n_warm(name, n_queries, expected) + max(_TRIED, n_queries // _SHARE)
 
     def learn(self, name: str, n_queries: int, took: float, estimate: float) -> None:
-        """Take in what so many queries took by this path; after another's they only warm it,
-        as the first calls of several do."""
+        """Take in what so many queries took by this path.
+
+        After another path's they only warm it, as the first calls of several do.
+        """
         taken = self.times.setdefault(name, Taken())
         self.spent += took
         if took > _BRIEF:  # however brief it was believed

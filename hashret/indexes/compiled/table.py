@@ -22,11 +22,12 @@ from hashret.indexes.compiled.intrinsics import (
     words_pointer,
 )
 from hashret.indexes.compiled.shapes import CODE, INT, INTS, ROWS, WORD, WORDS, WORDS_2D
+from hashret.indexes.sorted_keys import BLOCK
 
 _TABLE = (WORDS_2D, WORDS, WORD, WORDS, WORDS, WORD, ROWS)
 LEFT = -1  # the answer to a single look-up that is left to plain Python
 _LOW, _HALF = np.uint64((1 << 32) - 1), np.uint64(32)
-_ONE, _SIX, _INNER = np.uint64(1), np.uint64(6), np.uint64(63)  # a block is of 64 cells
+_ONE, _SIX, _INNER = np.uint64(1), np.uint64(BLOCK), np.uint64((1 << BLOCK) - 1)
 _GROUP = 64  # look-ups that advance together
 _MANY = 512  # probes of balls that do, of which few are found
 _FULL = 8  # keys of a block are looked at one after the other; few blocks hold more
