@@ -83,8 +83,8 @@ def _measure(
     from benchmarks.features import featurize
     from benchmarks.scoring import Judge
     from hashret.codes import Codes
-    from indexer.presets import PRESETS
     from indexer.training import TrainingOptions, train
+    from indexer.training.presets import PRESETS
 
     dataset = datasets.load("20ng", arguments.datasets or datasets.default_root())
     features, judge = featurize(dataset), Judge.of(dataset)
@@ -120,14 +120,14 @@ def _balance(wanted: bool) -> Iterator[None]:
         return
     import numpy as np
 
-    from hashret.models.dense import LogitMoments
+    from indexer.training.networks.bottleneck import LogitMoments
 
     def at_zero(raw: Any) -> LogitMoments:
         return LogitMoments(np.zeros(raw.shape[1]), np.ones(raw.shape[1]))
 
     with (
-        patch("indexer.finetune.normalise", lambda raw: raw),
-        patch("indexer.rounds.LogitMoments.of", at_zero),
+        patch("indexer.training.finetune.normalise", lambda raw: raw),
+        patch("indexer.training.trainer.LogitMoments.of", at_zero),
     ):
         yield
 

@@ -16,7 +16,7 @@ from sklearn.decomposition import TruncatedSVD
 
 from hashret.codes import Codes
 from hashret.sparse import Features, SparseRows
-from indexer.rotation import itq_rotation
+from indexer.training.vectors.itq import itq_rotation
 
 
 def as_matrix(features: Features) -> sparse.csr_array | np.ndarray:

@@ -36,8 +36,12 @@ class World:
         import numpy as np
 
         from hashret.sparse import SparseRows, concatenate
-        from indexer.principal import principal_coordinates
-        from indexer.similarities import euclidean_points, latent_points, similarities
+        from indexer.training.neighbours.randomized_svd import principal_coordinates
+        from indexer.training.neighbours.similarities import (
+            euclidean_points,
+            latent_points,
+            similarities,
+        )
         from indexer.tuning.criteria import Halves, themes_of
 
         self.corpus, rng = corpus, np.random.default_rng(0)
@@ -84,7 +88,7 @@ class World:
         from scipy.sparse import csr_array
 
         from hashret.sparse import SparseRows
-        from indexer.words import l1_normalised
+        from indexer.training.neighbours.term_weighting import l1_normalised
 
         parts = [self.corpus.training, *self.corpus.halves]
         gains = []

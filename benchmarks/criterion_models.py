@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from hashret.sparse import Features
-    from indexer.presets import Recipe
+    from indexer.training.presets import Recipe
 
 N_TRAINING, N_HELD_OUT, N_VALIDATION = 4_000, 1_000, 800
 VOCABULARY, BATCH, BITS = 3_000, 128, 64
@@ -167,8 +167,8 @@ def halves_of_images(
 
 def _recipe(kind: str, variant: str) -> tuple[Recipe, dict[str, int]]:
     """The preset's recipe changed, and the options that say the rest."""
-    from indexer.presets import PRESETS
     from indexer.training import TrainingOptions
+    from indexer.training.presets import PRESETS
 
     recipe = replace(PRESETS["dense"][kind], batch_size=BATCH)
     fitted = recipe.fitted(N_TRAINING, TrainingOptions())
@@ -197,8 +197,8 @@ def _recipe(kind: str, variant: str) -> tuple[Recipe, dict[str, int]]:
 def _train(corpus: Corpus, variant: str, seed: int, to: Path) -> None:
     import numpy as np
 
-    from indexer.presets import PRESETS
     from indexer.training import TrainingOptions, train
+    from indexer.training.presets import PRESETS
 
     recipe, options = _recipe(corpus.kind, variant)
     began = time.perf_counter()

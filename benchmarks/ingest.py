@@ -51,15 +51,13 @@ import numpy as np  # noqa: E402
 from benchmarks.datasets import default_root, load  # noqa: E402
 from hashret.features.text import TextFeaturizer  # noqa: E402
 from hashret.features.tokens import tokens  # noqa: E402
-from hashret.models.dense import (  # noqa: E402
-    Autoencoder,
-    LogitMoments,
-    dense_autoencoder,
-    export,
-)
 from hashret.sparse import SparseRows  # noqa: E402
 from hashret.specs import TextSpec  # noqa: E402
-from indexer.presets import PRESETS  # noqa: E402
+from indexer.training.networks.autoencoder import Autoencoder  # noqa: E402
+from indexer.training.networks.bottleneck import LogitMoments  # noqa: E402
+from indexer.training.networks.dense import dense_autoencoder  # noqa: E402
+from indexer.training.networks.export import export  # noqa: E402
+from indexer.training.presets import PRESETS  # noqa: E402
 
 _PARTS = ("counting", "encoding", "whole")
 _TURNS = 5

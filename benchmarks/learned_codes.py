@@ -64,8 +64,8 @@ def learn(arguments: argparse.Namespace, lengths: Sequence[int]) -> None:
 
     from benchmarks.datasets import default_root, load
     from hashret.features.text import TextFeaturizer
-    from indexer.reports import TrainingOptions
     from indexer.training import train_lengths
+    from indexer.training.options import TrainingOptions
 
     torch.set_num_threads(1)
     posts = load("20ng", arguments.datasets or default_root())

@@ -81,9 +81,9 @@ def make_collection(
     import numpy as np
 
     from hashret.codes import Codes
-    from hashret.store.catalog import Catalog
-    from hashret.store.catalog_records import ItemRecord
-    from hashret.store.catalog_staging import Staging
+    from hashret.store.catalog.catalog import Catalog
+    from hashret.store.catalog.records import ItemRecord
+    from hashret.store.catalog.staging import Staging
     from hashret.store.layout import Layout
     from hashret.store.model_files import write_model
     from hashret.store.segments import SegmentRecord, write_segment

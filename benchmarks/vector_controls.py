@@ -15,7 +15,7 @@ import numpy as np
 
 from benchmarks.scoring import Distances
 from hashret.codes import Codes, hamming
-from indexer.rotation import itq_projection
+from indexer.training.vectors.itq import itq_projection
 
 _FOUND = 50  # as many as are re-scored
 

@@ -1,7 +1,7 @@
 """Open a collection, ask it, close it.
 
-`Collection` is a snapshot (`hashret.snapshot`) that takes a question (`hashret.questions`), has it
-searched (`hashret.searcher`), and makes hits of what was found (`hashret.answers`).
+A `Collection` is a snapshot (`hashret.snapshot`) that takes a question, has it searched, and makes
+hits of what was found (`hashret.search`).
 """
 
 from __future__ import annotations
@@ -14,22 +14,22 @@ from typing import Any, Self, TypedDict, Unpack, overload
 
 import numpy as np
 
-from hashret.answers import Wanted, hits
 from hashret.coder import Encoding
 from hashret.codes import Codes, Neighbors
 from hashret.errors import CollectionError, DamagedError
 from hashret.indexes.base import Index, approximation_of
-from hashret.indexes.kept import IndexKind, require_known
-from hashret.indexes.subset import SubsetIndex
+from hashret.indexes.views.cache import IndexKind, require_known
+from hashret.indexes.views.subset import SubsetIndex
 from hashret.items import Hits, Item
 from hashret.plan import Plan
-from hashret.questions import UNKNOWN, in_blocks, payloads_of, whole
-from hashret.searcher import BY_SCORE, Searched, Searcher
+from hashret.search.hits import Wanted, hits
+from hashret.search.question import UNKNOWN, in_blocks, payloads_of, whole
+from hashret.search.searcher import BY_SCORE, Searched, Searcher
 from hashret.snapshot import Snapshot
 from hashret.sparse import take_rows
-from hashret.store.catalog import Catalog
+from hashret.store.catalog.catalog import Catalog
 from hashret.store.layout import Layout
-from hashret.store.soundness import Findings, examine
+from hashret.store.repair.verify import Findings, examine
 
 # What is one payload, and what is many, for whoever checks types; an array may be either.
 _One = str | Path | Item
@@ -96,7 +96,7 @@ class Collection(Snapshot):
         """Move to the last commit; True if it is another than before.
 
         Only what changed is read, and an index that stands is kept through small changes
-        (`hashret.indexes.updated`). An error leaves the snapshot as it was.
+        (`hashret.indexes.views.delta`). An error leaves the snapshot as it was.
         """
         former = self.rows
         if not super().refresh():
@@ -144,7 +144,7 @@ class Collection(Snapshot):
 
         With `probes` the score decides too, but only so many buckets are looked at: the one that
         the query leans to, then those that differ in the bits that it is least certain of, in the
-        order of the score (`hashret.indexes.directed`). It ends when k are found: these are the
+        order of the score (`indexes.table.multiprobe`). It ends when k are found: these are the
         first k by score. If the probes run out before, the hits are what was found, and
         `Hits.approximation` says so.
 

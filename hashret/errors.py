@@ -50,7 +50,7 @@ class EmptyCorpusError(InputError):
 
 
 class WhereError(InputError):
-    """A condition on the metadata (`hashret.where`) that cannot be read."""
+    """A condition on the metadata (`hashret.where.grammar`) that cannot be read."""
 
 
 class CollectionError(HashretError):

@@ -108,3 +108,17 @@ class Hits(Sequence[Hit]):
 
     def __iter__(self) -> Iterator[Hit]:
         return iter(self.hits)
+
+
+def is_unicode(text: str) -> bool:
+    """Whether a string is Unicode text: one with half of a surrogate pair is not."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def is_storable(text: str) -> bool:
+    """Whether a string can stand in a catalog: Unicode text without NUL."""
+    return "\0" not in text and is_unicode(text)

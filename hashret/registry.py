@@ -1,6 +1,6 @@
 """A kind's name to its class, imported on first use.
 
-Kinds stand in literal tables, ``{"dense": "hashret.models.apply:DenseEncoder"}``, that import
+Kinds stand in literal tables, ``{"dense": "hashret.models.dense:DenseEncoder"}``, that import
 nothing by themselves.
 """
 

@@ -17,18 +17,18 @@ import numpy as np
 from hashret import specs
 from hashret.coder import Coder
 from hashret.codes import Codes
-from hashret.conditions import Condition
 from hashret.errors import CollectionError, DamagedError, UnknownItemError
 from hashret.row_numbers import RowNumbers
 from hashret.sparse import Features
-from hashret.store.catalog import Catalog
-from hashret.store.catalog_records import CommitRecord, ItemRecord, damaged
+from hashret.store.catalog.catalog import Catalog
+from hashret.store.catalog.records import CommitRecord, ItemRecord, damaged
 from hashret.store.feature_files import StoredFeatures
 from hashret.store.layout import Layout
 from hashret.store.leases import Lease
 from hashret.store.model_files import ModelRecord, read_description, read_model
 from hashret.store.segments import SegmentRecord, open_segment
-from hashret.where import parse
+from hashret.where.conditions import Condition
+from hashret.where.grammar import parse
 
 
 @dataclass(frozen=True, slots=True)
@@ -296,7 +296,7 @@ class Snapshot:
 
     def _look_at_rows(self, *, index: bool = False) -> None:
         """Before anything is concluded from a row that was not found; once, but for new rows."""
-        from hashret.store.catalog_audit import require_sound_index, require_sound_items
+        from hashret.store.repair.audit import require_sound_index, require_sound_items
 
         require_sound_items(self._catalog, np.asarray(self._rows), self._looked_at)
         self._looked_at = max(self._looked_at, int(self._rows[-1]) if len(self) else -1)

@@ -16,27 +16,26 @@ from typing import TYPE_CHECKING, Any, Self
 from hashret.coder import Coder
 from hashret.errors import CollectionError, TrainingError, UnknownItemError
 from hashret.items import Item
-from hashret.store.catalog import Catalog
-from hashret.store.catalog_records import CommitRecord
-from hashret.store.catalog_staging import Staging
+from hashret.store.catalog.records import CommitRecord
+from hashret.store.catalog.staging import Staging
 from hashret.store.model_files import read_model, sha256_of_arrays, write_model
-from indexer.compact import Compaction, compact
 from indexer.corpus import Skipped
-from indexer.encode import Encoded, encode_all
-from indexer.held import HeldCollection
-from indexer.intake import BATCH, Batch, Intake
-from indexer.learning import fit_features, train_encoder
-from indexer.left_behind import refusal, requiring_all, staged
-from indexer.prepare import Preparer, default_workers
-from indexer.sample import reservoir
-from indexer.segment_writer import SegmentWriter
-from indexer.tally import Progress, Stopwatch, Tally, silent
-from indexer.unfinished import Unfinished
+from indexer.ingest.compact import Compaction, compact
+from indexer.ingest.counts import Progress, Stopwatch, Tally, silent
+from indexer.ingest.encode import Encoded, encode_all
+from indexer.ingest.fit import fit_features, train_encoder
+from indexer.ingest.intake import BATCH, Batch, Intake
+from indexer.ingest.prepare import Preparer, default_workers
+from indexer.ingest.replacing_model import refusal, requiring_all, staged
+from indexer.ingest.resume import Unfinished
+from indexer.ingest.sample import reservoir
+from indexer.ingest.segments import SegmentWriter
+from indexer.ingest.writer_session import HeldCollection
 
 if TYPE_CHECKING:
     from indexer.training import TrainingOptions, TrainingReport
-
-MAX_TRAINING_ITEMS = 100_000
+from indexer.ingest.sample import MAX_TRAINING_ITEMS
+from indexer.ingest.segments import features_kept
 
 
 class Indexer:
@@ -412,9 +411,3 @@ class Indexer:
         n_features = self._require_coder().featurizer.n_features
         with self.stopwatch.stage("write"):
             return compact(self._layout, self._catalog, n_features)
-
-
-def features_kept(catalog: Catalog) -> bool | None:
-    """Whether the last commit has the input features of its items; None without any item."""
-    segments = catalog.segments(catalog.last_commit().commit)
-    return all(segment.features is not None for segment in segments) if segments else None

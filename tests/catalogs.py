@@ -9,8 +9,8 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from hashret.store import catalog_tables as t
-from hashret.store.catalog_address import VARIABLE
+from hashret.store.catalog import tables as t
+from hashret.store.catalog.address import VARIABLE
 from hashret.store.layout import Layout
 
 

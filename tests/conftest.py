@@ -21,7 +21,7 @@ settings.load_profile("suite")
 
 import pytest  # noqa: E402
 
-from hashret.store.catalog_address import VARIABLE  # noqa: E402
+from hashret.store.catalog.address import VARIABLE  # noqa: E402
 from tests import postgresql as server  # noqa: E402
 from tests.torture.scale import LONG  # noqa: E402
 

@@ -16,58 +16,57 @@ JOINS = {
     "hashret/collection.py",
     "hashret/snapshot.py",
     "hashret/coder.py",
-    "hashret/kept_tables.py",
-    "hashret/search_costs.py",
-    "hashret/searcher.py",
+    "hashret/search/machine.py",
+    "hashret/search/searcher.py",
 }  # what may know more than one room
 TORCH_HOMES = {
-    "indexer/objectives.py",
-    "indexer/pretrain.py",
-    "indexer/finetune.py",
-    "indexer/neighbourhoods.py",
-    "indexer/augment.py",
-    "indexer/batches.py",
-    "indexer/gradients.py",
-    "indexer/checkpoints.py",
-    "indexer/optimise.py",
-    "indexer/rounds.py",
-    "indexer/towers.py",
-    "indexer/near_floats.py",
+    "indexer/training/objectives.py",
+    "indexer/training/pretrain.py",
+    "indexer/training/finetune.py",
+    "indexer/training/neighbours/neighbourhoods.py",
+    "indexer/training/corruption.py",
+    "indexer/training/batches.py",
+    "indexer/training/neighbours/hog.py",
+    "indexer/training/checkpoints.py",
+    "indexer/training/optimise.py",
+    "indexer/training/trainer.py",
+    "indexer/training/vectors/towers.py",
 }
 CLIS = {
-    "hashret/cli.py",
-    "hashret/cli_files.py",
-    "hashret/cli_payloads.py",
-    "hashret/cli_query.py",
-    "hashret/cli_stored.py",
+    "hashret/cli/output.py",
+    "hashret/cli/files.py",
+    "hashret/cli/payloads.py",
+    "hashret/cli/query.py",
+    "hashret/cli/stored.py",
     "indexer/cli.py",
-    "indexer/cli_compact.py",
-    "indexer/cli_evaluate.py",
-    "indexer/cli_index.py",
-    "indexer/cli_options.py",
-    "indexer/cli_tune.py",
+    "indexer/cli/__init__.py",
+    "indexer/cli/evaluate.py",
+    "indexer/cli/index.py",
+    "indexer/cli/options.py",
+    "indexer/cli/tune.py",
 }
 HOMES = {
     "torch": lambda path: path.startswith("hashret/models/") or path in TORCH_HOMES,
     "faiss": lambda path: (
-        path.startswith("hashret/indexes/faiss_") or path == "indexer/neighbourhoods.py"
+        path.startswith("hashret/indexes/faiss_")
+        or path == "indexer/training/neighbours/neighbourhoods.py"
     ),
     "sqlalchemy": lambda path: path.startswith("hashret/store/catalog"),
     "PIL": lambda path: path == "hashret/features/image.py",
-    "click": lambda path: path in CLIS | {"indexer/console.py"},
-    "rich": lambda path: path == "indexer/console.py",
+    "click": lambda path: path in CLIS | {"indexer/cli/console.py"},
+    "rich": lambda path: path == "indexer/cli/console.py",
     "safetensors": lambda path: path.startswith("hashret/store/"),
     "filelock": lambda path: path == "hashret/store/lock.py",
     "numba": lambda path: path.startswith("hashret/indexes/compiled/"),
-    "llvmlite": lambda path: path == "hashret/indexes/compiled/intrinsics.py",
+    "llvmlite": lambda path: path == "hashret/indexes/kernels/intrinsics.py",
     "regex": lambda path: path == "hashret/features/tokens.py",
-    "scipy": lambda path: path == "hashret/models/apply.py" or path.startswith("indexer/"),
+    "scipy": lambda path: path == "hashret/models/dense.py" or path.startswith("indexer/"),
     "ir_measures": lambda path: path == "indexer/evaluation/judged.py",
     "psycopg": lambda path: False,  # SQLAlchemy imports it
 }
 OPENERS = {"open", "read_bytes", "read_text", "write_bytes", "write_text", "memmap", "load", "save"}
 PURE = (
-    "hashret/code_statistics.py",
+    "hashret/measures.py",
     "hashret/codes.py",
     "hashret/measures.py",
     "hashret/rank.py",
@@ -132,7 +131,7 @@ def test_files_are_opened_in_few_places(path):
     allowed = path.startswith(("hashret/store/", "indexer/corpus")) or path in {
         "hashret/features/image.py",
         *CLIS,
-        "indexer/stdlib_docstrings.py",
+        "indexer/cli/demo_corpus.py",
     }
     for node in ast.walk(tree(path)):
         if isinstance(node, ast.Call) and not allowed:

@@ -18,7 +18,7 @@ from hashret.errors import (
     WhereError,
 )
 from hashret.indexes import APPROXIMATE, INDEXES
-from hashret.indexes.updated import UpdatedApproximateIndex, UpdatedIndex
+from hashret.indexes.views.delta import UpdatedApproximateIndex, UpdatedIndex
 from indexer import Indexer, TrainingOptions
 from tests.catalogs import copied
 from tests.corpora import clustered_vectors, topic_items

@@ -19,9 +19,10 @@ from hashret import Collection
 from hashret.collection import verified
 from hashret.errors import CollectionError
 from hashret.store import file_systems, leases
-from hashret.store.catalog import Catalog
-from indexer import Indexer, compact
+from hashret.store.catalog.catalog import Catalog
+from indexer import Indexer
 from indexer.cli import main
+from indexer.ingest import compact
 from tests.torture.bases import items_of, make
 
 N = 30

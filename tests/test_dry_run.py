@@ -15,7 +15,7 @@ from tests.corpora import clustered_vectors, topic_items
 @pytest.fixture(autouse=True)
 def few(monkeypatch):
     """Pages of a few items, so that a small source has several."""
-    monkeypatch.setattr("indexer.dry_run.BATCH", 16)
+    monkeypatch.setattr("indexer.ingest.dry_run.BATCH", 16)
 
 
 def run(*arguments):

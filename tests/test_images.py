@@ -10,8 +10,8 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
-from indexer import presets
 from indexer.cli import main
+from indexer.training import presets
 
 N = 24
 

@@ -14,14 +14,15 @@ from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.metrics import average_precision_score
 
 from hashret import measures
-from hashret.code_statistics import (
+from hashret.codes import Codes, hamming
+from hashret.measures import (
+    TiedRanking,
     bit_balance,
     bit_correlation,
     bucket_sizes,
     code_statistics,
+    recall_of_truth,
 )
-from hashret.codes import Codes, hamming
-from hashret.measures import TiedRanking, recall_of_truth
 
 
 @st.composite
@@ -210,7 +211,7 @@ def test_statistics_of_codes_agree_with_numpy() -> None:
 def test_tiles_of_codes_add_up(monkeypatch: pytest.MonkeyPatch) -> None:
     codes = some_codes(100, 4)
     balance, correlation = bit_balance(codes), bit_correlation(codes)
-    monkeypatch.setattr("hashret.code_statistics._TILE_ROWS", 7)
+    monkeypatch.setattr("hashret.measures._TILE_ROWS", 7)
     assert_allclose(bit_balance(codes), balance)
     assert_allclose(bit_correlation(codes), correlation, atol=1e-12)
 

@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from hashret import Collection, Item, questions, search_costs
-from hashret.indexes import calibration, compiled, costs
+from hashret import Collection, Item
+from hashret.indexes import kernels
+from hashret.indexes.planner import calibration, cost_model
 from hashret.indexes.scan import ScanIndex
+from hashret.search import machine, question
 from indexer import Indexer, TrainingOptions
 from indexer.cli import main
 from tests.corpora import clustered_vectors, topic_items
@@ -110,8 +112,8 @@ def test_a_plan_counts_the_probes_of_a_bucket(path, vectors):
 
 def test_the_answer_to_a_batch_is_that_to_its_queries(path, vectors, monkeypatch):
     # blocks so small, and ties so many, that every block has another size
-    monkeypatch.setattr(questions, "_FIRST_BLOCK", 2)
-    monkeypatch.setattr(questions, "_FOUND", 60)
+    monkeypatch.setattr(question, "_FIRST_BLOCK", 2)
+    monkeypatch.setattr(question, "_FOUND", 60)
     with Collection.open(path) as collection:
         batch = collection.query(vectors[:11], k=4)
         assert batch == [collection.query(vector, k=4) for vector in vectors[:11]]
@@ -119,8 +121,8 @@ def test_the_answer_to_a_batch_is_that_to_its_queries(path, vectors, monkeypatch
 
 
 def test_neighbours_of_many_items_are_those_of_each(path, monkeypatch):
-    monkeypatch.setattr(questions, "_FIRST_BLOCK", 2)
-    monkeypatch.setattr(questions, "_FOUND", 60)
+    monkeypatch.setattr(question, "_FIRST_BLOCK", 2)
+    monkeypatch.setattr(question, "_FOUND", 60)
     with Collection.open(path) as collection:
         ids = [f"{i:03}" for i in range(11)]
         for ask in (collection.similar, collection.similar_within):
@@ -239,22 +241,22 @@ def test_a_collection_that_is_asked_much_measures_once_for_its_machine(
     path, vectors, tmp_path, monkeypatch
 ):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    monkeypatch.setattr(costs, "_measured", {})
-    monkeypatch.setattr(compiled, "_loaded", None)
-    monkeypatch.setattr(search_costs, "_CALIBRATE_AFTER", 0.0)
+    monkeypatch.setattr(cost_model, "_measured", {})
+    monkeypatch.setattr(kernels, "_loaded", None)
+    monkeypatch.setattr(machine, "_CALIBRATE_AFTER", 0.0)
     measured = []
 
     def measure():
-        measured.append(costs.NUMPY)
-        return replace(costs.NUMPY, scan_word=7.0)
+        measured.append(cost_model.NUMPY)
+        return replace(cost_model.NUMPY, scan_word=7.0)
 
     monkeypatch.setattr(calibration, "measure", measure)
     with Collection.open(path) as collection:
         first = collection.query(vectors[0])
         assert collection.query(vectors[0]) == first
     assert len(measured) == 1
-    monkeypatch.setattr(costs, "_measured", {})  # another process
+    monkeypatch.setattr(cost_model, "_measured", {})  # another process
     with Collection.open(path) as collection:
         collection.query(vectors[0])
-        assert costs.current(with_kernels=False).scan_word == 7.0
+        assert cost_model.current(with_kernels=False).scan_word == 7.0
     assert len(measured) == 1

@@ -9,7 +9,8 @@ import pytest
 
 from hashret import Collection, Item
 from hashret.errors import TrainingError
-from indexer import Indexer, intake, segment_writer
+from indexer import Indexer
+from indexer.ingest import intake, segments
 from tests.catalogs import copied
 from tests.torture.bases import items_of, make, quick
 from tests.torture.resuming import state
@@ -19,7 +20,7 @@ pytestmark = pytest.mark.usefixtures("each_catalog")
 
 @pytest.fixture(autouse=True)
 def small_segments(monkeypatch):
-    monkeypatch.setattr(segment_writer, "SEGMENT", 10)
+    monkeypatch.setattr(segments, "SEGMENT", 10)
     monkeypatch.setattr(intake, "BATCH", 5)
 
 
@@ -126,10 +127,10 @@ def test_another_writer_in_between_is_not_disturbed(tmp_path):
 
 
 def test_a_training_that_fails_leaves_nothing(tmp_path, monkeypatch):
-    from indexer import near_floats
+    from indexer.training.vectors import towers
 
     monkeypatch.setattr(
-        near_floats.NearFloats, "__call__", lambda self, features: features.sum() * float("nan")
+        towers.NearFloats, "__call__", lambda self, features: features.sum() * float("nan")
     )
     with pytest.raises(TrainingError, match="finite"):
         index(tmp_path / "c", items_of("vector", 40))

@@ -8,7 +8,7 @@ from click.testing import CliRunner
 
 from hashret import Collection
 from hashret.errors import DamagedError
-from hashret.store.catalog import Catalog
+from hashret.store.catalog.catalog import Catalog
 from hashret.store.layout import Layout
 from hashret.store.lock import writer_lock
 from indexer.cli import main

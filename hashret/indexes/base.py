@@ -12,12 +12,12 @@ from hashret.items import Approximation
 
 #: An exact index's name to its class, imported on first use through `hashret.registry.resolve`.
 INDEXES = {
-    "auto": "hashret.indexes.planner:PlannedIndex",
+    "auto": "hashret.indexes.planner.planner:PlannedIndex",
     "clusters": "hashret.indexes.clusters:ClusterIndex",
     "faiss-flat": "hashret.indexes.faiss_binary:FaissFlatIndex",
-    "multi-index": "hashret.indexes.multi_index:MultiIndex",
+    "multi-index": "hashret.indexes.multi_index.index:MultiIndex",
     "scan": "hashret.indexes.scan:ScanIndex",
-    "table": "hashret.indexes.table:TableIndex",
+    "table": "hashret.indexes.table.index:TableIndex",
 }
 
 #: The same for those that may miss a neighbour: never taken unless asked for by name.

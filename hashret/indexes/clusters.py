@@ -20,11 +20,10 @@ from typing import ClassVar
 import numpy as np
 
 from hashret.codes import Codes, Neighbors, hamming, merge
-from hashret.indexes import compiled
+from hashret.indexes import kernels
 from hashret.indexes.base import BOTH, OverCodes, certified, check_search, check_within
 from hashret.indexes.distinct import DistinctCodes
-from hashret.indexes.pairs import Pairs
-from hashret.indexes.progress import slabs
+from hashret.indexes.gather import Pairs, slabs
 
 _SAMPLE = 32  # codes a centre, by which the centres are improved
 _SEED = 0
@@ -91,9 +90,9 @@ class ClusterIndex(OverCodes):
     def search(self, queries: Codes, k: int, *, ties: bool = False) -> Neighbors:
         """The k nearest rows of each query; see `Index.search`."""
         k = check_search(self._codes, queries, k)
-        kernels = compiled.loaded()
-        if kernels is not None and len(self):
-            return self._nearest_compiled(kernels, queries, k, ties)
+        compiled = kernels.loaded()
+        if compiled is not None and len(self):
+            return self._nearest_compiled(compiled, queries, k, ties)
         pairs = Pairs()
         for query in range(len(queries)):
             self._nearest(queries[query : query + 1], k, query, pairs)
@@ -103,9 +102,9 @@ class ClusterIndex(OverCodes):
     def within(self, queries: Codes, radius: int | np.ndarray) -> Neighbors:
         """All rows within the radius of each query; see `Index.within`."""
         radii = check_within(self._codes, queries, radius)
-        kernels = compiled.loaded()
-        if kernels is not None:
-            return self._within_compiled(kernels, queries, np.ascontiguousarray(radii))
+        compiled = kernels.loaded()
+        if compiled is not None:
+            return self._within_compiled(compiled, queries, np.ascontiguousarray(radii))
         pairs = Pairs()
         everywhere = np.arange(len(self._centres))
         for query, limit in enumerate(radii):
@@ -130,13 +129,13 @@ class ClusterIndex(OverCodes):
         return low, high - low
 
     def _within_compiled(
-        self, kernels: compiled.Kernels, queries: Codes, radii: np.ndarray
+        self, compiled: kernels.Kernels, queries: Codes, radii: np.ndarray
     ) -> Neighbors:
         block = max(1, min(_BLOCK, _BLOCK_CODES // max(1, int(self._sizes.max(initial=0)))))
         parts = []
         for start in range(0, max(1, len(queries)), block):
             asked, some = queries[start : start + block], radii[start : start + block]
-            limits, rows, distances, (probed, compared) = kernels.clusters.within(
+            limits, rows, distances, (probed, compared) = compiled.clusters.within(
                 self._centre_columns, asked.words, some, self.n_bits, *self._arrays
             )
             compared += len(asked) * len(self._centres)
@@ -145,11 +144,11 @@ class ClusterIndex(OverCodes):
         return parts[0] if len(parts) == 1 else merge(parts)
 
     def _nearest_compiled(
-        self, kernels: compiled.Kernels, queries: Codes, k: int, ties: bool
+        self, compiled: kernels.Kernels, queries: Codes, k: int, ties: bool
     ) -> Neighbors:
         n = len(self)
         kept = min(n, k + _MORE) if ties else k
-        (limits, rows, distances, radius, cut), (probed, compared) = kernels.clusters.nearest(
+        (limits, rows, distances, radius, cut), (probed, compared) = compiled.clusters.nearest(
             self._centre_columns, queries.words, k, kept, self.n_bits, *self._arrays, n
         )
         work = int(probed), int(compared) + len(queries) * len(self._centres)
@@ -238,10 +237,10 @@ def choose_centres(codes: Codes, at_most: int) -> Codes:
 
 def assigned(codes: Codes, centres: Codes) -> tuple[np.ndarray, np.ndarray]:
     """Of each code the nearest centre, the first of equals, and its distance; (n,) each."""
-    kernels = compiled.loaded()
-    if kernels is not None and len(codes):
+    compiled = kernels.loaded()
+    if compiled is not None and len(codes):
         columns = np.ascontiguousarray(centres.words.T)
-        found: tuple[np.ndarray, np.ndarray] = kernels.clusters.assign(codes.words, columns)
+        found: tuple[np.ndarray, np.ndarray] = compiled.clusters.assign(codes.words, columns)
         return found
     clusters, distances = np.empty(len(codes), np.uint32), np.empty(len(codes), np.uint16)
     block = max(1, _TILE // max(1, len(centres)))

@@ -13,8 +13,8 @@ from typing import Self
 import numpy as np
 
 from hashret.codes import Codes
+from hashret.indexes.gather import expand
 from hashret.indexes.linear_hash import LinearHash
-from hashret.indexes.pairs import expand
 
 _WORTH = 7 / 8  # of the codes, at most so many distinct ones: else a copy costs more than it saves
 #: A reference below this is a row, one from here on the number of a run, plus this.

@@ -20,7 +20,7 @@ import numpy as np
 
 from hashret.codes import Codes, Neighbors
 from hashret.indexes.base import OverCodes, check_search
-from hashret.indexes.pairs import Pairs
+from hashret.indexes.gather import Pairs
 from hashret.indexes.scan import ScanIndex
 from hashret.items import Approximation
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from hashret.codes import Codes, Neighbors
 from hashret.indexes.base import BOTH, OverCodes, certified, check_search, check_within
-from hashret.indexes.pairs import Pairs
+from hashret.indexes.gather import Pairs
 from hashret.indexes.scan import ScanIndex
 
 # so many rows more than asked for show in most cases that no tie was cut

@@ -14,9 +14,9 @@ from typing import ClassVar
 import numpy as np
 
 from hashret.codes import Codes, Neighbors, merge
-from hashret.indexes import compiled
+from hashret.indexes import kernels
 from hashret.indexes.base import BOTH, OverCodes, certified, check_search, check_within
-from hashret.indexes.pairs import Pairs
+from hashret.indexes.gather import Pairs
 
 _MORE = 50  # so many rows more than asked for show in most cases that no tie was cut
 _BLOCK, _BLOCK_CODES = 16, 1 << 22  # queries at once: what they find is sorted in the cache
@@ -53,9 +53,9 @@ class ScanIndex(OverCodes):
     def search(self, queries: Codes, k: int, *, ties: bool = False) -> Neighbors:
         """The k nearest rows of each query; see `Index.search`."""
         k = check_search(self._codes, queries, k)
-        kernels = compiled.loaded()
-        if kernels is not None and len(self) and len(queries):
-            return self._nearest_compiled(kernels, queries, k, ties)
+        compiled = kernels.loaded()
+        if compiled is not None and len(self) and len(queries):
+            return self._nearest_compiled(compiled, queries, k, ties)
         selections = [_Nearest(k, self.n_bits, ties) for _ in range(len(queries))]
         found = self._compare(queries, selections, self.n_bits)
         return certified(found.first(k, ties=ties), len(self), self.n_bits)
@@ -63,15 +63,15 @@ class ScanIndex(OverCodes):
     def within(self, queries: Codes, radius: int | np.ndarray) -> Neighbors:
         """All rows within the radius of each query; see `Index.within`."""
         radii = check_within(self._codes, queries, radius)
-        kernels = compiled.loaded()
-        if kernels is None:
+        compiled = kernels.loaded()
+        if compiled is None:
             return self._compare(queries, [_ball(int(radius)) for radius in radii], radii)
         radii = np.ascontiguousarray(radii)
         block = max(_BLOCK, _BLOCK_CODES // max(1, len(self)))
         parts = []
         for start in range(0, max(1, len(queries)), block):
             asked, some = queries[start : start + block], radii[start : start + block]
-            limits, rows, distances = kernels.scan.within(
+            limits, rows, distances = compiled.scan.within(
                 self._words, asked.words, some, self.n_bits
             )
             work = len(self) * len(asked)
@@ -79,11 +79,11 @@ class ScanIndex(OverCodes):
         return parts[0] if len(parts) == 1 else merge(parts)
 
     def _nearest_compiled(
-        self, kernels: compiled.Kernels, queries: Codes, k: int, ties: bool
+        self, compiled: kernels.Kernels, queries: Codes, k: int, ties: bool
     ) -> Neighbors:
         n = len(self)
         kept = min(n, k + _MORE) if ties else k
-        limits, rows, distances, radius, cut = kernels.scan.nearest(
+        limits, rows, distances, radius, cut = compiled.scan.nearest(
             self._words, queries.words, k, kept, self.n_bits
         )
         work = n * len(queries)

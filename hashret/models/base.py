@@ -16,9 +16,9 @@ from hashret.specs import EncoderSpec
 
 #: The kinds of encoder by name, as recorded in a collection; imported on first use.
 MODELS: Mapping[str, str] = {
-    "conv": "hashret.models.apply_conv:ConvEncoder",
-    "dense": "hashret.models.apply:DenseEncoder",
-    "patches": "hashret.models.apply_patches:PatchEncoder",
+    "conv": "hashret.models.conv:ConvEncoder",
+    "dense": "hashret.models.dense:DenseEncoder",
+    "patches": "hashret.models.patches:PatchEncoder",
 }
 
 

@@ -1,149 +1,76 @@
-"""The convolutional autoencoder as it is trained, and its export.
+"""Apply a convolutional encoder in NumPy: pixels in, codes out, bit for bit the same.
 
-Convolutions of stride 2 in place of pooling, and transposed convolutions in the decoder (Radford,
-Metz and Chintala, "Unsupervised representation learning with deep convolutional generative
-adversarial networks", ICLR 2016, section 3; stacked, Masci et al., "Stacked convolutional
-auto-encoders for hierarchical feature extraction", ICANN 2011). Rows are images in (height, width,
-channels) order, as the image features are.
+A convolution is a matrix product over the patches of its input, so the arithmetic is that of
+`apply.DenseEncoder`: all on the fixed-point grid of `fixed_point`, exact in any order. Zero padding
+adds nothing to a sum.
 """
 
 from __future__ import annotations
 
-import math
+from collections.abc import Mapping
+from typing import Self
 
 import numpy as np
-import torch
-from torch import Tensor, nn
-from torch.nn import functional
+from numpy.lib.stride_tricks import sliding_window_view
 
-from hashret.models.apply_conv import KERNEL, STRIDE, ConvEncoder, halved
-from hashret.models.dense import (
-    Autoencoder,
-    Bags,
-    Batch,
-    DecoderLayer,
-    Layer,
-    Linear,
-    LogitMoments,
-    on_grid,
-)
+from hashret.models.exact_encoder import ExactEncoder, layers_of, named_layers
+from hashret.models.fixed_point import to_grid
+from hashret.sparse import Features
 from hashret.specs import ConvSpec
 
-Shape = tuple[int, int, int]
+KERNEL, STRIDE = 3, 2
+#: Images encoded at once.
+_TILE_IMAGES = 128
 
 
-def _images(batch: Batch, shape: Shape) -> Tensor:
-    """Rows as (n, channels, height, width), channels last in memory."""
-    if isinstance(batch, Bags):
-        raise TypeError("features: expected dense rows of pixels, got sparse ones; pass an array")
-    return batch.view(-1, *shape).permute(0, 3, 1, 2)
+def halved(height: int, width: int) -> tuple[int, int]:
+    """The size after a convolution of stride 2."""
+    return (height + 1) // 2, (width + 1) // 2
 
 
-def _rows(images: Tensor) -> Tensor:
-    return images.permute(0, 2, 3, 1).flatten(1)
+class ConvEncoder(ExactEncoder[ConvSpec]):
+    """3 x 3 convolutions of stride 2 with ReLU between them, then a logit for each bit.
 
-
-class Convolution(Layer):
-    """3 x 3, stride 2, zero padding: (height, width, channels) to half the size, n_out channels.
-
-    The weight is (9 x channels, n_out), rows in (height, width, channels) order of a patch.
+    `weights[i]` is (9 x channels in, channels out) float32, the last (n_flat, n_bits); `biases[i]`
+    float64; all multiples of 2^-16. Clamps are as in `apply.DenseEncoder`.
     """
 
-    def __init__(self, shape: Shape, n_out: int, generator: torch.Generator):
-        super().__init__()
-        self.shape = shape
-        n_in = KERNEL * KERNEL * shape[2]
-        self.weight = nn.Parameter(torch.empty(n_in, n_out))
-        self.bias = nn.Parameter(torch.zeros(n_out))
-        with torch.no_grad():
-            self.weight.normal_(0.0, math.sqrt(2.0 / n_in), generator=generator)
+    def __init__(self, spec: ConvSpec, weights: list[np.ndarray], biases: list[np.ndarray]):
+        super().__init__(spec)
+        self._weights = [np.asarray(weight, np.float64) for weight in weights]
+        self._biases = biases
 
-    def forward(self, batch: Batch) -> Tensor:
-        """(n, height / 2 x width / 2 x n_out)."""
-        kernel = self.weight.view(KERNEL, KERNEL, self.shape[2], -1).permute(3, 2, 0, 1)
-        images = _images(batch, self.shape)
-        return _rows(functional.conv2d(images, kernel, self.bias, STRIDE, KERNEL // 2))
+    def _tile_rows(self) -> int:
+        return _TILE_IMAGES
 
+    def _tile_logits(self, tile: Features) -> np.ndarray:
+        spec = self._spec
+        active = self._inputs(self._require_dense(tile))
+        active = active.reshape(len(tile), spec.height, spec.width, spec.channels)
+        layers = zip(self._weights[:-1], self._biases[:-1], spec.clamps[1:], strict=True)
+        for weight, bias, clamp in layers:
+            sums = _patches(active) @ weight
+            sums += bias
+            active = to_grid(np.clip(sums, 0.0, clamp))
+        logits: np.ndarray = active.reshape(len(tile), -1) @ self._weights[-1]
+        logits += self._biases[-1]
+        return logits
 
-class TransposedConvolution(DecoderLayer):
-    """The way back: half the size to `shape`, (height, width, channels)."""
+    def tensors(self) -> dict[str, np.ndarray]:
+        """The learned arrays by name: ``layers.I.weight`` and ``layers.I.bias``."""
+        return named_layers(self._weights, self._biases)
 
-    def __init__(self, shape: Shape, n_in: int, generator: torch.Generator):
-        super().__init__()
-        self.shape = shape
-        self.weight = nn.Parameter(torch.empty(n_in, shape[2], KERNEL, KERNEL))
-        self.bias = nn.Parameter(torch.zeros(shape[2]))
-        taps = n_in * KERNEL * KERNEL / STRIDE**2  # that meet in one output
-        with torch.no_grad():
-            self.weight.normal_(0.0, math.sqrt(2.0 / taps), generator=generator)
-
-    def forward(self, batch: Batch) -> Tensor:
-        """(n, height x width x channels)."""
-        height, width, _ = self.shape
-        images = _images(batch, (*halved(height, width), self.weight.shape[0]))
-        # of two sizes that halve to the same one, an even one is one larger
-        more = (1 - height % 2, 1 - width % 2)
-        return _rows(
-            functional.conv_transpose2d(
-                images, self.weight, self.bias, STRIDE, KERNEL // 2, output_padding=more
-            )
-        )
-
-    def start_at(self, mean: Tensor) -> None:
-        """The bias is the mean of each channel, and the weights are halved."""
-        with torch.no_grad():
-            self.bias.copy_(mean.view(-1, self.shape[2]).mean(dim=0))
-            self.weight.mul_(0.5)
+    @classmethod
+    def from_tensors(cls, spec: ConvSpec, tensors: Mapping[str, np.ndarray]) -> Self:
+        """Rebuild an encoder. Raises DamagedError if an array is not as the spec says."""
+        return cls(spec, *layers_of(spec, tensors))
 
 
-def conv_autoencoder(
-    shape: Shape,
-    filters: tuple[int, ...],
-    n_bits: int,
-    generator: torch.Generator,
-    n_outputs: int | None = None,
-) -> Autoencoder:
-    """Images of `shape` -> a block of stride 2 for each number of filters -> bits, and back.
-
-    The last layer gives pixels again, or `n_outputs` numbers that tell of an image something else.
-    """
-    encoder: list[Layer] = []
-    decoder: list[DecoderLayer] = []
-    for n_out in filters:
-        encoder.append(Convolution(shape, n_out, generator))
-        smaller = (*halved(shape[0], shape[1]), n_out)
-        if decoder or n_outputs is None:
-            decoder.insert(0, TransposedConvolution(shape, n_out, generator))
-        else:
-            decoder.append(Linear(math.prod(smaller), n_outputs, generator))
-        shape = smaller
-    n_flat = math.prod(shape)
-    encoder.append(Linear(n_flat, n_bits, generator))
-    decoder.insert(0, Linear(n_bits, n_flat, generator))
-    return Autoencoder(encoder, decoder)
-
-
-def export_conv(
-    network: Autoencoder,
-    shape: Shape,
-    moments: LogitMoments,
-    input_scale: float,
-    logit_scale: float,
-) -> ConvEncoder:
-    """The encoder half as a `ConvEncoder`; see `dense.export`."""
-    weights, biases, clamps = on_grid(
-        [layer.weight.detach().cpu().double().numpy() for layer in network.encoder],
-        [layer.bias.detach().cpu().double().numpy() for layer in network.encoder],
-        moments,
-    )
-    spec = ConvSpec(
-        height=shape[0],
-        width=shape[1],
-        channels=shape[2],
-        filters=tuple(int(weight.shape[1]) for weight in weights[:-1]),
-        n_bits=int(weights[-1].shape[1]),
-        input_scale=input_scale,
-        clamps=clamps,
-        logit_scale=logit_scale,
-    )
-    return ConvEncoder(spec, weights, [np.asarray(bias) for bias in biases])
+def _patches(images: np.ndarray) -> np.ndarray:
+    """(n, height / 2, width / 2, 9 x channels): what each output of a convolution sees."""
+    n, height, width, channels = images.shape
+    margin = KERNEL // 2
+    padded = np.zeros((n, height + 2 * margin, width + 2 * margin, channels))
+    padded[:, margin : margin + height, margin : margin + width] = images
+    windows = sliding_window_view(padded, (KERNEL, KERNEL), axis=(1, 2))[:, ::STRIDE, ::STRIDE]
+    return windows.transpose(0, 1, 2, 4, 5, 3).reshape(n, *halved(height, width), -1)

@@ -1,286 +1,149 @@
-"""Autoencoders as they are trained, and the dense one: linear layers to the bits and up again.
+"""Apply a dense encoder in NumPy: sparse or dense features in, codes out, bit for bit the same.
 
-Weights are stored (n_in, n_out): a batch of sparse rows then needs only the rows of the first
-matrix that occur in it, and export keeps the layout that queries read. `export` turns a trained
-network into the NumPy encoder that is kept; the decoder is thrown away.
+All arithmetic lies on the fixed-point grid of `fixed_point`, so an item's code as a query equals
+its stored code whatever the batch size, the number of threads or the machine. A query touches
+only the rows of the first weight matrix that its words name, which may stay memory-mapped; SciPy
+is imported for larger sparse batches only.
 """
 
 from __future__ import annotations
 
-import math
-from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from dataclasses import dataclass
-from itertools import pairwise
+from collections.abc import Mapping
+from typing import Self
 
 import numpy as np
-import torch
-from torch import Tensor, nn
-from torch.nn import functional
 
-from hashret.models.apply import DenseEncoder
-from hashret.models.fixed_point import (
-    MAX_WEIGHT,
-    NORM_FLOOR,
-    clamp_for,
-    require_bounded,
-    to_grid,
-)
+from hashret.models.exact_encoder import ExactEncoder, layers_of, named_layers, tensor_of
+from hashret.models.fixed_point import normalised, to_grid, unit
+from hashret.models.query_tower import QueryTower
+from hashret.sparse import Features, SparseRows
 from hashret.specs import DenseSpec
 
-#: How long the vector of latent coordinates is in training, beside hundreds of units near 1.
-_LATENT_LENGTH = 30.0
-#: Added to the variance of a logit: a bit that never varies stays at its threshold.
-_VARIANCE_FLOOR = 1e-5
+#: Sparse batches up to this many rows gather the rows of the first matrix that they need.
+_GATHER_ROWS = 32
+#: Rows encoded at once: so many rows of 500 sums stay in a core's cache while each word's row of
+#: weights is added to them.
+_TILE_ROWS = 512
 
 
-@dataclass(frozen=True, slots=True)
-class Bags:
-    """A batch of sparse rows: row i holds `values[offsets[i]:offsets[i + 1]]` at `indices`."""
+class DenseEncoder(ExactEncoder[DenseSpec]):
+    """Linear layers with ReLU between them; the last gives a logit for each bit.
 
-    indices: Tensor
-    values: Tensor
-    offsets: Tensor
-
-
-Batch = Tensor | Bags
-
-
-def product(batch: Batch, weight: Tensor) -> Tensor:
-    """Rows (n, n_in), sparse or dense, times (n_in, n_out)."""
-    if not isinstance(batch, Bags):
-        return batch @ weight
-    return functional.embedding_bag(
-        batch.indices,
-        weight,
-        batch.offsets,
-        mode="sum",
-        per_sample_weights=batch.values,
-        include_last_offset=True,
-    )
-
-
-class Layer(nn.Module, ABC):
-    """One layer of an autoencoder: rows in, rows out, (n, n_in) to (n, n_out)."""
-
-    weight: nn.Parameter
-    bias: nn.Parameter
-
-    @abstractmethod
-    def forward(self, batch: Batch) -> Tensor:
-        """The rows before any nonlinearity."""
-
-
-class DecoderLayer(Layer):
-    """A layer that may rebuild features, and so can begin near their mean."""
-
-    @abstractmethod
-    def start_at(self, mean: Tensor) -> None:
-        """Begin near the (n_out,) mean of what it is to rebuild."""
-
-
-class Linear(DecoderLayer):
-    """An affine layer with its weight stored (n_in, n_out), He-initialised, bias zero."""
-
-    def __init__(self, n_in: int, n_out: int, generator: torch.Generator):
-        super().__init__()
-        self.weight = nn.Parameter(torch.empty(n_in, n_out))
-        self.bias = nn.Parameter(torch.zeros(n_out))
-        with torch.no_grad():
-            self.weight.normal_(0.0, math.sqrt(2.0 / n_in), generator=generator)
-
-    def forward(self, batch: Batch) -> Tensor:
-        """(n, n_out) from (n, n_in), sparse or dense."""
-        if isinstance(batch, Bags):
-            return product(batch, self.weight).add(self.bias)
-        return torch.addmm(self.bias, batch, self.weight)
-
-    def start_at(self, mean: Tensor) -> None:
-        """The bias is the mean, and the weights are halved."""
-        with torch.no_grad():
-            self.bias.copy_(mean)
-            self.weight.mul_(0.5)
-
-
-class Autoencoder(nn.Module):
-    """Layers down to the bits, and as many up again; the ReLU stands between them.
-
-    If `normalised`, what the encoder's hidden layers sum up is normalised item by item before it
-    (Ba, Kiros and Hinton, Layer normalization, 2016): how loudly the words of an item speak, few
-    and rare ones or many, says nothing of what it is about. `latent` (n_features, n_latent) are
-    fixed directions: an item's coordinates in them, as a unit vector, enter the last layer of the
-    encoder too, behind what the hidden layers give.
-
-    `encoder[-1]` gives raw logits. Training normalises them over the batch (`normalise`), adds
-    noise and takes the sigmoid; `decode` starts from there. `decoder[-1 - i]` rebuilds what
-    `encoder[i]` takes, but the last may tell of the item something else than its features.
+    Where the spec says so, what a hidden layer sums up is normalised before its ReLU.
+    `weights[i]` is (n_in, n_out) float32 and `biases[i]` (n_out,) float64, all multiples of
+    2^-16. Inputs are multiplied by `spec.input_scale`; the activations entering layer i are
+    rounded to the grid and clamped to `spec.clamps[i]`. Thresholds are part of the last bias.
+    `latent` (n_features, n_latent) float32, where the spec says there is one, maps the inputs to
+    coordinates that enter the last layer behind the activations, as a unit vector.
+    With a `tower` the confidences of a query are its own linear map, else those of its logits.
     """
-
-    latent: Tensor | None
 
     def __init__(
         self,
-        encoder: Sequence[Layer],
-        decoder: Sequence[DecoderLayer],
-        *,
-        normalised: bool = False,
-        latent: Tensor | None = None,
+        spec: DenseSpec,
+        weights: list[np.ndarray],
+        biases: list[np.ndarray],
+        tower: QueryTower | None = None,
+        latent: np.ndarray | None = None,
     ):
-        super().__init__()
-        if latent is not None and len(encoder) < 2:
-            raise ValueError("latent: expected hidden layers, got none; give the encoder one")
-        self.normalised = normalised
-        self.register_buffer("latent", latent)
-        self.encoder = encoder
-        self.decoder = decoder
-        # plain lists for their types; this is what makes PyTorch see the layers
-        self.layers = nn.ModuleList([*encoder, *decoder])
+        super().__init__(spec)
+        self._weights = weights
+        self._layers = [_Layer(weight) for weight in weights]
+        self._biases = biases
+        self._tower = tower
+        self._latent = None if latent is None else _Layer(latent)
 
-    def copy_hidden(self, other: Autoencoder) -> None:
-        """Take over all layers of `other` but the two that touch the code."""
-        pairs = zip(
-            [*self.encoder[:-1], *self.decoder[1:]],
-            [*other.encoder[:-1], *other.decoder[1:]],
-            strict=True,
-        )
-        for mine, theirs in pairs:
-            mine.load_state_dict(theirs.state_dict())
+    def _tile_rows(self) -> int:
+        return _TILE_ROWS
 
-    def raw_logits(self, batch: Batch) -> Tensor:
-        """(n, n_bits) float32 before normalisation."""
-        active = self.hidden(len(self.encoder) - 1, batch) if len(self.encoder) > 1 else batch
-        return self.encoder[-1].forward(active).float()
+    def _tile_logits(self, tile: Features) -> np.ndarray:
+        clamps = self._spec.clamps
+        values = tile.values if isinstance(tile, SparseRows) else tile
+        inputs = self._inputs(values)
+        rows: Features = inputs
+        if isinstance(tile, SparseRows):
+            rows = SparseRows(tile.indptr, tile.indices, inputs, tile.n_features)
+        sums = self._layers[0].times(rows)
+        sums += self._biases[0]
+        for layer, bias, clamp in zip(self._layers[1:], self._biases[1:], clamps[1:], strict=True):
+            if self._spec.normalised:
+                sums = normalised(sums)
+            active = to_grid(np.clip(sums, 0.0, clamp, out=sums))
+            if layer is self._layers[-1] and self._latent is not None:
+                coordinates = unit(self._latent.times(rows))
+                active = np.hstack([active, np.clip(coordinates, -clamp, clamp)])
+            sums = active @ layer.matrix()
+            sums += bias
+        return sums
 
-    def hidden(self, count: int, batch: Batch) -> Tensor:
-        """The output of the first `count` >= 1 hidden layers; of all, with latent coordinates."""
-        active = self.activated(self.encoder[0].forward(batch))
-        for layer in self.encoder[1:count]:
-            active = self.activated(layer.forward(active))
-        if self.latent is not None and count == len(self.encoder) - 1:
-            sums = product(batch, self.latent).float()
-            length = torch.rsqrt(sums.square().sum(dim=1, keepdim=True) + NORM_FLOOR)
-            active = torch.cat([active, _LATENT_LENGTH * length * sums], dim=1)
-        return active
+    def confidences(self, features: Features, logits: np.ndarray) -> np.ndarray:
+        """How far each query leans to 1 in each bit, (n, n_bits) float32; 0.5 is no opinion.
 
-    @property
-    def n_latent(self) -> int:
-        """So many of the columns that enter the last layer are coordinates, the last ones."""
-        return 0 if self.latent is None else self.latent.shape[1]
+        `features` are those that gave `logits`. Without a query tower these are `probabilities`.
+        """
+        if self._tower is None:
+            return super().confidences(features, logits)
+        self._require_width(features)
+        dense = features.to_dense() if isinstance(features, SparseRows) else features
+        return self._tower.confidences(np.asarray(dense, np.float64) * self._spec.input_scale)
 
-    def activated(self, sums: Tensor) -> Tensor:
-        """The output of a hidden layer of the encoder that sums up to this."""
-        if self.normalised:
-            sums = functional.layer_norm(sums, sums.shape[1:], eps=NORM_FLOOR)
-        return functional.relu(sums)
+    def tensors(self) -> dict[str, np.ndarray]:
+        """The learned arrays: ``layers.I.weight`` and ``.bias``.
 
-    def decode(self, code: Tensor) -> Tensor:
-        """(n, n_outputs) from codes in [0, 1]: the last layer's output, no nonlinearity."""
-        active = 2.0 * code - 1.0
-        for layer in self.decoder[:-1]:
-            active = functional.relu(layer.forward(active))
-        return self.decoder[-1].forward(active)
-
-
-def dense_autoencoder(
-    n_features: int,
-    hidden: tuple[int, ...],
-    n_bits: int,
-    generator: torch.Generator,
-    n_outputs: int | None = None,
-    *,
-    normalised: bool = False,
-    latent: Tensor | None = None,
-) -> Autoencoder:
-    """n_features -> hidden -> bits -> hidden reversed -> n_outputs, all of it linear layers.
-
-    `n_outputs` None: as many as features. The rest is for `Autoencoder`.
-    """
-    down = list(pairwise((n_features, *hidden, n_bits)))
-    if latent is not None:
-        down[-1] = (down[-1][0] + latent.shape[1], n_bits)
-    up = pairwise((n_bits, *hidden[::-1], n_features if n_outputs is None else n_outputs))
-    return Autoencoder(
-        [Linear(*shape, generator) for shape in down],
-        [Linear(*shape, generator) for shape in up],
-        normalised=normalised,
-        latent=latent,
-    )
-
-
-def normalise(raw: Tensor) -> Tensor:
-    """Logits of mean 0 and variance 1 over the batch, per bit.
-
-    Batch normalisation (Ioffe and Szegedy, 2015) without a learned scale: every bit is 1 for about
-    half of the items, and none can drown the noise by growing its weights.
-    """
-    variance, mean = torch.var_mean(raw, dim=0, correction=0)
-    return (raw - mean) * torch.rsqrt(variance + _VARIANCE_FLOOR)
-
-
-@dataclass(frozen=True, slots=True)
-class LogitMoments:
-    """Where the raw logits of the training items lie, per bit: (n_bits,) float64 each."""
-
-    threshold: np.ndarray
-    deviation: np.ndarray
+        ``query.weight`` and ``.bias`` of a query tower; ``latent.weight``.
+        """
+        named = named_layers(self._weights, self._biases)
+        if self._latent is not None:
+            named["latent.weight"] = self._latent.weight
+        if self._tower is not None:
+            named |= {"query.weight": self._tower.weight, "query.bias": self._tower.bias}
+        return named
 
     @classmethod
-    def of(cls, raw: np.ndarray) -> LogitMoments:
-        """The mean and standard deviation of the rows of `raw`."""
-        exact = raw.astype(np.float64)
-        return cls(exact.mean(axis=0), np.sqrt(exact.var(axis=0) + _VARIANCE_FLOOR))
+    def from_tensors(cls, spec: DenseSpec, tensors: Mapping[str, np.ndarray]) -> Self:
+        """Rebuild an encoder; the arrays may be read-only and memory-mapped, nothing is copied.
+
+        Raises DamagedError if a tensor is missing or has another shape or type than the spec.
+        """
+        weights, biases = layers_of(spec, tensors)
+        tower = None
+        if spec.query_clamp is not None:
+            shape = (spec.n_features, spec.n_bits)
+            tower = QueryTower(
+                tensor_of(tensors, "query.weight", shape, np.float32),
+                tensor_of(tensors, "query.bias", shape[1:], np.float64),
+                spec.query_clamp,
+            )
+        latent = None
+        if spec.n_latent:
+            shape = (spec.n_features, spec.n_latent)
+            latent = tensor_of(tensors, "latent.weight", shape, np.float32)
+        return cls(spec, weights, biases, tower, latent)
 
 
-def export(
-    network: Autoencoder, moments: LogitMoments, input_scale: float, logit_scale: float
-) -> DenseEncoder:
-    """The encoder half as a `DenseEncoder`: normalisation folded in, all on the fixed-point grid.
+class _Layer:
+    """A weight matrix: rows of it for a query, all of it in float64, kept, for everything else."""
 
-    Raises ValueError if the weights are too large for exact sums.
-    """
-    weights = [layer.weight.detach().cpu().double().numpy() for layer in network.encoder]
-    biases = [layer.bias.detach().cpu().double().numpy() for layer in network.encoder]
-    latent = None
-    if network.latent is not None:
-        # what is kept gives a unit vector
-        weights[-1][-network.n_latent :] *= _LATENT_LENGTH
-        latent = to_grid(network.latent.cpu().double().numpy())
-        require_bounded([latent])
-    weights, biases, clamps = on_grid(weights, biases, moments)
-    hidden = tuple(weight.shape[1] for weight in weights[:-1])
-    if latent is not None:
-        clamps = (min(clamps[0], clamp_for(latent, np.zeros(network.n_latent))), *clamps[1:])
-        latent = latent.astype(np.float32)
-    spec = DenseSpec(
-        n_features=weights[0].shape[0],
-        n_bits=weights[-1].shape[1],
-        hidden=hidden,
-        input_scale=input_scale,
-        clamps=clamps,
-        logit_scale=logit_scale,
-        normalised=network.normalised,
-        n_latent=network.n_latent,
-    )
-    return DenseEncoder(spec, weights, biases, latent=latent)
+    def __init__(self, weight: np.ndarray):
+        self.weight = weight
+        self._matrix: np.ndarray | None = None
 
+    def matrix(self) -> np.ndarray:
+        if self._matrix is None:
+            self._matrix = np.asarray(self.weight, np.float64)
+        return self._matrix
 
-def on_grid(
-    weights: list[np.ndarray], biases: list[np.ndarray], moments: LogitMoments
-) -> tuple[list[np.ndarray], list[np.ndarray], tuple[float, ...]]:
-    """Weights (n_in, n_out) and biases with the normalisation folded in, on the grid, and clamps.
+    def times(self, rows: Features) -> np.ndarray:
+        if not isinstance(rows, SparseRows):
+            return np.asarray(rows @ self.matrix())
+        if len(rows) > _GATHER_ROWS:
+            from scipy.sparse import csr_array
 
-    Weights come back as float32, biases as float64 (`fixed_point`). Raises ValueError if they are
-    too large for exact sums.
-    """
-    weights[-1] = weights[-1] / moments.deviation
-    biases[-1] = (biases[-1] - moments.threshold) / moments.deviation
-    # a bit that hardly varies would need weights beyond float32: its logits are scaled down,
-    # which changes neither its sign nor its threshold
-    largest = np.maximum(np.abs(weights[-1]).max(axis=0), np.abs(biases[-1]) / 1024.0)
-    shrink = 1.0 / np.maximum(1.0, largest / (MAX_WEIGHT / 2.0))
-    weights[-1], biases[-1] = weights[-1] * shrink, biases[-1] * shrink
-    weights = [to_grid(weight) for weight in weights]
-    biases = [to_grid(bias) for bias in biases]
-    require_bounded(weights)
-    clamps = tuple(clamp_for(w, b) for w, b in zip(weights, biases, strict=True))
-    return [weight.astype(np.float32) for weight in weights], biases, clamps
+            sparse = csr_array((rows.values, rows.indices, rows.indptr), shape=rows.shape)
+            # column by column: a word's row of weights is read once for all documents that have it
+            return np.asarray(sparse.tocsc() @ self.matrix())
+        sums = np.empty((len(rows), self.weight.shape[1]))
+        for row in range(len(rows)):
+            part = slice(int(rows.indptr[row]), int(rows.indptr[row + 1]))
+            sums[row] = rows.values[part] @ self.weight[rows.indices[part]].astype(np.float64)
+        return sums

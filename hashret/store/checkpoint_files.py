@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from hashret.errors import DamagedError
-from hashret.store.distrust import open_plain
 from hashret.store.files import sync_folder, write_file
 from hashret.store.layout import Layout
+from hashret.store.untrusted import open_plain
 
 _DIGEST = 32  # bytes, before the safetensors
 _SUFFIX = ".checkpoint"

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hashret.errors import DamagedError
-from hashret.store.distrust import open_plain
+from hashret.store.untrusted import open_plain
 
 TEMPORARY = ".tmp"
 _CHUNK = 1 << 20

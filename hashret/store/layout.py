@@ -22,8 +22,8 @@ from pathlib import Path
 from typing import Self
 
 from hashret.errors import NotACollectionError
-from hashret.store.distrust import require_plain
 from hashret.store.files import sync_folder
+from hashret.store.untrusted import require_plain
 
 _BESIDE = ("journal", "wal", "shm")  # what SQLite puts, or would read, beside the catalog
 

@@ -16,9 +16,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import IO
 
-from hashret.store.catalog_records import CommitRecord
-from hashret.store.distrust import open_plain
+from hashret.store.catalog.records import CommitRecord
 from hashret.store.layout import Layout
+from hashret.store.untrusted import open_plain
 
 try:
     import fcntl

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from hashret.errors import DamagedError
-from hashret.store.distrust import require_plain
 from hashret.store.files import FileRecord, require_sound, sync_folder, write_file
 from hashret.store.layout import Layout
+from hashret.store.untrusted import require_plain
 
 _DESCRIPTION, _TENSORS = "model.json", "model.safetensors"
 _MAX_DESCRIPTION = 16 << 20  # bytes

@@ -9,9 +9,9 @@ import numpy as np
 
 from hashret.codes import Codes
 from hashret.errors import DamagedError
-from hashret.store.distrust import open_plain
 from hashret.store.files import FileRecord, require_sound, write_file
 from hashret.store.layout import Layout
+from hashret.store.untrusted import open_plain
 
 _MAX_HEADER = 4096  # bytes
 

@@ -14,7 +14,7 @@ Everything that stands in a source comes out once, as an `Item` or as a `Skipped
 counts of a run add up. Nothing here decodes images or learns anything.
 """
 
-from indexer.corpus.skipped import ERROR_CLASSES, Skipped
 from indexer.corpus.sources import KINDS, Source, infer_kind, read
+from indexer.refusals import ERROR_CLASSES, Skipped
 
 __all__ = ["ERROR_CLASSES", "KINDS", "Skipped", "Source", "infer_kind", "read"]

@@ -25,7 +25,7 @@ from numpy.lib import format as npy
 
 from hashret.errors import InputError
 from indexer.corpus import files
-from indexer.corpus.skipped import Refused
+from indexer.refusals import Refused
 
 SUFFIXES = (".npy", ".npz")
 #: The largest row that is read, in bytes; a block is many rows of about 4 MiB together.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import codecs
 import re
 
-from indexer.corpus.skipped import Refused
+from indexer.refusals import Refused
 
 #: Bytes looked at to tell an encoding or a binary file.
 SAMPLE = 4096

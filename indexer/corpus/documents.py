@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hashret.items import Item
-from indexer.corpus import decoding, files, markup
-from indexer.corpus.skipped import Refused, Skipped
+from indexer.corpus import decoding, files
+from indexer.corpus.extract import html
+from indexer.refusals import Refused, Skipped
 
 if TYPE_CHECKING:
-    from indexer.workers import Work
+    from indexer.workers.pool import Work
 
 PLAIN_SUFFIXES = (".txt", ".md", ".rst")
 HTML_SUFFIXES = (".html", ".htm")
@@ -64,7 +65,7 @@ def read_file(path: Path, relative: str) -> Unread:
 
 
 def decoded(found: Iterable[Found], workers: int = 1) -> Iterator[Item | Skipped]:
-    """The same in the same order, with every document read by workers (`indexer.workers`).
+    """The same in the same order, with every document read by workers (`indexer.workers.pool`).
 
     Before the first document nothing is read ahead and no worker started. Where the system has
     none, documents are read here.
@@ -78,7 +79,7 @@ def decoded(found: Iterable[Found], workers: int = 1) -> Iterator[Item | Skipped
 
 
 def _decoded(found: Iterator[Found], n: int) -> Iterator[Item | Skipped]:
-    from indexer.workers import AVAILABLE, Workers
+    from indexer.workers.pool import AVAILABLE, Workers
 
     chunks = _chunks(found)
     if not AVAILABLE:
@@ -93,7 +94,7 @@ def _decoded(found: Iterator[Found], n: int) -> Iterator[Item | Skipped]:
 
 def reading() -> Work:
     """The task of the workers: a document's text, in UTF-8, and its encoding."""
-    from indexer.workers import each
+    from indexer.workers.pool import each
 
     def one(asked: tuple[Path, bool]) -> tuple[bytes, str]:
         text, encoding = read_text(asked[0], follow=asked[1])
@@ -147,9 +148,9 @@ def read_text(path: Path, *, follow: bool = False) -> tuple[str, str]:
         _require_no_nul(path, follow=follow)
     data = files.read_bytes(path, MAX_BYTES, follow=follow)
     is_html = suffix in HTML_SUFFIXES
-    text, encoding = decoding.decode(data, markup.declared_charset(data) if is_html else "")
+    text, encoding = decoding.decode(data, html.declared_charset(data) if is_html else "")
     if is_html:
-        text = markup.text_of(text)
+        text = html.text_of(text)
     if not text or text.isspace():
         raise Refused("empty-text", "expected text, got nothing but white space")
     return text, encoding

@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote_to_bytes
 
-from hashret.unicode_text import is_unicode
-from indexer.corpus.skipped import Refused, Skipped
+from hashret.items import is_unicode
+from indexer.refusals import Refused, Skipped
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from hashret.errors import InputError
-from hashret.unicode_text import is_unicode
+from hashret.items import is_unicode
 from indexer.corpus.arrays import StoredArray, stored_arrays
 from indexer.corpus.lines import is_escaped, opened
-from indexer.corpus.skipped import Refused
+from indexer.refusals import Refused
 
 #: The longest id that may be given, in characters.
 MAX_LENGTH = 4096

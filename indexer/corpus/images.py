@@ -7,7 +7,7 @@ from pathlib import Path
 
 from hashret.items import Item
 from indexer.corpus import files
-from indexer.corpus.skipped import Refused, Skipped
+from indexer.refusals import Refused, Skipped
 
 SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".tif", ".tiff", ".bmp")
 #: The largest image file that is read, in bytes: room for the most pixels allowed, uncompressed.

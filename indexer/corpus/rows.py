@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hashret.errors import InputError
-from hashret.unicode_text import is_unicode
+from hashret.items import is_unicode
 from indexer.corpus import decoding
 from indexer.corpus.lines import Lines, as_bytes, is_escaped
-from indexer.corpus.skipped import Refused
+from indexer.refusals import Refused
 
 #: The longest JSONL line and CSV row, in characters.
 MAX_CHARACTERS = 16 << 20

@@ -14,7 +14,7 @@ from hashret.errors import InputError, UnknownKindError
 from hashret.items import Item
 from indexer.corpus import arrays, documents, files, images, tables, vectors
 from indexer.corpus.rows import Row
-from indexer.corpus.skipped import Skipped
+from indexer.refusals import Skipped
 
 KINDS = ("text", "image", "vector")
 _KNOWN = (

@@ -13,7 +13,7 @@ from hashret.items import Item
 from indexer.corpus import documents, files, ids, images
 from indexer.corpus.lines import opened
 from indexer.corpus.rows import BadRow, Row, csv_rows, json_rows
-from indexer.corpus.skipped import Refused
+from indexer.refusals import Refused
 
 JSON_SUFFIXES = (".jsonl", ".ndjson")
 CSV_SUFFIXES = (".csv", ".tsv")

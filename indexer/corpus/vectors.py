@@ -15,7 +15,7 @@ from hashret.errors import InputError
 from hashret.items import Item
 from indexer.corpus import ids
 from indexer.corpus.arrays import DAMAGE, SUFFIXES, StoredArray, stored_arrays
-from indexer.corpus.skipped import Refused, Skipped
+from indexer.refusals import Refused, Skipped
 
 _Arrays = dict[str, StoredArray]
 _PREFERRED = {"vector": ("embeddings", "vectors"), "image": ("images",)}

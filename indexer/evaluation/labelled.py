@@ -13,12 +13,11 @@ from typing import Any
 
 import numpy as np
 
-from hashret.code_statistics import bucket_sizes, code_statistics
 from hashret.codes import Codes
 from hashret.collection import Collection
 from hashret.errors import InputError
 from hashret.items import Item
-from hashret.measures import TiedRanking
+from hashret.measures import TiedRanking, bucket_sizes, code_statistics
 from hashret.sparse import Features, take_rows
 from indexer.corpus import Skipped
 from indexer.evaluation import rankings

@@ -14,8 +14,8 @@ from hashret.errors import InputError
 from hashret.items import Item
 from hashret.sparse import Features, finite_rows, stacked, take_rows
 from indexer.corpus import Skipped
-from indexer.corpus.skipped import Refused
-from indexer.prepare import Preparer
+from indexer.ingest.prepare import Preparer
+from indexer.refusals import Refused
 
 _BATCH = 1024
 

@@ -19,9 +19,9 @@ from scipy.sparse import csr_array
 from hashret.codes import Codes, hamming
 from hashret.models.base import Encoder
 from hashret.sparse import SparseRows, concatenate
-from indexer.principal import principal_coordinates
-from indexer.towers import held_out_recall
-from indexer.words import l2_normalised, rarity_weighted
+from indexer.training.neighbours.randomized_svd import principal_coordinates
+from indexer.training.neighbours.term_weighting import l2_normalised, rarity_weighted
+from indexer.training.vectors.towers import held_out_recall
 
 #: Neighbours that are compared: so many, and of few items at most one in so many.
 _DEPTH, _SHARE = 100, 10

@@ -8,8 +8,8 @@ from dataclasses import asdict
 from typing import Any
 
 from hashret.errors import InputError
-from indexer.presets import preset_for, require_used
-from indexer.reports import Multiples, TrainingOptions
+from indexer.training.options import Multiples, TrainingOptions
+from indexer.training.presets import preset_for, require_used
 from indexer.tuning.tuner import TuningReport
 
 _FORMAT = 1

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from indexer.presets import PRESETS
-from indexer.reports import Multiples, TrainingOptions
+from indexer.training.options import Multiples, TrainingOptions
+from indexer.training.presets import PRESETS
 
 #: What is tuned -> the values there are to choose from, in order.
 Space = dict[str, tuple[float, ...]]

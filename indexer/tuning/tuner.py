@@ -16,12 +16,12 @@ from hashret.registry import resolve
 from hashret.sparse import Features, SparseRows, finite_rows, take_rows
 from hashret.specs import TextSpec, VectorSpec
 from indexer.corpus import Skipped
-from indexer.corpus.skipped import Refused
-from indexer.prepare import Preparer
-from indexer.presets import preset_for
-from indexer.sample import reservoir
-from indexer.tally import Progress, silent
+from indexer.ingest.counts import Progress, silent
+from indexer.ingest.prepare import Preparer
+from indexer.ingest.sample import reservoir
+from indexer.refusals import Refused
 from indexer.training import TrainingOptions, train_lengths
+from indexer.training.presets import preset_for
 from indexer.tuning.criteria import Criterion, FloatNeighbours, Halves
 from indexer.tuning.search import Deadline, OutOfTimeError, Search
 from indexer.tuning.settings import Setting, space_of

@@ -4,8 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from indexer.corpus import decoding, markup
-from indexer.corpus.skipped import Refused
+from indexer.corpus import decoding
+from indexer.corpus.extract import html as markup
+from indexer.refusals import Refused
 
 ANY_TEXT = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]))
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from indexer.corpus import files
-from indexer.corpus.skipped import Refused, Skipped
+from indexer.refusals import Refused, Skipped
 
 
 @given(st.binary(min_size=1, max_size=40))

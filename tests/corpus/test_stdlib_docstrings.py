@@ -4,7 +4,7 @@ import sysconfig
 import pytest
 
 from hashret.errors import EmptyCorpusError
-from indexer.stdlib_docstrings import read_docstrings
+from indexer.cli.demo_corpus import read_docstrings
 
 
 @pytest.fixture(scope="module")

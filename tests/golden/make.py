@@ -16,9 +16,9 @@ from unittest.mock import patch
 import numpy as np
 
 from hashret import Collection, Item
-from hashret.store.catalog_tables import FORMAT_VERSION
+from hashret.store.catalog.tables import FORMAT_VERSION
 from indexer import Indexer
-from indexer.presets import PRESETS
+from indexer.training.presets import PRESETS
 from tests.corpora import clustered_vectors, topic_items
 from tests.torture.bases import quick
 

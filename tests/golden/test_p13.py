@@ -10,8 +10,8 @@ import pytest
 from hashret import Collection
 from hashret.errors import FormatVersionError
 from hashret.features import text
-from hashret.store import catalog_tables
-from hashret.store.catalog_tables import FORMAT_VERSION
+from hashret.store.catalog import tables
+from hashret.store.catalog.tables import FORMAT_VERSION
 from indexer import Indexer
 from tests.golden.make import GOLDEN, answers, items_of, make
 from tests.torture.scale import say
@@ -70,7 +70,7 @@ def test_the_harness_notices_a_release_that_breaks_with_the_former(tmp_path, mon
         monkeypatch.setattr(text, "_GRID", 2)
         assert not answers_as_it_did(path, FORMAT_VERSION, "text")
     else:
-        monkeypatch.setattr(catalog_tables, "FORMAT_VERSION", FORMAT_VERSION + 1)
+        monkeypatch.setattr(tables, "FORMAT_VERSION", FORMAT_VERSION + 1)
         with pytest.raises(FormatVersionError):
             answers_as_it_did(path, FORMAT_VERSION, "text")
 
@@ -114,7 +114,7 @@ def test_a_format_of_the_future_is_refused_by_its_name(version, name, tmp_path):
 def test_a_model_of_the_future_is_refused_by_its_name(place, field, value, name, tmp_path):
     path = copied(FORMAT_VERSION, name, tmp_path)
     from hashret.coder import Coder
-    from hashret.store.catalog import Catalog
+    from hashret.store.catalog.catalog import Catalog
     from hashret.store.layout import Layout
     from hashret.store.model_files import read_model
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from hashret.indexes import compiled
+from hashret.indexes import kernels as compiled
 
 
 @pytest.fixture(params=["numpy", "compiled"], autouse=True)

@@ -6,21 +6,21 @@ import numpy as np
 import pytest
 
 from hashret.codes import Codes
-from hashret.indexes import calibration, costs
-from hashret.indexes.costs import Costs
-from hashret.indexes.planner import PlannedIndex
+from hashret.indexes.planner import calibration, cost_model
+from hashret.indexes.planner.cost_model import Costs
+from hashret.indexes.planner.planner import PlannedIndex
 from hashret.indexes.scan import ScanIndex
 from tests.indexes.reference import as_lists, make_codes
 
 
 @pytest.fixture(autouse=True)
 def nothing_measured(monkeypatch):
-    monkeypatch.setattr(costs, "_measured", {})
+    monkeypatch.setattr(cost_model, "_measured", {})
 
 
 def test_every_cost_is_measured_or_known(kernels):
     measured = calibration.measure(n_codes=1 << 15)
-    known = costs.NUMPY if kernels == "numpy" else costs.COMPILED
+    known = cost_model.NUMPY if kernels == "numpy" else cost_model.COMPILED
     assert all(0 <= value < 1e12 for value in asdict(measured).values())
     changed = [f.name for f in fields(Costs) if getattr(measured, f.name) != getattr(known, f.name)]
     assert {"scan_word", "table_query", "multi_query", "multi_work"} <= set(changed)
@@ -40,9 +40,9 @@ def test_every_cost_is_measured_or_known(kernels):
     ],
 )
 def test_numbers_that_make_no_costs_are_none(damage):
-    numbers = asdict(costs.NUMPY)
-    assert calibration.from_numbers(numbers) == costs.NUMPY
-    assert calibration.from_numbers(asdict(costs.COMPILED)) == costs.COMPILED
+    numbers = asdict(cost_model.NUMPY)
+    assert calibration.from_numbers(numbers) == cost_model.NUMPY
+    assert calibration.from_numbers(asdict(cost_model.COMPILED)) == cost_model.COMPILED
     damage(numbers)
     assert calibration.from_numbers(numbers) is None
 
@@ -51,11 +51,13 @@ def test_the_planner_goes_by_what_was_measured(kernels):
     codes = Codes.pack(make_codes("clustered", 20_000, 64, np.random.default_rng(0)))
     with_kernels = kernels == "compiled"
     dear = dict.fromkeys(("scan_word", "flat_word", "multi_work"), 1000000.0)
-    costs.use(Costs(**(asdict(costs.current(with_kernels)) | dear)), with_kernels)
+    cost_model.use(Costs(**(asdict(cost_model.current(with_kernels)) | dear)), with_kernels)
     index = PlannedIndex(codes)
     found = index.within(codes[:20], 1)
     assert index.last_path == "table"
     assert as_lists(found) == as_lists(ScanIndex(codes).within(codes[:20], 1))
-    costs.use(Costs(**(asdict(costs.current(with_kernels)) | {"table_probe": 1e12})), with_kernels)
+    cost_model.use(
+        Costs(**(asdict(cost_model.current(with_kernels)) | {"table_probe": 1e12})), with_kernels
+    )
     index.within(codes[:20], 1)
     assert index.last_path != "table"

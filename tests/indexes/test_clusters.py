@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hashret.codes import Codes
-from hashret.indexes import compiled
+from hashret.indexes import kernels as compiled
 from hashret.indexes.clusters import ClusterIndex, assigned, choose_centres
 from hashret.indexes.scan import ScanIndex
 from tests.indexes.reference import (

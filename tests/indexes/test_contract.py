@@ -11,11 +11,11 @@ from hashret.codes import Codes
 from hashret.indexes import INDEXES
 from hashret.indexes.clusters import ClusterIndex
 from hashret.indexes.faiss_binary import FaissFlatIndex
-from hashret.indexes.multi_index import MultiIndex
-from hashret.indexes.planner import PlannedIndex
+from hashret.indexes.multi_index.index import MultiIndex
+from hashret.indexes.planner.planner import PlannedIndex
 from hashret.indexes.scan import ScanIndex
-from hashret.indexes.table import TableIndex
-from hashret.indexes.updated import UpdatedIndex
+from hashret.indexes.table.index import TableIndex
+from hashret.indexes.views.delta import UpdatedIndex
 from hashret.registry import resolve
 from tests.indexes.reference import as_lists, codes_and_queries, inside, nearest
 

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hashret.codes import Codes
-from hashret.indexes.directed import flips_by_cost, probe_by_confidence
-from hashret.indexes.table import TableIndex
+from hashret.indexes.table.index import TableIndex
+from hashret.indexes.table.multiprobe import flips_by_cost, probe_by_confidence
 from tests.indexes.reference import make_codes
 
 costs_of_8 = st.lists(st.integers(0, 20), min_size=8, max_size=8)

@@ -8,7 +8,7 @@ from hashret.codes import Codes
 from hashret.indexes import distinct
 from hashret.indexes.clusters import ClusterIndex
 from hashret.indexes.distinct import DistinctCodes
-from hashret.indexes.multi_index import MultiIndex
+from hashret.indexes.multi_index.index import MultiIndex
 from hashret.indexes.scan import ScanIndex
 from tests.indexes.reference import as_lists, codes_and_queries, make_codes
 

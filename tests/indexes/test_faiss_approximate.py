@@ -17,7 +17,7 @@ from hashret.indexes.faiss_approximate import (
     FaissMultiHashIndex,
 )
 from hashret.indexes.faiss_binary import FaissFlatIndex
-from hashret.indexes.updated import UpdatedApproximateIndex
+from hashret.indexes.views.delta import UpdatedApproximateIndex
 from hashret.registry import resolve
 from tests.indexes.reference import as_lists, codes_and_queries, make_codes, nearest
 

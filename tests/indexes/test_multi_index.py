@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from hashret.codes import Codes
-from hashret.indexes.multi_index import MultiIndex
-from hashret.indexes.substrings import cut
+from hashret.indexes.multi_index.index import MultiIndex
+from hashret.indexes.multi_index.substrings import cut
 from tests.indexes.reference import WIDTHS, make_codes
 
 

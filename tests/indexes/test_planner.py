@@ -9,23 +9,23 @@ import numpy as np
 import pytest
 
 from hashret.codes import Codes
-from hashret.indexes import compiled, costs, trials
+from hashret.indexes import kernels
 from hashret.indexes.clusters import ClusterIndex
-from hashret.indexes.estimates import Question, fading
-from hashret.indexes.planner import PlannedIndex
-from hashret.indexes.prospects import Prospects
+from hashret.indexes.planner import cost_model, timings
+from hashret.indexes.planner.cost_model import Prospects, Question, fading
+from hashret.indexes.planner.planner import PlannedIndex
 from hashret.indexes.scan import ScanIndex
 from tests.indexes.reference import around, as_lists, make_codes
 
 
 def slow(monkeypatch, **changes):
     """Estimates of another machine, which no clock corrects; clusters compare as slowly as a scan."""
-    monkeypatch.setattr(trials, "_PRIOR", 1e12)
+    monkeypatch.setattr(timings, "_PRIOR", 1e12)
     for name in ("NUMPY", "COMPILED"):
-        known = getattr(costs, name)
+        known = getattr(cost_model, name)
         times = changes["scan_word"] / known.scan_word
         compared = {"clusters_word": times * known.clusters_word}
-        monkeypatch.setattr(costs, name, replace(known, **(compared | changes)))
+        monkeypatch.setattr(cost_model, name, replace(known, **(compared | changes)))
 
 
 @pytest.fixture
@@ -103,7 +103,7 @@ def test_the_widest_ball_is_compared_whole(large):
 
 def test_where_substrings_fail_the_rest_of_the_batch_is_compared_whole(monkeypatch):
     slow(monkeypatch, scan_word=100.0, flat_word=20.0)
-    monkeypatch.setattr(costs, "FLAT_LOAD", 0.0)
+    monkeypatch.setattr(cost_model, "FLAT_LOAD", 0.0)
     codes = Codes.pack(make_codes("uniform", 20_000, 64, np.random.default_rng(0)))
     index = PlannedIndex(codes)
     found = index.search(codes[:300], 10)
@@ -128,7 +128,7 @@ def test_where_substrings_serve_they_stay(monkeypatch):
 @pytest.mark.parametrize("batch", [1, 300])
 def test_clusters_are_built_where_neighbours_are_far_and_codes_clustered(monkeypatch, batch):
     slow(monkeypatch, scan_word=100.0, flat_word=100.0, multi_work=1e6, clusters_pair=0.1)
-    monkeypatch.setattr(costs, "LOOK", 1e5)
+    monkeypatch.setattr(cost_model, "LOOK", 1e5)
     codes, queries = around(20_000, 128, 60, 0.05), around(300, 128, 60, 0.05, seed=2)
     index = PlannedIndex(codes)
     scan = ScanIndex(codes)
@@ -143,7 +143,7 @@ def test_clusters_are_built_where_neighbours_are_far_and_codes_clustered(monkeyp
 
 def test_an_answer_may_teach_that_its_path_was_none(monkeypatch):
     slow(monkeypatch, scan_word=100.0, flat_word=100.0, multi_work=1e6, clusters_pair=0.1)
-    monkeypatch.setattr(costs, "LOOK", 1e5)
+    monkeypatch.setattr(cost_model, "LOOK", 1e5)
     codes, queries = around(20_000, 128, 60, 0.05), around(300, 128, 60, 0.05, seed=2)
     index = PlannedIndex(codes)
     index.search(queries[:1], 10)  # tells how far answers reach
@@ -163,11 +163,11 @@ def test_an_answer_may_teach_that_its_path_was_none(monkeypatch):
 @pytest.mark.parametrize("times", [10, 30])
 def test_clusters_of_uniform_codes_are_built_only_to_be_tried(monkeypatch, times):
     """Once the questions have taken 16 times the build; and then the clock decides."""
-    monkeypatch.setattr(costs, "LOOK", 0.0)
-    monkeypatch.setattr(compiled, "available", lambda: False)
+    monkeypatch.setattr(cost_model, "LOOK", 0.0)
+    monkeypatch.setattr(kernels, "available", lambda: False)
     codes = Codes.pack(make_codes("uniform", 2000, 64, np.random.default_rng(0)))
     index, now = PlannedIndex(codes), [0]
-    monkeypatch.setattr(trials, "clock", lambda: now[0])
+    monkeypatch.setattr(timings, "clock", lambda: now[0])
     prospects = index._prospects.expected
     believed = {"scan": 100_000.0, "clusters": 150_000.0}
     monkeypatch.setattr(
@@ -191,13 +191,13 @@ def test_clusters_of_uniform_codes_are_built_only_to_be_tried(monkeypatch, times
 
 
 def test_a_look_is_taken_when_it_costs_little_beside_the_questions(monkeypatch):
-    monkeypatch.setattr(compiled, "available", lambda: False)
+    monkeypatch.setattr(kernels, "available", lambda: False)
     codes = around(20_000, 64, 100, 0.06)
     index = PlannedIndex(codes)
     index.search(codes[:1], 10)
     index.within(codes[:10], 3)
     assert index._prospects.may_look
-    monkeypatch.setattr(costs, "LOOK", 1e4)
+    monkeypatch.setattr(cost_model, "LOOK", 1e4)
     index.search(codes[:500], 10)
     assert not index._prospects.may_look
     few = PlannedIndex(codes[:200])
@@ -230,8 +230,8 @@ def clocked(monkeypatch):
     """Codes, a planner over them, and its clock, which only `Timed` paths move."""
     codes = Codes.pack(make_codes("uniform", 300, 64, np.random.default_rng(0)))
     now = [0]
-    monkeypatch.setattr(trials, "clock", lambda: now[0])
-    monkeypatch.setattr(compiled, "available", lambda: False)  # no kernels are about to be loaded
+    monkeypatch.setattr(timings, "clock", lambda: now[0])
+    monkeypatch.setattr(kernels, "available", lambda: False)  # no kernels are about to be loaded
     return codes, PlannedIndex(codes), now
 
 
@@ -358,7 +358,7 @@ def test_a_build_is_earned_without_a_thought_at_each_question(monkeypatch, clock
     monkeypatch.setattr(index, "_build_cost", lambda name: 1000 * 20_000.0)
     believed = {"scan": 100_000.0, "table": 80_000.0}
     monkeypatch.setattr(index, "_expected", lambda question, _: believed)
-    monkeypatch.setattr(trials, "_PRIOR", 1e12)  # the estimates are right
+    monkeypatch.setattr(timings, "_PRIOR", 1e12)  # the estimates are right
     thoughts = []
     choose = index._choose
     monkeypatch.setattr(index, "_choose", lambda *known: thoughts.append(1) or choose(*known))
@@ -366,7 +366,7 @@ def test_a_build_is_earned_without_a_thought_at_each_question(monkeypatch, clock
     while "table" not in index.built:
         index.search(codes[:1], 3)
         n_asked, n_thoughts = n_asked + 1, len(thoughts)
-    assert 900 < n_asked <= 1000 + trials._MOST  # calls that follow each other
+    assert 900 < n_asked <= 1000 + timings._MOST  # calls that follow each other
     assert len(thoughts) < 100
     index.search(codes[:1], 3)  # what was thought before the build holds no longer
     assert len(thoughts) == n_thoughts + 1
@@ -440,7 +440,7 @@ def test_one_question_in_a_fresh_process_loads_neither_faiss_nor_torch():
 def test_numba_that_is_told_not_to_compile_is_not_asked(told, compiles):
     script = (
         "import numpy as np; from hashret.codes import Codes; "
-        "from hashret.indexes import compiled; from hashret.indexes.table import TableIndex; "
+        "from hashret.indexes import compiled; from hashret.indexes.table.index import TableIndex; "
         "print(compiled.enable() is not None); "
         "codes = Codes(np.arange(80, dtype=np.uint8).reshape(10, 8)); "
         "print(TableIndex(codes).within(codes, 0).rows.tolist())"

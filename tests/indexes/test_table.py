@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from hashret.codes import Codes
 from hashret.errors import DamagedError
 from hashret.indexes.linear_hash import LinearHash, flip_keys
-from hashret.indexes.sorted_keys import SortedKeys
-from hashret.indexes.table import TableIndex
+from hashret.indexes.table.index import TableIndex
+from hashret.indexes.table.layout import SortedKeys
 from tests.indexes.reference import WIDTHS, as_lists, codes_and_queries, inside, make_codes
 
 

@@ -4,7 +4,7 @@ import itertools
 
 import numpy as np
 
-from hashret.models.apply import DenseEncoder
+from hashret.models.dense import DenseEncoder
 from hashret.models.fixed_point import clamp_for, to_grid
 from hashret.sparse import SparseRows
 from hashret.specs import DenseSpec

@@ -12,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hashret.errors import DamagedError, PayloadError
-from hashret.models import MODELS, apply
-from hashret.models.apply import DenseEncoder
+from hashret.models import MODELS
+from hashret.models import dense as apply
+from hashret.models.dense import DenseEncoder
 from hashret.registry import resolve
 from hashret.sparse import SparseRows
 from tests.models.encoders import as_sparse, random_encoder, random_sparse

@@ -8,9 +8,10 @@ import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from hashret.models.conv import Convolution, conv_autoencoder, export_conv
-from hashret.models.dense import LogitMoments, normalise
-from indexer.augment import augment
+from indexer.training.corruption import augment
+from indexer.training.networks.bottleneck import LogitMoments, normalise
+from indexer.training.networks.conv import Convolution, conv_autoencoder
+from indexer.training.networks.export import export_conv
 
 SHAPE = (7, 6, 3)
 N = 40

@@ -14,9 +14,8 @@ from hypothesis import strategies as st
 
 from hashret import specs
 from hashret.errors import DamagedError
-from hashret.models.apply_patches import PatchEncoder
 from hashret.models.fixed_point import to_grid
-from hashret.models.patches import PatchLayer
+from hashret.models.patches import PatchEncoder, PatchLayer
 from tests.models.encoders import random_encoder
 
 N = 40

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hashret import specs
 from hashret.codes import Codes
 from hashret.errors import DamagedError, PayloadError
-from hashret.models.apply import DenseEncoder
+from hashret.models.dense import DenseEncoder
 from hashret.models.fixed_point import clamp_for, to_grid
 from hashret.models.query_tower import QueryTower
 from hashret.rank import expected_agreement

@@ -19,10 +19,10 @@ from hashret.errors import (
     NotACollectionError,
     PayloadError,
 )
-from hashret.store import catalog_tables
-from hashret.store.catalog import Catalog
-from hashret.store.catalog_records import ItemRecord
-from hashret.store.catalog_staging import Staging
+from hashret.store.catalog import tables
+from hashret.store.catalog.catalog import Catalog
+from hashret.store.catalog.records import ItemRecord
+from hashret.store.catalog.staging import Staging
 from hashret.store.files import write_file
 from hashret.store.layout import Layout
 from hashret.store.lock import writer_lock
@@ -249,7 +249,7 @@ def test_a_damaged_model_is_found(filled, name):
     [("preview", "x"), ("id", "z"), ("added", 0), ("content_hash", b"0")],
 )
 def test_a_changed_row_is_found(filled, column, value):
-    rows = catalog_tables.items
+    rows = tables.items
     with connected(filled.root) as connection:
         connection.execute(rows.update().where(rows.c.row == 1).values({column: value}))
     with Catalog.open(filled) as catalog:

@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 
 from hashret import Collection, Item
 from hashret.errors import DamagedError, FormatVersionError
-from hashret.store import catalog_audit
-from hashret.store import catalog_tables as t
-from hashret.store.catalog import Catalog
-from hashret.store.catalog_staging import Staging
-from hashret.store.catalog_sums import checksum, removal, sum_of_rows
+from hashret.store.catalog import tables as t
+from hashret.store.catalog.catalog import Catalog
+from hashret.store.catalog.staging import Staging
+from hashret.store.catalog.sums import checksum, removal, sum_of_rows
 from hashret.store.layout import Layout
+from hashret.store.repair import audit
 from indexer import Indexer
 from tests.store.test_catalog import stage, with_model
 from tests.torture.bases import items_of, make
@@ -157,9 +157,9 @@ def test_an_item_that_damage_hides_is_missed(tmp_path):
 def test_new_rows_alone_are_looked_at_again(tmp_path, monkeypatch):
     path = make(tmp_path / "c", "vector", 20)
     looked = []
-    honest = catalog_audit.require_sound_items
+    honest = audit.require_sound_items
     monkeypatch.setattr(
-        catalog_audit,
+        audit,
         "require_sound_items",
         lambda catalog, live, after: (looked.append(after), honest(catalog, live, after)),
     )

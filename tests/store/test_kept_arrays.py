@@ -6,9 +6,9 @@ import shutil
 import numpy as np
 import pytest
 
-from hashret.store import kept_arrays
+from hashret.store import machine_cache
 from hashret.store.file_systems import Mount
-from hashret.store.kept_arrays import forget_arrays, read_arrays, write_arrays
+from hashret.store.machine_cache import forget_arrays, read_arrays, write_arrays
 
 ARRAYS = {"words": np.arange(5, dtype=np.uint64), "rows": np.arange(3, dtype=np.uint32)}
 
@@ -68,7 +68,7 @@ def test_nothing_is_unpickled(folder):
 
 
 def test_those_go_that_were_not_wanted_for_longest(folder, monkeypatch):
-    monkeypatch.setattr(kept_arrays, "MOST", 13_000)
+    monkeypatch.setattr(machine_cache, "MOST", 13_000)
     arrays = {"words": np.zeros(1000, np.uint32)}
     for age, name in enumerate(["a", "b", "c"]):
         write_arrays(name, arrays)
@@ -95,11 +95,11 @@ def test_nothing_is_kept_on_a_network(folder, monkeypatch):
         return Mount("/", "nfs4")
 
     with monkeypatch.context() as elsewhere:
-        elsewhere.setattr(kept_arrays, "network_mount", mounted)
+        elsewhere.setattr(machine_cache, "network_mount", mounted)
         write_arrays("a", ARRAYS)
         assert not any(folder.iterdir())
     write_arrays("a", ARRAYS)
-    monkeypatch.setattr(kept_arrays, "network_mount", mounted)
+    monkeypatch.setattr(machine_cache, "network_mount", mounted)
     assert read_arrays("a") == {}
 
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from hashret.store import machine_costs
-from hashret.store.machine_costs import read_costs, write_costs
+from hashret.store import machine_cache
+from hashret.store.machine_cache import read_costs, write_costs
 
 
 @pytest.fixture(autouse=True)
@@ -22,7 +22,7 @@ def test_what_is_written_is_read(folder):
 
 def test_another_machine_has_none(monkeypatch):
     write_costs("numpy", {"a": 1.5})
-    monkeypatch.setattr(machine_costs, "_processor", lambda: "another")
+    monkeypatch.setattr(machine_cache, "_processor", lambda: "another")
     assert read_costs("numpy") == {}
 
 

@@ -25,9 +25,9 @@ from hashret.errors import (
     MissingExtraError,
     NotACollectionError,
 )
-from hashret.store.catalog import Catalog
-from hashret.store.catalog_address import VARIABLE, checked, remembered, without_password
-from hashret.store.catalog_staging import Staging
+from hashret.store.catalog.address import VARIABLE, checked, remembered, without_password
+from hashret.store.catalog.catalog import Catalog
+from hashret.store.catalog.staging import Staging
 from hashret.store.layout import Layout
 from indexer import Indexer
 from indexer.cli import main
@@ -303,7 +303,7 @@ def other_machine(layout, tmp_path):
 
 @pytest.fixture
 def no_grace(monkeypatch):
-    monkeypatch.setattr("hashret.store.catalog_postgresql._GRACE_SECONDS", 0.0)
+    monkeypatch.setattr("hashret.store.catalog.postgresql._GRACE_SECONDS", 0.0)
 
 
 def test_one_writer_over_all_machines_and_it_is_named(filled, tmp_path, no_grace):

@@ -10,7 +10,7 @@ from hashret import Collection
 from hashret.errors import DamagedError, HashretError
 from hashret.store import repair
 from hashret.store.layout import Layout
-from hashret.store.soundness import examine
+from hashret.store.repair.verify import examine
 from indexer import Indexer
 from indexer.cli import main
 from tests.torture.bases import items_of, quick

@@ -6,9 +6,10 @@ import pytest
 from click.testing import CliRunner
 
 from hashret import Collection
-from hashret.store import repair, soundness
+from hashret.store import repair
 from hashret.store.layout import Layout
-from hashret.store.soundness import examine
+from hashret.store.repair import verify
+from hashret.store.repair.verify import examine
 from indexer import Indexer
 from indexer.cli import main
 from tests.catalogs import change, copied
@@ -97,7 +98,7 @@ def test_every_file_is_read_to_its_last_byte(path):
 
 @pytest.mark.parametrize("check", ["require_sound", "open_segment"])
 def test_the_harness_notices_a_checksum_that_is_skipped(path, monkeypatch, check):
-    monkeypatch.setattr(soundness, check, lambda *_: None)
+    monkeypatch.setattr(verify, check, lambda *_: None)
     assert any(one.startswith("flip") for one in unnoticed(path))
 
 

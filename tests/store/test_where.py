@@ -6,22 +6,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hashret.conditions import (
-    And,
-    AnyOf,
-    Contains,
-    Field,
-    Not,
-    Or,
-    Order,
-    StartsWith,
-    holds,
-)
 from hashret.errors import WhereError
-from hashret.store import catalog_tables as t
-from hashret.store.catalog import Catalog
+from hashret.store.catalog import tables as t
+from hashret.store.catalog.catalog import Catalog
 from hashret.store.layout import Layout
-from hashret.where import MAX_NODES, parse
+from hashret.where.conditions import And, AnyOf, Contains, Field, Not, Or, Order, StartsWith, holds
+from hashret.where.grammar import MAX_NODES, parse
 
 YEAR = Field(("year",))
 

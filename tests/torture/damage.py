@@ -22,7 +22,7 @@ import numpy as np
 from hashret import Collection
 from hashret.errors import HashretError
 from hashret.store.layout import Layout
-from hashret.store.soundness import examine
+from hashret.store.repair.verify import examine
 from tests.torture.bases import items_of
 
 _MEMORY = 2 << 30

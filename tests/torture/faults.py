@@ -8,38 +8,30 @@ import numpy as np
 from hashret import snapshot
 from hashret.codes import Codes
 from hashret.features import image
-from hashret.store import (
-    catalog,
-    catalog_connection,
-    catalog_records,
-    catalog_sqlite,
-    catalog_staging,
-    distrust,
-    files,
-    layout,
-    model_files,
-    segments,
-)
-from indexer import encode, prepare, worker
+from hashret.store import files, layout, model_files, segments, untrusted
+from hashret.store.catalog import catalog, records, sqlite, staging
+from hashret.store.catalog import connection as catalog_connection
+from indexer.ingest import encode, prepare
+from indexer.workers import process
 
 
 def names_unchecked() -> None:
-    catalog_records.require_name = catalog_connection.require_name = lambda name, what: name
+    records.require_name = catalog_connection.require_name = lambda name, what: name
 
 
 def links_followed() -> None:
     layout.require_plain = model_files.require_plain = lambda *paths: None
-    for room in (distrust, files, segments):
+    for room in (untrusted, files, segments):
         room.open_plain = lambda path: path.open("rb")
 
 
 def journals_trusted() -> None:
-    catalog_sqlite.require_sqlite = lambda path: None
+    sqlite.require_sqlite = lambda path: None
 
 
 def schema_believed() -> None:
-    catalog_sqlite.require_schema = lambda found, known: None
-    catalog_sqlite.restrain = lambda connection: None
+    sqlite.require_schema = lambda found, known: None
+    sqlite.restrain = lambda connection: None
 
 
 def arrays_unpickled() -> None:
@@ -50,7 +42,7 @@ def arrays_unpickled() -> None:
 
 
 def values_untyped() -> None:
-    catalog.require_types = catalog_records.require_types = lambda row, *types: None
+    catalog.require_types = records.require_types = lambda row, *types: None
 
 
 def decoder_takes_any_format() -> None:
@@ -63,7 +55,7 @@ def pixels_unlimited() -> None:
 
 
 def workers_unlimited() -> None:
-    worker.limit = lambda memory_bytes: None
+    process.limit = lambda memory_bytes: None
 
 
 def infinite_features_kept() -> None:
@@ -81,7 +73,7 @@ def images_with_pixels_unlimited():
 
 
 def left_overs_stay() -> None:
-    catalog_staging.Staging._clean = lambda self: None
+    staging.Staging._clean = lambda self: None
 
 
 def swallowed_errors() -> None:
@@ -99,7 +91,7 @@ def swallowed_errors() -> None:
 
 
 def row_checksums_skipped() -> None:
-    catalog.item_of = lambda layout, row: catalog_records.ItemRecord(
+    catalog.item_of = lambda layout, row: records.ItemRecord(
         row.row, row.id, row.content_hash, json.loads(row.metadata), row.preview
     )
 
@@ -121,7 +113,7 @@ def models_unchecked() -> None:
 
 
 def randomness_forgotten() -> None:
-    from indexer import checkpoints
+    from indexer.training import checkpoints
 
     honest = checkpoints.Stage._put_back
 
@@ -133,7 +125,7 @@ def randomness_forgotten() -> None:
 
 def staged_rows_forgotten() -> None:
     """What was staged goes, but rows are counted on from where they were."""
-    honest = catalog_staging.Staging._keep
+    honest = staging.Staging._keep
 
     def keep(self):
         honest(self)
@@ -141,4 +133,4 @@ def staged_rows_forgotten() -> None:
         with self._catalog.transaction() as connection:
             connection.exec_driver_sql("DELETE FROM items WHERE added > ? AND row % 2", (last,))
 
-    catalog_staging.Staging._keep = keep
+    staging.Staging._keep = keep

@@ -8,10 +8,10 @@ from typing import Any
 
 from hashret import Collection
 from hashret.errors import HashretError
-from hashret.store import machine_costs
+from hashret.store import machine_cache
 from hashret.store.file_systems import MOUNTS
 from indexer import Indexer
-from indexer.workers import Work, each
+from indexer.workers.pool import Work, each
 from tests.torture.bases import items_of
 
 # Events of the interpreter that mean that data became code, or that another program was asked.
@@ -43,9 +43,9 @@ def _watch(event: str, args: tuple[Any, ...]) -> None:
             return  # within a folder that shutil.rmtree was asked for, and that was looked at
         if event == "open" and path.startswith((sys.prefix, sys.base_prefix, _OURS)):
             return  # a module, or its source for the text of a warning
-        if event == "open" and path in (str(MOUNTS), str(machine_costs.PROCESSORS)):
+        if event == "open" and path in (str(MOUNTS), str(machine_cache.PROCESSORS)):
             return  # asked of the system: is this a network file system, which processor is this?
-        if Path(path).is_relative_to(machine_costs.folder()):
+        if Path(path).is_relative_to(machine_cache.folder()):
             return  # how long searching takes here, which no collection says
         if not f"{os.path.abspath(path)}/".startswith(f"{_root}/"):  # noqa: PTH100
             _watched.append(f"{event} {path}")

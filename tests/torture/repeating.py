@@ -13,7 +13,8 @@ from pathlib import Path
 import torch
 
 from hashret import Collection
-from indexer import Indexer, intake
+from indexer import Indexer
+from indexer.ingest import intake
 from tests.torture.bases import items_of, quick
 
 

@@ -21,10 +21,13 @@ import torch
 from hashret import Collection
 from hashret.errors import NotACollectionError
 from hashret.items import Item
-from hashret.store.catalog import Catalog
+from hashret.store.catalog.catalog import Catalog
 from hashret.store.layout import Layout
 from hashret.store.model_files import read_model
-from indexer import Indexer, TrainingOptions, checkpoints, intake, segment_writer, writer
+from indexer import Indexer, TrainingOptions, writer
+from indexer.ingest import intake
+from indexer.ingest import segments as segment_writer
+from indexer.training import checkpoints
 from tests.torture.bases import items_of, make
 from tests.torture.breaking import forked
 

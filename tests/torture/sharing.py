@@ -12,8 +12,9 @@ from pathlib import Path
 
 from hashret import Collection
 from hashret.items import Item
-from hashret.store.catalog_postgresql import PostgresqlDatabase
-from indexer import Indexer, held
+from hashret.store.catalog.postgresql import PostgresqlDatabase
+from indexer import Indexer
+from indexer.ingest import writer_session
 from tests.torture.bases import items_of
 
 
@@ -42,7 +43,7 @@ def count(path: Path, turns: int, met: Callable[[], None] = lambda: None) -> Non
 
 def count_unlocked(path: Path, turns: int) -> None:
     """The same with no lock; the first time, whoever has read the counter waits for a line."""
-    held.writer_lock = lambda layout, wait: contextlib.nullcontext()
+    writer_session.writer_lock = lambda layout, wait: contextlib.nullcontext()
     PostgresqlDatabase._lock = lambda self, cursor, deadline: None
     waits = [True]
 

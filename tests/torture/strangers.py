@@ -25,7 +25,7 @@ from typing import Any
 
 import numpy as np
 
-from hashret.store.catalog_sums import checksum, removal, sum_of_rows
+from hashret.store.catalog.sums import checksum, removal, sum_of_rows
 
 Change = Callable[["Store"], None]
 

@@ -12,11 +12,11 @@ from hashret.coder import Coder
 from hashret.codes import Codes
 from hashret.errors import PayloadError, TrainingError
 from hashret.specs import VectorSpec
-from indexer import Indexer, optimise
-from indexer.corpus.skipped import Refused
-from indexer.encode import encode
-from indexer.prepare import Preparer
-from indexer.training import train
+from indexer import Indexer
+from indexer.ingest.encode import encode
+from indexer.ingest.prepare import Preparer
+from indexer.refusals import Refused
+from indexer.training import optimise, train
 from tests.torture import faults
 from tests.torture.bases import KINDS, items_of, make, quick
 from tests.torture.scale import LONG, say
@@ -129,7 +129,7 @@ def test_features_that_overflow_are_refused_by_themselves(coders):
 
 
 def test_the_harness_notices_features_that_are_not_looked_at(coders, monkeypatch):
-    from indexer import encode
+    from indexer.ingest import encode
 
     monkeypatch.setattr(encode, "finite_rows", encode.finite_rows)
     faults.infinite_features_kept()

@@ -11,7 +11,7 @@ import pytest
 
 from hashret import Collection
 from hashret.codes import hamming
-from hashret.models import apply
+from hashret.models import dense
 from tests.torture.bases import KINDS, items_of, make
 from tests.torture.scale import LONG, say
 
@@ -93,11 +93,11 @@ def test_the_harness_notices_arithmetic_that_depends_on_the_batch(tmp_path, monk
     path = make(tmp_path / "c", "vector")
     sound = repeating.seen(path, "vector", 7)
     assert repeating.seen(path, "vector", 60) == sound
-    real = apply.DenseEncoder._inputs
+    real = dense.DenseEncoder._inputs
 
     def shifted(self, values):
         return real(self, values - np.float32(0.5) * values.mean(axis=0))
 
-    monkeypatch.setattr(apply.DenseEncoder, "_inputs", shifted)
+    monkeypatch.setattr(dense.DenseEncoder, "_inputs", shifted)
     faulty = [repeating.seen(path, "vector", batch)["ranks"] for batch in (7, 60)]
     assert faulty[0] != faulty[1]

@@ -6,8 +6,8 @@ from collections import Counter
 
 import pytest
 
-from indexer.corpus.skipped import Refused
-from indexer.workers import Limits, Workers
+from indexer.refusals import Refused
+from indexer.workers.pool import Limits, Workers
 from tests.torture.bases import KINDS, make
 from tests.torture.scale import LONG, say
 from tests.torture.strangers import Store, hostile_stores

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from hashret import Collection, Item
-from indexer import Indexer, corpus, prepare
+from indexer import Indexer, corpus
 from indexer.corpus import ERROR_CLASSES, files
+from indexer.ingest import prepare
 from tests.corpora import topic_items
 from tests.corpus import hostile
 from tests.torture import hostile_images

@@ -10,7 +10,7 @@ import pytest
 from hashret import Collection
 from hashret.errors import HashretError, LockedError
 from hashret.items import Item
-from hashret.store import catalog
+from hashret.store.catalog import catalog
 from indexer import Indexer
 from tests.torture.bases import items_of, make
 from tests.torture.scale import LONG, say

@@ -11,11 +11,11 @@ import pytest
 
 from hashret import Collection, Item
 from hashret.errors import CatalogServerError
-from hashret.store.catalog import Catalog
-from hashret.store.catalog_address import VARIABLE
-from hashret.store.catalog_staging import Staging
+from hashret.store.catalog.address import VARIABLE
+from hashret.store.catalog.catalog import Catalog
+from hashret.store.catalog.staging import Staging
 from hashret.store.layout import Layout
-from hashret.store.soundness import examine
+from hashret.store.repair.verify import examine
 from indexer import Indexer
 from tests.cutting import CutWire
 from tests.store.test_catalog import stage, visible, with_model
@@ -76,7 +76,7 @@ def test_a_wire_cut_at_any_message_leaves_one_commit_or_the_other(
     filled, server, tmp_path, monkeypatch
 ):
     """Messages of a writer are lost one by one, then the answers to them."""
-    monkeypatch.setattr("hashret.store.catalog_postgresql._GRACE_SECONDS", 1.0)
+    monkeypatch.setattr("hashret.store.catalog.postgresql._GRACE_SECONDS", 1.0)
     with CutWire(tmp_path / "whole", server.root) as wire:
         assert write_through(wire, server, filled, "whole") == 2
     commits = [n for n, message in enumerate(wire.messages, 1) if b"COMMIT" in message]

@@ -7,9 +7,8 @@ import pytest
 
 from hashret.store.checkpoint_files import CheckpointFiles
 from hashret.store.layout import Layout
-from indexer import checkpoints, presets
-from indexer.checkpoints import Checkpoints, key_of
-from indexer.training import TrainingOptions, train
+from indexer.training import TrainingOptions, checkpoints, presets, train
+from indexer.training.checkpoints import Checkpoints, key_of
 from tests.training.corpora import grouped_points, grouped_words, stripes
 
 

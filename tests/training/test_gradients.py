@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from indexer.gradients import oriented_gradients
-from indexer.image_views import image_views
-from indexer.neighbourhoods import find_neighbourhoods
-from indexer.patches import learn_patches
-from indexer.similarities import cosine_points, points_of
+from indexer.training.neighbours.hog import oriented_gradients
+from indexer.training.neighbours.image_views import image_views
+from indexer.training.neighbours.neighbourhoods import find_neighbourhoods
+from indexer.training.neighbours.similarities import cosine_points, points_of
+from indexer.training.patch_dictionary import learn_patches
 
 SHAPE = (16, 16, 1)
 

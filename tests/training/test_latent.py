@@ -1,6 +1,6 @@
 import numpy as np
 
-from indexer.latent import latent_directions
+from indexer.training.neighbours.lsa import latent_directions
 from tests.training.corpora import grouped_words
 
 

@@ -7,8 +7,8 @@ from hashret.features.image import ImageFeaturizer
 from hashret.features.text import TextFeaturizer
 from hashret.features.vector import VectorFeaturizer
 from hashret.sparse import SparseRows
-from indexer.learning import fit_features
-from indexer.prepare import Preparer
+from indexer.ingest.fit import fit_features
+from indexer.ingest.prepare import Preparer
 from tests.corpora import clustered_vectors, topic_items
 
 
@@ -35,7 +35,7 @@ def test_features_are_made_in_blocks_and_are_the_same(
         return at_once(self, prepared)
 
     monkeypatch.setattr(featurizer_class, "transform", recorded)
-    monkeypatch.setattr("indexer.learning._BLOCK", 7)
+    monkeypatch.setattr("indexer.ingest.fit._BLOCK", 7)
     preparer = Preparer(kind)
     featurizer, found = fit_features(payloads, kind, None, preparer)
     prepared = preparer.prepare(payloads, featurizer.spec)

@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.sparse import csr_array
 
-from indexer import neighbourhoods
-from indexer.neighbourhoods import find_neighbourhoods
-from indexer.similarities import (
+from indexer.training.neighbours import neighbourhoods
+from indexer.training.neighbours.neighbourhoods import find_neighbourhoods
+from indexer.training.neighbours.similarities import (
     cosine_points,
     euclidean_points,
     latent_points,
@@ -16,7 +16,7 @@ from indexer.similarities import (
     points_of,
     similarities,
 )
-from indexer.words import l2_normalised, rarity_weighted
+from indexer.training.neighbours.term_weighting import l2_normalised, rarity_weighted
 from tests.training.corpora import grouped_points, grouped_words
 
 
@@ -87,7 +87,7 @@ def test_latent_points_sum_the_cosines_of_topics_themes_and_words(monkeypatch):
     near = find_neighbourhoods(points_of(rows, rng()), 5, rng())
     assert (groups[near.members] == groups[:, None]).mean() > 0.8
     # of many items the latent parts alone
-    monkeypatch.setattr("indexer.similarities.EXACT_ITEMS", 50)
+    monkeypatch.setattr("indexer.training.neighbours.similarities.EXACT_ITEMS", 50)
     found = similarities(latent_points(rows, rng()), everyone, everyone)
     assert found == pytest.approx(words @ words.T + themes @ themes.T, abs=2e-3)
 

@@ -4,10 +4,12 @@ import numpy as np
 import pytest
 import torch
 
-from hashret.models.dense import LogitMoments, dense_autoencoder, export, normalise
-from indexer.batches import TrainingItems
-from indexer.finetune import noisy_code, ramp, raw_logits_of
-from indexer.optimise import choose_device
+from indexer.training.batches import TrainingItems
+from indexer.training.finetune import raw_logits_of
+from indexer.training.networks.bottleneck import LogitMoments, noisy_code, normalise, ramp
+from indexer.training.networks.dense import dense_autoencoder
+from indexer.training.networks.export import export
+from indexer.training.optimise import choose_device
 from tests.training.corpora import grouped_words
 
 CPU = torch.device("cpu")

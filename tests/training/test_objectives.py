@@ -5,9 +5,11 @@ import pytest
 import torch
 from torch.nn import functional
 
-from indexer.batches import TrainingItems, add_gaussian, epoch_batches, mask
-from indexer.neighbourhoods import Neighbourhoods
-from indexer.objectives import (
+from indexer.training.batches import TrainingItems, epoch_batches
+from indexer.training.corruption import add_gaussian, mask
+from indexer.training.neighbours.neighbourhoods import Neighbourhoods
+from indexer.training.neighbours.term_weighting import l1_normalised, rarity_weighted
+from indexer.training.objectives import (
     Squared,
     Words,
     balance,
@@ -16,7 +18,6 @@ from indexer.objectives import (
     squared_error,
     word_cross_entropy,
 )
-from indexer.words import l1_normalised, rarity_weighted
 from tests.models.encoders import as_sparse
 from tests.training.corpora import grouped_points, grouped_words
 

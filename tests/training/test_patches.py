@@ -8,9 +8,9 @@ from scipy.cluster.vq import kmeans2
 
 from hashret.models.fixed_point import clamp_for
 from hashret.models.patches import PIXEL_CLAMP
-from indexer import patches
-from indexer.image_views import image_views
-from indexer.patches import learn_patches
+from indexer.training import patch_dictionary
+from indexer.training.neighbours.image_views import image_views
+from indexer.training.patch_dictionary import learn_patches
 from tests.training.corpora import textures
 
 SHAPE = (16, 16, 1)
@@ -54,8 +54,8 @@ def test_contrast_hardly_changes_the_answers_and_light_not_at_all():
 @pytest.mark.parametrize("shape", [(16, 16, 1), (32, 32, 3), (9, 13, 3), (4, 7, 1), (8, 3, 3)])
 def test_filters_are_what_the_definition_gives(shape, monkeypatch):
     """Some patches of some images, whitened and clustered; drawn from all patches at once here."""
-    monkeypatch.setattr(patches, "_SAMPLED_IMAGES", 90)
-    monkeypatch.setattr(patches, "_SAMPLED_PATCHES", 901)
+    monkeypatch.setattr(patch_dictionary, "_SAMPLED_IMAGES", 90)
+    monkeypatch.setattr(patch_dictionary, "_SAMPLED_PATCHES", 901)
     rows = rng(1).standard_normal((100, int(np.prod(shape)))).astype(np.float32)
     layer = learn_patches(rows, shape, rng(5))
     again = rng(5)

@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 import torch
 
-from hashret.models.dense import dense_autoencoder
-from indexer.batches import TrainingItems
-from indexer.course import Course
-from indexer.finetune import Unrolled
-from indexer.neighbourhoods import Neighbourhoods
-from indexer.objectives import Squared, balance, independence
-from indexer.presets import PRESETS
-from indexer.reports import TrainingOptions
+from indexer.training.batches import TrainingItems
+from indexer.training.finetune import Unrolled
+from indexer.training.neighbours.neighbourhoods import Neighbourhoods
+from indexer.training.networks.dense import dense_autoencoder
+from indexer.training.objectives import Squared, balance, independence
+from indexer.training.options import TrainingOptions
+from indexer.training.presets import PRESETS
+from indexer.training.trainer import Course
 from tests.training.corpora import grouped_points
 
 

@@ -8,15 +8,23 @@ import pytest
 import torch
 
 from hashret.codes import Codes
-from hashret.models.apply import DenseEncoder
+from hashret.models.dense import DenseEncoder
 from hashret.models.fixed_point import UNITS
-from hashret.models.towers import TwoTowers, export_towers, sign
-from indexer import towers, training
-from indexer.near_floats import NearFloats, cross_entropy, similarities, temperature_for
-from indexer.presets import TowersRecipe
-from indexer.rotation import itq_projection, itq_rotation, principal_directions
-from indexer.towers import held_out_recall
+from indexer import training
 from indexer.training import TrainingOptions, train
+from indexer.training.networks.bottleneck import sign
+from indexer.training.networks.export import export_towers
+from indexer.training.networks.two_towers import TwoTowers
+from indexer.training.presets import TowersRecipe
+from indexer.training.vectors import towers
+from indexer.training.vectors.itq import itq_projection, itq_rotation, principal_directions
+from indexer.training.vectors.towers import (
+    NearFloats,
+    cross_entropy,
+    held_out_recall,
+    similarities,
+    temperature_for,
+)
 from tests.models.encoders import random_sparse
 
 QUICK = TrainingOptions(n_bits=16, seed=3, device="cpu")

@@ -10,11 +10,11 @@ import torch
 from hashret import specs
 from hashret.codes import Codes, hamming
 from hashret.errors import TrainingError, UnknownKindError
-from indexer import presets, rounds
-from indexer.neighbourhoods import find_neighbourhoods
-from indexer.presets import PRESETS_OF
-from indexer.reports import Multiples, code_warnings
-from indexer.training import TrainingOptions, train, train_lengths
+from indexer.training import TrainingOptions, presets, train, train_lengths, trainer
+from indexer.training.neighbours.neighbourhoods import find_neighbourhoods
+from indexer.training.options import Multiples
+from indexer.training.presets import PRESETS_OF
+from indexer.training.report import code_warnings
 from tests.models.encoders import as_sparse
 from tests.training.corpora import grouped_points, grouped_words, stripes
 
@@ -101,7 +101,7 @@ def test_the_second_round_searches_with_the_codes_of_the_first(monkeypatch):
         found.append(find_neighbourhoods(*arguments))
         return found[-1]
 
-    monkeypatch.setattr(rounds, "find_neighbourhoods", recorded)
+    monkeypatch.setattr(trainer, "find_neighbourhoods", recorded)
     train(features, "text", dataclasses.replace(QUICK, rounds=2, epochs=25, neighbours=30))
     first, second = (near.members for near in found)
     changed = np.array([set(a) != set(b) for a, b in zip(first, second, strict=True)])

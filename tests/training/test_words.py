@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from indexer.words import l1_normalised, l2_normalised, rarity_weighted
+from indexer.training.neighbours.term_weighting import l1_normalised, l2_normalised, rarity_weighted
 from tests.models.encoders import as_sparse
 
 DENSE = np.array([[1, 2, 0], [0, 2, 0], [3, 2, 0], [0, 0, 0]], np.float32)

@@ -10,9 +10,10 @@ from click.testing import CliRunner
 
 from hashret import Item
 from hashret.errors import InputError, UnknownKindError
-from indexer import Indexer, presets
+from indexer import Indexer
 from indexer.cli import main
-from indexer.reports import Multiples, TrainingOptions
+from indexer.training import presets
+from indexer.training.options import Multiples, TrainingOptions
 from indexer.tuning import LEAST_ITEMS, Setting, tune, tuner
 from indexer.tuning.recipes import read_recipe, recipe_of
 from tests.corpora import clustered_vectors, topic_items

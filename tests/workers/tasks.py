@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from indexer.corpus.skipped import Refused
-from indexer.workers import Work, each
+from indexer.refusals import Refused
+from indexer.workers.pool import Work, each
 
 
 def misbehave(*args) -> Work:

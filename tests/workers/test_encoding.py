@@ -17,9 +17,10 @@ from click.testing import CliRunner
 
 from hashret import Collection, Item
 from hashret.errors import HashretError
-from indexer import Indexer, encode, intake
+from indexer import Indexer
 from indexer.cli import main
 from indexer.corpus import Skipped
+from indexer.ingest import encode, intake
 from tests.torture.bases import items_of, make
 
 BLOCK = 16

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from hashret.errors import HashretError
-from indexer.corpus.skipped import Refused
-from indexer.workers import Limits, Workers
+from indexer.refusals import Refused
+from indexer.workers.pool import Limits, Workers
 
 TASK = "tests.workers.tasks:misbehave"
 LIMITS = Limits(memory_bytes=1 << 30, seconds=0.5)

@@ -1,0 +1,119 @@
+"""The verbs that show what is there: get, list, info, verify."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from hashret.cli.output import (
+    collection_argument,
+    json_lines_option,
+    json_option,
+    main,
+    none_because,
+    opened,
+    shown,
+    where_option,
+)
+from hashret.errors import HashretError
+
+if TYPE_CHECKING:
+    from hashret.snapshot import StoredItem
+
+
+@main.command(short_help="A stored item: its code, metadata and how its text begins.")
+@collection_argument
+@click.argument("item_id", metavar="ID")
+@json_option
+def get(collection: Path, item_id: str, as_json: bool) -> None:
+    """The stored item ID of COLLECTION: its code, metadata and the beginning of its text."""
+    with opened(collection) as snapshot:
+        item = snapshot.get(item_id)
+    if as_json:
+        click.echo(json.dumps(stored_json(item)))
+        return
+    click.echo(f"id        {shown(item.id)}\ncode      {item.code}")
+    if item.metadata:
+        click.echo(f"metadata  {shown(json.dumps(item.metadata, ensure_ascii=False))}")
+    if item.preview:
+        click.echo(f"text      {shown(item.preview)}")
+
+
+@main.command("list", short_help="The ids of all items, or of those that a condition selects.")
+@collection_argument
+@where_option
+@json_lines_option
+def list_items(collection: Path, where: str | None, as_json: bool) -> None:
+    """The ids of all items of COLLECTION, in order, or of those that --where selects."""
+    with opened(collection) as snapshot:
+        item = None
+        for item in snapshot.items(where=where):
+            click.echo(json.dumps(stored_json(item)) if as_json else shown(item.id))
+        if item is None and where is not None:
+            because = none_because(snapshot, where)
+            click.echo(f"no item satisfies the condition{shown(because)}", err=True)
+
+
+@main.command(short_help="What a collection holds, and its size on disk.")
+@collection_argument
+@json_option
+def info(collection: Path, as_json: bool) -> None:
+    """What COLLECTION holds: items, bits, commit, model, index, and its size on disk."""
+    with opened(collection) as snapshot:
+        facts = snapshot.info()
+    if as_json:
+        click.echo(json.dumps(facts))
+        return
+    for name, value in facts.items():
+        if isinstance(value, dict):
+            value = ", ".join(f"{key} {part}" for key, part in value.items())
+        click.echo(f"{name.replace('_', ' '):10} {shown(str(value))}")
+
+
+@main.command(short_help="Compare every byte with its checksums.")
+@collection_argument
+@json_option
+def verify(collection: Path, as_json: bool) -> None:
+    """Read every byte of COLLECTION and compare it with its checksums.
+
+    Exit status: 0 it is sound, 1 something is damaged (each named), 2 it could not be checked.
+    """
+    from hashret.collection import verified
+
+    try:
+        found = verified(collection)
+    except (HashretError, OSError) as error:
+        click.echo(f"could not check: {error}", err=True)
+        sys.exit(2)
+    commit = found.commit
+    if as_json:
+        damages = [{"path": damage.path, "what": damage.what} for damage in found.damages]
+        facts = {
+            "sound": found.is_sound,
+            "commit": commit.commit if commit else None,
+            "items": commit.n_items if commit else None,
+            "files": found.n_files,
+            "damages": damages,
+        }
+        click.echo(json.dumps(facts))
+    else:
+        for damage in found.damages:
+            click.echo(f"{damage.path}: {shown(damage.what)}")
+        if commit and found.is_sound:
+            counts = f"{commit.n_items} items, {found.n_files} files"
+            click.echo(f"sound: commit {commit.commit}, {counts}")
+    sys.exit(0 if found.is_sound else 1)
+
+
+def stored_json(item: StoredItem) -> dict[str, Any]:
+    """A stored item under its stable keys."""
+    return {
+        "id": item.id,
+        "code": item.code,
+        "metadata": dict(item.metadata),
+        "preview": item.preview,
+    }

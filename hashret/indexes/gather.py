@@ -1,0 +1,110 @@
+"""Gather (query, row, distance) triples from several sources into one answer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import pairwise
+
+import numpy as np
+
+from hashret.codes import Neighbors
+
+PROBES = 1 << 17
+"""Probes made, and candidates compared, at once."""
+
+
+class Pairs:
+    """Triples gathered piece by piece; no pair of a query and a row may come twice.
+
+    `probed` and `compared` are the counters of the work done, to be added to by whoever does
+    it. The pieces may come in any order and have any integer type.
+    """
+
+    def __init__(self) -> None:
+        self.probed = 0
+        self.compared = 0
+        self._pieces: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
+
+    def add(self, queries: np.ndarray, rows: np.ndarray, distances: np.ndarray) -> None:
+        """Add three arrays of equal length."""
+        if len(rows):
+            self._pieces.append((queries, rows, distances))
+
+    def add_answers(self, found: Neighbors, queries: np.ndarray) -> None:
+        """Add the answers, and the work, of a part of the queries: `queries` names them."""
+        asked = np.repeat(queries, np.diff(found.limits))
+        self.add(asked, found.rows, found.distances)
+        self.probed += found.probed
+        self.compared += found.compared
+
+    def keep_within(self, caps: np.ndarray) -> None:
+        """Drop what is farther from its query than `caps` (n_queries,) allows; -1 drops all."""
+        pieces, self._pieces = self._pieces, []
+        for queries, rows, distances in pieces:
+            keep = np.flatnonzero(distances <= caps[queries])
+            self.add(queries[keep], rows[keep], distances[keep])
+
+    def neighbors(self, n_queries: int, complete_radius: np.ndarray | int) -> Neighbors:
+        """All that was added, in order."""
+        nothing = np.empty(0, np.int64)
+        columns = zip(*(self._pieces or [(nothing, nothing, nothing)]), strict=True)
+        # unlike integer types, uint64 among them, would meet in floats
+        queries, rows, distances = (
+            np.concatenate(column, dtype=np.int64, casting="unsafe") for column in columns
+        )
+        return Neighbors.from_pairs(
+            n_queries,
+            queries,
+            rows,
+            distances,
+            complete_radius,
+            probed=self.probed,
+            compared=self.compared,
+        )
+
+
+def interleaved(parts: list[tuple[np.ndarray, Neighbors]]) -> Neighbors:
+    """One answer from those to disjoint parts of the queries: each is given with its queries."""
+    n_queries = sum(len(queries) for queries, _ in parts)
+    lengths = np.zeros(n_queries, np.int64)
+    radius = np.zeros(n_queries, np.int32)
+    for queries, found in parts:
+        lengths[queries] = np.diff(found.limits)
+        radius[queries] = found.complete_radius
+    limits = np.concatenate([[0], np.cumsum(lengths)])
+    rows = np.empty(limits[-1], np.int64)
+    distances = np.empty(limits[-1], np.int32)
+    for queries, found in parts:
+        places = expand(limits[queries], lengths[queries])
+        rows[places], distances[places] = found.rows, found.distances
+    return Neighbors(
+        limits,
+        rows,
+        distances,
+        radius,
+        sum(found.probed for _, found in parts),
+        sum(found.compared for _, found in parts),
+    )
+
+
+def expand(starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    """The positions of ranges one after the other: start to start + length of each, int64."""
+    ends = np.cumsum(lengths, dtype=np.int64)
+    if not len(ends):
+        return np.empty(0, np.int64)
+    positions = np.repeat(starts - (ends - lengths), lengths)
+    positions += np.arange(ends[-1])
+    return positions
+
+
+def slabs(starts: np.ndarray, lengths: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Which range each position comes from, and the positions, some 100,000 at a time."""
+    filled = np.flatnonzero(lengths)
+    ends = np.cumsum(lengths[filled], dtype=np.int64)
+    n_slabs = int(ends[-1]) // PROBES + 1 if len(ends) else 0
+    edges = np.searchsorted(ends, np.arange(n_slabs + 1) * PROBES)
+    edges[-1:] = len(filled)
+    for start, end in pairwise(edges):
+        ranges = filled[start:end]
+        if len(ranges):
+            yield np.repeat(ranges, lengths[ranges]), expand(starts[ranges], lengths[ranges])

@@ -1,0 +1,114 @@
+"""The rows of distinct codes, compiled; what a reference is says `hashret.indexes.distinct`."""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+from hashret.indexes.distinct import RUN
+from hashret.indexes.kernels.selecting import sort_rows
+
+_RUN = np.int64(RUN)
+
+
+@njit(inline="always")
+def length_of(reference: int, run_limits: np.ndarray) -> np.int64:
+    """How many rows a reference names."""
+    run = np.int64(reference) - _RUN
+    if run < 0:
+        return np.int64(1)
+    return np.int64(run_limits[run + 1]) - np.int64(run_limits[run])
+
+
+@njit(inline="always")
+def copy_rows(
+    reference: int,
+    most: int,
+    run_limits: np.ndarray,
+    members: np.ndarray,
+    rows: np.ndarray,
+    count: int,
+) -> int:
+    """Write the first `most` rows that a reference names to rows[count:]; the count then."""
+    run = np.int64(reference) - _RUN
+    if run < 0:
+        rows[count] = np.int64(reference)
+        return count + 1
+    begin = np.int64(run_limits[run])
+    end = min(np.int64(run_limits[run + 1]), begin + most)
+    for member in range(begin, end):
+        rows[count] = members[member]
+        count += 1
+    return count
+
+
+@njit(cache=True, nogil=True)
+def spread(
+    limits: np.ndarray,
+    references: np.ndarray,
+    distances: np.ndarray,
+    run_limits: np.ndarray,
+    members: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Limits, rows and distances as in `Neighbors`, given those of references (int64)."""
+    total = np.int64(0)
+    for i in range(len(references)):
+        total += length_of(references[i], run_limits)
+    all_limits = np.zeros(len(limits), np.int64)
+    rows, all_distances = np.empty(total, np.int64), np.empty(total, np.int32)
+    count = 0
+    for query in range(len(limits) - 1):
+        i = limits[query]
+        while i < limits[query + 1]:
+            begin, distance = count, distances[i]
+            while i < limits[query + 1] and distances[i] == distance:
+                count = copy_rows(references[i], total, run_limits, members, rows, count)
+                i += 1
+            all_distances[begin:count] = distance
+            sort_rows(rows, begin, count)
+        all_limits[query + 1] = count
+    return all_limits, rows, all_distances
+
+
+@njit(cache=True, nogil=True)
+def put_in_order(
+    named: np.ndarray,
+    found: np.ndarray,
+    places: np.ndarray,
+    ordered: np.ndarray,
+    filled: np.ndarray,
+    run_limits: np.ndarray,
+    members: np.ndarray,
+    rows: np.ndarray,
+    distances: np.ndarray,
+) -> int:
+    """Write the first len(rows) of the rows named, by distance and row; how many there are.
+
+    `named` and `found` are references and their distances. Written to are `places` (n_bits + 2,),
+    `ordered` (len(named) or more,) and `filled` (2 * len(rows),), all int64.
+    """
+    places[:] = 0
+    for i in range(len(named)):
+        places[np.int64(found[i]) + 1] += 1
+    for distance in range(1, len(places)):
+        places[distance] += places[distance - 1]
+    for i in range(len(named)):
+        ordered[places[found[i]]] = named[i]
+        places[found[i]] += 1
+    total, begin, distance = 0, 0, 0
+    while begin < len(named) and total < len(rows):
+        end = places[distance]  # by now the end of this distance
+        wanted, count = len(rows) - total, 0
+        for i in range(begin, end):
+            if count + min(length_of(ordered[i], run_limits), wanted) > len(filled):
+                sort_rows(filled, 0, count)
+                count = wanted  # others come before the rest
+            count = copy_rows(ordered[i], wanted, run_limits, members, filled, count)
+        sort_rows(filled, 0, count)
+        for i in range(min(count, wanted)):
+            rows[total] = filled[i]
+            distances[total] = distance
+            total += 1
+        begin = end
+        distance += 1
+    return total

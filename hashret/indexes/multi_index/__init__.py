@@ -1,0 +1,1 @@
+"""Which rows are nearest, exactly, without comparing all? Multi-index hashing over substrings."""

@@ -1,0 +1,150 @@
+"""The tables of multi-index hashing: codes by the value of a few consecutive bits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+from math import ceil, comb, log2
+from typing import NamedTuple
+
+import numpy as np
+
+from hashret.codes import flip_masks
+from hashret.indexes.linear_hash import LinearHash, flip_keys
+
+
+@dataclass(frozen=True, slots=True)
+class Substring:
+    """The `length` bits (at most 64) of a code from bit `start` on."""
+
+    start: int
+    length: int
+
+    def of(self, words: np.ndarray) -> np.ndarray:
+        """The values of these bits, (n,) uint64, in (n, n_words) uint64 words."""
+        word, shift = divmod(self.start, 64)
+        values = words[:, word] >> np.uint64(shift)
+        if shift + self.length > 64:
+            values |= words[:, word + 1] << np.uint64(64 - shift)
+        values &= np.uint64((1 << self.length) - 1)
+        return values
+
+
+def cut(n_bits: int, n_items: int) -> list[Substring]:
+    """Cut codes of n_bits into disjoint substrings of about log2(n_items) bits each.
+
+    That length balances probes against candidates (Norouzi, Punjani, Fleet, TPAMI 2014,
+    section 4). The lengths differ by at most one.
+    """
+    length = min(max(8.0, log2(max(1, n_items)) + 1.5), 30.0)
+    n_parts = ceil(n_bits / length)
+    edges = [n_bits * part // n_parts for part in range(n_parts + 1)]
+    return [Substring(a, b - a) for a, b in pairwise(edges)]
+
+
+def slot_bits(length: int, n_items: int) -> int:
+    """How many bits address the slots of a substring: about one item to a slot, if it can."""
+    return min(length, max(1, round(log2(max(1, n_items)))))
+
+
+def work_within(
+    parts: list[Substring], n_items: int, radius: int, candidate_cost: float = 1.0
+) -> float:
+    """The probes and candidates of one query within `radius` on uniformly random codes.
+
+    The candidates of a slot after its first count `candidate_cost` each.
+    """
+    work = 0.0
+    for step in range(radius + 1):
+        flips, turn = divmod(step, len(parts))
+        length = parts[turn].length
+        held = n_items / (1 << slot_bits(length, n_items))
+        work += comb(length, flips) * (1 + min(1, held) + candidate_cost * max(0, held - 1))
+    return work
+
+
+class SubstringTable:
+    """Codes addressed by the hash of one substring; a slot may mix values, none is compared.
+
+    `offsets` (n_slots + 1,) uint32 cuts `places` (n,) uint32 into slots. `words` (n, 1) uint64
+    holds codes of one word in the order of `places`, or is None: reading them there saves a random
+    access a candidate and costs their memory once more.
+    """
+
+    def __init__(
+        self,
+        words: np.ndarray,
+        part: Substring,
+        *,
+        offsets: np.ndarray,
+        places: np.ndarray,
+        inlined: np.ndarray | None,
+    ):
+        """Fills `offsets`, `places` and `inlined` (n,), which are parts of the owner's arrays."""
+        self.part = part
+        self.hash = LinearHash(part.length)
+        address_bits = slot_bits(part.length, len(words))
+        self.shift = np.uint64(part.length - address_bits)
+        self.occupancy = len(words) / (1 << address_bits)  # the mean number of codes in a slot
+        slots = self.hashed(words) >> self.shift
+        offsets[0] = 0
+        np.cumsum(np.bincount(slots.view(np.int64), minlength=1 << address_bits), out=offsets[1:])
+        # one integer for slot and place sorts several times faster than a stable argsort
+        slots <<= np.uint64(32)
+        slots |= np.arange(len(words), dtype=np.uint64)
+        slots.sort()
+        places[:] = slots.astype(np.uint32)  # the low half
+        self.offsets = offsets
+        self.places = places
+        self.words: np.ndarray | None = None
+        if inlined is not None:
+            np.take(words[:, 0], places, out=inlined)
+            self.words = inlined[:, None]
+
+    def hashed(self, words: np.ndarray) -> np.ndarray:
+        """What `slots` wants to know of each query, (n,) uint64."""
+        return self.hash(self.part.of(words)[:, None])
+
+    def slots(self, hashed: np.ndarray, flips: int) -> np.ndarray:
+        """The slots at exactly `flips` flipped bits of each query, (n, comb(length, flips))."""
+        keys = flip_keys(self.part.length, flips)
+        return ((hashed[:, None] ^ keys) >> self.shift).view(np.int64)
+
+    def n_probes(self, flips: int) -> int:
+        """How many slots `slots` gives for one query."""
+        return comb(self.part.length, flips)
+
+
+class Flips(NamedTuple):
+    """`keys` and `masks` (m,) uint64: what to xor to a key and to a substring.
+
+    Those of f bits in substring j stand from edges[j, f] to edges[j, f + 1].
+    """
+
+    keys: np.ndarray
+    masks: np.ndarray
+    edges: np.ndarray
+
+
+def flips_of(parts: list[Substring], most: int) -> Flips:
+    """The flips of 0 to `most` bits of each substring."""
+    keys, masks = [], []
+    edges: dict[int, np.ndarray] = {}  # substrings of one length share their flips
+    count = 0
+    for length in sorted({part.length for part in parts}):
+        sizes = [comb(length, flips) for flips in range(most + 1)]
+        edges[length] = count + np.cumsum([0, *sizes])
+        count += sum(sizes)
+        keys += [flip_keys(length, flips) for flips in range(most + 1)]
+        masks += [flip_masks(length, flips)[:, 0] for flips in range(most + 1)]
+    each = np.array([edges[part.length] for part in parts], np.int64)
+    return Flips(np.concatenate(keys), np.concatenate(masks), each)
+
+
+def most_affordable(parts: list[Substring], budget: float) -> int:
+    """The most flips whose probes of the longest substring a budget covers."""
+    longest = max(part.length for part in parts)
+    flips = 0
+    while flips < longest and comb(longest, flips + 1) <= budget:
+        flips += 1
+    return flips

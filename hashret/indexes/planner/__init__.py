@@ -1,0 +1,1 @@
+"""Which exact index answers this question soonest? Estimates first, then the clock."""

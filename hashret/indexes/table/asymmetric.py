@@ -1,0 +1,65 @@
+"""The rows of highest score: by comparing every code, or probing the buckets of highest score.
+
+The score is `hashret.rank.expected_agreement`: a query's confidences against stored bits.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from hashret import rank
+from hashret.codes import Codes, Neighbors, hamming, merge
+from hashret.indexes.table.index import TableIndex
+from hashret.indexes.table.multiprobe import probe_by_confidence
+
+
+def compare_all(codes: Codes, queries: Codes, confidences: np.ndarray, k: int) -> Neighbors:
+    """For each query the k rows of highest score, and all that equal the k-th, by row.
+
+    `confidences` (n_queries, n_bits). In time linear in the number of codes; complete up to no
+    distance (radius -1).
+    """
+    parts = []
+    for query, opinion in enumerate(confidences):
+        rows = rank.highest(rank.expected_agreement(opinion, codes), k)
+        parts.append(_answer(codes, queries[query : query + 1], rows, complete=False))
+    return _merged(parts)
+
+
+def probe(
+    table: TableIndex,
+    codes: Codes,
+    queries: Codes,
+    confidences: np.ndarray,
+    k: int,
+    budget: int,
+) -> Neighbors:
+    """For each query what is found in at most `budget` buckets, those of highest score first.
+
+    `table` is over `codes`; `confidences` (n_queries, n_bits). A complete radius of 0 says that
+    the first k by score are among what was found, -1 that the budget ran out before.
+    """
+    parts = []
+    for query, confidence in enumerate(confidences):
+        opinions = rank.opinions(confidence)
+        leaning = Codes.pack(opinions[None] > 0).packed[0]
+        certainties = np.abs(opinions).astype(np.int64)
+        found = probe_by_confidence(table, leaning, certainties, min(k, len(codes)), budget)
+        rows = found.rows.astype(np.int64)
+        asked = queries[query : query + 1]
+        parts.append(_answer(codes, asked, rows, found.complete, found.n_probes))
+    return _merged(parts)
+
+
+def _answer(
+    codes: Codes, query: Codes, rows: np.ndarray, complete: bool, n_probes: int = 0
+) -> Neighbors:
+    distances = hamming(query, codes[rows])[0]
+    radius = np.array([0 if complete else -1], np.int32)
+    return Neighbors(np.array([0, len(rows)]), rows, distances, radius, n_probes)
+
+
+def _merged(parts: list[Neighbors]) -> Neighbors:
+    none = np.empty(0, np.int32)
+    of_no_query = Neighbors(np.zeros(1, np.int64), none, none, none)
+    return merge([of_no_query, *parts])

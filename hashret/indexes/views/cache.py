@@ -1,0 +1,126 @@
+"""The indexes of a snapshot: built on first use, and kept through small changes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+
+from hashret.codes import Codes
+from hashret.indexes.base import APPROXIMATE, BOTH, INDEXES, Index
+from hashret.indexes.planner.planner import PlannedIndex
+from hashret.indexes.table.index import TableIndex
+from hashret.indexes.views.delta import MAX_SHARE, UpdatedApproximateIndex, UpdatedIndex
+from hashret.indexes.views.subset import SubsetIndex
+from hashret.registry import require_name, resolve
+from hashret.row_numbers import RowNumbers
+
+#: How an index is named or built: a name of `INDEXES` or `APPROXIMATE`, or a call with the codes.
+IndexKind = str | Callable[[Codes], Index]
+
+
+_UNASKED = 16  # moves that a former index is kept through without being asked for
+_BUILDERS = 4  # calls whose indexes are kept: each written inline is another
+
+
+def require_known(kind: IndexKind) -> None:
+    """Raise `UnknownKindError` for a name that is neither in `INDEXES` nor in `APPROXIMATE`."""
+    if isinstance(kind, str):
+        require_name(INDEXES | APPROXIMATE, kind, "index")
+
+
+class _Former(NamedTuple):
+    """An index of former codes, their row numbers, and moves since it was last asked for."""
+
+    base: Index
+    rows: RowNumbers
+    n_moves: int = 0
+
+
+class KeptIndexes:
+    """The indexes over one snapshot's codes, and the last whole ones of those before.
+
+    The codes and their row numbers are the caller's, the same at every call until `moved`.
+    """
+
+    def __init__(self, table_of: Callable[[Codes], TableIndex] = TableIndex) -> None:
+        """`table_of` builds hash tables over all codes, or finds them where they are kept."""
+        self._with_table: dict[IndexKind, Callable[[Codes], Index]] = {
+            "auto": lambda codes: PlannedIndex(codes, table_of),
+            "table": table_of,
+        }
+        self._indexes: dict[IndexKind, Index] = {}
+        self._bases: dict[IndexKind, _Former] = {}
+        self._own_table: TableIndex | None = None  # where no index has one to probe
+
+    def __contains__(self, kind: object) -> bool:
+        """Whether the index of this kind stands already."""
+        return kind in self._indexes
+
+    def of(self, kind: IndexKind, codes: Codes, rows: RowNumbers) -> Index:
+        """The index of this kind over `codes`, whose row numbers are `rows`.
+
+        Raises `UnknownKindError`.
+        """
+        if kind not in self._indexes:
+            index = self._updated(kind, codes, rows)
+            if index is None:
+                index = self._builder(kind)(codes)
+            self._indexes[kind] = index
+            self._forget_builders()
+        return self._indexes[kind]
+
+    def _builder(self, kind: IndexKind) -> Callable[[Codes], Index]:
+        if kind in self._with_table:
+            return self._with_table[kind]
+        known = INDEXES | APPROXIMATE
+        return resolve(known, kind, "index").build if isinstance(kind, str) else kind
+
+    def moved(self, former: RowNumbers) -> None:
+        """The snapshot is another; `former` are the row numbers of the one before."""
+        for kind, index in self._indexes.items():
+            if isinstance(index, UpdatedIndex):
+                self._bases[kind] = self._bases[kind]._replace(n_moves=0)
+            else:
+                self._bases[kind] = _Former(index, former)
+        self._bases = {
+            kind: base._replace(n_moves=base.n_moves + 1)
+            for kind, base in self._bases.items()
+            if base.n_moves < _UNASKED
+        }
+        self._indexes, self._own_table = {}, None
+
+    def _forget_builders(self) -> None:
+        """Let go the indexes of all calls but the last few, former ones first."""
+        former = [kind for kind in self._bases if kind not in self._indexes]
+        builders = [kind for kind in (*former, *self._indexes) if not isinstance(kind, str)]
+        for oldest in builders[:-_BUILDERS]:
+            self._indexes.pop(oldest, None)
+            self._bases.pop(oldest, None)
+
+    def table(self, among: Index | SubsetIndex, codes: Codes) -> TableIndex:
+        """The hash table over what is searched, kept by whoever has one, else here."""
+        if isinstance(among, TableIndex):
+            return among
+        if isinstance(among, SubsetIndex | PlannedIndex):
+            return among.table
+        if self._own_table is None:
+            self._own_table = TableIndex(codes)
+        return self._own_table
+
+    def _updated(self, kind: IndexKind, codes: Codes, rows: RowNumbers) -> Index | None:
+        """The last whole index of this kind, brought up to date, if it is worth keeping."""
+        if kind not in self._bases:
+            return None
+        base, former, _ = self._bases[kind]
+        moved = rows.find(np.asarray(former))
+        n_kept = int((moved >= 0).sum())
+        changed = len(former) - n_kept + len(rows) - n_kept
+        suits = base.supports == BOTH or not base.exact
+        suits = suits and base.n_bits == codes.n_bits
+        if not suits or changed > MAX_SHARE * len(former):
+            del self._bases[kind]  # of another model, or too much is new
+            return None
+        updated = UpdatedIndex if base.exact else UpdatedApproximateIndex
+        return updated(base, moved, codes)

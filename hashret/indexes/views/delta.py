@@ -1,0 +1,135 @@
+"""A standing index after a small change: rows gone are passed over, rows added stand beside it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import ClassVar, Self
+
+import numpy as np
+
+from hashret.codes import Codes, Neighbors
+from hashret.indexes.base import (
+    BOTH,
+    Index,
+    OverCodes,
+    approximation_of,
+    certified,
+    check_search,
+    check_within,
+    path_of,
+)
+from hashret.indexes.planner.planner import PlannedIndex
+
+MAX_SHARE = 0.1
+"""Beyond this share of rows gone or added, an index of its own serves the new codes better."""
+
+
+class UpdatedIndex(OverCodes):
+    """Answers about `codes`, most of which a `base` index of former codes knows already.
+
+    Exact whenever the base is: it is asked for more than k until k of its rows remain, and its
+    answers and those of the added rows are merged by (distance, row).
+    """
+
+    exact: ClassVar[bool] = True
+    supports: ClassVar[frozenset[str]] = BOTH
+
+    def __init__(self, base: Index, moved: np.ndarray, codes: Codes):
+        """`moved` (len(base),) int64: where each row of the base is in `codes`, -1 if it is gone.
+
+        Increasing but for the -1; what is not from the base is at the end of `codes`.
+        """
+        self._base = base
+        self._moved = moved
+        super().__init__(codes)
+        self._n_kept = int((moved >= 0).sum())
+        self._added = PlannedIndex(codes[self._n_kept :])
+
+    @classmethod
+    def build(cls, codes: Codes) -> Self:
+        """An index of these codes, as if none had stood before."""
+        return cls(PlannedIndex(codes), np.arange(len(codes)), codes)
+
+    @property
+    def path(self) -> str:
+        """By which ways the last answer came, of the former index and of the rows added."""
+        return " + ".join(dict.fromkeys((path_of(self._base)[0], path_of(self._added)[0])))
+
+    @property
+    def n_tables(self) -> int:
+        """The number of hash tables on these ways."""
+        return path_of(self._base)[1] + path_of(self._added)[1]
+
+    @property
+    def n_bytes(self) -> int:
+        """Bytes of memory held beyond the codes themselves."""
+        return self._base.n_bytes + self._moved.nbytes + self._added.n_bytes
+
+    def search(self, queries: Codes, k: int, *, ties: bool = False) -> Neighbors:
+        """The k nearest rows of each query; see `Index.search`."""
+        k = check_search(self._codes, queries, k)
+        found = self._merged(
+            self._nearest_kept(queries, k), self._added.search(queries, k, ties=True)
+        )
+        return certified(found.first(k, ties=ties), len(self), self.n_bits)
+
+    def within(self, queries: Codes, radius: int | np.ndarray) -> Neighbors:
+        """All rows within `radius` bits (inclusive) of each query; see `Index.within`."""
+        radii = check_within(self._codes, queries, radius)
+        found = self._merged(
+            self._kept(self._base.within(queries, radii)), self._added.within(queries, radii)
+        )
+        return replace(found, complete_radius=radii.astype(np.int32))
+
+    def _nearest_kept(self, queries: Codes, k: int) -> Neighbors:
+        """Every row of the base that is not gone, up to some distance that k of them reach."""
+        wanted = k + 1
+        while True:
+            found = self._kept(self._base.search(queries, wanted, ties=True))
+            if wanted >= len(self._base) or (np.diff(found.limits) >= k).all():
+                return found
+            wanted *= 2
+
+    def _kept(self, found: Neighbors) -> Neighbors:
+        rows = self._moved[found.rows]
+        kept = rows >= 0
+        before = np.concatenate([[0], np.cumsum(kept)])
+        return replace(
+            found, limits=before[found.limits], rows=rows[kept], distances=found.distances[kept]
+        )
+
+    def _merged(self, kept: Neighbors, added: Neighbors) -> Neighbors:
+        each = np.arange(len(kept))
+        return Neighbors.from_pairs(
+            len(kept),
+            np.concatenate([np.repeat(each, np.diff(part.limits)) for part in (kept, added)]),
+            np.concatenate([kept.rows, added.rows + self._n_kept]),
+            np.concatenate([kept.distances, added.distances]),
+            -1,
+            probed=kept.probed + added.probed,
+            compared=kept.compared + added.compared,
+        )
+
+
+class UpdatedApproximateIndex(UpdatedIndex):
+    """The same over an approximate `base`: rows added are searched exactly, the others as before.
+
+    The recall reported is the one measured where the base was built.
+    """
+
+    exact: ClassVar[bool] = False
+    supports: ClassVar[frozenset[str]] = frozenset({"search"})
+
+    def __init__(self, base: Index, moved: np.ndarray, codes: Codes):
+        """As for `UpdatedIndex`."""
+        super().__init__(base, moved, codes)
+        self.approximation = approximation_of(base)
+
+    def search(self, queries: Codes, k: int, *, ties: bool = False) -> Neighbors:
+        """k rows near each query, probably the nearest; see `Index.search`."""
+        found = super().search(queries, k, ties=ties)
+        return replace(found, complete_radius=np.full(len(found), -1, np.int32))
+
+    def within(self, queries: Codes, radius: int | np.ndarray) -> Neighbors:
+        """Not answered, as by the base."""
+        return self._base.within(queries, radius)

@@ -1,0 +1,181 @@
+"""The database of a collection's catalog: opened or made, asked in transactions, closed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Self
+
+from sqlalchemy import ColumnElement, Connection, select
+
+from hashret.errors import FormatVersionError, InputError
+from hashret.store.catalog import tables as t
+from hashret.store.catalog.address import (
+    from_environment,
+    new_address,
+    read_address,
+    settle,
+    write_address,
+)
+from hashret.store.catalog.database import Database, database_of
+from hashret.store.catalog.records import damaged
+from hashret.store.catalog.sums import FIXED, LAST, checksum
+from hashret.store.layout import Layout
+from hashret.store.untrusted import require_name
+
+
+class CatalogConnection:
+    """One connection to the database that a catalog is in, for a reader or for the one writer."""
+
+    def __init__(self, layout: Layout, database: Database, connection: Connection, kind: str):
+        self.layout = layout
+        self.kind = kind
+        self._database = database
+        self._connection = connection
+
+    @classmethod
+    def open(
+        cls,
+        layout: Layout,
+        *,
+        write: bool = False,
+        address: str | None = None,
+        wait_seconds: float = 0.0,
+    ) -> Self:
+        """Open the catalog of an existing collection.
+
+        Where it is on a server, `address` stands in place of the one that the collection records,
+        and a writer waits so long for another one. Raises `NotACollectionError`,
+        `FormatVersionError`, `DamagedError`, `CatalogServerError` or `LockedError`; InputError
+        for the address of a server where the catalog is in the folder.
+        """
+        opened = cls._opened(layout, _database(layout, address), write, wait_seconds)
+        if write and address is not None:
+            settle(layout, address)
+        return opened
+
+    @classmethod
+    def create(
+        cls, layout: Layout, kind: str, *, address: str | None = None, wait_seconds: float = 0.0
+    ) -> Self:
+        """The catalog of `layout`, made first if it is not there, open for writing.
+
+        In the folder, or on the server at `address`; what is there already stays where it is.
+        """
+        if not Layout.exists(layout.root) and (chosen := address or from_environment()):
+            write_address(layout, new_address(chosen))  # first: no schema that nobody knows of
+        opened = cls._opened(layout, _database(layout, address), True, wait_seconds, kind)
+        if address is not None:
+            settle(layout, address)
+        return opened
+
+    @classmethod
+    def _opened(
+        cls,
+        layout: Layout,
+        database: Database,
+        write: bool,
+        wait_seconds: float,
+        make: str | None = None,
+    ) -> Self:
+        with database.errors():
+            connection = database.connect(write, wait_seconds)
+            try:
+                with connection.begin():
+                    if make is not None and not database.is_made(connection):
+                        database.make(connection)
+                        rows = {"format": str(t.FORMAT_VERSION), "kind": make, LAST: ""}
+                        rows[FIXED] = str(checksum(rows["format"], make))
+                        connection.execute(
+                            t.meta.insert(), [{"key": k, "value": v} for k, v in rows.items()]
+                        )
+                    return cls(layout, database, connection, _kind_of(connection, layout, database))
+            except BaseException:
+                connection.close()
+                raise
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._connection.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    @property
+    def connection(self) -> Connection:
+        """The one connection, for statements inside a `transaction`."""
+        return self._connection
+
+    @contextmanager
+    def transaction(self) -> Iterator[Connection]:
+        """One transaction; database errors become errors of the collection."""
+        with self._database.errors(), self._connection.begin():
+            yield self._connection
+
+    def has_id(self, ids: list[str]) -> ColumnElement[bool]:
+        """An item whose id is one of these."""
+        return self._database.has_id(ids)
+
+    def one_of(self, column: ColumnElement[str], texts: list[str]) -> ColumnElement[bool]:
+        """A text that is one of these."""
+        return self._database.one_of(column, texts)
+
+    @property
+    def place(self) -> str:
+        """Where it is: "sqlite", or the address of the server without a password."""
+        return self._database.name
+
+    def n_bytes(self) -> int:
+        """What it takes on disk."""
+        with self.transaction() as connection:
+            return self._database.n_bytes(connection)
+
+    @property
+    def is_local(self) -> bool:
+        """Whether everybody who reads it does so by files that this machine's locks are on."""
+        return self._database.is_local
+
+    def shrink(self) -> None:
+        """Give the space of deleted rows back."""
+        self._database.shrink(self._connection)
+
+    def discard(self) -> None:
+        """Delete what is outside the folder, of a collection that never had a commit."""
+        with self.transaction() as connection:
+            self._database.discard(connection)
+
+    def faults(self) -> list[str]:
+        """What the database itself finds wrong with what it keeps; empty if nothing."""
+        with self.transaction() as connection:
+            return self._database.faults(connection)
+
+
+def _database(layout: Layout, given: str | None) -> Database:
+    """The database that the folder says; raises InputError where another one is asked for."""
+    if layout.server.is_file():
+        return database_of(layout, read_address(layout, given))
+    if given is not None and layout.sqlite.is_file():
+        raise InputError(
+            f"--catalog: expected none, since the catalog of {layout.root} is in its folder, got "
+            "an address; leave it out, or index into another collection"
+        )
+    return database_of(layout, None)
+
+
+def _kind_of(connection: Connection, layout: Layout, database: Database) -> str:
+    """The kind of the items, once the format and the schema are known to be ours."""
+    database.require_table(connection, t.meta)
+    facts = {row.key: row.value for row in connection.execute(select(t.meta))}
+    if facts.get("format") != str(t.FORMAT_VERSION):
+        raise FormatVersionError(
+            f"{layout.root}: expected format {t.FORMAT_VERSION}, got {facts.get('format')!r}; "
+            "open it with the hashret that wrote it"
+        )
+    database.require_schema(connection)
+    kind = require_name(facts.get("kind"), "kind")
+    if facts.get(FIXED) != str(checksum(facts["format"], kind)):
+        raise damaged(layout, f"kind {kind!r}: expected its checksum to agree", "another")
+    return kind

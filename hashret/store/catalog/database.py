@@ -1,0 +1,96 @@
+"""What a catalog needs of the database that it is in, and which one that is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from typing import Protocol
+
+from sqlalchemy import ColumnElement, Connection, Table
+
+from hashret.store.catalog.address import Address
+from hashret.store.layout import Layout
+from hashret.where.conditions import Condition
+
+
+class Database(Protocol):
+    """Everything in which SQLite and PostgreSQL differ."""
+
+    name: str
+    """What it is called where a user sees it; without a password."""
+
+    is_local: bool
+    """Whether everybody who reads it does so by files that this machine's locks are on."""
+
+    def connect(self, write: bool, wait_seconds: float) -> Connection:
+        """A connection for reading, or the one of a writer that has waited for its turn."""
+        ...
+
+    def errors(self) -> AbstractContextManager[None]:
+        """Within it, errors of the database become errors of the collection or OSError."""
+        ...
+
+    def is_made(self, connection: Connection) -> bool:
+        """Whether the tables are there, all of them: they are made in one transaction."""
+        ...
+
+    def make(self, connection: Connection) -> None:
+        """Make the tables."""
+        ...
+
+    def require_table(self, connection: Connection, table: Table) -> None:
+        """Raise `DamagedError` if this table, where it stands, is not as hashret makes it."""
+        ...
+
+    def require_schema(self, connection: Connection) -> None:
+        """Raise `DamagedError` if there is anything but hashret's own tables and indexes."""
+        ...
+
+    def has_id(self, ids: Sequence[str]) -> ColumnElement[bool]:
+        """An item whose id is one of these."""
+        ...
+
+    def one_of(self, column: ColumnElement[str], texts: Sequence[str]) -> ColumnElement[bool]:
+        """A text that is one of these."""
+        ...
+
+    def by_id(self) -> tuple[ColumnElement[str], ...]:
+        """What items are ordered by where they are ordered by id: by its code points."""
+        ...
+
+    def after_id(self, item_id: str) -> ColumnElement[bool]:
+        """An item whose id comes after this one."""
+        ...
+
+    def where(
+        self, connection: Connection, condition: Condition, visible: ColumnElement[bool]
+    ) -> ColumnElement[bool]:
+        """The condition on a row of the table of items, for rows that are `visible`."""
+        ...
+
+    def faults(self, connection: Connection) -> list[str]:
+        """What the database itself finds wrong with what it keeps, at most ten."""
+        ...
+
+    def n_bytes(self, connection: Connection) -> int:
+        """What the catalog takes on disk."""
+        ...
+
+    def shrink(self, connection: Connection) -> None:
+        """Give the space of deleted rows back, outside of a transaction."""
+        ...
+
+    def discard(self, connection: Connection) -> None:
+        """Delete what is outside the collection's folder, if it never had a commit."""
+        ...
+
+
+def database_of(layout: Layout, address: Address | None) -> Database:
+    """The database at `address`, or the file in the folder."""
+    if address is None:
+        from hashret.store.catalog.sqlite import SqliteDatabase
+
+        return SqliteDatabase(layout)
+    from hashret.store.catalog.postgresql import PostgresqlDatabase
+
+    return PostgresqlDatabase(layout, address)

@@ -1,0 +1,110 @@
+"""What must hold before a stranger's collection is believed, or even opened.
+
+Checksums say that a file is as its catalog describes it; whoever made the collection made both. So
+names lead nowhere else, nothing but regular files is opened, the catalog's schema is the one that
+hashret writes, and every value has the type and size that it may have.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import re
+import stat
+from collections.abc import Iterable
+from pathlib import Path
+from typing import IO, Any
+
+from hashret.errors import DamagedError, NotACollectionError
+
+#: What to do about damage that nothing here mends.
+RESTORE = "restore the collection from a copy or index it again"
+#: The longest string or blob that the catalog may give, in bytes.
+MAX_VALUE = 64 << 20
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
+
+
+def require_plain(files: Iterable[Path], folders: Iterable[Path]) -> None:
+    """Raise `NotACollectionError` for a link, or anything else where a file or folder may stand.
+
+    A collection whose `segments` leads elsewhere would have a writer clean up there.
+    """
+    for paths, fits, noun in ((files, stat.S_ISREG, "file"), (folders, stat.S_ISDIR, "folder")):
+        for path in paths:
+            try:
+                mode = path.lstat().st_mode
+            except FileNotFoundError:
+                continue
+            if not fits(mode):
+                got = "a link" if stat.S_ISLNK(mode) else "something else"
+                raise NotACollectionError(
+                    f"{path}: expected a {noun} of the collection, got {got}; "
+                    "a collection stands in one folder, without links"
+                )
+
+
+#: What opening a link, a socket or a folder ends with, or what stands below a file.
+_SOMETHING_ELSE = {errno.ELOOP, errno.ENXIO, errno.EISDIR, errno.ENOTDIR}
+
+
+def open_plain(path: Path) -> IO[bytes]:
+    """Open a regular file for reading, through no link and waiting for no pipe.
+
+    Raises `DamagedError` for anything else, and OSError where it can't be opened now: too many open
+    files or a disk that does not answer say nothing about what the file holds.
+    """
+    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOFOLLOW", 0)
+    damaged = DamagedError(f"{path}: expected a regular file, got something else; {RESTORE}")
+    try:
+        if not stat.S_ISREG(path.lstat().st_mode):
+            raise damaged
+        descriptor = os.open(path, flags | getattr(os, "O_BINARY", 0))
+    except OSError as error:
+        if error.errno in _SOMETHING_ELSE:
+            raise damaged from error
+        raise
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):  # put there since
+        os.close(descriptor)
+        raise damaged
+    return os.fdopen(descriptor, "rb")
+
+
+def require_name(name: Any, what: str) -> str:
+    """The name of a file of the collection; raises `DamagedError` for one that leads elsewhere."""
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        raise DamagedError(f"catalog: expected the name of a {what}, got {name!r:.80}; {RESTORE}")
+    return name
+
+
+def require_number(value: Any, low: int, high: int, what: str) -> int:
+    """An integer from `low` to `high`, both inclusive; raises `DamagedError` for anything else."""
+    if type(value) is not int or not low <= value <= high:
+        raise DamagedError(
+            f"catalog: expected {what} from {low} to {high}, got {value!r:.80}; {RESTORE}"
+        )
+    return value
+
+
+def require_types(row: Iterable[Any], *types: type) -> None:
+    """Raise `DamagedError` unless the values of a row have these types: SQLite promises none."""
+    values = list(row)
+    if len(values) != len(types):
+        raise DamagedError(f"catalog: expected {len(types)} values, got {len(values)}; {RESTORE}")
+    for value, expected in zip(values, types, strict=True):
+        if type(value) is not expected:
+            raise DamagedError(
+                f"catalog: expected {expected.__name__}, got {type(value).__name__} {value!r:.40}; "
+                f"{RESTORE}"
+            )
+
+
+def require_object(text: str) -> dict[str, Any]:
+    """The JSON object that a text of the catalog is; raises `DamagedError` for anything else."""
+    try:
+        found = json.loads(text)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise DamagedError(f"catalog: expected JSON, got {error}; index it again") from error
+    if not isinstance(found, dict):
+        raise DamagedError(f"catalog: expected a JSON object, got {text[:40]!r}; index it again")
+    return found

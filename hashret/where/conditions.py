@@ -1,0 +1,151 @@
+"""What a condition on the metadata is, and when it holds.
+
+Whatever reads a condition (`holds` in Python, `hashret.store.catalog.where` in SQL), it means this:
+
+* A missing field is null. Integers beyond 64 bits are floats.
+* Values are the same only if they are of one kind: 1 and 1.0 are, but 1 and '1' or true are not.
+* An order holds between two numbers, or two strings by code points; else it is false.
+* A string contains what is in it, a list its members; nothing else contains anything.
+* `Not` is exactly the contrary, so an item without the field satisfies ``year != 2020``.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+#: A value that an expression can name.
+Value = str | int | float | bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """A key of the metadata, or keys within one another; without any the item's id."""
+
+    keys: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class AnyOf:
+    """The field is one of the values."""
+
+    field: Field
+    values: tuple[Value, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """The field is before or after the value: `sign` is one of <, <=, > and >=."""
+
+    field: Field
+    sign: str
+    value: str | int | float
+
+
+@dataclass(frozen=True, slots=True)
+class Contains:
+    """The field is a string with this string in it, or a list with this value."""
+
+    field: Field
+    value: Value
+
+
+@dataclass(frozen=True, slots=True)
+class StartsWith:
+    """The field is a string that begins so."""
+
+    field: Field
+    start: str
+
+
+@dataclass(frozen=True, slots=True)
+class Not:
+    """The contrary."""
+
+    inner: Condition
+
+
+@dataclass(frozen=True, slots=True)
+class And:
+    """All of the parts hold."""
+
+    parts: tuple[Condition, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Or:
+    """At least one of the parts holds."""
+
+    parts: tuple[Condition, ...]
+
+
+Condition = AnyOf | Order | Contains | StartsWith | Not | And | Or
+
+#: What the sign of an `Order` compares by; SQL's columns take the same.
+SIGNS: dict[str, Callable[[Any, Any], Any]] = {
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+}
+
+
+def holds(condition: Condition, item_id: str, metadata: Mapping[str, Any]) -> bool:
+    """Whether an item of this id and metadata satisfies the condition."""
+    match condition:
+        case Not(inner):
+            return not holds(inner, item_id, metadata)
+        case And(parts):
+            return all(holds(part, item_id, metadata) for part in parts)
+        case Or(parts):
+            return any(holds(part, item_id, metadata) for part in parts)
+    value = _value(condition.field, item_id, metadata)
+    match condition:
+        case AnyOf(_, values):
+            return any(_same(value, other) for other in values)
+        case Order(_, sign, other):
+            return kind_of(value) == kind_of(other) and bool(SIGNS[sign](value, other))
+        case Contains(_, part):
+            if isinstance(value, list):
+                return any(_same(narrowed(member), part) for member in value)
+            return isinstance(value, str) and isinstance(part, str) and part in value
+        case StartsWith(_, start):
+            return isinstance(value, str) and value.startswith(start)
+
+
+def kind_of(value: Any) -> str:
+    """What a value is to a comparison: "null", "boolean", "number", "string" or "other"."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "boolean"
+    if isinstance(value, int | float):
+        return "number"
+    return "string" if isinstance(value, str) else "other"
+
+
+def _same(value: Any, other: Value) -> bool:
+    kind = kind_of(value)
+    return kind == kind_of(other) and kind != "other" and bool(value == other)
+
+
+def _value(field: Field, item_id: str, metadata: Mapping[str, Any]) -> Any:
+    if not field.keys:
+        return item_id
+    value: Any = metadata
+    for key in field.keys:
+        value = value.get(key) if isinstance(value, Mapping) else None
+    return narrowed(value)
+
+
+def narrowed(value: Any) -> Any:
+    """The value, but for an integer beyond 64 bits: the nearest float, or an infinity."""
+    if isinstance(value, int) and not -(2**63) <= value < 2**63:
+        try:
+            return float(value)
+        except OverflowError:
+            return math.inf if value > 0 else -math.inf
+    return value

@@ -1,0 +1,295 @@
+"""Which items are meant: a condition on their metadata, read from an expression.
+
+The grammar is Python's, read by Python's own parser (`ast`) and then only what is listed here::
+
+    year >= 2020 and folder in ('a', 'b')        not (draft or author.name is null)
+    title.contains('hash')                       2000 <= year < 2010
+    'urgent' in tags                             id.startswith('2024/') and field('my key') != 3
+
+Nothing is ever evaluated. What the words mean (`conditions` has the meaning in Python):
+
+* A name is a key of the metadata, `a.b` a key within the object `a`, ``field('a b')`` any key;
+  ``id`` is the item's id. A missing field is null.
+* Values are numbers, strings, true, false and null; integers beyond 64 bits are floats.
+* ``==`` and ``in`` hold between values of one type only: 1 == 1.0, but 1 is not '1' and not true.
+* ``<  <=  >  >=`` hold between two numbers, or two strings by code points; else they are false.
+* ``contains`` (or ``value in field``): a string has the string in it, a list has the value.
+* ``!=``, ``not in``, ``is not`` and ``not`` are exactly the contrary, so an item without the field
+  satisfies ``year != 2020``. A bare field holds if it is true.
+"""
+
+from __future__ import annotations
+
+import ast
+import math
+import re
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+from hashret.errors import WhereError
+from hashret.items import is_storable, is_unicode
+from hashret.where.conditions import (
+    And,
+    AnyOf,
+    Condition,
+    Contains,
+    Field,
+    Not,
+    Or,
+    Order,
+    StartsWith,
+    Value,
+    narrowed,
+)
+
+MAX_LENGTH = 100_000  # characters
+MAX_NODES = 200  # SQLite joins at most 1000 expressions deep
+MAX_VALUES = 10_000  # in all lists; SQLite binds at most 32766
+
+_SIGN_OF: dict[type[ast.cmpop], str] = {ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">", ast.GtE: ">="}
+_TURNED = {"<": ">", "<=": ">=", ">": "<", ">=": "<="}
+_WORDS: dict[str, Value] = {"true": True, "false": False, "null": None}
+_REMEDY = "write one as year >= 2020 and lang == 'en'"
+_LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+")  # as Python's parser sees them
+
+
+def parse(expression: str) -> Condition:
+    """The condition that an expression says, which may be of several lines, with comments.
+
+    Raises `WhereError`, naming the column (from 1; of several lines, of all their characters), and
+    TypeError for anything but a string.
+    """
+    if not isinstance(expression, str):
+        raise TypeError(
+            f"where: expected a string, got {type(expression).__name__}; "
+            "write one as 'year >= 2020'"
+        )
+    return _Reader(expression).condition()
+
+
+class _Reader:
+    """Reads one expression; knows where in it each node stands."""
+
+    def __init__(self, expression: str):
+        text = expression.rstrip()
+        self._text = text.lstrip()
+        self._start = len(text) - len(self._text)
+        self._lines = _LINE.findall(self._text)
+        # in parentheses a condition may go on in the next line
+        self._wrapped = len(self._lines) > 1
+        self._parsed = f"(\n{self._text}\n)" if self._wrapped else self._text
+        self._n_nodes = 0
+        self._n_values = 0
+
+    def condition(self) -> Condition:
+        if not self._text or len(self._text) > MAX_LENGTH:
+            raise self._refused(
+                0,
+                f"a condition of 1 to {MAX_LENGTH} characters",
+                f"{len(self._text)}",
+                "write one as year >= 2020",
+            )
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # about escapes in strings
+                body = ast.parse(self._parsed, mode="eval").body
+            if self._wrapped and body.lineno == 1:  # "a) or (b", or a tuple
+                raise self._refused(0, "a condition", self._shortened(self._text), _REMEDY)
+            return self._condition(body)
+        except SyntaxError as error:
+            at = self._offset(error.lineno or 0, (error.offset or 0) - 1)
+            single = self._text[at:].startswith("=") or "==" in error.msg
+            remedy = "write == for equal" if single else _REMEDY
+            raise self._refused(at, "a condition", error.msg, remedy) from None
+        except (ValueError, RecursionError, MemoryError) as error:
+            raise self._refused(
+                0, "a condition", str(error) or "one nested too deeply", "write less"
+            ) from None
+
+    def _condition(self, node: ast.expr) -> Condition:
+        self._n_nodes += 1
+        if self._n_nodes > MAX_NODES:
+            raise self._refused(
+                node, f"at most {MAX_NODES} comparisons", "more", "write a list: field in (...)"
+            )
+        match node:
+            case ast.BoolOp(ast.And(), values):
+                return And(tuple(map(self._condition, values)))
+            case ast.BoolOp(ast.Or(), values):
+                return Or(tuple(map(self._condition, values)))
+            case ast.UnaryOp(ast.Not(), operand):
+                return Not(self._condition(operand))
+            case ast.Compare(left, operators, rights):
+                return self._comparisons(node, [left, *rights], operators)
+            case ast.Call(ast.Attribute(owner, "contains"), [argument], []):
+                return Contains(self._field(owner), self._value(argument))
+            case ast.Call(ast.Attribute(owner, "startswith"), [argument], []):
+                return self._starts_with(owner, argument)
+        if self._is_field(node):
+            return AnyOf(self._field(node), (True,))
+        raise self._refused(
+            node,
+            "a comparison of a field and a value",
+            self._source(node),
+            "write one as year >= 2020, tags.contains('a') or title.startswith('a')",
+        )
+
+    def _comparisons(
+        self, node: ast.expr, sides: list[ast.expr], signs: list[ast.cmpop]
+    ) -> Condition:
+        """One comparison, or several in a row: ``2000 <= year < 2010``."""
+        parts = [
+            self._comparison(node, *side) for side in zip(sides, signs, sides[1:], strict=False)
+        ]
+        return parts[0] if len(parts) == 1 else And(tuple(parts))
+
+    def _comparison(
+        self, node: ast.expr, left: ast.expr, sign: ast.cmpop, right: ast.expr
+    ) -> Condition:
+        self._n_nodes += 1
+        turned = not self._is_field(left)
+        if turned == (not self._is_field(right)):
+            raise self._refused(
+                node,
+                "a field on one side and a value on the other",
+                self._source(node),
+                "strings stand in quotes, as lang == 'en'",
+            )
+        field, other = (right, left) if turned else (left, right)
+        about = self._field(field)
+        match sign:
+            case ast.Eq():
+                return AnyOf(about, (self._value(other),))
+            case ast.NotEq():
+                return Not(AnyOf(about, (self._value(other),)))
+            case ast.Is():
+                return self._is_null(about, other, turned)
+            case ast.IsNot():
+                return Not(self._is_null(about, other, turned))
+            case ast.In():
+                return self._membership(about, other, turned)
+            case ast.NotIn():
+                return Not(self._membership(about, other, turned))
+        return self._order(about, _SIGN_OF[type(sign)], other, turned)
+
+    def _is_null(self, field: Field, other: ast.expr, turned: bool) -> Condition:
+        if turned or self._value(other) is not None:
+            raise self._refused(other, "null after `is`", self._source(other), "write ==")
+        return AnyOf(field, (None,))
+
+    def _membership(self, field: Field, other: ast.expr, turned: bool) -> Condition:
+        if turned:
+            return Contains(field, self._value(other))
+        return AnyOf(field, tuple(self._values(other)))
+
+    def _order(self, field: Field, sign: str, other: ast.expr, turned: bool) -> Condition:
+        bound = self._value(other)
+        if bound is None or isinstance(bound, bool):
+            raise self._refused(other, "a number or a string", self._source(other), "write ==")
+        return Order(field, _TURNED[sign] if turned else sign, bound)
+
+    def _starts_with(self, owner: ast.expr, argument: ast.expr) -> Condition:
+        field, start = self._field(owner), self._value(argument)
+        if not isinstance(start, str):
+            raise self._refused(argument, "a string", self._source(argument), "write it in quotes")
+        return StartsWith(field, start)
+
+    def _is_field(self, node: ast.expr) -> bool:
+        match node:
+            case ast.Name(name):
+                return name not in _WORDS
+            case ast.Attribute(owner, _):
+                return self._is_field(owner)
+            case ast.Call(ast.Name("field"), _, _):
+                return True
+        return False
+
+    def _field(self, node: ast.expr) -> Field:
+        match node:
+            case ast.Name("id"):
+                return Field()
+            case ast.Name(name) if name not in _WORDS:
+                return Field((self._name(node),))
+            case ast.Attribute(ast.Name("id")):
+                return Field(("id", self._name(node)))
+            case ast.Attribute(owner):
+                return Field((*self._field(owner).keys, self._name(node)))
+            case ast.Call(ast.Name("field"), [ast.Constant(str(key))], []):
+                if '"' in key or not is_unicode(key):
+                    raise self._refused(
+                        node, 'a key without " and lone surrogates', key, "rename it"
+                    )
+                return Field((key,))
+        raise self._refused(
+            node, "a field", self._source(node), "write its name or field('its name')"
+        )
+
+    def _name(self, node: ast.Name | ast.Attribute) -> str:
+        """The name, or the attribute's, as it was written: the parser normalises it (NFKC)."""
+        written = ast.get_source_segment(self._parsed, node) or ""
+        return re.split(r"[.\s]", written)[-1]
+
+    def _values(self, node: ast.expr) -> Iterator[Value]:
+        if not isinstance(node, ast.Tuple | ast.List):
+            one = self._source(node)
+            raise self._refused(node, "a list of values", one, f"write ({one},) for a list of one")
+        self._n_values += len(node.elts)
+        if self._n_values > MAX_VALUES:
+            raise self._refused(
+                node, f"at most {MAX_VALUES} values in all lists", f"{self._n_values}", "split it"
+            )
+        yield from map(self._value, node.elts)
+
+    def _value(self, node: ast.expr) -> Value:
+        value: Any = ...
+        match node:
+            case ast.Constant(constant):
+                value = constant
+            case ast.Name(name) if name in _WORDS:
+                value = _WORDS[name]
+            case ast.UnaryOp(ast.USub(), ast.Constant(int() | float() as number)) if not isinstance(
+                number, bool
+            ):
+                value = -number
+        value = narrowed(value)
+        fits = isinstance(value, str | int | float | None)
+        if isinstance(value, str):
+            fits = is_storable(value)
+        elif isinstance(value, float):
+            fits = math.isfinite(value)
+        if not fits:
+            raise self._refused(
+                node,
+                "a number, a string, true, false or null",
+                self._source(node),
+                "strings stand in quotes, as lang == 'en'",
+            )
+        found: Value = value
+        return found
+
+    def _source(self, node: ast.expr) -> str:
+        return self._shortened(ast.get_source_segment(self._parsed, node) or "something else")
+
+    @staticmethod
+    def _shortened(text: str) -> str:
+        return text if len(text) <= 60 else text[:59] + "…"
+
+    def _offset(self, line: int, column: int, *, in_bytes: bool = False) -> int:
+        """Where in the text a line of what was parsed, from 1, has this column, from 0."""
+        index = line - (2 if self._wrapped else 1)
+        if column < 0 or index >= len(self._lines):
+            return len(self._text)
+        if index < 0:
+            return 0
+        if in_bytes:
+            before = self._lines[index].encode(errors="replace")[:column]
+            column = len(before.decode(errors="replace"))
+        return sum(map(len, self._lines[:index])) + column
+
+    def _refused(self, where: ast.expr | int, expected: str, got: str, remedy: str) -> WhereError:
+        """The error about a node, or about what stands at an offset in the text."""
+        if isinstance(where, ast.expr):
+            where = self._offset(where.lineno, where.col_offset, in_bytes=True)
+        column = self._start + where + 1
+        return WhereError(f"where: column {column}: expected {expected}, got {got}; {remedy}")

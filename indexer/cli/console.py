@@ -1,0 +1,124 @@
+"""What the writing verbs show a person: progress, the training's stages, the closing counts.
+
+Everything here goes to standard error except the closing line. Progress bars are drawn on a
+terminal only, and only for what takes longer than a second.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from time import monotonic
+from typing import TYPE_CHECKING
+
+import click
+
+from hashret.cli.output import shown
+from indexer.ingest.counts import Progress, Tally, silent
+
+if TYPE_CHECKING:
+    from indexer.training import TrainingReport
+
+_PATIENCE = 1.0  # seconds before a stage gets a bar
+
+
+def say(message: str) -> None:
+    """One line on standard error, whatever an id or a reason in it holds."""
+    click.echo(shown(message), err=True)
+
+
+@contextmanager
+def progress_bars(quiet: bool) -> Iterator[Progress]:
+    """A callback that draws a bar a stage, with rate and time left, where a person watches."""
+    if quiet or not sys.stderr.isatty():
+        yield silent
+        return
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        ProgressColumn,
+        TaskID,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+    from rich.progress import Task as RichTask
+    from rich.text import Text
+
+    class Rate(ProgressColumn):
+        def render(self, task: RichTask) -> Text:
+            speed = task.finished_speed or task.speed
+            return Text(f"{speed:,.0f}/s" if speed else "")
+
+    bars = Progress(
+        TextColumn("{task.description:12}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        Rate(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        transient=True,
+    )
+    began: dict[str, float] = {}
+    tasks: dict[str, TaskID] = {}
+
+    def show(stage: str, done: int, total: int | None) -> None:
+        now = monotonic()
+        if stage not in tasks:
+            if now - began.setdefault(stage, now) < _PATIENCE:
+                return
+            for other in tasks.values():
+                bars.update(other, visible=False)
+            tasks[stage] = bars.add_task(stage, total=total)
+        bars.update(tasks[stage], completed=done, total=total)
+
+    with bars:
+        yield show
+
+
+def show_training(report: TrainingReport) -> None:
+    """The stages of a training as a table, and its warnings."""
+    say(
+        f"{'stage':24} {'seconds':>7} {'loss':>9} {'noise':>6} {'saturated':>9} "
+        f"{'ones per bit':>16} {'distinct':>9} {'recall':>6}"
+    )
+    for stage in report.stages:
+        low, mean, high = stage.bit_balance or (None, None, None)
+        balance = "" if low is None else f"{low:.2f} {mean:.2f} {high:.2f}"
+        say(
+            f"{stage.stage:24} {stage.seconds:7.1f} {_cell(stage.loss, '9.4f')} "
+            f"{_cell(stage.noise, '6.2f')} {_cell(stage.saturated, '9.3f')} "
+            f"{balance:>16} {_cell(stage.n_distinct, '9d')} {_cell(stage.recall, '6.3f')}"
+        )
+    for warning in report.warnings:
+        say(f"warning: {warning}")
+
+
+def _cell(value: float | None, form: str) -> str:
+    return " " * int(form.split(".")[0].rstrip("df")) if value is None else format(value, form)
+
+
+def show_times(seconds: Mapping[str, float]) -> None:
+    """Where the time went, longest first."""
+    parts = sorted(seconds.items(), key=lambda pair: -pair[1])
+    said = [f"{name} {spent:.1f} s" for name, spent in parts if spent >= 0.05]
+    if said:
+        say(f"time: {', '.join(said)}")
+
+
+def show_counts(tally: Tally, tense: str = "") -> None:
+    """The closing line, whose counts add up, and the first reasons for skips."""
+    click.echo(
+        f"seen {tally.seen} = {tally.added} {tense}added + {tally.replaced} {tense}replaced"
+        f" + {tally.unchanged} unchanged + {tally.n_skipped} skipped"
+    )
+    for skipped in tally.first_skipped:
+        say(f"skipped {skipped.id}: {skipped.reason}")
+    rest = tally.n_skipped - len(tally.first_skipped)
+    if rest > 0:
+        classes = ", ".join(f"{count} {name}" for name, count in tally.skipped.most_common())
+        say(f"... and {rest} more ({classes}); --report FILE writes all of them")

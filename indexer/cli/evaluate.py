@@ -1,0 +1,151 @@
+"""`hashret evaluate`: how good the codes of a collection are."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+
+from hashret.cli.files import lines_of
+from hashret.cli.output import collection_argument, json_option, main, opened
+from hashret.errors import InputError
+from hashret.items import Item
+from indexer.cli.console import say
+from indexer.corpus import Skipped
+
+
+def _gains(
+    ctx: click.Context, parameter: click.Parameter, value: str | None
+) -> dict[int, int] | None:
+    if value is None:
+        return None
+    try:
+        pairs = [part.split("=") for part in value.split(",")]
+        return {int(grade): int(gain) for grade, gain in pairs}
+    except ValueError:
+        raise click.BadParameter(f"expected GRADE=GAIN,..., got {value!r}") from None
+
+
+@main.command(short_help="How good the codes are, by labels or by judgements.")
+@collection_argument
+@click.option(
+    "--queries", type=click.Path(path_type=Path), help="What asks: a source as `index` reads."
+)
+@click.option("--label", metavar="FIELD", help="Relevant is what has the query's value of it.")
+@click.option("--qrels", type=click.Path(path_type=Path), help="Judgements: query, item, grade.")
+@click.option(
+    "--gains",
+    callback=_gains,
+    metavar="GRADE=GAIN,...",
+    help="What the grades of --qrels are worth.  [default: themselves]",
+)
+@click.option(
+    "-k",
+    "k",
+    type=click.IntRange(min=1),
+    default=100,
+    show_default=True,
+    help="How many items are judged.",
+)
+@click.option(
+    "--radius",
+    type=click.IntRange(min=0),
+    default=2,
+    show_default=True,
+    help="Bits, inclusive, for the precision within a ball.",
+)
+@click.option(
+    "--rerank",
+    "shortlists",
+    type=click.IntRange(min=1),
+    multiple=True,
+    metavar="N",
+    help="With --qrels: lengths of shortlists to order by features.  [default: 100]",
+)
+@json_option
+def evaluate(
+    collection: Path,
+    queries: Path | None,
+    label: str | None,
+    qrels: Path | None,
+    gains: dict[int, int] | None,
+    k: int,
+    radius: int,
+    shortlists: tuple[int, ...],
+    as_json: bool,
+) -> None:
+    """How good the codes of COLLECTION are, by labels or by relevance judgements.
+
+    With --label, relevant is what has the query's value of that metadata field; without --queries
+    every item asks for the others. With --qrels, what was judged so.
+    """
+    from indexer import evaluation
+
+    if (label is None) == (qrels is None):
+        raise click.UsageError("expected exactly one of --label and --qrels")
+    given = click.get_current_context().get_parameter_source
+    other = ("gains", "shortlists") if label is not None else ("k", "radius")
+    for name in other:
+        if given(name) is click.core.ParameterSource.COMMANDLINE:
+            flag = {"k": "-k", "shortlists": "--rerank"}.get(name, f"--{name}")
+            raise click.UsageError(
+                f"{flag} goes with {'--qrels' if label is not None else '--label'} only"
+            )
+    if qrels is not None and queries is None:
+        raise click.UsageError("--qrels judges the answers to --queries: give both")
+    with opened(collection) as snapshot:
+        asked = _read(queries, snapshot.kind) if queries is not None else None
+        if label is not None:
+            labelled = evaluation.evaluate(snapshot, asked, label, k=k, radius=radius)
+            _show(labelled.to_json(), as_json)
+            return
+        lines = lines_of(Path(str(qrels)), "judgements (--qrels)")
+        judgements = evaluation.read_judgements(lines, gains)
+        judged = evaluation.evaluate_judged(
+            snapshot, asked or iter(()), judgements, shortlists=shortlists or (100,)
+        )
+        _show(judged.to_json(), as_json)
+
+
+def _read(source: Path, kind: str) -> Iterator[Item | Skipped]:
+    from indexer import corpus
+
+    try:
+        return corpus.read([source], kind)
+    except InputError as error:  # in reading nothing yet, but looking what there is
+        raise InputError(f"--queries {error}") from error
+
+
+def _show(found: Mapping[str, Any], as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps(found))
+        return
+    for skipped in found["skipped"]:
+        say(f"skipped query {skipped['id']}: {skipped['reason']}")
+    click.echo(f"{found['n_queries']} queries, {found['n_items']} items\n")
+    _table("order", found["orders"])
+    if found.get("float_neighbours"):
+        click.echo()
+        _table("nearest 10 by features found among", found["float_neighbours"])
+    if found.get("unknown"):
+        click.echo(f"\n{found['unknown']} judged items are not in the collection")
+    if "codes" in found:
+        click.echo("\ncodes")
+        for name, value in found["codes"].items():
+            shown = f"{value:.3f}" if isinstance(value, float) else value
+            click.echo(f"  {name.replace('_', ' '):18} {shown}")
+
+
+def _table(title: str, rows: Mapping[str, Mapping[str, float]]) -> None:
+    columns = list(dict.fromkeys(name for row in rows.values() for name in row))
+    widest = max(len(title), *(len(name) for name in rows))
+    click.echo("  ".join([f"{title:{widest}}", *(f"{name:>9}" for name in columns)]))
+    for name, row in rows.items():
+        shown = [f"{row[column]:.3f}" if column in row else "" for column in columns]
+        cells = [
+            cell.rjust(max(9, len(column))) for cell, column in zip(shown, columns, strict=True)
+        ]
+        click.echo("  ".join([f"{name:{widest}}", *cells]).rstrip())

@@ -1,0 +1,153 @@
+"""`hashret tune`: which settings of training suit these files, chosen without labels."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from time import monotonic
+from typing import TYPE_CHECKING
+
+import click
+
+from hashret.cli.files import require_place, written
+from hashret.cli.output import json_option, main
+from hashret.specs import VectorSpec
+from indexer.cli.console import progress_bars, say
+from indexer.cli.options import SEED, device_option, metric_option
+
+if TYPE_CHECKING:
+    from indexer.tuning import Setting, TuningReport
+
+_RECIPE = "the recipe (--write)"
+
+
+@main.command(short_help="Choose settings of training for some files, without labels.")
+@click.argument("sources", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option(
+    "--kind",
+    type=click.Choice(["text", "vector"]),
+    help="What the items are.  [default: as found]",
+)
+@click.option(
+    "--bits",
+    "lengths",
+    type=click.IntRange(min=8, max=512),
+    multiple=True,
+    metavar="8..512",
+    help="Lengths of codes to look at.  [default: 64]",
+)
+@click.option(
+    "--seconds",
+    type=click.FloatRange(min=0, min_open=True),
+    default=600.0,
+    show_default=True,
+    help="How long it may take.",
+)
+@click.option("--preset", help="As `index` has it.")
+@metric_option
+@click.option(
+    "--seed",
+    type=SEED,
+    default=0,
+    show_default=True,
+    help="As `index` has it.",
+)
+@device_option
+@click.option("--workers", type=click.IntRange(min=1), help="Processes that read.")
+@click.option(
+    "--write", type=click.Path(path_type=Path), help="Write the choice here, for `index --recipe`."
+)
+@click.option("-q", "--quiet", is_flag=True, help="No progress bars.")
+@json_option
+def tune(
+    sources: tuple[Path, ...],
+    kind: str | None,
+    lengths: tuple[int, ...],
+    seconds: float,
+    preset: str | None,
+    metric: str | None,
+    seed: int,
+    device: str,
+    workers: int | None,
+    write: Path | None,
+    quiet: bool,
+    as_json: bool,
+) -> None:
+    """Try settings of training on a sample of SOURCES and choose, without labels, the best.
+
+    Writes no collection. The default comes first and stands unless another is surely better.
+    """
+    began = monotonic()
+    from indexer import corpus
+    from indexer.ingest.prepare import default_workers
+    from indexer.tuning import tune as choose
+    from indexer.tuning.recipes import recipe_of
+
+    chosen_kind = kind or corpus.infer_kind(sources)
+    if metric and chosen_kind != "vector":
+        raise click.UsageError(
+            f"--metric: expected items of kind vector, got {chosen_kind}; leave it out"
+        )
+    for length in lengths:
+        if length % 8:
+            raise click.BadParameter(f"--bits: expected 8 to 512 in steps of 8, got {length}")
+    if write is not None:
+        require_place(write, _RECIPE)
+    with progress_bars(quiet) as on_progress:
+        report = choose(
+            corpus.read(sources, chosen_kind, workers=workers or default_workers()),
+            chosen_kind,
+            n_bits=lengths or (64,),
+            seconds=max(seconds - (monotonic() - began), 1e-3),  # of what loading has left
+            preset=preset,
+            seed=seed,
+            device=device,
+            spec=VectorSpec(metric=metric) if metric else None,
+            on_progress=on_progress,
+        )
+    if as_json:
+        click.echo(json.dumps(report.to_json()))
+    else:
+        _show(report)
+    if write is not None:  # after what was found is shown: the disk may be full by now
+        with written(write, _RECIPE) as recipe:
+            recipe.write(recipe_of(report))
+    _say_what_next(report, sources, write)
+
+
+def _show(report: TuningReport) -> None:
+    names = [name for name, value in report.chosen.to_json().items() if value is not None]
+    click.echo("  " + " ".join(f"{name:>10}" for name in [*names, "bits", "quality", "seconds"]))
+    for trial in report.trials:
+        values = trial.setting.to_json()
+        mark = "*" if trial.setting == report.chosen else " "
+        cells = " ".join(f"{values[name]:>10g}" for name in names)
+        click.echo(
+            f"{mark} {cells} {trial.n_bits:>10} {trial.quality:>10.4f} {trial.seconds:>10.1f}"
+        )
+
+
+def _say_what_next(report: TuningReport, sources: tuple[Path, ...], write: Path | None) -> None:
+    say(
+        f"* chosen on {report.n_items} items learned from and {report.n_held_out} held out, in "
+        f"{report.seconds:.0f} of {report.budget:.0f} s"
+    )
+    if not report.complete:
+        say("not all items were read in the time; allow more --seconds for a sample of all")
+    if report.chosen in report.not_tried:
+        say("no time to measure even the default, so the default stands; allow more --seconds")
+    elif report.not_tried:
+        say(f"no time for {len(report.not_tried)} settings beside it; allow more --seconds:")
+        for setting in report.not_tried:
+            changed = [f"{name} {value:g}" for name, value in _differing(report, setting)]
+            say(f"  {', '.join(changed)}")
+    source = " ".join(map(str, sources))
+    if write is None:
+        say("--write FILE keeps the choice for `hashret index --recipe FILE`")
+    else:
+        say(f"use it: hashret index {source} --to COLLECTION --recipe {write}")
+
+
+def _differing(report: TuningReport, setting: Setting) -> list[tuple[str, float]]:
+    own, other = report.chosen.to_json(), setting.to_json()
+    return [(name, value) for name, value in other.items() if value != own[name]]

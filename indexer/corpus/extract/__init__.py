@@ -1,0 +1,1 @@
+"""Here is a document's bytes: what is its text? One file for each format."""

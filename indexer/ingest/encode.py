@@ -1,0 +1,139 @@
+"""Prepared items to codes by blocks, in this process or in workers, with the same result.
+
+A block is what goes to a worker and comes back: as every sum is exact (`models.fixed_point`), a
+code does not depend on the block, the worker or how many there are. Blocks come back in order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterable, Sequence
+from dataclasses import dataclass
+from itertools import chain, islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hashret.coder import Coder
+from hashret.codes import Codes
+from hashret.errors import HashretError
+from hashret.sparse import Features, SparseRows, finite_rows, take_rows
+from hashret.store.files import FileRecord
+from hashret.store.layout import Layout
+from hashret.store.model_files import ModelRecord, read_model
+from indexer.refusals import Refused
+from indexer.workers.pool import AVAILABLE, Limits, Work, Workers, each
+
+_NO_FEATURE = "no known feature: expected at least one word of the collection's vocabulary"
+_OVERFLOW = "features: expected finite numbers, got infinity; scale the vectors as the others are"
+
+#: The task of the workers.
+ENCODING = "indexer.ingest.encode:encoding"
+# What is encoded was read before, so nothing of a stranger's runs here: only a hang is ended.
+_LIMITS = Limits(memory_bytes=1 << 46, seconds=600.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """What became of a block of prepared items.
+
+    `rows` (m,) int64: the positions of those that have a code, increasing; `codes` and
+    `features`, where they were asked for, are theirs, row for row. `refused` says of every other
+    position why it has none.
+    """
+
+    rows: np.ndarray
+    codes: Codes
+    features: Features | None
+    refused: dict[int, Refused]
+
+
+def encode(coder: Coder, prepared: Sequence[Any], with_features: bool = True) -> Encoded:
+    """Encode what can be encoded; nothing raises for an item that cannot."""
+    features, known = coder.features(prepared)
+    finite = finite_rows(features)
+    sound = known & finite
+    refused = {
+        row: Refused("no-known-feature", _NO_FEATURE)
+        if finite[row]
+        else Refused("overflow", _OVERFLOW)
+        for row in np.flatnonzero(~sound).tolist()
+    }
+    rows = np.flatnonzero(sound)
+    if refused:
+        features = take_rows(features, rows)
+    codes = coder.encoder.encode(features)
+    return Encoded(rows, codes, features if with_features else None, refused)
+
+
+def encode_all(
+    coder: Coder,
+    blocks: Iterable[Sequence[Any]],
+    layout: Layout,
+    model: ModelRecord,
+    *,
+    with_features: bool,
+    workers: int = 1,
+) -> Generator[Encoded]:
+    """Each block encoded, in order, by `workers` processes that read the model from its files.
+
+    One worker is this process itself, as for a single block or where the system has no workers.
+    Otherwise at most two blocks a worker are read ahead. Raises HashretError if a block ends two
+    workers, as when the system kills them for their memory.
+    """
+    stream = iter(blocks)
+    begin = list(islice(stream, 2)) if workers > 1 else []
+    stream = chain(begin, stream)
+    if len(begin) < 2 or not AVAILABLE:
+        for block in stream:
+            yield encode(coder, block, with_features)
+        return
+    files = [[file.name, file.size, file.sha256] for file in model.files.values()]
+    args = [layout.root.absolute(), model.name, model.n_bits, files, with_features]
+    with Workers(ENCODING, args, workers, _LIMITS) as pool:
+        # a block without items, where all are known already, is not worth a message
+        for results in pool.map([_packed(block)] if len(block) else [] for block in stream):
+            result = results[0] if results else _sent(encode(coder, [], with_features))
+            if isinstance(result, Refused):
+                raise HashretError(
+                    f"workers: expected to encode a block of items, got {result.reason}, twice; "
+                    "is there memory for so many? use fewer, as --workers 1"
+                )
+            yield _received(result, coder.featurizer.n_features)
+
+
+def encoding(
+    root: Path, name: str, n_bits: int, files: list[list[Any]], with_features: bool
+) -> Work:
+    """The task of the workers: a block encoded by the model of these files."""
+    record = ModelRecord(name, n_bits, {file[0]: FileRecord(*file) for file in files})
+    coder = Coder.from_description(*read_model(Layout(root), record))
+
+    def one(block: Sequence[Any]) -> list[Any]:
+        return _sent(encode(coder, block, with_features))
+
+    return each(one)
+
+
+def _packed(block: Sequence[Any]) -> Any:
+    """Texts as they are, arrays of one shape as one array: a message has fewer parts then."""
+    return np.stack(block) if len(block) and isinstance(block[0], np.ndarray) else block
+
+
+def _sent(encoded: Encoded) -> list[Any]:
+    features = encoded.features
+    if isinstance(features, SparseRows):
+        arrays = [features.indptr, features.indices, features.values]
+    else:
+        arrays = [] if features is None else [features]
+    refused = [[row, one.error_class, one.reason] for row, one in encoded.refused.items()]
+    return [encoded.rows, encoded.codes.packed, refused, *arrays]
+
+
+def _received(message: list[Any], n_features: int) -> Encoded:
+    rows, packed, refused, *arrays = message
+    features: Features | None = arrays[0] if arrays else None
+    if len(arrays) > 1:
+        indptr, indices, values = arrays
+        features = SparseRows(indptr, indices, values, n_features)
+    return Encoded(rows, Codes(packed), features, {row: Refused(*why) for row, *why in refused})

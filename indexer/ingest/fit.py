@@ -1,0 +1,95 @@
+"""From a sample of payloads to a featurizer and an encoder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from hashret._backports import chunks
+from hashret.errors import EmptyCorpusError
+from hashret.features import FEATURIZERS
+from hashret.features.base import Featurizer
+from hashret.items import Payload
+from hashret.models.base import Encoder
+from hashret.registry import resolve
+from hashret.sparse import Features, finite_rows, stacked, take_rows
+from hashret.specs import ImageSpec, VectorSpec
+from indexer.ingest.counts import Progress
+from indexer.ingest.prepare import Preparer
+from indexer.ingest.resume import Unfinished
+from indexer.ingest.sample import typical
+from indexer.refusals import Refused
+
+if TYPE_CHECKING:
+    from indexer.training import TrainingOptions, TrainingReport
+
+_BLOCK = 4096  # payloads whose features are made at a time
+
+
+def spec_for(payloads: Sequence[Payload], spec: Any, preparer: Preparer) -> Any:
+    """The spec of the features to learn from the payloads: as given, as far as it says it."""
+    if spec is None:
+        return preparer.suggest_spec(payloads)
+    if isinstance(spec, VectorSpec) and not spec.n_features:
+        return replace(spec, n_features=preparer.suggest_spec(payloads).n_features)
+    return spec
+
+
+def fit_features(
+    payloads: Sequence[Payload], kind: str, spec: Any, preparer: Preparer
+) -> tuple[Featurizer, Features]:
+    """A featurizer fitted on the payloads that can be used, and their finite features.
+
+    `spec` None: the one that fits them. What is refused here is not reported. Raises
+    `EmptyCorpusError` if not one payload can be used.
+    """
+    spec = spec_for(payloads, spec, preparer)
+    results = preparer.prepare(payloads, spec)
+    prepared = [result for result in results if not isinstance(result, Refused)]
+    if not prepared:
+        raise EmptyCorpusError(
+            f"corpus: expected at least one usable {kind} item, got {len(payloads)} "
+            "items of which none can be used; `hashret index --dry-run` shows why"
+        )
+    if kind == "vector":
+        prepared = [prepared[i] for i in typical(prepared)]
+    featurizer_class: type[Featurizer] = resolve(FEATURIZERS, kind, "kind")
+    featurizer = featurizer_class.fit(prepared, spec)
+    # in blocks: what is counted of all texts at once takes several times what it comes to
+    features = stacked([featurizer.transform(block) for block in chunks(prepared, _BLOCK)])
+    finite = finite_rows(features)
+    return featurizer, features if finite.all() else take_rows(features, finite.nonzero()[0])
+
+
+def train_encoder(
+    featurizer: Featurizer,
+    features: Features,
+    kind: str,
+    options: TrainingOptions,
+    *,
+    resumed: Unfinished | None,
+    on_progress: Progress,
+    on_note: Callable[[str], None],
+) -> tuple[Encoder, TrainingReport]:
+    """An encoder trained on the featurizer's features, and the report of its training.
+
+    With `resumed`, its checkpoints are gone on from and kept; `on_note` is told of that. Raises
+    `TrainingError`.
+    """
+    from indexer.training import train  # torch: only those who learn wait
+
+    spec = featurizer.spec
+    shape = (spec.height, spec.width, spec.channels) if isinstance(spec, ImageSpec) else None
+    checkpoints = None
+    if resumed is not None:
+        checkpoints = resumed.training(features, kind, options, shape)
+        if checkpoints.found:
+            on_note("going on with the training that was interrupted")
+        elif checkpoints.dropped:
+            on_note("the training that was interrupted was of other items: anew")
+
+    def report(stage: str, done: int, total: int, loss: float) -> None:
+        on_progress(stage, done, total)
+
+    return train(features, kind, options, shape=shape, on_progress=report, checkpoints=checkpoints)

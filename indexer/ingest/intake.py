@@ -1,0 +1,159 @@
+"""Which of the items given are new or changed, and ready to be encoded?"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from hashret.errors import PayloadError
+from hashret.features import FEATURIZERS
+from hashret.items import Item
+from hashret.registry import resolve
+from hashret.store.catalog.staging import Staging
+from indexer.corpus import Skipped, ids
+from indexer.corpus.files import refusal_of
+from indexer.ingest.counts import Stopwatch
+from indexer.ingest.prepare import Preparer
+from indexer.refusals import Refused
+
+BATCH = 1024  # items taken and encoded at a time: bounds memory, amortises calls of NumPy and SQL
+_BATCH_CHARACTERS = 4 << 20  # fewer items than that where their texts are long
+DUPLICATE = "duplicate id: expected each id once, got it again; rename one of them"
+# made once: `json.dumps` with arguments builds an encoder at every call
+_as_json = json.JSONEncoder(sort_keys=True, allow_nan=False).encode
+
+
+class Pending(NamedTuple):
+    """What is kept of an item until its segment is written: not its payload."""
+
+    id: str
+    digest: bytes
+    metadata: dict[str, Any]
+    preview: str
+
+
+@dataclass(slots=True)
+class Batch:
+    """What became of up to `BATCH` things from the source.
+
+    `pending` and `prepared` are of the items to encode, one for one. A batch is counted when its
+    codes are there, not when it is read, so that reports come in the order of the source.
+    """
+
+    pending: list[Pending] = field(default_factory=list)
+    prepared: list[Any] = field(default_factory=list)
+    skipped: list[Skipped] = field(default_factory=list)
+    unchanged: int = 0
+    kept: int = 0
+    """New or changed ones that a run that was interrupted had encoded and stored."""
+
+
+def item_digest(item: Item, kind: str) -> bytes:
+    """What an item is known by: sha256 over its payload's content and its metadata, 32 bytes.
+
+    Raises `PayloadError` for a payload of another kind or metadata that JSON cannot hold, and
+    OSError for an unreadable file.
+    """
+    hasher = hashlib.sha256()
+    resolve(FEATURIZERS, kind, "kind").digest(item.payload, hasher)
+    try:
+        metadata = _as_json(dict(item.metadata))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise PayloadError(
+            f"metadata: expected what JSON can hold, got {error}; leave it out", "bad-metadata"
+        ) from error
+    hasher.update(b"\0" + metadata.encode())
+    return hasher.digest()
+
+
+class Intake:
+    """Takes items from a source by batches: looks them up, prepares those that are not known."""
+
+    def __init__(
+        self, kind: str, spec: Any, staging: Staging, preparer: Preparer, stopwatch: Stopwatch
+    ):
+        self._kind = kind
+        self._spec = spec
+        self._staging = staging
+        self._preparer = preparer
+        self._stopwatch = stopwatch
+        self._preview = resolve(FEATURIZERS, kind, "kind").preview
+
+    def batches(self, items: Iterable[Item | Skipped]) -> Iterator[Batch]:
+        """All `items`, by batches in their order."""
+        stream = iter(items)
+        while taken := self._take(stream):
+            yield self._batch(taken)
+
+    def _take(self, stream: Iterator[Item | Skipped]) -> list[Item | Skipped]:
+        taken: list[Item | Skipped] = []
+        size = 0
+        with self._stopwatch.stage("read"):
+            for one in stream:
+                taken.append(_with_storable_id(one) if isinstance(one, Item) else one)
+                if isinstance(one, Item) and isinstance(one.payload, str):
+                    size += len(one.payload)
+                if len(taken) == BATCH or size >= _BATCH_CHARACTERS:
+                    break
+        return taken
+
+    def _batch(self, taken: list[Item | Skipped]) -> Batch:
+        batch = Batch()
+        changed = self._changed([item for item in taken if isinstance(item, Item)], batch)
+        skipped = [item for item in taken if isinstance(item, Skipped)]
+        batch.skipped += skipped
+        with self._stopwatch.stage("catalog"):
+            # what can't be read was seen: pruning leaves a former version of it alone
+            self._staging.see([item.id for item in skipped])
+        with self._stopwatch.stage("read"):
+            results = self._preparer.prepare([item.payload for item, _ in changed], self._spec)
+            for (item, digest), result in zip(changed, results, strict=True):
+                if isinstance(result, Refused):
+                    batch.skipped.append(result.skipped(item.id))
+                else:
+                    batch.prepared.append(result)
+                    preview = self._preview(item.payload)
+                    batch.pending.append(Pending(item.id, digest, dict(item.metadata), preview))
+        return batch
+
+    def _changed(self, items: list[Item], batch: Batch) -> list[tuple[Item, bytes]]:
+        """The items to encode with their content hashes; the others are noted in `batch`."""
+        with self._stopwatch.stage("catalog"):
+            asked = [item.id for item in items]
+            before, known = self._staging.see(asked), self._staging.known(asked)
+        changed = []
+        with self._stopwatch.stage("read"):
+            for item in items:
+                if item.id in before:
+                    batch.skipped.append(Skipped(item.id, DUPLICATE, "duplicate-id"))
+                    continue
+                before.add(item.id)
+                try:
+                    digest = item_digest(item, self._kind)
+                except PayloadError as error:
+                    batch.skipped.append(Skipped(item.id, str(error), error.error_class))
+                    continue
+                except OSError as error:
+                    batch.skipped.append(refusal_of(error).skipped(item.id))
+                    continue
+                row, same = known.get(item.id, (-1, b""))
+                if same == digest:
+                    kept = row >= self._staging.kept_from
+                    batch.kept += kept
+                    batch.unchanged += not kept
+                else:
+                    changed.append((item, digest))
+        return changed
+
+
+def _with_storable_id(item: Item) -> Item | Skipped:
+    try:
+        if ids.checked(item.id) == item.id:
+            return item
+        refused = Refused("bad-id", f"expected a string, got {item.id!r:.80}")
+    except Refused as error:
+        refused = error
+    return refused.skipped(f"{item.id!r:.100}")

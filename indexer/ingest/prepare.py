@@ -1,0 +1,104 @@
+"""Payloads to prepared ones, bad ones refused one by one: image files in workers, the rest here.
+
+A text or a vector is data already; an image file is a program for a decoder written in C. Where
+the system has no workers, images are decoded in process, with the same list of formats and the
+same limit of pixels. That is how a query's image is decoded everywhere.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from hashret import specs
+from hashret.errors import PayloadError
+from hashret.features import FEATURIZERS
+from hashret.features.base import Featurizer
+from hashret.items import Payload
+from hashret.registry import resolve
+from indexer.refusals import Refused
+from indexer.workers.pool import AVAILABLE, Work, Workers, each
+
+#: The task of its workers.
+IMAGES = "indexer.ingest.prepare:images"
+
+_BATCH = 64  # images that go to a worker together
+
+
+class Preparer:
+    """Prepares payloads of one kind; its workers start with the first image file."""
+
+    def __init__(self, kind: str, n_workers: int | None = None):
+        self._featurizer: type[Featurizer] = resolve(FEATURIZERS, kind, "kind")
+        self._decodes = kind == "image" and AVAILABLE
+        self._workers = Workers(IMAGES, n=n_workers or default_workers())
+
+    def close(self) -> None:
+        """End the workers."""
+        self._workers.close()
+
+    def suggest_spec(self, payloads: Sequence[Payload]) -> Any:
+        """The spec that fits the payloads, as `Featurizer.suggest_spec`."""
+        if not any(map(self._is_file, payloads)):
+            return self._featurizer.suggest_spec(payloads)
+        from hashret.features.image import ImageFeaturizer
+
+        sample = ImageFeaturizer.sample(payloads)
+        forms = self._apply("form", ImageFeaturizer.form, sample)
+        return ImageFeaturizer.spec_of([tuple(f) for f in forms if not isinstance(f, Refused)])
+
+    def prepare(self, payloads: Sequence[Payload], spec: Any) -> list[Any]:
+        """Each payload prepared, in order, or the `Refused` that says why it cannot be."""
+        return self._apply("prepare", self._featurizer.prepare, payloads, spec)
+
+    def _apply(
+        self, verb: str, here: Callable[..., Any], payloads: Sequence[Payload], *args: Any
+    ) -> list[Any]:
+        """What `here` makes of each payload, in a worker where that is an image file."""
+        told = [specs.to_json(arg) for arg in args]
+        asked = [[verb, str(p), *told] for p in payloads if self._is_file(p)]
+        starts = range(0, len(asked), _BATCH)
+        parts = self._workers.map(asked[start : start + _BATCH] for start in starts)
+        decoded = [result for part in parts for result in part]
+        results = iter(decoded)
+        return [
+            next(results) if self._is_file(payload) else _or_refused(here, payload, *args)
+            for payload in payloads
+        ]
+
+    def _is_file(self, payload: Any) -> bool:
+        return self._decodes and isinstance(payload, str | Path)
+
+
+def images() -> Work:
+    """The task of the workers: the form, or the pixels, of an image."""
+    from hashret.features.image import ImageFeaturizer
+
+    def one(item: list[Any]) -> Any:
+        verb, name, *told = item
+        if verb == "form":
+            return _or_refused(ImageFeaturizer.form, Path(name))
+        return _or_refused(ImageFeaturizer.prepare, Path(name), *map(specs.from_json, told))
+
+    return each(one)
+
+
+def available_cores() -> int:
+    """The processor cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def default_workers() -> int:
+    """As many workers as leave a core free for what is done beside them, at least one."""
+    return max(1, available_cores() - 1)
+
+
+def _or_refused(prepare: Callable[..., Any], payload: Payload, *args: Any) -> Any:
+    try:
+        return prepare(payload, *args)
+    except PayloadError as error:
+        return Refused(error.error_class, str(error))

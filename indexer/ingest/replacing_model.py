@@ -1,0 +1,53 @@
+"""Which items does a new model leave behind? Codes of two models can't be compared."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Set
+
+import numpy as np
+
+from hashret._backports import chunks
+from hashret.errors import CollectionError
+from hashret.items import Item
+from hashret.store.catalog.catalog import Catalog
+from hashret.store.catalog.staging import Staging
+from indexer.corpus import Skipped
+
+_PAGE = 1024  # items looked up at a time
+
+
+def requiring_all(items: Iterable[Item | Skipped], catalog: Catalog) -> Iterator[Item | Skipped]:
+    """The same; CollectionError at their end if an item that the catalog shows was not there.
+
+    Says before a training what `staged` says after it, but for items that can't be used. In
+    memory of 9 bytes a row.
+    """
+    commit = catalog.last_commit().commit
+    rows = catalog.live_rows(commit)
+    found = np.zeros(len(rows), bool)
+    for page in chunks(items, _PAGE):
+        here = catalog.rows([one.id for one in page if isinstance(one, Item)], commit)
+        found[np.searchsorted(rows, list(here.values()))] = True
+        yield from page
+    missing = rows[~found]
+    if len(missing):
+        raise refusal(catalog, len(missing), catalog.ids_of_rows(missing[:1].tolist())[0])
+
+
+def staged(catalog: Catalog, staging: Staging, removed: Set[str]) -> tuple[int, str]:
+    """How many items of the last commit are not staged again, beside those `removed`, and one."""
+    missing, example = 0, ""
+    for page in catalog.item_pages(catalog.last_commit().commit):
+        ids = {record.id for record in page} - removed
+        lost = ids - staging.known(sorted(ids)).keys()
+        if lost:
+            missing, example = missing + len(lost), example or min(lost)
+    return missing, example
+
+
+def refusal(catalog: Catalog, missing: int, example: str) -> CollectionError:
+    """The error for so many items that a new model would leave behind."""
+    return CollectionError(
+        f"{catalog.layout.root}: expected every item again for a new model, got all but {missing} "
+        f"(as {example!r}); index them too, or prune (--prune) to let them go"
+    )

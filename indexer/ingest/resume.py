@@ -1,0 +1,56 @@
+"""What a run of an `Indexer` keeps of itself until it commits, for one that does the same again."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from hashret.sparse import Features
+from hashret.store.checkpoint_files import CheckpointFiles
+from hashret.store.layout import Layout
+
+if TYPE_CHECKING:
+    from indexer.training.checkpoints import Checkpoints
+    from indexer.training.options import TrainingOptions
+
+_ENCODING = "encoding"
+
+
+class Unfinished:
+    """The checkpoints of one collection's writer: of its training, and of what it encodes.
+
+    What was encoded is staged in the catalog already; all that is kept here is what it was encoded
+    with, so that a run that does something else does not go on from it.
+    """
+
+    def __init__(self, layout: Layout):
+        self._files = CheckpointFiles(layout)
+
+    def training(
+        self,
+        features: Features,
+        kind: str,
+        options: TrainingOptions,
+        shape: tuple[int, int, int] | None,
+    ) -> Checkpoints:
+        """The checkpoints of a training; those of another one are forgotten."""
+        from indexer.training.checkpoints import Checkpoints, key_of
+
+        return Checkpoints(self._files, key_of(features, kind, options, shape))
+
+    def is_encoding(self, what: dict[str, Any]) -> bool:
+        """Whether the last run was interrupted while it did the same."""
+        kept = self._files.read(_ENCODING)
+        return kept is not None and kept[0] == what
+
+    def encoding(self, what: dict[str, Any]) -> None:
+        """Note what is begun: everything that what is staged depends on."""
+        if not self.is_encoding(what):
+            self._files.write(_ENCODING, what)
+
+    def forget_encoding(self) -> bool:
+        """Before anything staged is deleted; True if a run was interrupted while encoding."""
+        return self._files.clear(_ENCODING)
+
+    def forget(self) -> None:
+        """All of it: the run has ended."""
+        self._files.clear()

@@ -1,0 +1,195 @@
+"""An interrupted training goes on where it stopped, and ends as it would have ended.
+
+Training is a fixed sequence of stages, and all its randomness comes from generators of its own. So
+it is simply begun again: what a stage had reached is put back (weights, Adam's moments, losses and
+the states of the generators, at its last checkpoint), a stage that was finished costs nothing, and
+whatever is cheap is computed anew. The end is the same, bit for bit.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from hashret._version import __version__
+from hashret.sparse import Features, SparseRows
+from hashret.store.checkpoint_files import CheckpointFiles
+from indexer.training.options import TrainingOptions
+from indexer.training.presets import PRESETS, TOWERS
+
+#: Within a stage, so often. A checkpoint of a large model takes a tenth of a second.
+SECONDS = 30.0
+_NAME = "training-"
+
+
+class Checkpoints:
+    """What one training keeps and finds, stage by stage, in the order of its stages."""
+
+    def __init__(self, files: CheckpointFiles | None = None, key: str = ""):
+        """Without files nothing is kept; what is kept under another key is forgotten."""
+        self._files = files
+        self._key = key
+        self._count = 0
+        #: Whether there was something to go on from, and whether there was only of another key.
+        self.found = self.dropped = False
+        if files is not None:
+            kept = files.read(f"{_NAME}000")
+            self.found = kept is not None and kept[0].get("key") == key
+            if not self.found:
+                self.dropped = files.clear(_NAME)
+                files.write(f"{_NAME}000", {"key": key})
+
+    def stage(
+        self,
+        name: str,
+        n_steps: int,
+        optimiser: torch.optim.Optimizer,
+        rng: np.random.Generator,
+        generator: torch.Generator | None,
+    ) -> Stage:
+        """The next stage of gradient descent, put back to where it had come."""
+        return Stage(*self._next(name), n_steps, optimiser, rng, generator)
+
+    def array(
+        self, name: str, rng: np.random.Generator, compute: Callable[[], np.ndarray]
+    ) -> np.ndarray:
+        """What `compute` gives, which draws from nothing but `rng`; computed only once."""
+        keep, kept = self._next(name)
+        if kept is not None:
+            rng.bit_generator.state = kept[0]["rng"]
+            return kept[1]["array"].copy()
+        array = compute()
+        keep({"rng": rng.bit_generator.state}, {"array": array})
+        return array
+
+    def _next(self, name: str) -> tuple[_Keep, _Kept | None]:
+        self._count += 1
+        files, slot = self._files, f"{_NAME}{self._count:03d}"
+        if files is None:
+            return lambda facts, arrays: None, None
+
+        def keep(facts: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
+            files.write(slot, facts | {"key": self._key, "name": name}, arrays)
+
+        kept = files.read(slot)
+        if kept is not None and (kept[0].get("key"), kept[0].get("name")) != (self._key, name):
+            kept = None
+        return keep, kept
+
+
+_Keep = Callable[[dict[str, Any], dict[str, np.ndarray]], None]
+_Kept = tuple[dict[str, Any], dict[str, np.ndarray]]
+
+
+class Stage:
+    """Gradient descent on its way: the losses of the steps so far, and what comes next."""
+
+    def __init__(
+        self,
+        keep: _Keep,
+        kept: _Kept | None,
+        n_steps: int,
+        optimiser: torch.optim.Optimizer,
+        rng: np.random.Generator,
+        generator: torch.Generator | None,
+    ):
+        self._keep = keep
+        self._n_steps = n_steps
+        self._optimiser = optimiser
+        self._weights: list[Tensor] = [p for g in optimiser.param_groups for p in g["params"]]
+        self._rng = rng
+        self._generator = generator
+        self._saved_at = time.monotonic()
+        self._epoch_began = rng.bit_generator.state
+        #: The losses of the steps that were taken.
+        self.losses: list[float] = []
+        if kept is not None:
+            self._put_back(*kept)
+        self._was_finished = len(self.losses) == n_steps
+
+    def batches(self, draw: Callable[[], list[np.ndarray]]) -> Iterator[np.ndarray]:
+        """The batches of all epochs that are still to come; `draw` draws those of one epoch."""
+        while len(self.losses) < self._n_steps:
+            now = self._rng.bit_generator.state
+            self._rng.bit_generator.state = self._epoch_began
+            epoch = draw()
+            taken = len(self.losses) % len(epoch)
+            if taken:  # in the middle of an epoch: more was drawn since its batches were
+                self._rng.bit_generator.state = now
+            for at in range(taken, len(epoch)):
+                yield epoch[at]
+                if at + 1 == len(epoch):
+                    self._epoch_began = self._rng.bit_generator.state
+                if time.monotonic() - self._saved_at >= SECONDS:
+                    self._save()
+
+    def finished(self) -> None:
+        """Keep the end of the stage, if it was not kept before."""
+        if not self._was_finished:
+            self._optimiser.state.clear()  # of no use any more
+            self._save()
+
+    def _save(self) -> None:
+        arrays = {f"weight {i}": _array(weight) for i, weight in enumerate(self._weights)}
+        for i, weight in enumerate(self._weights):
+            for name, value in self._optimiser.state.get(weight, {}).items():
+                arrays[f"{name} {i}"] = _array(value)
+        if self._generator is not None:
+            arrays["generator"] = _array(self._generator.get_state())
+        arrays["losses"] = np.array(self.losses, np.float64)
+        self._keep({"rng": self._rng.bit_generator.state, "epoch": self._epoch_began}, arrays)
+        self._saved_at = time.monotonic()
+
+    def _put_back(self, facts: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
+        self.losses = arrays["losses"].tolist()
+        self._rng.bit_generator.state = facts["rng"]
+        self._epoch_began = facts["epoch"]
+        if self._generator is not None:
+            self._generator.set_state(torch.from_numpy(arrays["generator"].copy()))
+        for name, array in arrays.items():
+            noun, _, number = name.rpartition(" ")
+            if not noun:
+                continue
+            weight = self._weights[int(number)]
+            # an array of no dimension, as the number of steps is, comes back with one
+            value = torch.from_numpy(array.copy())
+            value = value.reshape(() if noun == "step" else weight.shape).to(weight.device)
+            if noun == "weight":
+                with torch.no_grad():
+                    weight.copy_(value)
+            else:
+                self._optimiser.state[weight][noun] = value
+
+
+def _array(tensor: Tensor) -> np.ndarray:
+    found: np.ndarray = tensor.detach().cpu().numpy()
+    return found
+
+
+def key_of(
+    features: Features,
+    kind: str,
+    options: TrainingOptions,
+    shape: tuple[int, int, int] | None,
+) -> str:
+    """A digest of everything that the end of a training depends on, code and threads included."""
+    digest = hashlib.sha256()
+    facts = [kind, dataclasses.asdict(options), shape, __version__, torch.__version__]
+    recipes = repr([PRESETS, TOWERS])
+    digest.update(json.dumps([*facts, recipes, torch.get_num_threads()]).encode())
+    if isinstance(features, SparseRows):
+        arrays = [features.indptr, features.indices, features.values]
+    else:
+        arrays = [features]
+    for array in arrays:
+        digest.update(f"{array.dtype} {array.shape} ".encode())
+        digest.update(np.ascontiguousarray(array).data.cast("B"))
+    return digest.hexdigest()

@@ -1,0 +1,45 @@
+"""What images look like: by their shapes, and by the patches that they are made of.
+
+Each view is centred, kept in its leading principal directions, half whitened and scaled to unit
+length. The leading directions of images are mostly light and bulk; half whitening lets the others
+speak. The errors of the two views differ, so the sum of their cosines is better than each.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from hashret.models.patches import Shape
+from indexer.training.neighbours.hog import oriented_gradients
+from indexer.training.neighbours.randomized_svd import principal_coordinates
+
+_DIRECTIONS = 60
+_WHITENING = 0.5  # 0 keeps each direction's standard deviation, 1 makes it 1
+_GRADIENTS = 2.0  # what their deviation counts for beside that of the pixels
+
+
+def image_views(
+    rows: np.ndarray, shape: Shape, answers: np.ndarray, rng: np.random.Generator
+) -> np.ndarray:
+    """(n, n_directions) float32 of n images of `shape`, the unit-length views side by side.
+
+    Gradients (`gradients`) with the pixels are one view, the `answers` to the images' patches
+    (`hashret.models.patches`), a row for each image, the other.
+    """
+    shapes = np.hstack([_GRADIENTS * _spread(oriented_gradients(rows, shape)), _spread(rows)])
+    return np.hstack([_view(part, rng) for part in (shapes, answers)])
+
+
+def _view(rows: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    centred = rows - rows.mean(axis=0, dtype=np.float64).astype(np.float32)
+    found = principal_coordinates(centred, min(_DIRECTIONS, *rows.shape), rng)
+    found /= np.maximum(found.std(axis=0), 1e-6) ** _WHITENING
+    lengths = np.linalg.norm(found, axis=1, keepdims=True)
+    return np.asarray(found / np.maximum(lengths, 1e-9), np.float32)
+
+
+def _spread(rows: np.ndarray) -> np.ndarray:
+    """Rows centred, and scaled to a mean squared length of 1."""
+    centred = rows - rows.mean(axis=0, dtype=np.float64).astype(np.float32)
+    mean_square = float(np.einsum("ij,ij->", centred, centred, dtype=np.float64)) / len(rows)
+    return np.asarray(centred / np.float32(max(mean_square, 1e-12) ** 0.5), np.float32)

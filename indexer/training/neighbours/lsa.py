@@ -1,0 +1,30 @@
+"""Latent semantic directions, in which the encoder of texts sees an item besides its words.
+
+Latent semantic analysis (Deerwester et al., 1990) is a linear map that knows which words go
+together and was fitted to no neighbourhood: what a network of millions of weights learns too well
+of its own documents, it can't.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.sparse import csr_array
+
+from hashret.sparse import SparseRows
+from indexer.training.neighbours.randomized_svd import principal_directions
+from indexer.training.neighbours.term_weighting import l2_normalised, rarity, rarity_weighted
+
+_ITEMS_EACH = 30  # a small corpus has no more directions than one for so many items
+
+
+def latent_directions(rows: SparseRows, most: int, rng: np.random.Generator) -> np.ndarray:
+    """(n_features, at most `most`) float32: what to multiply tf-idf rows by.
+
+    The leading singular directions of the rarity-weighted rows of unit length; the weights are part
+    of the map.
+    """
+    count = max(1, min(most, len(rows) // _ITEMS_EACH, rows.n_features))
+    weighted = l2_normalised(rarity_weighted(rows))
+    words = csr_array((weighted.values, weighted.indices, weighted.indptr), shape=rows.shape)
+    directions = principal_directions(words, count, rng)
+    return (directions * rarity(rows)[:, None]).astype(np.float32)

@@ -1,0 +1,92 @@
+"""Neighbourhoods without labels: which training items are alike.
+
+An index of floats (Faiss) holds a pool of items and is asked for the nearest of each, some rows at
+a time, so memory is linear in the number of items; words, which it can't hold, are compared in
+tiles. The pool is the whole corpus up to `EXACT_ITEMS` items and a random sample of that size
+above, with k shrunk in proportion, so time is linear in the number of items too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import faiss
+import numpy as np
+import torch
+
+from indexer.training.neighbours.similarities import EXACT_ITEMS, Points, similarities
+
+#: Of a neighbourhood this many members are kept, at random: their mean stands for the whole.
+KEPT_MEMBERS = 128
+
+_TILE_ROWS = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbourhoods:
+    """`members` (n, m) int32: for each item m rows drawn from its `width` nearest, not itself."""
+
+    members: np.ndarray
+    width: int
+
+    def draw(self, rows: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
+        """`count` members of each given row, (len(rows), count), with replacement."""
+        chosen = rng.integers(0, self.members.shape[1], (len(rows), count))
+        return self.members[rows[:, None], chosen]
+
+
+def find_neighbourhoods(
+    points: Points,
+    width: int,
+    rng: np.random.Generator,
+    on_rows: Callable[[int], None] | None = None,
+) -> Neighbourhoods:
+    """The `width` nearest others of each of n >= 2 items, at most `KEPT_MEMBERS` kept of each.
+
+    `on_rows` is called with the number of items done so far.
+    """
+    n = len(points.asked)
+    pool = np.arange(n)
+    if n > EXACT_ITEMS:
+        pool = np.sort(rng.choice(n, EXACT_ITEMS, replace=False))
+    count = max(1, min(len(pool) - 1, round(width * len(pool) / n)))
+    kept = min(count, KEPT_MEMBERS)
+    members = np.empty((n, kept), np.int32)
+    nearest_of = _by_tiles(points, pool) if points.words is not None else _by_index(points, pool)
+    for start in range(0, n, _TILE_ROWS):
+        rows = np.arange(start, min(start + _TILE_ROWS, n))
+        nearest = pool[nearest_of(rows, count + 1)]
+        others = nearest != rows[:, None]
+        others[others.all(axis=1), -1] = False  # one too many, where an item did not find itself
+        nearest = nearest[others].reshape(len(rows), count)
+        if kept < count:
+            nearest = rng.permuted(nearest, axis=1)[:, :kept]
+        members[rows] = nearest
+        if on_rows:
+            on_rows(int(rows[-1]) + 1)
+    return Neighbourhoods(members, width)
+
+
+#: The places in the pool of the nearest of some rows, nearest first; as many as are asked for.
+_Nearest = Callable[[np.ndarray, int], np.ndarray]
+
+
+def _by_index(points: Points, pool: np.ndarray) -> _Nearest:
+    faiss.omp_set_num_threads(torch.get_num_threads())
+    index = faiss.IndexFlatIP(points.stored.shape[1])
+    index.add(points.stored[pool])
+
+    def nearest(rows: np.ndarray, count: int) -> np.ndarray:
+        found: np.ndarray = index.search(points.asked[rows], count)[1]
+        return found
+
+    return nearest
+
+
+def _by_tiles(points: Points, pool: np.ndarray) -> _Nearest:
+    def nearest(rows: np.ndarray, count: int) -> np.ndarray:
+        tile = torch.from_numpy(similarities(points, rows, pool))
+        return torch.topk(tile, count, dim=1).indices.numpy()
+
+    return nearest

@@ -1,0 +1,113 @@
+"""The convolutional autoencoder as it is trained, and its export.
+
+Convolutions of stride 2 in place of pooling, and transposed convolutions in the decoder (Radford,
+Metz and Chintala, "Unsupervised representation learning with deep convolutional generative
+adversarial networks", ICLR 2016, section 3; stacked, Masci et al., "Stacked convolutional
+auto-encoders for hierarchical feature extraction", ICANN 2011). Rows are images in (height, width,
+channels) order, as the image features are.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from hashret.models.conv import KERNEL, STRIDE, halved
+from indexer.training.networks.autoencoder import Autoencoder, Bags, Batch, DecoderLayer, Layer
+from indexer.training.networks.dense import Linear
+
+Shape = tuple[int, int, int]
+
+
+def _images(batch: Batch, shape: Shape) -> Tensor:
+    """Rows as (n, channels, height, width), channels last in memory."""
+    if isinstance(batch, Bags):
+        raise TypeError("features: expected dense rows of pixels, got sparse ones; pass an array")
+    return batch.view(-1, *shape).permute(0, 3, 1, 2)
+
+
+def _rows(images: Tensor) -> Tensor:
+    return images.permute(0, 2, 3, 1).flatten(1)
+
+
+class Convolution(Layer):
+    """3 x 3, stride 2, zero padding: (height, width, channels) to half the size, n_out channels.
+
+    The weight is (9 x channels, n_out), rows in (height, width, channels) order of a patch.
+    """
+
+    def __init__(self, shape: Shape, n_out: int, generator: torch.Generator):
+        super().__init__()
+        self.shape = shape
+        n_in = KERNEL * KERNEL * shape[2]
+        self.weight = nn.Parameter(torch.empty(n_in, n_out))
+        self.bias = nn.Parameter(torch.zeros(n_out))
+        with torch.no_grad():
+            self.weight.normal_(0.0, math.sqrt(2.0 / n_in), generator=generator)
+
+    def forward(self, batch: Batch) -> Tensor:
+        """(n, height / 2 x width / 2 x n_out)."""
+        kernel = self.weight.view(KERNEL, KERNEL, self.shape[2], -1).permute(3, 2, 0, 1)
+        images = _images(batch, self.shape)
+        return _rows(functional.conv2d(images, kernel, self.bias, STRIDE, KERNEL // 2))
+
+
+class TransposedConvolution(DecoderLayer):
+    """The way back: half the size to `shape`, (height, width, channels)."""
+
+    def __init__(self, shape: Shape, n_in: int, generator: torch.Generator):
+        super().__init__()
+        self.shape = shape
+        self.weight = nn.Parameter(torch.empty(n_in, shape[2], KERNEL, KERNEL))
+        self.bias = nn.Parameter(torch.zeros(shape[2]))
+        taps = n_in * KERNEL * KERNEL / STRIDE**2  # that meet in one output
+        with torch.no_grad():
+            self.weight.normal_(0.0, math.sqrt(2.0 / taps), generator=generator)
+
+    def forward(self, batch: Batch) -> Tensor:
+        """(n, height x width x channels)."""
+        height, width, _ = self.shape
+        images = _images(batch, (*halved(height, width), self.weight.shape[0]))
+        # of two sizes that halve to the same one, an even one is one larger
+        more = (1 - height % 2, 1 - width % 2)
+        return _rows(
+            functional.conv_transpose2d(
+                images, self.weight, self.bias, STRIDE, KERNEL // 2, output_padding=more
+            )
+        )
+
+    def start_at(self, mean: Tensor) -> None:
+        """The bias is the mean of each channel, and the weights are halved."""
+        with torch.no_grad():
+            self.bias.copy_(mean.view(-1, self.shape[2]).mean(dim=0))
+            self.weight.mul_(0.5)
+
+
+def conv_autoencoder(
+    shape: Shape,
+    filters: tuple[int, ...],
+    n_bits: int,
+    generator: torch.Generator,
+    n_outputs: int | None = None,
+) -> Autoencoder:
+    """Images of `shape` -> a block of stride 2 for each number of filters -> bits, and back.
+
+    The last layer gives pixels again, or `n_outputs` numbers that tell of an image something else.
+    """
+    encoder: list[Layer] = []
+    decoder: list[DecoderLayer] = []
+    for n_out in filters:
+        encoder.append(Convolution(shape, n_out, generator))
+        smaller = (*halved(shape[0], shape[1]), n_out)
+        if decoder or n_outputs is None:
+            decoder.insert(0, TransposedConvolution(shape, n_out, generator))
+        else:
+            decoder.append(Linear(math.prod(smaller), n_outputs, generator))
+        shape = smaller
+    n_flat = math.prod(shape)
+    encoder.append(Linear(n_flat, n_bits, generator))
+    decoder.insert(0, Linear(n_bits, n_flat, generator))
+    return Autoencoder(encoder, decoder)

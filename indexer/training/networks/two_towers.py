@@ -1,0 +1,75 @@
+"""Two towers as they are trained: one gives an item's bits, one a query's weights of them.
+
+The code tower is a linear map plus a shallow network that starts at zero, so training begins at
+the code of the linear map alone; the query tower is linear. `export_towers` turns both into the
+NumPy encoder that is kept. There a linear path goes through ReLU units in pairs, x W being
+relu(x W) - relu(-x W), so that the encoder is like any other.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+
+class TwoTowers(nn.Module):
+    """Maps of (n, n_features) features to logits of the code and to a query's weights of it.
+
+    Both start at features @ projection + offset, (n_features, n_bits) and (n_bits,).
+    """
+
+    def __init__(
+        self, projection: np.ndarray, offset: np.ndarray, hidden: int, generator: torch.Generator
+    ):
+        super().__init__()
+        n_features = len(projection)
+        n_bits = len(offset)
+        start = torch.from_numpy(projection.astype(np.float32))
+        shift = torch.from_numpy(offset.astype(np.float32))
+        self.linear = nn.Parameter(start.clone())
+        self.offset = nn.Parameter(shift.clone())
+        self.inner = nn.Parameter(torch.empty(n_features, hidden))
+        self.inner_bias = nn.Parameter(torch.zeros(hidden))
+        self.outer = nn.Parameter(torch.zeros(hidden, n_bits))
+        self.query = nn.Parameter(start.clone())
+        self.query_offset = nn.Parameter(shift.clone())
+        # how steeply scores grow with agreement: of a query's weights, of a query's bits
+        self.log_steepness = nn.Parameter(torch.zeros(2))
+        with torch.no_grad():
+            self.inner.normal_(0.0, math.sqrt(2.0 / n_features), generator=generator)
+
+    def widened(self, hidden: int, generator: torch.Generator) -> TwoTowers:
+        """The same maps with `hidden` units more to learn from here on."""
+        projection, offset = (array.detach().cpu().numpy() for array in (self.linear, self.offset))
+        return TwoTowers(projection, offset, hidden, generator).to(self.linear.device)
+
+    @property
+    def n_bits(self) -> int:
+        """The length of a code in bits."""
+        return self.linear.shape[1]
+
+    def logits(self, features: Tensor) -> Tensor:
+        """(n, n_bits) float32: a bit is 1 where its logit is positive."""
+        # the linear part not in bfloat16, whose 8 bits would flip codes that are learned from
+        with torch.autocast(features.device.type, enabled=False):
+            straight = torch.addmm(self.offset, features, self.linear)
+        active = functional.relu(torch.addmm(self.inner_bias, features, self.inner))
+        return straight + (active @ self.outer).float()
+
+    def weights(self, features: Tensor) -> Tensor:
+        """(n, n_bits): what agreement in each bit is worth to a query."""
+        with torch.autocast(features.device.type, enabled=False):
+            return torch.addmm(self.query_offset, features, self.query)
+
+    def scores(self, features: Tensor, bits: Tensor, *, by_bits: Tensor | None = None) -> Tensor:
+        """(n, m) log-odds, up to a constant a row, of each of m items being a query's neighbour.
+
+        `bits` (m, n_bits) of -1 and 1. The query gives its weights, or `by_bits`, its own bits.
+        """
+        asked = self.weights(features) if by_bits is None else by_bits
+        steepness = self.log_steepness[0 if by_bits is None else 1].exp() / self.n_bits
+        return (asked @ bits.T).float() * steepness

@@ -1,0 +1,63 @@
+"""What a training reports of itself: per stage, of the final codes, and what looks wrong."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Multiples:
+    """How much more or less than its preset a training does; each above 0.
+
+    `epochs` of every stage of fine-tuning, `neighbours` that a code must explain, `noise` before
+    the code's sigmoid. Unlike a number of epochs or neighbours, a multiple that was found on a
+    sample (`tuning.tune`) means the same for all of a corpus.
+    """
+
+    epochs: float = 1.0
+    neighbours: float = 1.0
+    noise: float = 1.0
+
+    def __post_init__(self) -> None:
+        for name, value in dataclasses.asdict(self).items():
+            if not 0 < value < float("inf"):
+                raise ValueError(
+                    f"multiples: expected {name} above 0, got {value}; leave it out for the default"
+                )
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingOptions:
+    """What a caller may choose; recorded with the model.
+
+    `n_bits` from 8 to 512 in steps of 8. `device` is auto, cpu or cuda. `preset` None is the
+    default for the kind of items (`presets.PRESETS_OF`); a report says which. `epochs` (of each
+    round of fine-tuning), `neighbours` (how many of an item's nearest its code must explain) and
+    `rounds` (of neighbours found again from the codes learned) are the preset's choice where None;
+    where it is, `multiples` scale it. What would change nothing with a preset is refused by the
+    training (`presets.require_used`).
+    """
+
+    n_bits: int = 64
+    seed: int = 0
+    device: str = "auto"
+    preset: str | None = None
+    epochs: int | None = None
+    neighbours: int | None = None
+    rounds: int | None = None
+    multiples: Multiples = Multiples()
+
+    def __post_init__(self) -> None:
+        if self.n_bits not in range(8, 513, 8):
+            raise ValueError(
+                f"n_bits: expected 8 to 512 in steps of 8, got {self.n_bits}; choose one of these"
+            )
+        for name in ("epochs", "neighbours", "rounds"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ValueError(
+                    f"{name}: expected at least 1, got {value}; leave it out for the default"
+                )
+        if self.seed < 0:
+            raise ValueError(f"seed: expected 0 or more, got {self.seed}; choose another")

@@ -1,0 +1,1 @@
+"""How are codes of a user's own vectors learned? Two towers, begun at the best rotation (ITQ)."""
