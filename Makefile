@@ -3,8 +3,10 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 DEMO   := demo.hashret
+# A file of tests stays in one process, which keeps what its fixtures trained.
+PARALLEL := -n auto --maxprocesses 4 --dist loadfile
 
-.PHONY: demo test torture lint clean
+.PHONY: demo test test-all lowest torture lint clean
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -16,10 +18,19 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 demo: $(VENV)/.installed
 	$(BIN)/hashret demo --to $(DEMO)
 
+# What is quick enough to be run at every change, on at most four processes.
 test: $(VENV)/.installed
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -m "not long" $(PARALLEL)
 
-# The long form of every promise's harness (SECURITY.md); the short ones are in `make test`.
+# All of it: also the short forms of the torture harnesses, and catalogs on a PostgreSQL server.
+test-all: $(VENV)/.installed
+	$(BIN)/python -m pytest $(PARALLEL)
+
+# Indexes and asks a small collection with the lowest versions that pyproject.toml allows.
+lowest:
+	$(PYTHON) tests/lowest.py
+
+# The long form of every promise's harness (SECURITY.md); the short ones are in `make test-all`.
 torture: $(VENV)/.installed
 	$(BIN)/python -m tests.torture
 
