@@ -35,6 +35,8 @@ _FEATURE_CLAMP = 128.0
 _VARIANCE_FLOOR = 1e-3
 #: Images that are looked at together: their patches stay in a core's cache.
 _TILE_IMAGES = 4
+#: Images encoded at once: bounds the memory of their features, never changes a code.
+_BATCH_IMAGES = 256
 
 Shape = tuple[int, int, int]
 
@@ -142,10 +144,6 @@ def _cell_means(maps: np.ndarray, cells: int) -> np.ndarray:
 def _cells(length: int, cells: int) -> list[slice]:
     count = min(cells, length)
     return [slice(i * length // count, -(-(i + 1) * length // count)) for i in range(count)]
-
-
-#: Images encoded at once.
-_BATCH_IMAGES = 256
 
 
 class PatchEncoder(ExactEncoder[PatchSpec]):
