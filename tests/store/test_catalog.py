@@ -167,7 +167,7 @@ with writer_lock(layout):
     (layout.segments / "half.npy.tmp").write_bytes(b"half")
     if {inside}:
         catalog.connection.begin()
-        catalog.connection.execute(catalog_tables.items.delete())
+        catalog.connection.execute(tables.items.delete())
     os.kill(os.getpid(), signal.SIGKILL)
 """
 

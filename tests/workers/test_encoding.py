@@ -166,7 +166,7 @@ def test_an_interrupted_run_leaves_no_worker(base, tmp_path):
         " ignores it\n"
         "from dataclasses import replace\n"
         "from itertools import count\n"
-        "from indexer import Indexer, intake\n"
+        "from indexer import Indexer\nfrom indexer.ingest import intake\n"
         "from tests.torture.bases import items_of\n"
         "from tests.workers.test_encoding import children\n"
         f"intake.BATCH = {BLOCK}\n"
