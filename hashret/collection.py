@@ -20,7 +20,7 @@ from hashret.errors import CollectionError, DamagedError
 from hashret.indexes.base import Index, approximation_of
 from hashret.indexes.views.cache import IndexKind, require_known
 from hashret.indexes.views.subset import SubsetIndex
-from hashret.items import Hits, Item
+from hashret.items import Hits, Id, Item, ids_of
 from hashret.plan import Plan
 from hashret.search.hits import Wanted, hits
 from hashret.search.question import UNKNOWN, in_blocks, payloads_of, whole
@@ -34,7 +34,7 @@ from hashret.store.repair.verify import Findings, examine
 # What is one payload, and what is many, for whoever checks types; an array may be either.
 _One = str | Path | Item
 _Many = list[Any] | tuple[Any, ...]
-_Ids = list[str] | tuple[str, ...]
+_Ids = list[Any] | tuple[Any, ...] | np.ndarray
 
 
 class _QueryOptions(TypedDict, total=False):
@@ -226,12 +226,12 @@ class Collection(Snapshot):
         return self.within(item_or_items, 0, where=where)
 
     @overload
-    def similar(self, ids: str, k: int = ..., **how: Unpack[_SimilarOptions]) -> Hits: ...
+    def similar(self, ids: Id, k: int = ..., **how: Unpack[_SimilarOptions]) -> Hits: ...
     @overload
     def similar(self, ids: _Ids, k: int = ..., **how: Unpack[_SimilarOptions]) -> list[Hits]: ...
     def similar(
         self,
-        ids: str | _Ids,
+        ids: Id | _Ids,
         k: int = 10,
         *,
         include_self: bool = False,
@@ -243,9 +243,10 @@ class Collection(Snapshot):
 
         Works on the stored code: no payload is read, and a model only to `rerank`, which is as for
         `query`, and so are `where` and `index`; the item asked about need not satisfy the
-        condition. With `include_self` the item itself is a hit like any other. Raises
-        `UnknownItemError` for an id that is not in the collection, and what `query` raises for
-        the options.
+        condition. With `include_self` the item itself is a hit like any other. An id is a string,
+        an integer or a UUID (`hashret.items.id_of`), any other iterable is several. Raises
+        `UnknownItemError` for an id that is not in the collection, TypeError for what is no id, and
+        what `query` raises for the options.
         """
         among = self._searcher.among(where, index)
         wanted = self._wanted(k, rerank, among)
@@ -261,7 +262,7 @@ class Collection(Snapshot):
 
     @overload
     def similar_within(
-        self, ids: str, radius: int = ..., *, include_self: bool = ..., where: str | None = ...
+        self, ids: Id, radius: int = ..., *, include_self: bool = ..., where: str | None = ...
     ) -> Hits: ...
     @overload
     def similar_within(
@@ -269,7 +270,7 @@ class Collection(Snapshot):
     ) -> list[Hits]: ...
     def similar_within(
         self,
-        ids: str | _Ids,
+        ids: Id | _Ids,
         radius: int = 2,
         *,
         include_self: bool = False,
@@ -392,13 +393,14 @@ class Collection(Snapshot):
 
     def _around(
         self,
-        ids: str | _Ids,
+        ids: Id | _Ids,
         find: Callable[[Codes], Neighbors],
         among: Searched,
         wanted: Wanted,
         include_self: bool,
     ) -> Any:
-        positions = self._positions([ids] if isinstance(ids, str) else list(ids))
+        asked, single = ids_of(ids)
+        positions = self._positions(asked)
         answers = []
         for places, found, plan in in_blocks(
             positions,
@@ -409,7 +411,7 @@ class Collection(Snapshot):
                 row = self.features(places[query : query + 1]) if wanted.reranked else None
                 besides = None if include_self else position
                 answers.append(hits(self, wanted, found, query, certain[query], plan, row, besides))
-        return answers[0] if isinstance(ids, str) else answers
+        return answers[0] if single else answers
 
 
 def _require_radius(radius: int) -> None:

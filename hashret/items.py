@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from numbers import Integral
+from operator import index
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, overload
+from uuid import UUID
 
 import numpy as np
 
@@ -14,6 +17,12 @@ from hashret.plan import Plan
 
 #: A text, a vector or decoded image, or the path of an image file.
 Payload = str | np.ndarray | Path
+
+#: What is taken for an id, by `id_of`.
+Id = str | int | np.integer[Any] | UUID
+
+#: The longest integer that is taken, in bits: Python writes and reads no more than 4,300 digits.
+_MAX_INTEGER_BITS = 14_000
 
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
 
@@ -108,6 +117,49 @@ class Hits(Sequence[Hit]):
 
     def __iter__(self) -> Iterator[Hit]:
         return iter(self.hits)
+
+
+def id_of(given: Any) -> str:
+    """The id that was given: a `str` as it is, an integer in decimal digits, a UUID by `str`.
+
+    Integers of NumPy are integers, True and False are none. Raises TypeError for anything else and
+    ValueError for an integer of more than 4,214 digits.
+    """
+    if type(given) is str:
+        return given
+    if isinstance(given, str):
+        return str.__str__(given)  # the text itself, also of an Enum that has one
+    if isinstance(given, UUID):
+        return str(given)
+    if not isinstance(given, bool) and isinstance(given, Integral):
+        number = index(given)
+        if number.bit_length() <= _MAX_INTEGER_BITS:
+            return str(number)
+        raise ValueError("id: expected an integer of at most 4,214 digits, got a longer one")
+    remedy = "decode it" if isinstance(given, bytes | bytearray) else "pass str(...) of it"
+    raise TypeError(
+        f"id: expected a string, an integer or a UUID, got {type(given).__name__} "
+        f"{_shortened(given)}; {remedy}"
+    )
+
+
+def ids_of(given: Any) -> tuple[list[str], bool]:
+    """The ids in what a caller gave, and whether it was a single one, as `id_of` takes it.
+
+    A `str` is one id, never its letters. Raises TypeError for what is neither an id nor an iterable
+    of ids, and what `id_of` raises.
+    """
+    if isinstance(given, str | bytes | bytearray) or not isinstance(given, Iterable):
+        return [id_of(given)], True
+    return [id_of(one) for one in given], False
+
+
+def _shortened(given: Any) -> str:
+    """What was given as a message shows it, on which nothing can depend."""
+    try:
+        return f"{given!r:.80}"
+    except Exception:  # a stranger's __repr__
+        return "that cannot be shown"
 
 
 def is_unicode(text: str) -> bool:

@@ -18,6 +18,7 @@ from hashret import specs
 from hashret.coder import Coder
 from hashret.codes import Codes
 from hashret.errors import CollectionError, DamagedError, UnknownItemError
+from hashret.items import Id, id_of, ids_of
 from hashret.row_numbers import RowNumbers
 from hashret.sparse import Features
 from hashret.store.catalog.catalog import Catalog
@@ -183,11 +184,15 @@ class Snapshot:
                 f"{type(error).__name__}: {error}; train it again"
             ) from error
 
-    def find(self, ids: Sequence[str]) -> np.ndarray:
-        """Where among `codes` the items of these ids are, (n,) int64; -1 for an unknown id."""
-        rows = self._rows_of(ids)
-        known = [item_id in rows for item_id in ids]
-        positions = np.searchsorted(self._rows, [rows.get(item_id, 0) for item_id in ids])
+    def find(self, ids: Iterable[Id]) -> np.ndarray:
+        """Where among `codes` the items of these ids are, (n,) int64; -1 for an unknown id.
+
+        A `str` is one id. Raises TypeError for what is no id (`hashret.items.id_of`).
+        """
+        asked, _ = ids_of(ids)
+        rows = self._rows_of(asked)
+        known = [item_id in rows for item_id in asked]
+        positions = np.searchsorted(self._rows, [rows.get(item_id, 0) for item_id in asked])
         return np.where(known, positions, -1).astype(np.int64)
 
     def column(self, field: str) -> list[Any]:
@@ -234,11 +239,14 @@ class Snapshot:
         return len(self._rows)
 
     def __contains__(self, item_id: object) -> bool:
-        return isinstance(item_id, str) and bool(self._rows_of([item_id]))
+        return bool(self._rows_of([id_of(item_id)]))
 
-    def get(self, item_id: str) -> StoredItem:
-        """The stored item of this id. Raises `UnknownItemError`."""
-        position = int(self._positions([item_id])[0])
+    def get(self, item_id: Id) -> StoredItem:
+        """The stored item of this id, as `hashret.items.id_of` takes it.
+
+        Raises `UnknownItemError`, and TypeError for what is no id.
+        """
+        position = int(self._positions([id_of(item_id)])[0])
         record = self.records([position])[position]
         return self._stored(record, position)
 

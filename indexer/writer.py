@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from hashret.coder import Coder
 from hashret.errors import CollectionError, TrainingError, UnknownItemError
-from hashret.items import Item
+from hashret.items import Id, Item, ids_of
 from hashret.store.catalog.records import CommitRecord
 from hashret.store.catalog.staging import Staging
 from hashret.store.model_files import read_model, sha256_of_arrays, write_model
@@ -344,12 +344,13 @@ class Indexer:
             self._store_features = self.kind == "text" if before is None else before
         return self._store_features
 
-    def remove(self, ids: Iterable[str]) -> int:
-        """Hide the items of these ids from the next commit on. Raises `UnknownItemError`.
+    def remove(self, ids: Id | Iterable[Id]) -> int:
+        """Hide the items of these ids, or of this one, from the next commit on.
 
-        All or none: an unknown id leaves every one of them. Returns how many were removed.
+        All or none: an unknown id leaves every one of them. Returns how many were removed. Raises
+        `UnknownItemError`, and TypeError for what is no id (`hashret.items.id_of`).
         """
-        asked = list(dict.fromkeys(ids))
+        asked = list(dict.fromkeys(ids_of(ids)[0]))
         staging = self._staged
         known = staging.known(asked)
         for item_id in asked:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from hashret.errors import InputError
-from hashret.items import is_unicode
+from hashret.items import id_of, is_unicode
 from indexer.corpus.arrays import StoredArray, stored_arrays
 from indexer.corpus.lines import is_escaped, opened
 from indexer.refusals import Refused
@@ -18,19 +18,23 @@ MAX_LENGTH = 4096
 
 
 def checked(given: Any) -> str:
-    """The id for what was given as one: a string as it is, an integer in decimal digits.
+    """The id for what was given as one, as `id_of` takes it.
 
     Raises `Refused` ("bad-id") for anything else and for what no catalog can hold.
     """
-    if isinstance(given, int) and not isinstance(given, bool):
-        return str(given)
-    if not isinstance(given, str) or not given:
-        raise Refused("bad-id", f"expected a non-empty string or an integer, got {given!r:.80}")
-    if len(given) > MAX_LENGTH or "\0" in given:
-        raise Refused("bad-id", f"expected at most {MAX_LENGTH} characters and no NUL among them")
-    if not is_unicode(given):
-        raise Refused("bad-id", f"expected Unicode text, got {given!r:.80}")
-    return given
+    try:
+        item_id = id_of(given)
+    except (TypeError, ValueError) as error:
+        raise Refused("bad-id", str(error)) from error
+    if not item_id:
+        raise Refused("bad-id", "id: expected at least one character, got none")
+    if len(item_id) > MAX_LENGTH or "\0" in item_id:
+        raise Refused(
+            "bad-id", f"id: expected at most {MAX_LENGTH} characters and no NUL among them"
+        )
+    if not is_unicode(item_id):
+        raise Refused("bad-id", f"id: expected Unicode text, got {item_id!r:.80}")
+    return item_id
 
 
 def beside(path: Path) -> Path | None:

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
+from os import PathLike
 from pathlib import Path
 
 from hashret.errors import InputError, UnknownKindError
@@ -31,6 +32,9 @@ _FORMS = {
 # How much of a source is looked at to tell its kind.
 _SAMPLE_FILES = 10_000
 _SAMPLE_ROWS = 20
+
+#: What the user named: paths of files and folders, or one.
+Paths = str | PathLike[str] | Sequence[str | PathLike[str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,13 +84,14 @@ class Source:
 
 
 def read(
-    paths: Sequence[Path], kind: str, *, ids: Path | None = None, workers: int = 1
+    paths: Paths, kind: str, *, ids: str | PathLike[str] | None = None, workers: int = 1
 ) -> Iterator[Item | Skipped]:
     """Every item of the sources at `paths`, and everything that became none, as `Skipped`.
 
     The order is stable: sources as given; in a folder by relative path, in a table by line, in
-    an array by row. Memory does not grow with the corpus. `ids` is a file with the ids of an
-    array's rows, one a line or an .npy, and asks for exactly one source, an array.
+    an array by row. Memory does not grow with the corpus. One path stands for a list of it. `ids`
+    is a file with the ids of an array's rows, one a line or an .npy, and asks for exactly one
+    source, an array.
 
     Ids are as given, else the path relative to the source's folder with ``/``; that they are
     unique over all sources is not checked here. Documents are read by `workers` processes, within
@@ -99,16 +104,17 @@ def read(
     """
     if kind not in KINDS:
         raise UnknownKindError(f"kind: expected one of {', '.join(KINDS)}, got {kind!r}")
-    sources = [Source(Path(path), kind) for path in paths]
+    sources = [Source(path, kind) for path in _listed(paths)]
     for source in sources:
         source.require_readable()
     if ids is not None and [_form(source.path) for source in sources] != ["arrays"]:
         raise InputError("ids: expected one .npy or .npz source to give ids to; leave them out")
-    found = (one for source in sources for one in source.found(ids))
+    ids_file = None if ids is None else Path(ids)
+    found = (one for source in sources for one in source.found(ids_file))
     return documents.decoded(found, workers)
 
 
-def infer_kind(paths: Sequence[Path]) -> str:
+def infer_kind(paths: Paths) -> str:
     """The kind of the sources, "text", "image" or "vector", from what stands there.
 
     Files in folders count by their names (the first 10,000), tables by whether their first rows
@@ -116,7 +122,8 @@ def infer_kind(paths: Sequence[Path]) -> str:
     Raises InputError if there is nothing to judge by or no kind is clear.
     """
     counts: Counter[str] = Counter()
-    for path in map(Path, paths):
+    paths = _listed(paths)
+    for path in paths:
         form = _form(path)
         if form == "folder":
             counts.update(_folder_kinds(path))
@@ -135,6 +142,11 @@ def infer_kind(paths: Sequence[Path]) -> str:
         f"{', '.join(map(str, paths))}: expected files of one kind, got {found}; pass --kind text, "
         "image or vector"
     )
+
+
+def _listed(paths: Paths) -> list[Path]:
+    """The paths in a list of them, or the one path: never its letters."""
+    return [Path(path) for path in ([paths] if isinstance(paths, str | PathLike) else paths)]
 
 
 def _none_known(roots: Sequence[Path]) -> InputError:

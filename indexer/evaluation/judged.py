@@ -14,7 +14,7 @@ import numpy as np
 
 from hashret.collection import Collection
 from hashret.errors import InputError, MissingExtraError
-from hashret.items import Item
+from hashret.items import Item, id_of
 from hashret.rank import similarities
 from hashret.sparse import take_rows
 from indexer.corpus import Skipped
@@ -93,6 +93,10 @@ def evaluate_judged(
     MissingExtraError without ir-measures.
     """
     measure = _measure()
+    judgements = {
+        id_of(query): {id_of(item): gain for item, gain in judged.items()}
+        for query, judged in judgements.items()
+    }
     require_items(collection)
     encoded = encode_queries(collection, _judged(queries, judgements))
     ids = _Ids.of(collection)
