@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,12 +15,17 @@ from hashret.cli.files import read_text, written
 from hashret.cli.output import main, wait_option
 from hashret.items import Item
 from indexer.cli.console import say
-from indexer.cli.options import SEED, device_option, metric_option
+from indexer.cli.options import SEED, device_option, metric_option, require_output
 from indexer.cli.run import Run, rehearse, run_index
 from indexer.training.presets import PRESETS_OF
 
 if TYPE_CHECKING:
     from indexer.corpus import Skipped
+
+_REPORT = "the report"
+_TEXT = r'"(?:[^"\\]|\\.)*"'
+#: How a report begins.
+_LINE = re.compile(rf'\{{"id": {_TEXT}, "reason": {_TEXT}, "class": {_TEXT}\}}\r?\n')
 
 
 def _bits(ctx: click.Context, parameter: click.Parameter, value: int | None) -> int | None:
@@ -117,6 +123,9 @@ def index(
     if recipe is not None:
         model |= _recipe(recipe, chosen, preset)
     run = Run(read, to, chosen, model, catalog=catalog, workers=workers, **rest)
+    if report is not None:
+        read_too = (ids, recipe)
+        require_output(report, _REPORT, _LINE, sources, chosen, to=to, inputs=read_too)
     with _skip_report(report) as on_skipped:
         if dry_run:
             rehearse(run, on_skipped)
@@ -179,11 +188,14 @@ def _kind_of(to: Path, address: str | None) -> str | None:
 
 @contextmanager
 def _skip_report(path: Path | None) -> Iterator[Callable[[Skipped], None] | None]:
-    """A function that writes skipped items to `path` as JSON lines; None for no path."""
+    """A function that writes skipped items to `path` as JSON lines; None for no path.
+
+    A run that fails leaves a report of what it had skipped by then.
+    """
     if path is None:
         yield None
         return
-    with written(path, "the report") as report:
+    with written(path, _REPORT, even_after_error=True) as report:
 
         def write(skipped: Skipped) -> None:
             fields = {"id": skipped.id, "reason": skipped.reason, "class": skipped.error_class}

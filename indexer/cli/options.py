@@ -1,8 +1,15 @@
-"""Options that more than one verb has which trains."""
+"""What more than one verb has which trains: options, and where it may write what they name."""
 
 from __future__ import annotations
 
+import os
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
 import click
+
+from hashret.cli.files import no_place, require_place
 
 #: What torch takes for a seed.
 SEED = click.IntRange(0, 2**63 - 1)
@@ -19,3 +26,44 @@ device_option = click.option(
     show_default=True,
     help="Where training runs.",
 )
+
+
+def require_output(
+    path: Path,
+    what: str,
+    former: re.Pattern[str],
+    sources: Sequence[Path],
+    kind: str,
+    *,
+    to: Path | None = None,
+    inputs: Iterable[Path | None] = (),
+) -> None:
+    """Raise `InputError` where writing `what` at `path` would lose or disturb other files.
+
+    That is: in a collection, such as `to`; as one of the `inputs`, or what `sources` of `kind` are
+    or would be read from; in place of any file that does not begin as a `former` one.
+    """
+    from indexer.corpus import Source
+
+    try:
+        for source in sources:
+            if Source(source, kind).would_read(path):
+                raise no_place(path, what, f"what would be read with the source {source}")
+        for one in inputs:
+            if one is not None and path.exists() and one.exists() and path.samefile(one):
+                raise no_place(path, what, f"the file {one}, which is read")
+        if (folder := _collection_around(path, to)) is not None:
+            raise no_place(path, what, f"a place in the collection {folder}")
+    except OSError as error:
+        raise no_place(path, what, error.strerror) from error
+    require_place(path, what, former)
+
+
+def _collection_around(path: Path, to: Path | None) -> Path | None:
+    """The collection that has `path` in it: that which is to be made at `to`, or any."""
+    from indexer.corpus import files
+
+    place = Path(os.path.realpath(path))
+    if to is not None and (place == Path(os.path.realpath(to)) or files.is_below(path, to)):
+        return to
+    return next(filter(files.is_collection, place.parents), None)

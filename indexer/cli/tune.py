@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING
 
 import click
 
-from hashret.cli.files import require_place, written
+from hashret.cli.files import written
 from hashret.cli.output import json_option, main
 from hashret.specs import VectorSpec
 from indexer.cli.console import progress_bars, say
-from indexer.cli.options import SEED, device_option, metric_option
+from indexer.cli.options import SEED, device_option, metric_option, require_output
 
 if TYPE_CHECKING:
     from indexer.tuning import Setting, TuningReport
 
 _RECIPE = "the recipe (--write)"
+#: How a recipe begins.
+_BEGINNING = re.compile(r'\s*\{\s*"recipe":')
 
 
 @main.command(short_help="Choose settings of training for some files, without labels.")
@@ -92,7 +95,7 @@ def tune(
         if length % 8:
             raise click.BadParameter(f"--bits: expected 8 to 512 in steps of 8, got {length}")
     if write is not None:
-        require_place(write, _RECIPE)
+        require_output(write, _RECIPE, _BEGINNING, sources, chosen_kind)
     with progress_bars(quiet) as on_progress:
         report = choose(
             corpus.read(sources, chosen_kind, workers=workers or default_workers()),

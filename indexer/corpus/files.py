@@ -173,7 +173,7 @@ def _listing(folder: Path, prefix: str) -> Iterator[Entry | Skipped | tuple[Path
         if entry.name.startswith("."):
             noun = "folder" if key.endswith(b"/") else "file"
             yield Skipped(id_of(relative), f"a hidden {noun}", "hidden")
-        elif key.endswith(b"/") and _is_collection(folder / entry.name):
+        elif key.endswith(b"/") and is_collection(folder / entry.name):
             yield Skipped(id_of(relative), "a collection of hashret, not a source", "collection")
         elif key.endswith(b"/"):
             yield folder / entry.name, relative + "/"
@@ -181,7 +181,15 @@ def _listing(folder: Path, prefix: str) -> Iterator[Entry | Skipped | tuple[Path
             yield _entry(folder / entry.name, relative)
 
 
-def _is_collection(folder: Path) -> bool:
+def is_below(path: Path, folder: Path) -> bool:
+    """Whether a file at `path`, there or not yet, is in or below `folder`, by any name of it."""
+    parents = Path(os.path.realpath(path)).parents
+    if not folder.exists():
+        return Path(os.path.realpath(folder)) in parents
+    return any(parent.exists() and parent.samefile(folder) for parent in parents)
+
+
+def is_collection(folder: Path) -> bool:
     """Whether a folder is a collection, such as the one that is being written beside its source."""
     try:
         catalogs = (folder / "catalog.sqlite", folder / "catalog.json")

@@ -39,11 +39,12 @@ def checked(given: Any) -> str:
 
 def beside(path: Path) -> Path | None:
     """The file of ids that stands beside an array: ``<stem>.ids.txt`` or ``<stem>.ids``."""
-    for suffix in (".ids.txt", ".ids"):
-        candidate = path.with_name(path.stem + suffix)
-        if candidate.exists():
-            return candidate
-    return None
+    return next(filter(Path.exists, names_beside(path)), None)
+
+
+def names_beside(path: Path) -> list[Path]:
+    """Where a file of ids beside an array is looked for, the first that is there before others."""
+    return [path.with_name(path.stem + suffix) for suffix in (".ids.txt", ".ids")]
 
 
 def from_array(array: StoredArray, n_rows: int) -> Iterator[Any]:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from hashret.errors import InputError, UnknownKindError
 from hashret.items import Item
-from indexer.corpus import arrays, documents, files, images, tables, vectors
+from indexer.corpus import arrays, documents, files, ids, images, tables, vectors
 from indexer.corpus.rows import Row
 from indexer.refusals import Skipped
 
@@ -66,6 +66,25 @@ class Source:
                 f"{self.path}: expected a source of kind {self.kind}, got {self.form}; "
                 f"pass another --kind, or one of {', '.join(_FORMS[self.kind])}"
             )
+
+    def would_read(self, path: Path) -> bool:
+        """Whether a file at `path`, there or not yet, is the source or would be read with it.
+
+        So would a document or an image in a folder, and a file of ids beside an array.
+        """
+        form, place = self.form, Path(os.path.realpath(path))
+        if path.exists() and path.samefile(self.path):
+            return True
+        if form == "arrays":
+            return place in map(Path, map(os.path.realpath, ids.names_beside(self.path)))
+        if form != "folder" or not files.is_below(path, self.path):
+            return False
+        suffix = place.suffix.lower()
+        if place.name.startswith("."):
+            return False
+        if self.kind == "image":
+            return suffix in images.SUFFIXES
+        return not suffix or suffix in documents.SUFFIXES
 
     def found(self, ids: Path | None = None) -> Iterator[documents.Found]:
         """What stands in the source, in a stable order; documents are found and not yet read."""
