@@ -6,6 +6,7 @@ commit, or a crash at any point, leaves the last commit as it was.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import ExitStack, closing
 from itertools import tee
@@ -14,12 +15,13 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from hashret.coder import Coder
-from hashret.errors import CollectionError, TrainingError, UnknownItemError
+from hashret.errors import CollectionError, EmptyCommitWarning, TrainingError, UnknownItemError
 from hashret.items import Id, Item, ids_of
 from hashret.store.catalog.records import CommitRecord
 from hashret.store.catalog.staging import Staging
 from hashret.store.model_files import read_model, sha256_of_arrays, write_model
 from indexer.corpus import Skipped
+from indexer.corpus.given import taken
 from indexer.ingest.compact import Compaction, compact
 from indexer.ingest.counts import Progress, Stopwatch, Tally, silent
 from indexer.ingest.encode import Encoded, encode_all
@@ -90,7 +92,7 @@ class Indexer:
         self.tally = Tally(on_skipped=on_skipped)
         self.stopwatch = Stopwatch()
         self._staging: Staging | None = None
-        self._refitted = self._pruned = False
+        self._refitted = self._pruned = self._was_given = False
         self._removed: set[str] = set()
         self._exit = ExitStack()
         self._held = HeldCollection(
@@ -206,6 +208,7 @@ class Indexer:
         from indexer.training import TrainingOptions  # torch: only those who learn wait
 
         options = options or TrainingOptions()
+        self._was_given = True
         with self.stopwatch.stage("read"):
             sample = reservoir(self._usable(items), max_items, options.seed)
         with self.stopwatch.stage("features"):
@@ -240,7 +243,7 @@ class Indexer:
         return requiring_all(items, self._catalog)
 
     def _usable(self, items: Iterable[Item | Skipped]) -> Iterator[Item]:
-        for count, item in enumerate(items):
+        for count, item in enumerate(taken(items)):
             if count % BATCH == 0:
                 self._progress("read", count, None)
             if isinstance(item, Item):
@@ -273,11 +276,14 @@ class Indexer:
     def add(self, items: Iterable[Item | Skipped], *, total: int | None = None) -> Tally:
         """Add new items, replace those whose content or metadata changed, skip unchanged ones.
 
-        A `Skipped` among the items is counted with its reason, and so is an item that can't be
-        used or whose id came before in this run; a former version of it then stays. `total`, if
-        known, is for progress only. Raises CollectionError before `fit`.
+        A `Skipped` among the items is counted with its reason, and so is what is no item, can't be
+        used or has an id that came before in this run; a former version of it then stays. `total`,
+        if known, is for progress only. Raises CollectionError before `fit`, and TypeError for what
+        is no iterable of items.
         """
         self._require_coder()
+        items = taken(items)
+        self._was_given = True
         staging = self._staged
         if self._resumes:
             self._unfinished.encoding(self._doing)
@@ -379,7 +385,10 @@ class Indexer:
         return removed
 
     def commit(self) -> CommitRecord:
-        """Make everything since the last commit visible to readers, durably, all at once."""
+        """Make everything since the last commit visible to readers, durably, all at once.
+
+        Warns (`EmptyCommitWarning`) if after a `fit` or an `add` there is no item.
+        """
         if self._model_name is None:
             raise CollectionError(
                 f"{self._layout.root}: expected a collection with a model, got a new one; "
@@ -396,6 +405,14 @@ class Indexer:
         self._staging = None
         self._held.leave_nothing = self._refitted = self._pruned = False
         self._removed.clear()
+        was_given, self._was_given = self._was_given, False
+        if was_given and not record.n_items:
+            warnings.warn(
+                f"{self._layout.root}: expected items in commit {record.commit}, got none: "
+                f"{self.tally.why_none}",
+                EmptyCommitWarning,
+                stacklevel=2,
+            )
         return record
 
     def compact(self) -> Compaction:

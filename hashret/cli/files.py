@@ -123,9 +123,7 @@ def written(path: Path, what: str, *, even_after_error: bool = False) -> Iterato
 
 
 def _put(stream: IO[str], path: Path, what: str) -> None:
-    """Write all of a stream to `path`, durably and at once."""
-    from hashret.store.files import sync_folder
-
+    """Write all of a stream to `path`, which never names a part of it."""
     place = Path(os.path.realpath(path))
     aside = place.with_name(f".hashret-{secrets.token_hex(8)}.tmp")
     try:
@@ -137,7 +135,6 @@ def _put(stream: IO[str], path: Path, what: str) -> None:
         if place.exists():
             aside.chmod(stat.S_IMODE(place.stat().st_mode))
         aside.replace(place)
-        sync_folder(place.parent)
     except OSError as error:
         raise no_place(path, what, error.strerror) from error
     finally:

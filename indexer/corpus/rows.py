@@ -10,16 +10,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hashret.errors import InputError
-from hashret.items import is_unicode
+from hashret.items import MAX_DEPTH, is_unicode
 from indexer.corpus import decoding
 from indexer.corpus.lines import Lines, as_bytes, is_escaped
 from indexer.refusals import Refused
 
 #: The longest JSONL line and CSV row, in characters.
 MAX_CHARACTERS = 16 << 20
-#: How deep the values of a JSONL line may nest: room for any metadata, far from the depth at
-#: which writing it again would overflow the stack.
-MAX_DEPTH = 100
 
 _DELIMITERS = ",;\t"
 

@@ -18,6 +18,7 @@ from hashret.items import Item, id_of
 from hashret.rank import similarities
 from hashret.sparse import take_rows
 from indexer.corpus import Skipped
+from indexer.corpus.given import taken
 from indexer.evaluation.queries import EncodedQueries, encode_queries, require_items
 from indexer.evaluation.rankings import by_distance_then_confidences
 
@@ -116,7 +117,7 @@ def evaluate_judged(
 def _judged(queries: Iterable[Item | Skipped], judgements: Judgements) -> Iterator[Item | Skipped]:
     """Those of the queries that are judged; InputError at the end if none was."""
     n_queries, n_judged, example = 0, 0, ""
-    for query in queries:
+    for query in taken(queries):
         n_queries, example = n_queries + 1, example or query.id
         if query.id in judgements:
             n_judged += 1

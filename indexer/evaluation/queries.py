@@ -14,6 +14,7 @@ from hashret.errors import InputError
 from hashret.items import Item
 from hashret.sparse import Features, finite_rows, stacked, take_rows
 from indexer.corpus import Skipped
+from indexer.corpus.given import taken
 from indexer.ingest.prepare import Preparer
 from indexer.refusals import Refused
 
@@ -50,7 +51,7 @@ def encode_queries(collection: Collection, queries: Iterable[Item | Skipped]) ->
     features: list[Features] = []
     preparer = Preparer(collection.kind)
     try:
-        stream = iter(queries)
+        stream = taken(queries)
         while batch := list(islice(stream, _BATCH)):
             skipped += [query for query in batch if isinstance(query, Skipped)]
             asked = [query for query in batch if isinstance(query, Item)]

@@ -43,6 +43,17 @@ class Tally:
         """How many items came in."""
         return self.added + self.replaced + self.unchanged + self.n_skipped
 
+    @property
+    def why_none(self) -> str:
+        """Why nothing came of what came in, in words."""
+        if not self.seen:
+            return (
+                "no item was given to add; a generator that fit has read gives no more: "
+                "pass a list, or make it again"
+            )
+        first = "".join(f" (the first: {s.id}: {s.reason})" for s in self.first_skipped[:1])
+        return f"{self.n_skipped} of {self.seen} items given to add were skipped{first}"
+
     def skip(self, skipped: Skipped, show: int = 10) -> None:
         """Count one skipped item."""
         self.skipped[skipped.error_class] += 1

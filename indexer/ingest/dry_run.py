@@ -17,6 +17,7 @@ from hashret.store.layout import Layout
 from hashret.store.model_files import read_model
 from indexer.corpus import Skipped
 from indexer.corpus.files import refusal_of
+from indexer.corpus.given import taken
 from indexer.ingest.counts import Tally
 from indexer.ingest.fit import spec_for
 from indexer.ingest.intake import BATCH, DUPLICATE, item_digest
@@ -91,7 +92,7 @@ class Rehearsal:
         self, items: Iterable[Item | Skipped], options: TrainingOptions, *, spec: Any = None
     ) -> None:
         """Find what features would be learned; every item counts as one to add from now on."""
-        given = (item for item in items if isinstance(item, Item))
+        given = (item for item in taken(items) if isinstance(item, Item))
         payloads = [i.payload for i in reservoir(given, MAX_TRAINING_ITEMS, options.seed)]
         self._spec = spec_for(payloads, spec, self._preparer)
         self._is_anew = True
@@ -99,7 +100,7 @@ class Rehearsal:
     def add(self, items: Iterable[Item | Skipped]) -> Tally:
         """Count what `Indexer.add` would make of `items`."""
         seen: set[str] = set()
-        for page, known in self._pages(items):
+        for page, known in self._pages(taken(items)):
             self._found |= known.keys()
             before = {} if self._is_anew else known
             changed = list(self._changed(page, before, seen))

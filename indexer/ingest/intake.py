@@ -13,7 +13,7 @@ from hashret.features import FEATURIZERS
 from hashret.items import Item
 from hashret.registry import resolve
 from hashret.store.catalog.staging import Staging
-from indexer.corpus import Skipped, ids
+from indexer.corpus import Skipped
 from indexer.corpus.files import refusal_of
 from indexer.ingest.counts import Stopwatch
 from indexer.ingest.prepare import Preparer
@@ -54,18 +54,12 @@ class Batch:
 def item_digest(item: Item, kind: str) -> bytes:
     """What an item is known by: sha256 over its payload's content and its metadata, 32 bytes.
 
-    Raises `PayloadError` for a payload of another kind or metadata that JSON cannot hold, and
+    The metadata is that of `metadata_of`. Raises `PayloadError` for a payload of another kind, and
     OSError for an unreadable file.
     """
     hasher = hashlib.sha256()
     resolve(FEATURIZERS, kind, "kind").digest(item.payload, hasher)
-    try:
-        metadata = _as_json(dict(item.metadata))
-    except (TypeError, ValueError, RecursionError) as error:
-        raise PayloadError(
-            f"metadata: expected what JSON can hold, got {error}; leave it out", "bad-metadata"
-        ) from error
-    hasher.update(b"\0" + metadata.encode())
+    hasher.update(b"\0" + _as_json(item.metadata).encode())
     return hasher.digest()
 
 
@@ -83,7 +77,7 @@ class Intake:
         self._preview = resolve(FEATURIZERS, kind, "kind").preview
 
     def batches(self, items: Iterable[Item | Skipped]) -> Iterator[Batch]:
-        """All `items`, by batches in their order."""
+        """All `items`, as `indexer.corpus.given` takes them, by batches in their order."""
         stream = iter(items)
         while taken := self._take(stream):
             yield self._batch(taken)
@@ -93,7 +87,7 @@ class Intake:
         size = 0
         with self._stopwatch.stage("read"):
             for one in stream:
-                taken.append(_with_storable_id(one) if isinstance(one, Item) else one)
+                taken.append(one)
                 if isinstance(one, Item) and isinstance(one.payload, str):
                     size += len(one.payload)
                 if len(taken) == BATCH or size >= _BATCH_CHARACTERS:
@@ -147,13 +141,3 @@ class Intake:
                 else:
                     changed.append((item, digest))
         return changed
-
-
-def _with_storable_id(item: Item) -> Item | Skipped:
-    try:
-        if ids.checked(item.id) == item.id:
-            return item
-        refused = Refused("bad-id", f"expected a string, got {item.id!r:.80}")
-    except Refused as error:
-        refused = error
-    return refused.skipped(f"{item.id!r:.100}")
