@@ -16,6 +16,7 @@ from hashret.registry import resolve
 from hashret.sparse import Features, SparseRows, finite_rows, take_rows
 from hashret.specs import TextSpec, VectorSpec
 from indexer.corpus import Skipped
+from indexer.corpus.given import taken
 from indexer.ingest.counts import Progress, silent
 from indexer.ingest.prepare import Preparer
 from indexer.ingest.sample import reservoir
@@ -141,7 +142,7 @@ def tune(
 
     def in_time() -> Iterator[Any]:
         nonlocal complete
-        for count, item in enumerate(items):
+        for count, item in enumerate(taken(items)):
             if deadline.spent > _READING * seconds and count >= LEAST_ITEMS:
                 complete = False
                 if isinstance(items, Generator):  # its workers would wait for us in vain
