@@ -199,7 +199,11 @@ def _name(key: Any, above: tuple[Any, ...]) -> str:
 
 
 def _is_plain(value: Any) -> bool:
-    return type(value) is str or value is None or value is True or value is False
+    """Whether a value stays as it is: looked at first, since nearly all are such."""
+    kind = type(value)
+    if kind is int:
+        return -(2**63) <= value < 2**63
+    return kind is str or kind is bool or value is None or (kind is float and math.isfinite(value))
 
 
 def _json_value(value: Any, keys: tuple[Any, ...]) -> Any:
