@@ -30,12 +30,9 @@ def pytest_collection_modifyitems(items):
     """Mark what `make test` leaves to `make test-all`: promises' harnesses, catalogs on a server."""
     for item in items:
         path = item.path.as_posix()
-        parameters = getattr(getattr(item, "callspec", None), "params", {}).values()
-        if (
-            "/tests/torture/" in path
-            or path.endswith("_postgresql.py")
-            or "postgresql" in parameters
-        ):
+        parameters = getattr(getattr(item, "callspec", None), "params", {})
+        on_a_server = parameters.get("each_catalog") == "postgresql"
+        if "/tests/torture/" in path or path.endswith("_postgresql.py") or on_a_server:
             item.add_marker(pytest.mark.long)
 
 
