@@ -7,7 +7,7 @@ computed on held-out items, and beside it the label score, P@100 of validation i
 Rows are appended to benchmarks/criterion.jsonl. For each corpus the table gives Spearman's
 correlation of each criterion with the label score over the models, and in brackets its regret: the
 label score of the best model less that of the model that it would choose. `--write-docs` puts it
-into docs/adr/0019-choosing-without-labels.md.
+into docs/tuning-measurements.md.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from benchmarks import criterion_models, environment
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "criterion.jsonl"
-PAGE = ROOT / "docs" / "adr" / "0019-choosing-without-labels.md"
+PAGE = ROOT / "docs" / "tuning-measurements.md"
 _BEGIN, _END = "<!-- criterion: begin -->", "<!-- criterion: end -->"
 _K, _NARROW = 100, 10
 _SMOOTHING = 0.2
