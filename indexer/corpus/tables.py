@@ -11,8 +11,9 @@ from typing import Any
 from hashret.errors import InputError
 from hashret.items import Item
 from indexer.corpus import documents, files, ids, images
+from indexer.corpus.csv_rows import csv_rows
 from indexer.corpus.lines import opened
-from indexer.corpus.rows import BadRow, Row, csv_rows, json_rows
+from indexer.corpus.rows import BadRow, Row, json_rows
 from indexer.refusals import Refused
 
 JSON_SUFFIXES = (".jsonl", ".ndjson")
@@ -59,7 +60,8 @@ def read_rows(path: Path) -> Iterator[Row | BadRow]:
     try:
         is_csv = _suffix(path) in CSV_SUFFIXES
         with opened(path, newline="" if is_csv else "\n") as lines:
-            for row in csv_rows(lines, path.name) if is_csv else json_rows(lines):
+            is_tsv = _suffix(path) == ".tsv"
+            for row in csv_rows(lines, path.name, is_tsv=is_tsv) if is_csv else json_rows(lines):
                 line = row.line
                 yield row
     except Refused as refused:

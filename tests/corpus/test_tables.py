@@ -2,6 +2,7 @@ import csv
 import gzip
 import io
 import json
+import time
 import tracemalloc
 import zlib
 from contextlib import suppress
@@ -185,13 +186,97 @@ def test_csv_rows_that_are_broken_are_reported_by_their_lines(tmp_path):
         ("5", "fi\nve"),
         ("6", "six"),
         ("t.csv:10", "bad-csv"),
+        ("8", "eight"),
     ]
-    assert "lines 10 to 11" in found[-1].reason
+    assert "line 10 is lost to its quotes: a quote is opened and not closed" in found[-2].reason
 
 
-def test_an_open_quote_ends_at_the_next_one_and_no_later(tmp_path):
-    path = write(tmp_path / "t.csv", 'id,text\n1,"open\n2,"two"\n3,three\n')
-    assert verdicts(path) == [("t.csv:2", "bad-csv"), ("3", "three")]
+# what a writer quotes only where it must; a field that begins like the end of one is ambiguous
+_PROSE = st.text("ab ,;\n", max_size=12).map(lambda text: f"x{text}y")
+_PROSE |= st.builds('{} said "{}" twice'.format, _PROSE, _PROSE)
+
+
+@given(
+    st.lists(st.tuples(_PROSE, st.booleans()), min_size=1, max_size=12),
+    st.sampled_from(["first", "middle", "last"]),
+    st.sampled_from(["\n", "\r\n"]),
+    st.sampled_from(",;\t"),
+    st.booleans(),
+)
+def test_an_open_quote_costs_its_own_row(tmp_path_factory, table, where, end, delimiter, all_):
+    stream = io.StringIO(newline="")
+    quoting = csv.QUOTE_ALL if all_ else csv.QUOTE_MINIMAL
+    writer = csv.writer(stream, delimiter=delimiter, lineterminator=end, quoting=quoting)
+    writer.writerow(["id", "text", "more"])
+    damaged = ["a", "b", "c"]
+    at = ["first", "middle", "last"].index(where)
+    damaged[at] = '"' + damaged[at]
+    for i, (text, is_sound) in enumerate(table):
+        if is_sound:
+            writer.writerow([str(i), text, "more"])
+        else:
+            stream.write(delimiter.join(damaged) + end)
+    path = write(tmp_path_factory.mktemp("t") / "t.csv", stream.getvalue())
+    found = read(path)
+    sound = [(str(i), text) for i, (text, is_sound) in enumerate(table) if is_sound]
+    assert [(x.id, x.payload) for x in found if isinstance(x, Item)] == sound
+    assert len(found) == len(table)
+    assert all(x.error_class == "bad-csv" for x in found if isinstance(x, Skipped))
+
+
+@given(st.lists(st.text("ab \"',;", min_size=1, max_size=8).map("x{}".format), max_size=8))
+def test_in_a_tsv_quotes_are_letters(tmp_path_factory, texts):
+    texts = ['"' + text if len(text) % 2 else text for text in texts]
+    data = "".join(f"{i}\t{text}\r\n" for i, text in enumerate(texts))
+    path = write(tmp_path_factory.mktemp("t") / "t.tsv", "id\ttext\r\n" + data)
+    assert [(x.id, x.payload) for x in read(path)] == [(str(i), t) for i, t in enumerate(texts)]
+
+
+def test_a_tsv_whose_header_is_quoted_is_quoted(tmp_path):
+    path = write(tmp_path / "t.tsv", '"id"\t"text"\n"1"\t"a ""b""\tc"\n"2"\t"two\nlines"\n')
+    assert verdicts(path) == [("1", 'a "b"\tc'), ("2", "two\nlines")]
+
+
+@pytest.mark.parametrize("last", ['a 15"', 'a 15" disk', "nothing"])
+def test_rows_between_two_stray_quotes_are_rows(tmp_path, last):
+    numbered = [f"{i},text {i}" for i in range(2000)]
+    numbered[100] = '100,"Dune'
+    numbered[1900] = f"1900,{last}"
+    path = write(tmp_path / "t.csv", "id,text\n" + "\n".join(numbered))
+    found = read(path)
+    assert [x.id for x in found] == ["t.csv:102" if i == 100 else str(i) for i in range(2000)]
+    assert found[1900].payload == last
+
+
+def test_lines_of_a_sound_field_are_no_rows(tmp_path):
+    letter = "Dear Sir,\nthe house, the garden\nand more\nYours, X\n" * 5
+    poem = "\n".join(["a line, and its end"] * 7)
+    rows_ = f'id,text\n1,"{letter}"\n2,"{poem}"\n3,three\n'
+    assert verdicts(write(tmp_path / "t.csv", rows_)) == [
+        ("1", letter),
+        ("2", poem),
+        ("3", "three"),
+    ]
+
+
+def test_an_open_quote_in_a_table_larger_than_a_row(tmp_path, monkeypatch):
+    monkeypatch.setattr(rows, "MAX_CHARACTERS", 1000)
+    numbered = [f"{i},text {i}" for i in range(2000)]
+    numbered[100] = numbered[300] = '0,"open'
+    numbered[200] = '0,"' + "x" * 2000
+    numbered[400] = '0,"' + "no row\n" * 500 + '"'
+    found = verdicts(write(tmp_path / "t.csv", "id,text\n" + "\n".join(numbered)))
+    bad = {100: "bad-csv", 200: "too-large", 300: "bad-csv", 400: "too-large"}
+    assert [verdict for _, verdict in found] == [bad.get(i, f"text {i}") for i in range(2000)]
+
+
+@pytest.mark.parametrize("line", ['a","x', 'a,"""', 'a,"b', '"a', 'a,"b""'])
+def test_the_time_for_broken_quotes_is_linear(tmp_path, monkeypatch, line):
+    monkeypatch.setattr(rows, "MAX_CHARACTERS", 1 << 14)
+    path = write(tmp_path / "t.csv", "id,text\n" + f"{line}\n" * 20_000)
+    start = time.process_time()
+    assert read(path)
+    assert time.process_time() - start < 10
 
 
 @pytest.mark.parametrize("encoding", ["latin-1", "windows-1252"])
@@ -230,6 +315,7 @@ def test_lines_and_rows_over_the_limit_are_passed_over(tmp_path, monkeypatch):
         ("t.csv:5", "too-large"),
         ("6", "d"),
         ("t.csv:9", "too-large"),
+        ("8", "e"),
     ]
 
 
