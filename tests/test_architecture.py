@@ -46,6 +46,7 @@ CLIS = {
     "indexer/cli/tune.py",
 }
 HOMES = {
+    "chardet": lambda path: path == "indexer/corpus/guessing.py",
     "torch": lambda path: path.startswith("hashret/models/") or path in TORCH_HOMES,
     "faiss": lambda path: (
         path.startswith("hashret/indexes/faiss_")

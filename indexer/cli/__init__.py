@@ -30,7 +30,7 @@ def _read_document(path: Path) -> str:
     from indexer.refusals import Refused
 
     try:
-        return read_text(path, follow=True)[0]
+        return read_text(path, follow=True).text
     except Refused as refused:
         raise InputError(f"{path}: {refused}") from refused
 

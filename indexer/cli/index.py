@@ -14,13 +14,20 @@ import click
 from hashret.cli.files import read_text, written
 from hashret.cli.output import main, wait_option
 from hashret.items import Item
-from indexer.cli.console import say
-from indexer.cli.options import SEED, device_option, metric_option, require_output
+from indexer.cli.console import say, show_guesses
+from indexer.cli.options import (
+    SEED,
+    device_option,
+    metric_option,
+    reading_of,
+    reading_options,
+    require_output,
+)
 from indexer.cli.run import Run, rehearse, run_index
 from indexer.training.presets import PRESETS_OF
 
 if TYPE_CHECKING:
-    from indexer.corpus import Skipped
+    from indexer.corpus import Reading, Skipped
 
 _REPORT = "the report"
 _TEXT = r'"(?:[^"\\]|\\.)*"'
@@ -65,7 +72,13 @@ def _bits(ctx: click.Context, parameter: click.Parameter, value: int | None) -> 
     help="Same seed, same machine: same codes.  [default: 0]",
 )
 @device_option
-@click.option("--ids", type=click.Path(path_type=Path), help="Ids of an array's rows, one a line.")
+@click.option(
+    "--ids",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    help="Ids of an array's rows, one a line; given once for all arrays, or once for each.",
+)
+@reading_options
 @click.option(
     "--catalog",
     metavar="URL",
@@ -89,7 +102,7 @@ def _bits(ctx: click.Context, parameter: click.Parameter, value: int | None) -> 
 @click.option("-q", "--quiet", is_flag=True, help="Only the closing line and what was skipped.")
 def index(
     sources: tuple[Path, ...],
-    ids: Path | None,
+    ids: tuple[Path, ...],
     dry_run: bool,
     report: Path | None,
     to: Path,
@@ -110,14 +123,15 @@ def index(
     from indexer import corpus
     from indexer.ingest.prepare import default_workers
 
-    chosen = _kind(sources, kind, to, catalog)
+    how = reading_of(rest, ids)
+    chosen = _kind(sources, kind, to, catalog, how)
     if rest["metric"] and chosen != "vector":
         raise click.UsageError(
             f"--metric: expected items of kind vector, got {chosen}; leave it out"
         )
 
     def read() -> Iterator[Item | Skipped]:
-        return corpus.read(sources, chosen, ids=ids, workers=workers or default_workers())
+        return corpus.read(sources, chosen, how, workers=workers or default_workers())
 
     model = {"n_bits": bits, "preset": preset, "seed": seed}
     if recipe is not None:
@@ -129,10 +143,12 @@ def index(
     with _skip_report(report) as on_skipped:
         if dry_run:
             rehearse(run, on_skipped)
+            show_guesses(how.guesses)
             return
         tally = run_index(run, on_skipped)
+    show_guesses(how.guesses)
     if tally.replaced:
-        _say_if_numbered(sources, ids, tally.replaced)
+        _say_if_numbered(sources, how, tally.replaced)
 
 
 def _recipe(path: Path, kind: str, preset: str | None) -> dict[str, Any]:
@@ -147,26 +163,28 @@ def _recipe(path: Path, kind: str, preset: str | None) -> dict[str, Any]:
     return found
 
 
-def _say_if_numbered(sources: tuple[Path, ...], ids: Path | None, replaced: int) -> None:
+def _say_if_numbered(sources: tuple[Path, ...], how: Reading, replaced: int) -> None:
     from indexer.corpus import vectors
 
     for path in sources:
-        if ids is None and vectors.are_numbered(path):
+        if not how.ids and vectors.are_numbered(path):
             say(
                 f"note: the rows of {path} have only their numbers as ids, and {replaced} items "
-                "were replaced by such; pass --ids if they are other items"
+                "were replaced by such; pass --ids or --id-prefix if they are other items"
             )
             return
 
 
-def _kind(sources: tuple[Path, ...], kind: str | None, to: Path, catalog: str | None) -> str:
+def _kind(
+    sources: tuple[Path, ...], kind: str | None, to: Path, catalog: str | None, how: Reading
+) -> str:
     """What the items are: as said, as the collection has them, or as found."""
     from indexer import corpus
     from indexer.ingest.writer_session import another_kind
 
     held = _kind_of(to, catalog)
     if held is None:
-        return kind or corpus.infer_kind(sources)
+        return kind or corpus.infer_kind(sources, how)
     if kind not in (None, held):
         raise another_kind("--kind", held, to, str(kind))
     for source in (corpus.Source(path, held) for path in sources):

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from hashret.cli.files import no_place, require_place
+
+if TYPE_CHECKING:
+    from indexer.corpus import Reading
 
 #: What torch takes for a seed.
 SEED = click.IntRange(0, 2**63 - 1)
@@ -26,6 +30,48 @@ device_option = click.option(
     show_default=True,
     help="Where training runs.",
 )
+
+_READING = (
+    click.option(
+        "--encoding",
+        metavar="NAME",
+        help="Of texts and tables that are not UTF-8 and don't say.  [default: guessed]",
+    ),
+    click.option(
+        "--text-field",
+        metavar="NAME",
+        help="The column or key of tables with the text.  [default: text]",
+    ),
+    click.option(
+        "--id-prefix",
+        metavar="TEXT",
+        default="",
+        help="Put before every id; {name} in it is the source's name, {path} its path.",
+    ),
+    click.option("--follow-links", is_flag=True, help="Follow links in folders."),
+)
+
+
+def reading_options(verb: Callable[..., Any]) -> Callable[..., Any]:
+    """The options that say how sources are read; `reading_of` takes their values."""
+    for option in reversed(_READING):
+        verb = option(verb)
+    return verb
+
+
+def reading_of(said: dict[str, Any], ids: tuple[Path, ...] = ()) -> Reading:
+    """What the options of `reading_options` say, which are taken out of `said`."""
+    from indexer.corpus import Reading
+    from indexer.corpus.decoding import known
+
+    encoding = said.pop("encoding")
+    return Reading(
+        ids,
+        None if encoding is None else known(encoding),
+        said.pop("text_field"),
+        said.pop("id_prefix"),
+        said.pop("follow_links"),
+    )
 
 
 def require_output(

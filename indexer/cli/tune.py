@@ -6,15 +6,22 @@ import json
 import re
 from pathlib import Path
 from time import monotonic
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from hashret.cli.files import written
 from hashret.cli.output import json_option, main
 from hashret.specs import VectorSpec
-from indexer.cli.console import progress_bars, say
-from indexer.cli.options import SEED, device_option, metric_option, require_output
+from indexer.cli.console import progress_bars, say, show_guesses
+from indexer.cli.options import (
+    SEED,
+    device_option,
+    metric_option,
+    reading_of,
+    reading_options,
+    require_output,
+)
 
 if TYPE_CHECKING:
     from indexer.tuning import Setting, TuningReport
@@ -56,6 +63,7 @@ _BEGINNING = re.compile(r'\s*\{\s*"recipe":')
     help="As `index` has it.",
 )
 @device_option
+@reading_options
 @click.option("--workers", type=click.IntRange(min=1), help="Processes that read.")
 @click.option(
     "--write", type=click.Path(path_type=Path), help="Write the choice here, for `index --recipe`."
@@ -75,6 +83,7 @@ def tune(
     write: Path | None,
     quiet: bool,
     as_json: bool,
+    **reading: Any,
 ) -> None:
     """Try settings of training on a sample of SOURCES and choose, without labels, the best.
 
@@ -86,7 +95,8 @@ def tune(
     from indexer.tuning import tune as choose
     from indexer.tuning.recipes import recipe_of
 
-    chosen_kind = kind or corpus.infer_kind(sources)
+    how = reading_of(reading)
+    chosen_kind = kind or corpus.infer_kind(sources, how)
     if metric and chosen_kind != "vector":
         raise click.UsageError(
             f"--metric: expected items of kind vector, got {chosen_kind}; leave it out"
@@ -98,7 +108,7 @@ def tune(
         require_output(write, _RECIPE, _BEGINNING, sources, chosen_kind)
     with progress_bars(quiet) as on_progress:
         report = choose(
-            corpus.read(sources, chosen_kind, workers=workers or default_workers()),
+            corpus.read(sources, chosen_kind, how, workers=workers or default_workers()),
             chosen_kind,
             n_bits=lengths or (64,),
             seconds=max(seconds - (monotonic() - began), 1e-3),  # of what loading has left
@@ -108,6 +118,7 @@ def tune(
             spec=VectorSpec(metric=metric) if metric else None,
             on_progress=on_progress,
         )
+    show_guesses(how.guesses)
     if as_json:
         click.echo(json.dumps(report.to_json()))
     else:

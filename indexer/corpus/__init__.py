@@ -3,9 +3,10 @@
 ::
 
     sources     what the user named: folders, tables, arrays; their kind; `read`
-    documents   a folder of texts         decoding (bytes to text), markup (HTML to text)
+    reading     what the user says of them, and what had to be guessed
+    documents   a folder of texts         decoding and guessing (bytes to text), markup (HTML)
     images      a tree of image files
-    tables      JSONL and CSV             lines (bounded text lines), rows (parsed and checked)
+    tables      JSONL and CSV             lines (bounded), rows and csv_rows (parsed and checked)
     vectors     .npy and .npz             arrays (blocks of rows), ids
     files       the only way to a file    walks folders, opens nothing but regular files
     skipped     what became no item, and why
@@ -14,7 +15,8 @@ Everything that stands in a source comes out once, as an `Item` or as a `Skipped
 counts of a run add up. Nothing here decodes images or learns anything.
 """
 
+from indexer.corpus.reading import Reading
 from indexer.corpus.sources import KINDS, Source, infer_kind, read
 from indexer.refusals import ERROR_CLASSES, Skipped
 
-__all__ = ["ERROR_CLASSES", "KINDS", "Skipped", "Source", "infer_kind", "read"]
+__all__ = ["ERROR_CLASSES", "KINDS", "Reading", "Skipped", "Source", "infer_kind", "read"]

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from hashret.errors import InputError
-from indexer.corpus import decoding, rows
-from indexer.corpus.lines import Lines, as_bytes, is_escaped
+from indexer.corpus import rows
+from indexer.corpus.lines import Lines
 from indexer.corpus.rows import BadRow, Row, said_of, too_large
 from indexer.refusals import Refused
 
@@ -146,10 +146,12 @@ class _RowLines:
         return _Line(self._lines.number, text, size, n_quotes % 2 == 1)
 
 
-def csv_rows(lines: Lines, name: str, *, is_tsv: bool = False) -> Iterator[Row | BadRow]:
+def csv_rows(
+    lines: Lines, name: str, payload: str = "text", *, is_tsv: bool = False
+) -> Iterator[Row | BadRow]:
     """The rows of a table with a header; blank lines are passed over.
 
-    The delimiter is the one of comma, semicolon and tab by which the header has a column `text`
+    The delimiter is the one of comma, semicolon and tab by which the header has a column `payload`
     or `path`, and the most columns. A column without a name is called "column 3" after its
     place, from 1. Quoting is that of RFC 4180, strictly; in a TSV (`is_tsv`, the delimiter is a
     tab, and the header has no quote) there is none, and a quote is a letter.
@@ -162,7 +164,7 @@ def csv_rows(lines: Lines, name: str, *, is_tsv: bool = False) -> Iterator[Row |
     # The csv module has one limit for the process: raised, since rows are limited above.
     csv.field_size_limit(max(csv.field_size_limit(), rows.MAX_CHARACTERS + 1))
     source = _RowLines(lines)
-    form = _header(source, name, is_tsv)
+    form = _header(source, lines, name, payload, is_tsv)
     reader = form.reader(source)
     while True:
         source.begin()
@@ -170,7 +172,7 @@ def csv_rows(lines: Lines, name: str, *, is_tsv: bool = False) -> Iterator[Row |
             values = next(reader)
             if values:
                 _require_own_lines(source, form, len(values))
-                yield Row(source.row[0].number, *_fields(form, values, lines.encoding))
+                yield Row(source.row[0].number, *_fields(form, values, lines))
         except StopIteration:
             return
         except csv.Error as error:
@@ -221,42 +223,40 @@ def _n_delimiters(n_rows: int, form: _Form) -> int:
     return n_rows * (len(form.columns) - 1)
 
 
-def _fields(form: _Form, values: list[str], encoding: str) -> tuple[dict[str, Any], dict[str, str]]:
+def _fields(form: _Form, values: list[str], lines: Lines) -> tuple[dict[str, Any], dict[str, str]]:
     if len(values) != len(form.columns):
         raise Refused("bad-csv", f"expected {len(form.columns)} fields, got {len(values)}")
-    escaped = "".join(filter(is_escaped, values))
-    if escaped:
-        encoding = decoding.decode_8_bit(as_bytes(escaped))[1]
-        values = [as_bytes(v).decode(encoding) if is_escaped(v) else v for v in values]
+    values, encoding = lines.read_again(values)
     return dict(zip(form.columns, values, strict=True)), said_of(encoding)
 
 
-def _header(source: _RowLines, name: str, is_tsv: bool) -> _Form:
+def _header(source: _RowLines, lines: Lines, name: str, payload: str, is_tsv: bool) -> _Form:
     try:
         line = next(source, "")
     except _OverLimit:
         reason = too_large("row").reason
         raise InputError(f"{name}: expected a header row, got: {reason}") from None
-    if is_escaped(line):
-        line = decoding.decode_8_bit(as_bytes(line))[0]
+    (line,), _ = lines.read_again([line])
     found = {delimiter: _cells(line, delimiter) for delimiter in _DELIMITERS}
-    delimiter = max(found, key=lambda delimiter: len(found[delimiter]))
-    columns = found[delimiter]
-    if not columns:
+    meant = {d: columns for d, columns in found.items() if {payload, "path"} & set(columns)}
+    if not meant:
+        columns = max(found.values(), key=len)
+        got = ", ".join(f"{column!r:.60}" for column in columns[:12]) or repr(line[:200])
         raise InputError(
-            f"{name}: expected a header row with a column 'text' or 'path', got {line[:200]!r}; "
-            "give the table such a first row"
+            f"{name}: expected a header row with a column {payload!r} or 'path', got {got}; say by "
+            "--text-field which column holds the text, or give the table a header"
         )
+    delimiter = max(meant, key=lambda delimiter: len(meant[delimiter]))
+    columns = meant[delimiter]
     if len(set(columns)) < len(columns):
         raise InputError(f"{name}: expected columns with different names, got {line[:200]!r}")
     return _Form(columns, delimiter, not is_tsv or delimiter != "\t" or '"' in line)
 
 
 def _cells(line: str, delimiter: str) -> list[str]:
-    """The names in a header, if these are its delimiter and have a payload's name, else none."""
+    """The names in a header if this is its delimiter; none where its quoting is unsound."""
     try:
         cells = next(csv.reader([line], delimiter=delimiter, strict=True), [])
     except csv.Error:
         return []
-    columns = [cell.strip() or f"column {place}" for place, cell in enumerate(cells, 1)]
-    return columns if "text" in columns or "path" in columns else []
+    return [cell.strip() or f"column {place}" for place, cell in enumerate(cells, 1)]

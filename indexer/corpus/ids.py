@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -57,17 +58,19 @@ def from_array(array: StoredArray, n_rows: int) -> Iterator[Any]:
 def from_file(path: Path, n_items: int, closing: ExitStack) -> Iterable[Any]:
     """The `n_items` ids of a file: one a line in UTF-8, or an .npy of strings or integers.
 
-    Raises InputError if it is neither, or has another number of ids; a text is read once for
-    that before its first id is returned.
+    Blank lines at the end are no ids. Raises InputError if it is neither, or has another number
+    of ids; a text is read once for that before its first id is returned.
     """
     if path.suffix.lower() == ".npy":
         array = stored_arrays(path, closing)["array"]
         require_ids(array, n_items, path)
         return from_array(array, array.rows_per_block)
-    n_lines = sum(1 for _ in _lines(path))
-    if n_lines != n_items:
-        raise InputError(f"{path}: expected {n_items} ids, one a line, got {n_lines}")
-    return _lines(path)
+    n_lines = n_ids = 0
+    for n_lines, line in enumerate(_lines(path), 1):
+        n_ids = n_lines if line and not line.isspace() else n_ids
+    if not n_ids <= n_items <= n_lines:
+        raise InputError(f"{path}: expected {n_items} ids, one a line, got {n_ids}")
+    return islice(_lines(path), n_items)
 
 
 def require_ids(array: StoredArray, n_items: int, path: Path) -> None:

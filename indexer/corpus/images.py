@@ -14,13 +14,16 @@ SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".tif", "
 MAX_BYTES = 512 << 20
 
 
-def read_folder(root: Path) -> Iterator[Item | Skipped]:
-    """Every image file under `root`, and every other entry as `Skipped`, in a stable order."""
-    for entry in files.walk(root):
+def read_folder(root: Path, *, follow: bool = False) -> Iterator[Item | Skipped]:
+    """Every image file under `root`, and every other entry as `Skipped`, in a stable order.
+
+    `follow`: links are followed, wherever they lead.
+    """
+    for entry in files.walk(root, follow=follow):
         if isinstance(entry, Skipped):
             yield entry
         else:
-            yield read_file(entry.path, entry.relative)
+            yield read_file(entry.path, entry.relative, follow=follow)
 
 
 def read_file(path: Path, relative: str, *, follow: bool = False) -> Item | Skipped:

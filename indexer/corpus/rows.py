@@ -42,14 +42,17 @@ def json_rows(lines: Lines) -> Iterator[Row | BadRow]:
             yield BadRow(lines.number, too_large("line"))
         elif not line.isspace():
             try:
-                yield Row(lines.number, _json_object(line), said_of(lines.encoding))
+                if is_escaped(line) and not lines.is_said:
+                    raise Refused(
+                        "not-utf8", "expected UTF-8, as JSON is; --encoding NAME reads another"
+                    )
+                (line,), encoding = lines.read_again([line])
+                yield Row(lines.number, _json_object(line), said_of(encoding))
             except Refused as refused:
                 yield BadRow(lines.number, refused)
 
 
 def _json_object(line: str) -> dict[str, Any]:
-    if is_escaped(line):
-        raise Refused("not-utf8", "expected UTF-8, as JSON is; convert the file")
     try:
         value = _JSON.decode(line)
     except RecursionError:

@@ -6,14 +6,19 @@ import os
 import stat
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from os import PathLike
 from pathlib import Path
 
 from hashret.errors import InputError, UnknownKindError
 from hashret.items import Item
+<<<<<<< HEAD
 from indexer.corpus import arrays, documents, files, ids, images, tables, vectors
+=======
+from indexer.corpus import arrays, documents, files, images, tables, vectors
+from indexer.corpus.reading import Reading
+>>>>>>> c032120 (Old encodings of any script are found, or said by --encoding; arrays in several files keep all their rows)
 from indexer.corpus.rows import Row
 from indexer.refusals import Skipped
 
@@ -67,6 +72,7 @@ class Source:
                 f"pass another --kind, or one of {', '.join(_FORMS[self.kind])}"
             )
 
+<<<<<<< HEAD
     def would_read(self, path: Path) -> bool:
         """Whether a file at `path`, there or not yet, is the source or would be read with it.
 
@@ -89,32 +95,49 @@ class Source:
     def found(self, ids: Path | None = None) -> Iterator[documents.Found]:
         """What stands in the source, in a stable order; documents are found and not yet read."""
         form = self.form
+=======
+    def found(self, how: Reading, before: str = "") -> Iterator[documents.Found]:
+        """What stands in the source, in a stable order; documents are found and not yet read.
+
+        `before` stands before the numbers of an array's rows that have no other ids.
+        """
+        form, follow = self.form, how.follow_links
+>>>>>>> c032120 (Old encodings of any script are found, or said by --encoding; arrays in several files keep all their rows)
         if form == "arrays":
-            return vectors.read_file(self.path, self.kind, ids)
+            return vectors.read_file(self.path, self.kind, before=before)
         if form == "table":
-            return tables.read_table(self.path, self.kind)
+            return tables.read_table(self.path, self.kind, how)
         if self.kind == "text":
             if form == "folder":
-                return documents.read_folder(self.path)
+                return documents.read_folder(self.path, follow=follow)
             return iter([documents.read_file(self.path, self.path.name)])
         if form == "folder":
-            return images.read_folder(self.path)
+            return images.read_folder(self.path, follow=follow)
         return iter([images.read_file(self.path, self.path.name, follow=True)])
 
 
 def read(
+<<<<<<< HEAD
     paths: Paths, kind: str, *, ids: str | PathLike[str] | None = None, workers: int = 1
+=======
+    paths: Sequence[Path], kind: str, how: Reading | None = None, *, workers: int = 1
+>>>>>>> c032120 (Old encodings of any script are found, or said by --encoding; arrays in several files keep all their rows)
 ) -> Iterator[Item | Skipped]:
     """Every item of the sources at `paths`, and everything that became none, as `Skipped`.
 
     The order is stable: sources as given; in a folder by relative path, in a table by line, in
+<<<<<<< HEAD
     an array by row. Memory does not grow with the corpus. One path stands for a list of it. `ids`
     is a file with the ids of an array's rows, one a line or an .npy, and asks for exactly one
     source, an array.
+=======
+    an array by row. Memory does not grow with the corpus. `how` says more of the sources.
+>>>>>>> c032120 (Old encodings of any script are found, or said by --encoding; arrays in several files keep all their rows)
 
-    Ids are as given, else the path relative to the source's folder with ``/``; that they are
-    unique over all sources is not checked here. Documents are read by `workers` processes, within
-    limits.
+    Ids are as given, else the path relative to the source's folder with ``/``. A row of an array
+    without ids has its number; of one of several arrays, ``FILE:ROW``, unless a prefix with the
+    source's name tells them apart. That ids are unique over all sources is not checked here.
+    Documents are read by `workers` processes, within limits. What `how` counts it counts anew.
 
     Raises, before anything is read, UnknownKindError for a kind, and InputError for a source
     that does not exist, cannot be opened or is of an unknown type or another kind; while it
@@ -123,6 +146,7 @@ def read(
     """
     if kind not in KINDS:
         raise UnknownKindError(f"kind: expected one of {', '.join(KINDS)}, got {kind!r}")
+<<<<<<< HEAD
     sources = [Source(path, kind) for path in _listed(paths)]
     for source in sources:
         source.require_readable()
@@ -134,24 +158,72 @@ def read(
 
 
 def infer_kind(paths: Paths) -> str:
+=======
+    how = how or Reading()
+    sources = [Source(Path(path), kind) for path in paths]
+    for source in sources:
+        source.require_readable()
+    if how.ids:
+        _require_arrays(sources, len(how.ids))
+    how.guesses.clear()
+    return documents.decoded(_found(sources, how), workers, how)
+
+
+def _require_arrays(sources: list[Source], n_ids: int) -> None:
+    """Raise InputError unless all sources are arrays, to which so many files of ids can belong."""
+    if any(source.form != "arrays" for source in sources) or not sources:
+        raise InputError("ids: expected .npy or .npz sources to give ids to; leave them out")
+    if n_ids not in (1, len(sources)):
+        raise InputError(
+            f"ids: expected one file for all arrays or one for each of the {len(sources)}, got "
+            f"{n_ids}"
+        )
+
+
+def _found(sources: list[Source], how: Reading) -> Iterator[documents.Found]:
+    """What stands in the sources, one after the other, each thing with its id."""
+    paths = [source.path for source in sources]
+    each: Iterator[Iterator[documents.Found]]
+    if how.ids:
+        each = vectors.read_files(paths, sources[0].kind, how.ids)
+    else:
+        before = _numbered_after(paths, how)
+        each = (source.found(how, before.get(source.path, "")) for source in sources)
+    for source, found in zip(sources, each, strict=True):
+        prefix = how.prefix_of(source.path)
+        yield from (replace(one, id=prefix + one.id) for one in found) if prefix else found
+
+
+def _numbered_after(paths: list[Path], how: Reading) -> dict[Path, str]:
+    """What stands before the row numbers of each array, where several would have the same ids."""
+    several = [path for path in paths if _form(path) == "arrays"]
+    if len({how.prefix_of(path) for path in several}) == len(several):
+        return {}
+    are_told = len({path.name for path in several}) == len(several)
+    return {path: files.id_of(path.name if are_told else path.as_posix()) + ":" for path in several}
+
+
+def infer_kind(paths: Sequence[Path], how: Reading | None = None) -> str:
+>>>>>>> c032120 (Old encodings of any script are found, or said by --encoding; arrays in several files keep all their rows)
     """The kind of the sources, "text", "image" or "vector", from what stands there.
 
     Files in folders count by their names (the first 10,000), tables by whether their first rows
     have a `text` or a `path` to an image; one kind must have twice as many as the others.
     Raises InputError if there is nothing to judge by or no kind is clear.
     """
+    how = how or Reading()
     counts: Counter[str] = Counter()
     paths = _listed(paths)
     for path in paths:
         form = _form(path)
         if form == "folder":
-            counts.update(_folder_kinds(path))
+            counts.update(_folder_kinds(path, how))
         elif form == "table":
-            counts.update([_table_kind(path)])
+            counts.update([_table_kind(path, how)])
         else:
             counts.update([vectors.kind_of(path) if form == "arrays" else form])
     if not counts:
-        raise _none_known(paths)
+        raise _none_known(paths, how)
     n_files = counts.total()
     for kind, n in counts.most_common(1):
         if n >= 2 * (n_files - n) and counts["vector"] in (0, n_files):
@@ -159,20 +231,26 @@ def infer_kind(paths: Paths) -> str:
     found = ", ".join(f"{n} {kind}" for kind, n in sorted(counts.items()))
     raise InputError(
         f"{', '.join(map(str, paths))}: expected files of one kind, got {found}; pass --kind text, "
-        "image or vector"
+        "image or vector: a collection has items of one kind, and files of another are skipped"
     )
 
 
+<<<<<<< HEAD
 def _listed(paths: Paths) -> list[Path]:
     """The paths in a list of them, or the one path: never its letters."""
     return [Path(path) for path in ([paths] if isinstance(paths, str | PathLike) else paths)]
 
 
 def _none_known(roots: Sequence[Path]) -> InputError:
+=======
+def _none_known(roots: Sequence[Path], how: Reading) -> InputError:
+>>>>>>> c032120 (Old encodings of any script are found, or said by --encoding; arrays in several files keep all their rows)
     """The error for folders without a single text or image."""
     got, advice = "neither", "name a folder with some"
     for root in map(Path, roots):
-        for entry in islice(files.walk(root), _SAMPLE_FILES):
+        for entry in islice(files.walk(root, follow=how.follow_links), _SAMPLE_FILES):
+            if isinstance(entry, Skipped) and entry.error_class == "symlink":
+                got, advice = "links", "--follow-links follows them"
             if isinstance(entry, files.Entry) and _is_named_only(entry.path):
                 got, advice = entry.relative, "name a table or an array itself, not its folder"
                 break
@@ -187,8 +265,8 @@ def _is_named_only(path: Path) -> bool:
     return tables.is_table(path) or path.suffix.lower() in arrays.SUFFIXES
 
 
-def _folder_kinds(root: Path) -> Iterator[str]:
-    for entry in islice(files.walk(root), _SAMPLE_FILES):
+def _folder_kinds(root: Path, how: Reading) -> Iterator[str]:
+    for entry in islice(files.walk(root, follow=how.follow_links), _SAMPLE_FILES):
         suffix = entry.path.suffix.lower() if isinstance(entry, files.Entry) else "none"
         if suffix in images.SUFFIXES:
             yield "image"
@@ -196,9 +274,11 @@ def _folder_kinds(root: Path) -> Iterator[str]:
             yield "text"
 
 
-def _table_kind(path: Path) -> str:
-    rows = [row.fields for row in islice(tables.read_rows(path), _SAMPLE_ROWS) if type(row) is Row]
-    paths = [str(fields["path"]) for fields in rows if "path" in fields and "text" not in fields]
+def _table_kind(path: Path, how: Reading) -> str:
+    field = how.text_field or "text"
+    first = islice(tables.read_rows(path, how), _SAMPLE_ROWS)
+    rows = [row.fields for row in first if type(row) is Row]
+    paths = [str(fields["path"]) for fields in rows if "path" in fields and field not in fields]
     n_images = sum(Path(name).suffix.lower() in images.SUFFIXES for name in paths)
     return "image" if 2 * n_images > len(rows) else "text"
 

@@ -21,7 +21,7 @@ from indexer.refusals import Refused
 
 BATCH = 1024  # items taken and encoded at a time: bounds memory, amortises calls of NumPy and SQL
 _BATCH_CHARACTERS = 4 << 20  # fewer items than that where their texts are long
-DUPLICATE = "duplicate id: expected each id once, got it again; rename one of them"
+DUPLICATE = "duplicate id: expected each id once, got it again; rename one, or see --id-prefix"
 # made once: `json.dumps` with arguments builds an encoder at every call
 _as_json = json.JSONEncoder(sort_keys=True, allow_nan=False).encode
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from hashret.errors import InputError
 from hashret.items import Item
 from indexer import corpus
-from indexer.corpus import Skipped, rows, tables
+from indexer.corpus import Reading, Skipped, decoding, rows, tables
 
 # All of Unicode that a file can hold; a NUL is no text in a CSV
 CHARACTERS = st.characters(exclude_characters="\0", exclude_categories=["Cs"])
@@ -163,11 +163,11 @@ def test_the_last_of_equal_keys_counts(tmp_path):
 
 def test_texts_and_images_by_their_paths(tmp_path):
     (tmp_path / "a").mkdir()
-    write(tmp_path / "a" / "b.txt", "é words".encode("latin-1"))
+    write(tmp_path / "a" / "b.txt", "naïve words".encode("latin-1"))
     write(tmp_path / "a" / "c.png", b"\x89PNG")
     write(tmp_path / "a" / "d.png", b"")
     texts = write(tmp_path / "t.jsonl", '{"id": "a/b.txt", "path": "a/b.txt", "year": 1999}')
-    assert read(texts) == [Item("a/b.txt", "é words", {"encoding": "latin-1", "year": 1999})]
+    assert read(texts) == [Item("a/b.txt", "naïve words", {"encoding": "latin-1", "year": 1999})]
     images = write(tmp_path / "i.csv", "path,text,id\na/c.png,a caption,1\na/d.png,,2\n")
     item, empty = read(images, "image")
     metadata = {"text": "a caption", "path": "a/c.png"}
@@ -286,6 +286,65 @@ def test_csv_in_an_8_bit_encoding_is_said_row_by_row(tmp_path, encoding):
     plain, accented = read(write(tmp_path / "t.csv", data))
     assert plain.metadata == {}
     assert accented == Item("2", text, {"encoding": encoding})
+
+
+RUSSIAN = [
+    "Все люди рождаются свободными и равными",
+    "Купить хлеб, молоко и масло",
+    "Привет, как дела?",
+]
+
+
+@pytest.mark.parametrize("encoding", ["cp1251", "koi8-r", "cp866"])
+def test_a_csv_in_another_encoding_is_read_whole(tmp_path, encoding):
+    numbered = [("1", RUSSIAN[0]), ("2", "plain"), ("3", RUSSIAN[1]), ("4", RUSSIAN[2]), ("5", "ж")]
+    data = "id,text,год\n" + "".join(f'{i},"{text}",9\n' for i, text in numbered)
+    path = write(tmp_path / "t.csv", data.encode(encoding))
+    how = Reading()
+    found = list(corpus.read([path], "text", how))
+    assert [(x.id, x.payload, x.metadata["год"]) for x in found] == [
+        (*row, "9") for row in numbered
+    ]
+    assert sum(how.guesses.values()) == 1
+    said = Reading(encoding=encoding)
+    assert [x.payload for x in corpus.read([path], "text", said)] == [x.payload for x in found]
+    assert not said.guesses
+
+
+@pytest.mark.parametrize("encoding", ["cp1251", "gb18030", "utf-16-le"])
+def test_jsonl_in_another_encoding_has_to_be_said(tmp_path, encoding):
+    text = "轮船船长大海" if encoding == "gb18030" else RUSSIAN[0]
+    data = json.dumps({"id": 1, "text": text}, ensure_ascii=False) + "\n"
+    path = write(tmp_path / "t.jsonl", data.encode(encoding))
+    (item,) = corpus.read([path], "text", Reading(encoding=decoding.known(encoding)))
+    assert item.payload == text
+    if encoding != "utf-16-le":
+        (skipped,) = read(path)
+        assert "--encoding" in skipped.reason
+
+
+def test_the_text_may_have_another_name(tmp_path):
+    how = Reading(text_field="body")
+    for name, data in {
+        "t.jsonl": '{"id": 1, "body": "words", "text": "a title"}',
+        "t.csv": "id;body;text\n1;words;a title\n",
+    }.items():
+        assert list(corpus.read([write(tmp_path / name, data)], "text", how)) == [
+            Item("1", "words", {"text": "a title"})
+        ]
+
+
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [
+        ("t.jsonl", '{"id": 1, "title": "a", "content": "words"}\n' * 30),
+        ("t.csv", "id;title;content\n1;a;words\n"),
+        ("t.tsv", "id\ttitle\tcontent\n1\ta\twords\n"),
+    ],
+)
+def test_a_table_without_a_text_says_what_it_has(tmp_path, name, data):
+    with pytest.raises(InputError, match=r"'id', 'title', 'content'; say by --text-field"):
+        read(write(tmp_path / name, data))
 
 
 @pytest.mark.parametrize("header", ["", "\n", "a,b", "id,Text", '"text', "text,text", "\0"])

@@ -26,12 +26,17 @@ _NAME = re.compile(r"/?([a-zA-Z][^\s/>]*)")
 _REST = re.compile(r"""(?:[^>=]++|=\s*+(?:"[^"]*+"|'[^']*+')?+)*+>""")
 # unescape() turns digits into an integer; Python refuses to convert thousands of them.
 _LONG_NUMBER = re.compile(r"&#(?:[0-9]{8,}|[xX][0-9a-fA-F]{8,});?")
+_LOOKED_AT = 256 << 10
+_XML = re.compile(rb"""\s*<\?xml[^>]*?\sencoding\s*=\s*["']([a-zA-Z0-9_-]+)""", re.IGNORECASE)
 _CHARSET = re.compile(rb"""<meta[^>]{0,200}?charset\s*=\s*["']?([a-zA-Z0-9_-]+)""", re.IGNORECASE)
 
 
 def declared_charset(html: bytes) -> str:
-    """The character set that a ``<meta>`` in the first 1,024 bytes declares, or ""."""
-    found = _CHARSET.search(html[:1024])
+    """The character set that a first ``<?xml encoding=`` or a ``<meta>`` declares, or "".
+
+    A ``<meta>`` is looked for in the first 256 KiB: scripts and styles may stand before it.
+    """
+    found = _XML.match(html[:1024]) or _CHARSET.search(html[:_LOOKED_AT])
     return found[1].decode("ascii") if found else ""
 
 
