@@ -146,7 +146,7 @@ class Collection(Snapshot):
         the query leans to, then those that differ in the bits that it is least certain of, in the
         order of the score (`indexes.table.multiprobe`). It ends when k are found: these are the
         first k by score. If the probes run out before, the hits are what was found, and
-        `Hits.approximation` says so.
+        `Hits.approximation` says so. As many probes as items, or more, are `asymmetric`.
 
         With `rerank` the first so many of these (at least k) are ordered by the similarity of
         their features to the payload's, and the best k of them given; the collection must keep
@@ -177,6 +177,8 @@ class Collection(Snapshot):
         # by score every code is compared, or the table probed: no other index is built for that
         kind = BY_SCORE if by_score and where is None else index
         among = self._searcher.among(where, kind)
+        if probes is not None and probes >= len(among):
+            probes = None  # to compare all costs less
         wanted = self._wanted(k, rerank, among, by_score=by_score, probes=probes)
         shortlist = rerank or k
         if by_score:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from numbers import Real
 from operator import index
 from os import PathLike
 from typing import Any, SupportsIndex
@@ -36,9 +37,13 @@ def whole(name: str, value: SupportsIndex) -> int:
 def payloads_of(asked: Any, kind: str) -> tuple[list[Payload], bool]:
     """The payloads in what a caller gave, and whether it was a single one.
 
-    An `Item` stands for its payload. Raises `PayloadError` for what is neither one nor many.
+    An `Item` stands for its payload. Of vectors, what has one dimension is one vector: an array, a
+    tensor, or an iterable of numbers. What has two is many, also if it has but one row: an array,
+    or an iterable of vectors. Raises `PayloadError` for what is neither one nor many.
     """
     single = isinstance(asked, str | Item | PathLike)
+    if kind == "vector":
+        asked = _as_vectors(asked)
     if isinstance(asked, np.ndarray):
         # an image has two or three dimensions, a vector one
         single = asked.ndim < 4 if kind == "image" else asked.ndim < 2
@@ -49,6 +54,20 @@ def payloads_of(asked: Any, kind: str) -> tuple[list[Payload], bool]:
         )
     items = [asked] if single else list(asked)
     return [item.payload if isinstance(item, Item) else item for item in items], single
+
+
+def _as_vectors(asked: Any) -> Any:
+    """What was asked, as an array where it is a tensor, a table or an iterable of numbers."""
+    if isinstance(asked, np.ndarray | str | Item | PathLike):
+        return asked
+    if hasattr(asked, "detach"):  # a tensor of torch, which may have a gradient or stand elsewhere
+        asked = asked.detach().cpu()
+    if hasattr(asked, "__array__"):
+        return np.asarray(asked)
+    if not isinstance(asked, Iterable):
+        return asked
+    many = [_as_vectors(one) if hasattr(one, "detach") else one for one in asked]
+    return np.array(many) if many and all(isinstance(one, Real) for one in many) else many
 
 
 def in_blocks(

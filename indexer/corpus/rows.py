@@ -15,6 +15,9 @@ from indexer.refusals import Refused
 #: The longest JSONL line and CSV row, in characters.
 MAX_CHARACTERS = 16 << 20
 
+# The longest whole number, in digits: Python refuses to convert more, since that is quadratic.
+_MAX_DIGITS = 4_000
+
 
 @dataclass(frozen=True, slots=True)
 class Row:
@@ -49,7 +52,8 @@ def json_rows(lines: Lines) -> Iterator[Row | BadRow]:
                 (line,), encoding = lines.read_again([line])
                 yield Row(lines.number, _json_object(line), said_of(encoding))
             except Refused as refused:
-                yield BadRow(lines.number, refused)
+                reason = f"line {lines.number}: {refused.reason}"
+                yield BadRow(lines.number, Refused(refused.error_class, reason))
 
 
 def _json_object(line: str) -> dict[str, Any]:
@@ -58,7 +62,12 @@ def _json_object(line: str) -> dict[str, Any]:
     except RecursionError:
         raise _too_deep() from None
     except ValueError as error:
-        raise Refused("bad-json", f"expected a JSON object: {error}") from error
+        said = (
+            f"{error.msg} at column {error.colno}"
+            if isinstance(error, json.JSONDecodeError)
+            else error
+        )
+        raise Refused("bad-json", f"expected a JSON object: {said}") from error
     if not isinstance(value, dict):
         raise Refused("bad-json", f"expected a JSON object, got {_json_noun(value)}")
     if line.count("[") + line.count("{") > MAX_DEPTH:
@@ -80,7 +89,13 @@ def _finite(digits: str) -> float:
     return number
 
 
-_JSON = json.JSONDecoder(parse_constant=_refuse_constant, parse_float=_finite)
+def _whole(digits: str) -> int:
+    if len(digits) > _MAX_DIGITS:
+        raise ValueError(f"the number {digits[:20]}... has {len(digits):,} digits")
+    return int(digits)
+
+
+_JSON = json.JSONDecoder(parse_constant=_refuse_constant, parse_float=_finite, parse_int=_whole)
 
 
 def _require_shallow(value: Any) -> None:

@@ -2,6 +2,7 @@ import csv
 import gzip
 import io
 import json
+import re
 import time
 import tracemalloc
 import zlib
@@ -143,6 +144,21 @@ def test_every_bad_line_is_reported_and_the_lines_between_are_read(tmp_path):
     found = verdicts(write(folder / "t.jsonl", data))
     expected = [verdict for bad in BAD_LINES.values() for verdict in (bad, "good")] + ["not-utf8"]
     assert found == [(f"t.jsonl:{n}", verdict) for n, verdict in enumerate(expected, 1)]
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ('{"text": "a" "b"}', r"^line 2: expected a JSON object: .* at column 14$"),
+        ('{"text": "a", "n": ' + "9" * 5000 + "}", "line 2: .* has 5,000 digits"),
+        ('{"text": "a", "n": -1e999}', "line 2: .* number -1e999 is too large"),
+        ('{"text": "a", "n": NaN}', "line 2: .*NaN is no JSON number"),
+    ],
+)
+def test_what_is_wrong_with_a_line_is_said_in_our_words(tmp_path, line, says):
+    _, bad = read(write(tmp_path / "t.jsonl", '{"text": "good"}\n' + line))
+    assert re.search(says, bad.reason)
+    assert "sys." not in bad.reason
 
 
 def test_a_refused_row_goes_by_its_own_id(tmp_path):
