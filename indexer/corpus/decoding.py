@@ -131,7 +131,9 @@ def decode_bytes(data: bytes, encoding: str | None = None) -> Decoded:
         return Decoded(_decode_as(encoding, data), shown_name(encoding, data))
     found = guess(data)
     if found is None:
-        return Decoded(data.decode("latin-1"), "latin-1", Guess("", "latin-1", len(data)))
+        return Decoded(
+            data.decode("latin-1"), "latin-1", Guess("", "latin-1", len(data), {"latin-1": 1.0})
+        )
     return Decoded(found.text, shown_name(found.encoding, data), found)
 
 

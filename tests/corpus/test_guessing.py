@@ -6,7 +6,7 @@ import pytest
 
 from hashret.items import Item
 from indexer import corpus
-from indexer.corpus import Reading
+from indexer.corpus import Reading, decoding
 from indexer.corpus.guessing import Guess, by_majority, guess
 
 # The first article of the Declaration of Human Rights, and everyday lines of our own.
@@ -229,6 +229,14 @@ def test_a_short_text_follows_its_folder(tmp_path):
     assert [x.payload for x in found if isinstance(x, Item)] == [*lines, "café naïve déjà vu"]
     assert {x.metadata["encoding"] for x in islice(found, len(lines))} == {"windows-1255"}
     assert how.guesses == {"windows-1255": len(lines), "latin-1": 1}
+
+
+def test_what_is_in_no_encoding_is_latin_1_whatever_its_folder_is(monkeypatch):
+    monkeypatch.setattr(decoding, "guess", lambda data: None)
+    found = decoding.decode_bytes(b"\xff\x81")
+    assert (found.text, found.encoding) == ("ÿ\x81", "latin-1")
+    others = [Guess("", "cp1255", 10, {"cp1255": 1.0})] * 5
+    assert by_majority([*others, found.guess])[-1] == "latin-1"
 
 
 def test_the_majority_is_one_and_rules_short_and_possible_ones_only():
