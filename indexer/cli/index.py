@@ -138,7 +138,7 @@ def index(
         model |= _recipe(recipe, chosen, preset)
     run = Run(read, to, chosen, model, catalog=catalog, workers=workers, **rest)
     if report is not None:
-        read_too = (ids, recipe)
+        read_too = (*ids, recipe)
         require_output(report, _REPORT, _LINE, sources, chosen, to=to, inputs=read_too)
     with _skip_report(report) as on_skipped:
         if dry_run:

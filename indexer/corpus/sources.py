@@ -13,12 +13,8 @@ from pathlib import Path
 
 from hashret.errors import InputError, UnknownKindError
 from hashret.items import Item
-<<<<<<< HEAD
 from indexer.corpus import arrays, documents, files, ids, images, tables, vectors
-=======
-from indexer.corpus import arrays, documents, files, images, tables, vectors
 from indexer.corpus.reading import Reading
->>>>>>> c032120 (Old encodings of any script are found, or said by --encoding; arrays in several files keep all their rows)
 from indexer.corpus.rows import Row
 from indexer.refusals import Skipped
 
@@ -72,7 +68,6 @@ class Source:
                 f"pass another --kind, or one of {', '.join(_FORMS[self.kind])}"
             )
 
-<<<<<<< HEAD
     def would_read(self, path: Path) -> bool:
         """Whether a file at `path`, there or not yet, is the source or would be read with it.
 
@@ -92,17 +87,12 @@ class Source:
             return suffix in images.SUFFIXES
         return not suffix or suffix in documents.SUFFIXES
 
-    def found(self, ids: Path | None = None) -> Iterator[documents.Found]:
-        """What stands in the source, in a stable order; documents are found and not yet read."""
-        form = self.form
-=======
     def found(self, how: Reading, before: str = "") -> Iterator[documents.Found]:
         """What stands in the source, in a stable order; documents are found and not yet read.
 
         `before` stands before the numbers of an array's rows that have no other ids.
         """
         form, follow = self.form, how.follow_links
->>>>>>> c032120 (Old encodings of any script are found, or said by --encoding; arrays in several files keep all their rows)
         if form == "arrays":
             return vectors.read_file(self.path, self.kind, before=before)
         if form == "table":
@@ -117,22 +107,13 @@ class Source:
 
 
 def read(
-<<<<<<< HEAD
-    paths: Paths, kind: str, *, ids: str | PathLike[str] | None = None, workers: int = 1
-=======
-    paths: Sequence[Path], kind: str, how: Reading | None = None, *, workers: int = 1
->>>>>>> c032120 (Old encodings of any script are found, or said by --encoding; arrays in several files keep all their rows)
+    paths: Paths, kind: str, how: Reading | None = None, *, workers: int = 1
 ) -> Iterator[Item | Skipped]:
     """Every item of the sources at `paths`, and everything that became none, as `Skipped`.
 
     The order is stable: sources as given; in a folder by relative path, in a table by line, in
-<<<<<<< HEAD
-    an array by row. Memory does not grow with the corpus. One path stands for a list of it. `ids`
-    is a file with the ids of an array's rows, one a line or an .npy, and asks for exactly one
-    source, an array.
-=======
-    an array by row. Memory does not grow with the corpus. `how` says more of the sources.
->>>>>>> c032120 (Old encodings of any script are found, or said by --encoding; arrays in several files keep all their rows)
+    an array by row. Memory does not grow with the corpus. One path stands for a list of it.
+    `how` says more of the sources.
 
     Ids are as given, else the path relative to the source's folder with ``/``. A row of an array
     without ids has its number; of one of several arrays, ``FILE:ROW``, unless a prefix with the
@@ -146,21 +127,8 @@ def read(
     """
     if kind not in KINDS:
         raise UnknownKindError(f"kind: expected one of {', '.join(KINDS)}, got {kind!r}")
-<<<<<<< HEAD
-    sources = [Source(path, kind) for path in _listed(paths)]
-    for source in sources:
-        source.require_readable()
-    if ids is not None and [_form(source.path) for source in sources] != ["arrays"]:
-        raise InputError("ids: expected one .npy or .npz source to give ids to; leave them out")
-    ids_file = None if ids is None else Path(ids)
-    found = (one for source in sources for one in source.found(ids_file))
-    return documents.decoded(found, workers)
-
-
-def infer_kind(paths: Paths) -> str:
-=======
     how = how or Reading()
-    sources = [Source(Path(path), kind) for path in paths]
+    sources = [Source(path, kind) for path in _listed(paths)]
     for source in sources:
         source.require_readable()
     if how.ids:
@@ -203,8 +171,7 @@ def _numbered_after(paths: list[Path], how: Reading) -> dict[Path, str]:
     return {path: files.id_of(path.name if are_told else path.as_posix()) + ":" for path in several}
 
 
-def infer_kind(paths: Sequence[Path], how: Reading | None = None) -> str:
->>>>>>> c032120 (Old encodings of any script are found, or said by --encoding; arrays in several files keep all their rows)
+def infer_kind(paths: Paths, how: Reading | None = None) -> str:
     """The kind of the sources, "text", "image" or "vector", from what stands there.
 
     Files in folders count by their names (the first 10,000), tables by whether their first rows
@@ -235,16 +202,12 @@ def infer_kind(paths: Sequence[Path], how: Reading | None = None) -> str:
     )
 
 
-<<<<<<< HEAD
 def _listed(paths: Paths) -> list[Path]:
     """The paths in a list of them, or the one path: never its letters."""
     return [Path(path) for path in ([paths] if isinstance(paths, str | PathLike) else paths)]
 
 
-def _none_known(roots: Sequence[Path]) -> InputError:
-=======
 def _none_known(roots: Sequence[Path], how: Reading) -> InputError:
->>>>>>> c032120 (Old encodings of any script are found, or said by --encoding; arrays in several files keep all their rows)
     """The error for folders without a single text or image."""
     got, advice = "neither", "name a folder with some"
     for root in map(Path, roots):

@@ -47,7 +47,6 @@ class Tally:
         """How many items came in."""
         return self.added + self.replaced + self.unchanged + self.n_skipped
 
-<<<<<<< HEAD
     @property
     def why_none(self) -> str:
         """Why nothing came of what came in, in words."""
@@ -59,10 +58,7 @@ class Tally:
         first = "".join(f" (the first: {s.id}: {s.reason})" for s in self.first_skipped[:1])
         return f"{self.n_skipped} of {self.seen} items given to add were skipped{first}"
 
-    def skip(self, skipped: Skipped, show: int = 10) -> None:
-=======
     def skip(self, skipped: Skipped) -> None:
->>>>>>> c032120 (Old encodings of any script are found, or said by --encoding; arrays in several files keep all their rows)
         """Count one skipped item."""
         self.skipped[skipped.error_class] += 1
         if self.skipped[skipped.error_class] <= _EXAMPLES:
