@@ -32,7 +32,7 @@ from hashret.store.layout import Layout
 from hashret.store.repair.verify import Findings, examine
 
 # What is one payload, and what is many, for whoever checks types; an array may be either.
-_One = str | Path | Item
+_One = str | bytes | Path | Item
 _Many = list[Any] | tuple[Any, ...]
 _Ids = list[Any] | tuple[Any, ...] | np.ndarray
 
@@ -132,8 +132,9 @@ class Collection(Snapshot):
     ) -> Any:
         """The k nearest items to one payload (`Hits`) or to each of many (a list of `Hits`).
 
-        A payload is what the collection holds: a `str`; a path, or an array of (height, width)
-        or (height, width, channels); a 1-D array. An `Item` stands for its payload. A list, a
+        A payload is what the collection holds: a `str`; an image as `Item` says; a 1-D array. Of
+        an image only a `str` or a `PathLike` is a path: bytes, file objects and images of Pillow
+        are decoded, whatever they hold. An `Item` stands for its payload. A list, a
         tuple or another iterable of payloads is many, and so is an array with one more
         dimension. Fewer than k hits only if the collection is smaller or the payload has no
         known feature: then `Hits.note` says so. Ties are ordered by (distance, -score, id).

@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from datetime import date, time
 from numbers import Integral
 from operator import index
-from pathlib import Path, PurePath
+from os import PathLike
+from pathlib import PurePath
 from types import MappingProxyType
-from typing import Any, overload
+from typing import IO, Any, Protocol, overload
 from uuid import UUID
 
 import numpy as np
@@ -18,8 +19,19 @@ import numpy as np
 from hashret.errors import PayloadError
 from hashret.plan import Plan
 
-#: A text, a vector or decoded image, or the path of an image file.
-Payload = str | np.ndarray | Path
+
+class Decoded(Protocol):
+    """An image of Pillow, as far as it is asked here."""
+
+    mode: str
+
+    def tobytes(self) -> bytes:
+        """Its numbers."""
+        ...
+
+
+#: A text, a vector or decoded image, or an image file: its path, its bytes, or itself open.
+Payload = str | PathLike[str] | bytes | bytearray | memoryview | IO[bytes] | np.ndarray | Decoded
 
 #: What is taken for an id, by `id_of`.
 Id = str | int | np.integer[Any] | UUID
@@ -37,10 +49,11 @@ _NOTHING: Mapping[str, Any] = MappingProxyType({})
 class Item:
     """One thing to index: the user's id, the payload and any metadata.
 
-    `payload` is a `str` for text; for an image a `Path` or an array (height, width) or
-    (height, width, channels) of uint8; for a vector a 1-D float array. `metadata` has string
-    keys and values that JSON can hold. Other ids and values are taken too, as `id_of` and
-    `metadata_of` make such of them.
+    `payload` is a `str` for text; for a vector a 1-D float array; for an image the path of a file
+    (`str` or `PathLike`, and nothing else is one), the file's content (bytes, or a file object
+    open for reading them), an image of Pillow, or an array (height, width) or (height, width,
+    channels). `metadata` has string keys and values that JSON can hold. Other ids and values are
+    taken too, as `id_of` and `metadata_of` make such of them.
     """
 
     id: str

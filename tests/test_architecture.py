@@ -53,7 +53,7 @@ HOMES = {
         or path == "indexer/training/neighbours/neighbourhoods.py"
     ),
     "sqlalchemy": lambda path: path.startswith("hashret/store/catalog"),
-    "PIL": lambda path: path == "hashret/features/image.py",
+    "PIL": lambda path: path in {"hashret/features/image.py", "hashret/features/pictures.py"},
     "click": lambda path: path in CLIS | {"indexer/cli/console.py"},
     "rich": lambda path: path == "indexer/cli/console.py",
     "safetensors": lambda path: path.startswith("hashret/store/"),
@@ -131,6 +131,7 @@ def test_each_third_party_package_has_one_home(path):
 def test_files_are_opened_in_few_places(path):
     allowed = path.startswith(("hashret/store/", "indexer/corpus")) or path in {
         "hashret/features/image.py",
+        "hashret/features/pictures.py",
         *CLIS,
         "indexer/cli/demo_corpus.py",
     }

@@ -8,10 +8,8 @@ at the edges, and padding would make the frame the strongest feature.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from pathlib import Path
 from typing import Self
 
 import numpy as np
@@ -20,15 +18,13 @@ from PIL import Image, ImageOps
 from hashret.errors import DamagedError, EmptyCorpusError, PayloadError
 from hashret.features.base import Hasher
 from hashret.features.centred import CentredFeaturizer
+from hashret.features.pictures import digest, opened
 from hashret.items import Payload
 from hashret.rank import similarities
 from hashret.sparse import Features
 from hashret.specs import ImageSpec
 
-FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP")
-MAX_PIXELS = 64_000_000
 _SAMPLE = 64  # payloads looked at to suggest a size
-_CHUNK = 1 << 20
 
 
 class ImageFeaturizer(CentredFeaturizer[ImageSpec]):
@@ -122,55 +118,20 @@ class ImageFeaturizer(CentredFeaturizer[ImageSpec]):
 
     @classmethod
     def digest(cls, payload: Payload, hasher: Hasher) -> None:
-        """Hash the bytes of a file, or the shape, type and numbers of an array."""
-        if isinstance(payload, np.ndarray):
-            hasher.update(f"{payload.shape}{payload.dtype}".encode() + payload.tobytes())
-            return
-        if not isinstance(payload, str | Path) or not Path(payload).is_file():
-            raise PayloadError(
-                f"image: expected an array or the path of a regular file, got {payload!r:.80}; "
-                "decode it first"
-            )
-        with Path(payload).open("rb") as stream:
-            while chunk := stream.read(_CHUNK):
-                hasher.update(chunk)
+        """Hash a file's bytes, or form and numbers of what is decoded; see `pictures.digest`."""
+        digest(payload, hasher)
 
 
 def _decoded(payload: Payload, spec: ImageSpec | None) -> Image.Image:
     """An upright image of mode L or RGB, whatever came in."""
     if isinstance(payload, np.ndarray):
         return _plain(_from_array(payload))
-    try:
-        with warnings.catch_warnings():
-            # Pillow only warns of a bomb below twice its limit, and of damaged EXIF data
-            warnings.simplefilter("ignore")
-            with Image.open(payload, formats=FORMATS) as image:
-                if image.width * image.height > MAX_PIXELS:
-                    raise PayloadError(
-                        f"image: expected at most {MAX_PIXELS} pixels, got "
-                        f"{image.width} x {image.height}; make it smaller",
-                        "too-many-pixels",
-                    )
-                if spec is not None:  # a JPEG is decoded at a fraction of its size at once
-                    image.draft(None, (2 * spec.width, 2 * spec.height))
-                image.load()
-                return _plain(ImageOps.exif_transpose(image))
-    except PayloadError:
-        raise
-    except Image.DecompressionBombError as error:
-        raise PayloadError(f"image: {error}; make it smaller", "too-many-pixels") from error
-    except MemoryError as error:
-        raise PayloadError(
-            "image: expected one that fits in memory; make it smaller", "over-memory"
-        ) from error
-    # A stranger's bytes bring Pillow's decoders to raise almost anything (struct.error,
-    # ZeroDivisionError, NotImplementedError, ...): all of it says the same.
-    except Exception as error:
-        raise PayloadError(
-            f"image: expected one of {', '.join(FORMATS)}, got {type(error).__name__}: {error}; "
-            "save it again in one of them",
-            "bad-image",
-        ) from error
+    with opened(payload) as image:
+        if spec is not None and not isinstance(payload, Image.Image):
+            # a JPEG is decoded at a fraction of its size at once; the caller's own stays as it is
+            image.draft(None, (2 * spec.width, 2 * spec.height))
+        image.load()
+        return _plain(ImageOps.exif_transpose(image))
 
 
 def _from_array(array: np.ndarray) -> Image.Image:

@@ -41,10 +41,14 @@ def payloads_of(asked: Any, kind: str) -> tuple[list[Payload], bool]:
     tensor, or an iterable of numbers. What has two is many, also if it has but one row: an array,
     or an iterable of vectors. Raises `PayloadError` for what is neither one nor many.
     """
-    single = isinstance(asked, str | Item | PathLike)
+    single = isinstance(asked, str | bytes | bytearray | Item | PathLike)
     if kind == "vector":
         asked = _as_vectors(asked)
-    if isinstance(asked, np.ndarray):
+    if kind == "image" and not isinstance(asked, np.ndarray):
+        # what holds bytes, or gives them, is one picture; so is what can't be many
+        single |= isinstance(asked, memoryview) or not isinstance(asked, Iterable)
+        single |= hasattr(asked, "read")
+    elif isinstance(asked, np.ndarray):
         # an image has two or three dimensions, a vector one
         single = asked.ndim < 4 if kind == "image" else asked.ndim < 2
     if not single and not isinstance(asked, Iterable):

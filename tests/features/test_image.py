@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from hashret.errors import PayloadError
-from hashret.features import image as module
+from hashret.features import pictures as module
 from hashret.features.image import ImageFeaturizer
 from hashret.specs import ImageSpec
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from hashret import snapshot
 from hashret.codes import Codes
-from hashret.features import image
+from hashret.features import pictures
 from hashret.store import files, layout, model_files, segments, untrusted
 from hashret.store.catalog import catalog, records, sqlite, staging
 from hashret.store.catalog import connection as catalog_connection
@@ -46,12 +46,12 @@ def values_untyped() -> None:
 
 
 def decoder_takes_any_format() -> None:
-    image.FORMATS = None
+    pictures.FORMATS = None
 
 
 def pixels_unlimited() -> None:
-    image.MAX_PIXELS = 1 << 62
-    image.Image.MAX_IMAGE_PIXELS = None
+    pictures.MAX_PIXELS = 1 << 62
+    pictures.Image.MAX_IMAGE_PIXELS = None
 
 
 def workers_unlimited() -> None:
