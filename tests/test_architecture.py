@@ -19,6 +19,11 @@ JOINS = {
     "hashret/search/machine.py",
     "hashret/search/searcher.py",
 }  # what may know more than one room
+PICTURES = {
+    "hashret/features/former_levels.py",
+    "hashret/features/levels.py",
+    "hashret/features/pictures.py",
+}
 TORCH_HOMES = {
     "indexer/training/objectives.py",
     "indexer/training/pretrain.py",
@@ -53,7 +58,7 @@ HOMES = {
         or path == "indexer/training/neighbours/neighbourhoods.py"
     ),
     "sqlalchemy": lambda path: path.startswith("hashret/store/catalog"),
-    "PIL": lambda path: path in {"hashret/features/image.py", "hashret/features/pictures.py"},
+    "PIL": lambda path: path in PICTURES,
     "click": lambda path: path in CLIS | {"indexer/cli/console.py"},
     "rich": lambda path: path == "indexer/cli/console.py",
     "safetensors": lambda path: path.startswith("hashret/store/"),
@@ -130,7 +135,6 @@ def test_each_third_party_package_has_one_home(path):
 @pytest.mark.parametrize("path", FILES)
 def test_files_are_opened_in_few_places(path):
     allowed = path.startswith(("hashret/store/", "indexer/corpus")) or path in {
-        "hashret/features/image.py",
         "hashret/features/pictures.py",
         *CLIS,
         "indexer/cli/demo_corpus.py",

@@ -19,16 +19,20 @@ from typing import IO, Any
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
+from PIL.JpegImagePlugin import JpegImageFile
 
 from hashret.errors import PayloadError
 from hashret.features.base import Hasher
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP")
 MAX_PIXELS = 64_000_000
+#: A JPEG of more than `MAX_PIXELS` and up to so many is decoded at half its height and width.
+MAX_JPEG_PIXELS = 4 * MAX_PIXELS
 #: The largest file, or content of one, in bytes: room for the most pixels, uncompressed.
 MAX_BYTES = 512 << 20
 _CHUNK = 1 << 20
 _READING = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)  # what the system has of them
+_JPEG = b"\xff\xd8\xff"  # how a JPEG begins
 _ORIENTATION = 0x0112  # the tag of EXIF that says how a picture is to be turned
 _BYTES = (bytes, bytearray, memoryview)
 _ENCODED = (str, os.PathLike, *_BYTES)
@@ -69,10 +73,7 @@ def opened(payload: Any) -> Iterator[Image.Image]:
             if isinstance(payload, Image.Image):
                 yield _own(payload)
             elif is_encoded(payload):
-                with (
-                    _stream(source_of(payload)) as stream,
-                    Image.open(stream, formats=FORMATS) as image,
-                ):
+                with _stream(source_of(payload)) as stream, _identified(stream) as image:
                     _require_few_pixels(image)
                     yield image
             else:
@@ -99,6 +100,28 @@ def opened(payload: Any) -> Iterator[Image.Image]:
             "save it again in one of them",
             "bad-image",
         ) from error
+
+
+def require_image_shape(array: np.ndarray) -> None:
+    """Raise `PayloadError` unless an array is (height, width), or that by 1 to 4 channels."""
+    right_shape = array.ndim == 2 or (array.ndim == 3 and 1 <= array.shape[2] <= 4)
+    if not right_shape or 0 in array.shape:
+        raise PayloadError(
+            "image: expected an array of (height, width) or (height, width, 1 to 4 channels), "
+            f"got shape {array.shape}; one image at a time"
+        )
+
+
+def flattened(image: Image.Image) -> Image.Image:
+    """An image of 8 bits in mode L or RGB: transparency on white, other colours converted."""
+    if image.mode in ("LA", "PA", "RGBA", "La", "RGBa") or "transparency" in image.info:
+        rgba = image.convert("RGBA")
+        white = Image.new("RGBA", rgba.size, "white")
+        flat = Image.alpha_composite(white, rgba).convert("RGB")
+        return flat.convert("L") if image.mode in ("LA", "La") else flat
+    if image.mode in ("1", "L"):
+        return image.convert("L")
+    return image.convert("RGB")
 
 
 def digest(payload: Any, hasher: Hasher) -> None:
@@ -139,11 +162,24 @@ def _own(image: Image.Image) -> Image.Image:
     return image
 
 
+def _identified(stream: IO[bytes]) -> Image.Image:
+    head = stream.read(len(_JPEG))
+    stream.seek(0)
+    if head != _JPEG:
+        return Image.open(stream, formats=FORMATS)
+    # not by way of `Image.open`, which refuses JPEGs that are read here at half their size
+    image = JpegImageFile(stream)
+    width, height = image.size
+    if MAX_PIXELS < width * height <= MAX_JPEG_PIXELS:
+        image.draft(None, (width // 2, height // 2))
+    return image
+
+
 def _require_few_pixels(image: Image.Image) -> None:
     if image.width * image.height > MAX_PIXELS:
         raise PayloadError(
-            f"image: expected at most {MAX_PIXELS} pixels, got {image.width} x {image.height}; "
-            "make it smaller",
+            f"image: expected at most {MAX_PIXELS} pixels ({MAX_JPEG_PIXELS} of a JPEG file), "
+            f"got {image.width} x {image.height}; make it smaller",
             "too-many-pixels",
         )
 

@@ -15,6 +15,11 @@ from indexer.training.options import TrainingOptions
 
 #: Fewer distinct codes than this share of the distinct items is called a collapse.
 _DISTINCT_SHARE = 0.05
+#: One code that more than this share of the items have is told of.
+_ONE_CODE_SHARE = 0.5
+#: Images of fewer levels than this, of 255, from their darkest to their lightest area are called
+#: flat: of 12 bits beside others of 16 bits all are. This share of them is told of.
+_FLAT_LEVELS, _FLAT_SHARE = 16.0, 0.2
 #: A bit that is 1 for less than this share of the items, or 0 for less, is called dead.
 _DEAD_SHARE = 0.01
 #: Codes learned from fewer items find less than the features do. Precision at a tenth of the items,
@@ -81,6 +86,12 @@ def code_warnings(codes: Codes, n_distinct_items: int) -> list[str]:
             f"codes: {n_distinct} distinct ones for {n_distinct_items} distinct items (collapsed); "
             "try more bits, another seed or, by a recipe (`hashret tune`), more epochs"
         )
+    most = int(np.unique(codes.packed, axis=0, return_counts=True)[1].max())
+    if most > _ONE_CODE_SHARE * len(codes):
+        warnings.append(
+            f"codes: {most} of {len(codes)} items have one and the same code (nearly constant to "
+            "what was learned); look at some of them, are they what they should be?"
+        )
     shares = codes.bits.mean(axis=0)
     dead = int(((shares < _DEAD_SHARE) | (shares > 1.0 - _DEAD_SHARE)).sum())
     if dead:
@@ -94,6 +105,19 @@ def code_warnings(codes: Codes, n_distinct_items: int) -> list[str]:
             "miss some of what is alike; add more, or keep features and ask with --rerank"
         )
     return warnings
+
+
+def flat_warnings(spans: np.ndarray) -> list[str]:
+    """What is wrong with images, (n,) levels from the darkest to the lightest area of each."""
+    flat = int((spans < _FLAT_LEVELS).sum())
+    if flat < _FLAT_SHARE * len(spans):
+        return []
+    told = (
+        f"images: {flat} of {len(spans)} are nearly constant (less than a sixteenth of the range "
+        "from black to white, as very dark ones are); are they of fewer bits than the others, or "
+        "empty?"
+    )
+    return [told]
 
 
 def n_distinct_rows(features: Features) -> int:
