@@ -37,6 +37,11 @@ _Many = list[Any] | tuple[Any, ...]
 _Ids = list[Any] | tuple[Any, ...] | np.ndarray
 
 
+#: So many of the nearest images are ordered by how they look, where nothing else is said: of 1,500
+#: photographs a grey copy finds its original among the 1,000 nearest codes in 98 of 100.
+_LOOKED_AT = 2_000
+
+
 class _QueryOptions(TypedDict, total=False):
     asymmetric: bool
     probes: int | None
@@ -151,7 +156,9 @@ class Collection(Snapshot):
 
         With `rerank` the first so many of these (at least k) are ordered by the similarity of
         their features to the payload's, and the best k of them given; the collection must keep
-        features (`hashret index --store-features`; texts do unless told not to).
+        features (`hashret index --store-features`; texts and images do unless told not to). Of
+        images that keep them the nearest 2,000 codes are ordered so if it is left out, so that a
+        picture comes first and then its copies; 0 leaves them in the order of their codes.
 
         With `where`, a condition on the metadata (`hashret.where` has its grammar), only items
         that satisfy it are searched, exactly whatever the index: k hits if there are so many.
@@ -180,6 +187,7 @@ class Collection(Snapshot):
         among = self._searcher.among(where, kind)
         if probes is not None and probes >= len(among):
             probes = None  # to compare all costs less
+        rerank = rerank if by_score else self._shortlist(k, rerank)
         wanted = self._wanted(k, rerank, among, by_score=by_score, probes=probes)
         shortlist = rerank or k
         if by_score:
@@ -205,6 +213,7 @@ class Collection(Snapshot):
     def within(self, item_or_items: Any, radius: int = 2, *, where: str | None = None) -> Any:
         """All items within `radius` bits (inclusive) of one payload or of each of many.
 
+        By distance, and at one distance by score; images that keep features by these first.
         `where` as for `query`. Raises ValueError for a radius < 0 or where the collection's index
         can't tell (an approximate one), TypeError for one that is not whole; `PayloadError` and
         `WhereError`.
@@ -252,6 +261,7 @@ class Collection(Snapshot):
         what `query` raises for the options.
         """
         among = self._searcher.among(where, index)
+        rerank = self._shortlist(k, rerank)
         wanted = self._wanted(k, rerank, among)
         # one more than asked, since the item itself is among its nearest
         nearest = (rerank or k) + 1
@@ -327,6 +337,12 @@ class Collection(Snapshot):
                 f"{error}; train it again"
             ) from error
 
+    def _shortlist(self, k: int, rerank: int | None) -> int | None:
+        """How many of the nearest are ordered by features: as said, of images unless told not."""
+        if rerank is None and self.keeps_looks and whole("k", k) >= 1:
+            return max(k, _LOOKED_AT)
+        return rerank
+
     def _wanted(
         self,
         k: int | None,
@@ -337,6 +353,7 @@ class Collection(Snapshot):
         probes: int | None = None,
     ) -> Wanted:
         """What hits are wanted, and what is known of them beforehand; k None: all there are."""
+        rerank = rerank or None  # 0: none
         if k is not None:
             self._require_shortlist(k, rerank)
         is_chosen = isinstance(among, SubsetIndex)
@@ -345,6 +362,7 @@ class Collection(Snapshot):
             rerank or k,
             by_score,
             rerank is not None,
+            k is None and self.keeps_looks,
             "no item satisfies the condition" if is_chosen and not len(among) else "",
             # by score all codes are compared, or the probes say what was missed
             None if by_score or isinstance(among, SubsetIndex) else approximation_of(among),
@@ -389,7 +407,9 @@ class Collection(Snapshot):
 
             for places, found, plan in in_blocks(np.flatnonzero(encoding.known), timed):
                 for query, i in enumerate(places.tolist()):
-                    row = take_rows(encoding.features, np.array([i])) if wanted.reranked else None
+                    row = None
+                    if wanted.reranked or wanted.ties:
+                        row = self.coder.kept(take_rows(encoding.features, np.array([i])))
                     sure = encoding.confidences[i]
                     answers[i] = hits(self, wanted, found, query, sure, plan, row)
         return answers[0] if single else answers
@@ -411,7 +431,8 @@ class Collection(Snapshot):
         ):
             certain = self.codes[places].bits.astype(np.float32)  # a stored code has no doubts
             for query, position in enumerate(places.tolist()):
-                row = self.features(places[query : query + 1]) if wanted.reranked else None
+                is_compared = wanted.reranked or wanted.ties
+                row = self.features(places[query : query + 1]) if is_compared else None
                 besides = None if include_self else position
                 answers.append(hits(self, wanted, found, query, certain[query], plan, row, besides))
         return answers[0] if single else answers

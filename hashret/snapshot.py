@@ -15,7 +15,7 @@ from typing import Any, Self
 import numpy as np
 
 from hashret import specs
-from hashret.coder import Coder
+from hashret.coder import Coder, keeps_looks, n_kept
 from hashret.codes import Codes
 from hashret.errors import CollectionError, DamagedError, UnknownItemError
 from hashret.items import Id, id_of, ids_of
@@ -160,27 +160,37 @@ class Snapshot:
 
     @property
     def has_features(self) -> bool:
-        """Whether the collection keeps the input features of every item."""
+        """Whether the collection keeps features, or looks, of every item to rank a shortlist by."""
         return all(segment.features for segment in self._segments)
 
     def features(self, positions: np.ndarray) -> Features:
-        """The input features of the items at these positions among `codes`, row for row.
+        """What is kept to rank the items at these positions among `codes` by, row for row.
 
-        (n, n_features) float32, sparse for text. Raises CollectionError where they are not kept
+        (n, n_features) float32 input features, sparse for text; of images their looks
+        (`keeps_looks`). Raises CollectionError where they are not kept
         and `DamagedError`.
         """
         if self._stored_features is None:
-            width = self._n_features()
+            width = n_kept(self._spec("features"), self._spec("encoder"))
             self._stored_features = StoredFeatures(self._layout, self._segments, width)
         return self._stored_features.take(self._rows[positions])
 
+    @property
+    def keeps_looks(self) -> bool:
+        """Whether what the collection keeps of every item is how it looks, not what codes see."""
+        return self.kind == "image" and self.has_features and keeps_looks(self._spec("features"))
+
     def _n_features(self) -> int:
         """The width of the features that the model takes, by its description."""
+        return int(self._spec("encoder").n_features)
+
+    def _spec(self, part: str) -> Any:
+        """The spec of the model's "features" or "encoder", by its description."""
         try:
-            return int(specs.from_json(self.description["encoder"]).n_features)
+            return specs.from_json(self.description[part])
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise DamagedError(
-                f"{self._layout.root}: expected the description of an encoder, got "
+                f"{self._layout.root}: expected the description of a model, got "
                 f"{type(error).__name__}: {error}; train it again"
             ) from error
 

@@ -205,12 +205,17 @@ class PatchSpec:
         """The width of the features taken: height x width x channels."""
         return self.height * self.width * self.channels
 
+    @property
+    def n_answers(self) -> int:
+        """How many answers of filters an image has: those of each cell."""
+        cells = [min(self.cells, n - self.side + 1) for n in (self.height, self.width)]
+        return math.prod(cells) * self.n_filters
+
     def dense(self) -> DenseSpec:
         """The layers behind the convolution: they take answers and the colours of the cells."""
-        cells = [min(self.cells, n - self.side + 1) for n in (self.height, self.width)]
         colours = [min(self.cells, n) for n in (self.height, self.width)]
         return DenseSpec(
-            n_features=math.prod(cells) * self.n_filters + math.prod(colours) * self.channels,
+            n_features=self.n_answers + math.prod(colours) * self.channels,
             n_bits=self.n_bits,
             hidden=self.hidden,
             clamps=self.clamps,

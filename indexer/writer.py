@@ -67,7 +67,7 @@ class Indexer:
 
         `store_features` says whether the input features of what is added are kept beside the
         codes, for ranking a shortlist by them (`Collection.query(rerank=...)`); None: as the
-        collection does, and for a new one texts only, whose features are small. `workers` is
+        collection does, and for a new one texts and images, of which they are small. `workers` is
         how many processes decode images, or encode texts and vectors; 1 encodes in this one,
         None leaves a core free. What is written does not depend on it.
         `catalog` is the address of a PostgreSQL database, as
@@ -347,7 +347,7 @@ class Indexer:
     def _keeps_features(self) -> bool:
         if self._store_features is None:
             before = features_kept(self._catalog)
-            self._store_features = self.kind == "text" if before is None else before
+            self._store_features = self.kind != "vector" if before is None else before
         return self._store_features
 
     def remove(self, ids: Id | Iterable[Id]) -> int:
@@ -426,6 +426,6 @@ class Indexer:
             raise CollectionError(
                 f"{self._layout.root}: expected nothing to commit, got changes; commit them first"
             )
-        n_features = self._require_coder().featurizer.n_features
+        n_kept = self._require_coder().n_kept
         with self.stopwatch.stage("write"):
-            return compact(self._layout, self._catalog, n_features)
+            return compact(self._layout, self._catalog, n_kept)

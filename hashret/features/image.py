@@ -8,7 +8,7 @@ they come as a file, as its bytes or as an array (but for JPEGs beyond `pictures
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Self, cast
@@ -27,6 +27,7 @@ from hashret.features.levels import (
     pixels_of,
     require_in_range,
 )
+from hashret.features.looks import looks
 from hashret.features.pictures import digest
 from hashret.items import Payload
 from hashret.rank import similarities
@@ -34,6 +35,7 @@ from hashret.sparse import Features
 from hashret.specs import ImageSpec
 
 _STEPS = 256  # of a level, in which sums are exact
+_BLOCK = 64  # images whose looks are made at a time
 _SAMPLE = 64  # payloads looked at to suggest a size
 
 
@@ -114,9 +116,30 @@ class ImageFeaturizer(CentredFeaturizer[ImageSpec]):
         """(n, n_features) float32: (level - mean) * scale, row by row of the image."""
         if not len(prepared):
             return np.empty((0, self.n_features), np.float32)
-        pixels = np.stack(list(_levels(prepared, self.spec)))
+        return self._features(np.stack(list(_levels(prepared, self.spec))))
+
+    def _features(self, pixels: np.ndarray) -> np.ndarray:
         centred: np.ndarray = (pixels - self._mean) * np.float32(self._scale)
-        return centred.reshape(len(prepared), -1)
+        return centred.reshape(len(pixels), -1)
+
+    def looks(
+        self, features: np.ndarray, answers: Callable[[np.ndarray], np.ndarray]
+    ) -> np.ndarray:
+        """What of images is kept to rank copies by (`features.looks`), (n, n_looks) float32.
+
+        `answers` is what a model says of rows of features.
+        """
+        shape = (-1, self.spec.height, self.spec.width, self.spec.channels)
+
+        def of_levels(pixels: np.ndarray) -> np.ndarray:
+            return answers(self._features(pixels.astype(np.float32)))
+
+        starts = range(0, len(features), _BLOCK)
+        blocks = [features[start : start + _BLOCK] for start in starts] or [features]
+        # features came from levels in steps: to these they are rounded back
+        scaled = (block.reshape(shape) / np.float64(self._scale) + self._mean for block in blocks)
+        steps = (np.rint(one * _STEPS) / _STEPS for one in scaled)
+        return np.concatenate([looks(one, of_levels) for one in steps])
 
     def spans(self, features: Features) -> np.ndarray:
         """How many of the 255 levels lie between an image's darkest and lightest, (n,) float64."""

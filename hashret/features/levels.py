@@ -52,11 +52,10 @@ def means_of(payload: Payload, height: int, width: int, channels: int) -> Means:
     Raises `PayloadError`.
     """
     depth, unit, pixels = _whole_numbers(pixels_of(payload))
-    sums = _sums(_sums(pixels, height).transpose(1, 0, 2), width).transpose(1, 0, 2)
+    sums = area_sums(area_sums(pixels, height).transpose(1, 0, 2), width).transpose(1, 0, 2)
     means = sums / float(pixels.shape[0] * pixels.shape[1])
     if channels == 1 and means.shape[2] == 3:
-        red, green, blue = (means[:, :, i] * _LUMA[i] for i in range(3))
-        means = (red + green + blue)[:, :, None]
+        means = luma_of(means)
     elif channels == 3 and means.shape[2] == 1:
         means = np.repeat(means, 3, axis=2)
     if depth == "8":  # a fourth of the memory
@@ -156,7 +155,15 @@ def _noun(depth: str) -> str:
     return {"16": "16 bits", "whole": "wide whole numbers", "float": "floats"}[depth]
 
 
-def _sums(values: np.ndarray, count: int) -> np.ndarray:
+def luma_of(images: np.ndarray) -> np.ndarray:
+    """(..., 1): the lightness of (..., 1 or 3) grey or coloured images, in the same numbers."""
+    if images.shape[-1] == 1:
+        return images
+    red, green, blue = (images[..., i] * _LUMA[i] for i in range(3))
+    return np.asarray(red + green + blue)[..., None]
+
+
+def area_sums(values: np.ndarray, count: int) -> np.ndarray:
     """The weighted sums of the first axis over `count` areas of equal length.
 
     A row counts for as much as lies in an area: the weights of each add up to len(values).

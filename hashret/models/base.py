@@ -64,6 +64,13 @@ class Encoder(Protocol):
         """
         ...
 
+    def answers(self, features: Features) -> np.ndarray:
+        """What it sees in images besides their pixels, for ranking, (n, `n_answers`) float32.
+
+        The spec says how many there are (`PatchSpec.n_answers`); most encoders give none.
+        """
+        ...
+
     def tensors(self) -> dict[str, np.ndarray]:
         """The learned arrays by name, as `from_tensors` takes them."""
         ...

@@ -74,6 +74,10 @@ class ExactEncoder(ABC, Generic[S]):
             logits[start:stop] = self._tile_logits(tile)
         return logits
 
+    def answers(self, features: Features) -> np.ndarray:
+        """Nothing, (n, 0) float32: `models.base.Encoder.answers`."""
+        return np.empty((len(features), 0), np.float32)
+
     def _require_dense(self, tile: Features) -> np.ndarray:
         if isinstance(tile, SparseRows):
             raise PayloadError(

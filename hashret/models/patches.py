@@ -189,6 +189,12 @@ class PatchEncoder(ExactEncoder[PatchSpec]):
         self._require_finite(pixels)
         return self._dense.logits(self._layer.features(pixels))
 
+    def answers(self, features: Features) -> np.ndarray:
+        """What the filters answer over the cells, centred and scaled, (n, n_answers) float32."""
+        pixels = self._require_dense(features)
+        self._require_finite(pixels)
+        return self._layer.features(pixels)[:, : self._layer.n_answers]
+
     def tensors(self) -> dict[str, np.ndarray]:
         """The learned arrays: those of the dense layers, and ``patches.`` filters and the like."""
         layer = self._layer

@@ -88,7 +88,7 @@ def _bits(ctx: click.Context, parameter: click.Parameter, value: int | None) -> 
 @click.option(
     "--store-features/--no-store-features",
     default=None,
-    help="Keep input features, for --rerank.  [default: of texts]",
+    help="Keep input features, for --rerank.  [default: of texts and images]",
 )
 @click.option("--retrain", is_flag=True, help="Learn a new model and encode everything again.")
 @click.option("--dry-run", is_flag=True, help="Read everything, write nothing, say what would be.")

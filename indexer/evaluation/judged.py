@@ -169,7 +169,8 @@ def _by_features(
     stored = collection.features(np.arange(len(collection)))
     runs: dict[str, Run] = {}
     for row, item in enumerate(encoded.items):
-        alike = similarities(take_rows(encoded.features, np.array([row])), stored)
+        asked = collection.coder.kept(take_rows(encoded.features, np.array([row])))
+        alike = similarities(asked, stored)
         order = _order(collection, encoded, row, ids)
         for n in sorted(set(shortlists)):
             short = order[:n]

@@ -63,7 +63,7 @@ def encode(coder: Coder, prepared: Sequence[Any], with_features: bool = True) ->
     if refused:
         features = take_rows(features, rows)
     codes = coder.encoder.encode(features)
-    return Encoded(rows, codes, features if with_features else None, refused)
+    return Encoded(rows, codes, coder.kept(features) if with_features else None, refused)
 
 
 def encode_all(
