@@ -17,6 +17,7 @@ from hashret.sparse import Features, SparseRows
 # not depend on the order of summation, hence not on what else was asked in the same batch.
 _GRID = float(1 << 24)
 _PAIRS = 1 << 16  # from this many codes on, two bytes are looked up at once
+_TILE_ROWS = 64  # rows of features compared at a time: they stay in the cache too
 _TILE = 1 << 13  # codes scored at a time: their columns stay in the cache
 
 
@@ -70,7 +71,11 @@ def similarities(query: Features, features: Features) -> np.ndarray:
             "features: expected both sparse or both dense, got one of each; "
             "take them from one featurizer"
         )
-    return -np.sqrt(np.square(features.astype(np.float64) - query).sum(axis=1))
+    found = np.empty(len(features))
+    for start in range(0, len(features), _TILE_ROWS):
+        tile = slice(start, start + _TILE_ROWS)
+        found[tile] = np.square(features[tile].astype(np.float64) - query).sum(axis=1)
+    return -np.sqrt(found)
 
 
 def highest(scores: np.ndarray, k: int) -> np.ndarray:
