@@ -60,7 +60,9 @@ HOMES = {
     "numba": lambda path: path.startswith("hashret/indexes/compiled/"),
     "llvmlite": lambda path: path == "hashret/indexes/kernels/intrinsics.py",
     "regex": lambda path: path == "hashret/features/tokens.py",
-    "scipy": lambda path: path == "hashret/models/dense.py" or path.startswith("indexer/"),
+    "scipy": lambda path: (
+        path in {"hashret/sparse.py", "hashret/models/dense.py"} or path.startswith("indexer/")
+    ),
     "ir_measures": lambda path: path == "indexer/evaluation/judged.py",
     "psycopg": lambda path: False,  # SQLAlchemy imports it
 }
