@@ -7,10 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-
 from hashret.codes import Codes
-from hashret.sparse import Features, SparseRows
 from indexer.training.options import TrainingOptions
 
 #: Fewer distinct codes than this share of the distinct items is called a collapse.
@@ -94,19 +91,6 @@ def code_warnings(codes: Codes, n_distinct_items: int) -> list[str]:
             "miss some of what is alike; add more, or keep features and ask with --rerank"
         )
     return warnings
-
-
-def n_distinct_rows(features: Features) -> int:
-    """The number of different rows of features, up to chance collisions of their projections."""
-    weights = np.random.default_rng(0).random((features.shape[1],))
-    if isinstance(features, SparseRows):
-        owner = np.repeat(np.arange(len(features)), features.nnz_per_row)
-        products = features.values * weights[features.indices]
-        return len(np.unique(np.bincount(owner, weights=products, minlength=len(features))))
-    tiles = range(0, len(features), 1024)
-    # not a matrix product: equal rows must give equal sums wherever they stand
-    sums = [np.sum(features[start : start + 1024] * weights, axis=1) for start in tiles]
-    return len(np.unique(np.concatenate(sums)))
 
 
 #: Called with (stage, steps done, steps in all, loss of the step).

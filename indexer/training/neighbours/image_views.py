@@ -23,7 +23,7 @@ def image_views(
 ) -> np.ndarray:
     """(n, n_directions) float32 of n images of `shape`, the unit-length views side by side.
 
-    Gradients (`gradients`) with the pixels are one view, the `answers` to the images' patches
+    Gradients (`hog`) with the pixels are one view, the `answers` to the images' patches
     (`hashret.models.patches`), a row for each image, the other.
     """
     shapes = np.hstack([_GRADIENTS * _spread(oriented_gradients(rows, shape)), _spread(rows)])
