@@ -16,6 +16,7 @@ JOINS = {
     "hashret/collection.py",
     "hashret/snapshot.py",
     "hashret/coder.py",
+    "hashret/specs.py",  # names the encoder that each spec rebuilds
     "hashret/search/machine.py",
     "hashret/search/searcher.py",
 }  # what may know more than one room
