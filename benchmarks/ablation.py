@@ -31,7 +31,7 @@ _BITS = 64
 _BEGIN, _END = "<!-- ablation: begin -->", "<!-- ablation: end -->"
 
 #: Name -> changes to the default recipe, each by the dotted name of a setting (`changed`); a term
-#: by its class and settings.
+#: or a bottleneck by its class and settings.
 VARIANTS: dict[str, dict[str, Any]] = {
     "the default": {},
     "no contrast": {"terms": []},
@@ -59,6 +59,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "hidden layer not normalised": {"trunk.normalised": False},
     "no latent coordinates": {"trunk.n_latent": 0},
     "neither": {"trunk.normalised": False, "trunk.n_latent": 0},
+    "variational (Gaussian bottleneck)": {"bottleneck": ("Gaussian",)},
 }
 _UNBALANCED = "no balance (logits not normalised, threshold 0)"
 
@@ -138,6 +139,8 @@ def changed(recipe: Any, changes: dict[str, Any]) -> Any:
         part, _, setting = name.rpartition(".")
         if part:
             value = replace(getattr(recipe, part), **{setting: value})
+        elif name == "bottleneck":
+            value = getattr(presets, value[0])(*value[1:])
         elif name == "terms":
             value = tuple(getattr(presets, term)(*settings) for term, *settings in value)
         recipe = replace(recipe, **{part or name: value})

@@ -76,6 +76,15 @@ class NoisySigmoid(Bottleneck):
 
 
 @dataclass(frozen=True, slots=True)
+class Gaussian(Bottleneck):
+    """A normal distribution of each bit for each item, drawn from in every step: variational."""
+
+    divergence: tuple[float, float] = (0.0, 0.01)
+    """The weight of the divergence from the prior, first and last, in units of the target's loss.
+    That is a mean over words or features, so the last is the weight 1 of a sum over a hundred."""
+
+
+@dataclass(frozen=True, slots=True)
 class Words(Target):
     """The word distribution: cross-entropy over the features, sparse and not negative."""
 
@@ -121,6 +130,7 @@ PARTS: dict[str, str] = {
     "Patches": "indexer.training.networks.patches:PatchesTrunk",
     "Conv": "indexer.training.networks.conv:ConvTrunk",
     "NoisySigmoid": "indexer.training.networks.bottleneck:NoisySigmoidBottleneck",
+    "Gaussian": "indexer.training.networks.bottleneck:GaussianBottleneck",
     "Words": "indexer.training.objectives:WordsTarget",
     "Squared": "indexer.training.objectives:SquaredTarget",
     "Views": "indexer.training.objectives:ViewsTarget",
@@ -194,15 +204,18 @@ class Preset(NamedTuple):
 PRESETS: dict[str, dict[str, Preset]] = {
     "text": {
         "dense": Preset("autoencoder", _TEXT),
+        "variational": Preset("autoencoder", replace(_TEXT, bottleneck=Gaussian())),
     },
     "image": {
         "patches": Preset("autoencoder", _PATCHES),
         "dense": Preset("autoencoder", _IMAGE),
         "conv": Preset("autoencoder", _CONV),
+        "variational": Preset("autoencoder", replace(_PATCHES, bottleneck=Gaussian())),
     },
     "vector": {
         "towers": Preset("towers", TowersRecipe()),
         "dense": Preset("autoencoder", _VECTOR),
+        "variational": Preset("autoencoder", replace(_VECTOR, bottleneck=Gaussian())),
     },
 }
 

@@ -24,6 +24,7 @@ CASES = {
     "filters": ("image", "conv", lambda: stripes(60)[0]),
     "towers": ("vector", "towers", lambda: grouped_points(90)[0]),
     "points": ("vector", "dense", lambda: grouped_points(60)[0]),
+    "drawn": ("vector", "variational", lambda: grouped_points(60)[0]),
 }
 
 

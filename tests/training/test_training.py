@@ -137,6 +137,9 @@ OPTIONS = {
 MEANINGLESS = {
     ("vector", "towers"): {"rounds", "more noise"},
     ("vector", "dense"): {"neighbours", "rounds", "fewer neighbours"},
+    ("vector", "variational"): {"neighbours", "rounds", "fewer neighbours", "more noise"},
+    ("text", "variational"): {"more noise"},
+    ("image", "variational"): {"more noise"},
 }
 
 
@@ -274,10 +277,13 @@ def test_what_cannot_be_learned_from_is_refused():
 def test_unknown_names_list_the_known_ones():
     features = grouped_words(5)[0]
     with pytest.raises(
-        UnknownKindError, match="preset: expected one of dense for items of kind text, got 'deep'"
+        UnknownKindError,
+        match="preset: expected one of dense, variational for items of kind text, got 'deep'",
     ):
         train(features, "text", dataclasses.replace(QUICK, preset="deep"))
-    with pytest.raises(UnknownKindError, match="expected one of dense for items of kind text"):
+    with pytest.raises(
+        UnknownKindError, match="expected one of dense, variational for items of kind text"
+    ):
         train(features, "text", dataclasses.replace(QUICK, preset="towers"))
     with pytest.raises(UnknownKindError, match="image, text, vector"):
         train(features, "sound", QUICK)

@@ -15,10 +15,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from indexer.training.presets import NoisySigmoid
+from indexer.training.presets import Gaussian, NoisySigmoid
 
 #: Added to the variance of a logit: a bit that never varies stays at its threshold.
 _VARIANCE_FLOOR = 1e-5
+#: The least and greatest logarithm of a variance that is drawn with: neither is ever of use.
+_LOG_VARIANCES = (-8.0, 8.0)
 
 
 class Coded(NamedTuple):
@@ -83,6 +85,36 @@ class NoisySigmoidBottleneck(Bottleneck):
     def final(self, raw: np.ndarray) -> Final:
         """The last noise and the last gain."""
         return Final(self.settings.noise[1], self.settings.gain[1])
+
+
+class GaussianBottleneck(Bottleneck):
+    """normalised mean + deviation x a standard normal, both given by the encoder for each item.
+
+    This is a variational autoencoder with the prior of a standard normal for each bit: with the
+    divergence from it, the loss is the negative evidence lower bound (Kingma and Welling,
+    "Auto-encoding variational Bayes", ICLR 2014; its means thresholded as codes, Chaidaroon and
+    Fang, "Variational deep semantic hashing", SIGIR 2017). The decoder takes the real number that
+    was drawn. Means are batch-normalised, so the divergence can't make a bit say nothing (Zhu et
+    al., "A batch normalized inference network keeps the KL vanishing away", ACL 2020), and its
+    weight grows from the first to the last (Bowman et al., CoNLL 2016).
+    """
+
+    settings: Gaussian
+    raw_per_bit = 2  # the mean and the logarithm of the variance
+
+    def __call__(self, raw: Tensor, done: float) -> Coded:
+        """Real numbers about the means, and what their divergence from the prior costs."""
+        raw_mean, log_variance = raw.float().chunk(2, dim=1)  # (n, n_bits) each
+        mean, log_variance = normalise(raw_mean), log_variance.clamp(*_LOG_VARIANCES)
+        drawn = mean + torch.exp(0.5 * log_variance) * self._noise(mean)  # (n, n_bits)
+        divergence = 0.5 * (mean.square() + log_variance.exp() - 1.0 - log_variance)
+        cost = ramp(self.settings.divergence, done) * divergence.sum(dim=1).mean()
+        return Coded(0.5 * (drawn + 1.0), cost)
+
+    def final(self, raw: np.ndarray) -> Final:
+        """The mean deviation over items and bits."""
+        log_variances = raw[:, raw.shape[1] // 2 :].clip(*_LOG_VARIANCES)
+        return Final(float(np.exp(0.5 * log_variances).mean()), None)
 
 
 def ramp(ends: tuple[float, float], done: float) -> float:
