@@ -147,7 +147,9 @@ class WordsTarget(Target):
     that of an item without a word is empty and costs nothing.
     """
 
-    def __init__(self, settings: object, items: Preparation, trunk: Trunk, device: torch.device):
+    def __init__(
+        self, settings: object, preparation: Preparation, trunk: Trunk, device: torch.device
+    ):
         self._rows = require_sparse(trunk.features, "the target 'words'")
         self._distributions = l1_normalised(rarity_weighted(self._rows))
         self._device = device
@@ -172,7 +174,9 @@ class WordsTarget(Target):
 class SquaredTarget(Target):
     """Mean squared error against the item's scaled features."""
 
-    def __init__(self, settings: object, items: Preparation, trunk: Trunk, device: torch.device):
+    def __init__(
+        self, settings: object, preparation: Preparation, trunk: Trunk, device: torch.device
+    ):
         self._features = require_dense(trunk.features, "the target 'squared'")
         self._rows, self._scale = self._features, np.float32(trunk.scale)
         self._device = device
@@ -194,14 +198,18 @@ class ViewsTarget(SquaredTarget):
     Rows of pixels of no known shape have no views: they are rebuilt themselves.
     """
 
-    def __init__(self, settings: object, items: Preparation, trunk: Trunk, device: torch.device):
-        super().__init__(settings, items, trunk, device)
+    def __init__(
+        self, settings: object, preparation: Preparation, trunk: Trunk, device: torch.device
+    ):
+        super().__init__(settings, preparation, trunk, device)
         self._views: np.ndarray | None = None
-        shape = items.items.shape
+        shape = preparation.items.shape
         if shape is None:
             return
-        pixels, answers = require_dense(items.items.features, "views"), items.patches[1]
-        self._views = items.stage("views", lambda: image_views(pixels, shape, answers, items.rng()))
+        pixels, answers = require_dense(preparation.items.features, "views"), preparation.patches[1]
+        self._views = preparation.stage(
+            "views", lambda: image_views(pixels, shape, answers, preparation.rng())
+        )
         self._rows, self._scale = self._views / max(float(self._views.std()), 1e-6), np.float32(1.0)
         self.n_outputs = self._rows.shape[1]
 

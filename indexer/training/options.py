@@ -35,7 +35,7 @@ class TrainingOptions:
     default for the kind of items (`presets.PRESETS`); a report says which. `epochs` (of each
     round of fine-tuning), `neighbours` (how many of an item's nearest its code must explain) and
     `rounds` (of neighbours found again from the codes learned) are the preset's choice where None;
-    where it is, `multiples` scale it. What would change nothing with a preset is refused by the
+    `multiples` scale that. What would change nothing with a preset is refused by the
     training (`presets.require_used`).
     """
 

@@ -1,4 +1,4 @@
-"""What a training reports of itself: per stage, of the final codes, and what looks wrong."""
+"""How did a training go? A report of its stages and codes, and warnings of what looks wrong."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import Any
 from hashret.codes import Codes
 from indexer.training.options import TrainingOptions
 
-#: Fewer distinct codes than this share of the distinct items is called a collapse.
+#: Codes are called collapsed if there are fewer distinct ones than this share of distinct items.
 _DISTINCT_SHARE = 0.05
-#: A bit that is 1 for less than this share of the items, or 0 for less, is called dead.
+#: A bit is called dead if it is 1, or 0, for less than this share of the items.
 _DEAD_SHARE = 0.01
 #: Codes learned from fewer items find less than the features do. Precision at a tenth of the items,
 #: by codes of 64 bits and by words, texts of five newsgroups: of 20 items .27 and .36 (chance .20),

@@ -1,8 +1,8 @@
-"""Latent semantic directions, in which the encoder of texts sees an item besides its words.
+"""Latent semantic directions: a linear map of texts that enters the encoder beside its words.
 
-Latent semantic analysis (Deerwester et al., 1990) is a linear map that knows which words go
-together and was fitted to no neighbourhood: what a network of millions of weights learns too well
-of its own documents, it can't.
+Latent semantic analysis (Deerwester et al., 1990) knows which words go together and was fitted to
+no neighbourhood. A network of millions of weights overfits the neighbourhoods of its own documents;
+this map can't.
 """
 
 from __future__ import annotations

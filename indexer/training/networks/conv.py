@@ -135,12 +135,12 @@ def conv_autoencoder(
 class ConvTrunk(Trunk):
     """Convolutions over the pixels of images of one shape."""
 
-    def __init__(self, settings: Conv, items: Preparation):
-        if items.items.shape is None:
+    def __init__(self, settings: Conv, preparation: Preparation):
+        if preparation.items.shape is None:
             raise ValueError("shape: expected that of images, got none; pass that of the features")
         self.settings = settings
-        self.shape = items.items.shape
-        self.features = items.items.features
+        self.shape = preparation.items.shape
+        self.features = preparation.items.features
         self.scale = unit_scale(self.features)
 
     def network(

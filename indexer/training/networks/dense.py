@@ -87,21 +87,23 @@ def dense_autoencoder(
 class DenseTrunk(Trunk):
     """Linear layers over the items' features; of texts, with latent coordinates before the code."""
 
-    def __init__(self, settings: Dense, items: Preparation):
+    def __init__(self, settings: Dense, preparation: Preparation):
         self.settings = settings
-        self.features = self._seen(items)
+        self.features = self._seen(preparation)
         scale = settings.input_scale
         self.scale = unit_scale(self.features) if scale is None else scale
         self._latent: Tensor | None = None
         if settings.n_latent:
-            self._latent = torch.from_numpy(items.stage("latent", lambda: self._directions(items)))
+            self._latent = torch.from_numpy(
+                preparation.stage("latent", lambda: self._directions(preparation))
+            )
 
-    def _seen(self, items: Preparation) -> Features:
-        return items.items.features
+    def _seen(self, preparation: Preparation) -> Features:
+        return preparation.items.features
 
-    def _directions(self, items: Preparation) -> np.ndarray:
+    def _directions(self, preparation: Preparation) -> np.ndarray:
         rows = require_sparse(self.features, "latent coordinates")
-        return latent_directions(rows, self.settings.n_latent, items.rng())
+        return latent_directions(rows, self.settings.n_latent, preparation.rng())
 
     def network(
         self, n_bits: int, n_raw: int, n_outputs: int | None, generator: torch.Generator

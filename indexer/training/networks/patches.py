@@ -13,8 +13,8 @@ from indexer.training.training_set import Preparation
 class PatchesTrunk(DenseTrunk):
     """Linear layers over the answers of each image; the dictionary is learned once, before."""
 
-    def _seen(self, items: Preparation) -> Features:
-        self._layer, answers = items.patches
+    def _seen(self, preparation: Preparation) -> Features:
+        self._layer, answers = preparation.patches
         return answers
 
     def of_items(self, encoder: Encoder) -> Encoder:
