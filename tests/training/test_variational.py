@@ -85,3 +85,19 @@ def test_its_codes_are_exact_ones_of_the_kinds_encoder(
     assert 0.0 < final.noise < 2.0
     assert 0.2 < final.bit_balance[0] <= final.bit_balance[2] < 0.8  # thresholds at the means
     assert not report.warnings
+
+
+def test_the_divergence_is_part_of_what_is_trained(monkeypatch):
+    points, _ = grouped_points(120)
+    options = TrainingOptions(n_bits=8, seed=3, device="cpu", preset="variational", epochs=60)
+
+    def noise(weight):
+        ends = (weight, weight)
+        settings = {"hidden": (16,), "learning_rate": 0.01, "bottleneck": Gaussian(ends)}
+        with monkeypatch.context() as patch:
+            change(patch, "vector", "variational", **settings)
+            return train(points, "vector", options)[1].stages[-1].noise
+
+    # the prior's deviation is 1; nothing but the divergence asks for any
+    assert noise(0.0) < 0.3
+    assert noise(5.0) == pytest.approx(1.0, abs=0.15)
