@@ -72,32 +72,31 @@ class World:
         encoder = SimpleNamespace(encode=lambda features: by_part[id(features)])
         near = [shares_of_nearest(codes[one], codes["training"], _K) for one in ("first", "second")]
         close = shares_of_nearest(codes["held"], codes["training"], _NARROW)
-        themes, both = self.halves.told(near), agreement(*near)
+        themes, both = self.halves.shared_themes(near), agreement(*near)
         found = {
             "agreement of the halves x their themes (`tune`)": self.halves(encoder),
             "agreement of the halves": both,
             "themes of the other half": themes,
             "float neighbours": float(np.take_along_axis(close, self.float_rows, 1).mean()),
         }
-        told = self._completed(near)
-        return found | ({"the other half itself": told} if told is not None else {})
+        completed = self._completed(near)
+        return found | ({"the other half itself": completed} if completed is not None else {})
 
     def _completed(self, near: list[Any]) -> float | None:
         """Document completion: the words, or the pixels, of the other half."""
         import numpy as np
-        from scipy.sparse import csr_array
 
-        from hashret.sparse import SparseRows
+        from hashret.sparse import SparseRows, to_scipy
         from indexer.training.neighbours.term_weighting import l1_normalised
 
         parts = [self.corpus.training, *self.corpus.halves]
         gains = []
         if isinstance(parts[0], SparseRows):
             rows = [l1_normalised(part) for part in parts]
-            told = [csr_array((r.values, r.indices, r.indptr), shape=r.shape) for r in rows]
-            background = np.asarray(told[0].mean(axis=0)).ravel() + 1e-9
-            for shares, other in zip(near, (told[2], told[1]), strict=True):
-                found = (told[0].T @ shares.T).T / _K
+            words = [to_scipy(one) for one in rows]
+            background = np.asarray(words[0].mean(axis=0)).ravel() + 1e-9
+            for shares, other in zip(near, (words[2], words[1]), strict=True):
+                found = (words[0].T @ shares.T).T / _K
                 lift = np.log((1 - _SMOOTHING) * found / background + _SMOOTHING)
                 gains.append(float(other.multiply(lift).sum() / other.sum()))
             return float(np.mean(gains))

@@ -225,6 +225,12 @@ class PatchSpec:
 
 Spec = TextSpec | ImageSpec | VectorSpec | DenseSpec | ConvSpec | PatchSpec
 EncoderSpec = DenseSpec | ConvSpec | PatchSpec
+#: The kind of an encoder's spec -> the encoder that it rebuilds, imported on first use.
+MODELS: dict[str, str] = {
+    "conv": "hashret.models.conv:ConvEncoder",
+    "dense": "hashret.models.dense:DenseEncoder",
+    "patches": "hashret.models.patches:PatchEncoder",
+}
 _SPECS: dict[str, type[Any]] = {
     spec.kind: spec for spec in (TextSpec, ImageSpec, VectorSpec, DenseSpec, ConvSpec, PatchSpec)
 }

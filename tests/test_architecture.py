@@ -16,6 +16,7 @@ JOINS = {
     "hashret/collection.py",
     "hashret/snapshot.py",
     "hashret/coder.py",
+    "hashret/specs.py",  # names the encoder that each spec rebuilds
     "hashret/search/machine.py",
     "hashret/search/searcher.py",
 }  # what may know more than one room
@@ -66,7 +67,9 @@ HOMES = {
     "numba": lambda path: path.startswith("hashret/indexes/compiled/"),
     "llvmlite": lambda path: path == "hashret/indexes/kernels/intrinsics.py",
     "regex": lambda path: path == "hashret/features/tokens.py",
-    "scipy": lambda path: path == "hashret/models/dense.py" or path.startswith("indexer/"),
+    "scipy": lambda path: (
+        path in {"hashret/sparse.py", "hashret/models/dense.py"} or path.startswith("indexer/")
+    ),
     "ir_measures": lambda path: path == "indexer/evaluation/judged.py",
     "psycopg": lambda path: False,  # SQLAlchemy imports it
 }

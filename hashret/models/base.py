@@ -14,13 +14,6 @@ from hashret.codes import Codes
 from hashret.sparse import Features
 from hashret.specs import EncoderSpec
 
-#: The kinds of encoder by name, as recorded in a collection; imported on first use.
-MODELS: Mapping[str, str] = {
-    "conv": "hashret.models.conv:ConvEncoder",
-    "dense": "hashret.models.dense:DenseEncoder",
-    "patches": "hashret.models.patches:PatchEncoder",
-}
-
 
 class Encoder(Protocol):
     """A learned map from features to binary codes.

@@ -24,7 +24,7 @@ from indexer.cli.options import (
     require_output,
 )
 from indexer.cli.run import Run, rehearse, run_index
-from indexer.training.presets import PRESETS_OF
+from indexer.training.presets import PRESETS
 
 if TYPE_CHECKING:
     from indexer.corpus import Reading, Skipped
@@ -59,7 +59,7 @@ def _bits(ctx: click.Context, parameter: click.Parameter, value: int | None) -> 
 @click.option(
     "--preset",
     help="How the model is built and trained: "
-    + ", ".join(f"of {kind}s {' or '.join(names)}" for kind, names in PRESETS_OF.items())
+    + ", ".join(f"of {kind}s {' or '.join(names)}" for kind, names in PRESETS.items())
     + ".  [default: the first]",
 )
 @click.option(
