@@ -198,9 +198,10 @@ def _kind_of(to: Path, address: str | None) -> str | None:
     from hashret.store.catalog.catalog import Catalog
     from hashret.store.layout import Layout
 
-    if not Layout.exists(to):
+    catalog = Catalog.open_if_made(Layout.require_place(to), address=address)
+    if catalog is None:
         return None
-    with Catalog.open(Layout.find(to), address=address) as catalog:
+    with catalog:
         return catalog.kind
 
 

@@ -58,8 +58,9 @@ class Rehearsal:
         self._again: set[str] = set()  # and those that a new model would have
         with ExitStack() as opening:
             layout = Layout.require_place(path)
-            if Layout.exists(path):
-                self._open(opening.enter_context(Catalog.open(layout, address=catalog)))
+            opened = Catalog.open_if_made(layout, address=catalog)
+            if opened is not None:
+                self._open(opening.enter_context(opened))
             self._preparer = Preparer(kind, workers)
             opening.callback(self._preparer.close)
             self._exit = opening.pop_all()

@@ -26,7 +26,7 @@ def links_followed() -> None:
 
 
 def journals_trusted() -> None:
-    sqlite.require_sqlite = lambda path: None
+    sqlite.require_sqlite = lambda path, write: None
 
 
 def schema_believed() -> None:
