@@ -39,7 +39,7 @@ def moves_aside(root: Path, paths: Iterable[Path]) -> dict[Path, Path]:
 
 def _free(path: Path, moves: Mapping[Path, Path], *, is_new: bool = False) -> Path:
     """A name that nothing has: this one, or with a number behind it."""
-    taken = set(moves.values())
+    taken = {one for to in moves.values() for one in (to, *to.parents)}
     names = (path.with_name(f"{path.name}.{n}") if n > 1 else path for n in count(1))
     return next(p for p in names if p not in taken and (is_new or not os.path.lexists(p)))
 

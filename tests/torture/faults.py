@@ -2,13 +2,14 @@
 
 import hashlib
 import json
+import shutil
 
 import numpy as np
 
 from hashret import snapshot
 from hashret.codes import Codes
 from hashret.features import pictures
-from hashret.store import files, layout, model_files, segments, untrusted
+from hashret.store import files, layout, model_files, repair, segments, untrusted
 from hashret.store.catalog import catalog, records, sqlite, staging
 from hashret.store.catalog import connection as catalog_connection
 from indexer.ingest import encode, prepare
@@ -23,6 +24,19 @@ def links_followed() -> None:
     layout.require_plain = model_files.require_plain = lambda *paths: None
     for room in (untrusted, files, segments):
         room.open_plain = lambda path: path.open("rb")
+
+
+def moves_follow_links() -> None:
+    """As `repair` once did: copies, through whatever stands there."""
+
+    def move(root, moves):
+        for path in moves:
+            to = root / "damaged" / path.relative_to(root)
+            to.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(path, to)
+            path.unlink()
+
+    repair.move = move
 
 
 def journals_trusted() -> None:
