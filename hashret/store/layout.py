@@ -17,6 +17,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -27,6 +28,9 @@ from hashret.store.aside import DAMAGED
 from hashret.store.files import TEMPORARY, sync_folder
 from hashret.store.untrusted import BESIDE, is_file, is_folder, require_plain, touch_plain
 
+#: What writers call a file of codes or features, and the folder of a model.
+SEGMENT_NAME = re.compile(r"c[0-9]+-[0-9]+\.(npy|safetensors)")
+MODEL_NAME = re.compile(r"m[0-9]+")
 #: What a model is and its arrays, in the folder of its name.
 MODEL_FILES = ("model.json", "model.safetensors")
 # What file managers and file systems put into any folder: a new collection may stand beside it.
@@ -67,11 +71,10 @@ class Layout:
 
     @property
     def has_data(self) -> bool:
-        """Whether there are codes or models, which say nothing without a catalog."""
-        files = [path for path in _entries(self.segments) if path.suffix != TEMPORARY]
-        models = [folder / name for folder in _entries(self.models) for name in MODEL_FILES]
-        return any(path.suffix in (".npy", ".safetensors") for path in files) or any(
-            is_file(path) for path in models
+        """Whether there are codes or models, by their names; they say nothing without a catalog."""
+        models = [path for path in _entries(self.models) if MODEL_NAME.fullmatch(path.name)]
+        return any(SEGMENT_NAME.fullmatch(path.name) for path in _entries(self.segments)) or any(
+            is_file(model / name) for model in models for name in MODEL_FILES
         )
 
     def require_catalog(self) -> None:

@@ -13,12 +13,10 @@ from pathlib import Path
 
 from hashret.store.aside import move, moves_aside
 from hashret.store.feature_files import SUFFIX as FEATURES
-from hashret.store.layout import MODEL_FILES, Layout
+from hashret.store.layout import MODEL_FILES, MODEL_NAME, SEGMENT_NAME, Layout
 from hashret.store.untrusted import is_file, is_folder
 
-# What writers call their files (`c000001-000000000000.npy`), and any of them that is half written.
-_SEGMENT = re.compile(r"(c[0-9]+-[0-9]+\.(npy|safetensors))|.*\.(npy|safetensors)\.tmp")
-_MODEL = re.compile(r"m[0-9]+")
+_HALF_SEGMENT = re.compile(r".*\.(npy|safetensors)\.tmp")
 _HALF_WRITTEN = {f"{name}.tmp" for name in MODEL_FILES}
 _CHECKPOINT = re.compile(r".*\.checkpoint(\.tmp)?")
 
@@ -30,16 +28,20 @@ def delete_unnamed(layout: Layout, segments: Collection[str], models: Collection
     """
     in_the_way = []
     for path in layout.segments.iterdir():
-        if _SEGMENT.fullmatch(path.name) and not _is_of(path, segments):
+        if _is_of_a_writer(path.name) and not _is_of(path, segments):
             if is_file(path):
                 path.unlink()
             else:
                 in_the_way.append(path)
     for path in layout.models.iterdir():
-        is_left = _MODEL.fullmatch(path.name) and path.name not in models
+        is_left = MODEL_NAME.fullmatch(path.name) and path.name not in models
         if is_left and not (is_folder(path) and _delete_model(path)):
             in_the_way.append(path)
     move(layout.root, moves_aside(layout.root, in_the_way))
+
+
+def _is_of_a_writer(name: str) -> bool:
+    return bool(SEGMENT_NAME.fullmatch(name) or _HALF_SEGMENT.fullmatch(name))
 
 
 def _is_of(path: Path, segments: Collection[str]) -> bool:
@@ -68,11 +70,11 @@ def foreign(layout: Layout, segments: Collection[str], models: Collection[str]) 
 
 def _foreign(layout: Layout, segments: Collection[str], models: Collection[str]) -> Iterator[Path]:
     for path in _entries(layout.segments):
-        is_left = _SEGMENT.fullmatch(path.name) and is_file(path)
+        is_left = _is_of_a_writer(path.name) and is_file(path)
         if not is_left and not _is_of(path, segments):
             yield path
     for path in _entries(layout.models):
-        if is_folder(path) and (path.name in models or _MODEL.fullmatch(path.name)):
+        if is_folder(path) and (path.name in models or MODEL_NAME.fullmatch(path.name)):
             yield from filter(_is_beside_a_model, path.iterdir())
         elif path.name not in models:
             yield path

@@ -106,8 +106,8 @@ class CatalogConnection:
             connection = database.connect(write, wait_seconds)
             try:
                 with connection.begin():
-                    is_new = make is not None and not database.is_made(connection)
-                    if make is not None and is_new and not layout.has_data:
+                    # beside data that are not of it a new catalog would have them deleted
+                    if make and not database.is_made(connection) and not layout.has_data:
                         database.make(connection)
                         rows = {"format": str(t.FORMAT_VERSION), "kind": make, LAST: ""}
                         rows[FIXED] = str(checksum(rows["format"], make))
