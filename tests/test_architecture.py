@@ -66,7 +66,9 @@ HOMES = {
     "filelock": lambda path: path == "hashret/store/lock.py",
     "numba": lambda path: path.startswith("hashret/indexes/compiled/"),
     "llvmlite": lambda path: path == "hashret/indexes/kernels/intrinsics.py",
-    "regex": lambda path: path == "hashret/features/tokens.py",
+    "regex": lambda path: (
+        path == "hashret/unicode_text.py" or path.startswith("hashret/features/tokens")
+    ),
     "scipy": lambda path: (
         path in {"hashret/sparse.py", "hashret/models/dense.py"} or path.startswith("indexer/")
     ),

@@ -20,7 +20,11 @@ from hashret.items import Payload
 from hashret.rank import similarities
 from hashret.sparse import Features, SparseRows
 from hashret.specs import TextSpec
+from hashret.unicode_text import pieces
 
+#: The longest text, in bytes of UTF-8: as the longest document. Of no script do so many bytes take
+#: more than the 20 s that an item has; they grow in proportion, also for a query.
+MAX_BYTES = 16 << 20
 _PREVIEW = 200  # characters
 # Weights are rounded to integers of this grid, so that a row's squared length is an exact integer
 # sum and the same text has the same features whatever else is in its batch.
@@ -56,7 +60,7 @@ class TextFeaturizer:
 
     @classmethod
     def prepare(cls, payload: Payload, spec: TextSpec) -> str:
-        """The text itself. Raises `PayloadError` for anything else and for an empty text."""
+        """The text itself. Raises `PayloadError` for what is no text, empty or too long."""
         if not isinstance(payload, str):
             raise PayloadError(
                 f"text: expected a str, got {type(payload).__name__}; pass the text itself"
@@ -65,6 +69,14 @@ class TextFeaturizer:
             raise PayloadError(
                 "text: expected at least one word, got an empty text; leave it out", "empty-text"
             )
+        # no character has more than 4 bytes
+        if 4 * len(payload) > MAX_BYTES:
+            size = len(payload.encode("utf-8", "surrogatepass"))
+            if size > MAX_BYTES:
+                raise PayloadError(
+                    f"text: expected at most {MAX_BYTES:,} bytes of UTF-8, got {size:,}; split it",
+                    "too-large",
+                )
         return payload
 
     @classmethod
@@ -76,7 +88,8 @@ class TextFeaturizer:
         documents: Counter[str] = Counter()
         n = 0
         for text in prepared:
-            documents.update(filter(is_term, set(words(text))))
+            found = {word for piece in pieces(text) for word in words(piece)}
+            documents.update(filter(is_term, found))
             n += 1
         few = n < _FEW_DOCUMENTS
         least, most = (1, n) if few else (spec.min_documents, spec.max_share * n)
@@ -113,7 +126,8 @@ class TextFeaturizer:
         found: list[int] = []
         ends = np.zeros(len(prepared) + 1, np.int64)
         for row, text in enumerate(prepared):
-            found.extend(filter(None, map(place, words(text))))
+            for piece in pieces(text):
+                found.extend(filter(None, map(place, words(piece))))
             ends[row + 1] = len(found)
         width = self.n_features + 1
         keys = np.fromiter(found, np.int64, len(found))

@@ -9,9 +9,12 @@ than four digits, are left out: they are counters and identifiers, not words.
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from typing import TYPE_CHECKING
 from unicodedata import normalize
+
+from hashret.unicode_text import stream_safe
 
 if TYPE_CHECKING:
     from regex import Pattern
@@ -25,6 +28,15 @@ _ASCII_DROPPED = b"'"
 _APOSTROPHES = str.maketrans("", "", "'’ʼ＇")
 _MAX_DIGITS = 4
 _MAX_LENGTH = 64  # longer runs are encoded data; a vocabulary gains nothing from them
+# What is quickly looked for to tell whether a text can have one of the scripts of bigrams.
+_MAYBE_CJK = re.compile("[\u1100-\u11ff\u2e80-\U0010ffff]")
+
+
+@cache
+def _word() -> Pattern[str]:
+    import regex
+
+    return regex.compile(r"[\p{L}\p{M}\p{N}]+")
 
 
 @cache
@@ -44,7 +56,10 @@ def words(text: str) -> list[str]:
     """What `tokens` chooses from: the terms among words that `is_term` would leave out."""
     if text.isascii():
         return text.encode().translate(_ASCII_TABLE, _ASCII_DROPPED).decode().split()
-    folded = normalize("NFKC", normalize("NFKC", text).casefold()).translate(_APOSTROPHES)
+    folded = normalize("NFKC", normalize("NFKC", stream_safe(text)).casefold())
+    folded = folded.translate(_APOSTROPHES)
+    if not _MAYBE_CJK.search(folded):
+        return _word().findall(folded)
     found = []
     for match in _pattern().finditer(folded):
         run = match[1]

@@ -28,7 +28,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from hashret.errors import WhereError
-from hashret.items import is_storable, is_unicode
+from hashret.unicode_text import MAX_MARKS, is_storable, is_unicode, many_marks
 from hashret.where.conditions import (
     And,
     AnyOf,
@@ -45,6 +45,7 @@ from hashret.where.conditions import (
 MAX_LENGTH = 100_000  # characters
 MAX_NODES = 200  # SQLite joins at most 1000 expressions deep
 MAX_VALUES = 10_000  # in all lists; SQLite binds at most 32766
+MAX_PART = 1_000  # characters looked for within a string: SQLite compares them at every place
 
 _SIGN_OF: dict[type[ast.cmpop], str] = {ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">", ast.GtE: ">="}
 _TURNED = {"<": ">", "<=": ">=", ">": "<", ">=": "<="}
@@ -87,6 +88,8 @@ class _Reader:
         # in parentheses a condition may go on in the next line
         self._wrapped = len(self._lines) > 1
         self._parsed = f"(\n{self._text}\n)" if self._wrapped else self._text
+        # the parser counts columns in bytes of UTF-8
+        self._encoded = [line.encode(errors="replace") for line in _LINE.findall(self._parsed)]
         self._n_nodes = 0
         self._n_values = 0
 
@@ -97,6 +100,14 @@ class _Reader:
                 f"a condition of 1 to {MAX_LENGTH} characters",
                 f"{len(self._text)}",
                 "write one as year >= 2020",
+            )
+        # the parser normalises names, which takes too long then
+        if (many := many_marks(self._text)) is not None:
+            raise self._refused(
+                many,
+                f"at most {MAX_MARKS} combining marks in a row",
+                "more",
+                "write them in quotes, as '\\u0301'",
             )
         try:
             with warnings.catch_warnings():
@@ -121,12 +132,15 @@ class _Reader:
         except ValueError as error:  # as of NUL, which is no text for the parser
             raise self._refused(0, "a condition", str(error), _REMEDY) from None
 
-    def _condition(self, node: ast.expr) -> Condition:
+    def _count(self, node: ast.expr) -> None:
         self._n_nodes += 1
         if self._n_nodes > MAX_NODES:
             raise self._refused(
                 node, f"at most {MAX_NODES} comparisons", "more", "write a list: field in (...)"
             )
+
+    def _condition(self, node: ast.expr) -> Condition:
+        self._count(node)
         match node:
             case ast.BoolOp(ast.And(), values):
                 return And(tuple(map(self._condition, values)))
@@ -137,7 +151,7 @@ class _Reader:
             case ast.Compare(left, operators, rights):
                 return self._comparisons(node, [left, *rights], operators)
             case ast.Call(ast.Attribute(owner, "contains"), [argument], []):
-                return Contains(self._field(owner), self._value(argument))
+                return Contains(self._field(owner), self._part(argument))
             case ast.Call(ast.Attribute(owner, "startswith"), [argument], []):
                 return self._starts_with(owner, argument)
         if self._is_field(node):
@@ -161,7 +175,7 @@ class _Reader:
     def _comparison(
         self, node: ast.expr, left: ast.expr, sign: ast.cmpop, right: ast.expr
     ) -> Condition:
-        self._n_nodes += 1
+        self._count(node)
         turned = not self._is_field(left)
         if turned == (not self._is_field(right)):
             raise self._refused(
@@ -194,7 +208,7 @@ class _Reader:
 
     def _membership(self, field: Field, other: ast.expr, turned: bool) -> Condition:
         if turned:
-            return Contains(field, self._value(other))
+            return Contains(field, self._part(other))
         return AnyOf(field, tuple(self._values(other)))
 
     def _order(self, field: Field, sign: str, other: ast.expr, turned: bool) -> Condition:
@@ -202,6 +216,15 @@ class _Reader:
         if bound is None or isinstance(bound, bool):
             raise self._refused(other, "a number or a string", self._source(other), "write ==")
         return Order(field, _TURNED[sign] if turned else sign, bound)
+
+    def _part(self, node: ast.expr) -> Value:
+        """What is looked for within a field."""
+        part = self._value(node)
+        if isinstance(part, str) and len(part) > MAX_PART:
+            raise self._refused(
+                node, f"a string of at most {MAX_PART} characters", f"{len(part)}", "write less"
+            )
+        return part
 
     def _starts_with(self, owner: ast.expr, argument: ast.expr) -> Condition:
         field, start = self._field(owner), self._value(argument)
@@ -241,8 +264,12 @@ class _Reader:
 
     def _name(self, node: ast.Name | ast.Attribute) -> str:
         """The name, or the attribute's, as it was written: the parser normalises it (NFKC)."""
-        written = ast.get_source_segment(self._parsed, node) or ""
-        return re.split(r"[.\s]", written)[-1]
+        line, begin = node.lineno, node.col_offset
+        if isinstance(node, ast.Attribute):  # what stands before the dot is not looked at again
+            line, begin = node.value.end_lineno or 0, node.value.end_col_offset or 0
+        begin = begin if line == node.end_lineno else 0
+        written = self._encoded[(node.end_lineno or 0) - 1][begin : node.end_col_offset]
+        return re.split(r"[.\s]", written.decode())[-1]
 
     def _values(self, node: ast.expr) -> Iterator[Value]:
         if not isinstance(node, ast.Tuple | ast.List):

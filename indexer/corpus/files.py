@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote_to_bytes
 
-from hashret.items import is_unicode
+from hashret.unicode_text import is_unicode
 from indexer.refusals import Refused, Skipped
 
 _Identity = tuple[int, int] | None  # of a folder: device and inode

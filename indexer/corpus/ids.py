@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from hashret.errors import InputError
-from hashret.items import id_of, is_unicode
+from hashret.items import id_of
+from hashret.unicode_text import is_unicode
 from indexer.corpus.arrays import StoredArray, stored_arrays
 from indexer.corpus.lines import is_escaped, opened
 from indexer.refusals import Refused

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from hashret.items import MAX_DEPTH, is_unicode
+from hashret.items import MAX_DEPTH
+from hashret.unicode_text import is_unicode
 from indexer.corpus.lines import Lines, is_escaped
 from indexer.refusals import Refused
 

@@ -25,6 +25,8 @@ SUFFIXES = JSON_SUFFIXES + CSV_SUFFIXES
 # Rows that are looked at before the first item, for whether there is a payload at all.
 _FIRST_ROWS = 20
 _SHOWN_NAMES = 12
+# Characters: no system opens a longer path, and to resolve one takes the square of its length.
+_MAX_PATH = 4096
 
 
 def is_table(path: Path) -> bool:
@@ -145,7 +147,8 @@ def _require_text(text: Any) -> None:
 
 
 def _file_beside(folder: Path, given: Any) -> Path:
-    if not isinstance(given, str) or not given or "\0" in given:
+    usual = isinstance(given, str) and 0 < len(given) <= _MAX_PATH
+    if not usual or "\0" in given:
         raise Refused("bad-path", f"expected the name of a file, got {given!r:.80}")
     try:
         root, file = folder.resolve(), (folder / given).resolve()

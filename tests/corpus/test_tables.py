@@ -120,6 +120,7 @@ BAD_LINES = {
     '{"path": "nothing.txt"}': "missing-file",
     '{"path": ""}': "bad-path",
     '{"path": 5}': "bad-path",
+    '{"path": "%s"}' % ("a" * 4097): "bad-path",
     '{"path": "a\\u0000"}': "bad-path",
     '{"path": "../outside.txt"}': "outside-source",
     '{"path": "/etc/hostname"}': "outside-source",

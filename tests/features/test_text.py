@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
 
 from hashret.errors import EmptyCorpusError, PayloadError
-from hashret.features.text import TextFeaturizer
+from hashret.features.text import MAX_BYTES, TextFeaturizer
 from hashret.features.tokens import tokens
 from hashret.specs import TextSpec
 
@@ -185,6 +185,15 @@ def test_what_is_no_text():
         TextFeaturizer.fit(["!!!", "..."], TextSpec())
     empty = TextFeaturizer.fit(["cat"], TextSpec()).transform(["unknown", "cat"])
     assert empty.nnz_per_row.tolist() == [0, 1]
+
+
+@pytest.mark.parametrize("letter", ["a", "é", "一"])
+def test_the_longest_text_is_as_long_in_every_script(letter):
+    longest = letter * (MAX_BYTES // len(letter.encode()))
+    assert TextFeaturizer.prepare(longest, TextSpec()) is longest
+    with pytest.raises(PayloadError, match="at most 16,777,216 bytes") as raised:
+        TextFeaturizer.prepare(longest + letter, TextSpec())
+    assert raised.value.error_class == "too-large"
 
 
 def test_a_preview_can_be_stored():

@@ -99,6 +99,10 @@ def test_expressions_are_read(expression, condition):
         ("# nothing\n# at all", 1, "a condition"),
         ("a == 1 and # nothing", None, "a condition"),
         (" or ".join(["a"] * (MAX_NODES + 1)), None, f"at most {MAX_NODES}"),
+        ("1" + " < a < 2" * MAX_NODES, 1, f"at most {MAX_NODES}"),
+        ("a.contains('" + "b" * 1001 + "')", 12, "a string of at most 1000 characters, got 1001"),
+        ("'" + "b" * 1001 + "' in a", 1, "a string of at most 1000 characters, got 1001"),
+        ("ab" + "\u0315\u0300" * 16 + " == 1", 3, "at most 30 combining marks"),
     ],
 )
 def test_errors_name_the_column_and_what_to_write(expression, column, says):

@@ -16,7 +16,6 @@ from sqlalchemy import func, or_, select, true
 
 from hashret._backports import chunks
 from hashret.errors import DamagedError
-from hashret.items import is_storable
 from hashret.store.catalog import tables as t
 from hashret.store.catalog.connection import CatalogConnection
 from hashret.store.catalog.records import (
@@ -32,6 +31,7 @@ from hashret.store.catalog.sums import LAST, removal, sum_of_rows
 from hashret.store.model_files import ModelRecord
 from hashret.store.segments import SegmentRecord
 from hashret.store.untrusted import RESTORE, require_types
+from hashret.unicode_text import is_storable
 from hashret.where.conditions import Condition
 
 _CHUNK = 500  # bound values of one statement

@@ -29,7 +29,6 @@ from sqlalchemy.schema import CreateTable, DropTable
 
 from hashret._backports import chunks
 from hashret.errors import CatalogServerError, PayloadError
-from hashret.items import is_storable
 from hashret.store.catalog import tables as t
 from hashret.store.catalog.catalog import Catalog
 from hashret.store.catalog.records import CommitRecord, ItemRecord
@@ -37,6 +36,7 @@ from hashret.store.catalog.sums import LAST, checksum, removal, sum_of_rows
 from hashret.store.leftovers import delete_unnamed
 from hashret.store.model_files import ModelRecord
 from hashret.store.segments import SegmentRecord
+from hashret.unicode_text import is_storable
 
 _CHUNK = 500
 _ROWS = 5000
