@@ -24,15 +24,26 @@ class TextSpec:
     """Text as a bag of words: sublinear tf-idf over the corpus's own vocabulary, unit length."""
 
     kind: ClassVar[str] = "text"
+    #: What the absence of a field means in what was written before there was such a field.
+    absent: ClassVar[dict[str, Any]] = {"rule": 1, "fold_accents": False}
     vocabulary_size: int = 10_000
     """At most this many terms, the ones in the most documents."""
     min_documents: int = 2
     """Terms in fewer documents are left out."""
     max_share: float = 0.5
     """Terms in a larger share of the documents are left out: they tell nothing apart."""
+    rule: int = 2
+    """How a text becomes words: 2 as `features.tokens` says; 1 as in models of before it."""
+    fold_accents: bool = True
+    """Whether é is e, as `features.folding` says, by rule 2; by rule 1 it never is."""
 
     def __post_init__(self) -> None:
-        _require_whole(self, vocabulary_size=1, min_documents=0)
+        _require_whole(self, vocabulary_size=1, min_documents=0, rule=1)
+        if self.rule > 2:
+            raise FormatVersionError(
+                f"rule: expected 1 or 2, got {self.rule}; "
+                "open the model with the hashret that wrote it"
+            )
         if not 0.0 < self.max_share <= 1.0:
             raise ValueError(
                 f"max_share: expected above 0 and at most 1, got {self.max_share!r}; "
@@ -270,7 +281,8 @@ def from_json(data: dict[str, Any]) -> Any:
                 f"got {value!r:.80}; train it again"
             )
     try:
-        return spec(**{name: tuple(v) if isinstance(v, list) else v for name, v in fields.items()})
+        given = {name: tuple(v) if isinstance(v, list) else v for name, v in fields.items()}
+        return spec(**{**getattr(spec, "absent", {}), **given})
     except (TypeError, ValueError) as error:  # a field is missing, or out of its range
         raise DamagedError(f"model: {error}; train it again") from error
 

@@ -67,7 +67,8 @@ HOMES = {
     "numba": lambda path: path.startswith("hashret/indexes/compiled/"),
     "llvmlite": lambda path: path == "hashret/indexes/kernels/intrinsics.py",
     "regex": lambda path: (
-        path == "hashret/unicode_text.py" or path.startswith("hashret/features/tokens")
+        path == "hashret/unicode_text.py"
+        or path.startswith(("hashret/features/tokens", "hashret/features/folding"))
     ),
     "scipy": lambda path: (
         path in {"hashret/sparse.py", "hashret/models/dense.py"} or path.startswith("indexer/")

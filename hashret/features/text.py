@@ -8,14 +8,15 @@ Buckley, "Term-weighting approaches in automatic text retrieval", IPM 1988, sect
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Self
 
 import numpy as np
 
 from hashret.errors import DamagedError, EmptyCorpusError, PayloadError
+from hashret.features import tokens, tokens_former
 from hashret.features.base import Hasher
-from hashret.features.tokens import is_term, words
 from hashret.items import Payload
 from hashret.rank import similarities
 from hashret.sparse import Features, SparseRows
@@ -33,6 +34,13 @@ _GRID = 1 << 16
 _FEW_DOCUMENTS = 100
 
 
+def _rule(spec: TextSpec) -> tuple[Callable[[str], list[str]], Callable[[str], bool]]:
+    """The words of a text, and which of them are terms, by the rule of a spec."""
+    if spec.rule == 1:
+        return tokens_former.words, tokens_former.is_term
+    return partial(tokens.words, fold_accents=spec.fold_accents), tokens.is_term
+
+
 class TextFeaturizer:
     """A fitted vocabulary with the weight of each term; applying it needs only NumPy."""
 
@@ -40,6 +48,7 @@ class TextFeaturizer:
         self.spec = spec
         self._vocabulary = vocabulary
         # counted from 1, so that `filter` drops the unknown words without a line of Python each
+        self._words, is_term = _rule(spec)
         self._place = {term: i for i, term in enumerate(vocabulary, 1) if is_term(term)}
         self._idf = idf
 
@@ -87,6 +96,7 @@ class TextFeaturizer:
         """
         documents: Counter[str] = Counter()
         n = 0
+        words, is_term = _rule(spec)
         for text in prepared:
             found = {word for piece in pieces(text) for word in words(piece)}
             documents.update(filter(is_term, found))
@@ -122,7 +132,7 @@ class TextFeaturizer:
 
         By row, then by column; each pair of them once, with a count of at least 1.
         """
-        place = self._place.get
+        place, words = self._place.get, self._words
         found: list[int] = []
         ends = np.zeros(len(prepared) + 1, np.int64)
         for row, text in enumerate(prepared):

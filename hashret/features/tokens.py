@@ -1,35 +1,145 @@
-"""Text to terms, in any script.
+"""Text to words, in any script: what `TextSpec.rule` 2 means.
 
-Words where words are set apart by spaces: runs of letters, marks and digits, after Unicode
-compatibility composition and case folding, without apostrophes. Bigrams of characters in runs of
-Han, Hiragana, Katakana and Hangul, a lone character by itself, as Lucene's CJKAnalyzer does
-(`CJKBigramFilter`, without its stop words). Single ASCII letters and digits, and numbers of more
-than four digits, are left out: they are counters and identifiers, not words.
+* A word is a run of letters, marks and digits, folded (`hashret.features.folding`).
+* Scripts that write without spaces give bigrams of grapheme clusters (a letter with its signs), a
+  lone one by itself, as Lucene's CJKBigramFilter does for Han, kana and Hangul.
+* Words that signs join are a word besides, if an @ is among the signs or a digit beside one:
+  ``AB-1234/5``, ``3.11.7``, ``ann@example.org``. So are words with a dot before or ++ or # behind:
+  ``.NET``, ``Notepad++``; of ``C++`` and ``C#`` the letter by itself is none.
+* An emoji is a word, as are a flag, a keycap and emoji that are joined to one; skin tones and
+  variation selectors make no difference.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from functools import cache
-from typing import TYPE_CHECKING
-from unicodedata import normalize
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
 
-from hashret.unicode_text import stream_safe
+from hashret.features.folding import folded
 
 if TYPE_CHECKING:
     from regex import Pattern
 
-# ASCII by itself needs no Unicode tables: letters lower-cased, digits kept, apostrophes dropped,
-# all else a space. A table of bytes, since str.translate looks every character up in a dict.
-_ASCII_TABLE = bytes(
-    ord(chr(c).lower()) if c < 128 and chr(c).isalnum() else 32 for c in range(256)
-)
-_ASCII_DROPPED = b"'"
-_APOSTROPHES = str.maketrans("", "", "'’ʼ＇")
-_MAX_DIGITS = 4
 _MAX_LENGTH = 64  # longer runs are encoded data; a vocabulary gains nothing from them
-# What is quickly looked for to tell whether a text can have one of the scripts of bigrams.
-_MAYBE_CJK = re.compile("[\u1100-\u11ff\u2e80-\U0010ffff]")
+
+# ASCII by itself needs no Unicode tables: letters lower-cased, digits and signs kept, apostrophes
+# dropped, all else a space. Tables of bytes, since str.translate looks each character up in a dict.
+_SIGNS = b"-./_:&@+#"
+_KEPT = bytes(
+    ord(chr(c).lower()) if c < 128 and (chr(c).isalnum() or c in _SIGNS) else 32 for c in range(256)
+)
+_NO_SIGNS = bytes(32 if c in _SIGNS else c for c in range(256))
+_APOSTROPHE = b"'"
+_NOT_ASCII = re.compile(r"[^\x00-\x7f]+")
+# A sign that joins words to one. What is neither space nor sign is taken for a letter here, and the
+# pattern begins with the sign, which is rare, so that it is quickly looked for.
+_JOINT = re.compile(
+    r"[-./_:&@+](?=[^\s\-./_:&@+#])(?<=[^\s\-./_:&@+#].)(?:(?=[0-9])|(?<=[0-9].)|(?<=@))"
+)
+_MARK = re.compile(r"\+\+|\#")
+_WHOLE = re.compile(r"@|[0-9][-./_:&+]|[-./_:&+][0-9]")
+
+# What is quickly looked for to tell whether a text may have an emoji, or a script without spaces.
+_MAYBE_EMOJI = re.compile("[\xa9\xae\u203c-\u3299\U0001f000-\U0001faff]")
+_MAYBE_UNSPACED = re.compile(
+    "[\u0e00-\u0eff\u1000-\u11ff\u1780-\u17ff\u1950-\u1aaf\u1b00-\u1bff\u2e80-\U0010ffff]"
+)
+# Those of Unicode's line breaking class SA, the ideographs, and others of today without spaces.
+# Tibetan's syllables are parted by a sign, so they are words.
+_UNSPACED = (
+    *("Han", "Hiragana", "Katakana", "Hangul", "Bopomofo", "Yi", "Thai", "Lao", "Khmer", "Myanmar"),
+    *("Tai_Le", "New_Tai_Lue", "Tai_Tham", "Tai_Viet", "Ahom", "Javanese", "Balinese", "Buginese"),
+    *("Batak", "Rejang", "Nushu", "Tangut", "Khitan_Small_Script"),
+)
+_TONES_AND_SELECTORS = re.compile("[\ufe0e\ufe0f\U0001f3fb-\U0001f3ff]")
+
+
+def words(text: str, fold_accents: bool = True) -> list[str]:
+    """The words of a text with repetitions, in no order; `is_term` says which are terms."""
+    if text.isascii():
+        return _ascii_words(text)
+    odd, plain = _parted(_NOT_ASCII, text)
+    if len(odd) > len(plain):
+        return _any_words(text, fold_accents)
+    return _ascii_words(plain) + _any_words(odd, fold_accents)
+
+
+def is_term(word: str) -> bool:
+    """Whether a word of `words` is a term: no run of encoded data."""
+    return len(word) <= _MAX_LENGTH
+
+
+def _any_words(text: str, fold_accents: bool) -> list[str]:
+    found: list[str] = []
+    if _MAYBE_EMOJI.search(text):
+        found += [_TONES_AND_SELECTORS.sub("", emoji) for emoji in _emoji().findall(text)]
+        text = _emoji().sub(" ", text)
+    text = folded(text, fold_accents)
+    if _MAYBE_UNSPACED.search(text):
+        for run in _unspaced().findall(text):
+            found += _bigrams(run)
+        text = _unspaced().sub(" ", text)
+    signed, text = _unicode().take(text)
+    return found + signed + _word().findall(text)
+
+
+def _ascii_words(text: str) -> list[str]:
+    kept = text.encode().translate(_KEPT, _APOSTROPHE).decode()
+    signed, kept = _ASCII.take(kept)
+    return kept.encode().translate(_NO_SIGNS).decode().split() + signed
+
+
+class _Signed:
+    """Words with signs; `word` and `letter` are what stands in words, as a class in a pattern."""
+
+    def __init__(self, compiled: Callable[[str], Any], word: str, letter: str):
+        # looked for at the begin of a word only, and never in a part of it: else a long one that
+        # is joined to nothing takes the square of its length
+        before, behind = rf"(?<![{word}])", rf"(?:\+\+|\#(?![{word}]))"
+        self._joined = compiled(rf"{before}[{word}]++(?:[-./_:&@+][{word}]++)+")
+        self._dotted = compiled(rf"\.(?<![-./_:&@+#{word}]\.)[{letter}][{word}]*")
+        self._marked = compiled(rf"{before}[{word}]++{behind}")
+        self._lone = compiled(rf"{before}[{word}]{behind}")
+
+    def take(self, text: str) -> tuple[list[str], str]:
+        """The words with signs in a text, and the text without those of a single letter."""
+        found = self._joined.findall(_parted(_JOINT, text)[0])
+        found = [one for one in found if _WHOLE.search(one)]
+        found += self._dotted.findall(text)
+        if "++" in text or "#" in text:
+            runs, rest = _parted(_MARK, text)
+            found += self._marked.findall(runs)
+            text = f"{rest} {self._lone.sub(' ', runs)}"
+        return found, text
+
+
+def _parted(sought: re.Pattern[str], text: str) -> tuple[str, str]:
+    """What stands between spaces around each match, and all else, both with spaces between."""
+    runs, rest = [], []
+    end = 0
+    for one in sought.finditer(text):
+        at = one.start()
+        if at >= end:
+            start = text.rfind(" ", end, at) + 1 or end
+            rest.append(text[end:start])
+            end = text.find(" ", at)
+            end = end if end >= 0 else len(text)
+            runs.append(text[start:end])
+    rest.append(text[end:])
+    return " ".join(runs), " ".join(rest)
+
+
+_ASCII = _Signed(re.compile, "a-z0-9", "a-z")
+
+
+@cache
+def _unicode() -> _Signed:
+    import regex
+
+    return _Signed(regex.compile, r"\p{L}\p{M}\p{N}", r"\p{L}")
 
 
 @cache
@@ -39,41 +149,26 @@ def _word() -> Pattern[str]:
     return regex.compile(r"[\p{L}\p{M}\p{N}]+")
 
 
-@cache
-def _pattern() -> Pattern[str]:
+def _bigrams(run: str) -> list[str]:
     import regex
 
-    cjk = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Hangul}ー"
-    return regex.compile(rf"(?V1)([{cjk}]+)|[[\p{{L}}\p{{M}}\p{{N}}]--[{cjk}]]+")
+    clusters = run if run.isalpha() else regex.findall(r"\X", run)  # marks are no letters
+    return [a + b for a, b in pairwise(clusters)] or [run]
 
 
-def tokens(text: str) -> list[str]:
-    """The terms of a text, in order and with repetitions."""
-    return [word for word in words(text) if is_term(word)]
+@cache
+def _unspaced() -> Pattern[str]:
+    """A run of scripts without spaces, with what kana share: voicing and the sign of length."""
+    import regex
+
+    scripts = "".join(rf"\p{{Script={script}}}" for script in _UNSPACED)
+    return regex.compile(rf"[{scripts}\u3099\u309aー]+")
 
 
-def words(text: str) -> list[str]:
-    """What `tokens` chooses from: the terms among words that `is_term` would leave out."""
-    if text.isascii():
-        return text.encode().translate(_ASCII_TABLE, _ASCII_DROPPED).decode().split()
-    folded = normalize("NFKC", normalize("NFKC", stream_safe(text)).casefold())
-    folded = folded.translate(_APOSTROPHES)
-    if not _MAYBE_CJK.search(folded):
-        return _word().findall(folded)
-    found = []
-    for match in _pattern().finditer(folded):
-        run = match[1]
-        if run is None:
-            found.append(match[0])
-        elif len(run) == 1:
-            found.append(run)
-        else:
-            found.extend(run[i : i + 2] for i in range(len(run) - 1))
-    return found
+@cache
+def _emoji() -> Pattern[str]:
+    """Flags, keycaps and emoji, each perhaps of several joined ones (UTS #51, section 1.4)."""
+    import regex
 
-
-def is_term(word: str) -> bool:
-    """Whether a word of `words` is a term: no counter, identifier or run of encoded data."""
-    if len(word) == 1:
-        return not word.isascii()
-    return len(word) <= _MAX_LENGTH and (len(word) <= _MAX_DIGITS or not word.isdecimal())
+    one = r"\p{Extended_Pictographic}[\ufe0e\ufe0f\p{Emoji_Modifier}]*[\U000e0020-\U000e007f]*"
+    return regex.compile(rf"\p{{RI}}\p{{RI}}|[0-9#*]\ufe0f?\u20e3|{one}(?:\u200d{one})*")

@@ -1,4 +1,4 @@
-"""Text to terms and terms to weights: known examples, scikit-learn, and independence of batches."""
+"""Terms to weights: counting, scikit-learn, and independence of batches."""
 
 import subprocess
 import sys
@@ -6,107 +6,46 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from hypothesis import example, given
+from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
 
 from hashret.errors import EmptyCorpusError, PayloadError
+from hashret.features import tokens, tokens_former
 from hashret.features.text import MAX_BYTES, TextFeaturizer
-from hashret.features.tokens import tokens
 from hashret.specs import TextSpec
 
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("The quick-brown FOX, 42 times!", ["the", "quick", "brown", "fox", "42", "times"]),
-        ("don't 'quote' a b 7 123456", ["dont", "quote"]),
-        ("don’t naïve café", ["dont", "naïve", "café"]),
-        ("cafe\u0301", ["café"]),
-        ("Straße STRASSE", ["strasse", "strasse"]),
-        # Lucene's CJKAnalyzer: bigrams inside a run, a lone character by itself
-        ("一二三四", ["一二", "二三", "三四"]),
-        (
-            "多くの学生が試験に落ちた",
-            [
-                "多く",
-                "くの",
-                "の学",
-                "学生",
-                "生が",
-                "が試",
-                "試験",
-                "験に",
-                "に落",
-                "落ち",
-                "ちた",
-            ],
-        ),
-        ("学 test 学生", ["学", "test", "学生"]),
-        ("안녕하세요", ["안녕", "녕하", "하세", "세요"]),
-        ("ｶﾞｷﾞ ＡＢＣ", ["ガギ", "abc"]),
-        ("हिन्दी में", ["हिन्दी", "में"]),
-        ("สวัสดี", ["สวัสดี"]),
-        ("مُحَمَّد", ["مُحَمَّد"]),
-        ("İstanbul", ["i̇stanbul"]),
-        ("Привет, МИР", ["привет", "мир"]),
-        ("", []),
-        ("!!! ... —", []),
-    ],
+letters = st.sampled_from(
+    [*"aZb09'_-.+#@ \n\x1f\0", *"éßİı’ʼ＇ｶﾞ一二の学안ーÅﬁ²٣न्\u0301\ud800𝔸ก\u0e35👍\u200d"]
 )
-def test_known_texts(text, expected):
-    assert tokens(text) == expected
-
-
-@given(st.text())
-def test_any_text_has_terms_without_an_error(text):
-    assert all(term and not term.isspace() for term in tokens(text))
-
-
-@given(st.text(alphabet=st.characters(max_codepoint=127)))
-def test_ascii_is_no_special_case(text):
-    # one letter outside ASCII sends the same text through the Unicode path
-    assert tokens(text) == tokens(text + " ß")[:-1] if tokens("ß") else True
-    assert tokens(text + " ßß")[:-1] == tokens(text)
-
-
-# of every kind of character that the two paths tell apart: ASCII, marks, digits, CJK, apostrophes
-letters = st.sampled_from([*"aZb09'_- \n\x1f\0", *"éßİı’ʼ＇ｶﾞ一二の学안ーÅﬁ²٣न्\u0301\ud800𝔸"])
 scripts = st.text(letters | st.characters(), max_size=60)
 
 
-def spelled_out(text):
-    """The terms of ASCII text by the rule itself, a character at a time."""
-    lowered = "".join(c for c in text.lower() if c != "'")
-    words = "".join(c if c.isalnum() else " " for c in lowered).split(" ")
-    return [w for w in words if 2 <= len(w) <= 64 and not (w.isdigit() and len(w) > 4)]
-
-
-@given(st.text(st.characters(max_codepoint=127) | letters.filter(str.isascii)))
-@example("a" * 64 + " " + "b" * 65 + " 1234 12345 12a45")
-def test_terms_of_ascii_text_are_those_of_the_rule(text):
-    assert tokens(text) == spelled_out(text)
-
-
+@pytest.mark.parametrize("rule", [tokens, tokens_former])
 @given(st.lists(scripts, max_size=8), st.lists(scripts, max_size=4), st.sets(scripts))
-def test_counts_are_those_of_counting_one_by_one(texts, learned, odd):
+def test_counts_are_those_of_counting_one_by_one(rule, texts, learned, odd):
     """Also by a vocabulary with entries that no text has as terms, which a stranger may give."""
-    terms = sorted({term for text in learned + texts[:1] for term in tokens(text)} | odd)
-    featurizer = TextFeaturizer(TextSpec(), terms, np.ones(len(terms)))
+
+    def terms_of(text):
+        return filter(rule.is_term, rule.words(text))
+
+    spec = TextSpec(rule=1 if rule is tokens_former else 2)
+    terms = sorted({term for text in learned + texts[:1] for term in terms_of(text)} | odd)
+    featurizer = TextFeaturizer(spec, terms, np.ones(len(terms)))
     expected = [
         (row, terms.index(term), count)
         for row, text in enumerate(texts)
-        for term, count in sorted(Counter(tokens(text)).items())
+        for term, count in sorted(Counter(terms_of(text)).items())
         if term in terms
     ]
     assert list(zip(*(part.tolist() for part in featurizer.counts(texts)), strict=True)) == expected
 
 
-def test_counts_are_those_of_scikit_learn_by_the_same_rules():
+def test_counts_are_those_of_scikit_learn_by_the_former_rule():
     rng = np.random.default_rng(0)
     letters = np.array(list("abcAB019' .-_"))
     corpus = ["".join(rng.choice(letters, 200)) for _ in range(50)]
-    featurizer = TextFeaturizer.fit(corpus, TextSpec())
+    featurizer = TextFeaturizer.fit(corpus, TextSpec(rule=1))
     # a run of letters and digits, not of digits alone where there are more than four
     run = r"(?<![a-z0-9])(?!\d{5,}(?![a-z0-9]))[a-z0-9]{2,64}(?![a-z0-9])"
     reference = CountVectorizer(
@@ -185,6 +124,34 @@ def test_what_is_no_text():
         TextFeaturizer.fit(["!!!", "..."], TextSpec())
     empty = TextFeaturizer.fit(["cat"], TextSpec()).transform(["unknown", "cat"])
     assert empty.nnz_per_row.tolist() == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("texts", "asked", "found"),
+    [
+        # a sentence of Thai is no word too long, and its words are found in it
+        (
+            ["แม่ทำแกงเขียวหวานไก่ใส่มะเขือและใบโหระพา" * 2, "สถานีรถไฟกำลังซ่อมชานชาลาที่สาม" * 3],
+            "รถไฟ",
+            [1],
+        ),
+        # an emoji finds itself, however it is shown, and no other
+        (["at sea \u2708\ufe0f", "at home \u260e\ufe0f"], "\u2708", [0]),
+        (["at sea \u2708\ufe0f", "at home \u260e\ufe0f"], "\u2603\ufe0f", []),
+        (["donau\u00addampf\u200bschiff", "schiff"], "donaudampfschiff", [0]),
+        (["donau\u00addampf\u200bschiff", "schiff"], "schiff", [1]),
+        (["in C++ today", "in C# today", "in C today"], "c++", [0]),
+        (["in C++ today", "in C# today", "in R today"], "C#", [1]),
+        (["part AB-1234/5", "part CD-9876/1"], "ab-1234/5", [0]),
+        (["call 030 1234567", "call 030 7654321"], "1234567", [0]),
+    ],
+)
+def test_what_users_look_for_finds_its_text_and_no_other(texts, asked, found):
+    featurizer = TextFeaturizer.fit(texts, TextSpec())
+    rows = featurizer.transform(texts)
+    assert (rows.nnz_per_row > 0).all()
+    likeness = featurizer.similarities(featurizer.transform([asked]), rows)
+    assert np.flatnonzero(likeness > 0).tolist() == found
 
 
 @pytest.mark.parametrize("letter", ["a", "é", "一"])
