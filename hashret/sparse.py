@@ -79,6 +79,16 @@ def finite_rows(features: Features) -> np.ndarray:
     return np.asarray(np.isfinite(features).all(axis=tuple(range(1, features.ndim))))
 
 
+def known(features: Features) -> np.ndarray:
+    """Which rows have a known feature, (n,) bool: dense rows always, sparse ones if they hold any.
+
+    The code of another row means nothing: nothing of its payload is in the model's vocabulary.
+    """
+    if isinstance(features, SparseRows):
+        return features.nnz_per_row > 0
+    return np.ones(len(features), bool)
+
+
 def take_rows(features: Features, rows: np.ndarray) -> Features:
     """The given rows, copied, in the given order."""
     return features.take(rows) if isinstance(features, SparseRows) else features[rows]

@@ -284,7 +284,7 @@ class Indexer:
         segments = SegmentWriter(self._layout, staging, str(self._model_name))
         with closing(self._encoded(staging, items)) as stream:  # an error leaves no worker
             for batch, encoded in stream:
-                self._count(batch, encoded)
+                batch.count(self.tally, encoded.refused)
                 segments.gather((batch.pending[row] for row in encoded.rows.tolist()), encoded)
                 if segments.is_full:
                     self._write(segments)
@@ -321,14 +321,6 @@ class Indexer:
                 with self.stopwatch.stage("encode"):
                     encoded = next(found)
                 yield batch, encoded
-
-    def _count(self, batch: Batch, encoded: Encoded) -> None:
-        self.tally.unchanged += batch.unchanged
-        self.tally.added += batch.kept
-        for skipped in batch.skipped:
-            self.tally.skip(skipped)
-        for row, refused in encoded.refused.items():
-            self.tally.skip(refused.skipped(batch.pending[row].id))
 
     def _require_coder(self) -> Coder:
         if self._coder is None:

@@ -17,7 +17,8 @@ import numpy as np
 from hashret.coder import Coder
 from hashret.codes import Codes
 from hashret.errors import HashretError
-from hashret.sparse import Features, SparseRows, finite_rows, take_rows
+from hashret.features.base import Featurizer
+from hashret.sparse import Features, SparseRows, finite_rows, known, take_rows
 from hashret.store.files import FileRecord
 from hashret.store.layout import Layout
 from hashret.store.model_files import ModelRecord, read_model
@@ -48,11 +49,14 @@ class Encoded:
     refused: dict[int, Refused]
 
 
-def encode(coder: Coder, prepared: Sequence[Any], with_features: bool = True) -> Encoded:
-    """Encode what can be encoded; nothing raises for an item that cannot."""
-    features, known = coder.features(prepared)
+def usable_features(
+    featurizer: Featurizer, prepared: Sequence[Any]
+) -> tuple[np.ndarray, Features, dict[int, Refused]]:
+    """The positions of prepared items that can be encoded, their features, row for row, and why
+    each of the others cannot; nothing raises for an item."""
+    features = featurizer.transform(prepared)
     finite = finite_rows(features)
-    sound = known & finite
+    sound = known(features) & finite
     refused = {
         row: Refused("no-known-feature", _NO_FEATURE)
         if finite[row]
@@ -60,8 +64,12 @@ def encode(coder: Coder, prepared: Sequence[Any], with_features: bool = True) ->
         for row in np.flatnonzero(~sound).tolist()
     }
     rows = np.flatnonzero(sound)
-    if refused:
-        features = take_rows(features, rows)
+    return rows, take_rows(features, rows) if refused else features, refused
+
+
+def encode(coder: Coder, prepared: Sequence[Any], with_features: bool = True) -> Encoded:
+    """Encode what can be encoded; nothing raises for an item that cannot."""
+    rows, features, refused = usable_features(coder.featurizer, prepared)
     codes = coder.encoder.encode(features)
     return Encoded(rows, codes, features if with_features else None, refused)
 

@@ -133,7 +133,7 @@ def test_workers_that_cannot_start_say_why(task, says):
 
 def test_a_worker_dies_with_its_killed_run():
     script = (
-        "import os, signal; from indexer.workers import Limits, Workers\n"
+        "import os, signal; from indexer.workers.pool import Limits, Workers\n"
         f"found = Workers({TASK!r}, limits=Limits(seconds=0.1)).map([[['pid', 0]], [['spin', 0]]])\n"
         "print(next(found)[0], flush=True); os.kill(os.getpid(), signal.SIGKILL)"
     )
