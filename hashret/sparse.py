@@ -1,15 +1,25 @@
-"""Sparse feature rows in the compressed sparse row layout, NumPy only.
+"""Feature rows, sparse or dense: the sparse layout, and every question of which of the two it is.
 
-SciPy's CSR class has the same three arrays; it is not used here because importing it takes
-longer than answering a query. Code that multiplies in bulk builds a `scipy.sparse` matrix
-from these arrays without copying.
+Sparse rows are in the compressed sparse row layout. SciPy's CSR class has the same three arrays;
+it is not used here because importing it takes longer than answering a query. Code that multiplies
+in bulk asks `to_scipy` for a matrix over these arrays. No other file asks for the type of its
+features: it calls a function from here.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
+
+_Result = TypeVar("_Result")
+#: Dense rows that are projected together: their float64 products stay in a core's cache.
+_TILE_ROWS = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +78,76 @@ class SparseRows:
 Features = SparseRows | np.ndarray
 
 
+def by_layout(
+    features: Features,
+    sparse: Callable[[SparseRows], _Result],
+    dense: Callable[[np.ndarray], _Result],
+) -> _Result:
+    """What `sparse` or `dense` gives for the features, whichever they are."""
+    return sparse(features) if isinstance(features, SparseRows) else dense(features)
+
+
+def require_sparse(features: Features, what: str) -> SparseRows:
+    """The features, if they are sparse; else TypeError, which says that `what` needs them so."""
+    if not isinstance(features, SparseRows):
+        raise TypeError(f"features: expected sparse rows for {what}, got a dense array")
+    return features
+
+
+def require_dense(features: Features, what: str) -> np.ndarray:
+    """The features, if they are dense; else TypeError, which says that `what` needs them so."""
+    if isinstance(features, SparseRows):
+        raise TypeError(f"features: expected a dense array for {what}, got sparse rows")
+    return features
+
+
+def values_of(features: Features) -> np.ndarray:
+    """Every stored number, as one array: of sparse rows those that are not 0."""
+    return features.values if isinstance(features, SparseRows) else features
+
+
+def arrays_of(features: Features) -> list[np.ndarray]:
+    """The arrays that hold the features: three of sparse rows, one of dense; see `of_arrays`."""
+    if isinstance(features, SparseRows):
+        return [features.indptr, features.indices, features.values]
+    return [features]
+
+
+def of_arrays(arrays: list[np.ndarray], n_features: int) -> Features:
+    """The features that `arrays_of` gave the arrays of."""
+    if len(arrays) == 1:
+        return arrays[0]
+    indptr, indices, values = arrays
+    return SparseRows(indptr, indices, values, n_features)
+
+
+def to_scipy(rows: SparseRows) -> csr_array:
+    """The rows as a SciPy matrix that shares their arrays."""
+    from scipy.sparse import csr_array
+
+    return csr_array((rows.values, rows.indices, rows.indptr), shape=rows.shape)
+
+
+def known(features: Features) -> np.ndarray:
+    """Which rows have any feature, (n,) bool: of sparse rows those that are not empty."""
+    if isinstance(features, SparseRows):
+        return features.nnz_per_row > 0
+    return np.ones(len(features), bool)
+
+
+def n_distinct(features: Features) -> int:
+    """The number of different rows, up to chance collisions of their random projections."""
+    weights = np.random.default_rng(0).random((features.shape[1],))
+    if isinstance(features, SparseRows):
+        owner = np.repeat(np.arange(len(features)), features.nnz_per_row)
+        products = features.values * weights[features.indices]
+        return len(np.unique(np.bincount(owner, weights=products, minlength=len(features))))
+    tiles = range(0, len(features), _TILE_ROWS)
+    # not a matrix product: equal rows must give equal sums wherever they stand
+    sums = [np.sum(features[start : start + _TILE_ROWS] * weights, axis=1) for start in tiles]
+    return len(np.unique(np.concatenate(sums)))
+
+
 def finite_rows(features: Features) -> np.ndarray:
     """Which rows hold only finite numbers, (n,) bool."""
     if isinstance(features, SparseRows):
@@ -79,19 +159,28 @@ def finite_rows(features: Features) -> np.ndarray:
     return np.asarray(np.isfinite(features).all(axis=tuple(range(1, features.ndim))))
 
 
-def known(features: Features) -> np.ndarray:
-    """Which rows have a known feature, (n,) bool: dense rows always, sparse ones if they hold any.
-
-    The code of another row means nothing: nothing of its payload is in the model's vocabulary.
-    """
-    if isinstance(features, SparseRows):
-        return features.nnz_per_row > 0
-    return np.ones(len(features), bool)
-
-
 def take_rows(features: Features, rows: np.ndarray) -> Features:
     """The given rows, copied, in the given order."""
     return features.take(rows) if isinstance(features, SparseRows) else features[rows]
+
+
+def rows_between(features: Features, start: int, stop: int) -> Features:
+    """Rows start to stop (exclusive), as views."""
+    if isinstance(features, SparseRows):
+        return features.rows(start, stop)
+    return features[start:stop]
+
+
+def with_values(features: Features, values: np.ndarray) -> Features:
+    """The features with other numbers in the places of `values_of(features)`."""
+    if isinstance(features, SparseRows):
+        return SparseRows(features.indptr, features.indices, values, features.n_features)
+    return values
+
+
+def dense_rows(features: Features) -> np.ndarray:
+    """The features as a dense (n, n_features) array, which dense ones are already."""
+    return features.to_dense() if isinstance(features, SparseRows) else features
 
 
 def concatenate(parts: list[SparseRows]) -> SparseRows:

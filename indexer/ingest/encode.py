@@ -18,7 +18,7 @@ from hashret.coder import Coder
 from hashret.codes import Codes
 from hashret.errors import HashretError
 from hashret.features.base import Featurizer
-from hashret.sparse import Features, SparseRows, finite_rows, known, take_rows
+from hashret.sparse import Features, arrays_of, finite_rows, known, of_arrays, take_rows
 from hashret.store.files import FileRecord
 from hashret.store.layout import Layout
 from hashret.store.model_files import ModelRecord, read_model
@@ -129,19 +129,12 @@ def _packed(block: Sequence[Any]) -> Any:
 
 
 def _sent(encoded: Encoded) -> list[Any]:
-    features = encoded.features
-    if isinstance(features, SparseRows):
-        arrays = [features.indptr, features.indices, features.values]
-    else:
-        arrays = [] if features is None else [features]
+    arrays = [] if encoded.features is None else arrays_of(encoded.features)
     refused = [[row, one.error_class, one.reason] for row, one in encoded.refused.items()]
     return [encoded.rows, encoded.codes.packed, refused, *arrays]
 
 
 def _received(message: list[Any], n_features: int) -> Encoded:
     rows, packed, refused, *arrays = message
-    features: Features | None = arrays[0] if arrays else None
-    if len(arrays) > 1:
-        indptr, indices, values = arrays
-        features = SparseRows(indptr, indices, values, n_features)
+    features = of_arrays(arrays, n_features) if arrays else None
     return Encoded(rows, Codes(packed), features, {row: Refused(*why) for row, *why in refused})
