@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Self
 from hashret.coder import Coder
 from hashret.errors import CollectionError, TrainingError, UnknownItemError
 from hashret.items import Item
+from hashret.kinds import kind_of
 from hashret.store.catalog.records import CommitRecord
 from hashret.store.catalog.staging import Staging
 from hashret.store.model_files import read_model, sha256_of_arrays, write_model
@@ -313,8 +314,8 @@ class Indexer:
             self._layout,
             self._catalog.model(str(self._model_name)),
             with_features=self._keeps_features(),
-            # the time of an image goes into decoding it, which the preparer's workers do
-            workers=1 if self.kind == "image" else self._workers,
+            # the time of a file goes into decoding it, which the preparer's workers do
+            workers=1 if kind_of(self.kind).decodes_files else self._workers,
         )
         with closing(found):
             for batch in batches:
@@ -333,7 +334,7 @@ class Indexer:
     def _keeps_features(self) -> bool:
         if self._store_features is None:
             before = features_kept(self._catalog)
-            self._store_features = self.kind == "text" if before is None else before
+            self._store_features = kind_of(self.kind).stores_features if before is None else before
         return self._store_features
 
     def remove(self, ids: Iterable[str]) -> int:

@@ -12,14 +12,11 @@ import numpy as np
 from hashret.codes import Neighbors
 from hashret.errors import PayloadError
 from hashret.items import Item, Payload
+from hashret.kinds import KINDS, kind_of
 from hashret.plan import Plan
 
 #: Why a payload of each kind is answered by nothing.
-UNKNOWN = {
-    "text": "the text has no word that the collection's vocabulary knows",
-    "image": "the image has no feature that the collection knows",
-    "vector": "the vector has no feature that the collection knows",
-}
+UNKNOWN = {name: kind.unknown for name, kind in KINDS.items()}
 
 # Queries searched at once: first, at most, and so many that they find about so many rows.
 _FIRST_BLOCK, _BLOCK, _FOUND = 256, 4096, 1 << 21
@@ -40,8 +37,7 @@ def payloads_of(asked: Any, kind: str) -> tuple[list[Payload], bool]:
     """
     single = isinstance(asked, str | Item | PathLike)
     if isinstance(asked, np.ndarray):
-        # an image has two or three dimensions, a vector one
-        single = asked.ndim < 4 if kind == "image" else asked.ndim < 2
+        single = asked.ndim <= kind_of(kind).single_ndim
     if not single and not isinstance(asked, Iterable):
         raise PayloadError(
             f"query: expected a {kind} or an iterable of them, got {type(asked).__name__}; "

@@ -13,8 +13,9 @@ import click
 from hashret.cli.files import read_text, written
 from hashret.cli.output import main, wait_option
 from hashret.items import Item
+from hashret.kinds import KINDS
 from indexer.cli.console import say
-from indexer.cli.options import SEED, device_option, metric_option
+from indexer.cli.options import SEED, device_option, metric_option, require_metric
 from indexer.cli.run import Run, rehearse, run_index
 from indexer.training.presets import PRESETS_OF
 
@@ -33,7 +34,7 @@ def _bits(ctx: click.Context, parameter: click.Parameter, value: int | None) -> 
 @click.option("--to", required=True, type=click.Path(path_type=Path), help="The collection.")
 @click.option(
     "--kind",
-    type=click.Choice(["text", "image", "vector"]),
+    type=click.Choice(list(KINDS)),
     help="What the items are.  [default: as found]",
 )
 @click.option(
@@ -105,10 +106,7 @@ def index(
     from indexer.ingest.prepare import default_workers
 
     chosen = _kind(sources, kind, to, catalog)
-    if rest["metric"] and chosen != "vector":
-        raise click.UsageError(
-            f"--metric: expected items of kind vector, got {chosen}; leave it out"
-        )
+    require_metric(rest["metric"], chosen)
 
     def read() -> Iterator[Item | Skipped]:
         return corpus.read(sources, chosen, ids=ids, workers=workers or default_workers())

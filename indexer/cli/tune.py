@@ -11,9 +11,10 @@ import click
 
 from hashret.cli.files import require_place, written
 from hashret.cli.output import json_option, main
+from hashret.kinds import KINDS
 from hashret.specs import VectorSpec
 from indexer.cli.console import progress_bars, say
-from indexer.cli.options import SEED, device_option, metric_option
+from indexer.cli.options import SEED, device_option, metric_option, require_metric
 
 if TYPE_CHECKING:
     from indexer.tuning import Setting, TuningReport
@@ -25,7 +26,7 @@ _RECIPE = "the recipe (--write)"
 @click.argument("sources", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option(
     "--kind",
-    type=click.Choice(["text", "vector"]),
+    type=click.Choice([name for name, row in KINDS.items() if row.tunes]),
     help="What the items are.  [default: as found]",
 )
 @click.option(
@@ -84,10 +85,7 @@ def tune(
     from indexer.tuning.recipes import recipe_of
 
     chosen_kind = kind or corpus.infer_kind(sources)
-    if metric and chosen_kind != "vector":
-        raise click.UsageError(
-            f"--metric: expected items of kind vector, got {chosen_kind}; leave it out"
-        )
+    require_metric(metric, chosen_kind)
     for length in lengths:
         if length % 8:
             raise click.BadParameter(f"--bits: expected 8 to 512 in steps of 8, got {length}")

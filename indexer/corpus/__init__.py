@@ -2,13 +2,13 @@
 
 ::
 
-    sources     what the user named: folders, tables, arrays; their kind; `read`
-    documents   a folder of texts         decoding (bytes to text), markup (HTML to text)
+    sources     what the user named; its kind; `read`
+    forms       folders, tables, arrays, ...: a row for each form of a source
+    documents   a folder of texts         decoding (bytes to text), extract/ (formats to text)
     images      a tree of image files
     tables      JSONL and CSV             lines (bounded text lines), rows (parsed and checked)
     vectors     .npy and .npz             arrays (blocks of rows), ids
     files       the only way to a file    walks folders, opens nothing but regular files
-    skipped     what became no item, and why
 
 Everything that stands in a source comes out once, as an `Item` or as a `Skipped`, so that the
 counts of a run add up. Nothing here decodes images or learns anything.

@@ -10,27 +10,14 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from hashret.errors import InputError, UnknownKindError
+from hashret import kinds
+from hashret.errors import InputError
 from hashret.items import Item
-from indexer.corpus import arrays, documents, files, images, tables, vectors
-from indexer.corpus.rows import Row
+from indexer.corpus import documents, files, images
+from indexer.corpus.forms import FOLDER, FORMS, SAMPLE_FILES, Form, form_named, forms_of
 from indexer.refusals import Skipped
 
-KINDS = ("text", "image", "vector")
-_KNOWN = (
-    f"a folder; a table ({', '.join(tables.SUFFIXES)}, also with .gz); "
-    f"arrays ({', '.join(arrays.SUFFIXES)}); a text ({', '.join(documents.SUFFIXES)}); "
-    f"an image ({', '.join(images.SUFFIXES)})"
-)
-# What items of a kind can stand in.
-_FORMS = {
-    "text": ("folder", "table", "text"),
-    "image": ("folder", "table", "image", "arrays"),
-    "vector": ("arrays",),
-}
-# How much of a source is looked at to tell its kind.
-_SAMPLE_FILES = 10_000
-_SAMPLE_ROWS = 20
+KINDS = tuple(kinds.KINDS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,40 +30,32 @@ class Source:
     @property
     def form(self) -> str:
         """What it is: "folder", "table", "arrays", "text" or "image"; else InputError."""
-        return _form(self.path)
+        return _form(self.path).name
 
     @property
     def may_fit(self) -> bool:
         """Whether items of its kind can stand in what it is, as far as its name says."""
-        return self.form in _FORMS[self.kind]
+        return self.kind in _form(self.path).found
 
     def require_readable(self) -> None:
         """Raise InputError unless it exists, can be opened and is a source of this kind."""
-        if self.kind == "vector" and self.form == "folder":
+        form, fitting = _form(self.path), forms_of(self.kind)
+        if form in fitting:
+            return
+        if form is FOLDER:
+            suffixes = " or ".join(suffix for one in fitting for suffix in one.suffixes)
             raise InputError(
-                f"{self.path}: expected .npy or .npz files by name, got a folder; name the files "
+                f"{self.path}: expected {suffixes} files by name, got a folder; name the files "
                 "themselves"
             )
-        if not self.may_fit:
-            raise InputError(
-                f"{self.path}: expected a source of kind {self.kind}, got {self.form}; "
-                f"pass another --kind, or one of {', '.join(_FORMS[self.kind])}"
-            )
+        raise InputError(
+            f"{self.path}: expected a source of kind {self.kind}, got {form.name}; "
+            f"pass another --kind, or one of {', '.join(one.name for one in fitting)}"
+        )
 
     def found(self, ids: Path | None = None) -> Iterator[documents.Found]:
         """What stands in the source, in a stable order; documents are found and not yet read."""
-        form = self.form
-        if form == "arrays":
-            return vectors.read_file(self.path, self.kind, ids)
-        if form == "table":
-            return tables.read_table(self.path, self.kind)
-        if self.kind == "text":
-            if form == "folder":
-                return documents.read_folder(self.path)
-            return iter([documents.read_file(self.path, self.path.name)])
-        if form == "folder":
-            return images.read_folder(self.path)
-        return iter([images.read_file(self.path, self.path.name, follow=True)])
+        return _form(self.path).found[self.kind](self.path, ids)
 
 
 def read(
@@ -97,12 +76,11 @@ def read(
     reads, InputError for a table without a usable header and a file without the arrays asked
     for.
     """
-    if kind not in KINDS:
-        raise UnknownKindError(f"kind: expected one of {', '.join(KINDS)}, got {kind!r}")
+    kinds.kind_of(kind)
     sources = [Source(Path(path), kind) for path in paths]
     for source in sources:
         source.require_readable()
-    if ids is not None and [_form(source.path) for source in sources] != ["arrays"]:
+    if ids is not None and [source.form for source in sources] != ["arrays"]:
         raise InputError("ids: expected one .npy or .npz source to give ids to; leave them out")
     found = (one for source in sources for one in source.found(ids))
     return documents.decoded(found, workers)
@@ -117,18 +95,14 @@ def infer_kind(paths: Sequence[Path]) -> str:
     """
     counts: Counter[str] = Counter()
     for path in map(Path, paths):
-        form = _form(path)
-        if form == "folder":
-            counts.update(_folder_kinds(path))
-        elif form == "table":
-            counts.update([_table_kind(path)])
-        else:
-            counts.update([vectors.kind_of(path) if form == "arrays" else form])
+        counts.update(_form(path).kinds(path))
     if not counts:
         raise _none_known(paths)
     n_files = counts.total()
+    # no folder holds arrays: beside what folders hold they were named by mistake
+    n_named_only = sum(n for kind, n in counts.items() if kind not in FOLDER.found)
     for kind, n in counts.most_common(1):
-        if n >= 2 * (n_files - n) and counts["vector"] in (0, n_files):
+        if n >= 2 * (n_files - n) and n_named_only in (0, n_files):
             return kind
     found = ", ".join(f"{n} {kind}" for kind, n in sorted(counts.items()))
     raise InputError(
@@ -141,8 +115,9 @@ def _none_known(roots: Sequence[Path]) -> InputError:
     """The error for folders without a single text or image."""
     got, advice = "neither", "name a folder with some"
     for root in map(Path, roots):
-        for entry in islice(files.walk(root), _SAMPLE_FILES):
-            if isinstance(entry, files.Entry) and _is_named_only(entry.path):
+        for entry in islice(files.walk(root), SAMPLE_FILES):
+            form = form_named(entry.path) if isinstance(entry, files.Entry) else None
+            if isinstance(entry, files.Entry) and form is not None and not form.is_item:
                 got, advice = entry.relative, "name a table or an array itself, not its folder"
                 break
     return InputError(
@@ -152,28 +127,8 @@ def _none_known(roots: Sequence[Path]) -> InputError:
     )
 
 
-def _is_named_only(path: Path) -> bool:
-    return tables.is_table(path) or path.suffix.lower() in arrays.SUFFIXES
-
-
-def _folder_kinds(root: Path) -> Iterator[str]:
-    for entry in islice(files.walk(root), _SAMPLE_FILES):
-        suffix = entry.path.suffix.lower() if isinstance(entry, files.Entry) else "none"
-        if suffix in images.SUFFIXES:
-            yield "image"
-        elif not suffix or suffix in documents.SUFFIXES:
-            yield "text"
-
-
-def _table_kind(path: Path) -> str:
-    rows = [row.fields for row in islice(tables.read_rows(path), _SAMPLE_ROWS) if type(row) is Row]
-    paths = [str(fields["path"]) for fields in rows if "path" in fields and "text" not in fields]
-    n_images = sum(Path(name).suffix.lower() in images.SUFFIXES for name in paths)
-    return "image" if 2 * n_images > len(rows) else "text"
-
-
-def _form(path: Path) -> str:
-    """What a source is: "folder", "table", "arrays", "text" or "image"; else InputError."""
+def _form(path: Path) -> Form:
+    """What a source is; raises InputError for what is none."""
     try:
         mode = path.stat().st_mode
     except (OSError, ValueError) as error:
@@ -182,16 +137,11 @@ def _form(path: Path) -> str:
     if not os.access(path, os.R_OK):
         raise InputError(f"{path}: expected a file or folder to read, got no permission")
     if stat.S_ISDIR(mode):
-        return "folder"
+        return FOLDER
     if not stat.S_ISREG(mode):
         raise InputError(f"{path}: expected a regular file or folder, got a pipe or device")
-    suffix = path.suffix.lower()
-    if tables.is_table(path):
-        return "table"
-    if suffix in arrays.SUFFIXES:
-        return "arrays"
-    if suffix in images.SUFFIXES:
-        return "image"
-    if not suffix or suffix in documents.SUFFIXES:
-        return "text"
-    raise InputError(f"{path}: expected {_KNOWN}; got the unknown type {path.suffix!r}")
+    form = form_named(path)
+    if form is None:
+        known = "; ".join(one.noun for one in FORMS.values())
+        raise InputError(f"{path}: expected {known}; got the unknown type {path.suffix!r}")
+    return form

@@ -10,6 +10,7 @@ from typing import Any
 
 from hashret.errors import InputError
 from hashret.items import Item
+from hashret.kinds import Kind, kind_of
 from indexer.corpus import documents, files, ids, images
 from indexer.corpus.lines import opened
 from indexer.corpus.rows import BadRow, Row, csv_rows, json_rows
@@ -33,7 +34,7 @@ def read_table(path: Path, kind: str) -> Iterator[documents.Found]:
     table and must stay in it. All other keys are metadata as they are (in CSV: strings), and so
     is a `path` that differs from the id.
     """
-    name = files.id_of(path.name)
+    name, payload = files.id_of(path.name), kind_of(kind)
     for row in read_rows(path):
         default_id = f"{name}:{row.line}"
         if isinstance(row, BadRow):
@@ -45,7 +46,7 @@ def read_table(path: Path, kind: str) -> Iterator[documents.Found]:
             yield refused.skipped(default_id)
             continue
         try:
-            yield _item(row, item_id, path.parent, kind)
+            yield _item(row, item_id, path.parent, payload)
         except Refused as refused:
             yield refused.skipped(item_id)
 
@@ -73,22 +74,22 @@ def read_rows(path: Path) -> Iterator[Row | BadRow]:
         yield BadRow(line + 1, Refused(error_class, reason))
 
 
-def _item(row: Row, item_id: str, folder: Path, kind: str) -> Item | documents.Unread:
+def _item(row: Row, item_id: str, folder: Path, kind: Kind) -> Item | documents.Unread:
     metadata = row.said | {k: v for k, v in row.fields.items() if k not in ("id", "path")}
     given = row.fields.get("path")
-    if kind == "text" and "text" in row.fields:
-        text = metadata.pop("text")
+    if kind.key and kind.key in row.fields:
+        text = metadata.pop(kind.key)
         _require_text(text)
         if "path" in row.fields:
             metadata["path"] = given
         return Item(item_id, text, metadata)
     if "path" not in row.fields:
-        keys = "'text' or 'path'" if kind == "text" else "'path'"
+        keys = " or ".join(map(repr, kind.keys))
         raise Refused("missing-payload", f"expected the key {keys}, got {sorted(row.fields)[:9]}")
     file = _file_beside(folder, given)
     if given != item_id:
         metadata["path"] = given
-    if kind == "image":
+    if kind.decodes_files:
         images.require_image_file(file)
         return Item(item_id, file, metadata)
     with files.open_regular(file) as stream:

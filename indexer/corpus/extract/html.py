@@ -10,6 +10,8 @@ from __future__ import annotations
 import re
 from html import unescape
 
+from indexer.corpus.extract import Decode
+
 # Elements inside a line; all others part words, so that <td>a<td>b does not become "ab".
 _INLINE = re.compile(
     "a|abbr|acronym|b|bd[io]|big|cite|code|data|del|dfn|em|font|i|ins|kbd|mark|nobr|q|s|samp|small"
@@ -27,6 +29,12 @@ _REST = re.compile(r"""(?:[^>=]++|=\s*+(?:"[^"]*+"|'[^']*+')?+)*+>""")
 # unescape() turns digits into an integer; Python refuses to convert thousands of them.
 _LONG_NUMBER = re.compile(r"&#(?:[0-9]{8,}|[xX][0-9a-fA-F]{8,});?")
 _CHARSET = re.compile(rb"""<meta[^>]{0,200}?charset\s*=\s*["']?([a-zA-Z0-9_-]+)""", re.IGNORECASE)
+
+
+def extract(data: bytes, decode: Decode) -> tuple[str, str]:
+    """The text of an HTML document, as `text_of`, and its encoding."""
+    html, encoding = decode(data, declared_charset(data))
+    return text_of(html), encoding
 
 
 def declared_charset(html: bytes) -> str:

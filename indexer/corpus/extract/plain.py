@@ -1,0 +1,10 @@
+"""Plain text to text: markup such as Markdown's stays, it is read by people too."""
+
+from __future__ import annotations
+
+from indexer.corpus.extract import Decode
+
+
+def extract(data: bytes, decode: Decode) -> tuple[str, str]:
+    """The text of a plain document, and its encoding."""
+    return decode(data, "")
