@@ -80,5 +80,7 @@ KINDS: Mapping[str, Kind] = {
 def kind_of(name: str) -> Kind:
     """The kind of this name. Raises `UnknownKindError`, which lists the known ones."""
     if name not in KINDS:
-        raise UnknownKindError(f"kind: expected one of {', '.join(KINDS)}, got {name!r}")
+        raise UnknownKindError(
+            f"kind: expected one of {', '.join(KINDS)}, got {name!r}; choose one of these"
+        )
     return KINDS[name]
