@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 import tomllib
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -49,11 +50,13 @@ FILES = sorted(
 )
 
 
+@cache
 def tree(path: str) -> ast.Module:
     return ast.parse((ROOT / path).read_text(encoding="utf-8"), path)
 
 
-def imports(path: str) -> set[str]:
+@cache
+def imports(path: str) -> frozenset[str]:
     """Every module that a file imports anywhere, and every "module:attribute" string in it."""
     found = set()
     for node in ast.walk(tree(path)):
@@ -66,7 +69,7 @@ def imports(path: str) -> set[str]:
             module, colon, attribute = node.value.partition(":")
             if colon and attribute.isidentifier() and module.replace(".", "").isidentifier():
                 found.add(module)
-    return found
+    return frozenset(found)
 
 
 def page() -> str:
