@@ -1,8 +1,10 @@
 """What each ingredient of training gives: 20 Newsgroups with headers, 64 bits.
 
-    python -m benchmarks.ablation [--seeds 1] [--only NAME,...] [--write-docs]
+    python -m benchmarks.ablation [--seeds 1] [--only NUMBER,...] [--items N] [--write-docs]
 
 The first row is the default recipe; each further one leaves out, adds or changes one thing of it.
+With `--items` only so many posts of the database are learned from and searched, and the results go
+into a file of their own, which docs never show: rows are compared with each other in less time.
 P@100 by the one protocol, of the codes and of the real-valued codes before thresholding; the
 difference is what thresholding costs. Without neighbours the contrast is with the item itself.
 
@@ -28,26 +30,36 @@ ROOT = Path(__file__).resolve().parents[1]
 _BITS = 64
 _BEGIN, _END = "<!-- ablation: begin -->", "<!-- ablation: end -->"
 
-#: Name -> changes to the default recipe.
+#: Name -> changes to the default recipe, each by the dotted name of a setting (`changed`); a term
+#: or a bottleneck by its class and settings.
 VARIANTS: dict[str, dict[str, Any]] = {
     "the default": {},
-    "no contrast": {"contrast_weight": 0.0},
-    "contrast with the item itself": {"agreement_share": 1.0},
-    "contrast with either": {"agreement_share": 0.5},
-    "bits driven to independence (weight .5)": {"independence_weight": 0.5},
-    "bits driven to balance (weight 1)": {"balance_weight": 1.0},
+    "no contrast": {"terms": []},
+    "contrast with the item itself": {"terms": [("Contrast", 0.05, 0.3, 1.0)]},
+    "contrast with either": {"terms": [("Contrast", 0.05, 0.3, 0.5)]},
+    "bits driven to independence (weight .5)": {
+        "terms": [("Contrast", 0.05), ("Independence", 0.5)]
+    },
+    "bits driven to balance (weight 1)": {"terms": [("Contrast", 0.05), ("Balance", 1.0)]},
     "no greedy pre-training": {"pretrain_epochs": 0},
-    "noise and gain fixed at their last values": {"noise": (1.0, 1.0), "gain": (16.0, 16.0)},
-    "noise fixed, growing gain": {"noise": (1.0, 1.0)},
-    "no noise, growing gain": {"noise": (1e-3, 1e-3)},
-    "no noise, gain fixed at 2": {"noise": (1e-3, 1e-3), "gain": (2.0, 2.0)},
-    "no neighbours": {"neighbour_weight": 0.0, "rounds": 1},
-    "one round": {"rounds": 1},
+    "noise and gain fixed at their last values": {
+        "bottleneck.noise": (1.0, 1.0),
+        "bottleneck.gain": (16.0, 16.0),
+    },
+    "noise fixed, growing gain": {"bottleneck.noise": (1.0, 1.0)},
+    "no noise, growing gain": {"bottleneck.noise": (1e-3, 1e-3)},
+    "no noise, gain fixed at 2": {
+        "bottleneck.noise": (1e-3, 1e-3),
+        "bottleneck.gain": (2.0, 2.0),
+    },
+    "no neighbours": {"neighbourhood": None},
+    "one round": {"neighbourhood.rounds": 1},
     "no balance (logits not normalised, threshold 0)": {},
-    "two hidden layers": {"hidden": (500, 500)},
-    "hidden layer not normalised": {"normalised": False},
-    "no latent coordinates": {"n_latent": 0},
-    "neither": {"normalised": False, "n_latent": 0},
+    "two hidden layers": {"trunk.hidden": (500, 500)},
+    "hidden layer not normalised": {"trunk.normalised": False},
+    "no latent coordinates": {"trunk.n_latent": 0},
+    "neither": {"trunk.normalised": False, "trunk.n_latent": 0},
+    "variational (Gaussian bottleneck)": {"bottleneck": ("Gaussian",)},
 }
 _UNBALANCED = "no balance (logits not normalised, threshold 0)"
 
@@ -60,9 +72,13 @@ def main() -> None:
         "--only", default=",".join(map(str, range(len(VARIANTS)))), help="by number"
     )
     parser.add_argument("--datasets", type=Path)
-    parser.add_argument("--results", type=Path, default=ROOT / "benchmarks" / "ablation.jsonl")
+    parser.add_argument("--items", type=int, help="of the database; default: all")
+    parser.add_argument("--results", type=Path, help="default: benchmarks/ablation.jsonl")
     parser.add_argument("--write-docs", action="store_true")
     arguments = parser.parse_args()
+    if arguments.items and (arguments.write_docs or not arguments.results):
+        parser.error("--items: expected --results with it, and no --write-docs")
+    arguments.results = arguments.results or ROOT / "benchmarks" / "ablation.jsonl"
     environment.set_threads(arguments.threads)
     done = _read(arguments.results)
     names = [list(VARIANTS)[int(i)] for i in arguments.only.split(",") if i]
@@ -87,10 +103,13 @@ def _measure(
     from indexer.training.presets import PRESETS
 
     dataset = datasets.load("20ng", arguments.datasets or datasets.default_root())
+    if arguments.items:
+        dataset = replace(dataset, database=dataset.database[: arguments.items])
     features, judge = featurize(dataset), Judge.of(dataset)
+    default = PRESETS["text"]["dense"]
     for name, seed in missing:
-        recipe = replace(PRESETS["dense"]["text"], **VARIANTS[name])
-        with patch.dict(PRESETS["dense"], text=recipe), _balance(name != _UNBALANCED):
+        row = default._replace(recipe=changed(default.recipe, VARIANTS[name]))
+        with patch.dict(PRESETS["text"], dense=row), _balance(name != _UNBALANCED):
             options = TrainingOptions(n_bits=_BITS, seed=seed)
             encoder, report = train(features.training, "text", options)
         asked, stored = encoder.logits(features.queries), encoder.logits(features.database)
@@ -112,6 +131,22 @@ def _measure(
         print(name, seed, done[name, seed], flush=True)
 
 
+def changed(recipe: Any, changes: dict[str, Any]) -> Any:
+    """The recipe with some settings changed, "part.setting" or a field of its own."""
+    from indexer.training import presets
+
+    for name, value in changes.items():
+        part, _, setting = name.rpartition(".")
+        if part:
+            value = replace(getattr(recipe, part), **{setting: value})
+        elif name == "bottleneck":
+            value = getattr(presets, value[0])(*value[1:])
+        elif name == "terms":
+            value = tuple(getattr(presets, term)(*settings) for term, *settings in value)
+        recipe = replace(recipe, **{part or name: value})
+    return recipe
+
+
 @contextmanager
 def _balance(wanted: bool) -> Iterator[None]:
     """Training as it is; without balance, the raw logits are the logits and 0 their threshold."""
@@ -126,7 +161,7 @@ def _balance(wanted: bool) -> Iterator[None]:
         return LogitMoments(np.zeros(raw.shape[1]), np.ones(raw.shape[1]))
 
     with (
-        patch("indexer.training.finetune.normalise", lambda raw: raw),
+        patch("indexer.training.networks.bottleneck.normalise", lambda raw: raw),
         patch("indexer.training.trainer.LogitMoments.of", at_zero),
     ):
         yield

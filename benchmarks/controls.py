@@ -15,16 +15,13 @@ from scipy import sparse
 from sklearn.decomposition import TruncatedSVD
 
 from hashret.codes import Codes
-from hashret.sparse import Features, SparseRows
+from hashret.sparse import Features, by_layout, to_scipy
 from indexer.training.vectors.itq import itq_rotation
 
 
 def as_matrix(features: Features) -> sparse.csr_array | np.ndarray:
     """Features as what SciPy and scikit-learn multiply, without a copy."""
-    if isinstance(features, SparseRows):
-        arrays = (features.values, features.indices, features.indptr)
-        return sparse.csr_array(arrays, shape=features.shape)
-    return features
+    return by_layout(features, to_scipy, np.asarray)
 
 
 def cosine_distances(queries: Features, database: Features) -> Callable[[slice], np.ndarray]:

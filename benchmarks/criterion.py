@@ -7,7 +7,7 @@ computed on held-out items, and beside it the label score, P@100 of validation i
 Rows are appended to benchmarks/criterion.jsonl. For each corpus the table gives Spearman's
 correlation of each criterion with the label score over the models, and in brackets its regret: the
 label score of the best model less that of the model that it would choose. `--write-docs` puts it
-into docs/adr/0019-choosing-without-labels.md.
+into docs/tuning-measurements.md.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from benchmarks import criterion_models, environment
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "criterion.jsonl"
-PAGE = ROOT / "docs" / "adr" / "0019-choosing-without-labels.md"
+PAGE = ROOT / "docs" / "tuning-measurements.md"
 _BEGIN, _END = "<!-- criterion: begin -->", "<!-- criterion: end -->"
 _K, _NARROW = 100, 10
 _SMOOTHING = 0.2
@@ -72,32 +72,31 @@ class World:
         encoder = SimpleNamespace(encode=lambda features: by_part[id(features)])
         near = [shares_of_nearest(codes[one], codes["training"], _K) for one in ("first", "second")]
         close = shares_of_nearest(codes["held"], codes["training"], _NARROW)
-        themes, both = self.halves.told(near), agreement(*near)
+        themes, both = self.halves.shared_themes(near), agreement(*near)
         found = {
             "agreement of the halves x their themes (`tune`)": self.halves(encoder),
             "agreement of the halves": both,
             "themes of the other half": themes,
             "float neighbours": float(np.take_along_axis(close, self.float_rows, 1).mean()),
         }
-        told = self._completed(near)
-        return found | ({"the other half itself": told} if told is not None else {})
+        completed = self._completed(near)
+        return found | ({"the other half itself": completed} if completed is not None else {})
 
     def _completed(self, near: list[Any]) -> float | None:
         """Document completion: the words, or the pixels, of the other half."""
         import numpy as np
-        from scipy.sparse import csr_array
 
-        from hashret.sparse import SparseRows
+        from hashret.sparse import SparseRows, to_scipy
         from indexer.training.neighbours.term_weighting import l1_normalised
 
         parts = [self.corpus.training, *self.corpus.halves]
         gains = []
         if isinstance(parts[0], SparseRows):
             rows = [l1_normalised(part) for part in parts]
-            told = [csr_array((r.values, r.indices, r.indptr), shape=r.shape) for r in rows]
-            background = np.asarray(told[0].mean(axis=0)).ravel() + 1e-9
-            for shares, other in zip(near, (told[2], told[1]), strict=True):
-                found = (told[0].T @ shares.T).T / _K
+            words = [to_scipy(one) for one in rows]
+            background = np.asarray(words[0].mean(axis=0)).ravel() + 1e-9
+            for shares, other in zip(near, (words[2], words[1]), strict=True):
+                found = (words[0].T @ shares.T).T / _K
                 lift = np.log((1 - _SMOOTHING) * found / background + _SMOOTHING)
                 gains.append(float(other.multiply(lift).sum() / other.sum()))
             return float(np.mean(gains))

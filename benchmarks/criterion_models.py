@@ -19,18 +19,19 @@ from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
 from benchmarks import environment
+from benchmarks.ablation import changed
 
 if TYPE_CHECKING:
     import numpy as np
 
     from hashret.sparse import Features
-    from indexer.training.presets import Recipe
+    from indexer.training.recipe import Recipe
 
 N_TRAINING, N_HELD_OUT, N_VALIDATION = 4_000, 1_000, 800
 VOCABULARY, BATCH, BITS = 3_000, 128, 64
 CORPORA = ("20ng-stripped", "20ng", "r8", "fmnist")
 
-#: Name -> what differs from the default: factors of numbers, but `rounds`, `neighbour_weight`,
+#: Name -> what differs from the default: factors of numbers, but `rounds`, `neighbours` (none),
 #: `masked_share` and `n_bits` as they are; "width" is of the neighbourhood.
 VARIANTS: dict[str, dict[str, float]] = {
     "default": {},
@@ -47,10 +48,10 @@ VARIANTS: dict[str, dict[str, float]] = {
     "learning rate / 4": {"learning_rate": 0.25},
     "hidden / 3": {"hidden": 1 / 3},
     "hidden x 2": {"hidden": 2.0},
-    "no neighbours": {"neighbour_weight": 0.0, "rounds": 1},
+    "no neighbours": {"neighbours": 0},
     "learning rate x 2.5": {"learning_rate": 2.5},
     "one round, width x 2": {"rounds": 1, "width": 2.0},
-    "half masked": {"masked_share": 0.5},
+    "half masked": {"corruption.masked_share": 0.5},
     "16 bits": {"n_bits": 16},
     "32 bits": {"n_bits": 32},
     "128 bits": {"n_bits": 128},
@@ -170,27 +171,29 @@ def _recipe(kind: str, variant: str) -> tuple[Recipe, dict[str, int]]:
     from indexer.training import TrainingOptions
     from indexer.training.presets import PRESETS
 
-    recipe = replace(PRESETS["dense"][kind], batch_size=BATCH)
+    recipe: Any = replace(PRESETS[kind]["dense"].recipe, batch_size=BATCH)
     fitted = recipe.fitted(N_TRAINING, TrainingOptions())
     options: dict[str, int] = {}
     for name, value in VARIANTS[variant].items():
         if name == "width":
-            options["neighbours"] = max(2, round(value * fitted.neighbours))
+            options["neighbours"] = max(2, round(value * fitted.neighbourhood.size))
         elif name == "epochs":
             options["epochs"] = max(2, round(value * fitted.epochs))
         elif name == "n_bits":
             options["n_bits"] = int(value)
         elif name == "rounds":
-            recipe = replace(recipe, rounds=int(value))
+            recipe = changed(recipe, {"neighbourhood.rounds": int(value)})
         elif name == "noise":
-            recipe = replace(recipe, noise=(recipe.noise[0] * value, recipe.noise[1] * value))
+            recipe = replace(recipe, bottleneck=recipe.bottleneck.with_noise(value))
         elif name == "hidden":
-            recipe = replace(recipe, hidden=tuple(round(value * units) for units in recipe.hidden))
+            units = tuple(round(value * units) for units in recipe.trunk.hidden)
+            recipe = changed(recipe, {"trunk.hidden": units})
         elif name == "learning_rate":
             recipe = replace(recipe, learning_rate=value * recipe.learning_rate)
+        elif name == "neighbours":
+            recipe = replace(recipe, neighbourhood=None)
         else:
-            changes: dict[str, Any] = {name: value}
-            recipe = replace(recipe, **changes)
+            recipe = changed(recipe, {name: value})
     return recipe, options
 
 
@@ -202,7 +205,8 @@ def _train(corpus: Corpus, variant: str, seed: int, to: Path) -> None:
 
     recipe, options = _recipe(corpus.kind, variant)
     began = time.perf_counter()
-    with patch.dict(PRESETS["dense"], {corpus.kind: recipe}):
+    row = PRESETS[corpus.kind]["dense"]._replace(recipe=recipe)
+    with patch.dict(PRESETS[corpus.kind], dense=row):
         chosen = TrainingOptions(**{"n_bits": BITS} | options, seed=seed, device="cpu")
         encoder, _ = train(corpus.training, corpus.kind, chosen, shape=corpus.shape)
     seconds = time.perf_counter() - began

@@ -12,7 +12,7 @@ from benchmarks.datasets import Dataset
 from hashret.errors import PayloadError
 from hashret.features import FEATURIZERS
 from hashret.registry import resolve
-from hashret.sparse import Features, SparseRows
+from hashret.sparse import Features, SparseRows, by_layout
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class FeatureSet:
     def training(self) -> Features:
         """The rows that a model learns from."""
         rows = np.flatnonzero(self.usable)
-        return self.database.take(rows) if isinstance(self.database, SparseRows) else self.database
+        return by_layout(self.database, lambda sparse: sparse.take(rows), lambda dense: dense)
 
 
 def featurize(dataset: Dataset) -> FeatureSet:
@@ -71,9 +71,11 @@ def _prepare(featurizer_class: Any, payloads: list[Any], spec: Any) -> tuple[lis
 
 def _place(features: Features, usable: np.ndarray) -> Features:
     """The features at the rows that are usable, empty rows at the others."""
-    if not isinstance(features, SparseRows):
-        return features
-    lengths = np.zeros(len(usable), np.int64)
-    lengths[usable] = features.nnz_per_row
-    indptr = np.concatenate([[0], np.cumsum(lengths)])
-    return SparseRows(indptr, features.indices, features.values, features.n_features)
+
+    def placed(rows: SparseRows) -> Features:
+        lengths = np.zeros(len(usable), np.int64)
+        lengths[usable] = rows.nnz_per_row
+        indptr = np.concatenate([[0], np.cumsum(lengths)])
+        return SparseRows(indptr, rows.indices, rows.values, rows.n_features)
+
+    return by_layout(features, placed, lambda dense: dense)

@@ -55,8 +55,7 @@ from hashret.sparse import SparseRows  # noqa: E402
 from hashret.specs import TextSpec  # noqa: E402
 from indexer.training.networks.autoencoder import Autoencoder  # noqa: E402
 from indexer.training.networks.bottleneck import LogitMoments  # noqa: E402
-from indexer.training.networks.dense import dense_autoencoder  # noqa: E402
-from indexer.training.networks.export import export  # noqa: E402
+from indexer.training.networks.dense import dense_autoencoder, export  # noqa: E402
 from indexer.training.presets import PRESETS  # noqa: E402
 
 _PARTS = ("counting", "encoding", "whole")
@@ -171,10 +170,11 @@ def random_network(n_features: int, hidden: tuple[int, ...]) -> Autoencoder:
     import torch
 
     generator = torch.Generator().manual_seed(0)
-    recipe = PRESETS["dense"]["text"]
-    directions = torch.randn(n_features, recipe.n_latent, generator=generator)
+    recipe: Any = PRESETS["text"]["dense"].recipe
+    trunk = recipe.trunk
+    directions = torch.randn(n_features, trunk.n_latent, generator=generator)
     return dense_autoencoder(
-        n_features, hidden, _BITS, generator, normalised=recipe.normalised, latent=directions
+        n_features, hidden, _BITS, generator, normalised=trunk.normalised, latent=directions
     )
 
 

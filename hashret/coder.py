@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -22,6 +22,9 @@ from hashret.models import MODELS
 from hashret.models.base import Encoder
 from hashret.registry import resolve
 from hashret.sparse import Features, known, take_rows
+
+if TYPE_CHECKING:
+    from hashret.features.image import ImageFeaturizer
 
 _FORMAT = 1
 
@@ -48,6 +51,20 @@ class Encoding:
         return Encoding(self.codes[rows], self.confidences[rows], self.known[rows], features)
 
 
+def keeps_looks(features: Any) -> bool:
+    """Whether images of this spec are ranked by their looks; before, by their pixels."""
+    return isinstance(features, specs.ImageSpec) and features.reading > 1
+
+
+def n_kept(features: Any, encoder: specs.EncoderSpec) -> int:
+    """The width of what a collection of these specs keeps to rank a shortlist by."""
+    if not keeps_looks(features):
+        return encoder.n_features
+    from hashret.features.looks import n_looks  # Pillow: only those who have images wait
+
+    return n_looks(features, getattr(encoder, "n_answers", 0))
+
+
 @dataclass(frozen=True, slots=True)
 class Coder:
     """A fitted featurizer and encoder; applying a dense one needs only NumPy."""
@@ -68,6 +85,18 @@ class Coder:
         """The features of prepared payloads and the (n,) bool mask of those with a known one."""
         features = self.featurizer.transform(prepared)
         return features, known(features)
+
+    def kept(self, features: Features) -> Features:
+        """What a collection keeps of features to rank a shortlist by: of images their looks."""
+        if not keeps_looks(self.featurizer.spec):
+            return features
+        featurizer = cast("ImageFeaturizer", self.featurizer)
+        return featurizer.looks(np.asarray(features), self.encoder.answers)
+
+    @property
+    def n_kept(self) -> int:
+        """The width of what is `kept`."""
+        return n_kept(self.featurizer.spec, self.encoder.spec)
 
     def encode(self, payloads: Sequence[Payload]) -> Encoding:
         """Encode payloads. Raises `PayloadError` on the first that can't be used."""

@@ -20,7 +20,8 @@
 
 A wrong *call* (a negative radius, an argument of another type) is a plain `ValueError` or
 `TypeError`. Messages read: *what: expected X, got Y; what to do*. A `DurabilityWarning` tells a
-writer of a place that promises less than others.
+writer of a place that promises less than others, an `EmptyCommitWarning` that nothing was
+committed.
 """
 
 from __future__ import annotations
@@ -94,6 +95,10 @@ class UnknownKindError(HashretError):
 
 class TrainingError(HashretError):
     """Training cannot start or cannot go on; the collection is as it was."""
+
+
+class EmptyCommitWarning(UserWarning):
+    """What was committed holds no item, though there was a `fit` or an `add` before."""
 
 
 class DurabilityWarning(UserWarning):

@@ -2,18 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from datetime import date, time
+from numbers import Integral
+from operator import index
+from os import PathLike
+from pathlib import PurePath
 from types import MappingProxyType
-from typing import Any, overload
+from typing import IO, Any, Protocol, overload
+from uuid import UUID
 
 import numpy as np
 
+from hashret.errors import PayloadError
 from hashret.plan import Plan
 
-#: A text, a vector or decoded image, or the path of an image file.
-Payload = str | np.ndarray | Path
+
+class Decoded(Protocol):
+    """An image of Pillow, as far as it is asked here."""
+
+    mode: str
+
+    def tobytes(self) -> bytes:
+        """Its numbers."""
+        ...
+
+
+#: A text, a vector or decoded image, or an image file: its path, its bytes, or itself open.
+Payload = str | PathLike[str] | bytes | bytearray | memoryview | IO[bytes] | np.ndarray | Decoded
+
+#: What is taken for an id, by `id_of`.
+Id = str | int | np.integer[Any] | UUID
+
+#: How deep metadata may nest, itself counted: room for any, far from the depth at which writing it
+#: would overflow the stack.
+MAX_DEPTH = 100
+#: The longest integer that is taken, in bits: Python writes and reads no more than 4,300 digits.
+_MAX_INTEGER_BITS = 14_000
 
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
 
@@ -22,9 +49,11 @@ _NOTHING: Mapping[str, Any] = MappingProxyType({})
 class Item:
     """One thing to index: the user's id, the payload and any metadata.
 
-    `payload` is a `str` for text; for an image a `Path` or an array (height, width) or
-    (height, width, channels) of uint8; for a vector a 1-D float array. `metadata` has string
-    keys and values that JSON can hold.
+    `payload` is a `str` for text; for a vector a 1-D float array; for an image the path of a file
+    (`str` or `PathLike`, and nothing else is one), the file's content (bytes, or a file object
+    open for reading them), an image of Pillow, or an array (height, width) or (height, width,
+    channels). `metadata` has string keys and values that JSON can hold. Other ids and values are
+    taken too, as `id_of` and `metadata_of` make such of them.
     """
 
     id: str
@@ -108,6 +137,139 @@ class Hits(Sequence[Hit]):
 
     def __iter__(self) -> Iterator[Hit]:
         return iter(self.hits)
+
+
+def id_of(given: Any) -> str:
+    """The id that was given: a `str` as it is, an integer in decimal digits, a UUID by `str`.
+
+    Integers of NumPy are integers, True and False are none. Raises TypeError for anything else and
+    ValueError for an integer of more than 4,214 digits.
+    """
+    if type(given) is str:
+        return given
+    if isinstance(given, str):
+        return str.__str__(given)  # the text itself, also of an Enum that has one
+    if isinstance(given, UUID):
+        return str(given)
+    if not isinstance(given, bool) and isinstance(given, Integral):
+        number = index(given)
+        if number.bit_length() <= _MAX_INTEGER_BITS:
+            return str(number)
+        raise ValueError("id: expected an integer of at most 4,214 digits, got a longer one")
+    remedy = "decode it" if isinstance(given, bytes | bytearray) else "pass str(...) of it"
+    raise TypeError(
+        f"id: expected a string, an integer or a UUID, got {type(given).__name__} "
+        f"{_shortened(given)}; {remedy}"
+    )
+
+
+def ids_of(given: Any) -> tuple[list[str], bool]:
+    """The ids in what a caller gave, and whether it was a single one, as `id_of` takes it.
+
+    A `str` is one id, never its letters. Raises TypeError for what is neither an id nor an iterable
+    of ids, and what `id_of` raises.
+    """
+    if isinstance(given, str | bytes | bytearray) or not isinstance(given, Iterable):
+        return [id_of(given)], True
+    return [id_of(one) for one in given], False
+
+
+def metadata_of(given: Any) -> dict[str, Any]:
+    """The metadata that was given, as JSON can hold it and `json.loads` gives it back.
+
+    A mapping, or None for none. Keys are strings, or integers (in decimal digits). Strings, true
+    and false, integers, finite floats and None (null) are taken as they are, NumPy's too; dates,
+    times and NumPy's `datetime64` in ISO 8601; UUIDs and paths by `str`; mappings are objects, and
+    lists, tuples and arrays are lists. Raises `PayloadError` ("bad-metadata") that names the key
+    for anything else (bytes, sets, NaN, ...) and for more than `MAX_DEPTH` levels.
+    """
+    if given is None:
+        return {}
+    if not isinstance(given, Mapping):
+        raise _not_json((), "a mapping of names and values", given)
+    return _object(given, ())
+
+
+def _object(given: Mapping[Any, Any], above: tuple[Any, ...]) -> dict[str, Any]:
+    if len(above) >= MAX_DEPTH:
+        raise _not_json(above[:1], f"values nested at most {MAX_DEPTH} deep")
+    found: dict[str, Any] = {}
+    for key, value in given.items():
+        name = key if type(key) is str else _name(key, above)
+        if name in found:
+            raise _not_json(above, f"each key once, and got the key {name!r} twice")
+        found[name] = value if _is_plain(value) else _json_value(value, (*above, key))
+    return found
+
+
+def _name(key: Any, above: tuple[Any, ...]) -> str:
+    try:
+        if not isinstance(key, UUID):
+            return id_of(key)
+    except (TypeError, ValueError):
+        pass
+    raise _not_json(above, "strings or integers as keys", key)
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether a value stays as it is: looked at first, since nearly all are such."""
+    kind = type(value)
+    if kind is int:
+        return -(2**63) <= value < 2**63
+    return kind is str or kind is bool or value is None or (kind is float and math.isfinite(value))
+
+
+def _json_value(value: Any, keys: tuple[Any, ...]) -> Any:
+    """The value at these keys as JSON can hold it."""
+    if _is_plain(value):
+        return value
+    if isinstance(value, str):
+        return str.__str__(value)
+    if isinstance(value, np.bool_):
+        return bool(value)
+    if isinstance(value, Integral):
+        if index(value).bit_length() > _MAX_INTEGER_BITS:
+            raise _not_json(keys, "integers of at most 4,214 digits, and got a longer one")
+        return index(value)
+    if isinstance(value, float | np.floating):
+        if not math.isfinite(value):
+            raise _not_json(keys, "finite numbers", value)
+        return float(value)
+    if isinstance(value, date | time | np.datetime64):
+        if value != value:  # no time at all: NaT, of NumPy or pandas
+            raise _not_json(keys, "a time", value)
+        return str(value) if isinstance(value, np.datetime64) else value.isoformat()
+    if isinstance(value, UUID | PurePath):
+        return str(value)
+    if isinstance(value, Mapping):
+        return _object(value, keys)
+    if isinstance(value, np.ndarray):
+        value = value.tolist()
+        if not isinstance(value, list):
+            return _json_value(value, keys)
+    if isinstance(value, list | tuple):
+        if len(keys) >= MAX_DEPTH:
+            raise _not_json(keys[:1], f"values nested at most {MAX_DEPTH} deep")
+        return [_json_value(one, (*keys, place)) for place, one in enumerate(value)]
+    raise _not_json(keys, "what JSON can hold", value)
+
+
+def _not_json(keys: tuple[Any, ...], expected: str, *got: Any) -> PayloadError:
+    """The error for what JSON can't hold at these keys."""
+    where = "metadata" + "".join(f"[{_shortened(key)}]" for key in keys)
+    told = f", got {type(got[0]).__name__} {_shortened(got[0])}" if got else ""
+    return PayloadError(
+        f"{where}: expected {expected}{told}; convert it or leave it out", "bad-metadata"
+    )
+
+
+def _shortened(given: Any) -> str:
+    """What was given as a message shows it, on which nothing can depend."""
+    try:
+        part = given[:80] if isinstance(given, str | bytes | bytearray) else given
+        return f"{part!r:.80}"
+    except Exception:  # a stranger's __repr__
+        return "that cannot be shown"
 
 
 def is_unicode(text: str) -> bool:

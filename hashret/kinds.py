@@ -27,9 +27,13 @@ class Kind:
     key: str = ""
     """The key of a table's or a batch's row that holds a payload itself; "": none does."""
     stores_features: bool = False
-    """Whether a new collection keeps the input features, for ranking a shortlist."""
+    """Whether a new collection keeps features, where they are small, for ranking a shortlist."""
+    has_looks: bool = False
+    """Whether what is kept for that can be how an item looks, instead of its features."""
     decodes_files: bool = False
-    """Whether a payload may be the path of a file, which the workers decode."""
+    """Whether a payload may be a file, by its path or its bytes, which the workers decode."""
+    of_numbers: bool = False
+    """Whether a payload is a row of numbers, which an iterable of them or a tensor can be too."""
     drops_outliers: bool = False
     """Whether items far from all others are left out of what is learned from."""
     metrics: tuple[str, ...] = ()
@@ -53,7 +57,7 @@ KINDS: Mapping[str, Kind] = {
             unknown="the text has no word that the collection's vocabulary knows",
             query_file="a text file",
             key="text",
-            stores_features=True,  # they are small
+            stores_features=True,
             tunes=True,
         ),
         Kind(
@@ -61,6 +65,8 @@ KINDS: Mapping[str, Kind] = {
             single_ndim=3,  # height, width, channels
             unknown="the image has no feature that the collection knows",
             query_file="an image file",
+            stores_features=True,
+            has_looks=True,
             decodes_files=True,
         ),
         Kind(
@@ -69,6 +75,7 @@ KINDS: Mapping[str, Kind] = {
             unknown="the vector has no feature that the collection knows",
             query_file="an .npy file or a JSON list of numbers",
             key="vector",
+            of_numbers=True,
             drops_outliers=True,
             metrics=("cosine", "euclidean"),
             tunes=True,

@@ -17,6 +17,7 @@ from hashret.sparse import Features, SparseRows, by_layout, require_dense, requi
 # not depend on the order of summation, hence not on what else was asked in the same batch.
 _GRID = float(1 << 24)
 _PAIRS = 1 << 16  # from this many codes on, two bytes are looked up at once
+_TILE_ROWS = 64  # rows of features compared at a time: they stay in the cache too
 _TILE = 1 << 13  # codes scored at a time: their columns stay in the cache
 
 
@@ -68,8 +69,12 @@ def similarities(query: Features, features: Features) -> np.ndarray:
         return np.bincount(owner, weights=terms, minlength=len(rows))
 
     def nearness(rows: np.ndarray) -> np.ndarray:
-        differences = rows.astype(np.float64) - require_dense(query, "dense items")
-        return -np.sqrt(np.square(differences).sum(axis=1))
+        wanted = require_dense(query, "dense items")
+        squares = np.empty(len(rows))
+        for start in range(0, len(rows), _TILE_ROWS):
+            tile = slice(start, start + _TILE_ROWS)
+            squares[tile] = np.square(rows[tile].astype(np.float64) - wanted).sum(axis=1)
+        return -np.sqrt(squares)
 
     return by_layout(features, products, nearness)
 

@@ -15,9 +15,11 @@ from typing import Any, Self
 import numpy as np
 
 from hashret import specs
-from hashret.coder import Coder
+from hashret.coder import Coder, keeps_looks, n_kept
 from hashret.codes import Codes
 from hashret.errors import CollectionError, DamagedError, UnknownItemError
+from hashret.items import Id, id_of, ids_of
+from hashret.kinds import kind_of
 from hashret.row_numbers import RowNumbers
 from hashret.sparse import Features
 from hashret.store.catalog.catalog import Catalog
@@ -159,35 +161,50 @@ class Snapshot:
 
     @property
     def has_features(self) -> bool:
-        """Whether the collection keeps the input features of every item."""
+        """Whether the collection keeps features, or looks, of every item to rank a shortlist by."""
         return all(segment.features for segment in self._segments)
 
     def features(self, positions: np.ndarray) -> Features:
-        """The input features of the items at these positions among `codes`, row for row.
+        """What is kept to rank the items at these positions among `codes` by, row for row.
 
-        (n, n_features) float32, sparse for text. Raises CollectionError where they are not kept
+        (n, n_features) float32 input features, sparse for text; of images their looks
+        (`keeps_looks`). Raises CollectionError where they are not kept
         and `DamagedError`.
         """
         if self._stored_features is None:
-            width = self._n_features()
+            width = n_kept(self._spec("features"), self._spec("encoder"))
             self._stored_features = StoredFeatures(self._layout, self._segments, width)
         return self._stored_features.take(self._rows[positions])
 
+    @property
+    def keeps_looks(self) -> bool:
+        """Whether what the collection keeps of every item is how it looks, not what codes see."""
+        has_looks = kind_of(self.kind).has_looks
+        return has_looks and self.has_features and keeps_looks(self._spec("features"))
+
     def _n_features(self) -> int:
         """The width of the features that the model takes, by its description."""
+        return int(self._spec("encoder").n_features)
+
+    def _spec(self, part: str) -> Any:
+        """The spec of the model's "features" or "encoder", by its description."""
         try:
-            return int(specs.from_json(self.description["encoder"]).n_features)
+            return specs.from_json(self.description[part])
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise DamagedError(
-                f"{self._layout.root}: expected the description of an encoder, got "
+                f"{self._layout.root}: expected the description of a model, got "
                 f"{type(error).__name__}: {error}; train it again"
             ) from error
 
-    def find(self, ids: Sequence[str]) -> np.ndarray:
-        """Where among `codes` the items of these ids are, (n,) int64; -1 for an unknown id."""
-        rows = self._rows_of(ids)
-        known = [item_id in rows for item_id in ids]
-        positions = np.searchsorted(self._rows, [rows.get(item_id, 0) for item_id in ids])
+    def find(self, ids: Iterable[Id]) -> np.ndarray:
+        """Where among `codes` the items of these ids are, (n,) int64; -1 for an unknown id.
+
+        A `str` is one id. Raises TypeError for what is no id (`hashret.items.id_of`).
+        """
+        asked, _ = ids_of(ids)
+        rows = self._rows_of(asked)
+        known = [item_id in rows for item_id in asked]
+        positions = np.searchsorted(self._rows, [rows.get(item_id, 0) for item_id in asked])
         return np.where(known, positions, -1).astype(np.int64)
 
     def column(self, field: str) -> list[Any]:
@@ -234,11 +251,14 @@ class Snapshot:
         return len(self._rows)
 
     def __contains__(self, item_id: object) -> bool:
-        return isinstance(item_id, str) and bool(self._rows_of([item_id]))
+        return bool(self._rows_of([id_of(item_id)]))
 
-    def get(self, item_id: str) -> StoredItem:
-        """The stored item of this id. Raises `UnknownItemError`."""
-        position = int(self._positions([item_id])[0])
+    def get(self, item_id: Id) -> StoredItem:
+        """The stored item of this id, as `hashret.items.id_of` takes it.
+
+        Raises `UnknownItemError`, and TypeError for what is no id.
+        """
+        position = int(self._positions([id_of(item_id)])[0])
         record = self.records([position])[position]
         return self._stored(record, position)
 

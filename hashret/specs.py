@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from types import UnionType
@@ -48,9 +49,23 @@ class ImageSpec:
     width: int = 32
     channels: int = 3
     """3 for RGB, 1 for grey."""
+    reading: int = 2
+    """How pixels become numbers: 2 by `hashret.features.levels`, 1 as models of before have it."""
+    ranges: tuple[float, ...] = ()
+    """Black and white of images of 16 bits, of other whole numbers and of floats (`levels`): six
+    numbers; (): as the corpus says, set when fitted."""
+    ABSENT: ClassVar[Mapping[str, Any]] = {"reading": 1}
 
     def __post_init__(self) -> None:
-        _require_whole(self, height=1, width=1)
+        _require_whole(self, height=1, width=1, reading=1)
+        if self.reading > 2:
+            raise ValueError(f"reading: expected 1 or 2, got {self.reading}; leave it out")
+        pairs = list(zip(self.ranges[::2], self.ranges[1::2], strict=False))
+        if len(self.ranges) not in (0, 6) or any(low > high for low, high in pairs):
+            raise ValueError(
+                f"ranges: expected black and white of three kinds, got {self.ranges!r}; leave it "
+                "out, and the corpus says it"
+            )
         if self.channels not in (1, 3):
             raise ValueError(
                 f"channels: expected 3 for RGB or 1 for grey, got {self.channels!r}; "
@@ -190,12 +205,17 @@ class PatchSpec:
         """The width of the features taken: height x width x channels."""
         return self.height * self.width * self.channels
 
+    @property
+    def n_answers(self) -> int:
+        """How many answers of filters an image has: those of each cell."""
+        cells = [min(self.cells, n - self.side + 1) for n in (self.height, self.width)]
+        return math.prod(cells) * self.n_filters
+
     def dense(self) -> DenseSpec:
         """The layers behind the convolution: they take answers and the colours of the cells."""
-        cells = [min(self.cells, n - self.side + 1) for n in (self.height, self.width)]
         colours = [min(self.cells, n) for n in (self.height, self.width)]
         return DenseSpec(
-            n_features=math.prod(cells) * self.n_filters + math.prod(colours) * self.channels,
+            n_features=self.n_answers + math.prod(colours) * self.channels,
             n_bits=self.n_bits,
             hidden=self.hidden,
             clamps=self.clamps,
@@ -205,6 +225,12 @@ class PatchSpec:
 
 Spec = TextSpec | ImageSpec | VectorSpec | DenseSpec | ConvSpec | PatchSpec
 EncoderSpec = DenseSpec | ConvSpec | PatchSpec
+#: The kind of an encoder's spec -> the encoder that it rebuilds, imported on first use.
+MODELS: dict[str, str] = {
+    "conv": "hashret.models.conv:ConvEncoder",
+    "dense": "hashret.models.dense:DenseEncoder",
+    "patches": "hashret.models.patches:PatchEncoder",
+}
 _SPECS: dict[str, type[Any]] = {
     spec.kind: spec for spec in (TextSpec, ImageSpec, VectorSpec, DenseSpec, ConvSpec, PatchSpec)
 }
@@ -229,6 +255,7 @@ def from_json(data: dict[str, Any]) -> Any:
             "open it with the hashret that wrote it"
         )
     spec = _SPECS[kind]
+    fields = {**getattr(spec, "ABSENT", {}), **fields}  # what a model of before has no word for
     unknown = set(fields) - {field.name for field in dataclasses.fields(spec)}
     if unknown:
         raise FormatVersionError(

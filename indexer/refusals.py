@@ -8,9 +8,10 @@ from dataclasses import dataclass
 ERROR_CLASSES: dict[str, str] = {
     "bad-csv": "a row with unsound quoting or another number of fields than the header",
     "bad-image": "a file that its name says is an image and no decoder in the list can read",
-    "bad-id": "an id that is neither a non-empty string nor an integer",
+    "bad-id": "an id that is no string, integer or UUID, is empty or is too long",
+    "bad-item": "what a program gave in place of an item",
     "bad-json": "a line that is no JSON object, or holds what JSON cannot carry on",
-    "bad-metadata": "metadata that JSON cannot hold: NaN, or values of other types",
+    "bad-metadata": "metadata with a value that JSON cannot hold, such as NaN or bytes",
     "bad-path": "a `path` entry that is not the name of a file",
     "bad-payload": "a payload of another type or shape than the kind's",
     "bad-text": "a `text` entry that is not a string",

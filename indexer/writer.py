@@ -6,6 +6,7 @@ commit, or a crash at any point, leaves the last commit as it was.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import ExitStack, closing
 from itertools import tee
@@ -14,13 +15,14 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from hashret.coder import Coder
-from hashret.errors import CollectionError, TrainingError, UnknownItemError
-from hashret.items import Item
+from hashret.errors import CollectionError, EmptyCommitWarning, TrainingError, UnknownItemError
+from hashret.items import Id, Item, ids_of
 from hashret.kinds import kind_of
 from hashret.store.catalog.records import CommitRecord
 from hashret.store.catalog.staging import Staging
 from hashret.store.model_files import read_model, sha256_of_arrays, write_model
 from indexer.corpus import Skipped
+from indexer.corpus.given import taken
 from indexer.ingest.compact import Compaction, compact
 from indexer.ingest.counts import Progress, Stopwatch, Tally, silent
 from indexer.ingest.encode import Encoded, encode_all
@@ -66,7 +68,7 @@ class Indexer:
 
         `store_features` says whether the input features of what is added are kept beside the
         codes, for ranking a shortlist by them (`Collection.query(rerank=...)`); None: as the
-        collection does, and for a new one texts only, whose features are small. `workers` is
+        collection does, and for a new one texts and images, of which they are small. `workers` is
         how many processes decode images, or encode texts and vectors; 1 encodes in this one,
         None leaves a core free. What is written does not depend on it.
         `catalog` is the address of a PostgreSQL database, as
@@ -91,7 +93,7 @@ class Indexer:
         self.tally = Tally(on_skipped=on_skipped)
         self.stopwatch = Stopwatch()
         self._staging: Staging | None = None
-        self._refitted = self._pruned = False
+        self._refitted = self._pruned = self._was_given = False
         self._removed: set[str] = set()
         self._exit = ExitStack()
         self._held = HeldCollection(
@@ -207,6 +209,7 @@ class Indexer:
         from indexer.training import TrainingOptions  # torch: only those who learn wait
 
         options = options or TrainingOptions()
+        self._was_given = True
         with self.stopwatch.stage("read"):
             sample = reservoir(self._usable(items), max_items, options.seed)
         with self.stopwatch.stage("features"):
@@ -241,7 +244,7 @@ class Indexer:
         return requiring_all(items, self._catalog)
 
     def _usable(self, items: Iterable[Item | Skipped]) -> Iterator[Item]:
-        for count, item in enumerate(items):
+        for count, item in enumerate(taken(items)):
             if count % BATCH == 0:
                 self._progress("read", count, None)
             if isinstance(item, Item):
@@ -274,11 +277,14 @@ class Indexer:
     def add(self, items: Iterable[Item | Skipped], *, total: int | None = None) -> Tally:
         """Add new items, replace those whose content or metadata changed, skip unchanged ones.
 
-        A `Skipped` among the items is counted with its reason, and so is an item that can't be
-        used or whose id came before in this run; a former version of it then stays. `total`, if
-        known, is for progress only. Raises CollectionError before `fit`.
+        A `Skipped` among the items is counted with its reason, and so is what is no item, can't be
+        used or has an id that came before in this run; a former version of it then stays. `total`,
+        if known, is for progress only. Raises CollectionError before `fit`, and TypeError for what
+        is no iterable of items.
         """
         self._require_coder()
+        items = taken(items)
+        self._was_given = True
         staging = self._staged
         if self._resumes:
             self._unfinished.encoding(self._doing)
@@ -337,12 +343,13 @@ class Indexer:
             self._store_features = kind_of(self.kind).stores_features if before is None else before
         return self._store_features
 
-    def remove(self, ids: Iterable[str]) -> int:
-        """Hide the items of these ids from the next commit on. Raises `UnknownItemError`.
+    def remove(self, ids: Id | Iterable[Id]) -> int:
+        """Hide the items of these ids, or of this one, from the next commit on.
 
-        All or none: an unknown id leaves every one of them. Returns how many were removed.
+        All or none: an unknown id leaves every one of them. Returns how many were removed. Raises
+        `UnknownItemError`, and TypeError for what is no id (`hashret.items.id_of`).
         """
-        asked = list(dict.fromkeys(ids))
+        asked = list(dict.fromkeys(ids_of(ids)[0]))
         staging = self._staged
         known = staging.known(asked)
         for item_id in asked:
@@ -371,7 +378,10 @@ class Indexer:
         return removed
 
     def commit(self) -> CommitRecord:
-        """Make everything since the last commit visible to readers, durably, all at once."""
+        """Make everything since the last commit visible to readers, durably, all at once.
+
+        Warns (`EmptyCommitWarning`) if after a `fit` or an `add` there is no item.
+        """
         if self._model_name is None:
             raise CollectionError(
                 f"{self._layout.root}: expected a collection with a model, got a new one; "
@@ -388,6 +398,14 @@ class Indexer:
         self._staging = None
         self._held.leave_nothing = self._refitted = self._pruned = False
         self._removed.clear()
+        was_given, self._was_given = self._was_given, False
+        if was_given and not record.n_items:
+            warnings.warn(
+                f"{self._layout.root}: expected items in commit {record.commit}, got none: "
+                f"{self.tally.why_none}",
+                EmptyCommitWarning,
+                stacklevel=2,
+            )
         return record
 
     def compact(self) -> Compaction:
@@ -401,6 +419,6 @@ class Indexer:
             raise CollectionError(
                 f"{self._layout.root}: expected nothing to commit, got changes; commit them first"
             )
-        n_features = self._require_coder().featurizer.n_features
+        n_kept = self._require_coder().n_kept
         with self.stopwatch.stage("write"):
-            return compact(self._layout, self._catalog, n_features)
+            return compact(self._layout, self._catalog, n_kept)

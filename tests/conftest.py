@@ -26,6 +26,16 @@ from tests import postgresql as server  # noqa: E402
 from tests.torture.scale import LONG  # noqa: E402
 
 
+def pytest_collection_modifyitems(items):
+    """Mark what `make test` leaves to `make test-all`: promises' harnesses, catalogs on a server."""
+    for item in items:
+        path = item.path.as_posix()
+        parameters = getattr(getattr(item, "callspec", None), "params", {})
+        on_a_server = parameters.get("each_catalog") == "postgresql"
+        if "/tests/torture/" in path or path.endswith("_postgresql.py") or on_a_server:
+            item.add_marker(pytest.mark.long)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def own_memory(tmp_path_factory):
     """What hashret remembers for its user is not what it remembers of a run of the tests."""

@@ -108,7 +108,10 @@ def odd(tmp_path):
         ("empty.npy", "expected NumPy arrays without objects"),
         ("broken.npy", "expected NumPy arrays without objects"),
         ("cut.npy", "expected a whole array"),
-        ("v.npz", "expected one vector, an array (width,) of numbers, got a (2, 24)"),
+        (
+            "v.npz",
+            "expected one vector, an array of numbers, (width,) or (1, width), got a (2, 24)",
+        ),
         ("many.npy", "got array (2, 24) of float64; save one vector, or ask with many by --batch"),
         ("words.npy", "expected one vector"),
         ("folder", "got a folder"),

@@ -13,14 +13,15 @@ ROOT = Path(__file__).parent.parent
 
 #: A made-up format of documents: each line is written backwards, after a line that names it.
 BACKWARDS = """
+from dataclasses import replace
 from indexer.refusals import Refused
 
 def extract(data, decode):
-    text, encoding = decode(data, "")
-    first, _, rest = text.partition("\\n")
+    found = decode(data, "")
+    first, _, rest = found.text.partition("\\n")
     if first != "BACKWARDS":
         raise Refused("not-text", "expected a line BACKWARDS")
-    return "\\n".join(line[::-1] for line in rest.splitlines()), encoding
+    return replace(found, text="\\n".join(line[::-1] for line in rest.splitlines()))
 """
 USES = """
 import json

@@ -98,7 +98,8 @@ def test_vectors_are_checked_as_the_collections_model_takes_them(place):
     np.save(place / "narrow.npy", np.ones((5, 6), np.float32))
     (place / "narrow.ids.txt").write_text("a\nb\nc\nd\ne\n")
     to = ["--to", place / "vectors"]
-    assert agree(place, place / "narrow.npy", *to) == ([5, 0, 0, 0, 5], None)
+    says = "expected at least one item that can be used, got 5 that cannot"
+    assert says in agree(place, place / "narrow.npy", *to)
 
 
 def test_the_width_of_a_new_collection_is_that_of_usable_rows(place):

@@ -58,7 +58,7 @@ def hashret(*arguments):
 
 @pytest.mark.parametrize("where", [None, "n < 50"])
 def test_enough_probes_give_the_first_by_score(asked, vectors, where):
-    answers = asked.query(vectors[:9], k=7, probes=256, where=where)
+    answers = asked.query(vectors[:9], k=7, probes=119 if where is None else 49, where=where)
     truth = asked.query(vectors[:9], k=7, asymmetric=True, where=where)
     assert [hits.hits for hits in answers] == [hits.hits for hits in truth]
     for hits in answers:
@@ -68,6 +68,14 @@ def test_enough_probes_give_the_first_by_score(asked, vectors, where):
             None,
         )
         assert str(hits.plan).endswith("surely the first by score")
+
+
+@pytest.mark.parametrize("probes", [120, 10**9, 10**30])
+def test_as_many_probes_as_items_compare_all(asked, vectors, probes):
+    answers = asked.query(vectors[:9], k=120, probes=probes)
+    truth = asked.query(vectors[:9], k=120, asymmetric=True)
+    assert [hits.hits for hits in answers] == [hits.hits for hits in truth]
+    assert {(hits.plan.path, hits.approximation) for hits in answers} == {("by score", None)}
 
 
 def test_too_few_probes_say_so(asked, vectors):

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from hashret import Collection
 from hashret.errors import CollectionError, DamagedError
@@ -155,6 +156,90 @@ def test_a_shortlist_of_vectors_is_ordered_as_their_floats_say(tmp_path, metric,
         assert [int(hit.id) for hit in hits] == best
         np.testing.assert_allclose([hit.similarity for hit in hits], row[best], atol=1e-4)
         assert {hit.id for hit in hits} != {hit.id for hit in by_code[:10]}
+
+
+def few_codes(n=60):
+    """Pictures that come in near copies, coloured, so that many share a code of 8 bits."""
+    rng = np.random.default_rng(2)
+    coarse = rng.integers(0, 256, (n // 4, 4, 4, 3))
+    large = np.kron(np.repeat(coarse, 4, axis=0), np.ones((1, 4, 4, 1)))
+    return [np.clip(one + rng.normal(0, 4, one.shape), 0, 255).astype(np.uint8) for one in large]
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory):
+    items = [Item(f"{i:02}", one) for i, one in enumerate(few_codes())]
+    options = TrainingOptions(n_bits=8, seed=0, preset="patches", epochs=1, rounds=1)
+    with Indexer(tmp_path_factory.mktemp("images") / "c", "image") as indexer:
+        indexer.fit(items, options)
+        for part in (items[:40], items[40:]):
+            indexer.add(part)
+            indexer.commit()
+        indexer.compact()
+        return indexer._layout.root
+
+
+def test_of_images_the_picture_itself_is_first_and_features_decide_within_a_bucket(images):
+    pictures = few_codes()
+    with Collection.open(images) as collection:
+        assert collection.codes.n_distinct() < 30
+        assert collection.has_features
+        for i, picture in enumerate(pictures):
+            own = f"{i:02}"
+            for hits in (
+                collection.query(picture, k=3),
+                collection.query(Image.fromarray(picture), k=60),
+                collection.similar(own, k=3, include_self=True),
+                collection.bucket(picture),
+                collection.within(picture, 4),
+                collection.similar_within(own, 4, include_self=True),
+            ):
+                assert (hits[0].id, hits[0].similarity, hits[0].distance) == (own, 0.0, 0)
+            keys = [(hit.distance, -hit.similarity) for hit in collection.within(picture, 4)]
+            assert keys == sorted(keys)
+            ranked = [-hit.similarity for hit in collection.query(picture, k=60)]
+            assert ranked == sorted(ranked)
+            by_code = collection.query(picture, k=60, rerank=0)
+            keys = [(hit.distance, -hit.score, hit.id) for hit in by_code]
+            assert keys == sorted(keys)
+            assert {hit.similarity for hit in by_code} == {None}
+            # of all the nearest codes the first by likeness, as said by hand
+            few = {hit.id for hit in by_code[:20]}
+            best = [hit.id for hit in collection.query(picture, k=60) if hit.id in few][:5]
+            assert [hit.id for hit in collection.query(picture, k=5, rerank=20)] == best
+
+
+def test_altered_copies_are_nearer_than_other_pictures(images):
+    """Darker, brighter, of less contrast, grey: the original first, whatever the code says."""
+    pictures = few_codes()[::4]
+    changes = {
+        "darker": lambda p: p * 0.6,
+        "brighter": lambda p: p * 1.2,
+        "duller": lambda p: 60 + p * 0.5,
+        "grey": lambda p: np.repeat((p @ [0.299, 0.587, 0.114])[..., None], 3, axis=2),
+        "compressed": lambda p: p // 16 * 16,
+    }
+    with Collection.open(images) as collection:
+        for name, change in changes.items():
+            copies = [np.clip(change(p.astype(float)), 0, 255).astype(np.uint8) for p in pictures]
+            answers = collection.query(copies, k=4)
+            found = [int(hits[0].id) // 4 == i for i, hits in enumerate(answers)]
+            assert np.mean(found) >= 0.9, name
+
+
+def test_images_may_be_kept_without_features(tmp_path):
+    items = [Item(f"{i:02}", one) for i, one in enumerate(few_codes(24))]
+    path = tmp_path / "c"
+    with Indexer(path, "image", store_features=False) as indexer:
+        indexer.fit(items, TrainingOptions(n_bits=8, seed=0, preset="dense", epochs=1))
+        indexer.add(items)
+        indexer.commit()
+    with Collection.open(path) as collection:
+        hits = collection.query(items[0].payload, k=24)
+        keys = [(hit.distance, -hit.score, hit.id) for hit in hits]
+        assert keys == sorted(keys)
+        with pytest.raises(CollectionError, match="--store-features"):
+            collection.query(items[0].payload, k=3, rerank=10)
 
 
 def test_items_added_later_keep_features_as_the_first_did(tmp_path):

@@ -37,9 +37,10 @@ _BATCH = 1024  # queries of a batch file encoded and searched at a time
 
 rerank_option = click.option(
     "--rerank",
-    type=click.IntRange(min=1),
+    type=click.IntRange(min=0),
     metavar="N",
-    help="Order the N nearest by the similarity of their features, and show the best of them.",
+    help="Order the N nearest by the similarity of their features, and show the best of them; 0 "
+    "orders by codes.  [default: 2000 of images that keep features, else 0]",
 )
 index_option = click.option(
     "--index",
@@ -141,9 +142,9 @@ class _Question:
         `of_stored`: it is asked about a stored item, of which there is no payload to weigh bits.
         """
         no_payload = self.within is not None or of_stored
-        if self.rerank is not None and self.within is not None:
+        if self.rerank and self.within is not None:
             raise click.UsageError("--rerank orders the N nearest: leave out --radius and --bucket")
-        if self.rerank is not None and self.rerank < self.n_hits:
+        if self.rerank and self.rerank < self.n_hits:
             raise click.UsageError(
                 f"--rerank: expected at least -k, {self.n_hits}, got {self.rerank}; rank as many "
                 "as are to be shown"

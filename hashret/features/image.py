@@ -1,34 +1,42 @@
 """Images as pixels at a chosen size, centred.
 
-Decoding is strict: a short list of formats, a limit on pixels, the first frame, the rotation that
-EXIF asks for, the upper bytes of 16-bit images, others scaled by their range, transparency
-flattened on white. The whole image is squeezed to the chosen size: cropping would lose what stands
-at the edges, and padding would make the frame the strongest feature.
+Of a file the first frame counts, turned as EXIF asks for; transparency is flattened on white. The
+whole image is squeezed to the chosen size: cropping would lose what stands at the edges, and
+padding would make the frame the strongest feature. The same pixels give the same features, whether
+they come as a file, as its bytes or as an array (but for JPEGs beyond `pictures.MAX_PIXELS`).
 """
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from pathlib import Path
-from typing import Self
+from dataclasses import replace
+from typing import Any, Self, cast
 
 import numpy as np
-from PIL import Image, ImageOps
 
 from hashret.errors import DamagedError, EmptyCorpusError, PayloadError
+from hashret.features import former_levels
 from hashret.features.base import Hasher
 from hashret.features.centred import CentredFeaturizer
+from hashret.features.levels import (
+    Means,
+    learned_ranges,
+    levels,
+    means_of,
+    pixels_of,
+    require_in_range,
+)
+from hashret.features.looks import looks
+from hashret.features.pictures import digest
 from hashret.items import Payload
 from hashret.rank import similarities
 from hashret.sparse import Features
 from hashret.specs import ImageSpec
 
-FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP")
-MAX_PIXELS = 64_000_000
+_STEPS = 256  # of a level, in which sums are exact
+_BLOCK = 64  # images whose looks are made at a time
 _SAMPLE = 64  # payloads looked at to suggest a size
-_CHUNK = 1 << 20
 
 
 class ImageFeaturizer(CentredFeaturizer[ImageSpec]):
@@ -59,8 +67,8 @@ class ImageFeaturizer(CentredFeaturizer[ImageSpec]):
     @staticmethod
     def form(payload: Payload) -> tuple[int, int, int]:
         """Height, width and channels (1 for grey, 3) of one payload. Raises `PayloadError`."""
-        image = _decoded(payload, None)
-        return image.height, image.width, 1 if image.mode == "L" else 3
+        height, width, channels = pixels_of(payload).shape
+        return height, width, channels
 
     @staticmethod
     def spec_of(forms: Iterable[tuple[int, int, int]]) -> ImageSpec:
@@ -73,37 +81,71 @@ class ImageFeaturizer(CentredFeaturizer[ImageSpec]):
         return ImageSpec(channels=channels)
 
     @classmethod
-    def prepare(cls, payload: Payload, spec: ImageSpec) -> np.ndarray:
-        """The image as (height, width, channels) uint8. Raises `PayloadError` with the reason."""
-        image = _decoded(payload, spec).convert("RGB" if spec.channels == 3 else "L")
-        if image.size != (spec.width, spec.height):
-            image = image.resize((spec.width, spec.height), Image.Resampling.BOX)
-        return np.asarray(image, np.uint8).reshape(spec.height, spec.width, spec.channels)
+    def prepare(cls, payload: Payload, spec: ImageSpec) -> Means | np.ndarray:
+        """What of the image `transform` takes: its `Means`, or bytes by the former reading.
+
+        Raises `PayloadError` with the reason, also for numbers that are on another scale than
+        those of the corpus, once that is known.
+        """
+        if spec.reading == 1:
+            return former_levels.pixels(payload, spec)
+        means = means_of(payload, spec.height, spec.width, spec.channels)
+        if spec.ranges:
+            require_in_range(means, spec.ranges)
+        return means
 
     @classmethod
-    def fit(cls, prepared: Iterable[np.ndarray], spec: ImageSpec) -> Self:
-        """Learn the mean image and the scale in one pass, in integers."""
-        shape = (spec.height, spec.width, spec.channels)
-        n, total, squares = 0, np.zeros(shape, np.int64), 0
-        for pixels in prepared:
-            wide = pixels.astype(np.int64)
-            total += wide
-            squares += int((wide * wide).sum())
-            n += 1
-        if n == 0:
+    def fit(cls, prepared: Iterable[Means | np.ndarray], spec: ImageSpec) -> Self:
+        """Learn black and white, the mean image and the scale, in integers."""
+        images = list(prepared)
+        if not images:
             raise EmptyCorpusError("images: expected at least one, got none; check the sources")
-        mean = total / n
-        variance = squares / n / mean.size - float((mean * mean).mean())
+        if spec.reading > 1 and not spec.ranges:
+            spec = replace(spec, ranges=learned_ranges(cast(list[Means], images)))
+        total, squares = np.zeros((spec.height, spec.width, spec.channels), np.int64), 0
+        for pixels in _levels(images, spec):
+            steps = np.rint(pixels * _STEPS).astype(np.int64)
+            total += steps
+            squares += int((steps * steps).sum())
+        mean = total / (len(images) * _STEPS)
+        variance = squares / _STEPS**2 / len(images) / mean.size - float((mean * mean).mean())
         scale = 1.0 / np.sqrt(variance) if variance > 1e-6 else 1.0 / 255.0
         return cls(spec, mean.astype(np.float32), float(np.float32(scale)))
 
-    def transform(self, prepared: Sequence[np.ndarray]) -> np.ndarray:
-        """(n, n_features) float32: (pixel - mean) * scale, row by row of the image."""
+    def transform(self, prepared: Sequence[Means | np.ndarray]) -> np.ndarray:
+        """(n, n_features) float32: (level - mean) * scale, row by row of the image."""
         if not len(prepared):
             return np.empty((0, self.n_features), np.float32)
-        pixels = np.stack(prepared).astype(np.float32)
+        return self._features(np.stack(list(_levels(prepared, self.spec))))
+
+    def _features(self, pixels: np.ndarray) -> np.ndarray:
         centred: np.ndarray = (pixels - self._mean) * np.float32(self._scale)
-        return centred.reshape(len(prepared), -1)
+        return centred.reshape(len(pixels), self.n_features)
+
+    def looks(
+        self, features: np.ndarray, answers: Callable[[np.ndarray], np.ndarray]
+    ) -> np.ndarray:
+        """What of images is kept to rank copies by (`features.looks`), (n, n_looks) float32.
+
+        `answers` is what a model says of rows of features.
+        """
+        shape = (-1, self.spec.height, self.spec.width, self.spec.channels)
+
+        def of_levels(pixels: np.ndarray) -> np.ndarray:
+            return answers(self._features(pixels.astype(np.float32)))
+
+        starts = range(0, len(features), _BLOCK)
+        blocks = [features[start : start + _BLOCK] for start in starts] or [features]
+        # features came from levels in steps: to these they are rounded back
+        scaled = (block.reshape(shape) / np.float64(self._scale) + self._mean for block in blocks)
+        steps = (np.rint(one * _STEPS) / _STEPS for one in scaled)
+        return np.concatenate([looks(one, of_levels) for one in steps])
+
+    def spans(self, features: Features) -> np.ndarray:
+        """How many of the 255 levels lie between an image's darkest and lightest, (n,) float64."""
+        mean = self._mean.reshape(-1)
+        pixels = (row / np.float32(self._scale) + mean for row in np.asarray(features))
+        return np.array([np.ptp(one) for one in pixels], np.float64)
 
     def similarities(self, query: Features, features: Features) -> np.ndarray:
         """Minus the Euclidean distance of the features; see `rank.similarities`."""
@@ -122,126 +164,11 @@ class ImageFeaturizer(CentredFeaturizer[ImageSpec]):
 
     @classmethod
     def digest(cls, payload: Payload, hasher: Hasher) -> None:
-        """Hash the bytes of a file, or the shape, type and numbers of an array."""
-        if isinstance(payload, np.ndarray):
-            hasher.update(f"{payload.shape}{payload.dtype}".encode() + payload.tobytes())
-            return
-        if not isinstance(payload, str | Path) or not Path(payload).is_file():
-            raise PayloadError(
-                f"image: expected an array or the path of a regular file, got {payload!r:.80}; "
-                "decode it first"
-            )
-        with Path(payload).open("rb") as stream:
-            while chunk := stream.read(_CHUNK):
-                hasher.update(chunk)
+        """Hash a file's bytes, or form and numbers of what is decoded; see `pictures.digest`."""
+        digest(payload, hasher)
 
 
-def _decoded(payload: Payload, spec: ImageSpec | None) -> Image.Image:
-    """An upright image of mode L or RGB, whatever came in."""
-    if isinstance(payload, np.ndarray):
-        return _plain(_from_array(payload))
-    try:
-        with warnings.catch_warnings():
-            # Pillow only warns of a bomb below twice its limit, and of damaged EXIF data
-            warnings.simplefilter("ignore")
-            with Image.open(payload, formats=FORMATS) as image:
-                if image.width * image.height > MAX_PIXELS:
-                    raise PayloadError(
-                        f"image: expected at most {MAX_PIXELS} pixels, got "
-                        f"{image.width} x {image.height}; make it smaller",
-                        "too-many-pixels",
-                    )
-                if spec is not None:  # a JPEG is decoded at a fraction of its size at once
-                    image.draft(None, (2 * spec.width, 2 * spec.height))
-                image.load()
-                return _plain(ImageOps.exif_transpose(image))
-    except PayloadError:
-        raise
-    except Image.DecompressionBombError as error:
-        raise PayloadError(f"image: {error}; make it smaller", "too-many-pixels") from error
-    except MemoryError as error:
-        raise PayloadError(
-            "image: expected one that fits in memory; make it smaller", "over-memory"
-        ) from error
-    # A stranger's bytes bring Pillow's decoders to raise almost anything (struct.error,
-    # ZeroDivisionError, NotImplementedError, ...): all of it says the same.
-    except Exception as error:
-        raise PayloadError(
-            f"image: expected one of {', '.join(FORMATS)}, got {type(error).__name__}: {error}; "
-            "save it again in one of them",
-            "bad-image",
-        ) from error
-
-
-def _from_array(array: np.ndarray) -> Image.Image:
-    if array.ndim == 3 and array.shape[2] == 1:
-        array = array[:, :, 0]
-    right_shape = array.ndim == 2 or (array.ndim == 3 and array.shape[2] in (3, 4))
-    if not right_shape or 0 in array.shape:
-        raise PayloadError(
-            f"image: expected an array of (height, width) or (height, width, 1, 3 or 4), "
-            f"got shape {array.shape}; one image at a time"
-        )
-    if array.dtype != np.uint8:
-        array = _to_bytes(array)
-    return Image.fromarray(np.ascontiguousarray(array))
-
-
-def _to_bytes(array: np.ndarray) -> np.ndarray:
-    """An array of another type than uint8, in any byte order, as bytes. Raises `PayloadError`.
-
-    Unsigned integers of 16 bits are an image of that depth, whatever they hold: the upper byte is
-    kept. Any other integers must be 0 to 255 and are those bytes: no depth is known for them, and
-    one guessed from what an image holds would give two images of a corpus two scales. For floats
-    see `_stretched`.
-    """
-    kind = array.dtype.kind
-    if kind == "b":
-        return array.astype(np.uint8) * 255
-    if kind == "u" and array.dtype.itemsize == 2:
-        return (array >> 8).astype(np.uint8)
-    if kind in "iu":
-        low, high = int(array.min()), int(array.max())
-        if low < 0 or high > 255:
-            raise PayloadError(
-                f"image: expected 0 to 255 in an array of {array.dtype.name}, got {low} to "
-                f"{high}; convert it to uint8, to uint16 (a depth of 16 bits) or to floats from "
-                "0 to 1"
-            )
-        return array.astype(np.uint8)
-    if kind != "f":
-        raise PayloadError(f"image: expected an array of numbers, got {array.dtype}; convert it")
-    return _stretched(array)
-
-
-def _stretched(array: np.ndarray) -> np.ndarray:
-    """Numbers by their own range, floats within [0, 1] by that. Raises `PayloadError`."""
-    wide = array.astype(np.float64)
-    if not np.isfinite(wide).all():
-        raise PayloadError(
-            "image: expected finite numbers, got NaN or infinity; leave it out", "not-finite"
-        )
-    low, high = float(wide.min()), float(wide.max())
-    if array.dtype.kind == "f" and low >= 0.0 and high <= 1.0:
-        low, high = 0.0, 1.0
-    span = high - low
-    return np.rint((wide - low) * (255.0 / span if span else 0.0)).astype(np.uint8)
-
-
-def _plain(image: Image.Image) -> Image.Image:
-    """Mode L or RGB: transparency on white, wide integers and floats scaled, the rest converted."""
-    if image.mode.startswith("I;16") or image.mode in ("I", "F"):
-        array = np.asarray(image)
-        # Pillow opens most 16-bit files as 32-bit integers
-        if image.mode == "I" and array.min() >= 0 and array.max() < 1 << 16:
-            array = array.astype(np.uint16)
-        is_deep = array.dtype.kind == "u"  # else of 32 bits or signed: of no depth we know
-        return Image.fromarray(_to_bytes(array) if is_deep else _stretched(array))
-    if image.mode in ("LA", "PA", "RGBA", "La", "RGBa") or "transparency" in image.info:
-        rgba = image.convert("RGBA")
-        white = Image.new("RGBA", rgba.size, "white")
-        flat = Image.alpha_composite(white, rgba).convert("RGB")
-        return flat.convert("L") if image.mode in ("LA", "La") else flat
-    if image.mode in ("1", "L"):
-        return image.convert("L")
-    return image.convert("RGB")
+def _levels(prepared: Iterable[Any], spec: ImageSpec) -> Iterator[np.ndarray]:
+    """Each image as (height, width, channels) float32."""
+    for one in prepared:
+        yield one.astype(np.float32) if spec.reading == 1 else levels(one, spec.ranges)

@@ -1,5 +1,5 @@
 """Here are features: what is the code?"""
 
-from hashret.models.base import MODELS
+from hashret.specs import MODELS
 
 __all__ = ["MODELS"]

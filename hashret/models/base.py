@@ -14,13 +14,6 @@ from hashret.codes import Codes
 from hashret.sparse import Features
 from hashret.specs import EncoderSpec
 
-#: The kinds of encoder by name, as recorded in a collection; imported on first use.
-MODELS: Mapping[str, str] = {
-    "conv": "hashret.models.conv:ConvEncoder",
-    "dense": "hashret.models.dense:DenseEncoder",
-    "patches": "hashret.models.patches:PatchEncoder",
-}
-
 
 class Encoder(Protocol):
     """A learned map from features to binary codes.
@@ -61,6 +54,13 @@ class Encoder(Protocol):
 
         `features` are those that gave `logits`. An encoder with no better way to weigh the bits
         of stored codes for a query gives the `probabilities` (docs/adr/0006).
+        """
+        ...
+
+    def answers(self, features: Features) -> np.ndarray:
+        """What it sees in images besides their pixels, for ranking, (n, `n_answers`) float32.
+
+        The spec says how many there are (`PatchSpec.n_answers`); most encoders give none.
         """
         ...
 

@@ -1,7 +1,7 @@
 """Apply a convolutional encoder in NumPy: pixels in, codes out, bit for bit the same.
 
 A convolution is a matrix product over the patches of its input, so the arithmetic is that of
-`apply.DenseEncoder`: all on the fixed-point grid of `fixed_point`, exact in any order. Zero padding
+`dense.DenseEncoder`: all on the fixed-point grid of `fixed_point`, exact in any order. Zero padding
 adds nothing to a sum.
 """
 
@@ -19,7 +19,7 @@ from hashret.sparse import Features
 from hashret.specs import ConvSpec
 
 KERNEL, STRIDE = 3, 2
-#: Images encoded at once.
+#: Images encoded at once: bounds the memory of their patches, never changes a code.
 _TILE_IMAGES = 128
 
 
@@ -32,7 +32,7 @@ class ConvEncoder(ExactEncoder[ConvSpec]):
     """3 x 3 convolutions of stride 2 with ReLU between them, then a logit for each bit.
 
     `weights[i]` is (9 x channels in, channels out) float32, the last (n_flat, n_bits); `biases[i]`
-    float64; all multiples of 2^-16. Clamps are as in `apply.DenseEncoder`.
+    float64; all multiples of 2^-16. Clamps are as in `dense.DenseEncoder`.
     """
 
     def __init__(self, spec: ConvSpec, weights: list[np.ndarray], biases: list[np.ndarray]):
@@ -45,11 +45,11 @@ class ConvEncoder(ExactEncoder[ConvSpec]):
 
     def _tile_logits(self, tile: Features) -> np.ndarray:
         spec = self._spec
-        active = self._inputs(self._require_dense(tile))
+        active = self._inputs(self._require_dense(tile))  # (n, height x width x channels)
         active = active.reshape(len(tile), spec.height, spec.width, spec.channels)
         layers = zip(self._weights[:-1], self._biases[:-1], spec.clamps[1:], strict=True)
         for weight, bias, clamp in layers:
-            sums = _patches(active) @ weight
+            sums = _patches(active) @ weight  # (n, height / 2, width / 2, channels out)
             sums += bias
             active = to_grid(np.clip(sums, 0.0, clamp))
         logits: np.ndarray = active.reshape(len(tile), -1) @ self._weights[-1]
@@ -72,5 +72,6 @@ def _patches(images: np.ndarray) -> np.ndarray:
     margin = KERNEL // 2
     padded = np.zeros((n, height + 2 * margin, width + 2 * margin, channels))
     padded[:, margin : margin + height, margin : margin + width] = images
+    # (n, height / 2, width / 2, channels, 3, 3)
     windows = sliding_window_view(padded, (KERNEL, KERNEL), axis=(1, 2))[:, ::STRIDE, ::STRIDE]
     return windows.transpose(0, 1, 2, 4, 5, 3).reshape(n, *halved(height, width), -1)

@@ -27,7 +27,8 @@ from hashret.sparse import (
 )
 from hashret.specs import DenseSpec
 
-#: Sparse batches up to this many rows gather the rows of the first matrix that they need.
+#: Sparse batches of up to this many rows read only the rows of the first matrix that they need;
+#: larger ones go through SciPy's product, which pays its import.
 _GATHER_ROWS = 32
 #: Rows encoded at once: so many rows of 500 sums stay in a core's cache while each word's row of
 #: weights is added to them.
@@ -67,7 +68,7 @@ class DenseEncoder(ExactEncoder[DenseSpec]):
     def _tile_logits(self, tile: Features) -> np.ndarray:
         clamps = self._spec.clamps
         rows = with_values(tile, self._inputs(values_of(tile)))
-        sums = self._layers[0].times(rows)
+        sums = self._layers[0].times(rows)  # (n, n_hidden)
         sums += self._biases[0]
         for layer, bias, clamp in zip(self._layers[1:], self._biases[1:], clamps[1:], strict=True):
             if self._spec.normalised:
@@ -76,7 +77,7 @@ class DenseEncoder(ExactEncoder[DenseSpec]):
             if layer is self._layers[-1] and self._latent is not None:
                 coordinates = unit(self._latent.times(rows))
                 active = np.hstack([active, np.clip(coordinates, -clamp, clamp)])
-            sums = active @ layer.matrix()
+            sums = active @ layer.matrix()  # (n, n_out of this layer), at last (n, n_bits)
             sums += bias
         return sums
 
@@ -126,7 +127,7 @@ class DenseEncoder(ExactEncoder[DenseSpec]):
 
 
 class _Layer:
-    """A weight matrix: rows of it for a query, all of it in float64, kept, for everything else."""
+    """A weight matrix (n_in, n_out): read by rows for a query, as a whole in float64 otherwise."""
 
     def __init__(self, weight: np.ndarray):
         self.weight = weight

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 import numpy as np
 
@@ -15,7 +15,7 @@ from hashret.codes import Codes
 from hashret.errors import DamagedError, PayloadError
 from hashret.models.fixed_point import to_grid
 from hashret.sparse import Features, require_dense, rows_between
-from hashret.specs import ConvSpec, DenseSpec, EncoderSpec
+from hashret.specs import EncoderSpec
 
 S = TypeVar("S", bound=EncoderSpec)
 
@@ -70,6 +70,10 @@ class ExactEncoder(ABC, Generic[S]):
             logits[start:stop] = self._tile_logits(rows_between(features, start, stop))
         return logits
 
+    def answers(self, features: Features) -> np.ndarray:
+        """Nothing, (n, 0) float32: `models.base.Encoder.answers`."""
+        return np.empty((len(features), 0), np.float32)
+
     def _require_dense(self, tile: Features) -> np.ndarray:
         try:
             return require_dense(tile, "this model")
@@ -117,8 +121,21 @@ def named_layers(
     return named | {f"layers.{i}.bias": bias for i, bias in enumerate(biases)}
 
 
+class Layered(Protocol):
+    """The spec of an encoder of layers, one clamp before each."""
+
+    @property
+    def clamps(self) -> tuple[float, ...]:
+        """What the inputs of each layer are clamped to."""
+        ...
+
+    def layer_shapes(self) -> list[tuple[int, int]]:
+        """(n_in, n_out) of each layer's weights."""
+        ...
+
+
 def layers_of(
-    spec: DenseSpec | ConvSpec, tensors: Mapping[str, np.ndarray]
+    spec: Layered, tensors: Mapping[str, np.ndarray]
 ) -> tuple[list[np.ndarray], list[np.ndarray]]:
     """The weights and biases that `named_layers` named; nothing is copied.
 

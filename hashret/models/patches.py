@@ -35,6 +35,8 @@ _FEATURE_CLAMP = 128.0
 _VARIANCE_FLOOR = 1e-3
 #: Images that are looked at together: their patches stay in a core's cache.
 _TILE_IMAGES = 4
+#: Images encoded at once: bounds the memory of their features, never changes a code.
+_BATCH_IMAGES = 256
 
 Shape = tuple[int, int, int]
 
@@ -144,10 +146,6 @@ def _cells(length: int, cells: int) -> list[slice]:
     return [slice(i * length // count, -(-(i + 1) * length // count)) for i in range(count)]
 
 
-#: Images encoded at once.
-_BATCH_IMAGES = 256
-
-
 class PatchEncoder(ExactEncoder[PatchSpec]):
     """A convolution whose answers are pooled (`PatchLayer`), then a `DenseEncoder` of these."""
 
@@ -190,6 +188,12 @@ class PatchEncoder(ExactEncoder[PatchSpec]):
         pixels = self._require_dense(tile)
         self._require_finite(pixels)
         return self._dense.logits(self._layer.features(pixels))
+
+    def answers(self, features: Features) -> np.ndarray:
+        """What the filters answer over the cells, centred and scaled, (n, n_answers) float32."""
+        pixels = self._require_dense(features)
+        self._require_finite(pixels)
+        return self._layer.features(pixels)[:, : self._layer.n_answers]
 
     def tensors(self) -> dict[str, np.ndarray]:
         """The learned arrays: those of the dense layers, and ``patches.`` filters and the like."""

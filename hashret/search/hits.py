@@ -19,7 +19,8 @@ class Wanted:
     """How many hits are wanted, and of how many nearest they are chosen; None: all there are.
 
     The nearest by distance and then score, or `by_score` and then distance; the hits chosen by
-    the similarity of features if `reranked`. `note` says why there are no hits, where that is
+    the similarity of features if `reranked`, or this only decides among equals of one distance if
+    `ties`. `note` says why there are no hits, where that is
     known beforehand, `approximation` what the search is worth. `probes` is how many buckets were
     allowed, None where nothing bounds the search.
     """
@@ -28,6 +29,7 @@ class Wanted:
     shortlist: int | None = None
     by_score: bool = False
     reranked: bool = False
+    ties: bool = False
     note: str = ""
     approximation: Approximation | None = None
     probes: int | None = None
@@ -80,14 +82,23 @@ def _ranked(
         keys = wanted.keys(distances, scores)
         keep = _first(snapshot, positions, *keys, wanted.shortlist)
         positions, distances, scores = positions[keep], distances[keep], scores[keep]
-    records = snapshot.records(positions.tolist())
-    ids = [records[position].id for position in positions.tolist()]
     alike = None
     if features is not None and len(positions):
         stored = snapshot.features(positions)
         alike = snapshot.coder.featurizer.similarities(features, stored)
+        if wanted.reranked and wanted.k is not None:  # of the others no record is read
+            keep = rank.highest(alike, wanted.k)
+            alike, positions, distances, scores = (
+                one[keep] for one in (alike, positions, distances, scores)
+            )
+    records = snapshot.records(positions.tolist())
+    ids = [records[position].id for position in positions.tolist()]
+    if wanted.ties and alike is not None:
+        order = rank.order(distances, -alike, ids)
+    else:
+        order = rank.order(*wanted.keys(distances, scores), ids, alike)
     ranked = []
-    for i in rank.order(*wanted.keys(distances, scores), ids, alike)[: wanted.k]:
+    for i in order[: wanted.k]:
         position = int(positions[i])
         record = records[position]
         ranked.append(

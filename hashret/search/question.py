@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from numbers import Real
 from operator import index
 from os import PathLike
 from typing import Any, SupportsIndex
@@ -33,11 +34,20 @@ def whole(name: str, value: SupportsIndex) -> int:
 def payloads_of(asked: Any, kind: str) -> tuple[list[Payload], bool]:
     """The payloads in what a caller gave, and whether it was a single one.
 
-    An `Item` stands for its payload. Raises `PayloadError` for what is neither one nor many.
+    An `Item` stands for its payload. Of vectors, what has one dimension is one vector: an array, a
+    tensor, or an iterable of numbers. What has two is many, also if it has but one row: an array,
+    or an iterable of vectors. Raises `PayloadError` for what is neither one nor many.
     """
-    single = isinstance(asked, str | Item | PathLike)
+    about = kind_of(kind)
+    single = isinstance(asked, str | bytes | bytearray | Item | PathLike)
+    if about.of_numbers:
+        asked = _as_vectors(asked)
     if isinstance(asked, np.ndarray):
-        single = asked.ndim <= kind_of(kind).single_ndim
+        single = asked.ndim <= about.single_ndim
+    elif about.decodes_files:
+        # what holds bytes, or gives them, is one file; so is what can't be many
+        single |= isinstance(asked, memoryview) or not isinstance(asked, Iterable)
+        single |= hasattr(asked, "read")
     if not single and not isinstance(asked, Iterable):
         raise PayloadError(
             f"query: expected a {kind} or an iterable of them, got {type(asked).__name__}; "
@@ -45,6 +55,20 @@ def payloads_of(asked: Any, kind: str) -> tuple[list[Payload], bool]:
         )
     items = [asked] if single else list(asked)
     return [item.payload if isinstance(item, Item) else item for item in items], single
+
+
+def _as_vectors(asked: Any) -> Any:
+    """What was asked, as an array where it is a tensor, a table or an iterable of numbers."""
+    if isinstance(asked, np.ndarray | str | Item | PathLike):
+        return asked
+    if hasattr(asked, "detach"):  # a tensor of torch, which may have a gradient or stand elsewhere
+        asked = asked.detach().cpu()
+    if hasattr(asked, "__array__"):
+        return np.asarray(asked)
+    if not isinstance(asked, Iterable):
+        return asked
+    many = [_as_vectors(one) if hasattr(one, "detach") else one for one in asked]
+    return np.array(many) if many and all(isinstance(one, Real) for one in many) else many
 
 
 def in_blocks(

@@ -15,7 +15,7 @@ import numpy as np
 from hashret.errors import DamagedError
 from hashret.store.files import sync_folder, write_file
 from hashret.store.layout import Layout
-from hashret.store.untrusted import open_plain
+from hashret.store.untrusted import is_file, is_folder, open_plain
 
 _DIGEST = 32  # bytes, before the safetensors
 _SUFFIX = ".checkpoint"
@@ -61,13 +61,16 @@ class CheckpointFiles:
             return None
 
     def clear(self, start: str = "") -> bool:
-        """Forget, durably, what is kept under names with this start; True if there was any."""
-        if not self._folder.exists():
+        """Forget, durably, what is kept under names with this start; True if there was any.
+
+        What else stands in the folder stays, and the folder with it.
+        """
+        if not is_folder(self._folder):
             return False
-        found = [path for path in self._folder.iterdir() if path.name.startswith(start)]
+        found = [path for path in self._folder.glob(f"{start}*{_SUFFIX}*") if is_file(path)]
         for path in found:
             path.unlink()
-        if not start:
+        if not start and not any(self._folder.iterdir()):
             self._folder.rmdir()
             sync_folder(self._folder.parent)
         elif found:

@@ -19,6 +19,9 @@ from hashret.store.files import FileRecord, require_sound, write_file
 from hashret.store.layout import Layout
 from hashret.store.segments import SegmentRecord
 
+#: Where a row in so many is wanted, those between them are read along: a read costs as much as
+#: some rows do.
+_DENSELY = 8
 SUFFIX = ".safetensors"
 
 
@@ -69,6 +72,9 @@ class FeatureFile:
     def take(self, rows: np.ndarray) -> Features:
         """The features of rows of this segment, counted from 0, in the given order."""
         if self._indptr is None:
+            first, stop = int(rows.min()), int(rows.max()) + 1
+            if stop - first <= _DENSELY * len(rows):
+                return self._values[first:stop][rows - first].astype(np.float32)
             parts = [self._values[int(row) : int(row) + 1] for row in rows]
             return np.concatenate(parts).astype(np.float32)
         bounds = [(int(self._indptr[row]), int(self._indptr[row + 1])) for row in rows]
@@ -145,6 +151,8 @@ class StoredFeatures:
             raise DamagedError(
                 f"{self._layout.segments}: {error}; index the collection again"
             ) from error
+        if len(parts) == 1:
+            return together
         return take_rows(together, np.argsort(np.concatenate(order)))
 
     def _file(self, segment: SegmentRecord) -> FeatureFile:

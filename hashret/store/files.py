@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hashret.errors import DamagedError
-from hashret.store.untrusted import open_plain
+from hashret.store.untrusted import create_plain, open_plain
 
 TEMPORARY = ".tmp"
 _CHUNK = 1 << 20
@@ -34,7 +34,7 @@ def write_file(path: Path, chunks: Iterable[bytes | memoryview]) -> FileRecord:
     temporary = path.with_name(path.name + TEMPORARY)
     digest, size = hashlib.sha256(), 0
     try:
-        with temporary.open("wb") as stream:
+        with create_plain(temporary) as stream:
             for chunk in chunks:
                 stream.write(chunk)
                 digest.update(chunk)

@@ -12,20 +12,29 @@
       writer.lock, writer.json    the writer, and who it is
       readers.lock                which commits are being read (`store.leases`); always empty
       unfinished/NAME.checkpoint  what an interrupted run had reached, until the next commit
+      damaged/                    what was put aside (`store.aside`); never read
 """
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 from typing import Self
 
-from hashret.errors import NotACollectionError
-from hashret.store.files import sync_folder
-from hashret.store.untrusted import require_plain
+from hashret.errors import DamagedError, NotACollectionError
+from hashret.store.aside import DAMAGED
+from hashret.store.files import TEMPORARY, sync_folder
+from hashret.store.untrusted import BESIDE, is_file, is_folder, require_plain, touch_plain
 
-_BESIDE = ("journal", "wal", "shm")  # what SQLite puts, or would read, beside the catalog
+#: What writers call a file of codes or features, and the folder of a model.
+SEGMENT_NAME = re.compile(r"c[0-9]+-[0-9]+\.(npy|safetensors)")
+MODEL_NAME = re.compile(r"m[0-9]+")
+#: What a model is and its arrays, in the folder of its name.
+MODEL_FILES = ("model.json", "model.safetensors")
+# What file managers and file systems put into any folder: a new collection may stand beside it.
+_LITTER = {".DS_Store", ".directory", "@eaDir", "Thumbs.db", "desktop.ini", "lost+found"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +56,40 @@ class Layout:
     @property
     def catalog(self) -> Path:
         """The file of the folder that is the catalog, or says where it is."""
-        return self.server if self.server.is_file() else self.sqlite
+        candidates = [path for path in (self.server, self.sqlite) if is_file(path)]
+        return next(filter(_n_bytes, candidates), (candidates or [self.sqlite])[0])
+
+    @property
+    def new_sqlite(self) -> Path:
+        """Where a new catalog is written before it takes the place of a damaged one."""
+        return self.root / f"{self.sqlite.name}{TEMPORARY}"
+
+    @property
+    def has_catalog(self) -> bool:
+        """Whether there is a catalog or its address; an empty file, left by a kill, is none."""
+        return _n_bytes(self.catalog) > 0
+
+    @property
+    def has_data(self) -> bool:
+        """Whether there are codes or models, by their names; they say nothing without a catalog."""
+        models = [path for path in _entries(self.models) if MODEL_NAME.fullmatch(path.name)]
+        return any(SEGMENT_NAME.fullmatch(path.name) for path in _entries(self.segments)) or any(
+            is_file(model / name) for model in models for name in MODEL_FILES
+        )
+
+    def require_catalog(self) -> None:
+        """Raise `DamagedError` where codes or models are left, but no catalog."""
+        if not self.has_catalog and self.has_data:
+            raise self.without_catalog()
+
+    def without_catalog(self) -> DamagedError:
+        """The error for codes or models whose catalog is lost."""
+        got = "an empty file" if is_file(self.catalog) else "none"
+        return DamagedError(
+            f"{self.catalog}: expected the catalog of the codes and models beside it, got {got}; "
+            f"put it back from a copy, or have `hashret repair {self.root} --apply` move them "
+            "aside, and index again"
+        )
 
     @property
     def segments(self) -> Path:
@@ -76,14 +118,16 @@ class Layout:
 
     @classmethod
     def exists(cls, path: str | PathLike[str]) -> bool:
-        """Whether there is a collection at `path`."""
-        return cls(Path(path)).catalog.is_file()
+        """Whether there is a collection at `path`, or was one that has lost its catalog."""
+        layout = cls(Path(path))
+        return layout.has_catalog or layout.has_data
 
     @classmethod
     def find(cls, path: str | PathLike[str]) -> Self:
         """The collection at `path`. Raises `NotACollectionError` where there is none.
 
-        The same for one with links among its own names: they could lead anywhere.
+        The same for one with links among its own names: they could lead anywhere. One that has
+        lost its catalog is found, so that it can be repaired; `Catalog.open` refuses it.
         """
         layout = cls(Path(path))
         root = layout.root
@@ -94,8 +138,10 @@ class Layout:
             )
         layout._require_not_below_a_file()
         layout._require_plain()
-        if not layout.catalog.is_file():
+        if not cls.exists(root):
             got = "a folder without a catalog" if root.exists() else "no such folder"
+            if is_file(layout.catalog):
+                got = "one whose making was interrupted"
             raise NotACollectionError(
                 f"{root}: expected a collection, got {got}; make one with "
                 f"`hashret index SOURCE --to {root}`"
@@ -114,11 +160,10 @@ class Layout:
         layout._require_not_below_a_file()
         if not cls.exists(root):
             # a writer that died before its first commit leaves only its own names
-            ours = {"segments", "models", "unfinished", "writer.lock", "writer.json"}
-            ours.add("readers.lock")
-            ours |= {"catalog.sqlite-journal", "catalog.json.tmp"}
+            fine = {path.name for path in layout._own_files + layout._own_folders}
+            fine |= {DAMAGED, f"{layout.server.name}{TEMPORARY}", layout.new_sqlite.name} | _LITTER
             if root.exists() and (
-                not root.is_dir() or any(entry.name not in ours for entry in root.iterdir())
+                not root.is_dir() or any(entry.name not in fine for entry in root.iterdir())
             ):
                 raise NotACollectionError(
                     f"{root}: expected a collection, an empty folder or nothing, got other files; "
@@ -139,7 +184,7 @@ class Layout:
         layout.segments.mkdir(parents=True, exist_ok=True)
         layout.models.mkdir(exist_ok=True)
         if not cls.exists(root):  # a commit in a folder whose name is not durable is not durable
-            layout.readers.touch()
+            touch_plain(layout.readers)
             for folder in {root, root.parent, *(folder.parent for folder in missing)}:
                 sync_folder(folder)
         return layout
@@ -152,26 +197,43 @@ class Layout:
                     "choose another path"
                 )
 
-    def _require_plain(self) -> None:
-        beside = [self.sqlite.with_name(f"{self.sqlite.name}-{part}") for part in _BESIDE]
+    @property
+    def beside(self) -> list[Path]:
+        """What SQLite may have put beside the catalog."""
+        return [self.root / f"{self.sqlite.name}-{part}" for part in BESIDE]
+
+    @property
+    def _own_files(self) -> list[Path]:
         own = [self.lock, self.lock.with_suffix(".json"), self.readers]
-        files = [self.sqlite, self.server, *own, *beside]
-        require_plain(files, [self.segments, self.models, self.unfinished])
-        if self.sqlite.exists() and self.server.exists():
+        return [self.sqlite, self.server, *own, *self.beside]
+
+    @property
+    def _own_folders(self) -> list[Path]:
+        return [self.segments, self.models, self.unfinished]
+
+    def _require_plain(self) -> None:
+        require_plain(self._own_files, self._own_folders)
+        if _n_bytes(self.sqlite) and _n_bytes(self.server):
             raise NotACollectionError(
                 f"{self.root}: expected one catalog, got {self.sqlite.name} and "
                 f"{self.server.name}; move the one that does not belong to it away"
             )
 
+    def forget_empty(self) -> None:
+        """Delete catalogs of no bytes that a kill left; the caller holds the writer lock."""
+        if not self.has_catalog and not self.has_data:
+            for path in (self.server, self.sqlite):
+                if is_file(path):
+                    path.unlink()
+
     def discard(self) -> None:
         """Delete a collection that never had a commit: only its own names, then empty folders."""
-        for path in self.unfinished.glob("*.checkpoint*"):
-            path.unlink()
+        checkpoints = [path for path in self.unfinished.glob("*.checkpoint*") if is_file(path)]
         own = [self.lock, self.lock.with_suffix(".json"), self.readers]
-        for path in (self.sqlite, self.server, *own):
+        for path in (*checkpoints, self.sqlite, self.server, *own):
             path.unlink(missing_ok=True)
-        for folder in (self.segments, self.models, self.unfinished, self.root):
-            if folder.is_dir() and not any(folder.iterdir()):
+        for folder in (*self._own_folders, self.root):
+            if is_folder(folder) and not any(folder.iterdir()):
                 folder.rmdir()
 
     def sizes(self) -> dict[str, int]:
@@ -183,4 +245,13 @@ class Layout:
 
 
 def _size(folder: Path) -> int:
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    return sum(_n_bytes(path) for path in folder.rglob("*"))
+
+
+def _n_bytes(path: Path) -> int:
+    """The size of a regular file; 0 where none stands."""
+    return path.lstat().st_size if is_file(path) else 0
+
+
+def _entries(folder: Path) -> list[Path]:
+    return list(folder.iterdir()) if is_folder(folder) else []

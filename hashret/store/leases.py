@@ -100,7 +100,7 @@ def out_of_reach(layout: Layout, commit: int) -> Iterator[int | None]:
     if not AVAILABLE:
         yield None
         return
-    with layout.readers.open("r+b") as stream:
+    with open_plain(layout.readers, write=True) as stream:
         yield _keep_out(stream, commit)
 
 

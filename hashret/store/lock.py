@@ -11,9 +11,12 @@ from datetime import UTC, datetime
 
 from filelock import FileLock, Timeout
 
-from hashret.errors import LockedError
+from hashret.errors import DamagedError, LockedError
 from hashret.store.file_systems import warn_of_network
 from hashret.store.layout import Layout
+from hashret.store.untrusted import create_plain, open_plain, require_single
+
+_MAX_HOLDER = 4096  # bytes
 
 
 @contextmanager
@@ -23,6 +26,7 @@ def writer_lock(layout: Layout, wait_seconds: float = 0.0) -> Iterator[None]:
     Warns where locks may not be what they are on a disk (`hashret.store.file_systems`).
     """
     warn_of_network(layout.root)
+    require_single([layout.lock])  # some versions of filelock truncate it
     holder = layout.lock.with_suffix(".json")
     lock = FileLock(layout.lock, timeout=wait_seconds, thread_local=False)
     try:
@@ -38,7 +42,8 @@ def writer_lock(layout: Layout, wait_seconds: float = 0.0) -> Iterator[None]:
             "host": platform.node(),
             "since": datetime.now(UTC).isoformat(timespec="seconds"),
         }
-        holder.write_text(json.dumps(me), encoding="utf-8")
+        with create_plain(holder) as stream:
+            stream.write(json.dumps(me).encode())
         yield
     finally:
         holder.unlink(missing_ok=True)
@@ -47,7 +52,8 @@ def writer_lock(layout: Layout, wait_seconds: float = 0.0) -> Iterator[None]:
 
 def _describe(layout: Layout) -> str:
     try:
-        who = json.loads(layout.lock.with_suffix(".json").read_text(encoding="utf-8"))
+        with open_plain(layout.lock.with_suffix(".json")) as stream:
+            who = json.loads(stream.read(_MAX_HOLDER))
         return f"process {who['pid']} on {who['host']} since {who['since']}"
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, DamagedError, ValueError, KeyError, TypeError, RecursionError):
         return "one that has not said who it is"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,10 +12,10 @@ import numpy as np
 
 from hashret.errors import DamagedError
 from hashret.store.files import FileRecord, require_sound, sync_folder, write_file
-from hashret.store.layout import Layout
-from hashret.store.untrusted import require_plain
+from hashret.store.layout import MODEL_FILES, Layout
+from hashret.store.untrusted import RESTORE, is_folder, open_plain, require_plain
 
-_DESCRIPTION, _TENSORS = "model.json", "model.safetensors"
+_DESCRIPTION, _TENSORS = MODEL_FILES
 _MAX_DESCRIPTION = 16 << 20  # bytes
 
 
@@ -43,6 +44,7 @@ def write_model(
     from safetensors.numpy import save
 
     folder = layout.models / name
+    require_plain([], [folder])
     folder.mkdir(exist_ok=True)
     sync_folder(layout.models)
     text = json.dumps(description, indent=1, allow_nan=False).encode()
@@ -65,11 +67,12 @@ def _plain(tensors: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
 def read_description(layout: Layout, record: ModelRecord) -> dict[str, Any]:
     """What a model is. Raises `DamagedError` unless its file is sound and a JSON object."""
     path = layout.models / record.name / _DESCRIPTION
-    _require(layout, record, _DESCRIPTION)
+    require_model_file(layout, record, _DESCRIPTION)
     if record.files[_DESCRIPTION].size > _MAX_DESCRIPTION:
         raise DamagedError(f"{path}: expected at most {_MAX_DESCRIPTION} bytes; train again")
     try:
-        description = json.loads(path.read_text(encoding="utf-8"))
+        with open_plain(path) as stream:
+            description = json.loads(stream.read())
     except (ValueError, RecursionError) as error:
         raise DamagedError(f"{path}: expected JSON, got {error}; train the model again") from error
     if not isinstance(description, dict):
@@ -82,7 +85,7 @@ def read_model(layout: Layout, record: ModelRecord) -> tuple[dict[str, Any], dic
     from safetensors import SafetensorError
     from safetensors.numpy import load_file
 
-    _require(layout, record, _TENSORS)
+    require_model_file(layout, record, _TENSORS)
     path = layout.models / record.name / _TENSORS
     try:
         tensors = load_file(path)
@@ -91,10 +94,12 @@ def read_model(layout: Layout, record: ModelRecord) -> tuple[dict[str, Any], dic
     return read_description(layout, record), tensors
 
 
-def _require(layout: Layout, record: ModelRecord, name: str) -> None:
+def require_model_file(layout: Layout, record: ModelRecord, name: str) -> None:
+    """Raise `DamagedError` unless this file of a model is sound, in a folder of the collection."""
     folder = layout.models / record.name
     path = folder / name
-    require_plain([], [folder])
+    if os.path.lexists(folder) and not is_folder(folder):  # a link would lead to another model
+        raise DamagedError(f"{folder}: expected a folder, got something else; {RESTORE}")
     if name not in record.files:
         raise DamagedError(f"{path}: expected in the catalog, got nothing; train the model again")
     require_sound(path, record.files[name])

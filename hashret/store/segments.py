@@ -46,14 +46,14 @@ def open_segment(layout: Layout, record: SegmentRecord) -> Codes:
     shape = (record.n_rows, record.n_bits // 8)
     with open_plain(path) as stream:
         begin = _begin_of_codes(stream.read(_MAX_HEADER), shape)
-    if begin < 0 or record.file.size != begin + shape[0] * shape[1]:
-        raise DamagedError(
-            f"{path}: expected uint8 codes of shape {shape}, got another file; "
-            "index the collection again"
-        )
-    if shape[0] == 0:
-        return Codes.empty(record.n_bits)
-    return Codes(np.memmap(path, np.uint8, "r", begin, shape))
+        if begin < 0 or record.file.size != begin + shape[0] * shape[1]:
+            raise DamagedError(
+                f"{path}: expected uint8 codes of shape {shape}, got another file; "
+                "index the collection again"
+            )
+        if shape[0] == 0:
+            return Codes.empty(record.n_bits)
+        return Codes(np.memmap(stream, np.uint8, "r", begin, shape))
 
 
 def _begin_of_codes(head: bytes, shape: tuple[int, int]) -> int:

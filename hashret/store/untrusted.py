@@ -12,7 +12,7 @@ import json
 import os
 import re
 import stat
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import IO, Any
 
@@ -22,6 +22,8 @@ from hashret.errors import DamagedError, NotACollectionError
 RESTORE = "restore the collection from a copy or index it again"
 #: The longest string or blob that the catalog may give, in bytes.
 MAX_VALUE = 64 << 20
+#: What SQLite puts, or would read, beside the catalog: its name, a hyphen and one of these.
+BESIDE = ("journal", "wal", "shm")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
 
 
@@ -44,22 +46,59 @@ def require_plain(files: Iterable[Path], folders: Iterable[Path]) -> None:
                 )
 
 
+def is_file(path: Path) -> bool:
+    """Whether a regular file stands here; a link to one is none."""
+    return _is(stat.S_ISREG, path)
+
+
+def is_folder(path: Path) -> bool:
+    """Whether a folder stands here; a link to one is none."""
+    return _is(stat.S_ISDIR, path)
+
+
+def _is(fits: Callable[[int], bool], path: Path) -> bool:
+    try:
+        return fits(path.lstat().st_mode)
+    except (FileNotFoundError, NotADirectoryError, ValueError):  # the last: a NUL in the name
+        return False
+    except OSError as error:
+        if error.errno == errno.ELOOP:  # of a link above it
+            return False
+        raise
+
+
+def require_single(files: Iterable[Path]) -> None:
+    """Raise `NotACollectionError` for a file that has another name, as a hard link.
+
+    What is written into it would change the file of the other name, wherever that stands.
+    """
+    for path in files:
+        if is_file(path) and (n_names := path.lstat().st_nlink) > 1:
+            raise NotACollectionError(
+                f"{path}: expected a file of this collection alone, got one with {n_names} names "
+                "(hard links), which writing would change under all of them; put a copy in its "
+                "place"
+            )
+
+
+# Through no link, waiting for no pipe, and, on Windows, byte for byte.
+_PLAINLY = sum(getattr(os, name, 0) for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_BINARY"))
 #: What opening a link, a socket or a folder ends with, or what stands below a file.
 _SOMETHING_ELSE = {errno.ELOOP, errno.ENXIO, errno.EISDIR, errno.ENOTDIR}
 
 
-def open_plain(path: Path) -> IO[bytes]:
-    """Open a regular file for reading, through no link and waiting for no pipe.
+def open_plain(path: Path, *, write: bool = False) -> IO[bytes]:
+    """Open a regular file for reading, or to `write` in it, through no link, waiting for no pipe.
 
     Raises `DamagedError` for anything else, and OSError where it can't be opened now: too many open
     files or a disk that does not answer say nothing about what the file holds.
     """
-    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOFOLLOW", 0)
+    flags = (os.O_RDWR if write else os.O_RDONLY) | _PLAINLY
     damaged = DamagedError(f"{path}: expected a regular file, got something else; {RESTORE}")
     try:
         if not stat.S_ISREG(path.lstat().st_mode):
             raise damaged
-        descriptor = os.open(path, flags | getattr(os, "O_BINARY", 0))
+        descriptor = os.open(path, flags)
     except OSError as error:
         if error.errno in _SOMETHING_ELSE:
             raise damaged from error
@@ -67,7 +106,22 @@ def open_plain(path: Path) -> IO[bytes]:
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):  # put there since
         os.close(descriptor)
         raise damaged
-    return os.fdopen(descriptor, "rb")
+    return os.fdopen(descriptor, "r+b" if write else "rb")
+
+
+def create_plain(path: Path) -> IO[bytes]:
+    """Make a new file and open it for writing.
+
+    A file or a link that stood there is gone, and what it was or led to is as it was. Raises
+    IsADirectoryError or PermissionError for a folder.
+    """
+    path.unlink(missing_ok=True)
+    return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _PLAINLY, 0o666), "wb")
+
+
+def touch_plain(path: Path) -> None:
+    """Make an empty file, through no link, if there is none."""
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT | _PLAINLY, 0o666))
 
 
 def require_name(name: Any, what: str) -> str:

@@ -2,11 +2,11 @@
 
 Whatever reads a condition (`holds` in Python, `hashret.store.catalog.where` in SQL), it means this:
 
-* A missing field is null. Integers beyond 64 bits are floats.
+* A missing field is null. Integers are compared exactly, however large.
 * Values are the same only if they are of one kind: 1 and 1.0 are, but 1 and '1' or true are not.
 * An order holds between two numbers, or two strings by code points; else it is false.
 * A string contains what is in it, a list its members; nothing else contains anything.
-* `Not` is exactly the contrary, so an item without the field satisfies ``year != 2020``.
+* `Not` means exactly the opposite, so an item without the field satisfies ``year != 2020``.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class StartsWith:
 
 @dataclass(frozen=True, slots=True)
 class Not:
-    """The contrary."""
+    """The inner condition does not hold."""
 
     inner: Condition
 
@@ -110,7 +110,7 @@ def holds(condition: Condition, item_id: str, metadata: Mapping[str, Any]) -> bo
             return kind_of(value) == kind_of(other) and bool(SIGNS[sign](value, other))
         case Contains(_, part):
             if isinstance(value, list):
-                return any(_same(narrowed(member), part) for member in value)
+                return any(_same(member, part) for member in value)
             return isinstance(value, str) and isinstance(part, str) and part in value
         case StartsWith(_, start):
             return isinstance(value, str) and value.startswith(start)
@@ -138,14 +138,20 @@ def _value(field: Field, item_id: str, metadata: Mapping[str, Any]) -> Any:
     value: Any = metadata
     for key in field.keys:
         value = value.get(key) if isinstance(value, Mapping) else None
-    return narrowed(value)
-
-
-def narrowed(value: Any) -> Any:
-    """The value, but for an integer beyond 64 bits: the nearest float, or an infinity."""
-    if isinstance(value, int) and not -(2**63) <= value < 2**63:
-        try:
-            return float(value)
-        except OverflowError:
-            return math.inf if value > 0 else -math.inf
     return value
+
+
+def float_beside(number: int | float, *, above: bool) -> float:
+    """The float nearest to a number that is not below it (`above`), or not above it.
+
+    A float is before or after an integer of any size exactly as it is before or after this one.
+    """
+    try:
+        near = float(number)
+    except OverflowError:
+        near = math.inf if number > 0 else -math.inf
+    if above and near < number:
+        return math.nextafter(near, math.inf)
+    if not above and near > number:
+        return math.nextafter(near, -math.inf)
+    return near

@@ -10,11 +10,11 @@ Nothing is ever evaluated. What the words mean (`conditions` has the meaning in 
 
 * A name is a key of the metadata, `a.b` a key within the object `a`, ``field('a b')`` any key;
   ``id`` is the item's id. A missing field is null.
-* Values are numbers, strings, true, false and null; integers beyond 64 bits are floats.
+* Values are numbers, strings, true, false and null. Integers are exact, of up to 4,300 digits.
 * ``==`` and ``in`` hold between values of one type only: 1 == 1.0, but 1 is not '1' and not true.
 * ``<  <=  >  >=`` hold between two numbers, or two strings by code points; else they are false.
 * ``contains`` (or ``value in field``): a string has the string in it, a list has the value.
-* ``!=``, ``not in``, ``is not`` and ``not`` are exactly the contrary, so an item without the field
+* ``!=``, ``not in``, ``is not`` and ``not`` mean exactly the opposite, so an item without the field
   satisfies ``year != 2020``. A bare field holds if it is true.
 """
 
@@ -40,7 +40,6 @@ from hashret.where.conditions import (
     Order,
     StartsWith,
     Value,
-    narrowed,
 )
 
 MAX_LENGTH = 100_000  # characters
@@ -51,6 +50,15 @@ _SIGN_OF: dict[type[ast.cmpop], str] = {ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">",
 _TURNED = {"<": ">", "<=": ">=", ">": "<", ">=": "<="}
 _WORDS: dict[str, Value] = {"true": True, "false": False, "null": None}
 _REMEDY = "write one as year >= 2020 and lang == 'en'"
+#: One string as Python writes it; what stands behind it in the same constant is joined to it.
+_STRING = re.compile(
+    r"""[uUrR]?(?:'''(?:\\.|[^\\])*?'''|\"\"\"(?:\\.|[^\\])*?\"\"\"|'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*")""",
+    re.DOTALL,
+)
+#: What the parser's complaint about a number has in it, and what it means.
+_NUMBERS = {"octal": "a number without leading zeros", "digits": "a number of up to 4,300 digits"}
+#: A date, or a date and a time, that stands where a value may stand.
+_DATE = re.compile(r"[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}(?:[T ][0-9:.]+Z?)?")
 _LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+")  # as Python's parser sees them
 
 
@@ -94,18 +102,24 @@ class _Reader:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # about escapes in strings
                 body = ast.parse(self._parsed, mode="eval").body
+            self._encoded = [line.encode() for line in _LINE.findall(self._parsed)]
             if self._wrapped and body.lineno == 1:  # "a) or (b", or a tuple
                 raise self._refused(0, "a condition", self._shortened(self._text), _REMEDY)
             return self._condition(body)
         except SyntaxError as error:
             at = self._offset(error.lineno or 0, (error.offset or 0) - 1)
+            if date := self._bare_date(at):
+                raise self._refused_date(date.start(), date.group()) from None
+            for sign, expected in _NUMBERS.items():
+                if sign in error.msg:
+                    raise self._refused(at, expected, "another", "text stands in quotes") from None
             single = self._text[at:].startswith("=") or "==" in error.msg
             remedy = "write == for equal" if single else _REMEDY
             raise self._refused(at, "a condition", error.msg, remedy) from None
-        except (ValueError, RecursionError, MemoryError) as error:
-            raise self._refused(
-                0, "a condition", str(error) or "one nested too deeply", "write less"
-            ) from None
+        except (RecursionError, MemoryError):
+            raise self._refused(0, "a condition", "one nested too deeply", "write less") from None
+        except ValueError as error:  # as of NUL, which is no text for the parser
+            raise self._refused(0, "a condition", str(error), _REMEDY) from None
 
     def _condition(self, node: ast.expr) -> Condition:
         self._n_nodes += 1
@@ -244,6 +258,15 @@ class _Reader:
     def _value(self, node: ast.expr) -> Value:
         value: Any = ...
         match node:
+            case ast.Constant(str(text)):
+                if self._is_joined(node):
+                    raise self._refused(
+                        node,
+                        "one string",
+                        f"two side by side, {self._source(node)}",
+                        'write an apostrophe as \\\' or within "..."',
+                    )
+                value = text
             case ast.Constant(constant):
                 value = constant
             case ast.Name(name) if name in _WORDS:
@@ -252,13 +275,14 @@ class _Reader:
                 number, bool
             ):
                 value = -number
-        value = narrowed(value)
         fits = isinstance(value, str | int | float | None)
         if isinstance(value, str):
             fits = is_storable(value)
         elif isinstance(value, float):
             fits = math.isfinite(value)
         if not fits:
+            if _DATE.fullmatch(self._source(node)):
+                raise self._refused_date(node, self._source(node))
             raise self._refused(
                 node,
                 "a number, a string, true, false or null",
@@ -267,6 +291,22 @@ class _Reader:
             )
         found: Value = value
         return found
+
+    def _is_joined(self, node: ast.Constant) -> bool:
+        """Whether a string was written as several side by side, which Python takes for one."""
+        if node.lineno != node.end_lineno:
+            source = ast.get_source_segment(self._parsed, node) or ""
+        else:  # not by the line above, which reads all of the text for each value of a long list
+            line = self._encoded[node.lineno - 1]
+            source = line[node.col_offset : node.end_col_offset].decode()
+        return _STRING.fullmatch(source) is None
+
+    def _bare_date(self, at: int) -> re.Match[str] | None:
+        """The date without quotes that stands at this place of the text, if one does."""
+        return next((d for d in _DATE.finditer(self._text) if d.start() <= at <= d.end()), None)
+
+    def _refused_date(self, where: ast.expr | int, date: str) -> WhereError:
+        return self._refused(where, "a date in quotes", date, f"write '{date}'")
 
     def _source(self, node: ast.expr) -> str:
         return self._shortened(ast.get_source_segment(self._parsed, node) or "something else")

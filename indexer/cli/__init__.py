@@ -30,7 +30,7 @@ def _read_document(path: Path) -> str:
     from indexer.refusals import Refused
 
     try:
-        return read_text(path, follow=True)[0]
+        return read_text(path, follow=True).text
     except Refused as refused:
         raise InputError(f"{path}: {refused}") from refused
 
@@ -72,7 +72,7 @@ def repair(collection: Path, act: bool, wait: float) -> None:
 
     layout = Layout.find(collection)
     made = repairing.apply(layout, wait) if act else repairing.plan(layout)
-    if made.findings.is_sound:
+    if made.is_empty:
         click.echo("sound: nothing to repair")
         return
     for damage in made.findings.damages:
@@ -83,9 +83,11 @@ def repair(collection: Path, act: bool, wait: float) -> None:
         found = made.salvaged
         items = f"{len(found.live)} items"
         click.echo(f"new catalog of commit {found.commit} as far as it can be read: {items}")
-    for path in made.moved:
-        aside = f"{repairing.DAMAGED}/{path.relative_to(layout.root)}"
-        click.echo(f"{'moved' if act else 'would move'} {path.relative_to(layout.root)} to {aside}")
+    if made.lost_catalog:
+        click.echo("every item is lost with the catalog; index its source again")
+    for path, aside in made.moved.items():
+        names = [shown(str(one.relative_to(layout.root))) for one in (path, aside)]
+        click.echo(f"{'moved' if act else 'would move'} {' to '.join(names)}")
     for name in made.without_features:
         click.echo(f"without features from now on (no --rerank): segment {name}")
     for item_id in made.lost_ids:

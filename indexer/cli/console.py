@@ -7,6 +7,7 @@ terminal only, and only for what takes longer than a second.
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from time import monotonic
@@ -110,15 +111,24 @@ def show_times(seconds: Mapping[str, float]) -> None:
         say(f"time: {', '.join(said)}")
 
 
+def show_guesses(guesses: Counter[str]) -> None:
+    """How many files were read in an encoding that was guessed, the most frequent first."""
+    if guesses:
+        found = ", ".join(f"{encoding} {n}" for encoding, n in guesses.most_common())
+        files = "file was" if guesses.total() == 1 else "files were"
+        say(f"{guesses.total()} {files} read by a guess: {found}; --encoding NAME sets it")
+
+
 def show_counts(tally: Tally, tense: str = "") -> None:
-    """The closing line, whose counts add up, and the first reasons for skips."""
+    """The closing line, whose counts add up, and the first reasons for skips, the worst first."""
     click.echo(
         f"seen {tally.seen} = {tally.added} {tense}added + {tally.replaced} {tense}replaced"
         f" + {tally.unchanged} unchanged + {tally.n_skipped} skipped"
     )
-    for skipped in tally.first_skipped:
+    shown = tally.examples()
+    for skipped in shown:
         say(f"skipped {skipped.id}: {skipped.reason}")
-    rest = tally.n_skipped - len(tally.first_skipped)
-    if rest > 0:
-        classes = ", ".join(f"{count} {name}" for name, count in tally.skipped.most_common())
-        say(f"... and {rest} more ({classes}); --report FILE writes all of them")
+    rest = tally.skipped - Counter(skipped.error_class for skipped in shown)
+    if rest:
+        classes = ", ".join(f"{count} {name}" for name, count in rest.most_common())
+        say(f"... and {rest.total()} more ({classes}); --report FILE writes all of them")

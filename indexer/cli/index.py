@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,13 +15,26 @@ from hashret.cli.files import read_text, written
 from hashret.cli.output import main, wait_option
 from hashret.items import Item
 from hashret.kinds import KINDS
-from indexer.cli.console import say
-from indexer.cli.options import SEED, device_option, metric_option, require_metric
+from indexer.cli.console import say, show_guesses
+from indexer.cli.options import (
+    SEED,
+    device_option,
+    metric_option,
+    reading_of,
+    reading_options,
+    require_metric,
+    require_output,
+)
 from indexer.cli.run import Run, rehearse, run_index
-from indexer.training.presets import PRESETS_OF
+from indexer.training.presets import PRESETS
 
 if TYPE_CHECKING:
-    from indexer.corpus import Skipped
+    from indexer.corpus import Reading, Skipped
+
+_REPORT = "the report"
+_TEXT = r'"(?:[^"\\]|\\.)*"'
+#: How a report begins.
+_LINE = re.compile(rf'\{{"id": {_TEXT}, "reason": {_TEXT}, "class": {_TEXT}\}}\r?\n')
 
 
 def _bits(ctx: click.Context, parameter: click.Parameter, value: int | None) -> int | None:
@@ -47,7 +61,7 @@ def _bits(ctx: click.Context, parameter: click.Parameter, value: int | None) -> 
 @click.option(
     "--preset",
     help="How the model is built and trained: "
-    + ", ".join(f"of {kind}s {' or '.join(names)}" for kind, names in PRESETS_OF.items())
+    + ", ".join(f"of {kind}s {' or '.join(names)}" for kind, names in PRESETS.items())
     + ".  [default: the first]",
 )
 @click.option(
@@ -60,7 +74,13 @@ def _bits(ctx: click.Context, parameter: click.Parameter, value: int | None) -> 
     help="Same seed, same machine: same codes.  [default: 0]",
 )
 @device_option
-@click.option("--ids", type=click.Path(path_type=Path), help="Ids of an array's rows, one a line.")
+@click.option(
+    "--ids",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    help="Ids of an array's rows, one a line; given once for all arrays, or once for each.",
+)
+@reading_options
 @click.option(
     "--catalog",
     metavar="URL",
@@ -70,7 +90,7 @@ def _bits(ctx: click.Context, parameter: click.Parameter, value: int | None) -> 
 @click.option(
     "--store-features/--no-store-features",
     default=None,
-    help="Keep input features, for --rerank.  [default: of texts]",
+    help="Keep input features, for --rerank.  [default: of texts and images]",
 )
 @click.option("--retrain", is_flag=True, help="Learn a new model and encode everything again.")
 @click.option("--dry-run", is_flag=True, help="Read everything, write nothing, say what would be.")
@@ -84,7 +104,7 @@ def _bits(ctx: click.Context, parameter: click.Parameter, value: int | None) -> 
 @click.option("-q", "--quiet", is_flag=True, help="Only the closing line and what was skipped.")
 def index(
     sources: tuple[Path, ...],
-    ids: Path | None,
+    ids: tuple[Path, ...],
     dry_run: bool,
     report: Path | None,
     to: Path,
@@ -105,23 +125,29 @@ def index(
     from indexer import corpus
     from indexer.ingest.prepare import default_workers
 
-    chosen = _kind(sources, kind, to, catalog)
+    how = reading_of(rest, ids)
+    chosen = _kind(sources, kind, to, catalog, how)
     require_metric(rest["metric"], chosen)
 
     def read() -> Iterator[Item | Skipped]:
-        return corpus.read(sources, chosen, ids=ids, workers=workers or default_workers())
+        return corpus.read(sources, chosen, how, workers=workers or default_workers())
 
     model = {"n_bits": bits, "preset": preset, "seed": seed}
     if recipe is not None:
         model |= _recipe(recipe, chosen, preset)
     run = Run(read, to, chosen, model, catalog=catalog, workers=workers, **rest)
+    if report is not None:
+        read_too = (*ids, recipe)
+        require_output(report, _REPORT, _LINE, sources, chosen, to=to, inputs=read_too)
     with _skip_report(report) as on_skipped:
         if dry_run:
             rehearse(run, on_skipped)
+            show_guesses(how.guesses)
             return
         tally = run_index(run, on_skipped)
+    show_guesses(how.guesses)
     if tally.replaced:
-        _say_if_numbered(sources, ids, tally.replaced)
+        _say_if_numbered(sources, how, tally.replaced)
 
 
 def _recipe(path: Path, kind: str, preset: str | None) -> dict[str, Any]:
@@ -136,26 +162,28 @@ def _recipe(path: Path, kind: str, preset: str | None) -> dict[str, Any]:
     return found
 
 
-def _say_if_numbered(sources: tuple[Path, ...], ids: Path | None, replaced: int) -> None:
+def _say_if_numbered(sources: tuple[Path, ...], how: Reading, replaced: int) -> None:
     from indexer.corpus import vectors
 
     for path in sources:
-        if ids is None and vectors.are_numbered(path):
+        if not how.ids and vectors.are_numbered(path):
             say(
                 f"note: the rows of {path} have only their numbers as ids, and {replaced} items "
-                "were replaced by such; pass --ids if they are other items"
+                "were replaced by such; pass --ids or --id-prefix if they are other items"
             )
             return
 
 
-def _kind(sources: tuple[Path, ...], kind: str | None, to: Path, catalog: str | None) -> str:
+def _kind(
+    sources: tuple[Path, ...], kind: str | None, to: Path, catalog: str | None, how: Reading
+) -> str:
     """What the items are: as said, as the collection has them, or as found."""
     from indexer import corpus
     from indexer.ingest.writer_session import another_kind
 
     held = _kind_of(to, catalog)
     if held is None:
-        return kind or corpus.infer_kind(sources)
+        return kind or corpus.infer_kind(sources, how)
     if kind not in (None, held):
         raise another_kind("--kind", held, to, str(kind))
     for source in (corpus.Source(path, held) for path in sources):
@@ -169,19 +197,23 @@ def _kind_of(to: Path, address: str | None) -> str | None:
     from hashret.store.catalog.catalog import Catalog
     from hashret.store.layout import Layout
 
-    if not Layout.exists(to):
+    catalog = Catalog.open_if_made(Layout.require_place(to), address=address)
+    if catalog is None:
         return None
-    with Catalog.open(Layout.find(to), address=address) as catalog:
+    with catalog:
         return catalog.kind
 
 
 @contextmanager
 def _skip_report(path: Path | None) -> Iterator[Callable[[Skipped], None] | None]:
-    """A function that writes skipped items to `path` as JSON lines; None for no path."""
+    """A function that writes skipped items to `path` as JSON lines; None for no path.
+
+    A run that fails leaves a report of what it had skipped by then.
+    """
     if path is None:
         yield None
         return
-    with written(path, "the report") as report:
+    with written(path, _REPORT, even_after_error=True) as report:
 
         def write(skipped: Skipped) -> None:
             fields = {"id": skipped.id, "reason": skipped.reason, "class": skipped.error_class}

@@ -58,9 +58,13 @@ def run_index(run: Run, on_skipped: Callable[[Skipped], None] | None = None) -> 
             on_note=say,
         ) as indexer,
     ):
-        report = _fit(indexer, run)
+        try:
+            report = _fit(indexer, run)
+        except EmptyCorpusError:
+            _count_unusable(run, on_skipped)
+            raise
         indexer.add(run.read(), total=report.n_items if report else None)
-        _require_some(indexer.tally)
+        _require_usable(indexer.tally)
         if run.prune:
             indexer.prune()
         commit = indexer.commit()
@@ -86,7 +90,7 @@ def rehearse(run: Run, on_skipped: Callable[[Skipped], None] | None) -> None:
     ) as rehearsal:
         _fit(rehearsal, run)
         rehearsal.add(run.read())
-        _require_some(rehearsal.tally)
+        _require_usable(rehearsal.tally, "would be ")
         if run.prune:
             rehearsal.prune()
         show_counts(rehearsal.tally, "would be ")
@@ -95,10 +99,32 @@ def rehearse(run: Run, on_skipped: Callable[[Skipped], None] | None) -> None:
         say(f"{run.to}: {rehearsal.tally.removed} would be pruned")
 
 
-def _require_some(tally: Tally) -> None:
+def _count_unusable(run: Run, on_skipped: Callable[[Skipped], None] | None) -> None:
+    """Say of sources from which nothing could be learned what they hold, and why it is no use.
+
+    Raises `EmptyCorpusError` where not one item can be used.
+    """
+    from indexer.ingest.dry_run import Rehearsal
+
+    with Rehearsal(
+        run.to, run.kind, catalog=run.catalog, workers=run.workers, on_skipped=on_skipped
+    ) as rehearsal:
+        _fit(rehearsal, run)
+        rehearsal.add(run.read())
+        _require_usable(rehearsal.tally)
+
+
+def _require_usable(tally: Tally, tense: str = "") -> None:
+    """Raise `EmptyCorpusError` if nothing came in, or only what was skipped, which is shown."""
     if not tally.seen:
         raise EmptyCorpusError(
             "sources: expected at least one item, got none; check the paths and --kind"
+        )
+    if tally.n_skipped == tally.seen:
+        show_counts(tally, tense)
+        raise EmptyCorpusError(
+            f"sources: expected at least one item that can be used, got {tally.n_skipped} that "
+            "cannot; the reasons stand above"
         )
 
 

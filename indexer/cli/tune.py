@@ -3,23 +3,34 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from time import monotonic
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from hashret.cli.files import require_place, written
+from hashret.cli.files import written
 from hashret.cli.output import json_option, main
 from hashret.kinds import KINDS
 from hashret.specs import VectorSpec
-from indexer.cli.console import progress_bars, say
-from indexer.cli.options import SEED, device_option, metric_option, require_metric
+from indexer.cli.console import progress_bars, say, show_guesses
+from indexer.cli.options import (
+    SEED,
+    device_option,
+    metric_option,
+    reading_of,
+    reading_options,
+    require_metric,
+    require_output,
+)
 
 if TYPE_CHECKING:
     from indexer.tuning import Setting, TuningReport
 
 _RECIPE = "the recipe (--write)"
+#: How a recipe begins.
+_BEGINNING = re.compile(r'\s*\{\s*"recipe":')
 
 
 @main.command(short_help="Choose settings of training for some files, without labels.")
@@ -54,6 +65,7 @@ _RECIPE = "the recipe (--write)"
     help="As `index` has it.",
 )
 @device_option
+@reading_options
 @click.option("--workers", type=click.IntRange(min=1), help="Processes that read.")
 @click.option(
     "--write", type=click.Path(path_type=Path), help="Write the choice here, for `index --recipe`."
@@ -73,6 +85,7 @@ def tune(
     write: Path | None,
     quiet: bool,
     as_json: bool,
+    **reading: Any,
 ) -> None:
     """Try settings of training on a sample of SOURCES and choose, without labels, the best.
 
@@ -84,16 +97,17 @@ def tune(
     from indexer.tuning import tune as choose
     from indexer.tuning.recipes import recipe_of
 
-    chosen_kind = kind or corpus.infer_kind(sources)
+    how = reading_of(reading)
+    chosen_kind = kind or corpus.infer_kind(sources, how)
     require_metric(metric, chosen_kind)
     for length in lengths:
         if length % 8:
             raise click.BadParameter(f"--bits: expected 8 to 512 in steps of 8, got {length}")
     if write is not None:
-        require_place(write, _RECIPE)
+        require_output(write, _RECIPE, _BEGINNING, sources, chosen_kind)
     with progress_bars(quiet) as on_progress:
         report = choose(
-            corpus.read(sources, chosen_kind, workers=workers or default_workers()),
+            corpus.read(sources, chosen_kind, how, workers=workers or default_workers()),
             chosen_kind,
             n_bits=lengths or (64,),
             seconds=max(seconds - (monotonic() - began), 1e-3),  # of what loading has left
@@ -103,6 +117,7 @@ def tune(
             spec=VectorSpec(metric=metric) if metric else None,
             on_progress=on_progress,
         )
+    show_guesses(how.guesses)
     if as_json:
         click.echo(json.dumps(report.to_json()))
     else:

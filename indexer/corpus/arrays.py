@@ -8,6 +8,7 @@ them would run code from the file.
 
 from __future__ import annotations
 
+import io
 import lzma
 import math
 import struct
@@ -113,7 +114,10 @@ def stored_arrays(path: Path, closing: ExitStack) -> dict[str, StoredArray]:
 
 
 def read_vector(path: Path) -> np.ndarray:
-    """The one vector in an .npy or .npz file, (width,) of numbers; InputError for anything else."""
+    """The one vector in an .npy or .npz file, (width,) of numbers; InputError for anything else.
+
+    An array of one row, (1, width), is one vector too.
+    """
     with ExitStack() as closing:
         arrays = stored_arrays(path, closing)
         found = ", ".join(f"{name} {a.shape} of {a.dtype}" for name, a in arrays.items())
@@ -121,11 +125,12 @@ def read_vector(path: Path) -> np.ndarray:
         if (
             array is None
             or len(arrays) > 1
-            or len(array.shape) != 1
+            or len(array.shape) not in (1, 2)
+            or (len(array.shape) == 2 and array.shape[0] != 1)
             or array.dtype.kind not in _NUMBERS
         ):
             raise InputError(
-                f"{path}: expected one vector, an array (width,) of numbers, got "
+                f"{path}: expected one vector, an array of numbers, (width,) or (1, width), got "
                 f"{found or 'no array'}; save one vector, or ask with many by --batch"
             )
         if array.shape[0] * array.row_bytes > MAX_ROW_BYTES:
@@ -139,7 +144,7 @@ def read_vector(path: Path) -> np.ndarray:
             raise InputError(
                 f"{path}: expected a whole array, got: {error}; save it again"
             ) from error
-    return blocks[0] if blocks else np.empty(0, np.float32)
+    return blocks[0].reshape(-1) if blocks else np.empty(0, np.float32)
 
 
 def _member(archive: zipfile.ZipFile, name: str) -> Callable[[], IO[bytes]]:
@@ -166,10 +171,25 @@ def _stored(name: str, reopen: Callable[[], IO[bytes]]) -> StoredArray:
 
 def _read_header(stream: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
     version = npy.read_magic(stream)
-    if version != (1, 0):
-        # Later versions are for headers of more than 64 KiB and for named fields, which no
-        # array of numbers or strings has; refused before such a header is read into memory.
-        raise ValueError(f"its format version is {version}, not (1, 0)")
+    if version in ((2, 0), (3, 0)):
+        stream = _as_first_version(stream)
+    elif version != (1, 0):
+        raise ValueError(f"its format version is {version}, later than (3, 0)")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # a header that Python 2 wrote is as good
         return npy.read_array_header_1_0(stream)
+
+
+def _as_first_version(stream: IO[bytes]) -> IO[bytes]:
+    """The header of a later version, without its magic, as one of the first would be.
+
+    Later versions are for headers of more than 64 KiB and for fields with names beyond Latin-1,
+    which no array of numbers or strings has: a longer header is refused before it is read.
+    """
+    (size,) = struct.unpack("<I", stream.read(4))
+    if size >= 1 << 16:
+        raise ValueError(f"its header has {size:,} bytes, more than numbers or strings need")
+    header = stream.read(size)
+    if len(header) < size:
+        raise EOFError("it ends within its header")
+    return io.BytesIO(struct.pack("<H", size) + header)

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import codecs
 import re
+import unicodedata
+from contextlib import suppress
+from dataclasses import dataclass
 
+from hashret.errors import InputError
+from indexer.corpus.guessing import Guess, guess
 from indexer.refusals import Refused
 
 #: Bytes looked at to tell an encoding or a binary file.
@@ -22,21 +27,62 @@ _MARKS = (
 # carriage return and escape.
 _CONTROLS = bytes(c for c in range(0x20) if c not in b"\t\n\v\f\r\x1b") + b"\x7f"
 _C1 = re.compile(rb"[\x80-\x9f]")
+# ISO 2022 is ASCII to look at: only its escapes tell it.
+_ISO_2022 = {
+    b"\x1b$)C": ("iso2022_kr",),
+    b"\x1b$": ("iso2022_jp", "iso2022_jp_ext", "iso2022_jp_2"),
+}
+_WIDE = ("utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be")
+# In UTF-16 and UTF-32 of any script at least such a part of the bytes is none of ASCII's letters
+# and signs; a text with a stray NUL has hardly one.
+_NOT_ASCII = 0.25
+_ASCII_TEXT = bytes(range(0x20, 0x7F)) + b"\t\n\r"
 # Encodings that a document may declare: a fixed list, since a codec's name from a stranger can
 # ask for things that are no character sets (punycode, unicode_escape).
 _DECLARABLE = re.compile(
-    r"windows-125[0-8]|iso-8859-(?:[2-9]|1[03456])|koi8-[ru]|macintosh|ibm866"
-    r"|big5|gb18030|euc-jp|euc-kr|cp932"
+    r"windows-125[0-8]|iso-8859-(?:[2-8]|1[03456])|koi8-[ru]|macintosh|mac-cyrillic|ibm866"
+    r"|big5hkscs|gb18030|euc-jp|cp949|cp932|cp874|iso-2022-(?:jp|kr)"
 )
 # What the declared names of today's documents mean in truth (WHATWG Encoding Standard, 4.2).
-_MEANT = {"gb2312": "gb18030", "gbk": "gb18030", "x-sjis": "cp932", "shift_jis": "cp932"}
+_MEANT = (
+    dict.fromkeys(("gb2312", "gbk", "gb_2312-80", "x-gbk"), "gb18030")
+    | dict.fromkeys(("shift_jis", "shift-jis", "x-sjis", "sjis", "windows-31j"), "cp932")
+    | dict.fromkeys(("euc-kr", "ks_c_5601-1987", "ksc5601", "windows-949"), "cp949")
+    | dict.fromkeys(("tis-620", "iso-8859-11", "windows-874"), "cp874")
+    | dict.fromkeys(("big5", "big5-hkscs", "x-x-big5"), "big5hkscs")
+    | dict.fromkeys(("iso-8859-1", "latin1", "us-ascii", "ascii"), "windows-1252")
+    | {"iso-8859-9": "windows-1254", "iso-8859-8-i": "iso-8859-8", "x-mac-cyrillic": "mac-cyrillic"}
+    | {f"cp125{n}": f"windows-125{n}" for n in range(9)}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """A text, the name of its encoding, and where that was guessed what else it might be."""
+
+    text: str
+    encoding: str
+    guess: Guess | None = None
+
+
+def known(encoding: str) -> str:
+    """Python's name for an encoding of text that a user names; InputError if there is none."""
+    try:
+        found = codecs.lookup(encoding).name
+        with suppress(UnicodeDecodeError):
+            b"abcd".decode(found)  # LookupError for what is no encoding of texts
+        return found
+    except (LookupError, ValueError) as error:
+        raise InputError(
+            f"encoding: expected the name of an encoding, such as cp1251 or gb18030, got "
+            f"{encoding!r}"
+        ) from error
 
 
 def sniff(head: bytes) -> str | None:
-    """The encoding that the first bytes show: by byte order mark or by UTF-16's zero bytes.
+    """The encoding that the first bytes show, by a byte order mark or by zeros (UTF-16 and 32).
 
-    Text of mostly Latin letters in UTF-16 has a zero in every other byte. None: nothing is shown,
-    so UTF-8 or an 8-bit encoding.
+    None: nothing is shown, so UTF-8 or an encoding of one or more bytes a character.
     """
     for mark, encoding in _MARKS:
         if head.startswith(mark):
@@ -47,56 +93,107 @@ def sniff(head: bytes) -> str | None:
         return "utf-16-le"
     if even > 0.4 * pairs and odd <= 0.05 * pairs:
         return "utf-16-be"
+    if b"\0" in head and len(head.translate(None, _ASCII_TEXT)) >= _NOT_ASCII * len(head):
+        counts = {name: _n_ascii(head, name) for name in _WIDE}
+        most = max(counts, key=lambda name: counts[name])
+        return most if counts[most] else None
     return None
 
 
-def decode(data: bytes, declared: str = "") -> tuple[str, str]:
-    """The text of `data` and the name of its encoding; raises `Refused` ("not-text").
+def decode(data: bytes, declared: str = "", encoding: str | None = None) -> Decoded:
+    """The text of `data`; raises `Refused` ("not-text").
 
-    In this order: the encoding that `sniff` sees; UTF-8, strictly; an encoding that the document
-    itself has `declared`; UTF-8 with damage, each damaged byte as U+FFFD, named
-    "utf-8-damaged"; Windows-1252 where there are bytes 0x80-0x9f that it defines, else Latin-1.
-    Text has no NUL, and hardly any other control characters.
+    In this order: the encoding that `sniff` sees; UTF-8, strictly; `encoding`, which the user
+    named, and then nothing else; the encoding that the document itself has `declared`; UTF-8
+    with damage, each damaged byte as U+FFFD, named "utf-8-damaged"; a guess. Text has no NUL, and
+    hardly any other control characters.
     """
     shown = sniff(data[:SAMPLE])
     if shown is not None:
         try:
-            return _text(data.decode(shown)), shown.removesuffix("-sig")
+            return Decoded(_text(data.decode(shown)), shown.removesuffix("-sig"))
         except UnicodeDecodeError as error:
             raise Refused("not-text", f"begins as {shown} but is not: {error.reason}") from error
+    if b"\x1b$" in data and (escaped := _iso_2022(data)) is not None:
+        return escaped
     try:
-        return _text(data.decode("utf-8")), "utf-8"
+        return Decoded(_text(data.decode("utf-8")), "utf-8")
     except UnicodeDecodeError:
-        return _decode_other(data, declared)
+        pass
+    if encoding is not None:
+        return Decoded(_text(_decode_as(encoding, data)), shown_name(encoding, data))
+    return _decode_other(data, declared)
 
 
-def decode_8_bit(data: bytes) -> tuple[str, str]:
-    """The text of bytes that are not UTF-8, as Windows-1252 or Latin-1, and which of the two."""
-    if _C1.search(data):
-        try:
-            return data.decode("windows-1252"), "windows-1252"
-        except UnicodeDecodeError:
-            pass  # five bytes of 0x80-0x9f are undefined there
-    return data.decode("latin-1"), "latin-1"
+def decode_bytes(data: bytes, encoding: str | None = None) -> Decoded:
+    """The text of bytes that are not UTF-8, in `encoding` or by a guess."""
+    if encoding is not None:
+        return Decoded(_decode_as(encoding, data), shown_name(encoding, data))
+    found = guess(data)
+    if found is None:
+        return Decoded(
+            data.decode("latin-1"), "latin-1", Guess("", "latin-1", len(data), {"latin-1": 1.0})
+        )
+    return Decoded(found.text, shown_name(found.encoding, data), found)
 
 
-def _decode_other(data: bytes, declared: str) -> tuple[str, str]:
+def shown_name(encoding: str, data: bytes = b"\x80") -> str:
+    """What metadata and messages call an encoding of Python's name.
+
+    Windows-1252 without bytes that Latin-1 has not is Latin-1.
+    """
+    if encoding == "cp1252" and not _C1.search(data):
+        return "latin-1"
+    return re.sub(r"^cp(?=125\d$)", "windows-", encoding)
+
+
+def _decode_as(encoding: str, data: bytes) -> str:
+    try:
+        return data.decode(encoding)
+    except UnicodeDecodeError as error:
+        raise Refused(
+            "not-text", f"expected {encoding}, as was said, or UTF-8; got bytes that are neither"
+        ) from error
+
+
+def _n_ascii(head: bytes, encoding: str) -> int:
+    """How many characters of ASCII there are if this is the encoding; 0 where it cannot be."""
+    try:
+        text = codecs.getincrementaldecoder(encoding)().decode(head)
+    except UnicodeDecodeError:
+        return 0
+    if any(unicodedata.category(c) in ("Cc", "Cn", "Co") for c in set(text) - set("\t\n\v\f\r")):
+        return 0
+    return sum(c < "\x80" for c in text)
+
+
+def _iso_2022(data: bytes) -> Decoded | None:
+    for escape, names in _ISO_2022.items():
+        for name in names if escape in data else ():
+            try:
+                return Decoded(_text(data.decode(name)), name.replace("iso2022_", "iso-2022-"))
+            except UnicodeDecodeError:
+                continue
+    return None
+
+
+def _decode_other(data: bytes, declared: str) -> Decoded:
     if len(data) - len(data.translate(None, _CONTROLS)) > len(data) / 50:
         raise Refused("not-text", "expected text, got bytes that are mostly no characters")
     name = _MEANT.get(declared.lower(), declared.lower())
     if _DECLARABLE.fullmatch(name):
         try:
-            return _text(data.decode(name)), name
+            return Decoded(_text(data.decode(name)), name)
         except UnicodeDecodeError:
             pass  # declared wrongly: go on as if nothing had been said
     damaged = data.decode("utf-8", "replace")
     n_damaged = damaged.count("\ufffd")
     n_ascii = len(damaged.encode("ascii", "ignore"))
-    # In an 8-bit encoding, hardly ever do two high bytes in a row form a UTF-8 character.
+    # In another encoding, hardly ever do two high bytes in a row form a UTF-8 character.
     if len(damaged) - n_ascii > 2 * n_damaged:
-        return _text(damaged), "utf-8-damaged"
-    text, encoding = decode_8_bit(data)
-    return _text(text), encoding
+        return Decoded(_text(damaged), "utf-8-damaged")
+    _text(data.decode("latin-1"))
+    return decode_bytes(data)
 
 
 def _text(text: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain, tee
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,8 @@ from hashret.items import Item
 from hashret.registry import resolve
 from indexer.corpus import decoding, files
 from indexer.corpus.extract import EXTRACTORS, UNNAMED, Extract
+from indexer.corpus.guessing import Guess, by_majority
+from indexer.corpus.reading import Reading
 from indexer.refusals import Refused, Skipped
 
 if TYPE_CHECKING:
@@ -52,14 +55,17 @@ def is_document(path: Path) -> bool:
     return not path.suffix or path.suffix.lower() in SUFFIXES
 
 
-def read_folder(root: Path) -> Iterator[Unread | Skipped]:
-    """Every document under `root`, and every other entry as `Skipped`, in a stable order."""
-    for entry in files.walk(root):
+def read_folder(root: Path, *, follow: bool = False) -> Iterator[Unread | Skipped]:
+    """Every document under `root`, and every other entry as `Skipped`, in a stable order.
+
+    `follow`: links are followed, wherever they lead.
+    """
+    for entry in files.walk(root, follow=follow):
         if isinstance(entry, Skipped):
             yield entry
         else:
             said = files.id_metadata(entry.relative)
-            yield Unread(files.id_of(entry.relative), entry.path, entry.size, said)
+            yield Unread(files.id_of(entry.relative), entry.path, entry.size, said, follow)
 
 
 def read_file(path: Path, relative: str) -> Unread:
@@ -68,8 +74,13 @@ def read_file(path: Path, relative: str) -> Unread:
     return Unread(files.id_of(relative), path, path.stat().st_size, said, follow=True)
 
 
-def decoded(found: Iterable[Found], workers: int = 1) -> Iterator[Item | Skipped]:
+def decoded(
+    found: Iterable[Found], workers: int = 1, reading: Reading | None = None
+) -> Iterator[Item | Skipped]:
     """The same in the same order, with every document read by workers (`indexer.workers.pool`).
+
+    Where encodings are guessed, a short text follows the others of its folder (`by_majority`,
+    of those that stand within a hundred documents); `reading` counts these guesses.
 
     Before the first document nothing is read ahead and no worker started. Where the system has
     none, documents are read here.
@@ -77,32 +88,34 @@ def decoded(found: Iterable[Found], workers: int = 1) -> Iterator[Item | Skipped
     stream = iter(found)
     for one in stream:
         if isinstance(one, Unread):
-            yield from _decoded(chain([one], stream), workers)
+            yield from _decoded(chain([one], stream), workers, reading or Reading())
         else:
             yield one
 
 
-def _decoded(found: Iterator[Found], n: int) -> Iterator[Item | Skipped]:
+def _decoded(found: Iterator[Found], n: int, how: Reading) -> Iterator[Item | Skipped]:
     from indexer.workers.pool import AVAILABLE, Workers
 
     chunks = _chunks(found)
     if not AVAILABLE:
         for chunk in chunks:
-            yield from _joined(chunk, reading()(_asked(chunk), lambda at: None))
+            yield from _joined(chunk, reading(how.encoding)(_asked(chunk), lambda at: None), how)
         return
     chunks, again = tee(chunks)
-    with Workers("indexer.corpus.documents:reading", n=n) as workers:
+    with Workers("indexer.corpus.documents:reading", [how.encoding], n=n) as workers:
         for chunk, read in zip(chunks, workers.map(map(_asked, again)), strict=True):
-            yield from _joined(chunk, read)
+            yield from _joined(chunk, read, how)
 
 
-def reading() -> Work:
-    """The task of the workers: a document's text, in UTF-8, and its encoding."""
+def reading(encoding: str | None) -> Work:
+    """The task of the workers: a document's text, in UTF-8, its encoding, and the guess it is."""
     from indexer.workers.pool import each
 
-    def one(asked: tuple[Path, bool]) -> tuple[bytes, str]:
-        text, encoding = read_text(asked[0], follow=asked[1])
-        return text.encode(), encoding
+    def one(asked: tuple[Path, bool]) -> tuple[bytes, str, list[Any] | None]:
+        text = read_text(asked[0], encoding, follow=asked[1])
+        found = text.guess
+        guessed = None if found is None else [found.encoding, found.n_high, found.rivals]
+        return text.text.encode(), text.encoding, guessed
 
     return each(one)
 
@@ -127,20 +140,46 @@ def _asked(chunk: list[Found]) -> list[tuple[Path, bool]]:
     return [(one.path, one.follow) for one in chunk if isinstance(one, Unread)]
 
 
-def _joined(chunk: list[Found], read: list[Any]) -> Iterator[Item | Skipped]:
-    results = iter(read)
+def _joined(chunk: list[Found], read: list[Any], how: Reading) -> Iterator[Item | Skipped]:
+    unread = [one for one in chunk if isinstance(one, Unread)]
+    results = iter(_agreed(unread, read, how))
     for one in chunk:
         if not isinstance(one, Unread):
             yield one
         elif isinstance(result := next(results), Refused):
             yield result.skipped(one.id)
         else:
-            text, encoding = result
+            text, encoding, _ = result
             yield one.item(text.decode(), encoding)
 
 
-def read_text(path: Path, *, follow: bool = False) -> tuple[str, str]:
-    """The text of a document and its encoding; raises `Refused`.
+def _agreed(unread: list[Unread], read: list[Any], how: Reading) -> list[Any]:
+    """The results with the guesses of each folder agreed on, and counted."""
+    folders: dict[Path, list[int]] = {}
+    for i, (one, result) in enumerate(zip(unread, read, strict=True)):
+        if not isinstance(result, Refused) and result[2] is not None:
+            folders.setdefault(one.path.parent, []).append(i)
+    agreed = list(read)
+    for places in folders.values():
+        guesses = [Guess("", *read[i][2]) for i in places]
+        for i, guess, encoding in zip(places, guesses, by_majority(guesses), strict=True):
+            if encoding != guess.encoding:
+                agreed[i] = _read_as(read[i], guess.encoding, encoding)
+            how.guesses[agreed[i][1]] += 1
+    return agreed
+
+
+def _read_as(result: Any, guessed: str, encoding: str) -> Any:
+    """A result in another encoding than the one guessed, if all of its text allows that."""
+    try:
+        data = result[0].decode().encode(guessed)
+        return data.decode(encoding).encode(), decoding.shown_name(encoding, data), result[2]
+    except UnicodeError:
+        return result
+
+
+def read_text(path: Path, encoding: str | None = None, *, follow: bool = False) -> decoding.Decoded:
+    """The text of a document and its encoding, `encoding` if nothing else is shown; or `Refused`.
 
     Its suffix, in any case, says how it is read (`extract.EXTRACTORS`); a file without one is
     plain text (20 Newsgroups and mail folders have such names) unless a NUL is among its first
@@ -153,10 +192,10 @@ def read_text(path: Path, *, follow: bool = False) -> tuple[str, str]:
         _require_no_nul(path, follow=follow)
     data = files.read_bytes(path, MAX_BYTES, follow=follow)
     extract: Extract = resolve(EXTRACTORS, suffix or UNNAMED, "document")
-    text, encoding = extract(data, decoding.decode)
-    if not text or text.isspace():
+    found = extract(data, partial(decoding.decode, encoding=encoding))
+    if not found.text or found.text.isspace():
         raise Refused("empty-text", "expected text, got nothing but white space")
-    return text, encoding
+    return found
 
 
 def encoding_metadata(encoding: str) -> dict[str, str]:

@@ -20,6 +20,9 @@ from urllib.parse import unquote_to_bytes
 from hashret.items import is_unicode
 from indexer.refusals import Refused, Skipped
 
+_Identity = tuple[int, int] | None  # of a folder: device and inode
+_LINK = "a symbolic link; links inside a source are not followed, but by --follow-links"
+
 
 @dataclass(frozen=True, slots=True)
 class Entry:
@@ -57,13 +60,17 @@ def id_metadata(relative: str) -> dict[str, str]:
     return {} if is_unicode(relative) else {"id_encoding": "percent"}
 
 
-def walk(root: Path) -> Iterator[Entry | Skipped]:
+def walk(root: Path, *, follow: bool = False) -> Iterator[Entry | Skipped]:
     """Every entry under the folder `root`, in the order of the bytes of their relative paths.
 
     Memory grows with the entries of the folders on one path, not with the tree. A hidden folder
     is reported once, and so is one that cannot be listed, and one that is a collection.
+
+    `follow`: links are followed, wherever they lead; one to a folder that it stands in itself is
+    reported.
     """
-    stack = [_listing(root, "")]
+    above = (_identity(root),) if follow else None
+    stack = [_listing(root, "", above)]
     while stack:
         found = next(stack[-1], None)
         if found is None:
@@ -130,7 +137,7 @@ def refusal_of(error: OSError | ValueError) -> Refused:
     """What the operating system's error on one file means for its report."""
     code = getattr(error, "errno", None)
     if code == errno.ELOOP:
-        return Refused("symlink", "a symbolic link; links inside a source are not followed")
+        return Refused("symlink", _LINK)
     if code == errno.ENOENT:
         return Refused("missing-file", "there is no such file")
     if code == errno.ENXIO:
@@ -140,7 +147,7 @@ def refusal_of(error: OSError | ValueError) -> Refused:
 
 def _require_regular(mode: int) -> None:
     if stat.S_ISLNK(mode):
-        raise Refused("symlink", "a symbolic link; links inside a source are not followed")
+        raise Refused("symlink", _LINK)
     if not stat.S_ISREG(mode):
         raise Refused("not-a-regular-file", f"expected a regular file, got {_noun(mode)}")
 
@@ -155,14 +162,20 @@ def _noun(mode: int) -> str:
     return "a device"
 
 
-def _listing(folder: Path, prefix: str) -> Iterator[Entry | Skipped | tuple[Path, str]]:
-    """What stands in one folder, in order: files, refusals, and (path, prefix) of subfolders."""
+def _listing(
+    folder: Path, prefix: str, above: tuple[_Identity, ...] | None
+) -> Iterator[Entry | Skipped | tuple[Path, str, tuple[_Identity, ...] | None]]:
+    """What stands in one folder, in order: files, refusals, and arguments for each subfolder.
+
+    `above` are this folder and those that it stands in; None where links are not followed.
+    """
+    follow = above is not None
     try:
         with os.scandir(folder) as entries:
             # A folder sorts as its path with the "/", so that the whole tree comes out in the
             # order of relative paths: "a.txt" before "a/b.txt".
             found = sorted(
-                (os.fsencode(entry.name) + b"/" * entry.is_dir(follow_symlinks=False), entry)
+                (os.fsencode(entry.name) + b"/" * entry.is_dir(follow_symlinks=follow), entry)
                 for entry in entries
             )
     except OSError as error:
@@ -173,15 +186,27 @@ def _listing(folder: Path, prefix: str) -> Iterator[Entry | Skipped | tuple[Path
         if entry.name.startswith("."):
             noun = "folder" if key.endswith(b"/") else "file"
             yield Skipped(id_of(relative), f"a hidden {noun}", "hidden")
-        elif key.endswith(b"/") and _is_collection(folder / entry.name):
+        elif key.endswith(b"/") and is_collection(folder / entry.name):
             yield Skipped(id_of(relative), "a collection of hashret, not a source", "collection")
+        elif key.endswith(b"/") and above is None:
+            yield folder / entry.name, relative + "/", None
+        elif key.endswith(b"/") and (inner := _identity(folder / entry.name)) in (above or ()):
+            yield Skipped(id_of(relative), "a link to a folder that it stands in", "symlink")
         elif key.endswith(b"/"):
-            yield folder / entry.name, relative + "/"
+            yield folder / entry.name, relative + "/", (*(above or ()), inner)
         else:
-            yield _entry(folder / entry.name, relative)
+            yield _entry(folder / entry.name, relative, follow=follow)
 
 
-def _is_collection(folder: Path) -> bool:
+def is_below(path: Path, folder: Path) -> bool:
+    """Whether a file at `path`, there or not yet, is in or below `folder`, by any name of it."""
+    parents = Path(os.path.realpath(path)).parents
+    if not folder.exists():
+        return Path(os.path.realpath(folder)) in parents
+    return any(parent.exists() and parent.samefile(folder) for parent in parents)
+
+
+def is_collection(folder: Path) -> bool:
     """Whether a folder is a collection, such as the one that is being written beside its source."""
     try:
         catalogs = (folder / "catalog.sqlite", folder / "catalog.json")
@@ -190,9 +215,18 @@ def _is_collection(folder: Path) -> bool:
         return False
 
 
-def _entry(path: Path, relative: str) -> Entry | Skipped:
+def _identity(folder: Path) -> _Identity:
+    """What tells a folder from all others; None for one that cannot be asked."""
     try:
-        status = path.lstat()
+        status = folder.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
+
+
+def _entry(path: Path, relative: str, *, follow: bool) -> Entry | Skipped:
+    try:
+        status = path.stat() if follow else path.lstat()
         _require_regular(status.st_mode)
     except OSError as error:
         return refusal_of(error).skipped(id_of(relative))

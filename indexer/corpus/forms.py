@@ -7,15 +7,17 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from indexer.corpus import arrays, documents, files, images, tables, vectors
+from indexer.corpus import arrays, documents, files, ids, images, tables, vectors
+from indexer.corpus.reading import Reading
 from indexer.corpus.rows import Row
 
 # How much of a source is looked at to tell its kind.
 SAMPLE_FILES = 10_000
 _SAMPLE_ROWS = 20
 
-#: What stands in the source at a path, documents not yet read, with a file of ids for an array.
-Found = Callable[[Path, Path | None], Iterator[documents.Found]]
+#: What stands in the source at a path, read as the user says, documents not yet read. The last
+#: argument stands before the numbers of an array's rows that have no other ids.
+Found = Callable[[Path, Reading, str], Iterator[documents.Found]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,25 +30,29 @@ class Form:
     """Whether a file's name says that it is of this form."""
     found: Mapping[str, Found]
     """Kind of items -> how they are found in it; of other kinds none can stand there."""
-    kinds: Callable[[Path], Iterable[str]]
+    kinds: Callable[[Path, Reading], Iterable[str]]
     """The kinds of what stands in one, once for each thing, as far as is quickly seen."""
     noun: str
     """What it is called in a message."""
+    beside: Callable[[Path], list[Path]] = lambda path: []
+    """Where files would stand that are read with one."""
     is_item: bool = False
     """Whether such a file is a single item, and a folder may hold many of them."""
 
 
-def _folder_kinds(root: Path) -> Iterator[str]:
-    for entry in islice(files.walk(root), SAMPLE_FILES):
+def _folder_kinds(root: Path, how: Reading) -> Iterator[str]:
+    for entry in islice(files.walk(root, follow=how.follow_links), SAMPLE_FILES):
         if isinstance(entry, files.Entry):
             for form in FORMS.values():
                 if form.is_item and form.is_named(entry.path):
-                    yield from form.kinds(entry.path)
+                    yield from form.kinds(entry.path, how)
 
 
-def _table_kind(path: Path) -> Iterator[str]:
-    rows = [row.fields for row in islice(tables.read_rows(path), _SAMPLE_ROWS) if type(row) is Row]
-    paths = [str(fields["path"]) for fields in rows if "path" in fields and "text" not in fields]
+def _table_kind(path: Path, how: Reading) -> Iterator[str]:
+    field = tables.payload_field("text", how)
+    first = islice(tables.read_rows(path, how), _SAMPLE_ROWS)
+    rows = [row.fields for row in first if type(row) is Row]
+    paths = [str(fields["path"]) for fields in rows if "path" in fields and field not in fields]
     n_images = sum(images.is_image(Path(name)) for name in paths)
     yield "image" if 2 * n_images > len(rows) else "text"
 
@@ -56,8 +62,8 @@ FOLDER = Form(
     suffixes=(),
     is_named=lambda path: False,
     found={
-        "text": lambda path, ids: documents.read_folder(path),
-        "image": lambda path, ids: images.read_folder(path),
+        "text": lambda path, how, before: documents.read_folder(path, follow=how.follow_links),
+        "image": lambda path, how, before: images.read_folder(path, follow=how.follow_links),
     },
     kinds=_folder_kinds,
     noun="a folder",
@@ -73,8 +79,8 @@ FORMS: Mapping[str, Form] = {
             suffixes=tables.SUFFIXES,
             is_named=tables.is_table,
             found={
-                "text": lambda path, ids: tables.read_table(path, "text"),
-                "image": lambda path, ids: tables.read_table(path, "image"),
+                "text": lambda path, how, before: tables.read_table(path, "text", how),
+                "image": lambda path, how, before: tables.read_table(path, "image", how),
             },
             kinds=_table_kind,
             noun=f"a table ({', '.join(tables.SUFFIXES)}, also with .gz)",
@@ -84,18 +90,21 @@ FORMS: Mapping[str, Form] = {
             suffixes=arrays.SUFFIXES,
             is_named=lambda path: path.suffix.lower() in arrays.SUFFIXES,
             found={
-                "image": lambda path, ids: vectors.read_file(path, "image", ids),
-                "vector": lambda path, ids: vectors.read_file(path, "vector", ids),
+                "image": lambda path, how, before: vectors.read_file(path, "image", before=before),
+                "vector": lambda path, how, before: vectors.read_file(
+                    path, "vector", before=before
+                ),
             },
-            kinds=lambda path: [vectors.kind_of(path)],
+            kinds=lambda path, how: [vectors.kind_of(path)],
             noun=f"arrays ({', '.join(arrays.SUFFIXES)})",
+            beside=ids.names_beside,
         ),
         Form(
             "text",
             suffixes=documents.SUFFIXES,
             is_named=documents.is_document,
-            found={"text": lambda path, ids: iter([documents.read_file(path, path.name)])},
-            kinds=lambda path: ["text"],
+            found={"text": lambda path, how, before: iter([documents.read_file(path, path.name)])},
+            kinds=lambda path, how: ["text"],
             noun=f"a text ({', '.join(documents.SUFFIXES)})",
             is_item=True,
         ),
@@ -104,9 +113,11 @@ FORMS: Mapping[str, Form] = {
             suffixes=images.SUFFIXES,
             is_named=images.is_image,
             found={
-                "image": lambda path, ids: iter([images.read_file(path, path.name, follow=True)])
+                "image": lambda path, how, before: iter(
+                    [images.read_file(path, path.name, follow=True)]
+                )
             },
-            kinds=lambda path: ["image"],
+            kinds=lambda path, how: ["image"],
             noun=f"an image ({', '.join(images.SUFFIXES)})",
             is_item=True,
         ),

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from hashret.errors import InputError
-from hashret.items import is_unicode
+from hashret.items import id_of, is_unicode
 from indexer.corpus.arrays import StoredArray, stored_arrays
 from indexer.corpus.lines import is_escaped, opened
 from indexer.refusals import Refused
@@ -18,28 +19,33 @@ MAX_LENGTH = 4096
 
 
 def checked(given: Any) -> str:
-    """The id for what was given as one: a string as it is, an integer in decimal digits.
+    """The id for what was given as one, as `id_of` takes it.
 
     Raises `Refused` ("bad-id") for anything else and for what no catalog can hold.
     """
-    if isinstance(given, int) and not isinstance(given, bool):
-        return str(given)
-    if not isinstance(given, str) or not given:
-        raise Refused("bad-id", f"expected a non-empty string or an integer, got {given!r:.80}")
-    if len(given) > MAX_LENGTH or "\0" in given:
-        raise Refused("bad-id", f"expected at most {MAX_LENGTH} characters and no NUL among them")
-    if not is_unicode(given):
-        raise Refused("bad-id", f"expected Unicode text, got {given!r:.80}")
-    return given
+    try:
+        item_id = id_of(given)
+    except (TypeError, ValueError) as error:
+        raise Refused("bad-id", str(error)) from error
+    if not item_id:
+        raise Refused("bad-id", "id: expected at least one character, got none")
+    if len(item_id) > MAX_LENGTH or "\0" in item_id:
+        raise Refused(
+            "bad-id", f"id: expected at most {MAX_LENGTH} characters and no NUL among them"
+        )
+    if not is_unicode(item_id):
+        raise Refused("bad-id", f"id: expected Unicode text, got {item_id!r:.80}")
+    return item_id
 
 
 def beside(path: Path) -> Path | None:
     """The file of ids that stands beside an array: ``<stem>.ids.txt`` or ``<stem>.ids``."""
-    for suffix in (".ids.txt", ".ids"):
-        candidate = path.with_name(path.stem + suffix)
-        if candidate.exists():
-            return candidate
-    return None
+    return next(filter(Path.exists, names_beside(path)), None)
+
+
+def names_beside(path: Path) -> list[Path]:
+    """Where a file of ids beside an array is looked for, the first that is there before others."""
+    return [path.with_name(path.stem + suffix) for suffix in (".ids.txt", ".ids")]
 
 
 def from_array(array: StoredArray, n_rows: int) -> Iterator[Any]:
@@ -52,17 +58,19 @@ def from_array(array: StoredArray, n_rows: int) -> Iterator[Any]:
 def from_file(path: Path, n_items: int, closing: ExitStack) -> Iterable[Any]:
     """The `n_items` ids of a file: one a line in UTF-8, or an .npy of strings or integers.
 
-    Raises InputError if it is neither, or has another number of ids; a text is read once for
-    that before its first id is returned.
+    Blank lines at the end are no ids. Raises InputError if it is neither, or has another number
+    of ids; a text is read once for that before its first id is returned.
     """
     if path.suffix.lower() == ".npy":
         array = stored_arrays(path, closing)["array"]
         require_ids(array, n_items, path)
         return from_array(array, array.rows_per_block)
-    n_lines = sum(1 for _ in _lines(path))
-    if n_lines != n_items:
-        raise InputError(f"{path}: expected {n_items} ids, one a line, got {n_lines}")
-    return _lines(path)
+    n_lines = n_ids = 0
+    for n_lines, line in enumerate(_lines(path), 1):
+        n_ids = n_lines if line and not line.isspace() else n_ids
+    if not n_ids <= n_items <= n_lines:
+        raise InputError(f"{path}: expected {n_items} ids, one a line, got {n_ids}")
+    return islice(_lines(path), n_items)
 
 
 def require_ids(array: StoredArray, n_items: int, path: Path) -> None:

@@ -19,13 +19,16 @@ def is_image(path: Path) -> bool:
     return path.suffix.lower() in SUFFIXES
 
 
-def read_folder(root: Path) -> Iterator[Item | Skipped]:
-    """Every image file under `root`, and every other entry as `Skipped`, in a stable order."""
-    for entry in files.walk(root):
+def read_folder(root: Path, *, follow: bool = False) -> Iterator[Item | Skipped]:
+    """Every image file under `root`, and every other entry as `Skipped`, in a stable order.
+
+    `follow`: links are followed, wherever they lead.
+    """
+    for entry in files.walk(root, follow=follow):
         if isinstance(entry, Skipped):
             yield entry
         else:
-            yield read_file(entry.path, entry.relative)
+            yield read_file(entry.path, entry.relative, follow=follow)
 
 
 def read_file(path: Path, relative: str, *, follow: bool = False) -> Item | Skipped:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import gzip
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from indexer.corpus import decoding, files
+from indexer.corpus import decoding, files, guessing
 
 _CHUNK = 1 << 20
 # Python decodes a byte 0xNN that is not UTF-8 as U+DCNN (PEP 383), so that a line can be read
@@ -22,10 +22,18 @@ class Lines:
 
     In a table that is not shown to be UTF-16 or UTF-32, bytes that are not UTF-8 come as lone
     surrogates; see `is_escaped`. `read` and `discard` raise what the stream raises.
+
+    `other` is the encoding of such bytes, by Python's name: as the user said (`is_said`), or as it
+    is guessed from the beginning of the table or from the first of them.
     """
 
-    def __init__(self, stream: io.TextIOWrapper, encoding: str, ends: str) -> None:
+    def __init__(
+        self, stream: io.TextIOWrapper, encoding: str, ends: str, said: str | None = None
+    ) -> None:
         self.encoding = encoding
+        self.other = said
+        self.is_said = said is not None
+        self.guessed: str | None = None
         self.number = 0
         self._stream = stream
         self._ends = ends
@@ -48,6 +56,34 @@ class Lines:
             self._cut = part[-1] not in self._ends
             yield part
 
+    def read_again(self, texts: Sequence[str]) -> tuple[list[str], str]:
+        """The same texts with the bytes that are not UTF-8 read in the table's other encoding.
+
+        And the name of that encoding, that of the table if there are no such bytes. Raises
+        `Refused` where it is not the one that was said.
+        """
+        data = b"".join(as_bytes(text) for text in texts if is_escaped(text))
+        if not data:
+            return list(texts), self.encoding
+        if self.other is not None and not _can_be(data, self.other) and not self.is_said:
+            self.other = None
+        decoded = decoding.decode_bytes(data, self.other)
+        if decoded.guess is not None:
+            self.other = decoded.guess.encoding
+        if not self.is_said:
+            self.guessed = self.guessed or decoded.encoding
+        name = self.other or "latin-1"
+        again = [as_bytes(text).decode(name) if is_escaped(text) else text for text in texts]
+        return again, decoded.encoding
+
+
+def _can_be(data: bytes, encoding: str) -> bool:
+    try:
+        data.decode(encoding)
+    except UnicodeDecodeError:
+        return False
+    return True
+
 
 def is_escaped(text: str) -> bool:
     """Whether `text` holds bytes that are not UTF-8."""
@@ -60,16 +96,37 @@ def as_bytes(text: str) -> bytes:
 
 
 @contextmanager
-def opened(path: Path, newline: str) -> Iterator[Lines]:
+def opened(path: Path, newline: str, encoding: str | None = None) -> Iterator[Lines]:
     r"""The lines of a regular file, decompressed if its name ends in .gz.
 
+    `encoding` is that of a table which is neither UTF-8 nor shown to be UTF-16 or UTF-32.
     `newline` is "\n", or "" to end lines at "\r" too. Raises `Refused` if it is no regular file,
     and EOFError, zlib.error or OSError if a gzip stream is damaged at its beginning.
     """
     with files.open_regular(path, follow=True) as raw:
         is_gzip = path.suffix.lower() == ".gz"
         stream = io.BufferedReader(gzip.GzipFile(fileobj=raw)) if is_gzip else raw
-        shown = decoding.sniff(stream.peek(decoding.SAMPLE)[: decoding.SAMPLE])
+        head = stream.peek(decoding.SAMPLE)[: decoding.SAMPLE]
+        shown = decoding.sniff(head)
+        if shown is None and _is_wide(encoding):
+            shown = encoding
         errors = "surrogateescape" if shown in (None, "utf-8-sig") else "strict"
         with io.TextIOWrapper(stream, shown or "utf-8", errors, newline) as text:
-            yield Lines(text, (shown or "utf-8").removesuffix("-sig"), newline or "\r\n")
+            name = (shown or "utf-8").removesuffix("-sig")
+            lines = Lines(text, name, newline or "\r\n", encoding)
+            if shown is None and encoding is None:
+                lines.other = _other(head)
+            yield lines
+
+
+def _is_wide(encoding: str | None) -> bool:
+    """Whether the ends of lines are not the bytes that they are in ASCII."""
+    return encoding is not None and "\n".encode(encoding) != b"\n"
+
+
+def _other(head: bytes) -> str | None:
+    """The encoding of a table by its beginning; None if that is UTF-8 or has nothing else."""
+    whole = head[: head.rfind(b"\n") + 1] or head
+    escaped = "".join(filter(is_escaped, whole.decode("utf-8", "surrogateescape").splitlines(True)))
+    found = guessing.guess(as_bytes(escaped)) if escaped else None
+    return found.encoding if found else None

@@ -1,27 +1,22 @@
-"""The lines of a JSONL or CSV table to rows: names and values, checked, in bounded memory."""
+"""The rows of a table, names and values, and how the lines of JSON become such."""
 
 from __future__ import annotations
 
-import csv
 import json
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from hashret.errors import InputError
-from hashret.items import is_unicode
-from indexer.corpus import decoding
-from indexer.corpus.lines import Lines, as_bytes, is_escaped
+from hashret.items import MAX_DEPTH, is_unicode
+from indexer.corpus.lines import Lines, is_escaped
 from indexer.refusals import Refused
 
 #: The longest JSONL line and CSV row, in characters.
 MAX_CHARACTERS = 16 << 20
-#: How deep the values of a JSONL line may nest: room for any metadata, far from the depth at
-#: which writing it again would overflow the stack.
-MAX_DEPTH = 100
 
-_DELIMITERS = ",;\t"
+# The longest whole number, in digits: Python refuses to convert more, since that is quadratic.
+_MAX_DIGITS = 4_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,23 +42,32 @@ def json_rows(lines: Lines) -> Iterator[Row | BadRow]:
         if len(line) > MAX_CHARACTERS:
             for _ in lines.discard():
                 pass
-            yield BadRow(lines.number, _too_large("line"))
+            yield BadRow(lines.number, too_large("line"))
         elif not line.isspace():
             try:
-                yield Row(lines.number, _json_object(line), _said(lines.encoding))
+                if is_escaped(line) and not lines.is_said:
+                    raise Refused(
+                        "not-utf8", "expected UTF-8, as JSON is; --encoding NAME reads another"
+                    )
+                (line,), encoding = lines.read_again([line])
+                yield Row(lines.number, _json_object(line), said_of(encoding))
             except Refused as refused:
-                yield BadRow(lines.number, refused)
+                reason = f"line {lines.number}: {refused.reason}"
+                yield BadRow(lines.number, Refused(refused.error_class, reason))
 
 
 def _json_object(line: str) -> dict[str, Any]:
-    if is_escaped(line):
-        raise Refused("not-utf8", "expected UTF-8, as JSON is; convert the file")
     try:
         value = _JSON.decode(line)
     except RecursionError:
         raise _too_deep() from None
     except ValueError as error:
-        raise Refused("bad-json", f"expected a JSON object: {error}") from error
+        said = (
+            f"{error.msg} at column {error.colno}"
+            if isinstance(error, json.JSONDecodeError)
+            else error
+        )
+        raise Refused("bad-json", f"expected a JSON object: {said}") from error
     if not isinstance(value, dict):
         raise Refused("bad-json", f"expected a JSON object, got {_json_noun(value)}")
     if line.count("[") + line.count("{") > MAX_DEPTH:
@@ -85,7 +89,13 @@ def _finite(digits: str) -> float:
     return number
 
 
-_JSON = json.JSONDecoder(parse_constant=_refuse_constant, parse_float=_finite)
+def _whole(digits: str) -> int:
+    if len(digits) > _MAX_DIGITS:
+        raise ValueError(f"the number {digits[:20]}... has {len(digits):,} digits")
+    return int(digits)
+
+
+_JSON = json.JSONDecoder(parse_constant=_refuse_constant, parse_float=_finite, parse_int=_whole)
 
 
 def _require_shallow(value: Any) -> None:
@@ -119,120 +129,11 @@ def _json_noun(value: Any) -> str:
     return nouns.get(type(value), "an array")
 
 
-class _RowLines:
-    """An iterator over lines for csv.reader that stops a row which grows over the limit."""
-
-    def __init__(self, lines: Lines) -> None:
-        self._lines = lines
-        self.begin()
-
-    def begin(self) -> None:
-        """A new row begins with the next line."""
-        self._size = self._quotes = 0
-
-    def __iter__(self) -> _RowLines:
-        return self
-
-    def __next__(self) -> str:
-        line = self._lines.read(MAX_CHARACTERS)
-        if not line:
-            raise StopIteration
-        self._size += len(line)
-        self._quotes += line.count('"')
-        if self._size > MAX_CHARACTERS:
-            self._discard_row(line)
-            raise _too_large("row")
-        return line
-
-    def _discard_row(self, line: str) -> None:
-        """Read to the end of the row: the first line end with as many quotes opened as closed."""
-        while line:
-            self._quotes += sum(part.count('"') for part in self._lines.discard())
-            if self._quotes % 2 == 0:
-                return
-            line = self._lines.read(MAX_CHARACTERS)
-            self._quotes += line.count('"')
-
-
-def csv_rows(lines: Lines, name: str) -> Iterator[Row | BadRow]:
-    """The rows of a CSV table with a header, strictly quoted; blank lines are passed over.
-
-    The delimiter is the one of comma, semicolon and tab by which the header has a column `text`
-    or `path`, and the most columns. A column without a name is called "column 3" after its
-    place, from 1. After a row of unsound quoting, reading goes on with the next line; a quote
-    that is never closed takes the rest of the table with it, and the reason says from which
-    line to which.
-    Raises InputError if the header has no such column, or a name twice.
-    """
-    # The csv module has one limit for the process: raised, since rows are limited above.
-    csv.field_size_limit(max(csv.field_size_limit(), MAX_CHARACTERS + 1))
-    source = _RowLines(lines)
-    columns, delimiter = _header(source, name)
-    reader = csv.reader(source, delimiter=delimiter, strict=True)
-    while True:
-        first = lines.number + 1
-        source.begin()
-        try:
-            values = next(reader)
-            if values:
-                yield Row(first, *_fields(columns, values, lines.encoding))
-        except StopIteration:
-            return
-        except csv.Error as error:
-            yield BadRow(first, Refused("bad-csv", f"{_span(first, lines.number)}: {error}"))
-        except Refused as refused:
-            yield BadRow(first, refused)
-
-
-def _fields(
-    columns: list[str], values: list[str], encoding: str
-) -> tuple[dict[str, Any], dict[str, str]]:
-    if len(values) != len(columns):
-        raise Refused("bad-csv", f"expected {len(columns)} fields, got {len(values)}")
-    escaped = "".join(filter(is_escaped, values))
-    if escaped:
-        encoding = decoding.decode_8_bit(as_bytes(escaped))[1]
-        values = [as_bytes(v).decode(encoding) if is_escaped(v) else v for v in values]
-    return dict(zip(columns, values, strict=True)), _said(encoding)
-
-
-def _header(source: _RowLines, name: str) -> tuple[list[str], str]:
-    try:
-        line = next(source, "")
-    except Refused as refused:
-        raise InputError(f"{name}: expected a header row, got {refused.reason}") from refused
-    if is_escaped(line):
-        line = decoding.decode_8_bit(as_bytes(line))[0]
-    found = {delimiter: _cells(line, delimiter) for delimiter in _DELIMITERS}
-    delimiter = max(found, key=lambda delimiter: len(found[delimiter]))
-    columns = found[delimiter]
-    if not columns:
-        raise InputError(
-            f"{name}: expected a header row with a column 'text' or 'path', got {line[:200]!r}; "
-            "give the table such a first row"
-        )
-    if len(set(columns)) < len(columns):
-        raise InputError(f"{name}: expected columns with different names, got {line[:200]!r}")
-    return columns, delimiter
-
-
-def _cells(line: str, delimiter: str) -> list[str]:
-    """The names in a header, if these are its delimiter and have a payload's name, else none."""
-    try:
-        cells = next(csv.reader([line], delimiter=delimiter, strict=True), [])
-    except csv.Error:
-        return []
-    columns = [cell.strip() or f"column {place}" for place, cell in enumerate(cells, 1)]
-    return columns if "text" in columns or "path" in columns else []
-
-
-def _span(first: int, last: int) -> str:
-    return f"lines {first} to {last}" if last > first else f"line {first}"
-
-
-def _said(encoding: str) -> dict[str, str]:
+def said_of(encoding: str) -> dict[str, str]:
+    """The metadata that names the encoding of a row, where that is not UTF-8."""
     return {} if encoding == "utf-8" else {"encoding": encoding}
 
 
-def _too_large(noun: str) -> Refused:
+def too_large(noun: str) -> Refused:
+    """The refusal of a line or row of more than `MAX_CHARACTERS`."""
     return Refused("too-large", f"expected a {noun} of at most {MAX_CHARACTERS:,} characters")

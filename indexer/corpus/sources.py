@@ -6,18 +6,23 @@ import os
 import stat
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
+from os import PathLike
 from pathlib import Path
 
 from hashret import kinds
 from hashret.errors import InputError
 from hashret.items import Item
-from indexer.corpus import documents, files, images
+from indexer.corpus import documents, files, images, vectors
 from indexer.corpus.forms import FOLDER, FORMS, SAMPLE_FILES, Form, form_named, forms_of
+from indexer.corpus.reading import Reading
 from indexer.refusals import Skipped
 
 KINDS = tuple(kinds.KINDS)
+
+#: What the user named: paths of files and folders, or one.
+Paths = str | PathLike[str] | Sequence[str | PathLike[str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,23 +58,41 @@ class Source:
             f"pass another --kind, or one of {', '.join(one.name for one in fitting)}"
         )
 
-    def found(self, ids: Path | None = None) -> Iterator[documents.Found]:
-        """What stands in the source, in a stable order; documents are found and not yet read."""
-        return _form(self.path).found[self.kind](self.path, ids)
+    def would_read(self, path: Path) -> bool:
+        """Whether a file at `path`, there or not yet, is the source or would be read with it.
+
+        So would a document or an image in a folder, and a file of ids beside an array.
+        """
+        form, place = _form(self.path), Path(os.path.realpath(path))
+        if path.exists() and path.samefile(self.path):
+            return True
+        if form is not FOLDER:
+            return place in map(Path, map(os.path.realpath, form.beside(self.path)))
+        if not files.is_below(path, self.path) or place.name.startswith("."):
+            return False
+        return any(one.is_item and one.is_named(place) for one in forms_of(self.kind))
+
+    def found(self, how: Reading, before: str = "") -> Iterator[documents.Found]:
+        """What stands in the source, in a stable order; documents are found and not yet read.
+
+        `before` stands before the numbers of an array's rows that have no other ids.
+        """
+        return _form(self.path).found[self.kind](self.path, how, before)
 
 
 def read(
-    paths: Sequence[Path], kind: str, *, ids: Path | None = None, workers: int = 1
+    paths: Paths, kind: str, how: Reading | None = None, *, workers: int = 1
 ) -> Iterator[Item | Skipped]:
     """Every item of the sources at `paths`, and everything that became none, as `Skipped`.
 
     The order is stable: sources as given; in a folder by relative path, in a table by line, in
-    an array by row. Memory does not grow with the corpus. `ids` is a file with the ids of an
-    array's rows, one a line or an .npy, and asks for exactly one source, an array.
+    an array by row. Memory does not grow with the corpus. One path stands for a list of it.
+    `how` says more of the sources.
 
-    Ids are as given, else the path relative to the source's folder with ``/``; that they are
-    unique over all sources is not checked here. Documents are read by `workers` processes, within
-    limits.
+    Ids are as given, else the path relative to the source's folder with ``/``. A row of an array
+    without ids has its number; of one of several arrays, ``FILE:ROW``, unless a prefix with the
+    source's name tells them apart. That ids are unique over all sources is not checked here.
+    Documents are read by `workers` processes, within limits. What `how` counts it counts anew.
 
     Raises, before anything is read, UnknownKindError for a kind, and InputError for a source
     that does not exist, cannot be opened or is of an unknown type or another kind; while it
@@ -77,27 +100,64 @@ def read(
     for.
     """
     kinds.kind_of(kind)
-    sources = [Source(Path(path), kind) for path in paths]
+    how = how or Reading()
+    sources = [Source(path, kind) for path in _listed(paths)]
     for source in sources:
         source.require_readable()
-    if ids is not None and [source.form for source in sources] != ["arrays"]:
-        raise InputError("ids: expected one .npy or .npz source to give ids to; leave them out")
-    found = (one for source in sources for one in source.found(ids))
-    return documents.decoded(found, workers)
+    if how.ids:
+        _require_arrays(sources, len(how.ids))
+    how.guesses.clear()
+    return documents.decoded(_found(sources, how), workers, how)
 
 
-def infer_kind(paths: Sequence[Path]) -> str:
+def _require_arrays(sources: list[Source], n_ids: int) -> None:
+    """Raise InputError unless all sources are arrays, to which so many files of ids can belong."""
+    if any(source.form != "arrays" for source in sources) or not sources:
+        raise InputError("ids: expected .npy or .npz sources to give ids to; leave them out")
+    if n_ids not in (1, len(sources)):
+        raise InputError(
+            f"ids: expected one file for all arrays or one for each of the {len(sources)}, got "
+            f"{n_ids}"
+        )
+
+
+def _found(sources: list[Source], how: Reading) -> Iterator[documents.Found]:
+    """What stands in the sources, one after the other, each thing with its id."""
+    paths = [source.path for source in sources]
+    each: Iterator[Iterator[documents.Found]]
+    if how.ids:
+        each = vectors.read_files(paths, sources[0].kind, how.ids)
+    else:
+        before = _numbered_after(paths, how)
+        each = (source.found(how, before.get(source.path, "")) for source in sources)
+    for source, found in zip(sources, each, strict=True):
+        prefix = how.prefix_of(source.path)
+        yield from (replace(one, id=prefix + one.id) for one in found) if prefix else found
+
+
+def _numbered_after(paths: list[Path], how: Reading) -> dict[Path, str]:
+    """What stands before the row numbers of each array, where several would have the same ids."""
+    several = [path for path in paths if _form(path).name == "arrays"]
+    if len({how.prefix_of(path) for path in several}) == len(several):
+        return {}
+    are_told = len({path.name for path in several}) == len(several)
+    return {path: files.id_of(path.name if are_told else path.as_posix()) + ":" for path in several}
+
+
+def infer_kind(paths: Paths, how: Reading | None = None) -> str:
     """The kind of the sources, "text", "image" or "vector", from what stands there.
 
     Files in folders count by their names (the first 10,000), tables by whether their first rows
     have a `text` or a `path` to an image; one kind must have twice as many as the others.
     Raises InputError if there is nothing to judge by or no kind is clear.
     """
+    how = how or Reading()
     counts: Counter[str] = Counter()
-    for path in map(Path, paths):
-        counts.update(_form(path).kinds(path))
+    paths = _listed(paths)
+    for path in paths:
+        counts.update(_form(path).kinds(path, how))
     if not counts:
-        raise _none_known(paths)
+        raise _none_known(paths, how)
     n_files = counts.total()
     # no folder holds arrays: beside what folders hold they were named by mistake
     n_named_only = sum(n for kind, n in counts.items() if kind not in FOLDER.found)
@@ -107,15 +167,22 @@ def infer_kind(paths: Sequence[Path]) -> str:
     found = ", ".join(f"{n} {kind}" for kind, n in sorted(counts.items()))
     raise InputError(
         f"{', '.join(map(str, paths))}: expected files of one kind, got {found}; pass --kind text, "
-        "image or vector"
+        "image or vector: a collection has items of one kind, and files of another are skipped"
     )
 
 
-def _none_known(roots: Sequence[Path]) -> InputError:
+def _listed(paths: Paths) -> list[Path]:
+    """The paths in a list of them, or the one path: never its letters."""
+    return [Path(path) for path in ([paths] if isinstance(paths, str | PathLike) else paths)]
+
+
+def _none_known(roots: Sequence[Path], how: Reading) -> InputError:
     """The error for folders without a single text or image."""
     got, advice = "neither", "name a folder with some"
     for root in map(Path, roots):
-        for entry in islice(files.walk(root), SAMPLE_FILES):
+        for entry in islice(files.walk(root, follow=how.follow_links), SAMPLE_FILES):
+            if isinstance(entry, Skipped) and entry.error_class == "symlink":
+                got, advice = "links", "--follow-links follows them"
             form = form_named(entry.path) if isinstance(entry, files.Entry) else None
             if isinstance(entry, files.Entry) and form is not None and not form.is_item:
                 got, advice = entry.relative, "name a table or an array itself, not its folder"

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +13,19 @@ from hashret.errors import InputError
 from hashret.items import Item
 from hashret.kinds import Kind, kind_of
 from indexer.corpus import documents, files, ids, images
+from indexer.corpus.csv_rows import csv_rows
 from indexer.corpus.lines import opened
-from indexer.corpus.rows import BadRow, Row, csv_rows, json_rows
+from indexer.corpus.reading import Reading
+from indexer.corpus.rows import BadRow, Row, json_rows
 from indexer.refusals import Refused
 
 JSON_SUFFIXES = (".jsonl", ".ndjson")
 CSV_SUFFIXES = (".csv", ".tsv")
 SUFFIXES = JSON_SUFFIXES + CSV_SUFFIXES
+
+# Rows that are looked at before the first item, for whether there is a payload at all.
+_FIRST_ROWS = 20
+_SHOWN_NAMES = 12
 
 
 def is_table(path: Path) -> bool:
@@ -26,16 +33,22 @@ def is_table(path: Path) -> bool:
     return _suffix(path) in SUFFIXES
 
 
-def read_table(path: Path, kind: str) -> Iterator[documents.Found]:
+def read_table(path: Path, kind: str, how: Reading) -> Iterator[documents.Found]:
     """Every row of a table as an item of `kind`, "text" or "image", in the order of its lines.
 
-    `id` gives the id, else it is ``<file name>:<line>``. For texts, `text` is the payload, or the
-    document at `path`; for images, the file at `path`. A path is relative to the folder of the
-    table and must stay in it. All other keys are metadata as they are (in CSV: strings), and so
-    is a `path` that differs from the id.
+    `id` gives the id, else it is ``<file name>:<line>``. For texts, `text` (or the field that
+    the user named) is the payload, or the document at `path`; for images, the file at `path`. A
+    path is relative to the folder of the table and must stay in it. All other keys are metadata
+    as they are (in CSV: strings), and so is a `path` that differs from the id.
+
+    Raises InputError if a table of texts has none of these in its first rows.
     """
     name, payload = files.id_of(path.name), kind_of(kind)
-    for row in read_rows(path):
+    field = payload_field(kind, how)
+    rows = read_rows(path, how)
+    first = list(islice(rows, _FIRST_ROWS))
+    _require_payload(first, path, field)
+    for row in chain(first, rows):
         default_id = f"{name}:{row.line}"
         if isinstance(row, BadRow):
             yield row.refused.skipped(default_id)
@@ -46,23 +59,28 @@ def read_table(path: Path, kind: str) -> Iterator[documents.Found]:
             yield refused.skipped(default_id)
             continue
         try:
-            yield _item(row, item_id, path.parent, payload)
+            yield _item(row, item_id, path.parent, payload, field)
         except Refused as refused:
             yield refused.skipped(item_id)
 
 
-def read_rows(path: Path) -> Iterator[Row | BadRow]:
+def read_rows(path: Path, how: Reading) -> Iterator[Row | BadRow]:
     """The rows of a table. What keeps its rest from being read is one last `BadRow`.
 
     Raises InputError if the table cannot be opened or its header is not usable.
     """
     line = 0
+    payload = payload_field("text", how)
     try:
         is_csv = _suffix(path) in CSV_SUFFIXES
-        with opened(path, newline="" if is_csv else "\n") as lines:
-            for row in csv_rows(lines, path.name) if is_csv else json_rows(lines):
+        with opened(path, "" if is_csv else "\n", how.encoding) as lines:
+            is_tsv = _suffix(path) == ".tsv"
+            rows = csv_rows(lines, path.name, payload, is_tsv=is_tsv) if is_csv else None
+            for row in rows or json_rows(lines):
                 line = row.line
                 yield row
+            if lines.guessed is not None:
+                how.guesses[lines.guessed] += 1
     except Refused as refused:
         raise InputError(f"{path}: {refused.reason}") from refused
     except UnicodeDecodeError as error:
@@ -74,18 +92,45 @@ def read_rows(path: Path) -> Iterator[Row | BadRow]:
         yield BadRow(line + 1, Refused(error_class, reason))
 
 
-def _item(row: Row, item_id: str, folder: Path, kind: Kind) -> Item | documents.Unread:
+def payload_field(kind: str, how: Reading) -> str:
+    """The column or key of a row that holds a payload of the kind, or "path" if none does."""
+    key = kind_of(kind).key
+    return (how.text_field or key) if key else "path"
+
+
+def _require_payload(first: list[Row | BadRow], path: Path, field: str) -> None:
+    """Raise InputError if all of the first rows are sound, and none has the field or a path."""
+    found = [row.fields for row in first if isinstance(row, Row)]
+    if not found or any(field in fields or "path" in fields for fields in found):
+        return
+    raise InputError(
+        f"{path}: {missing_payload(field, dict.fromkeys(k for f in found for k in f))}"
+    )
+
+
+def missing_payload(field: str, names: Iterable[str]) -> str:
+    """What is said of a table in which these names are found, and not the one of its payload."""
+    shown = [f"{name!r:.60}" for name in islice(names, _SHOWN_NAMES + 1)]
+    listed = ", ".join(shown[:_SHOWN_NAMES]) + ", ..." * (len(shown) > _SHOWN_NAMES)
+    if field == "path":
+        return f"expected 'path', the name of an image file, got {listed or 'no fields'}"
+    return (
+        f"expected {field!r} or 'path', got {listed or 'no fields'}; say by --text-field which "
+        "of them holds the text"
+    )
+
+
+def _item(row: Row, item_id: str, folder: Path, kind: Kind, field: str) -> documents.Found:
     metadata = row.said | {k: v for k, v in row.fields.items() if k not in ("id", "path")}
     given = row.fields.get("path")
-    if kind.key and kind.key in row.fields:
-        text = metadata.pop(kind.key)
+    if field in row.fields and field != "path":
+        text = metadata.pop(field)
         _require_text(text)
         if "path" in row.fields:
             metadata["path"] = given
         return Item(item_id, text, metadata)
     if "path" not in row.fields:
-        keys = " or ".join(map(repr, kind.keys))
-        raise Refused("missing-payload", f"expected the key {keys}, got {sorted(row.fields)[:9]}")
+        raise Refused("missing-payload", missing_payload(field, row.fields))
     file = _file_beside(folder, given)
     if given != item_id:
         metadata["path"] = given

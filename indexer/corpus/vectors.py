@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from itertools import chain, islice
 from pathlib import Path
@@ -15,19 +16,55 @@ from hashret.errors import InputError
 from hashret.items import Item
 from indexer.corpus import ids
 from indexer.corpus.arrays import DAMAGE, SUFFIXES, StoredArray, stored_arrays
+from indexer.corpus.documents import Found
 from indexer.refusals import Refused, Skipped
 
 _Arrays = dict[str, StoredArray]
 
 
-def read_file(path: Path, kind: str, ids_file: Path | None = None) -> Iterator[Item | Skipped]:
+def read_files(
+    paths: Sequence[Path], kind: str, ids_files: Sequence[Path]
+) -> Iterator[Iterator[Found]]:
+    """The items of each of the files, with the ids of one file for all of them, or of one each.
+
+    Raises InputError if a file of ids has not one for every row.
+    """
+    if len(ids_files) == len(paths):
+        for path, ids_file in zip(paths, ids_files, strict=True):
+            yield read_file(path, kind, ids_file)
+        return
+    with ExitStack() as closing:
+        sizes = [_n_rows(path, kind) for path in paths]
+        given = iter(ids.from_file(ids_files[0], sum(sizes), closing))
+        for path, size in zip(paths, sizes, strict=True):
+            of_this = islice(given, size)
+            yield read_file(path, kind, given=of_this)
+            deque(of_this, maxlen=0)  # those of rows that a damaged file has no more
+
+
+def _n_rows(path: Path, kind: str) -> int:
+    with ExitStack() as closing:
+        arrays = stored_arrays(path, closing)
+        return arrays[_chosen(arrays, kind, path)].shape[0]
+
+
+def read_file(
+    path: Path,
+    kind: str,
+    ids_file: Path | None = None,
+    *,
+    given: Iterator[Any] | None = None,
+    before: str = "",
+) -> Iterator[Item | Skipped]:
     """Every row of the array in `path` as an item of `kind`, "vector" or "image", in order.
 
     Of several arrays in an .npz, it is the one called `embeddings` or `vectors` (for images,
-    `images`), else the only one that can be meant. Ids come from `ids_file`, from an array
-    `ids` in the .npz, from ``<stem>.ids.txt`` or ``<stem>.ids`` beside the file, or are "0",
-    "1", .... Further 1-D arrays of the same length are metadata, as plain Python values (numbers
-    that JSON cannot carry are null). Vectors become float32.
+    `images`), else the only one that can be meant. Ids are those `given`, or come from
+    `ids_file`, from an array `ids` in the .npz, from ``<stem>.ids.txt`` or ``<stem>.ids``
+    beside the file, or are `before` and the row's number, from 0.
+
+    Further 1-D arrays of the same length are metadata, as plain Python values (numbers that JSON
+    cannot carry are null). Vectors become float32.
 
     Raises InputError if no array or more than one can be meant, or the ids do not match. Rows
     that a damaged file no longer has are one last `Skipped`.
@@ -37,10 +74,11 @@ def read_file(path: Path, kind: str, ids_file: Path | None = None) -> Iterator[I
         name = _chosen(arrays, kind, path)
         main = arrays.pop(name)
         n_items = main.shape[0]
-        stored_ids = arrays.pop("ids", None) if ids_file is None else None
+        stored_ids = arrays.pop("ids", None) if ids_file is None and given is None else None
         columns = {name: array for name, array in arrays.items() if _is_column(array, n_items)}
         n_rows = min(a.rows_per_block for a in [main, *columns.values()])
-        given = _ids(path, n_items, ids_file, stored_ids, closing)
+        if given is None:
+            given = _ids(path, n_items, ids_file, stored_ids, before, closing)
         metadata = _metadata(columns, n_rows)
         row = 0
         try:
@@ -52,11 +90,11 @@ def read_file(path: Path, kind: str, ids_file: Path | None = None) -> Iterator[I
                     strict=True,
                 )
                 for payload, given_id, fields in block:
-                    yield _item(row, payload, given_id, fields)
+                    yield _item(f"{before}{row}", payload, given_id, fields)
                     row += 1
         except DAMAGE as error:
             reason = f"rows {row} to {n_items - 1} cannot be read: {error}"
-            yield Skipped(str(row), reason, "damaged-array")
+            yield Skipped(f"{before}{row}", reason, "damaged-array")
 
 
 def kind_of(path: Path) -> str:
@@ -77,11 +115,11 @@ def are_numbered(path: Path) -> bool:
         return "ids" not in stored_arrays(path, closing)
 
 
-def _item(row: int, payload: np.ndarray | Refused, given: Any, fields: Any) -> Item | Skipped:
+def _item(row: str, payload: np.ndarray | Refused, given: Any, fields: Any) -> Item | Skipped:
     try:
         item_id = ids.checked(given)
     except Refused as refused:
-        return refused.skipped(str(row))
+        return refused.skipped(row)
     if isinstance(payload, Refused):
         return payload.skipped(item_id)
     return Item(item_id, payload, fields)
@@ -124,13 +162,16 @@ def _ids(
     n_items: int,
     ids_file: Path | None,
     stored: StoredArray | None,
+    before: str,
     closing: ExitStack,
 ) -> Iterator[Any]:
     if stored is not None:
         ids.require_ids(stored, n_items, path)
         return ids.from_array(stored, stored.rows_per_block)
     found = ids_file or ids.beside(path)
-    return iter(ids.from_file(found, n_items, closing) if found else range(n_items))
+    if found:
+        return iter(ids.from_file(found, n_items, closing))
+    return (f"{before}{row}" for row in range(n_items))
 
 
 def _finite(block: np.ndarray) -> Iterable[np.ndarray | Refused]:

@@ -14,10 +14,11 @@ import numpy as np
 
 from hashret.collection import Collection
 from hashret.errors import InputError, MissingExtraError
-from hashret.items import Item
+from hashret.items import Item, id_of
 from hashret.rank import similarities
 from hashret.sparse import take_rows
 from indexer.corpus import Skipped
+from indexer.corpus.given import taken
 from indexer.evaluation.queries import EncodedQueries, encode_queries, require_items
 from indexer.evaluation.rankings import by_distance_then_confidences
 
@@ -93,6 +94,10 @@ def evaluate_judged(
     MissingExtraError without ir-measures.
     """
     measure = _measure()
+    judgements = {
+        id_of(query): {id_of(item): gain for item, gain in judged.items()}
+        for query, judged in judgements.items()
+    }
     require_items(collection)
     encoded = encode_queries(collection, _judged(queries, judgements))
     ids = _Ids.of(collection)
@@ -112,7 +117,7 @@ def evaluate_judged(
 def _judged(queries: Iterable[Item | Skipped], judgements: Judgements) -> Iterator[Item | Skipped]:
     """Those of the queries that are judged; InputError at the end if none was."""
     n_queries, n_judged, example = 0, 0, ""
-    for query in queries:
+    for query in taken(queries):
         n_queries, example = n_queries + 1, example or query.id
         if query.id in judgements:
             n_judged += 1
@@ -164,7 +169,8 @@ def _by_features(
     stored = collection.features(np.arange(len(collection)))
     runs: dict[str, Run] = {}
     for row, item in enumerate(encoded.items):
-        alike = similarities(take_rows(encoded.features, np.array([row])), stored)
+        asked = collection.coder.kept(take_rows(encoded.features, np.array([row])))
+        alike = similarities(asked, stored)
         order = _order(collection, encoded, row, ids)
         for n in sorted(set(shortlists)):
             short = order[:n]

@@ -103,11 +103,13 @@ def evaluate(
     stored: Features | None = None
     if collection.has_features and asked.features is not None:
         stored = collection.features(np.arange(len(collection)))
-        coder = collection.coder.encoder
-        soft = [
-            2.0 * coder.probabilities(coder.logits(part)) - 1.0 for part in (asked.features, stored)
-        ]
-        orders["real-valued codes"] = rankings.by_real_values(*soft)
+        if not collection.keeps_looks:
+            coder = collection.coder.encoder
+            soft = [
+                2.0 * coder.probabilities(coder.logits(part)) - 1.0
+                for part in (asked.features, stored)
+            ]
+            orders["real-valued codes"] = rankings.by_real_values(*soft)
         orders["features"] = rankings.by_features(asked.features, stored)
     scored = {name: _scores(distances, asked, labels, k) for name, distances in orders.items()}
     within = _precision_within(orders["distance"], asked, labels, radius)
@@ -150,7 +152,7 @@ def _own(collection: Collection, labels: np.ndarray) -> _Asked:
     codes = collection.codes[positions]
     features = collection.features(positions) if collection.has_features else None
     confidences = codes.bits.astype(np.float32)
-    if features is not None:
+    if features is not None and not collection.keeps_looks:
         encoder = collection.coder.encoder
         confidences = encoder.confidences(features, encoder.logits(features))
     return _Asked(codes, confidences, features, labels[positions], positions, [])
@@ -177,7 +179,7 @@ def _given(
     return _Asked(
         encoded.codes[kept],
         encoded.confidences[kept],
-        take_rows(encoded.features, kept),
+        collection.coder.kept(take_rows(encoded.features, kept)),
         labels[kept],
         collection.find([encoded.items[i].id for i in kept]),
         [*encoded.skipped, *without],

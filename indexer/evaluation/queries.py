@@ -15,6 +15,7 @@ from hashret.errors import InputError
 from hashret.items import Item
 from hashret.sparse import Features, stacked
 from indexer.corpus import Skipped
+from indexer.corpus.given import taken
 from indexer.ingest.encode import usable_features
 from indexer.ingest.prepare import Preparer
 from indexer.refusals import Refused
@@ -51,7 +52,7 @@ def encode_queries(collection: Collection, queries: Iterable[Item | Skipped]) ->
     skipped: list[Skipped] = []
     features: list[Features] = []
     with closing(Preparer(collection.kind)) as preparer:
-        for batch in chunks(queries, _BATCH):
+        for batch in chunks(taken(queries), _BATCH):
             skipped += [query for query in batch if isinstance(query, Skipped)]
             asked = [query for query in batch if isinstance(query, Item)]
             usable, prepared = [], []

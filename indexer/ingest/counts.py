@@ -14,6 +14,10 @@ from indexer.corpus import Skipped
 Progress = Callable[[str, int, int | None], None]
 
 
+_EXAMPLES = 10  # skipped items that a closing message shows
+_ORDINARY = {"hidden", "other-type", "collection"}
+
+
 def silent(stage: str, done: int, total: int | None) -> None:
     """Progress that nobody watches."""
 
@@ -22,7 +26,7 @@ def silent(stage: str, done: int, total: int | None) -> None:
 class Tally:
     """seen = added + replaced + unchanged + skipped; removed counts beside them.
 
-    `first_skipped` keeps the first few for a closing message; `on_skipped` is told of each.
+    `first_skipped` keeps the first few of each class; `on_skipped` is told of each.
     """
 
     added: int = 0
@@ -43,13 +47,38 @@ class Tally:
         """How many items came in."""
         return self.added + self.replaced + self.unchanged + self.n_skipped
 
-    def skip(self, skipped: Skipped, show: int = 10) -> None:
+    @property
+    def why_none(self) -> str:
+        """Why nothing came of what came in, in words."""
+        if not self.seen:
+            return (
+                "no item was given to add; a generator that fit has read gives no more: "
+                "pass a list, or make it again"
+            )
+        first = "".join(f" (the first: {s.id}: {s.reason})" for s in self.first_skipped[:1])
+        return f"{self.n_skipped} of {self.seen} items given to add were skipped{first}"
+
+    def skip(self, skipped: Skipped) -> None:
         """Count one skipped item."""
         self.skipped[skipped.error_class] += 1
-        if len(self.first_skipped) < show:
+        if self.skipped[skipped.error_class] <= _EXAMPLES:
             self.first_skipped.append(skipped)
         if self.on_skipped is not None:
             self.on_skipped(skipped)
+
+    def examples(self) -> list[Skipped]:
+        """Up to ten of the first skipped: of each class one, the most frequent first, then others.
+
+        What every folder has, such as hidden files, comes after what the user may want to mend.
+        """
+        turns: Counter[str] = Counter()
+        ranked = []
+        for skipped in self.first_skipped:
+            name = skipped.error_class
+            ranked.append(((name in _ORDINARY, turns[name], -self.skipped[name]), skipped))
+            turns[name] += 1
+        ranked.sort(key=lambda pair: pair[0])
+        return [skipped for _, skipped in ranked[:_EXAMPLES]]
 
 
 class Stopwatch:

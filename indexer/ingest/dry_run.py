@@ -17,6 +17,7 @@ from hashret.store.catalog.catalog import Catalog
 from hashret.store.layout import Layout
 from hashret.store.model_files import read_model
 from indexer.corpus import Skipped
+from indexer.corpus.given import taken
 from indexer.ingest.counts import Stopwatch, Tally
 from indexer.ingest.encode import usable_features
 from indexer.ingest.fit import fit_features, spec_for
@@ -95,10 +96,9 @@ class Rehearsal:
         self._again: set[str] = set()  # the collection's items that would have a code again
         with ExitStack() as opening:
             layout = Layout.require_place(path)
-            found = None
-            if Layout.exists(path):
-                found = opening.enter_context(Catalog.open(layout, address=catalog))
-                self._open(found)
+            found = Catalog.open_if_made(layout, address=catalog)
+            if found is not None:
+                self._open(opening.enter_context(found))
             self._last = LastCommit(found)
             self._preparer = Preparer(kind, workers)
             opening.callback(self._preparer.close)
@@ -135,7 +135,7 @@ class Rehearsal:
 
         Where `Indexer.fit` would refuse to learn, `commit` says so, after all is counted.
         """
-        given = (item for item in items if isinstance(item, Item))
+        given = (item for item in taken(items) if isinstance(item, Item))
         payloads = [i.payload for i in reservoir(given, MAX_TRAINING_ITEMS, options.seed)]
         self._last.is_anew = True
         self._spec = spec_for(payloads, spec, self._preparer)
@@ -154,7 +154,7 @@ class Rehearsal:
     def add(self, items: Iterable[Item | Skipped]) -> Tally:
         """Count what `Indexer.add` would make of `items`."""
         intake = Intake(self._kind, self._spec, self._last, self._preparer, Stopwatch())
-        for batch in intake.batches(items):
+        for batch in intake.batches(taken(items)):
             refused: dict[int, Refused] = {}
             if self._featurizer is not None and batch.prepared:
                 refused = usable_features(self._featurizer, batch.prepared)[2]

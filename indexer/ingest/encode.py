@@ -71,7 +71,7 @@ def encode(coder: Coder, prepared: Sequence[Any], with_features: bool = True) ->
     """Encode what can be encoded; nothing raises for an item that cannot."""
     rows, features, refused = usable_features(coder.featurizer, prepared)
     codes = coder.encoder.encode(features)
-    return Encoded(rows, codes, features if with_features else None, refused)
+    return Encoded(rows, codes, coder.kept(features) if with_features else None, refused)
 
 
 def encode_all(

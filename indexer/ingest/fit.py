@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from hashret._backports import chunks
 from hashret.errors import EmptyCorpusError
@@ -21,8 +21,10 @@ from indexer.ingest.prepare import Preparer
 from indexer.ingest.resume import Unfinished
 from indexer.ingest.sample import typical
 from indexer.refusals import Refused
+from indexer.training.report import flat_warnings
 
 if TYPE_CHECKING:
+    from hashret.features.image import ImageFeaturizer
     from indexer.training import TrainingOptions, TrainingReport
 
 _BLOCK = 4096  # payloads whose features are made at a time
@@ -93,4 +95,9 @@ def train_encoder(
     def report(stage: str, done: int, total: int, loss: float) -> None:
         on_progress(stage, done, total)
 
-    return train(features, kind, options, shape=shape, on_progress=report, checkpoints=checkpoints)
+    encoder, found = train(
+        features, kind, options, shape=shape, on_progress=report, checkpoints=checkpoints
+    )
+    if shape is not None:
+        found.warnings += flat_warnings(cast("ImageFeaturizer", featurizer).spans(features))
+    return encoder, found

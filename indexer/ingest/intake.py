@@ -12,7 +12,7 @@ from hashret.errors import PayloadError
 from hashret.features import FEATURIZERS
 from hashret.items import Item
 from hashret.registry import resolve
-from indexer.corpus import Skipped, ids
+from indexer.corpus import Skipped
 from indexer.corpus.files import refusal_of
 from indexer.ingest.counts import Stopwatch, Tally
 from indexer.ingest.prepare import Preparer
@@ -20,7 +20,7 @@ from indexer.refusals import Refused
 
 BATCH = 1024  # items taken and encoded at a time: bounds memory, amortises calls of NumPy and SQL
 _BATCH_CHARACTERS = 4 << 20  # fewer items than that where their texts are long
-DUPLICATE = "duplicate id: expected each id once, got it again; rename one of them"
+DUPLICATE = "duplicate id: expected each id once, got it again; rename one, or see --id-prefix"
 # made once: `json.dumps` with arguments builds an encoder at every call
 _as_json = json.JSONEncoder(sort_keys=True, allow_nan=False).encode
 
@@ -79,18 +79,12 @@ class Batch:
 def item_digest(item: Item, kind: str) -> bytes:
     """What an item is known by: sha256 over its payload's content and its metadata, 32 bytes.
 
-    Raises `PayloadError` for a payload of another kind or metadata that JSON cannot hold, and
+    The metadata is that of `metadata_of`. Raises `PayloadError` for a payload of another kind, and
     OSError for an unreadable file.
     """
     hasher = hashlib.sha256()
     resolve(FEATURIZERS, kind, "kind").digest(item.payload, hasher)
-    try:
-        metadata = _as_json(dict(item.metadata))
-    except (TypeError, ValueError, RecursionError) as error:
-        raise PayloadError(
-            f"metadata: expected what JSON can hold, got {error}; leave it out", "bad-metadata"
-        ) from error
-    hasher.update(b"\0" + metadata.encode())
+    hasher.update(b"\0" + _as_json(item.metadata).encode())
     return hasher.digest()
 
 
@@ -108,7 +102,7 @@ class Intake:
         self._preview = resolve(FEATURIZERS, kind, "kind").preview
 
     def batches(self, items: Iterable[Item | Skipped]) -> Iterator[Batch]:
-        """All `items`, by batches in their order."""
+        """All `items`, as `indexer.corpus.given` takes them, by batches in their order."""
         stream = iter(items)
         while taken := self._take(stream):
             yield self._batch(taken)
@@ -118,7 +112,7 @@ class Intake:
         size = 0
         with self._stopwatch.stage("read"):
             for one in stream:
-                taken.append(_with_storable_id(one) if isinstance(one, Item) else one)
+                taken.append(one)
                 if isinstance(one, Item) and isinstance(one.payload, str):
                     size += len(one.payload)
                 if len(taken) == BATCH or size >= _BATCH_CHARACTERS:
@@ -172,13 +166,3 @@ class Intake:
                 else:
                     changed.append((item, digest))
         return changed
-
-
-def _with_storable_id(item: Item) -> Item | Skipped:
-    try:
-        if ids.checked(item.id) == item.id:
-            return item
-        refused = Refused("bad-id", f"expected a string, got {item.id!r:.80}")
-    except Refused as error:
-        refused = error
-    return refused.skipped(f"{item.id!r:.100}")

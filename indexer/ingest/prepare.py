@@ -1,6 +1,7 @@
 """Payloads to prepared ones, bad ones refused one by one: image files in workers, the rest here.
 
-A text or a vector is data already; an image file is a program for a decoder written in C. Where
+A text or a vector is data already; an image file is a program for a decoder written in C, and so
+are the bytes of one. Where
 the system has no workers, images are decoded in process, with the same list of formats and the
 same limit of pixels. That is how a query's image is decoded everywhere.
 """
@@ -8,8 +9,7 @@ same limit of pixels. That is how a query's image is decoded everywhere.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from hashret import specs
@@ -25,7 +25,8 @@ from indexer.workers.pool import AVAILABLE, Work, Workers, each
 #: The task of its workers.
 IMAGES = "indexer.ingest.prepare:images"
 
-_BATCH = 64  # images that go to a worker together
+_BATCH = 64  # images that go to a worker together,
+_BATCH_BYTES = 16 << 20  # or fewer where they are given as so many bytes
 
 
 class Preparer:
@@ -59,18 +60,52 @@ class Preparer:
     ) -> list[Any]:
         """What `here` makes of each payload, in a worker where that is an image file."""
         told = [specs.to_json(arg) for arg in args]
-        asked = [[verb, str(p), *told] for p in payloads if self._is_file(p)]
-        starts = range(0, len(asked), _BATCH)
-        parts = self._workers.map(asked[start : start + _BATCH] for start in starts)
-        decoded = [result for part in parts for result in part]
-        results = iter(decoded)
-        return [
-            next(results) if self._is_file(payload) else _or_refused(here, payload, *args)
-            for payload in payloads
-        ]
+        refused: dict[int, Refused] = {}
+        batches = self._batches(payloads, refused)
+        parts = self._workers.map([[verb, one, *told] for one in batch] for batch in batches)
+        decoded = iter([result for part in parts for result in part])  # all: `refused` is full then
+        results: list[Any] = []
+        for position, payload in enumerate(payloads):
+            if not self._is_file(payload):
+                results.append(_or_refused(here, payload, *args))
+            else:
+                results.append(refused.pop(position, None) or next(decoded))
+        return results
+
+    def _batches(
+        self, payloads: Sequence[Payload], refused: dict[int, Refused]
+    ) -> Iterator[list[str | bytes]]:
+        """The files among the payloads, as their paths or bytes, by batches for a worker.
+
+        Why one can't be read is put in `refused` at its position.
+        """
+        if not self._decodes:
+            return
+        from hashret.features.pictures import source_of
+
+        batch: list[str | bytes] = []
+        size = 0
+        for position, payload in enumerate(payloads):
+            if not self._is_file(payload):
+                continue
+            source = _or_refused(source_of, payload)
+            if isinstance(source, Refused):
+                refused[position] = source
+                continue
+            batch.append(source if isinstance(source, bytes) else str(source))
+            size += len(source) if isinstance(source, bytes) else 0
+            if len(batch) == _BATCH or size >= _BATCH_BYTES:
+                yield batch
+                batch, size = [], 0
+        if batch:
+            yield batch
 
     def _is_file(self, payload: Any) -> bool:
-        return self._decodes and isinstance(payload, str | Path)
+        if not self._decodes:
+            return False
+        from hashret.features.pictures import is_encoded
+
+        return is_encoded(payload)
 
 
 def images() -> Work:
@@ -78,10 +113,10 @@ def images() -> Work:
     from hashret.features.image import ImageFeaturizer
 
     def one(item: list[Any]) -> Any:
-        verb, name, *told = item
+        verb, source, *told = item  # a string is a path, bytes are a picture
         if verb == "form":
-            return _or_refused(ImageFeaturizer.form, Path(name))
-        return _or_refused(ImageFeaturizer.prepare, Path(name), *map(specs.from_json, told))
+            return _or_refused(ImageFeaturizer.form, source)
+        return _or_refused(ImageFeaturizer.prepare, source, *map(specs.from_json, told))
 
     return each(one)
 

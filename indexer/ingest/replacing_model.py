@@ -12,6 +12,7 @@ from hashret.items import Item
 from hashret.store.catalog.catalog import Catalog
 from hashret.store.catalog.staging import Staging
 from indexer.corpus import Skipped
+from indexer.corpus.given import taken
 
 _PAGE = 1024  # items looked up at a time
 
@@ -25,7 +26,7 @@ def requiring_all(items: Iterable[Item | Skipped], catalog: Catalog) -> Iterator
     commit = catalog.last_commit().commit
     rows = catalog.live_rows(commit)
     found = np.zeros(len(rows), bool)
-    for page in chunks(items, _PAGE):
+    for page in chunks(taken(items), _PAGE):
         here = catalog.rows([one.id for one in page if isinstance(one, Item)], commit)
         found[np.searchsorted(rows, list(here.values()))] = True
         yield from page

@@ -10,7 +10,9 @@ from hashret.features import FEATURIZERS
 from hashret.registry import resolve
 from hashret.store.catalog.catalog import Catalog
 from hashret.store.layout import Layout
+from hashret.store.leftovers import delete_unnamed
 from hashret.store.lock import writer_lock
+from hashret.store.untrusted import touch_plain
 
 
 def another_kind(what: str, kind: str, collection: str | PathLike[str], got: str) -> InputError:
@@ -46,8 +48,7 @@ class HeldCollection:
         without a commit counts as new. Raises `InputError` for a collection of another kind,
         ValueError for a new one of none, `LockedError`, and what `Catalog.open` raises.
         """
-        is_new = not Layout.exists(path)
-        if kind is None and is_new:
+        if kind is None and not Layout.exists(path):
             raise ValueError(
                 f"kind: expected one of {', '.join(FEATURIZERS)} for a new collection, got none; "
                 "say what its items are"
@@ -57,7 +58,9 @@ class HeldCollection:
         self._exit = ExitStack()
         self.layout = Layout.create(path)
         self._exit.enter_context(writer_lock(self.layout, wait_seconds))
-        self.leave_nothing = is_new
+        # known only now: another writer may just have made it
+        self.leave_nothing = not Layout.exists(path)
+        self.layout.forget_empty()
         self._exit.callback(self._discard)
         try:
             self._open(kind, address, wait_seconds, resumes)
@@ -71,8 +74,7 @@ class HeldCollection:
         else:
             self.catalog = Catalog.create(self.layout, kind, address=address, wait_seconds=wait)
         self._exit.enter_context(self.catalog)
-        if not self.layout.readers.exists():  # made by a hashret that knew of no readers
-            self.layout.readers.touch()
+        touch_plain(self.layout.readers)  # none was made by a hashret that knew of no readers
         if resumes and self.catalog.last_commit().commit == 0:
             self.leave_nothing = True  # as the run that was interrupted would have left
         self._exit.callback(self._discard_catalog)
@@ -85,6 +87,7 @@ class HeldCollection:
 
     def _discard_catalog(self) -> None:
         if self.leave_nothing:
+            delete_unnamed(self.layout, (), ())  # first: codes without a catalog would be damage
             try:
                 self.catalog.discard()
             except CatalogServerError:  # lost: the next writer finds what is there

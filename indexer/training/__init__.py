@@ -1,23 +1,21 @@
 """Here are features: give me an encoder. The one room with torch.
 
 `train` is the door: features in, a trained encoder and a report of its training out. Importing
-this package loads no torch, so that the command line can name presets and options.
+this package loads no torch, so that the command line can name presets and options. Not for reading
+items (`indexer.corpus`), nor for applying what was learned (`hashret.models`).
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
-import numpy as np
-
-from hashret.errors import TrainingError
 from hashret.models.base import Encoder
-from hashret.sparse import Features, SparseRows
+from hashret.registry import resolve
+from hashret.sparse import Features
 from indexer.training.options import Multiples, TrainingOptions
-from indexer.training.presets import PRESETS, TOWERS, preset_for, require_used
+from indexer.training.presets import PRESETS, TRAINERS, preset_for, require_used
 from indexer.training.report import OnProgress, StageReport, TrainingReport
 
 if TYPE_CHECKING:
@@ -27,11 +25,21 @@ __all__ = [
     "Multiples",
     "OnProgress",
     "StageReport",
+    "Trainer",
     "TrainingOptions",
     "TrainingReport",
     "train",
     "train_lengths",
 ]
+
+
+class Trainer(Protocol):
+    """What a preset names: a class made of a training set, options, a recipe, and the two ways in
+    which a training is watched and kept (`on_progress`, `checkpoints`)."""
+
+    def learn(self, n_bits: int) -> tuple[Encoder, TrainingReport]:
+        """An encoder to codes of n_bits, and the report of all that led to it."""
+        ...
 
 
 def train(
@@ -54,12 +62,11 @@ def train(
     for an unknown preset or kind, ValueError for features that are not finite or no images of the
     shape, and for options that would change nothing with the preset.
     """
-    lengths = [options.n_bits]
     learned = train_lengths(
         features,
         kind,
         options,
-        lengths,
+        [options.n_bits],
         shape=shape,
         on_progress=on_progress,
         checkpoints=checkpoints,
@@ -82,34 +89,14 @@ def train_lengths(
     Gives what `train` gives for each, in less time: what only finds neighbours is done once (its
     stages are in every report).
     """
+    from indexer.training.training_set import TrainingSet  # SciPy: only those who learn wait
+
     options = replace(options, preset=preset_for(kind, options.preset))
     require_used(kind, options)
-    if len(features) < 2:
-        raise TrainingError(
-            f"items: expected at least 2 to learn from, got {len(features)}; add more items"
-        )
-    values = features.values if isinstance(features, SparseRows) else features
-    if not np.isfinite(values).all():
-        raise ValueError("features: expected finite numbers, got NaN or infinity; drop those items")
-    if options.preset == "towers":
-        if isinstance(features, SparseRows):
-            raise TypeError("features: expected a dense array for the preset 'towers'")
-        from indexer.training.vectors.towers import train_towers
-
-        for n_bits in lengths:
-            chosen = replace(options, n_bits=n_bits)
-            yield train_towers(features, chosen, TOWERS, on_progress, checkpoints)
-        return
-    recipe = PRESETS[str(options.preset)][kind]
-    fitted = recipe.fitted(len(features), options)
-    needed = fitted.patches or bool(fitted.filters)
-    if (needed and shape is None) or (shape and math.prod(shape) != features.shape[1]):
-        raise ValueError(
-            f"shape: expected (height, width, channels) of images with {features.shape[1]} pixels "
-            f"for the preset {options.preset!r}, got {shape}; pass that of the image features"
-        )
-    from indexer.training.trainer import Course  # torch: only those who learn wait
-
-    course = Course(features, options, fitted, on_progress, shape, checkpoints)
+    named, recipe = PRESETS[kind][str(options.preset)]
+    items = TrainingSet(features, shape)
+    items.require_usable(str(options.preset), needs_shape=recipe.needs_shape)
+    trainer_class = resolve(TRAINERS, named, "trainer")
+    trainer: Trainer = trainer_class(items, options, recipe, on_progress, checkpoints)
     for n_bits in lengths:
-        yield course.finish(n_bits)
+        yield trainer.learn(n_bits)

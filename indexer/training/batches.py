@@ -1,4 +1,4 @@
-"""The training features, a batch at a time on the device, corrupted or clean.
+"""The training features, a batch at a time on the device.
 
 Sparse features stay sparse: no batch of words is ever made dense on the input side. All
 randomness comes from generators that belong to one training, never from global state.
@@ -7,34 +7,23 @@ randomness comes from generators that belong to one training, never from global 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from hashret.sparse import Features, SparseRows
+from hashret.sparse import Features, SparseRows, by_layout, take_rows
 from indexer.training.networks.autoencoder import Bags, Batch
 
 
-class TrainingItems:
-    """n rows of features on their way to `device`, multiplied by `scale`.
+@dataclass(frozen=True, slots=True)
+class Batches:
+    """n rows of features on their way to `device`, multiplied by `scale`."""
 
-    `shape` (height, width, channels) where the rows are images. `targets`, dense float32 rows of
-    any width, are what is to be rebuilt where that is not the features.
-    """
-
-    def __init__(
-        self,
-        features: Features,
-        scale: float,
-        device: torch.device,
-        shape: tuple[int, int, int] | None = None,
-    ):
-        self.features = features
-        self.scale = scale
-        self.device = device
-        self.shape = shape
-        self.targets: np.ndarray | None = None
+    features: Features
+    scale: float
+    device: torch.device
 
     def __len__(self) -> int:
         return len(self.features)
@@ -46,14 +35,17 @@ class TrainingItems:
 
     def batch(self, rows: np.ndarray) -> Batch:
         """The given rows, clean."""
-        if isinstance(self.features, SparseRows):
-            taken = self.features.take(rows)
-            return Bags(
-                torch.from_numpy(taken.indices.astype(np.int64)).to(self.device),
-                torch.from_numpy(taken.values * np.float32(self.scale)).to(self.device),
-                torch.from_numpy(taken.indptr).to(self.device),
-            )
-        dense = np.ascontiguousarray(self.features[rows], np.float32) * np.float32(self.scale)
+        return by_layout(take_rows(self.features, rows), self._bags, self._tensor)
+
+    def _bags(self, taken: SparseRows) -> Batch:
+        return Bags(
+            torch.from_numpy(taken.indices.astype(np.int64)).to(self.device),
+            torch.from_numpy(taken.values * np.float32(self.scale)).to(self.device),
+            torch.from_numpy(taken.indptr).to(self.device),
+        )
+
+    def _tensor(self, taken: np.ndarray) -> Tensor:
+        dense = np.ascontiguousarray(taken, np.float32) * np.float32(self.scale)
         return torch.from_numpy(dense).to(self.device)
 
     def tiles(self, size: int = 2048) -> Iterator[Batch]:
@@ -68,8 +60,3 @@ def epoch_batches(n: int, size: int, rng: np.random.Generator) -> list[np.ndarra
     Batch statistics of a small remainder would be noise, so it is shared among the others.
     """
     return np.array_split(rng.permutation(n), max(1, n // size))
-
-
-def _masked(values: Tensor, share: float, generator: torch.Generator) -> Tensor:
-    kept = torch.rand(values.shape, generator=generator, device=values.device) >= share
-    return values * kept / (1.0 - share)

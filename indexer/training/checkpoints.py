@@ -20,10 +20,10 @@ import torch
 from torch import Tensor
 
 from hashret._version import __version__
-from hashret.sparse import Features, SparseRows
+from hashret.sparse import Features, arrays_of
 from hashret.store.checkpoint_files import CheckpointFiles
 from indexer.training.options import TrainingOptions
-from indexer.training.presets import PRESETS, TOWERS
+from indexer.training.presets import PRESETS
 
 #: Within a stage, so often. A checkpoint of a large model takes a tenth of a second.
 SECONDS = 30.0
@@ -183,13 +183,8 @@ def key_of(
     """A digest of everything that the end of a training depends on, code and threads included."""
     digest = hashlib.sha256()
     facts = [kind, dataclasses.asdict(options), shape, __version__, torch.__version__]
-    recipes = repr([PRESETS, TOWERS])
-    digest.update(json.dumps([*facts, recipes, torch.get_num_threads()]).encode())
-    if isinstance(features, SparseRows):
-        arrays = [features.indptr, features.indices, features.values]
-    else:
-        arrays = [features]
-    for array in arrays:
+    digest.update(json.dumps([*facts, repr(PRESETS), torch.get_num_threads()]).encode())
+    for array in arrays_of(features):
         digest.update(f"{array.dtype} {array.shape} ".encode())
         digest.update(np.ascontiguousarray(array).data.cast("B"))
     return digest.hexdigest()

@@ -1,4 +1,4 @@
-"""What a code must explain: the item itself and its neighbourhood.
+"""What must a code explain? The item and its neighbourhood, and further terms of the loss.
 
 Decoding the words of the neighbours beside the item's own is what lifts the precision of text
 codes most (PairRec, Hansen et al., SIGIR 2020; node2hash, Chaidaroon et al., SIGIR 2018). Here
@@ -9,19 +9,32 @@ gradient of the loss on the full mean, in memory linear in the number of items.
 
 from __future__ import annotations
 
-from typing import Protocol
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from hashret.sparse import SparseRows
-from indexer.training.batches import TrainingItems
+from hashret.sparse import require_dense, require_sparse
+from indexer.training.neighbours.image_views import image_views
 from indexer.training.neighbours.neighbourhoods import Neighbourhoods
+from indexer.training.neighbours.similarities import (
+    Points,
+    cosine_points,
+    euclidean_points,
+    latent_points,
+)
 from indexer.training.neighbours.term_weighting import l1_normalised, rarity_weighted
-from indexer.training.presets import Recipe
+from indexer.training.networks.autoencoder import Trunk
+from indexer.training.presets import Balance, Contrast, Independence
+from indexer.training.training_set import Preparation
 
+#: Codes of so many bits or more get the whole weight of the contrast; of shorter ones it falls as
+#: the square of their length.
+CONTRAST_BITS = 64
 #: Added to the variance of a unit of the code: one that never varies is correlated with none.
 _SPREAD_FLOOR = 1e-4
 
@@ -75,85 +88,179 @@ def balance(code: Tensor) -> Tensor:
     return (2.0 * code.mean(dim=0) - 1.0).square().mean()
 
 
-class Objective(Protocol):
-    """A loss on the decoder's outputs for a batch of training rows."""
+@dataclass(frozen=True, slots=True)
+class Mixture:
+    """Whom the targets of a batch are made of: the item and members of its neighbourhood.
 
-    def __call__(self, outputs: Tensor, rows: np.ndarray, near: Neighbourhoods | None) -> Tensor:
-        """The loss; with `near`, against the items mixed with their neighbours."""
-        ...
+    Without a neighbourhood it is the item alone.
+    """
+
+    near: Neighbourhoods | None
+    share: float
+    """Of the target that is the neighbours'; the rest is the item's own."""
+    draws: int
+    rng: np.random.Generator
+
+    def of(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Members (b, m) of the targets of a batch, the item first, and their (m,) weights."""
+        if self.near is None or not self.share:
+            return alone(rows)
+        members = np.column_stack([rows, self.near.draw(rows, self.draws, self.rng)])
+        weights = np.full(members.shape[1], self.share / (members.shape[1] - 1), np.float32)
+        weights[0] = 1.0 - self.share
+        return members, weights
+
+    def partners(self, rows: np.ndarray, own_share: float) -> np.ndarray:
+        """The positive of each row for the contrast, (b,): a neighbour, or the row itself."""
+        if self.near is None:
+            return rows
+        neighbours = self.near.draw(rows, 1, self.rng)[:, 0]
+        if not own_share:
+            return neighbours
+        return np.where(self.rng.random(len(rows)) < own_share, rows, neighbours)
 
 
-class Words:
-    """Cross-entropy against the item's word distribution, mixed with its neighbours' mean.
+def alone(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The members and weights of targets that are made of nothing but the items themselves."""
+    return rows[:, None], np.ones(1, np.float32)
+
+
+class Target(ABC):
+    """What the decoder rebuilds of the training items, and how alike they are by it."""
+
+    n_outputs: int | None = None
+    """The width of what the decoder gives; None: that of the features."""
+
+    @abstractmethod
+    def loss(self, outputs: Tensor, members: np.ndarray, weights: np.ndarray) -> Tensor:
+        """Of (b, n_outputs) outputs against the weighted mean of each row's members (b, m)."""
+
+    @abstractmethod
+    def points(self, rng: np.random.Generator) -> Points:
+        """How alike the items are, without labels; what neighbourhoods are found by."""
+
+
+class WordsTarget(Target):
+    """Cross-entropy against the item's word distribution.
 
     The distribution of an item is its features (tf-idf), weighted by rarity and L1-normalised;
     that of an item without a word is empty and costs nothing.
     """
 
-    def __init__(self, items: TrainingItems, weight: float, draws: int, rng: np.random.Generator):
-        if not isinstance(items.features, SparseRows):
-            raise TypeError("features: expected sparse rows for the objective 'words'")
-        self._distributions = l1_normalised(rarity_weighted(items.features))
-        self._device = items.device
-        self._mixture = _Mixture(weight, draws, rng)
+    def __init__(
+        self, settings: object, preparation: Preparation, trunk: Trunk, device: torch.device
+    ):
+        self._rows = require_sparse(trunk.features, "the target 'words'")
+        self._distributions = l1_normalised(rarity_weighted(self._rows))
+        self._device = device
 
-    def __call__(self, outputs: Tensor, rows: np.ndarray, near: Neighbourhoods | None) -> Tensor:
+    def loss(self, outputs: Tensor, members: np.ndarray, weights: np.ndarray) -> Tensor:
         """The cross-entropy of a batch."""
-        members, weights = self._mixture.of(rows, near)
         taken = self._distributions.take(members.ravel())
         owner = np.repeat(np.arange(members.size) // members.shape[1], taken.nnz_per_row)
-        values = taken.values * np.repeat(np.tile(weights, len(rows)), taken.nnz_per_row)
+        values = taken.values * np.repeat(np.tile(weights, len(members)), taken.nnz_per_row)
         # on the CPU: on CUDA, index_add_ sums in an order that varies from run to run
-        target = torch.zeros(len(rows) * taken.n_features)
+        target = torch.zeros(len(members) * taken.n_features)
         flat = torch.from_numpy(owner * taken.n_features + taken.indices)
         target.index_add_(0, flat, torch.from_numpy(values))
-        return word_cross_entropy(outputs, target.view(len(rows), -1).to(self._device))
+        target = target.view(len(members), -1)  # (b, n_features)
+        return word_cross_entropy(outputs, target.to(self._device))
+
+    def points(self, rng: np.random.Generator) -> Points:
+        """By latent semantic coordinates and by words."""
+        return latent_points(self._rows, rng)
 
 
-class Squared:
-    """Mean squared error against what is told of the item, mixed with its neighbours' mean.
+class SquaredTarget(Target):
+    """Mean squared error against the item's scaled features."""
 
-    That is the items' `targets`, or, where they have none, their scaled features.
-    """
+    def __init__(
+        self, settings: object, preparation: Preparation, trunk: Trunk, device: torch.device
+    ):
+        self._features = require_dense(trunk.features, "the target 'squared'")
+        self._rows, self._scale = self._features, np.float32(trunk.scale)
+        self._device = device
 
-    def __init__(self, items: TrainingItems, weight: float, draws: int, rng: np.random.Generator):
-        if isinstance(items.features, SparseRows):
-            raise TypeError("features: expected a dense array for the objective 'squared'")
-        told, scale = items.targets, 1.0
-        if told is None:
-            told, scale = items.features, items.scale
-        self._told = told
-        self._scale = np.float32(scale)
-        self._device = items.device
-        self._mixture = _Mixture(weight, draws, rng)
-
-    def __call__(self, outputs: Tensor, rows: np.ndarray, near: Neighbourhoods | None) -> Tensor:
+    def loss(self, outputs: Tensor, members: np.ndarray, weights: np.ndarray) -> Tensor:
         """The squared error of a batch."""
-        members, weights = self._mixture.of(rows, near)
-        mean = np.einsum("imf,m->if", self._told[members], weights * self._scale)
+        mean = np.einsum("imf,m->if", self._rows[members], weights * self._scale)
         target = torch.from_numpy(mean.astype(np.float32, copy=False)).to(self._device)
         return squared_error(outputs, target)
 
-
-class _Mixture:
-    """Which items make up the targets of a batch, and with what weights."""
-
-    def __init__(self, weight: float, draws: int, rng: np.random.Generator):
-        self._weight = weight
-        self._draws = draws
-        self._rng = rng
-
-    def of(self, rows: np.ndarray, near: Neighbourhoods | None) -> tuple[np.ndarray, np.ndarray]:
-        """Members (b, m) of the targets of a batch, the item first, and their (m,) weights."""
-        if near is None or self._weight == 0.0:
-            return rows[:, None], np.ones(1, np.float32)
-        members = np.column_stack([rows, near.draw(rows, self._draws, self._rng)])
-        weights = np.full(members.shape[1], self._weight / (members.shape[1] - 1), np.float32)
-        weights[0] = 1.0 - self._weight
-        return members, weights
+    def points(self, rng: np.random.Generator) -> Points:
+        """By Euclidean distance of the features."""
+        return euclidean_points(self._features, rng)
 
 
-def objective_for(recipe: Recipe, items: TrainingItems, rng: np.random.Generator) -> Objective:
-    """The recipe's objective: "words" (sparse features), else the squared error (dense ones)."""
-    kind = Words if recipe.objective == "words" else Squared
-    return kind(items, recipe.neighbour_weight, recipe.neighbour_draws, rng)
+class ViewsTarget(SquaredTarget):
+    """Mean squared error against views of an image, scaled to standard deviation 1.
+
+    Rows of pixels of no known shape have no views: they are rebuilt themselves.
+    """
+
+    def __init__(
+        self, settings: object, preparation: Preparation, trunk: Trunk, device: torch.device
+    ):
+        super().__init__(settings, preparation, trunk, device)
+        self._views: np.ndarray | None = None
+        shape = preparation.items.shape
+        if shape is None:
+            return
+        pixels, answers = require_dense(preparation.items.features, "views"), preparation.patches[1]
+        self._views = preparation.stage(
+            "views", lambda: image_views(pixels, shape, answers, preparation.rng())
+        )
+        self._rows, self._scale = self._views / max(float(self._views.std()), 1e-6), np.float32(1.0)
+        self.n_outputs = self._rows.shape[1]
+
+    def points(self, rng: np.random.Generator) -> Points:
+        """By the cosines of the views."""
+        return super().points(rng) if self._views is None else cosine_points(self._views)
+
+
+@dataclass(frozen=True, slots=True)
+class CodedBatch:
+    """Training rows, their codes (b, n_bits) in [0, 1], and a way to code rows once more."""
+
+    rows: np.ndarray
+    code: Tensor
+    mixture: Mixture
+    encode: Callable[[np.ndarray], Tensor]
+    """The codes of some rows, corrupted anew."""
+
+
+class ContrastTerm:
+    """`contrast` with a partner of each row, weighted less for codes of few bits."""
+
+    def __init__(self, settings: Contrast):
+        self.settings = settings
+
+    def __call__(self, batch: CodedBatch) -> Tensor:
+        """The weighted loss of a batch."""
+        # few bits can't tell many items apart: asking that of them costs what they say of the item
+        share = min(1.0, batch.code.shape[1] / CONTRAST_BITS) ** 2
+        partners = batch.encode(batch.mixture.partners(batch.rows, self.settings.own_share))
+        loss = contrast(batch.code, partners, self.settings.temperature)
+        return self.settings.weight * share * loss
+
+
+class IndependenceTerm:
+    """`independence`, weighted."""
+
+    def __init__(self, settings: Independence):
+        self.settings = settings
+
+    def __call__(self, batch: CodedBatch) -> Tensor:
+        """The weighted loss of a batch."""
+        return self.settings.weight * independence(batch.code)
+
+
+class BalanceTerm:
+    """`balance`, weighted."""
+
+    def __init__(self, settings: Balance):
+        self.settings = settings
+
+    def __call__(self, batch: CodedBatch) -> Tensor:
+        """The weighted loss of a batch."""
+        return self.settings.weight * balance(batch.code)

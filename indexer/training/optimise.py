@@ -14,8 +14,9 @@ from indexer.training.batches import epoch_batches
 from indexer.training.checkpoints import Checkpoints
 from indexer.training.report import OnProgress
 
+#: Steps in which the learning rate grows to its full size: Adam's moments must settle first.
 _WARM_UP_STEPS = 100
-#: The learning rate falls to this share of itself.
+#: The share of itself that the learning rate falls to by the last step.
 _LAST_RATE = 0.05
 
 

@@ -1,4 +1,4 @@
-"""What a training reports of itself: per stage, of the final codes, and what looks wrong."""
+"""What may a caller choose of a training? Bits, seed, preset, and how much of everything."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ class TrainingOptions:
     """What a caller may choose; recorded with the model.
 
     `n_bits` from 8 to 512 in steps of 8. `device` is auto, cpu or cuda. `preset` None is the
-    default for the kind of items (`presets.PRESETS_OF`); a report says which. `epochs` (of each
+    default for the kind of items (`presets.PRESETS`); a report says which. `epochs` (of each
     round of fine-tuning), `neighbours` (how many of an item's nearest its code must explain) and
     `rounds` (of neighbours found again from the codes learned) are the preset's choice where None;
-    where it is, `multiples` scale it. What would change nothing with a preset is refused by the
+    `multiples` scale that. What would change nothing with a preset is refused by the
     training (`presets.require_used`).
     """
 

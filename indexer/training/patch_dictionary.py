@@ -18,16 +18,16 @@ from scipy.cluster.vq import kmeans2
 from hashret.models.fixed_point import require_bounded, to_grid
 from hashret.models.patches import PatchLayer, Shape
 
-_FILTERS = 64
+_FILTERS = 64  # more gained little for their time (docs/adr/0023)
 _SIDE = 6  # pixels; patches a pixel apart: with a stride of 2 nothing is gained by them
-_CELLS = 4
-_ITERATIONS = 12
-_SAMPLED_IMAGES = 4_000
-_SAMPLED_PATCHES = 40_000
-_LEAST_SPREAD = 0.5  # keeps directions that are noise from being blown up
+_CELLS = 4  # a side, that answers are pooled over
+_ITERATIONS = 12  # of k-means: later ones move no centre that matters
+_SAMPLED_IMAGES = 4_000  # images that patches are taken of
+_SAMPLED_PATCHES = 40_000  # patches that are clustered, hundreds for each filter
+_LEAST_SPREAD = 0.5  # added to a variance in whitening: directions of noise are not blown up
 _THRESHOLD = 0.5  # of an answer, in standard deviations of all of them
-_LEAST_DEVIATION = 1e-3
-_FEW_IMAGES = 8
+_LEAST_DEVIATION = 1e-3  # of what is divided by it: images all alike have none
+_FEW_IMAGES = 8  # whose patches are in memory together
 
 
 def learn_patches(rows: np.ndarray, shape: Shape, rng: np.random.Generator) -> PatchLayer:
@@ -41,11 +41,11 @@ def learn_patches(rows: np.ndarray, shape: Shape, rng: np.random.Generator) -> P
     require_bounded([filters])
     answering = PatchLayer(shape, side, _CELLS, scale, filters, bias, none, none)
     blocks = range(0, len(some), _FEW_IMAGES)
-    told = np.concatenate([answering.pooled(some[i : i + _FEW_IMAGES]) for i in blocks])
-    mean = told.mean(axis=0)
-    told -= mean
-    n_colours = told.shape[1] - answering.n_answers
-    parts = np.split(told, [answering.n_answers], axis=1)
+    pooled = np.concatenate([answering.pooled(some[i : i + _FEW_IMAGES]) for i in blocks])
+    mean = pooled.mean(axis=0)
+    pooled -= mean
+    n_colours = pooled.shape[1] - answering.n_answers
+    parts = np.split(pooled, [answering.n_answers], axis=1)
     deviations = [max(float(np.sqrt(np.square(part).mean())), _LEAST_DEVIATION) for part in parts]
     each = np.repeat(deviations, [answering.n_answers, n_colours])
     return PatchLayer(shape, side, _CELLS, scale, filters, bias, mean, 1.0 / each)
@@ -81,7 +81,7 @@ def _dictionary(patches: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarr
         found, _ = kmeans2(white, min(_FILTERS, len(white)), _ITERATIONS, minit="points", rng=rng)
     lengths = np.maximum(np.linalg.norm(found, axis=1, keepdims=True), 1e-6)
     filters = to_grid(whitening @ (found / lengths).T)
-    # patches are given uncentred: a filter that adds up to nothing can't tell
+    # patches come uncentred: a filter that adds up to 0 answers alike
     filters = to_grid(filters - filters.mean(axis=0))
     filters[0] -= filters.sum(axis=0)
     answers = centred @ filters

@@ -1,191 +1,222 @@
-"""Presets: named recipes of training, one for each kind of item.
+"""Presets: for each kind of item, the recipes that it may be learned by, the default first.
 
-A recipe is everything about training that does not depend on the corpus. What was measured to
-choose it stands in ``docs/adr/0004-training.md``.
+A recipe chooses a trunk, a bottleneck, a target with further terms, and a corruption. Each choice
+is a small dataclass of settings; `PARTS` names the class that does what the settings say. Why each
+number is what it is: docs/training-measurements.md.
+
+To add a part: write its class beside those of its sort (`networks`, `objectives`), and here its
+settings, its row of `PARTS` and a row of `PRESETS`. Nothing here imports torch.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import Any, ClassVar, NamedTuple, Self
 
 from hashret.errors import UnknownKindError
-
-if TYPE_CHECKING:
-    from indexer.training.options import TrainingOptions
-
-CONTRAST_BITS = 64
-"""Codes of so many bits or more are trained with all of a recipe's weight of the contrast."""
+from hashret.registry import resolve
+from indexer.training.options import TrainingOptions
+from indexer.training.recipe import (
+    Bottleneck,
+    Corruption,
+    Neighbourhood,
+    Recipe,
+    Target,
+    Term,
+    TowersRecipe,
+    Trunk,
+)
 
 
 @dataclass(frozen=True, slots=True)
-class Recipe:
-    """How one kind of item is learned."""
+class Dense(Trunk):
+    """Linear layers with ReLUs between them; the decoder mirrors the encoder."""
 
-    objective: str
-    """"words": cross-entropy against a distribution over the features; "squared": their error;
-    "views": that of an image's views (`image_views`) in place of its pixels."""
     hidden: tuple[int, ...]
-    """Units of the encoder's hidden layers; the decoder mirrors them."""
-    normalised: bool
+    """Units of the hidden layers."""
+    normalised: bool = False
     """Whether what a hidden layer sums up is normalised, item by item."""
-    n_latent: int
+    n_latent: int = 0
     """So many latent semantic coordinates enter the layer of the code, besides the hidden units;
     of sparse rows only."""
-    input_scale: float | None
+    input_scale: float | None = None
     """Multiplies the features; None: whatever makes their root mean square 1."""
-    masked_share: float
-    """Corruption: this share of each layer's inputs is set to zero."""
-    gaussian: float
-    """Corruption: the standard deviation of noise added to dense features."""
-    pretrain_epochs: int
-    epochs: int
-    least_steps: int
-    """A small corpus gets as many epochs as make this many steps of fine-tuning."""
-    batch_size: int
-    learning_rate: float
-    noise: tuple[float, float]
-    """On the logits in fine-tuning, first and last, in standard deviations of a bit's logit."""
-    gain: tuple[float, float]
-    """Multiplies the noisy logit before its sigmoid, first and last."""
-    neighbour_weight: float
-    """The share of the target that is the neighbourhood's mean; the rest is the item itself."""
-    neighbour_width: float
-    """The neighbourhood's width is this times the square root of the number of items, and at
-    most a thirtieth of them: the themes of a small corpus are few."""
-    neighbour_draws: int
-    """Members drawn afresh for each item and step."""
-    rounds: int
-    """How often neighbourhoods are found, each time but the first with the codes learned."""
-    contrast_weight: float = 0.0
-    """Of telling a neighbour from the rest of the batch (`objectives.contrast`), in the last round;
-    of shorter codes than `CONTRAST_BITS` it falls as the square of their length."""
-    contrast_temperature: float = 0.3
-    agreement_share: float = 0.0
-    """Of the contrast's partners, this share is the item itself, corrupted anew; without
-    neighbourhoods all are."""
-    independence_weight: float = 0.0
-    """Of bits that say the same as others (`objectives.independence`)."""
-    balance_weight: float = 0.0
-    """Of bits that are seldom or mostly 1 (`objectives.balance`), besides normalised logits."""
-    patches: bool = False
-    """Whether images are seen through a dictionary of their patches (`patch_dictionary`)."""
-    filters: tuple[int, ...] = ()
-    """Of images, in place of `hidden`: a convolution of stride 2 for each, its channels."""
-    augmented: bool = False
-    """Corruption: images are shifted, mirrored, brightened (`augment`)."""
-    neighbours: int = 0
-    """The width for one corpus; set by `fitted`."""
 
-    def fitted(self, n: int, options: TrainingOptions) -> Recipe:
-        """The recipe for n >= 2 items, with what a caller chose in place of its own."""
-        batch_size = max(2, min(self.batch_size, n // 8))
-        enough = -(-self.least_steps // max(1, n // batch_size))
-        times = options.multiples
-        epochs = max(1, round(max(self.epochs, enough) * times.epochs))
-        width = max(2, min(round(self.neighbour_width * n**0.5), n // 30))
-        width = max(2, min(round(width * times.neighbours), n // 2))
-        return replace(
-            self,
-            batch_size=batch_size,
-            epochs=options.epochs or epochs,
-            pretrain_epochs=self.pretrain_epochs and max(self.pretrain_epochs, enough // 4),
-            neighbours=options.neighbours or width,
-            rounds=options.rounds or self.rounds,
-            noise=(self.noise[0] * times.noise, self.noise[1] * times.noise),
-        )
+
+@dataclass(frozen=True, slots=True)
+class Patches(Dense):
+    """The same over the answers of images to a dictionary of their patches."""
+
+    needs_shape: ClassVar[bool] = True
+
+
+@dataclass(frozen=True, slots=True)
+class Conv(Trunk):
+    """Convolutions of stride 2, transposed in the decoder."""
+
+    filters: tuple[int, ...]
+    """The channels that each convolution gives."""
+    needs_shape: ClassVar[bool] = True
+
+
+@dataclass(frozen=True, slots=True)
+class NoisySigmoid(Bottleneck):
+    """A steep sigmoid of normalised logits with noise, both growing as fine-tuning goes on."""
+
+    noise: tuple[float, float] = (0.3, 1.0)
+    """First and last, in standard deviations of a bit's logit."""
+    gain: tuple[float, float] = (2.0, 16.0)
+    """Multiplies the noisy logit before its sigmoid, first and last."""
+    has_noise: ClassVar[bool] = True
+
+    def with_noise(self, times: float) -> Self:
+        """The settings with the noise so many times as large."""
+        return replace(self, noise=(self.noise[0] * times, self.noise[1] * times))
+
+
+@dataclass(frozen=True, slots=True)
+class Gaussian(Bottleneck):
+    """A normal distribution of each bit for each item, drawn from in every step: variational."""
+
+    divergence: tuple[float, float] = (0.0, 0.01)
+    """The weight of the divergence from the prior, first and last, in units of the target's loss.
+    That is a mean over words or features, so the last is the weight 1 of a sum over a hundred."""
+
+
+@dataclass(frozen=True, slots=True)
+class Words(Target):
+    """The word distribution: cross-entropy over the features, sparse and not negative."""
+
+
+@dataclass(frozen=True, slots=True)
+class Squared(Target):
+    """The features themselves, dense, by their squared error."""
+
+
+@dataclass(frozen=True, slots=True)
+class Views(Target):
+    """What images look like (`neighbours.image_views`), by squared error.
+
+    Of images of unknown shape it is their pixels.
+    """
+
+
+@dataclass(frozen=True, slots=True)
+class Contrast(Term):
+    """Each item's partner, a neighbour, is nearer by its code than the rest of the batch."""
+
+    temperature: float = 0.3
+    """Divides the mean agreement of two codes' bits, from -1 to 1."""
+    own_share: float = 0.0
+    """For this share of the items the partner is the item itself, corrupted anew; where there are
+    no neighbourhoods, for all."""
+    last_round_only: ClassVar[bool] = True
+
+
+@dataclass(frozen=True, slots=True)
+class Independence(Term):
+    """Bits do not say the same as other bits."""
+
+
+@dataclass(frozen=True, slots=True)
+class Balance(Term):
+    """Bits are 1 for half of the items, besides what normalised logits do for it."""
+
+
+#: The settings of a part -> the class that does what they say, loaded when a training begins.
+PARTS: dict[str, str] = {
+    "Dense": "indexer.training.networks.dense:DenseTrunk",
+    "Patches": "indexer.training.networks.patches:PatchesTrunk",
+    "Conv": "indexer.training.networks.conv:ConvTrunk",
+    "NoisySigmoid": "indexer.training.networks.bottleneck:NoisySigmoidBottleneck",
+    "Gaussian": "indexer.training.networks.bottleneck:GaussianBottleneck",
+    "Words": "indexer.training.objectives:WordsTarget",
+    "Squared": "indexer.training.objectives:SquaredTarget",
+    "Views": "indexer.training.objectives:ViewsTarget",
+    "Contrast": "indexer.training.objectives:ContrastTerm",
+    "Independence": "indexer.training.objectives:IndependenceTerm",
+    "Balance": "indexer.training.objectives:BalanceTerm",
+    "Corruption": "indexer.training.corruption:Corruptor",
+}
+
+
+def made(settings: Any, *arguments: Any) -> Any:
+    """The part that does what the settings say, made of them and the arguments."""
+    return resolve(PARTS, type(settings).__name__, "part")(settings, *arguments)
 
 
 _TEXT = Recipe(
-    objective="words",
-    hidden=(500,),
-    normalised=True,
-    n_latent=50,
-    input_scale=10.0,
-    masked_share=0.2,
-    gaussian=0.0,
+    trunk=Dense(hidden=(500,), normalised=True, n_latent=50, input_scale=10.0),
+    bottleneck=NoisySigmoid(),
+    target=Words(),
+    terms=(Contrast(0.05),),
+    corruption=Corruption(masked_share=0.2),
+    neighbourhood=Neighbourhood(share=0.8, width=4.0, draws=8, rounds=2),
     pretrain_epochs=2,
     epochs=10,
     least_steps=300,
     batch_size=256,
     learning_rate=4e-3,
-    noise=(0.3, 1.0),
-    gain=(2.0, 16.0),
-    neighbour_weight=0.8,
-    neighbour_width=4.0,
-    neighbour_draws=8,
-    rounds=2,
-    contrast_weight=0.05,
 )
 _IMAGE = Recipe(
-    objective="views",
-    hidden=(512, 512),
-    normalised=False,
-    n_latent=0,
-    input_scale=None,
-    masked_share=0.1,
-    gaussian=0.3,
+    trunk=Dense(hidden=(512, 512)),
+    bottleneck=NoisySigmoid(),
+    target=Views(),
+    terms=(Contrast(0.1),),
+    corruption=Corruption(masked_share=0.1, gaussian=0.3),
+    neighbourhood=Neighbourhood(share=0.8, width=0.5, draws=4, rounds=1),
     pretrain_epochs=2,
     epochs=8,
     least_steps=300,
     batch_size=256,
     learning_rate=2e-3,
-    noise=(0.3, 1.0),
-    gain=(2.0, 16.0),
-    neighbour_weight=0.8,
-    neighbour_width=0.5,
-    neighbour_draws=4,
-    rounds=1,
-    contrast_weight=0.1,
 )
-_PATCHES = replace(_IMAGE, patches=True, input_scale=1.0, least_steps=600)
-_CONV = replace(_IMAGE, hidden=(), filters=(32, 64), augmented=True)
+_PATCHES = replace(_IMAGE, trunk=Patches(hidden=(512, 512), input_scale=1.0), least_steps=600)
+_CONV = replace(
+    _IMAGE, trunk=Conv(filters=(32, 64)), corruption=replace(_IMAGE.corruption, augmented=True)
+)
 # a user's own vectors are compared by their near neighbours, which a wide mean would blur
 _VECTOR = replace(
-    _IMAGE, objective="squared", noise=(0.1, 0.5), neighbour_weight=0.0, contrast_weight=0.0
+    _IMAGE,
+    bottleneck=NoisySigmoid(noise=(0.1, 0.5)),
+    target=Squared(),
+    terms=(),
+    neighbourhood=None,
 )
 
 
-@dataclass(frozen=True, slots=True)
-class TowersRecipe:
-    """How the codes of vectors are learned (`indexer.training.vectors.towers`)."""
-
-    hidden: int = 1024
-    """Units of the shallow network beside the linear map of the code."""
-    steps: int = 600
-    """At least so many; whole epochs. A small corpus gets fewer: it has less to teach."""
-    block: int = 4096
-    """Items that are compared in a step."""
-    queries: int = 512
-    """Of a block, the items whose neighbours are wanted."""
-    perplexity: float = 20.0
-    """How many neighbours in a block an item has by the floats, in the sense of its entropy."""
-    symmetric_weight: float = 8.0
-    """What the same loss counts for by the query's bits in place of its weights: this divided by
-    the number of bits, and at most 1. Short codes are asked as buckets, long ones by weights."""
-    learning_rate: float = 0.6
-    """Divided by the number of bits, at `rate_features` features."""
-    rate_features: float = 384.0
-
-    def steps_for(self, n: int) -> int:
-        """The steps for n items."""
-        return min(self.steps, self.steps // 6 + n // 20)
-
-
-TOWERS = TowersRecipe()
-
-#: Kind of item -> the presets there are for it, the default first.
-PRESETS_OF: dict[str, tuple[str, ...]] = {
-    "text": ("dense",),
-    "image": ("patches", "dense", "conv"),
-    "vector": ("towers", "dense"),
+#: Name -> what turns a training set into encoders (`training.Trainer`).
+TRAINERS: dict[str, str] = {
+    "autoencoder": "indexer.training.trainer:AutoencoderTrainer",
+    "towers": "indexer.training.vectors.towers:TowersTrainer",
 }
 
-#: Preset name -> kind of item -> recipe.
-PRESETS: dict[str, dict[str, Recipe]] = {
-    "conv": {"image": _CONV},
-    "dense": {"text": _TEXT, "image": _IMAGE, "vector": _VECTOR},
-    "patches": {"image": _PATCHES},
+
+class Preset(NamedTuple):
+    """The name of a trainer, and the recipe that it follows."""
+
+    trainer: str
+    recipe: Recipe | TowersRecipe
+
+
+#: Kind of item -> name -> preset; the first of a kind is its default.
+PRESETS: dict[str, dict[str, Preset]] = {
+    "text": {
+        "dense": Preset("autoencoder", _TEXT),
+        "variational": Preset("autoencoder", replace(_TEXT, bottleneck=Gaussian())),
+    },
+    "image": {
+        "patches": Preset("autoencoder", _PATCHES),
+        "dense": Preset("autoencoder", _IMAGE),
+        "conv": Preset("autoencoder", _CONV),
+        "variational": Preset("autoencoder", replace(_PATCHES, bottleneck=Gaussian())),
+    },
+    "vector": {
+        "towers": Preset("towers", TowersRecipe()),
+        "dense": Preset("autoencoder", _VECTOR),
+        "variational": Preset("autoencoder", replace(_VECTOR, bottleneck=Gaussian())),
+    },
 }
 
 
@@ -194,42 +225,34 @@ def preset_for(kind: str, preset: str | None) -> str:
 
     Raises UnknownKindError, listing what is known, for another kind or preset.
     """
-    if kind not in PRESETS_OF:
+    if kind not in PRESETS:
         raise UnknownKindError(
-            f"kind: expected one of {', '.join(sorted(PRESETS_OF))}, got {kind!r}; "
-            "choose one of these"
+            f"kind: expected one of {', '.join(sorted(PRESETS))}, got {kind!r}; choose one of these"
         )
-    known = PRESETS_OF[kind]
+    known: Mapping[str, Preset] = PRESETS[kind]
     if preset is not None and preset not in known:
         raise UnknownKindError(
             f"preset: expected one of {', '.join(sorted(known))} for items of kind {kind}, "
             f"got {preset!r}; choose one of these"
         )
-    return known[0] if preset is None else preset
+    return next(iter(known)) if preset is None else preset
 
 
 def require_used(kind: str, options: TrainingOptions) -> None:
     """Raise ValueError for an option that would change nothing with the preset of `options`.
 
-    "towers" finds nothing again and has no noise; "dense" of vectors learns without neighbours,
-    so that it has one round.
+    Each option is one of the recipe's knobs, or must be left at what it is without being chosen.
     """
-    times = options.multiples
-    if options.preset == "towers":
-        checks = [
-            (options.rounds is None, "rounds", "none", options.rounds),
-            (times.noise == 1.0, "multiples", "noise 1", times.noise),
-        ]
-    elif PRESETS[str(options.preset)][kind].neighbour_weight:
-        return
-    else:
-        checks = [
-            (options.neighbours is None, "neighbours", "none", options.neighbours),
-            (times.neighbours == 1.0, "multiples", "neighbours 1", times.neighbours),
-            (options.rounds in (None, 1), "rounds", "none or 1", options.rounds),
-        ]
-    for fine, name, expected, got in checks:
-        if not fine:
+    recipe, times = PRESETS[kind][str(options.preset)].recipe, options.multiples
+    no_rounds = "none or 1" if recipe.rounds else "none"
+    checks = [
+        ("neighbours", "neighbours", "none", options.neighbours, options.neighbours is None),
+        ("neighbours", "multiples", "neighbours 1", times.neighbours, times.neighbours == 1.0),
+        ("rounds", "rounds", no_rounds, options.rounds, options.rounds in (None, recipe.rounds)),
+        ("noise", "multiples", "noise 1", times.noise, times.noise == 1.0),
+    ]
+    for knob, name, expected, got, unchanged in checks:
+        if knob not in recipe.knobs and not unchanged:
             raise ValueError(
                 f"{name}: expected {expected} with the preset {options.preset!r} for items of "
                 f"kind {kind}, got {got}; leave it out"

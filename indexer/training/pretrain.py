@@ -15,71 +15,77 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from indexer.training.batches import TrainingItems
-from indexer.training.corruption import corrupted_features, masked
-from indexer.training.networks.autoencoder import Autoencoder, Batch
-from indexer.training.networks.bottleneck import noisy_code
-from indexer.training.objectives import Objective, squared_error
+from indexer.training.finetune import Unrolled
+from indexer.training.networks.autoencoder import Batch
+from indexer.training.networks.bottleneck import Coded
+from indexer.training.objectives import alone, squared_error
 from indexer.training.optimise import Descent
-from indexer.training.presets import Recipe
+
+#: Items whose mean a decoder layer starts at: enough for a mean, and one batch.
+_SAMPLE = 1024
 
 
 @dataclass(frozen=True, slots=True)
 class LayerOfStack:
-    """One layer with its decoder, on top of the fixed layers below it."""
+    """One layer of the encoder with that of the decoder, on top of the fixed layers below it."""
 
-    network: Autoencoder
+    whole: Unrolled
     index: int
-    items: TrainingItems
-    objective: Objective
-    recipe: Recipe
-    generator: torch.Generator
 
     def loss(self, rows: np.ndarray, _: float) -> Tensor:
-        """Of rebuilding the layer's clean input from a corrupted one."""
-        batch = self.items.batch(rows)
+        """The loss of rebuilding the layer's clean input from a corrupted one."""
+        batch = self.whole.batches.batch(rows)
         if self.index == 0:
-            return self.objective(self._rebuilt(batch), rows, None)
-        with torch.no_grad():
-            clean = self.network.hidden(self.index, batch).float()
-        # latent coordinates are nothing that a layer below learned
-        wanted = clean[:, : clean.shape[1] - self.n_fixed]
-        # in units of the input's variance, so that layers compare
-        variance = wanted.var(dim=0, correction=0).mean().clamp(min=1e-9)
-        return squared_error(functional.relu(self._rebuilt(clean)), wanted) / variance
+            rebuilt, cost = self._rebuilt(batch)
+            loss = self.whole.target.loss(rebuilt, *alone(rows))
+        else:
+            with torch.no_grad():
+                clean = self.whole.network.hidden(self.index, batch).float()  # (b, n_in)
+            # latent coordinates are nothing that a layer below learned
+            wanted = clean[:, : clean.shape[1] - self.n_fixed]
+            # in units of the input's variance, so that layers compare
+            variance = wanted.var(dim=0, correction=0).mean().clamp(min=1e-9)
+            rebuilt, cost = self._rebuilt(clean)
+            loss = squared_error(functional.relu(rebuilt), wanted) / variance
+        return loss if cost is None else loss + cost
 
     @property
     def n_fixed(self) -> int:
         """How many columns of the layer's input are latent coordinates, the last ones."""
-        return self.network.n_latent if self.index == len(self.network.encoder) - 1 else 0
+        return self.whole.network.n_latent if self._is_last else 0
 
-    def _rebuilt(self, clean: Batch) -> Tensor:
-        return self.network.decoder[-1 - self.index].forward(self._code(clean))
+    @property
+    def _is_last(self) -> bool:
+        return self.index == len(self.whole.network.encoder) - 1
 
-    def _code(self, clean: Batch) -> Tensor:
-        if self.index == 0:
-            noisy = corrupted_features(self.items, clean, self)
-        else:
-            noisy = masked(clean, self.recipe, self.generator)
-        active = self.network.encoder[self.index].forward(noisy)
-        if self.index < len(self.network.encoder) - 1:
-            return self.network.activated(active)
-        noise, gain = self.recipe.noise[0], self.recipe.gain[0]
-        return 2.0 * noisy_code(active, noise, gain, self.generator) - 1.0
+    def _rebuilt(self, clean: Batch) -> tuple[Tensor, Tensor | None]:
+        """What the layer's decoder gives, (b, n_in), and what the bottleneck costs."""
+        code, cost = self._coded(clean)
+        return self.whole.network.decoder[-1 - self.index].forward(code), cost
+
+    def _coded(self, clean: Batch) -> Coded:
+        """What the layer's decoder takes: of the last layer a code from -1 to 1."""
+        network, corruption = self.whole.network, self.whole.corruption
+        noisy = corruption.features(clean) if self.index == 0 else corruption.masked(clean)
+        active = network.encoder[self.index].forward(noisy)  # (b, n_out)
+        if not self._is_last:
+            return Coded(network.activated(active))
+        code, cost = self.whole.bottleneck(active, 0.0)
+        return Coded(2.0 * code - 1.0, cost)
 
 
 def pretrain_layer(layer: LayerOfStack, descent: Descent, epochs: int) -> float:
-    """Train one layer of the stack and its decoder; the final loss.
+    """Train one layer of the stack and its decoder; returns the final loss.
 
     The decoder's bias starts at the mean of what it rebuilds, so that no unit of it is born
     dead below its ReLU.
     """
-    network, index = layer.network, layer.index
-    decoder = network.decoder[-1 - index]
+    whole, index = layer.whole, layer.index
+    decoder = whole.network.decoder[-1 - index]
     if index > 0:
-        sample = np.arange(min(len(layer.items), 1024))
+        sample = np.arange(min(len(whole.batches), _SAMPLE))
         with torch.no_grad():
-            mean = network.hidden(index, layer.items.batch(sample)).mean(dim=0)
+            mean = whole.network.hidden(index, whole.batches.batch(sample)).mean(dim=0)  # (n_in,)
             decoder.start_at(mean[: len(mean) - layer.n_fixed])
-    parameters = [*network.encoder[index].parameters(), *decoder.parameters()]
+    parameters = [*whole.network.encoder[index].parameters(), *decoder.parameters()]
     return descent.run(parameters, epochs, layer.loss)

@@ -1,4 +1,4 @@
-"""What a training reports of itself: per stage, of the final codes, and what looks wrong."""
+"""How did a training go? A report of its stages and codes, and warnings of what looks wrong."""
 
 from __future__ import annotations
 
@@ -10,12 +10,16 @@ from typing import Any
 import numpy as np
 
 from hashret.codes import Codes
-from hashret.sparse import Features, SparseRows
 from indexer.training.options import TrainingOptions
 
-#: Fewer distinct codes than this share of the distinct items is called a collapse.
+#: Codes are called collapsed if there are fewer distinct ones than this share of distinct items.
 _DISTINCT_SHARE = 0.05
-#: A bit that is 1 for less than this share of the items, or 0 for less, is called dead.
+#: A code that more than this share of the items have is warned of.
+_ONE_CODE_SHARE = 0.5
+#: Images of fewer levels than this, of 255, from their darkest to their lightest area are called
+#: flat: of 12 bits beside others of 16 bits all are. This share of them is warned of.
+_FLAT_LEVELS, _FLAT_SHARE = 16.0, 0.2
+#: A bit is called dead if it is 1, or 0, for less than this share of the items.
 _DEAD_SHARE = 0.01
 #: Codes learned from fewer items find less than the features do. Precision at a tenth of the items,
 #: by codes of 64 bits and by words, texts of five newsgroups: of 20 items .27 and .36 (chance .20),
@@ -81,6 +85,12 @@ def code_warnings(codes: Codes, n_distinct_items: int) -> list[str]:
             f"codes: {n_distinct} distinct ones for {n_distinct_items} distinct items (collapsed); "
             "try more bits, another seed or, by a recipe (`hashret tune`), more epochs"
         )
+    most = int(np.unique(codes.packed, axis=0, return_counts=True)[1].max())
+    if most > _ONE_CODE_SHARE * len(codes):
+        warnings.append(
+            f"codes: {most} of {len(codes)} items have one and the same code (nearly constant to "
+            "what was learned); look at some of them, are they what they should be?"
+        )
     shares = codes.bits.mean(axis=0)
     dead = int(((shares < _DEAD_SHARE) | (shares > 1.0 - _DEAD_SHARE)).sum())
     if dead:
@@ -96,17 +106,17 @@ def code_warnings(codes: Codes, n_distinct_items: int) -> list[str]:
     return warnings
 
 
-def n_distinct_rows(features: Features) -> int:
-    """The number of different rows of features, up to chance collisions of their projections."""
-    weights = np.random.default_rng(0).random((features.shape[1],))
-    if isinstance(features, SparseRows):
-        owner = np.repeat(np.arange(len(features)), features.nnz_per_row)
-        products = features.values * weights[features.indices]
-        return len(np.unique(np.bincount(owner, weights=products, minlength=len(features))))
-    tiles = range(0, len(features), 1024)
-    # not a matrix product: equal rows must give equal sums wherever they stand
-    sums = [np.sum(features[start : start + 1024] * weights, axis=1) for start in tiles]
-    return len(np.unique(np.concatenate(sums)))
+def flat_warnings(spans: np.ndarray) -> list[str]:
+    """What is wrong with images, (n,) levels from the darkest to the lightest area of each."""
+    flat = int((spans < _FLAT_LEVELS).sum())
+    if flat < _FLAT_SHARE * len(spans):
+        return []
+    told = (
+        f"images: {flat} of {len(spans)} are nearly constant (less than a sixteenth of the range "
+        "from black to white, as very dark ones are); are they of fewer bits than the others, or "
+        "empty?"
+    )
+    return [told]
 
 
 #: Called with (stage, steps done, steps in all, loss of the step).

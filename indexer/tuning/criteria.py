@@ -14,18 +14,17 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
-from scipy.sparse import csr_array
 
 from hashret.codes import Codes, hamming
 from hashret.models.base import Encoder
-from hashret.sparse import SparseRows, concatenate
+from hashret.sparse import SparseRows, concatenate, to_scipy
 from indexer.training.neighbours.randomized_svd import principal_coordinates
 from indexer.training.neighbours.term_weighting import l2_normalised, rarity_weighted
 from indexer.training.vectors.towers import held_out_recall
 
-#: Neighbours that are compared: so many, and of few items at most one in so many.
+#: Neighbours that are compared: 100, as P@100 has, and of few items at most a tenth of them.
 _DEPTH, _SHARE = 100, 10
-#: Latent directions: broad themes, not words.
+#: Latent directions that themes are told apart by: broad ones, not words.
 _THEMES = 24
 
 
@@ -62,13 +61,13 @@ class Halves:
         k = max(1, min(_DEPTH, len(items) // _SHARE))
         halves = [encoder.encode(half) for half in (self.first, self.second)]
         shares = [shares_of_nearest(half, items, k) for half in halves]
-        return max(0.0, agreement(*shares)) * max(0.0, self.told(shares))
+        return max(0.0, agreement(*shares)) * max(0.0, self.shared_themes(shares))
 
-    def told(self, shares: list[np.ndarray]) -> float:
-        """What the neighbours of each half, as `shares_of_nearest`, tell of the other's themes.
+    def shared_themes(self, shares: list[np.ndarray]) -> float:
+        """How far the neighbours of each half, as `shares_of_nearest`, share the other's themes.
 
-        The mean cosine of a half and an item among its other half's neighbours, less that of a
-        half and any item.
+        This is the mean cosine of a half and an item among its other half's neighbours, less that
+        of a half and any item.
         """
         n, m = len(self.items), len(self.first)
         items, *halves = np.split(self.themes, [n, n + m])
@@ -117,17 +116,16 @@ def agreement(first: np.ndarray, second: np.ndarray) -> float:
     return (observed - chance) / (1.0 - chance) if chance < 1.0 else 0.0
 
 
-def _only(rows: SparseRows, kept: np.ndarray) -> SparseRows:
-    """The kept entries, rows of unit length again."""
-    owner = np.repeat(np.arange(len(rows)), rows.nnz_per_row)[kept]
+def _only(rows: SparseRows, chosen: np.ndarray) -> SparseRows:
+    """The chosen entries, rows of unit length again."""
+    owner = np.repeat(np.arange(len(rows)), rows.nnz_per_row)[chosen]
     indptr = np.concatenate([[0], np.cumsum(np.bincount(owner, minlength=len(rows)))])
-    part = SparseRows(indptr, rows.indices[kept], rows.values[kept], rows.n_features)
+    part = SparseRows(indptr, rows.indices[chosen], rows.values[chosen], rows.n_features)
     return l2_normalised(part)
 
 
 def themes_of(parts: list[SparseRows], rng: np.random.Generator) -> np.ndarray:
     """Where texts stand in the leading latent directions of their rarer words, (n, d), unit."""
-    rows = l2_normalised(rarity_weighted(concatenate(parts)))
-    matrix = csr_array((rows.values, rows.indices, rows.indptr), shape=rows.shape)
+    matrix = to_scipy(l2_normalised(rarity_weighted(concatenate(parts))))
     found = principal_coordinates(matrix, min(_THEMES, *matrix.shape), rng)
     return found / np.maximum(np.linalg.norm(found, axis=1, keepdims=True), 1e-9)

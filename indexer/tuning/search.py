@@ -6,7 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from time import monotonic
 
-from indexer.tuning.settings import Setting, Space
+from indexer.training.recipe import Knobs
+from indexer.tuning.settings import Setting
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +50,7 @@ class Search:
     not end in time.
     """
 
-    space: Space
+    space: Knobs
     measure: Measure
     deadline: Deadline
     margin: float

@@ -1,4 +1,4 @@
-"""What may be tuned: settings of training, and the steps from one to the next."""
+"""What may be tuned? Settings of training, and the steps from one to the next."""
 
 from __future__ import annotations
 
@@ -8,23 +8,12 @@ from typing import Any
 
 from indexer.training.options import Multiples, TrainingOptions
 from indexer.training.presets import PRESETS
-
-#: What is tuned -> the values there are to choose from, in order.
-Space = dict[str, tuple[float, ...]]
-
-_WIDTHS = (0.25, 0.5, 1.0, 2.0, 4.0)
-_LENGTHS = (0.5, 1.0, 2.0)
-_DEEP: Space = {"neighbours": _WIDTHS, "rounds": (1, 2, 3), "noise": _LENGTHS, "epochs": _LENGTHS}
-_TOWERS: Space = {"neighbours": _WIDTHS, "epochs": (*_LENGTHS, 4.0)}
+from indexer.training.recipe import Knobs
 
 
-def space_of(kind: str, preset: str) -> Space:
+def space_of(kind: str, preset: str) -> Knobs:
     """What is tuned of a preset for a kind of item, the weightiest first."""
-    if preset == "towers":
-        return _TOWERS
-    if not PRESETS[preset][kind].neighbour_weight:
-        return {name: _DEEP[name] for name in ("noise", "epochs")}
-    return _DEEP
+    return PRESETS[kind][preset].recipe.knobs
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +28,7 @@ class Setting:
     @classmethod
     def default(cls, kind: str, preset: str) -> Setting:
         """The preset as it is."""
-        return cls(rounds=None if preset == "towers" else PRESETS[preset][kind].rounds)
+        return cls(rounds=PRESETS[kind][preset].recipe.rounds)
 
     def options(self, base: TrainingOptions) -> TrainingOptions:
         """`base` with this setting."""
@@ -58,7 +47,7 @@ class Setting:
             changes: list[dict[str, Any]] = [{name: value} for value in way]
             yield tuple(replace(self, **change) for change in changes)
 
-    def beside(self, space: Space) -> list[Setting]:
+    def beside(self, space: Knobs) -> list[Setting]:
         """Every setting one step away."""
         ways = [way for name, values in space.items() for way in self.steps(name, values)]
         return [way[0] for way in ways if way]

@@ -14,9 +14,19 @@ from hashret.features import FEATURIZERS
 from hashret.items import Item
 from hashret.kinds import KINDS, kind_of
 from hashret.registry import resolve
-from hashret.sparse import Features, SparseRows, finite_rows, take_rows
+from hashret.sparse import (
+    Features,
+    SparseRows,
+    by_layout,
+    finite_rows,
+    known,
+    require_dense,
+    require_sparse,
+    take_rows,
+)
 from hashret.specs import TextSpec, VectorSpec
 from indexer.corpus import Skipped
+from indexer.corpus.given import taken
 from indexer.ingest.counts import Progress, silent
 from indexer.ingest.prepare import Preparer
 from indexer.ingest.sample import reservoir
@@ -27,16 +37,16 @@ from indexer.tuning.criteria import Criterion, FloatNeighbours, Halves
 from indexer.tuning.search import Deadline, OutOfTimeError, Search
 from indexer.tuning.settings import Setting, space_of
 
-#: Items learned from, and held out to choose by: at most so many, and a fifth of all.
+#: Items learned from, and items held out to choose by, a fifth of all at most (docs/adr/0019).
 _ITEMS, _HELD = 4_000, 1_000
-#: Words of texts: so many as the criterion was shown to do with, in a third of the time.
+#: Words of texts: the criterion was shown to do with so many, in a third of the time.
 _WORDS = 3_000
 #: With fewer items in all there is nothing to choose by.
 LEAST_ITEMS = 200
 _LEAST_HELD = LEAST_ITEMS // 10
 #: A step must be better by this share of the quality: another seed may change it by .04.
 _MARGIN = 0.05
-#: Of the time, what reading may take.
+#: The share of the time that reading may take.
 _READING = 0.25
 
 
@@ -143,7 +153,7 @@ def tune(
 
     def in_time() -> Iterator[Any]:
         nonlocal complete
-        for count, item in enumerate(items):
+        for count, item in enumerate(taken(items)):
             if deadline.spent > _READING * seconds and count >= LEAST_ITEMS:
                 complete = False
                 if isinstance(items, Generator):  # its workers would wait for us in vain
@@ -195,26 +205,28 @@ class _Sample:
         rng = np.random.default_rng(seed)
         order = rng.permutation(len(prepared))
         n_held = min(_HELD, len(prepared) // 5)
-        held, learned = ([prepared[i] for i in part] for part in np.split(order, [n_held]))
+        unseen, learned = ([prepared[i] for i in part] for part in np.split(order, [n_held]))
         featurizer = resolve(FEATURIZERS, kind, "kind").fit(learned, spec)
-        items, asked = (_usable(featurizer.transform(part)) for part in (learned, held))
-        if len(items) + len(asked) < LEAST_ITEMS or len(asked) < _LEAST_HELD:
+        items, held = (_usable(featurizer.transform(part)) for part in (learned, unseen))
+        if len(items) + len(held) < LEAST_ITEMS or len(held) < _LEAST_HELD:
             raise InputError(
                 f"items: expected at least {LEAST_ITEMS} that share features with others, and "
-                f"{_LEAST_HELD} of those held out, got {len(items) + len(asked)} and {len(asked)}; "
+                f"{_LEAST_HELD} of those held out, got {len(items) + len(held)} and {len(held)}; "
                 "index them with the default settings"
             )
-        if isinstance(items, SparseRows) and isinstance(asked, SparseRows):
-            return cls(items, asked, Halves.of(items, asked, rng))
-        return cls(items, asked, FloatNeighbours(np.asarray(items), np.asarray(asked)))
+
+        def halves(rows: SparseRows) -> Criterion:
+            return Halves.of(rows, require_sparse(held, "halves of texts"), rng)
+
+        def floats(rows: np.ndarray) -> Criterion:
+            return FloatNeighbours(rows, require_dense(held, "neighbours by the floats"))
+
+        return cls(items, held, by_layout(items, halves, floats))
 
 
 def _usable(features: Features) -> Features:
     """The rows that are finite and have any feature."""
-    good = finite_rows(features)
-    if isinstance(features, SparseRows):
-        good &= features.nnz_per_row > 0
-    return take_rows(features, good.nonzero()[0])
+    return take_rows(features, (finite_rows(features) & known(features)).nonzero()[0])
 
 
 @dataclass(slots=True)

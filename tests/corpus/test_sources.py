@@ -6,6 +6,7 @@ import pytest
 from hashret.errors import InputError, UnknownKindError
 from hashret.items import Item
 from indexer import corpus
+from indexer.corpus import Reading, Skipped
 
 
 def make(root, names):
@@ -131,3 +132,39 @@ def test_kinds_that_do_not_go_together(tmp_path):
         corpus.infer_kind([])
     with pytest.raises(InputError, match="No such file"):
         corpus.infer_kind([tmp_path / "none"])
+
+
+def test_a_prefix_tells_sources_apart(tmp_path):
+    make(tmp_path, ["a/index.md", "b/index.md"])
+    paths = [tmp_path / "a", tmp_path / "b"]
+    assert [x.id for x in corpus.read(paths, "text")] == ["index.md"] * 2
+    named = corpus.read(paths, "text", Reading(id_prefix="{name}/"))
+    assert [x.id for x in named] == ["a/index.md", "b/index.md"]
+    (whole, _) = corpus.read(paths, "text", Reading(id_prefix="x:{path}/"))
+    assert whole.id == f"x:{tmp_path.as_posix()}/a/index.md"
+
+
+def test_links_are_followed_where_that_is_said(tmp_path):
+    # as Kubernetes mounts a ConfigMap, with a loop and links that lead nowhere beside it
+    make(tmp_path, ["m/..2024_01/a.md", "m/..2024_01/b.txt", "out/c.txt"])
+    folder = tmp_path / "m"
+    (folder / "..data").symlink_to("..2024_01")
+    for name in ("a.md", "b.txt"):
+        (folder / name).symlink_to(f"..data/{name}")
+    (folder / "nowhere.txt").symlink_to("none")
+    (folder / "out").symlink_to("../out")
+    (folder / "self").symlink_to(".")
+    with pytest.raises(InputError, match="got links; --follow-links"):
+        corpus.infer_kind([folder])
+    assert not [x for x in corpus.read([folder], "text") if isinstance(x, Item)]
+    how = Reading(follow_links=True)
+    assert corpus.infer_kind([folder], how) == "text"
+    found = list(corpus.read([folder], "text", how))
+    assert [x.id for x in found if isinstance(x, Item)] == ["a.md", "b.txt", "out/c.txt"]
+    classes = {x.id: x.error_class for x in found if isinstance(x, Skipped)}
+    assert classes == {
+        "..2024_01": "hidden",
+        "..data": "hidden",
+        "nowhere.txt": "missing-file",
+        "self": "symlink",
+    }

@@ -16,13 +16,13 @@ from hypothesis.extra import numpy as hnp
 from hashret.errors import InputError
 from hashret.items import Item
 from indexer import corpus
-from indexer.corpus import Skipped, arrays
+from indexer.corpus import Reading, Skipped, arrays
 
 VECTORS = np.arange(12, dtype=np.float64).reshape(4, 3) / 7
 
 
 def read(path: Path, kind: str = "vector", ids: Path | None = None) -> list[Item | Skipped]:
-    return list(corpus.read([path], kind, ids=ids))
+    return list(corpus.read([path], kind, Reading(ids=(ids,) if ids else ())))
 
 
 def save(path: Path, array: np.ndarray = VECTORS) -> Path:
@@ -98,7 +98,7 @@ def test_a_bad_id_costs_its_row_only(tmp_path):
 def test_ids_that_do_not_match_are_an_error_before_the_first_row(tmp_path, data):
     (tmp_path / "ids").write_bytes(data)
     with pytest.raises(InputError, match="ids"):
-        next(corpus.read([save(tmp_path / "a.npy")], "vector", ids=tmp_path / "ids"))
+        read(save(tmp_path / "a.npy"), ids=tmp_path / "ids")
 
 
 def test_ids_of_a_wrong_kind_or_for_several_sources(tmp_path):
@@ -109,9 +109,9 @@ def test_ids_of_a_wrong_kind_or_for_several_sources(tmp_path):
     for missing in (tmp_path / "none", tmp_path):
         with pytest.raises(InputError):
             read(path, ids=missing)
-    for paths, kind in (([path, path], "vector"), ([tmp_path], "image")):
+    for paths, kind, n in (([path, path, path], "vector", 2), ([tmp_path], "image", 1)):
         with pytest.raises(InputError, match="ids"):
-            corpus.read(paths, kind, ids=tmp_path / "ids")
+            corpus.read(paths, kind, Reading(ids=(tmp_path / "ids",) * n))
 
 
 def test_images_with_their_columns(tmp_path):
@@ -229,7 +229,7 @@ HOSTILE_HEADERS = [
     header("{'descr': '<f8', 'fortran_order': False, 'shape': 'x'}\n"),
     header("__import__('os').getcwd()"),
     header("'open"),
-    header("{'descr': '<f8', 'fortran_order': False, 'shape': (2, 2)}\n", b"\2\0"),
+    b"\x93NUMPY\2\0\xff\0\0\0{'descr'",
     header("{'descr': '<f8', 'fortran_order': False, 'shape': (2, 2)}\n", b"\x09\0"),
     b"PK\3\4" + bytes(100),
 ]
@@ -249,10 +249,86 @@ def test_a_hostile_header_is_an_error_and_takes_no_memory(tmp_path, data):
     tracemalloc.stop()
 
 
-def test_a_later_format_of_headers_is_refused_by_its_number(tmp_path):
-    (tmp_path / "a.npy").write_bytes(b"\x93NUMPY\3\0" + b"\xff" * 4)
-    with pytest.raises(InputError, match=r"format version is \(3, 0\)"):
-        read(tmp_path / "a.npy")
+@given(
+    hnp.arrays(
+        st.sampled_from(["<f4", ">f8", "u2"]), hnp.array_shapes(min_dims=2, max_dims=2, max_side=4)
+    ),
+    st.sampled_from([(1, 0), (2, 0), (3, 0)]),
+)
+def test_every_version_of_the_format_is_read(tmp_path_factory, array, version):
+    path = tmp_path_factory.mktemp("v") / "a.npy"
+    with path.open("wb") as stream:
+        np.lib.format.write_array(stream, array, version=version)
+    assert len(read(path)) == len(array)
+
+
+def test_a_header_of_a_later_version_is_not_read_into_memory(tmp_path):
+    for version, says in ((b"\3\0", "its header has"), (b"\4\0", r"version is \(4, 0\)")):
+        (tmp_path / "a.npy").write_bytes(b"\x93NUMPY" + version + b"\xff" * 4)
+        with pytest.raises(InputError, match=says):
+            read(tmp_path / "a.npy")
+
+
+def test_one_row_is_one_vector(tmp_path):
+    for array in (VECTORS[0], VECTORS[:1]):
+        assert np.array_equal(arrays.read_vector(save(tmp_path / "a.npy", array)), VECTORS[0])
+    for array in (VECTORS, VECTORS[:, :1], VECTORS[:0], VECTORS[None, :1]):
+        with pytest.raises(InputError, match="expected one vector"):
+            arrays.read_vector(save(tmp_path / "a.npy", array))
+
+
+def shards(folder: Path, sizes: list[int]) -> list[Path]:
+    paths = [folder / f"emb_{i}.npy" for i in range(len(sizes))]
+    for path, size in zip(paths, sizes, strict=True):
+        save(path, np.full((size, 3), float(size)))
+    return paths
+
+
+@given(st.lists(st.integers(0, 4), min_size=2, max_size=4))
+def test_rows_of_several_arrays_have_ids_that_no_other_array_changes(tmp_path_factory, sizes):
+    paths = shards(tmp_path_factory.mktemp("v"), sizes)
+    expected = [f"{path.name}:{i}" for path, n in zip(paths, sizes, strict=True) for i in range(n)]
+    assert [x.id for x in corpus.read(paths, "vector")] == expected
+    assert {x.id for x in corpus.read(paths[::-1], "vector")} == set(expected)
+    assert [x.id for x in corpus.read(paths[:1], "vector")] == [str(i) for i in range(sizes[0])]
+    named = Reading(id_prefix="{name}:")
+    assert [x.id for x in corpus.read(paths, "vector", named)] == expected
+    assert [x.id for x in corpus.read(paths[:1], "vector", named)] == expected[: sizes[0]]
+
+
+def test_arrays_of_one_name_go_by_their_paths(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for folder in ("a", "b"):
+        Path(folder).mkdir()
+        save(Path(folder) / "v.npy", VECTORS[:1])
+    paths = [Path("a/v.npy"), Path("b/v.npy")]
+    assert [x.id for x in corpus.read(paths, "vector")] == ["a/v.npy:0", "b/v.npy:0"]
+    (Path("b/v.ids")).write_text("mine")
+    assert [x.id for x in corpus.read(paths, "vector")] == ["a/v.npy:0", "mine"]
+
+
+@pytest.mark.parametrize("end", ["", "\n", "\n\n", "\n \n\n"])
+def test_one_file_of_ids_for_all_arrays_or_one_for_each(tmp_path, end):
+    paths = shards(tmp_path, [2, 3])
+    names = list("abcde")
+    for name, part in (("all", names), ("first", names[:2]), ("second", names[2:])):
+        (tmp_path / name).write_text("\n".join(part) + end)
+    for given_ids in (("all",), ("first", "second")):
+        how = Reading(ids=tuple(tmp_path / name for name in given_ids))
+        found = list(corpus.read(paths, "vector", how))
+        assert [(x.id, x.payload[0]) for x in found] == list(
+            zip(names, [2, 2, 3, 3, 3], strict=True)
+        )
+    with pytest.raises(InputError, match="expected 5 ids, one a line, got 2"):
+        list(corpus.read(paths, "vector", Reading(ids=(tmp_path / "first",))))
+
+
+def test_a_damaged_array_keeps_the_ids_of_the_next(tmp_path):
+    paths = shards(tmp_path, [3, 2])
+    paths[0].write_bytes(paths[0].read_bytes()[:-30])
+    (tmp_path / "ids").write_text("a\nb\nc\nd\ne\n")
+    found = list(corpus.read(paths, "vector", Reading(ids=(tmp_path / "ids",))))
+    assert [x.id for x in found if isinstance(x, Item)] == ["a", "d", "e"]
 
 
 @given(st.data())

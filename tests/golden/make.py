@@ -21,6 +21,7 @@ from indexer import Indexer
 from indexer.training.presets import PRESETS
 from tests.corpora import clustered_vectors, topic_items
 from tests.torture.bases import quick
+from tests.training.recipes import changed
 
 HERE = Path(__file__).parent
 #: The kind of items and the preset of each golden collection, by its name.
@@ -67,11 +68,10 @@ def make(folder: Path, names: Iterable[str] = GOLDEN) -> None:
         kind, preset = GOLDEN[name]
         items, path = items_of(name), folder / name
         shutil.rmtree(path, ignore_errors=True)
-        recipes = PRESETS.get(preset, {})
+        row = PRESETS[kind][preset]
         if preset in ("patches", "conv"):  # small: they are kept for ever
-            recipe = recipes[kind]
-            recipes = {kind: replace(recipe, hidden=(32,), filters=recipe.filters and (6, 4))}
-        with patch.dict(PRESETS, {preset: recipes}), Indexer(path, kind) as indexer:
+            row = row._replace(recipe=changed(row.recipe, hidden=(32,), filters=(6, 4)))
+        with patch.dict(PRESETS[kind], {preset: row}), Indexer(path, kind) as indexer:
             indexer.fit(items, replace(quick(kind), preset=preset))
             indexer.add(items[:20])
             indexer.commit()

@@ -440,8 +440,8 @@ def test_one_question_in_a_fresh_process_loads_neither_faiss_nor_torch():
 def test_numba_that_is_told_not_to_compile_is_not_asked(told, compiles):
     script = (
         "import numpy as np; from hashret.codes import Codes; "
-        "from hashret.indexes import compiled; from hashret.indexes.table.index import TableIndex; "
-        "print(compiled.enable() is not None); "
+        "from hashret.indexes import kernels; from hashret.indexes.table.index import TableIndex; "
+        "print(kernels.enable() is not None); "
         "codes = Codes(np.arange(80, dtype=np.uint8).reshape(10, 8)); "
         "print(TableIndex(codes).within(codes, 0).rows.tolist())"
     )

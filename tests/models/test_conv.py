@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 
 from indexer.training.corruption import augment
 from indexer.training.networks.bottleneck import LogitMoments, normalise
-from indexer.training.networks.conv import Convolution, conv_autoencoder
-from indexer.training.networks.export import export_conv
+from indexer.training.networks.conv import Convolution, conv_autoencoder, export_conv
 
 SHAPE = (7, 6, 3)
 N = 40

@@ -189,6 +189,8 @@ def test_a_schema_of_another_name_is_not_followed(filled):
 
 def test_two_catalogs_in_one_folder_are_none(filled):
     filled.sqlite.touch()
+    assert Layout.find(filled.root).catalog == filled.server, "an empty file is no catalog"
+    filled.sqlite.write_bytes(b"another")
     with pytest.raises(NotACollectionError, match="one catalog"):
         Layout.find(filled.root)
 

@@ -42,7 +42,11 @@ YEAR = Field(("year",))
         ("\xb5m > 3", Order(Field(("\xb5m",)), ">", 3)),
         ("o\u0308.\ufb01 . \xaa > 3", Order(Field(("o\u0308", "\ufb01", "\xaa")), ">", 3)),
         ("(a.\n\xaa) > 3", Order(Field(("a", "\xaa")), ">", 3)),
-        ("year == 1" + "0" * 30, AnyOf(YEAR, (1e30,))),
+        ("year == 1" + "0" * 30, AnyOf(YEAR, (10**30,))),
+        ('year == "O\'Neil"', AnyOf(YEAR, ("O'Neil",))),
+        ("year == 'O\\'Neil'", AnyOf(YEAR, ("O'Neil",))),
+        ("year in ('', \"\", r'a', '''b''')", AnyOf(YEAR, ("", "", "a", "b"))),
+        ("year >= '2024-02-01'", Order(YEAR, ">=", "2024-02-01")),
     ],
 )
 def test_expressions_are_read(expression, condition):
@@ -76,6 +80,16 @@ def test_expressions_are_read(expression, condition):
         ("not " * 5000 + "a", None, "where"),
         ("a" + ".b" * 30_000, None, "where"),
         ("a == '\ud800'", None, "where"),
+        ("a == 'O''Neil'", 6, "two side by side"),
+        ("a in ('b', 'c' 'd')", 12, "two side by side"),
+        ("a == ('b'\n'c')", 7, "two side by side"),
+        ("a.startswith(\"b\" 'c')", 14, "two side by side"),
+        ("d >= 2024-02-01", 6, "write '2024-02-01'"),
+        ("d > 2024-12-31", 5, "write '2024-12-31'"),
+        ("d in (2024-12-31, 2024-01-09)", None, "write '2024-"),
+        ("2023-01-01 <= d < 2024-01-01", 1, "write '2023-01-01'"),
+        ("d == 007", None, "leading zeros"),
+        ("d == 1" + "0" * 5000, None, "4,300 digits"),
         ("a in (" + "1," * 10_001 + ")", 6, "at most 10000 values"),
         ("a in (" + "1," * 6000 + ") or b in (" + "1," * 6000 + ")", 12017, "12000"),
         ("a == 1\nand\né = 3", None, "write =="),
@@ -108,6 +122,9 @@ TEXTS = st.sampled_from(
 NUMBERS = st.one_of(
     st.integers(-3, 3),
     st.sampled_from([2**53, 2**53 + 1, 2**63 - 1, -(2**63), 1.0, 0.5, -0.0, 1e300, 2.0**53]),
+    # beyond what SQLite holds as integers, and floats beside them
+    st.sampled_from([2**63, 2**64 - 1, 2**64, 10**25, 10**25 + 1, -(2**64) - 1, 10**400]),
+    st.sampled_from([2.0**63, 2.0**64, 1e25, -(2.0**64), 1.7e308]),
 )
 SCALARS = st.one_of(st.none(), st.booleans(), NUMBERS, TEXTS)
 VALUES = st.recursive(

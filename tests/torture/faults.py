@@ -2,13 +2,14 @@
 
 import hashlib
 import json
+import shutil
 
 import numpy as np
 
 from hashret import snapshot
 from hashret.codes import Codes
-from hashret.features import image
-from hashret.store import files, layout, model_files, segments, untrusted
+from hashret.features import pictures
+from hashret.store import files, layout, model_files, repair, segments, untrusted
 from hashret.store.catalog import catalog, records, sqlite, staging
 from hashret.store.catalog import connection as catalog_connection
 from indexer.ingest import encode, prepare
@@ -25,8 +26,21 @@ def links_followed() -> None:
         room.open_plain = lambda path: path.open("rb")
 
 
+def moves_follow_links() -> None:
+    """As `repair` once did: copies, through whatever stands there."""
+
+    def move(root, moves):
+        for path in moves:
+            to = root / "damaged" / path.relative_to(root)
+            to.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(path, to)
+            path.unlink()
+
+    repair.move = move
+
+
 def journals_trusted() -> None:
-    sqlite.require_sqlite = lambda path: None
+    sqlite.require_sqlite = lambda path, write: None
 
 
 def schema_believed() -> None:
@@ -46,12 +60,12 @@ def values_untyped() -> None:
 
 
 def decoder_takes_any_format() -> None:
-    image.FORMATS = None
+    pictures.FORMATS = None
 
 
 def pixels_unlimited() -> None:
-    image.MAX_PIXELS = 1 << 62
-    image.Image.MAX_IMAGE_PIXELS = None
+    pictures.MAX_PIXELS = 1 << 62
+    pictures.Image.MAX_IMAGE_PIXELS = None
 
 
 def workers_unlimited() -> None:

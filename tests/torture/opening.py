@@ -3,13 +3,16 @@
 import os
 import resource
 import sys
+import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from hashret import Collection
 from hashret.errors import HashretError
-from hashret.store import machine_cache
+from hashret.store import machine_cache, repair
 from hashret.store.file_systems import MOUNTS
+from hashret.store.layout import Layout
 from indexer import Indexer
 from indexer.workers.pool import Work, each
 from tests.torture.bases import items_of
@@ -20,9 +23,20 @@ _EXECUTION = (
     *("subprocess.Popen", "ctypes.dlopen", "sqlite3.enable_load_extension", "marshal.loads"),
     *("sqlite3.load_extension", "socket.connect", "os.startfile", "cpython.run_command"),
 )
-_CHANGES = ("os.remove", "os.rename", "os.rmdir", "os.mkdir", "os.truncate", "shutil.rmtree")
+_CHANGES = (
+    "os.remove",
+    "os.rename",
+    "os.link",
+    "os.symlink",
+    "shutil.copyfile",
+    "os.rmdir",
+    "os.mkdir",
+    "os.truncate",
+    "shutil.rmtree",
+)
 
 _OURS = str(Path(__file__).parents[2])
+_SCRATCH = str(Path(tempfile.gettempdir()) / "hashret-")
 
 _watched: list[str] = []
 _root = Path("/nowhere")
@@ -41,18 +55,33 @@ def _watch(event: str, args: tuple[Any, ...]) -> None:
             return  # a descriptor
         if event in ("os.remove", "os.rmdir") and args[-1] != -1:
             return  # within a folder that shutil.rmtree was asked for, and that was looked at
+        if path.startswith(_SCRATCH):
+            return  # a copy of the catalog that `repair` reads
+        if event in ("os.rename", "os.link") and _is_outside(os.fsdecode(args[1])):
+            _watched.append(f"{event} to {args[1]}")
         if event == "open" and path.startswith((sys.prefix, sys.base_prefix, _OURS)):
             return  # a module, or its source for the text of a warning
         if event == "open" and path in (str(MOUNTS), str(machine_cache.PROCESSORS)):
             return  # asked of the system: is this a network file system, which processor is this?
         if Path(path).is_relative_to(machine_cache.folder()):
             return  # how long searching takes here, which no collection says
-        if not f"{os.path.abspath(path)}/".startswith(f"{_root}/"):  # noqa: PTH100
+        follows = event == "open" and not args[2] & os.O_NOFOLLOW
+        if _is_outside(path) or (follows and os.path.islink(path)):  # noqa: PTH114
             _watched.append(f"{event} {path}")
 
 
+def _is_outside(path: str) -> bool:
+    """Whether a name stands outside the collection, by the links on the way to it."""
+    if os.path.abspath(path) == str(_root):  # noqa: PTH100
+        return False
+    folder = os.path.realpath(os.path.dirname(path))  # noqa: PTH120
+    return not f"{folder}/".startswith(f"{os.path.realpath(_root)}/")
+
+
 def opens(fault: str = "") -> Work:
-    """The task: [path, kind, whether to write] to [outcome, events].
+    """The task: [path, kind, verb] to [outcome, events].
+
+    The verb is "read", "write" (nothing), "index", "compact" or "repair".
 
     The outcome is "answered", or the class and message of the error that a user would see.
     `fault` plants a fault in this process: one of the defences is taken away.
@@ -69,12 +98,12 @@ def opens(fault: str = "") -> Work:
 
     def one(asked: list[Any]) -> list[Any]:
         global _root, _on
-        path, kind, write = asked
+        path, kind, verb = asked
         _root = Path(path)
         _watched.clear()
         _on = True
         try:
-            outcome = _outcome(path, kind, write)
+            outcome = _outcome(path, kind, verb)
         finally:
             _on = False
         return [outcome, list(_watched)]
@@ -82,18 +111,31 @@ def opens(fault: str = "") -> Work:
     return each(one)
 
 
-def _outcome(path: str, kind: str, write: bool) -> str:
+def _outcome(path: str, kind: str, verb: str) -> str:
     try:
-        if write:
-            hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
-            resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
-            with Indexer(path, kind) as indexer:
-                indexer.remove([])  # a writer cleans up before its first change
-                return "opened"
-        _use(Path(path), kind)
+        if verb == "read":
+            _use(Path(path), kind)
+            return "answered"
+        hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
+        resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
+        _write(path, kind, verb)
     except (HashretError, OSError) as error:
         return f"{type(error).__name__}: {error}"
-    return "answered"
+    return "opened"
+
+
+def _write(path: str, kind: str, verb: str) -> None:
+    if verb == "repair":
+        repair.apply(Layout.find(path))
+        return
+    with Indexer(path, kind, workers=1) as indexer:
+        indexer.remove([])  # a writer cleans up before its first change
+        if verb == "index":
+            indexer.add([replace(item, id=f"new {item.id}") for item in items_of(kind, 4)])
+        if verb != "write":
+            indexer.commit()
+        if verb == "compact":
+            indexer.compact()
 
 
 def _use(path: Path, kind: str) -> None:

@@ -639,6 +639,64 @@ def journals() -> Iterator[tuple[str, Change]]:
         yield f"header: {name}", partial(header, at, data)
 
 
+def planted() -> Iterator[tuple[str, Change]]:
+    """What waits in the places that a writer or a repair makes its files in."""
+
+    def bend(path: Path) -> None:
+        data = bytearray(path.read_bytes())
+        data[-1] ^= 1
+        path.write_bytes(data)
+
+    def plant(where: str, what: str, hurt: str, store: Store) -> None:
+        where = where.format(segment=store.segment.name, model=store.model("x").parent.name)
+        path, victim = store.root / where, store.outside / "victim"
+        if where.startswith("damaged/") and "features" in hurt:
+            path = path.with_suffix(".safetensors")
+        hurts = {"segment": lambda: store.segment, "features": lambda: store.features}
+        if hurt == "catalog":
+            catalog = store.root / "catalog.sqlite"
+            catalog.write_bytes(bytes(4096) + catalog.read_bytes()[4096:])
+        elif hurt:
+            bend(hurts[hurt]())
+        path.parent.mkdir(parents=True, exist_ok=True)
+        victim.write_bytes(b"\0precious" * 100)
+        {
+            "link": lambda: path.symlink_to(victim),
+            "link to a folder": lambda: path.symlink_to(store.outside),
+            "link to nothing": lambda: path.symlink_to(store.outside / "new"),
+            "hard link": lambda: path.hardlink_to(victim),
+            "pipe": lambda: os.mkfifo(path),
+            "folder": lambda: (path / "inner").mkdir(parents=True),
+        }[what]()
+
+    places = {
+        "segment": ("damaged", "damaged/segments", "damaged/segments/{segment}"),
+        "features": ("damaged", "damaged/segments/{segment}"),
+        "catalog": ("damaged/catalog.sqlite", "catalog.sqlite.tmp", "catalog.sqlite.tmp-journal"),
+        "": (
+            *("segments/c000002-000000000060.npy", "segments/c000002-000000000060.npy.tmp"),
+            *("segments/c000002-000000000060.safetensors.tmp", "segments/.DS_Store"),
+            *("models/m000002", "models/zzz", "models/{model}/model.json.tmp", "models/{model}/x"),
+            *("unfinished", "writer.json", "writer.lock", "readers.lock", "catalog.sqlite-journal"),
+            *("catalog.json.tmp", "unfinished/encoding.checkpoint.tmp"),
+        ),
+    }
+    kinds = ("link", "link to a folder", "link to nothing", "hard link", "pipe", "folder")
+    for hurt, found in places.items():
+        for where in found:
+            for what in kinds:
+                name = f"{what} at {where}" + (f", {hurt} damaged" if hurt else "")
+                exists = where in ("writer.lock", "readers.lock", "writer.json")
+
+                def change(store: Store, at: tuple[str, str, str], exists: bool = exists) -> None:
+                    if exists:
+                        (store.root / at[0]).unlink(missing_ok=True)
+                    plant(*at, store)
+
+                yield name, partial(change, at=(where, what, hurt))
+
+
 _PARTS = (
     *(pickles, names, links, schemas, arrays, kept_features, descriptions, values, rows, journals),
+    planted,
 )

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -71,14 +72,21 @@ def test_ties_are_ordered_by_distance_then_score_then_id(tmp_path, kind):
         ids = [item.id for item in collection.items()]
         n = len(collection)
         distances = 0
-        for k in (1, 2, 5, n - 1, n, 2 * n):
-            for payload, hits in zip(payloads, collection.query(payloads, k=k), strict=True):
-                keys = [(hit.distance, -hit.score, hit.id) for hit in hits]
+        # by codes, and as asked without a word, which of images is by how they look
+        for k, how in product((1, 2, 5, n - 1, n, 2 * n), ({"rerank": 0}, {})):
+            for payload, hits in zip(payloads, collection.query(payloads, k=k, **how), strict=True):
+                looks = [0.0 if hit.similarity is None else -hit.similarity for hit in hits]
+                keys = [
+                    (look, hit.distance, -hit.score, hit.id)
+                    for look, hit in zip(looks, hits, strict=True)
+                ]
                 assert keys == sorted(keys)
-                assert [hit.id for hit in collection.query(payload, k=k)] == [h.id for h in hits]
+                assert any(looks) <= (kind == "image" and not how)
+                again = collection.query(payload, k=k, **how)
+                assert [hit.id for hit in again] == [h.id for h in hits]
                 if k >= n:
                     assert sorted(hit.id for hit in hits) == ids
-                whole = collection.query(payload, k=n)
+                whole = collection.query(payload, k=n, **how)
                 assert [hit.id for hit in hits] == [hit.id for hit in whole][:k]
                 distances += len(hits)
         code = collection.coder.encode(payloads).codes

@@ -40,22 +40,39 @@ def test_no_hostile_store_runs_code_or_takes_more_than_its_share(sound, tmp_path
     assert outcomes["DamagedError"] > outcomes.total() / 3
 
 
+@pytest.mark.parametrize("verb", ["repair", "compact", "index"])
+def test_what_writes_a_hostile_store_touches_nothing_outside(sound, tmp_path, verb):
+    planted = [one for one in hostile_stores() if one[0].startswith("planted")]
+    others = [one for one in hostile_stores() if not one[0].startswith("planted")]
+    stores = planted[:: 1 if LONG else 11] + others[:: 1 if LONG else 211]
+    found = attack(sound, tmp_path, "vector", stores, verbs=[verb])
+    assert not [(name, *rest) for name, rest in found.items() if is_bad(*rest)]
+    outcomes = [outcome for name, (outcome, _) in found.items() if name.startswith("planted")]
+    assert outcomes.count("opened") > len(planted) / 40, "most of them are in nobody's way"
+
+
+def test_the_harness_notices_a_repair_that_follows_links(sound, tmp_path):
+    stores = [one for one in hostile_stores() if one[0].startswith("planted: link at damaged/")]
+    found = attack(sound, tmp_path, "vector", stores, "moves_follow_links", verbs=["repair"])
+    assert any(is_bad(*rest) for rest in found.values())
+
+
 def is_bad(outcome, did):
     """A user meets an answer or an error; nothing ran, nothing outside was touched."""
     return bool(did) or outcome.startswith("refused")
 
 
-def attack(sound, folder, kind, stores, fault="", limits=LIMITS):
-    """What became of each hostile store, once read and once opened by a writer."""
+def attack(sound, folder, kind, stores, fault="", limits=LIMITS, verbs=("read", "write")):
+    """What became of each hostile store, by each of the verbs: read, opened by a writer, ..."""
     found = {}
     with Workers("tests.torture.opening:opens", args=[fault], limits=limits) as workers:
         for start in range(0, len(stores), _BATCH):
             batch = [spoil(sound / kind, folder, change) for _, change in stores[start:][:_BATCH]]
-            asked = [[str(store.root), kind, write] for store in batch for write in (False, True)]
+            asked = [[str(store.root), kind, verb] for store in batch for verb in verbs]
             before = [_state(store) for store in batch]
             (results,) = workers.map([asked])
             for i, (name, _) in enumerate(stores[start:][:_BATCH]):
-                outcome, did = _joined(results[2 * i : 2 * i + 2])
+                outcome, did = _joined(results[len(verbs) * i :][: len(verbs)])
                 if batch[i].canary.exists():
                     did.append("ran its code")
                 if _state(batch[i]) != before[i]:
@@ -84,7 +101,7 @@ def _joined(results):
             said.append(result[0])
             did += result[1]
     bad = [one for one in said if one.startswith("refused")]
-    if said[0] == "answered" and said[1] != "opened":
+    if said[0] == "answered" and said[1:] not in ([], ["opened"]):
         said[0] = f"answered: but a writer met {said[1]}"
     return (bad or said)[0], did
 

@@ -117,7 +117,7 @@ def test_items_of_the_library_that_cannot_be_stored_cost_no_good_one_its_code(tm
     deep: list = []
     for _ in range(100_000):
         deep = [deep]
-    bad_ids = ["", "a\0b", "\ud800", "x" * 5000, None, 7, b"a"]
+    bad_ids = ["", "a\0b", "\ud800", "x" * 5000, None, 7.5, b"a"]
     bad_metadata = [{"a": float("nan")}, {"a": object()}, {"a": {1, 2}}, {"a": deep}, {"b": b"x"}]
     bad = [Item(item_id, text) for item_id in bad_ids]
     bad += [Item(f"m-{i}", text, metadata) for i, metadata in enumerate(bad_metadata)]

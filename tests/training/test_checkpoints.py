@@ -7,9 +7,10 @@ import pytest
 
 from hashret.store.checkpoint_files import CheckpointFiles
 from hashret.store.layout import Layout
-from indexer.training import TrainingOptions, checkpoints, presets, train
+from indexer.training import TrainingOptions, checkpoints, train
 from indexer.training.checkpoints import Checkpoints, key_of
 from tests.training.corpora import grouped_points, grouped_words, stripes
+from tests.training.recipes import change_all
 
 
 class SwitchedOffError(Exception):
@@ -23,6 +24,7 @@ CASES = {
     "filters": ("image", "conv", lambda: stripes(60)[0]),
     "towers": ("vector", "towers", lambda: grouped_points(90)[0]),
     "points": ("vector", "dense", lambda: grouped_points(60)[0]),
+    "drawn": ("vector", "variational", lambda: grouped_points(60)[0]),
 }
 
 
@@ -30,14 +32,7 @@ CASES = {
 def small_and_often(monkeypatch):
     """Small networks of few steps, and a checkpoint after each step."""
     monkeypatch.setattr(checkpoints, "SECONDS", 0.0)
-    for name, kinds in presets.PRESETS.items():
-        small = {
-            kind: dataclasses.replace(
-                recipe, hidden=(12, 10), filters=recipe.filters and (4, 4), least_steps=20
-            )
-            for kind, recipe in kinds.items()
-        }
-        monkeypatch.setitem(presets.PRESETS, name, small)
+    change_all(monkeypatch, hidden=(12, 10), filters=(4, 4), least_steps=20)
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import pytest
 from indexer.training.neighbours.hog import oriented_gradients
 from indexer.training.neighbours.image_views import image_views
 from indexer.training.neighbours.neighbourhoods import find_neighbourhoods
-from indexer.training.neighbours.similarities import cosine_points, points_of
+from indexer.training.neighbours.similarities import cosine_points, euclidean_points
 from indexer.training.patch_dictionary import learn_patches
 
 SHAPE = (16, 16, 1)
@@ -55,6 +55,6 @@ def test_neighbours_of_images_are_those_of_like_shape():
     rng = np.random.default_rng(0)
     answers = learn_patches(images, SHAPE, rng).features(images)
     by_shape = purity(cosine_points(image_views(images, SHAPE, answers, rng)))
-    by_pixels = purity(points_of(images, np.random.default_rng(0)))
+    by_pixels = purity(euclidean_points(images, np.random.default_rng(0)))
     assert by_shape > 0.95
     assert by_shape > by_pixels + 0.1

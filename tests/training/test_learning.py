@@ -3,12 +3,15 @@
 import numpy as np
 import pytest
 
+from hashret.codes import Codes
 from hashret.features.image import ImageFeaturizer
 from hashret.features.text import TextFeaturizer
 from hashret.features.vector import VectorFeaturizer
 from hashret.sparse import SparseRows
+from hashret.specs import ImageSpec
 from indexer.ingest.fit import fit_features
 from indexer.ingest.prepare import Preparer
+from indexer.training.report import code_warnings, flat_warnings
 from tests.corpora import clustered_vectors, topic_items
 
 
@@ -51,3 +54,26 @@ def test_features_are_made_in_blocks_and_are_the_same(
     else:
         assert found.dtype == expected.dtype
         assert np.array_equal(found, expected)
+
+
+def test_most_items_alike_are_told_of():
+    rng = np.random.default_rng(0)
+    bits = rng.integers(0, 2, (200, 16)).astype(bool)
+    assert not [one for one in code_warnings(Codes.pack(bits), 200) if "one and the same" in one]
+    bits[:110] = bits[0]
+    told = code_warnings(Codes.pack(bits), 200)
+    assert [one for one in told if "110 of 200 items have one and the same code" in one]
+
+
+def test_images_that_are_nearly_constant_are_told_of():
+    rng = np.random.default_rng(0)
+    bright = [rng.integers(0, 65536, (8, 8), np.uint16) for _ in range(30)]
+    dark = [one >> 4 for one in bright]  # 12 bits beside 16
+    spec = ImageSpec(height=8, width=8, channels=1)
+
+    def told(payloads):
+        featurizer, features = fit_features(payloads, "image", spec, Preparer("image"))
+        return flat_warnings(featurizer.spans(features))
+
+    assert told(bright) == told(dark) == []  # the corpus says what is white
+    assert "20 of 50 are nearly constant" in told([*bright, *dark[:20]])[0]

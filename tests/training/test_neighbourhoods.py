@@ -13,7 +13,6 @@ from indexer.training.neighbours.similarities import (
     euclidean_points,
     latent_points,
     mixed_points,
-    points_of,
     similarities,
 )
 from indexer.training.neighbours.term_weighting import l2_normalised, rarity_weighted
@@ -52,11 +51,11 @@ def test_tiles_change_nothing(monkeypatch):
 
 
 def test_a_wide_neighbourhood_keeps_a_random_part_of_its_members(monkeypatch):
-    monkeypatch.setattr(neighbourhoods, "KEPT_MEMBERS", 5)
+    monkeypatch.setattr(neighbourhoods, "MOST_MEMBERS", 5)
     points, _ = grouped_points(80)
     space = euclidean_points(points, rng())
     kept = find_neighbourhoods(space, 20, rng()).members
-    monkeypatch.setattr(neighbourhoods, "KEPT_MEMBERS", 100)
+    monkeypatch.setattr(neighbourhoods, "MOST_MEMBERS", 100)
     all_of_them = find_neighbourhoods(space, 20, rng()).members
     assert kept.shape == (80, 5)
     assert all(set(few) < set(many) for few, many in zip(kept, all_of_them, strict=True))
@@ -84,7 +83,7 @@ def test_latent_points_sum_the_cosines_of_topics_themes_and_words(monkeypatch):
     themes /= np.linalg.norm(themes, axis=1, keepdims=True)
     found = similarities(latent_points(rows, rng()), everyone, everyone)
     assert found == pytest.approx(1.5 * words @ words.T + 0.5 * themes @ themes.T, abs=2e-3)
-    near = find_neighbourhoods(points_of(rows, rng()), 5, rng())
+    near = find_neighbourhoods(latent_points(rows, rng()), 5, rng())
     assert (groups[near.members] == groups[:, None]).mean() > 0.8
     # of many items the latent parts alone
     monkeypatch.setattr("indexer.training.neighbours.similarities.EXACT_ITEMS", 50)

@@ -4,17 +4,22 @@ import numpy as np
 import pytest
 import torch
 
-from indexer.training.batches import TrainingItems
+from indexer.training.batches import Batches
 from indexer.training.finetune import raw_logits_of
-from indexer.training.networks.bottleneck import LogitMoments, noisy_code, normalise, ramp
-from indexer.training.networks.dense import dense_autoencoder
-from indexer.training.networks.export import export
+from indexer.training.networks.bottleneck import (
+    LogitMoments,
+    NoisySigmoidBottleneck,
+    normalise,
+    ramp,
+)
+from indexer.training.networks.dense import dense_autoencoder, export
 from indexer.training.optimise import choose_device
+from indexer.training.presets import NoisySigmoid
 from tests.training.corpora import grouped_words
 
 CPU = torch.device("cpu")
 ROWS, _ = grouped_words(300)
-ITEMS = TrainingItems(ROWS, 10.0, CPU)
+ITEMS = Batches(ROWS, 10.0, CPU)
 
 
 def network(hidden=(40, 30), n_bits=16, seed=0, *, normalised=False, n_latent=0):
@@ -99,10 +104,12 @@ def test_noise_grows_along_the_ramp_and_moves_codes():
     assert [ramp((0.5, 2.5), done) for done in (0.0, 0.5, 1.0)] == [0.5, 1.5, 2.5]
     raw = torch.randn(500, 8, generator=torch.Generator().manual_seed(0))
     clean = torch.sigmoid(4.0 * normalise(raw))
-    moved = [
-        (noisy_code(raw, noise, 4.0, torch.Generator().manual_seed(1)) - clean).abs().mean().item()
-        for noise in (0.0, 0.3, 1.0)
-    ]
+
+    def code(done):
+        settings = NoisySigmoid(noise=(0.0, 1.0), gain=(4.0, 4.0))
+        return NoisySigmoidBottleneck(settings, torch.Generator().manual_seed(1))(raw, done).code
+
+    moved = [(code(done) - clean).abs().mean().item() for done in (0.0, 0.3, 1.0)]
     assert moved[0] == pytest.approx(0.0, abs=1e-6)
     assert moved[0] < moved[1] < moved[2]
 

@@ -5,13 +5,14 @@ import pytest
 import torch
 from torch.nn import functional
 
-from indexer.training.batches import TrainingItems, epoch_batches
+from indexer.training.batches import Batches, epoch_batches
 from indexer.training.corruption import add_gaussian, mask
 from indexer.training.neighbours.neighbourhoods import Neighbourhoods
 from indexer.training.neighbours.term_weighting import l1_normalised, rarity_weighted
 from indexer.training.objectives import (
-    Squared,
-    Words,
+    Mixture,
+    SquaredTarget,
+    WordsTarget,
     balance,
     contrast,
     independence,
@@ -22,6 +23,20 @@ from tests.models.encoders import as_sparse
 from tests.training.corpora import grouped_points, grouped_words
 
 CPU = torch.device("cpu")
+
+
+class Seen:
+    """What a target needs of a trunk: what it sees, and what that is multiplied by."""
+
+    def __init__(self, features, scale=1.0):
+        self.features, self.scale = features, scale
+
+
+def loss_of(target_class, seen, outputs, batch, near=None, share=0.8, draws=4):
+    """A function that draws a mixture for the batch's targets, and gives the loss."""
+    target = target_class(None, None, seen, CPU)
+    mixture = Mixture(near, share, draws, rng())
+    return lambda: target.loss(outputs, *mixture.of(batch))
 
 
 def rng():
@@ -44,7 +59,7 @@ def test_words_alone_cost_the_items_own_distribution():
     rows, _ = grouped_words(20)
     batch, outputs = np.array([3, 11, 7]), torch.randn(3, rows.n_features)
     own = l1_normalised(rarity_weighted(rows)).to_dense()[batch]
-    loss = Words(TrainingItems(rows, 10.0, CPU), 0.8, 4, rng())(outputs, batch, None)
+    loss = loss_of(WordsTarget, Seen(rows), outputs, batch)()
     expected = word_cross_entropy(outputs, torch.from_numpy(own))
     assert loss.item() == pytest.approx(expected.item(), rel=1e-5)
 
@@ -54,8 +69,8 @@ def test_drawn_neighbours_give_the_full_mean_on_average():
     batch, outputs = np.array([3, 11, 7]), torch.randn(3, rows.n_features)
     words = l1_normalised(rarity_weighted(rows)).to_dense()
     target = 0.2 * words[batch] + 0.4 * words[batch + 1] + 0.4 * words[batch + 2]
-    objective = Words(TrainingItems(rows, 10.0, CPU), 0.8, 2, rng())
-    losses = [objective(outputs, batch, ring(20)).item() for _ in range(400)]
+    drawn = loss_of(WordsTarget, Seen(rows), outputs, batch, ring(20), draws=2)
+    losses = [drawn().item() for _ in range(400)]
     expected = word_cross_entropy(outputs, torch.from_numpy(target)).item()
     assert np.std(losses) > 0
     assert np.mean(losses) == pytest.approx(expected, abs=4 * np.std(losses) / 20)
@@ -64,15 +79,15 @@ def test_drawn_neighbours_give_the_full_mean_on_average():
 def test_an_item_without_words_costs_nothing():
     dense = np.zeros((3, 5), np.float32)
     dense[0, 1] = 1.0
-    objective = Words(TrainingItems(as_sparse(dense), 1.0, CPU), 0.8, 2, rng())
-    assert objective(torch.randn(1, 5), np.array([2]), None).item() == 0.0
+    empty = np.array([2])
+    assert loss_of(WordsTarget, Seen(as_sparse(dense)), torch.randn(1, 5), empty)().item() == 0.0
 
 
 def test_squared_error_mixes_the_neighbours_in():
     points, _ = grouped_points(20)
     batch, outputs = np.array([3, 11]), torch.randn(2, points.shape[1])
     one = Neighbourhoods(np.roll(np.arange(20, dtype=np.int32), -1)[:, None], 1)
-    loss = Squared(TrainingItems(points, 0.5, CPU), 0.3, 3, rng())(outputs, batch, one)
+    loss = loss_of(SquaredTarget, Seen(points, 0.5), outputs, batch, one, 0.3, 3)()
     target = 0.5 * (0.7 * points[batch] + 0.3 * points[batch + 1])
     expected = squared_error(outputs, torch.from_numpy(target))
     assert loss.item() == pytest.approx(expected.item(), rel=1e-5)
@@ -89,8 +104,8 @@ def test_contrast_is_the_cross_entropy_over_agreeing_bits():
 def test_contrast_wants_partners_near_and_others_far():
     one, other = torch.zeros(8), torch.ones(8)
     apart, alike = torch.stack([one, other]), torch.stack([one, one])
-    told = contrast(apart, apart, 0.3).item()
-    assert told < contrast(alike, alike, 0.3).item() < contrast(apart, apart.flip(0), 0.3).item()
+    near = contrast(apart, apart, 0.3).item()
+    assert near < contrast(alike, alike, 0.3).item() < contrast(apart, apart.flip(0), 0.3).item()
     assert contrast(alike, alike, 0.3).item() == pytest.approx(np.log(2))
 
 
@@ -119,9 +134,9 @@ def test_balance_is_the_mean_squared_mean_of_the_bits():
 def test_each_objective_refuses_the_other_layout():
     points, rows = grouped_points(5)[0], grouped_words(5)[0]
     with pytest.raises(TypeError, match="sparse"):
-        Words(TrainingItems(points, 1.0, CPU), 0.5, 1, rng())
+        WordsTarget(None, None, Seen(points), CPU)
     with pytest.raises(TypeError, match="dense"):
-        Squared(TrainingItems(rows, 1.0, CPU), 0.5, 1, rng())
+        SquaredTarget(None, None, Seen(rows), CPU)
 
 
 @pytest.mark.parametrize(("n", "size"), [(2, 256), (10, 4), (257, 256), (1000, 256), (7, 7)])
@@ -144,7 +159,7 @@ def test_gaussian_corruption_has_its_deviation():
 
 def test_sparse_and_dense_batches_hold_the_same_rows():
     rows, _ = grouped_words(9)
-    batch = TrainingItems(rows, 2.0, CPU).batch(np.array([5, 1]))
+    batch = Batches(rows, 2.0, CPU).batch(np.array([5, 1]))
     lengths = batch.offsets.diff()
     dense = torch.zeros(2, rows.n_features)
     dense[torch.arange(2).repeat_interleave(lengths), batch.indices] = batch.values

@@ -10,12 +10,11 @@ import torch
 from hashret.codes import Codes
 from hashret.models.dense import DenseEncoder
 from hashret.models.fixed_point import UNITS
-from indexer import training
 from indexer.training import TrainingOptions, train
 from indexer.training.networks.bottleneck import sign
-from indexer.training.networks.export import export_towers
-from indexer.training.networks.two_towers import TwoTowers
-from indexer.training.presets import TowersRecipe
+from indexer.training.networks.two_towers import TwoTowers, export_towers
+from indexer.training.presets import PRESETS, Preset
+from indexer.training.recipe import TowersRecipe
 from indexer.training.vectors import towers
 from indexer.training.vectors.itq import itq_projection, itq_rotation, principal_directions
 from indexer.training.vectors.towers import (
@@ -35,7 +34,7 @@ def small_recipe():
     """The recipe with small blocks and few steps: the same code, quickly."""
     with pytest.MonkeyPatch.context() as patch:
         small = TowersRecipe(hidden=64, steps=120, block=256, queries=128, perplexity=8.0)
-        patch.setattr(training, "TOWERS", small)
+        patch.setitem(PRESETS["vector"], "towers", Preset("towers", small))
         yield small
 
 
@@ -83,9 +82,8 @@ def test_learned_codes_keep_more_of_the_floats_than_the_rotation_they_start_from
 
 def test_the_rotation_is_kept_where_learning_did_harm(monkeypatch):
     items = curved(400)
-    monkeypatch.setattr(
-        training, "TOWERS", TowersRecipe(hidden=8, steps=3, block=200, learning_rate=1e4)
-    )
+    wild = TowersRecipe(hidden=8, steps=3, block=200, learning_rate=1e4)
+    monkeypatch.setitem(PRESETS["vector"], "towers", Preset("towers", wild))
     monkeypatch.setattr(towers, "_LARGEST_RATE", 5.0)
     encoder, report = train(items, "vector", QUICK)
     recall = {stage.stage: stage.recall for stage in report.stages}

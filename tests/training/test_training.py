@@ -10,13 +10,14 @@ import torch
 from hashret import specs
 from hashret.codes import Codes, hamming
 from hashret.errors import TrainingError, UnknownKindError
-from indexer.training import TrainingOptions, presets, train, train_lengths, trainer
+from indexer.training import TrainingOptions, train, train_lengths, trainer
 from indexer.training.neighbours.neighbourhoods import find_neighbourhoods
 from indexer.training.options import Multiples
-from indexer.training.presets import PRESETS_OF
+from indexer.training.presets import PRESETS
 from indexer.training.report import code_warnings
 from tests.models.encoders import as_sparse
 from tests.training.corpora import grouped_points, grouped_words, stripes
+from tests.training.recipes import change, change_all
 
 QUICK = TrainingOptions(n_bits=16, seed=3, device="cpu", preset="dense", epochs=4, rounds=1)
 
@@ -24,12 +25,9 @@ QUICK = TrainingOptions(n_bits=16, seed=3, device="cpu", preset="dense", epochs=
 @pytest.fixture(autouse=True, scope="module")
 def small_networks():
     """The recipes with small hidden layers and few steps: the same code, quickly."""
-    before = {name: dict(kinds) for name, kinds in presets.PRESETS.items()}
-    for kinds in presets.PRESETS.values():
-        for kind, recipe in kinds.items():
-            kinds[kind] = dataclasses.replace(recipe, hidden=(32, 24), least_steps=60)
-    yield
-    presets.PRESETS.update(before)
+    with pytest.MonkeyPatch.context() as patch:
+        change_all(patch, hidden=(32, 24), least_steps=60)
+        yield
 
 
 def precision(codes, groups, k=10):
@@ -139,17 +137,17 @@ OPTIONS = {
 MEANINGLESS = {
     ("vector", "towers"): {"rounds", "more noise"},
     ("vector", "dense"): {"neighbours", "rounds", "fewer neighbours"},
+    ("vector", "variational"): {"neighbours", "rounds", "fewer neighbours", "more noise"},
+    ("text", "variational"): {"more noise"},
+    ("image", "variational"): {"more noise"},
 }
 
 
 @pytest.mark.parametrize(
-    ("kind", "preset"), [(kind, preset) for kind, names in PRESETS_OF.items() for preset in names]
+    ("kind", "preset"), [(kind, preset) for kind, names in PRESETS.items() for preset in names]
 )
 def test_every_option_changes_what_is_learned_or_is_refused(kind, preset, monkeypatch):
-    for name, kinds in presets.PRESETS.items():
-        for each, recipe in kinds.items():
-            short = dataclasses.replace(recipe, least_steps=9, epochs=1, pretrain_epochs=1)
-            monkeypatch.setitem(presets.PRESETS[name], each, short)
+    change_all(monkeypatch, least_steps=9, epochs=1, pretrain_epochs=1)
     features, _ = (grouped_words if kind == "text" else grouped_points)(100)
     shape = (2, 4, 3) if kind == "image" else None
     plain = dataclasses.replace(QUICK, preset=preset, rounds=None, epochs=None)
@@ -261,9 +259,8 @@ def test_few_items_are_warned_of(kind, preset, n):
 def test_a_loss_that_is_not_finite_stops_training():
     points = grouped_points(20)[0] * np.float32(1e30)
     points[0, 0] = 3e38
-    recipe = dataclasses.replace(presets.PRESETS["dense"]["vector"], input_scale=1.0)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(presets.PRESETS["dense"], "vector", recipe)
+        change(patch, "vector", "dense", input_scale=1.0)
         with pytest.raises(TrainingError, match="expected a finite loss"):
             train(points, "vector", QUICK)
 
@@ -280,10 +277,13 @@ def test_what_cannot_be_learned_from_is_refused():
 def test_unknown_names_list_the_known_ones():
     features = grouped_words(5)[0]
     with pytest.raises(
-        UnknownKindError, match="preset: expected one of dense for items of kind text, got 'deep'"
+        UnknownKindError,
+        match="preset: expected one of dense, variational for items of kind text, got 'deep'",
     ):
         train(features, "text", dataclasses.replace(QUICK, preset="deep"))
-    with pytest.raises(UnknownKindError, match="expected one of dense for items of kind text"):
+    with pytest.raises(
+        UnknownKindError, match="expected one of dense, variational for items of kind text"
+    ):
         train(features, "text", dataclasses.replace(QUICK, preset="towers"))
     with pytest.raises(UnknownKindError, match="image, text, vector"):
         train(features, "sound", QUICK)
@@ -312,12 +312,10 @@ def test_images_are_learned_by_convolutions_too():
     groups = np.arange(240) % 4
     patterns = rng.normal(size=(4, 8 * 8))
     pixels = (patterns[groups] + 0.7 * rng.normal(size=(240, 64))).astype(np.float32)
-    recipe = presets.PRESETS["conv"]["image"]
     options = dataclasses.replace(QUICK, preset="conv", epochs=20)
     with pytest.MonkeyPatch.context() as patch:
         # a mirrored random pattern is another pattern
-        still = dataclasses.replace(recipe, augmented=False, filters=(8, 8))
-        patch.setitem(presets.PRESETS["conv"], "image", still)
+        change(patch, "image", "conv", augmented=False, filters=(8, 8))
         encoder, report = train(pixels, "image", options, shape=(8, 8, 1))
     assert encoder.spec.kind == "conv"
     assert encoder.spec.filters == (8, 8)
@@ -332,8 +330,7 @@ def test_images_are_learned_by_convolutions_too():
 def test_codes_of_images_tell_what_they_look_like(monkeypatch):
     images, _ = stripes(400)
     options = dataclasses.replace(QUICK, epochs=30)
-    wide = dataclasses.replace(presets.PRESETS["dense"]["image"], hidden=(256,), learning_rate=0.01)
-    monkeypatch.setitem(presets.PRESETS["dense"], "image", wide)
+    change(monkeypatch, "image", "dense", hidden=(256,), learning_rate=0.01)
     looked, report = train(images, "image", options, shape=(16, 16, 1))
     blind, _ = train(images, "image", options)  # rows of numbers of unknown shape
     assert "views" in [stage.stage for stage in report.stages]

@@ -1,6 +1,5 @@
 """Tuning from items to a recipe, and from a recipe to a collection that records it."""
 
-import dataclasses
 import json
 from time import monotonic
 
@@ -12,20 +11,18 @@ from hashret import Item
 from hashret.errors import InputError, UnknownKindError
 from indexer import Indexer
 from indexer.cli import main
-from indexer.training import presets
 from indexer.training.options import Multiples, TrainingOptions
+from indexer.training.presets import PRESETS
 from indexer.tuning import LEAST_ITEMS, Setting, tune, tuner
 from indexer.tuning.recipes import read_recipe, recipe_of
 from tests.corpora import clustered_vectors, topic_items
+from tests.training.recipes import change, change_all
 
 
 @pytest.fixture(autouse=True)
 def small_networks(monkeypatch):
     """The recipes with small hidden layers and few steps: the same code, quickly."""
-    for name, kinds in presets.PRESETS.items():
-        for kind, recipe in kinds.items():
-            quick = dataclasses.replace(recipe, hidden=(32,), least_steps=60, epochs=4)
-            monkeypatch.setitem(presets.PRESETS[name], kind, quick)
+    change_all(monkeypatch, hidden=(32,), least_steps=60, epochs=4)
 
 
 def space(monkeypatch, **values):
@@ -34,9 +31,7 @@ def space(monkeypatch, **values):
 
 def bad_default(monkeypatch):
     """Noise that drowns all that is learned; latent coordinates, which are not, would remain."""
-    text = presets.PRESETS["dense"]["text"]
-    bad = dataclasses.replace(text, noise=(20.0, 20.0), n_latent=0)
-    monkeypatch.setitem(presets.PRESETS["dense"], "text", bad)
+    change(monkeypatch, "text", "dense", noise=(20.0, 20.0), n_latent=0)
 
 
 def test_a_planted_bad_setting_loses_and_a_better_one_is_found(monkeypatch):
@@ -61,8 +56,7 @@ def test_a_planted_bad_setting_is_not_chosen(monkeypatch):
 
 
 def test_the_budget_is_kept(monkeypatch):
-    slow = dataclasses.replace(presets.PRESETS["dense"]["text"], least_steps=10_000)
-    monkeypatch.setitem(presets.PRESETS["dense"], "text", slow)
+    change(monkeypatch, "text", "dense", least_steps=10_000)
     began = monotonic()
     report = tune(topic_items(300), "text", seconds=2.0, device="cpu")
     assert monotonic() - began < 6.0  # training would take a minute
@@ -298,9 +292,9 @@ def test_multiples_are_above_nothing(wrong):
 
 
 def test_multiples_scale_the_preset():
-    recipe = presets.PRESETS["dense"]["text"]
+    recipe = PRESETS["text"]["dense"].recipe
     plain = recipe.fitted(5000, TrainingOptions())
     scaled = recipe.fitted(5000, TrainingOptions(multiples=Multiples(2.0, 0.5, 3.0)))
     assert scaled.epochs == 2 * plain.epochs
-    assert scaled.neighbours == pytest.approx(plain.neighbours / 2, abs=1)
-    assert scaled.noise == tuple(3 * noise for noise in plain.noise)
+    assert scaled.neighbourhood.size == pytest.approx(plain.neighbourhood.size / 2, abs=1)
+    assert scaled.bottleneck.noise == tuple(3 * noise for noise in plain.bottleneck.noise)

@@ -71,7 +71,7 @@ def mixed(kind: str) -> list[Item | Skipped]:
         Item("no known word", "zzz qqq" if kind == "text" else known[0].payload * 0),
         Item("no text", 7),
         Item("", known[0].payload),
-        Item("bad metadata", known[0].payload, {"x": object()}),
+        Item("bad metadata", known[0].payload, {"x": {1}}),
         Skipped("unread", "it was hidden", "hidden"),
         fresh[3],
     ]
@@ -166,8 +166,7 @@ def test_an_interrupted_run_leaves_no_worker(base, tmp_path):
         " ignores it\n"
         "from dataclasses import replace\n"
         "from itertools import count\n"
-        "from indexer import Indexer\n"
-        "from indexer.ingest import intake\n"
+        "from indexer import Indexer\nfrom indexer.ingest import intake\n"
         "from tests.torture.bases import items_of\n"
         "from tests.workers.test_encoding import children\n"
         f"intake.BATCH = {BLOCK}\n"

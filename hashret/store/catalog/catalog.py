@@ -240,6 +240,12 @@ class Catalog(CatalogConnection):
             ]
         return sorted(found)
 
+    def names(self) -> tuple[set[str], set[str]]:
+        """The names of all segments and of all models, of every commit and staged, unchecked."""
+        with self.transaction() as connection:
+            segments = set(connection.execute(select(t.segments.c.name)).scalars())
+            return segments, set(connection.execute(select(t.models.c.name)).scalars())
+
     def commits(self) -> list[CommitRecord]:
         """All commits, newest first."""
         with self.transaction() as connection:

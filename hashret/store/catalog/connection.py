@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import Self
 
 from sqlalchemy import ColumnElement, Connection, select
@@ -49,10 +49,31 @@ class CatalogConnection:
         `FormatVersionError`, `DamagedError`, `CatalogServerError` or `LockedError`; InputError
         for the address of a server where the catalog is in the folder.
         """
+        layout.require_catalog()
         opened = cls._opened(layout, _database(layout, address), write, wait_seconds)
         if write and address is not None:
             settle(layout, address)
         return opened
+
+    @classmethod
+    def open_if_made(cls, layout: Layout, *, address: str | None = None) -> Self | None:
+        """As `open` for reading; None where there is no catalog yet.
+
+        Nor is there where a killed writer left its file without a table.
+        """
+        layout.require_catalog()
+        if not layout.has_catalog:
+            return None
+        database = _database(layout, address)
+        with (
+            database.errors(),
+            closing(database.connect(False, 0.0)) as connection,
+            connection.begin(),
+        ):
+            is_made = database.is_made(connection)
+        if not is_made and not layout.has_data:
+            return None
+        return cls.open(layout, address=address)
 
     @classmethod
     def create(
@@ -61,7 +82,10 @@ class CatalogConnection:
         """The catalog of `layout`, made first if it is not there, open for writing.
 
         In the folder, or on the server at `address`; what is there already stays where it is.
+        Raises `DamagedError` for codes or models without the catalog that they had: the next
+        writer would delete them.
         """
+        layout.require_catalog()
         if not Layout.exists(layout.root) and (chosen := address or from_environment()):
             write_address(layout, new_address(chosen))  # first: no schema that nobody knows of
         opened = cls._opened(layout, _database(layout, address), True, wait_seconds, kind)
@@ -82,7 +106,8 @@ class CatalogConnection:
             connection = database.connect(write, wait_seconds)
             try:
                 with connection.begin():
-                    if make is not None and not database.is_made(connection):
+                    # beside data that are not of it a new catalog would have them deleted
+                    if make and not database.is_made(connection) and not layout.has_data:
                         database.make(connection)
                         rows = {"format": str(t.FORMAT_VERSION), "kind": make, LAST: ""}
                         rows[FIXED] = str(checksum(rows["format"], make))
@@ -155,9 +180,9 @@ class CatalogConnection:
 
 def _database(layout: Layout, given: str | None) -> Database:
     """The database that the folder says; raises InputError where another one is asked for."""
-    if layout.server.is_file():
+    if layout.catalog == layout.server:
         return database_of(layout, read_address(layout, given))
-    if given is not None and layout.sqlite.is_file():
+    if given is not None and layout.has_catalog:
         raise InputError(
             f"--catalog: expected none, since the catalog of {layout.root} is in its folder, got "
             "an address; leave it out, or index into another collection"

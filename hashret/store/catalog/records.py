@@ -81,16 +81,17 @@ def segment_of(layout: Layout, row: Sequence[Any], next_row: int) -> SegmentReco
     return SegmentRecord(name, first, n, bits, codes, features)
 
 
-def model_of(layout: Layout, row: Any) -> ModelRecord:
+def model_of(layout: Layout, row: Sequence[Any]) -> ModelRecord:
     """The model of a whole row of `models`. Raises `DamagedError`."""
     _require_checksum(layout, row, "model")
-    require_name(row.name, "model")
-    require_number(row.n_bits, 8, MAX_BITS, "a number of bits")
+    name, n_bits, stored_files = row[:3]
+    require_name(name, "model")
+    require_number(n_bits, 8, MAX_BITS, "a number of bits")
     files = {}
-    for file, stored in require_object(row.files).items():
+    for file, stored in require_object(stored_files).items():
         require_types(stored if isinstance(stored, list) else [stored], int, str)
         files[require_name(file, "file")] = FileRecord(file, *stored)
-    return ModelRecord(row.name, row.n_bits, files)
+    return ModelRecord(name, n_bits, files)
 
 
 def commit_of(row: Sequence[Any]) -> CommitRecord:

@@ -25,7 +25,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.pool import NullPool
 
-from hashret.errors import DamagedError, NotACollectionError
+from hashret.errors import DamagedError, HashretError, NotACollectionError
 from hashret.store.catalog import tables as t
 from hashret.store.catalog.sqlite_guard import require_schema, require_sqlite, restrain, vacuum
 from hashret.store.catalog.where import in_sql, judged
@@ -75,7 +75,7 @@ def _connect(write: bool) -> sqlite3.Connection:
     mode = "rwc" if write else ("rw" if writable else "ro")
     # by the URI itself: in a database URL a "#" or "?" of the path would be read as its end
     uri = f"{layout.catalog.absolute().as_uri()}?mode={mode}"
-    require_sqlite(layout.catalog)
+    require_sqlite(layout.catalog, write=write)
     connection = sqlite3.connect(
         uri, uri=True, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
     )
@@ -109,10 +109,7 @@ class SqliteDatabase:
         except exc.OperationalError as error:
             message = str(error.orig)
             if "no such table" in message:
-                raise NotACollectionError(
-                    f"{catalog}: expected a hashret catalog, got another SQLite database; "
-                    "choose another path"
-                ) from error
+                raise self._without_tables() from error
             if "Could not decode" in message:
                 raise DamagedError(
                     f"{catalog}: expected UTF-8, got another text; "
@@ -136,6 +133,23 @@ class SqliteDatabase:
                 f"{catalog}: expected a sound SQLite database, got {error.orig}; "
                 "restore the collection from a copy or index it again"
             ) from error
+
+    def _without_tables(self) -> HashretError:
+        layout = self._layout
+        if layout.has_data:
+            return DamagedError(
+                f"{layout.catalog}: expected the catalog of the codes and models beside it, got a "
+                "database without its tables; put it back from a copy, or see `hashret repair`"
+            )
+        if not layout.has_catalog:  # rolled back to nothing
+            return NotACollectionError(
+                f"{layout.root}: expected a collection, got one whose making was interrupted; "
+                f"make one with `hashret index SOURCE --to {layout.root}`"
+            )
+        return NotACollectionError(
+            f"{layout.catalog}: expected a hashret catalog, got another SQLite database; "
+            "choose another path"
+        )
 
     def is_made(self, connection: Connection) -> bool:
         """Whether there are tables.

@@ -16,15 +16,18 @@ from pathlib import Path
 from typing import Any
 
 from hashret.errors import DamagedError
-from hashret.store.untrusted import MAX_VALUE, RESTORE, open_plain
+from hashret.store.untrusted import BESIDE, MAX_VALUE, RESTORE, open_plain, require_single
 
 _HEADER = b"SQLite format 3\0"
 # The last bytes of a rollback journal that takes part in a commit over several databases.
 _SUPER_JOURNAL = bytes.fromhex("d9d505f920a163d7")
 
 
-def require_sqlite(catalog: Path) -> None:
+def require_sqlite(catalog: Path, *, write: bool) -> None:
     """Raise `DamagedError` unless SQLite may open this file and what stands beside it.
+
+    SQLite writes into them where it is to `write`, and where a journal is to be rolled back: then
+    each must be a file of its own (`require_single`).
 
     The rollback journal of a commit over several databases names another journal, anywhere, and
     SQLite deletes the file of that name once it has rolled back: a collection could have any
@@ -35,7 +38,10 @@ def require_sqlite(catalog: Path) -> None:
             header = stream.read(20)
     except FileNotFoundError:
         return  # about to be made
-    journal = catalog.with_name(catalog.name + "-journal")
+    beside = [catalog.with_name(f"{catalog.name}-{part}") for part in BESIDE]
+    journal = beside[0]
+    if write or any(path.exists() for path in beside):
+        require_single([catalog, *beside])
     if header and not (_is_plain(header) or (journal.exists() and _may_be_torn(header))):
         raise DamagedError(
             f"{catalog}: expected an SQLite database with a rollback journal, got another file; "

@@ -11,7 +11,6 @@ import json
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
-from shutil import rmtree
 from typing import Any
 
 from sqlalchemy import (
@@ -35,7 +34,7 @@ from hashret.store.catalog import tables as t
 from hashret.store.catalog.catalog import Catalog
 from hashret.store.catalog.records import CommitRecord, ItemRecord
 from hashret.store.catalog.sums import LAST, checksum, removal, sum_of_rows
-from hashret.store.feature_files import SUFFIX as FEATURES
+from hashret.store.leftovers import delete_unnamed
 from hashret.store.model_files import ModelRecord
 from hashret.store.segments import SegmentRecord
 
@@ -127,16 +126,7 @@ class Staging:
         self._delete_unnamed_files()
 
     def _delete_unnamed_files(self) -> None:
-        with self._catalog.transaction() as connection:
-            segments = set(connection.execute(select(t.segments.c.name)).scalars())
-            models = set(connection.execute(select(t.models.c.name)).scalars())
-        layout = self._catalog.layout
-        for path in layout.segments.iterdir():
-            if path.suffix not in (".npy", FEATURES) or path.stem not in segments:
-                path.unlink()
-        for path in layout.models.iterdir():
-            if path.name not in models:
-                rmtree(path)
+        delete_unnamed(self._catalog.layout, *self._catalog.names())
 
     def known(self, ids: Sequence[str]) -> dict[str, tuple[int, bytes]]:
         """Row and content hash of the ids that are live, with what was staged so far."""

@@ -1,7 +1,7 @@
 """A condition on the metadata in PostgreSQL's SQL; see `hashret.store.catalog.where`.
 
-The metadata is read as `json`, not `jsonb`: it keeps numbers as they are written, so that 64-bit
-integers and floats are told apart and compared exactly, as Python and SQLite do. Whatever could
+The metadata is read as `json`, not `jsonb`: it keeps numbers as they are written, so that
+integers and floats are told apart and compared exactly, as Python does. Whatever could
 raise stands within a CASE, since SQL promises no order for AND. What `json` cannot read (NUL and
 halves of surrogate pairs, as JSON may escape them) `odd_metadata` finds; Python judges those rows.
 """
@@ -33,9 +33,9 @@ from sqlalchemy.dialects.postgresql import JSON
 
 from hashret.store.catalog import tables as t
 from hashret.store.catalog.where import by_kind
-from hashret.where.conditions import SIGNS, Field, Value
+from hashret.where.conditions import SIGNS, Field, Value, float_beside
 
-_INT64 = "^-?[0-9]{1,19}$"
+_INTEGER = "^-?[0-9]+$"
 _HALVES = (
     r"\\ud[89ab][0-9a-f]{2}(?!\\ud[c-f])",  # a first half without a second
     r"(?<!\\ud[89ab][0-9a-f]{2})\\ud[c-f]",
@@ -124,7 +124,8 @@ class JsonValue:
 
     def _is_one_of(self, numbers: Sequence[Any]) -> ColumnElement[bool]:
         whole = [Decimal(int(n)) for n in numbers if n == int(n)]
-        floats = [float(n) for n in numbers if float(n) == n]
+        near = [float_beside(n, above=True) for n in numbers]
+        floats = [f for f, n in zip(near, numbers, strict=True) if f == n]
         integer = self._integer()
         return case(
             (integer.is_not(None), integer == any_(literal(whole, ARRAY(Numeric)))),
@@ -136,11 +137,7 @@ class JsonValue:
         """A number before or after the bound, exactly, whichever of them is an integer."""
         up = sign in ("<", ">=")  # v < 2.5 and v >= 2.5 are for integers v < 3 and v >= 3
         whole = Decimal(math.ceil(bound) if up else math.floor(bound))
-        near = float(bound)
-        if up and near < bound:
-            near = math.nextafter(near, math.inf)
-        elif not up and near > bound:
-            near = math.nextafter(near, -math.inf)
+        near = float_beside(bound, above=up)
         integer = self._integer()
         return case(
             (integer.is_not(None), SIGNS[sign](integer, literal(whole, Numeric))),
@@ -149,15 +146,9 @@ class JsonValue:
         )
 
     def _integer(self) -> ColumnElement[Any]:
-        """The value if it is written as an integer of 64 bits, else NULL."""
-        written = case(
-            (
-                self._is_a("number"),
-                case((self._text.regexp_match(_INT64), cast(self._text, Numeric))),
-            )
-        )
-        low, high = literal(Decimal(-(2**63)), Numeric), literal(Decimal(2**63 - 1), Numeric)
-        return case((written.between(low, high), written))
+        """The value if it is written as an integer, else NULL."""
+        exact = case((self._text.regexp_match(_INTEGER), cast(self._text, Numeric)))
+        return case((self._is_a("number"), exact))
 
     def _float(self) -> ColumnElement[Any]:
         """The number as a float, infinite if it is beyond the largest."""

@@ -1,6 +1,7 @@
 """A condition on the metadata in SQLite's SQL; see `hashret.store.catalog.where`.
 
-SQLite ends a text at a NUL, so metadata with one `odd_metadata` finds; Python judges those rows.
+SQLite ends a text at a NUL and makes floats of integers beyond 64 bits; `odd_metadata` finds what
+may have either, and Python judges those rows.
 """
 
 from __future__ import annotations
@@ -13,15 +14,17 @@ from sqlalchemy import ColumnElement, false, func, literal, or_, select, true
 
 from hashret.store.catalog import tables as t
 from hashret.store.catalog.where import by_kind
-from hashret.where.conditions import SIGNS, Field, Value, kind_of
+from hashret.where.conditions import SIGNS, Field, Value, float_beside, kind_of
 
+_INT64_DIGITS = 19  # of 2^63, the first integer that SQLite does not hold
 _TYPES = {"number": ("integer", "real"), "string": ("text",)}  # SQLite's names of JSON types
 
 
 def odd_metadata() -> ColumnElement[bool]:
-    """Metadata with a NUL in a text, which SQLite takes for its end."""
+    """Metadata with a NUL in a text, or with so many digits that SQLite may round the integer."""
     written = t.items.c.metadata
-    return func.instr(written, "\\u0000") > 0
+    digits = "*" + "[0-9]" * _INT64_DIGITS + "*"
+    return (func.instr(written, "\\u0000") > 0) | written.op("GLOB")(digits)
 
 
 class JsonValue:
@@ -47,6 +50,9 @@ class JsonValue:
 
     def order(self, sign: str, bound: str | int | float) -> ColumnElement[bool]:
         """It is of the bound's kind, and before or after it."""
+        if not isinstance(bound, str) and not _is_held(bound):
+            # what is compared here is a float, or an integer that lies on the same side of both
+            bound = float_beside(bound, above=sign in ("<", ">="))
         compared: ColumnElement[bool] = SIGNS[sign](self._plain, literal(bound))
         return self._is_a(kind_of(bound)) & compared
 
@@ -75,6 +81,13 @@ def _any_of(
     for word in alike.pop("null", []) + alike.pop("boolean", []):
         found.append(json_type.in_([json.dumps(word)]))  # SQLite's types of these are the words
     for kind, others in alike.items():
-        same = plain.in_([literal(value) for value in others])
+        # an integer beyond 64 bits is the value of a row judged here only where a float is
+        held = [v if _is_held(v) else float_beside(v, above=True) for v in others]  # type: ignore[arg-type]
+        same = plain.in_([literal(h) for h, v in zip(held, others, strict=True) if h == v])
         found.append(json_type.in_(_TYPES[kind]) & same)
     return or_(false(), *found)
+
+
+def _is_held(value: Value) -> bool:
+    """Whether SQLite holds the value as it is: all but integers beyond 64 bits."""
+    return not isinstance(value, int) or -(2**63) <= value < 2**63

@@ -9,27 +9,32 @@ vouches for is not kept.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from sqlalchemy import create_engine, exc
 
 from hashret.errors import DamagedError
 from hashret.store.catalog import tables as t
+from hashret.store.catalog.records import commit_of, model_of, segment_of
 from hashret.store.catalog.sqlite_guard import restrain
 from hashret.store.catalog.sums import FIXED, LAST, checksum, removal, sum_of_rows
-from hashret.store.feature_files import SUFFIX as FEATURES
-from hashret.store.files import FileRecord, require_sound
+from hashret.store.files import require_sound
 from hashret.store.layout import Layout
+from hashret.store.model_files import ModelRecord
 from hashret.store.segments import SegmentRecord, open_segment
+from hashret.store.untrusted import open_plain
 
 _PAGE = 4096
 Row = tuple[Any, ...]
+Record = TypeVar("Record")
 
 
 @dataclass(slots=True)
@@ -39,7 +44,7 @@ class Salvaged:
     kind: str
     commit: int
     """The newest commit that can be read; what came after it is lost."""
-    model: str
+    model: ModelRecord
     segments: list[Row] = field(default_factory=list)
     models: list[Row] = field(default_factory=list)
     items: list[Row] = field(default_factory=list)
@@ -56,7 +61,8 @@ def salvage(layout: Layout) -> Salvaged:
     with TemporaryDirectory(prefix="hashret-") as folder:
         for whole in (False, True):
             copy = Path(folder) / f"{whole}.sqlite"
-            data = layout.sqlite.read_bytes()
+            with open_plain(layout.sqlite) as stream:
+                data = stream.read()
             copy.write_bytes(_with_first_page(data, Path(folder)) if whole else data)
             connection = sqlite3.connect(f"{copy.as_uri()}?mode=ro&immutable=1", uri=True)
             try:
@@ -97,38 +103,53 @@ def _salvaged(layout: Layout, connection: sqlite3.Connection) -> Salvaged | None
     stated = str(checksum(facts.get("format"), facts.get("kind")))
     if facts.get(FIXED) != stated or facts["format"] != str(t.FORMAT_VERSION):
         return None
-    commits = [row for row in _rows(connection, "commits") if checksum(*row[:-1]) == row[-1]]
+    commits = _sound(commit_of, _rows(connection, "commits"))
     if not commits:
         return None
-    number, _, _, model, _, _ = max(commits)
-    models = [row for row in _rows(connection, "models") if checksum(*row[:-1]) == row[-1]]
-    if model not in {row[0] for row in models}:
+    last = max(commits, key=lambda commit: commit.commit)
+    models = [row for row in _rows(connection, "models") if row[0] == last.model]
+    records = _sound(lambda row: model_of(layout, row), models)
+    if not records:
         return None
-    found = Salvaged(str(facts["kind"]), number, model)
-    found.models = [row for row in models if row[0] == model]
-    for row in _rows(connection, "segments"):
-        if checksum(*row[:-1]) == row[-1] and _is_visible(row[9], row[10], number):
-            _take_segment(layout, (*row[:10], None), found)
+    found = Salvaged(str(facts["kind"]), last.commit, records[0], models=models)
+    segments = [row for row in _rows(connection, "segments") if type(row[1]) is int]
+    next_row = 0
+    for row in sorted(segments, key=lambda row: row[1]):
+        if _is_visible(row[9], row[10], last.commit):
+            for segment in _sound(partial(_segment_from, layout, next_row), [row]):
+                next_row = segment.first_row + segment.n_rows
+                _take_segment(layout, segment, (*row[:10], None), found)
     _take_items(connection, found)
     return found if found.live or not found.lost_ids else None
 
 
-def _take_segment(layout: Layout, row: Row, found: Salvaged) -> None:
+def _segment_from(layout: Layout, next_row: int, row: Row) -> SegmentRecord:
+    return segment_of(layout, row, next_row)
+
+
+def _sound(read: Callable[[Row], Record], rows: Iterable[Row]) -> list[Record]:
+    """What is read of the rows that are as hashret writes them: a stranger may have signed any."""
+    found = []
+    for row in rows:
+        with suppress(DamagedError):
+            found.append(read(row))
+    return found
+
+
+def _take_segment(layout: Layout, segment: SegmentRecord, row: Row, found: Salvaged) -> None:
     """A segment whose codes are sound, without its features where those are not."""
-    name, first, n_rows, n_bits, size, sha256, *beside = row[:8]
-    codes = FileRecord(f"{name}.npy", size, sha256)
     try:
-        open_segment(layout, SegmentRecord(name, first, n_rows, n_bits, codes))
+        open_segment(layout, segment)
     except DamagedError:
-        found.unsound.append(layout.segments / codes.name)
+        found.unsound.append(layout.segments / segment.file.name)
         return
-    if beside != [None, None]:
-        features = FileRecord(f"{name}{FEATURES}", *beside)
+    if segment.features is not None:
+        path = layout.segments / segment.features.name
         try:
-            require_sound(layout.segments / features.name, features)
+            require_sound(path, segment.features)
         except DamagedError:
-            found.unsound.append(layout.segments / features.name)
-            found.without_features.append(name)
+            found.unsound.append(path)
+            found.without_features.append(segment.name)
             row = (*row[:6], None, None, *row[8:])
     found.segments.append(row)
 
@@ -236,7 +257,7 @@ def _fill(path: Path, found: Salvaged) -> None:
             items.append((*plain, checksum(*plain, 0), 0, commit, removal(number, commit)))
         live = np.array(found.live, np.int64)
         now = datetime.now(UTC).isoformat(timespec="seconds")
-        row = (commit, now, len(live), found.model, sum_of_rows(live))
+        row = (commit, now, len(live), found.model.name, sum_of_rows(live))
         meta[LAST] = str(checksum(*row))
         for table, rows in (
             ("meta", list(meta.items())),

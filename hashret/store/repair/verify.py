@@ -12,7 +12,7 @@ from hashret.store.catalog.catalog import Catalog
 from hashret.store.catalog.records import CommitRecord
 from hashret.store.files import require_sound
 from hashret.store.layout import Layout
-from hashret.store.model_files import read_model
+from hashret.store.model_files import read_model, require_model_file
 from hashret.store.segments import SegmentRecord, open_segment
 
 
@@ -55,6 +55,7 @@ def examine(layout: Layout) -> Findings:
     """
     found = Findings()
     try:
+        layout.require_catalog()
         with Catalog.open(layout) as catalog:
             _examine_catalog(layout, catalog, found)
             if found.catalog_is_sound and found.commit is not None:
@@ -117,14 +118,13 @@ def _examine_files(layout: Layout, catalog: Catalog, commit: CommitRecord, found
         return
     try:
         record = catalog.model(commit.model)
-        for name, file in record.files.items():
+        for name in record.files:
             found.n_files += 1
-            path = layout.models / record.name / name
             try:
-                require_sound(path, file)
+                require_model_file(layout, record, name)
             except DamagedError as error:
                 found.model_is_sound = False
-                found.add(layout, path, error)
+                found.add(layout, layout.models / record.name / name, error)
         if found.model_is_sound:
             read_model(layout, record)
     except DamagedError as error:

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-#: From a text's bytes and the character set that they declare ("": none) to the text and its
-#: encoding's name.
-Decode = Callable[[bytes, str], tuple[str, str]]
-#: From a document's bytes, and what decodes text, to its text and encoding; raises `Refused`.
-Extract = Callable[[bytes, Decode], tuple[str, str]]
+from indexer.corpus.decoding import Decoded
+
+#: From a text's bytes and the character set that they declare ("": none) to the text and how it
+#: was read.
+Decode = Callable[[bytes, str], Decoded]
+#: From a document's bytes, and what decodes text, to its text; raises `Refused`.
+Extract = Callable[[bytes, Decode], Decoded]
 
 #: The endings of documents, in lower case, and what reads them; imported on first use.
 EXTRACTORS: Mapping[str, str] = {

@@ -8,8 +8,10 @@ end is made at most once in a document, so the time is linear in its length.
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from html import unescape
 
+from indexer.corpus.decoding import Decoded
 from indexer.corpus.extract import Decode
 
 # Elements inside a line; all others part words, so that <td>a<td>b does not become "ab".
@@ -28,18 +30,23 @@ _NAME = re.compile(r"/?([a-zA-Z][^\s/>]*)")
 _REST = re.compile(r"""(?:[^>=]++|=\s*+(?:"[^"]*+"|'[^']*+')?+)*+>""")
 # unescape() turns digits into an integer; Python refuses to convert thousands of them.
 _LONG_NUMBER = re.compile(r"&#(?:[0-9]{8,}|[xX][0-9a-fA-F]{8,});?")
+_LOOKED_AT = 256 << 10
+_XML = re.compile(rb"""\s*<\?xml[^>]*?\sencoding\s*=\s*["']([a-zA-Z0-9_-]+)""", re.IGNORECASE)
 _CHARSET = re.compile(rb"""<meta[^>]{0,200}?charset\s*=\s*["']?([a-zA-Z0-9_-]+)""", re.IGNORECASE)
 
 
-def extract(data: bytes, decode: Decode) -> tuple[str, str]:
-    """The text of an HTML document, as `text_of`, and its encoding."""
-    html, encoding = decode(data, declared_charset(data))
-    return text_of(html), encoding
+def extract(data: bytes, decode: Decode) -> Decoded:
+    """The text of an HTML document, as `text_of`."""
+    found = decode(data, declared_charset(data))
+    return replace(found, text=text_of(found.text))
 
 
 def declared_charset(html: bytes) -> str:
-    """The character set that a ``<meta>`` in the first 1,024 bytes declares, or ""."""
-    found = _CHARSET.search(html[:1024])
+    """The character set that a first ``<?xml encoding=`` or a ``<meta>`` declares, or "".
+
+    A ``<meta>`` is looked for in the first 256 KiB: scripts and styles may stand before it.
+    """
+    found = _XML.match(html[:1024]) or _CHARSET.search(html[:_LOOKED_AT])
     return found[1].decode("ascii") if found else ""
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from indexer.corpus.decoding import Decoded
 from indexer.corpus.extract import Decode
 
 
-def extract(data: bytes, decode: Decode) -> tuple[str, str]:
-    """The text of a plain document, and its encoding."""
+def extract(data: bytes, decode: Decode) -> Decoded:
+    """The text of a plain document."""
     return decode(data, "")

@@ -1,4 +1,4 @@
-"""Histograms of oriented gradients: what images look alike by their shapes, whatever their light.
+"""Histograms of oriented gradients: the shapes in images, whatever their light.
 
 Gradients are pooled in cells of 4 x 4 pixels by orientation, normalised by the energy around, and
 square-rooted (Dalal and Triggs, "Histograms of oriented gradients for human detection", CVPR 2005,
@@ -15,10 +15,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-_ORIENTATIONS = 8
-_CELL = 4  # pixels
+_ORIENTATIONS = 8  # over half a turn, as a histogram has bins
+_CELL = 4  # pixels a side: the finest that neighbours gained by
 _SHARPNESS = 4.0  # an orientation takes |cos of the angle between| to this power
-_TILE_IMAGES = 1024
+_TILE_IMAGES = 1024  # images at a time, for memory
 
 
 def oriented_gradients(rows: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""What images look like: by their shapes, and by the patches that they are made of.
+"""Views of images: their shapes, and the patches that they are made of, as vectors to compare.
 
 Each view is centred, kept in its leading principal directions, half whitened and scaled to unit
 length. The leading directions of images are mostly light and bulk; half whitening lets the others
@@ -13,9 +13,9 @@ from hashret.models.patches import Shape
 from indexer.training.neighbours.hog import oriented_gradients
 from indexer.training.neighbours.randomized_svd import principal_coordinates
 
-_DIRECTIONS = 60
-_WHITENING = 0.5  # 0 keeps each direction's standard deviation, 1 makes it 1
-_GRADIENTS = 2.0  # what their deviation counts for beside that of the pixels
+_DIRECTIONS = 60  # principal directions of each view (docs/adr/0017)
+_WHITENING = 0.5  # the power of its deviation that each direction is divided by: 0 none, 1 all
+_GRADIENTS = 2.0  # the weight of gradients beside pixels, both of a mean squared length of 1
 
 
 def image_views(
@@ -23,7 +23,7 @@ def image_views(
 ) -> np.ndarray:
     """(n, n_directions) float32 of n images of `shape`, the unit-length views side by side.
 
-    Gradients (`gradients`) with the pixels are one view, the `answers` to the images' patches
+    Gradients (`hog`) with the pixels are one view, the `answers` to the images' patches
     (`hashret.models.patches`), a row for each image, the other.
     """
     shapes = np.hstack([_GRADIENTS * _spread(oriented_gradients(rows, shape)), _spread(rows)])

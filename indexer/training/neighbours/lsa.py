@@ -1,16 +1,15 @@
-"""Latent semantic directions, in which the encoder of texts sees an item besides its words.
+"""Latent semantic directions: a linear map of texts that enters the encoder beside its words.
 
-Latent semantic analysis (Deerwester et al., 1990) is a linear map that knows which words go
-together and was fitted to no neighbourhood: what a network of millions of weights learns too well
-of its own documents, it can't.
+Latent semantic analysis (Deerwester et al., 1990) knows which words go together and was fitted to
+no neighbourhood. A network of millions of weights overfits the neighbourhoods of its own documents;
+this map can't.
 """
 
 from __future__ import annotations
 
 import numpy as np
-from scipy.sparse import csr_array
 
-from hashret.sparse import SparseRows
+from hashret.sparse import SparseRows, to_scipy
 from indexer.training.neighbours.randomized_svd import principal_directions
 from indexer.training.neighbours.term_weighting import l2_normalised, rarity, rarity_weighted
 
@@ -24,7 +23,6 @@ def latent_directions(rows: SparseRows, most: int, rng: np.random.Generator) -> 
     of the map.
     """
     count = max(1, min(most, len(rows) // _ITEMS_EACH, rows.n_features))
-    weighted = l2_normalised(rarity_weighted(rows))
-    words = csr_array((weighted.values, weighted.indices, weighted.indptr), shape=rows.shape)
+    words = to_scipy(l2_normalised(rarity_weighted(rows)))
     directions = principal_directions(words, count, rng)
     return (directions * rarity(rows)[:, None]).astype(np.float32)

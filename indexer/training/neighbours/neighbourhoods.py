@@ -1,9 +1,9 @@
-"""Neighbourhoods without labels: which training items are alike.
+"""Which training items are neighbours? Found without labels.
 
-An index of floats (Faiss) holds a pool of items and is asked for the nearest of each, some rows at
-a time, so memory is linear in the number of items; words, which it can't hold, are compared in
-tiles. The pool is the whole corpus up to `EXACT_ITEMS` items and a random sample of that size
-above, with k shrunk in proportion, so time is linear in the number of items too.
+An index of floats (Faiss) holds a pool of items and finds the nearest of each, some rows at a time,
+so memory is linear in the number of items; words, which it can't hold, are compared in tiles. The
+pool is the whole corpus up to `EXACT_ITEMS` items and a random sample of that size above, with k
+shrunk in proportion, so time is linear in the number of items too.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ import torch
 
 from indexer.training.neighbours.similarities import EXACT_ITEMS, Points, similarities
 
-#: Of a neighbourhood this many members are kept, at random: their mean stands for the whole.
-KEPT_MEMBERS = 128
+#: Members of a neighbourhood that are drawn from it for training: their mean stands for the whole.
+MOST_MEMBERS = 128
 
-_TILE_ROWS = 1024
+_TILE_ROWS = 1024  # items that are asked for together: their similarities fit in a core's cache
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,17 +42,17 @@ def find_neighbourhoods(
     rng: np.random.Generator,
     on_rows: Callable[[int], None] | None = None,
 ) -> Neighbourhoods:
-    """The `width` nearest others of each of n >= 2 items, at most `KEPT_MEMBERS` kept of each.
+    """The `width` nearest others of each of n >= 2 items, at most `MOST_MEMBERS` drawn of each.
 
     `on_rows` is called with the number of items done so far.
     """
-    n = len(points.asked)
+    n = len(points.queries)
     pool = np.arange(n)
     if n > EXACT_ITEMS:
         pool = np.sort(rng.choice(n, EXACT_ITEMS, replace=False))
     count = max(1, min(len(pool) - 1, round(width * len(pool) / n)))
-    kept = min(count, KEPT_MEMBERS)
-    members = np.empty((n, kept), np.int32)
+    n_members = min(count, MOST_MEMBERS)
+    members = np.empty((n, n_members), np.int32)
     nearest_of = _by_tiles(points, pool) if points.words is not None else _by_index(points, pool)
     for start in range(0, n, _TILE_ROWS):
         rows = np.arange(start, min(start + _TILE_ROWS, n))
@@ -60,8 +60,8 @@ def find_neighbourhoods(
         others = nearest != rows[:, None]
         others[others.all(axis=1), -1] = False  # one too many, where an item did not find itself
         nearest = nearest[others].reshape(len(rows), count)
-        if kept < count:
-            nearest = rng.permuted(nearest, axis=1)[:, :kept]
+        if n_members < count:
+            nearest = rng.permuted(nearest, axis=1)[:, :n_members]
         members[rows] = nearest
         if on_rows:
             on_rows(int(rows[-1]) + 1)
@@ -78,7 +78,7 @@ def _by_index(points: Points, pool: np.ndarray) -> _Nearest:
     index.add(points.stored[pool])
 
     def nearest(rows: np.ndarray, count: int) -> np.ndarray:
-        found: np.ndarray = index.search(points.asked[rows], count)[1]
+        found: np.ndarray = index.search(points.queries[rows], count)[1]
         return found
 
     return nearest

@@ -1,4 +1,4 @@
-"""How alike training items are, by their features and by codes already learned.
+"""How alike are training items? By their features, and by codes already learned.
 
 Every similarity is an inner product of points, so that one index of floats serves them all; that of
 few texts has a product of sparse rows besides.
@@ -11,26 +11,26 @@ from typing import NamedTuple
 import numpy as np
 from scipy.sparse import csr_array
 
-from hashret.sparse import Features, SparseRows
+from hashret.sparse import SparseRows, to_scipy
 from indexer.training.neighbours.randomized_svd import principal_coordinates
 from indexer.training.neighbours.term_weighting import l2_normalised, rarity_weighted
 
-#: Up to this many items are compared with all others.
+#: Up to this many items are compared with all others: beyond, time would grow as the square.
 EXACT_ITEMS = 20_000
 
-_LATENT = 100
-_THEMES = 24
+_LATENT = 100  # latent semantic coordinates, for topics
+_THEMES = 24  # the first of them once more, for broad themes
 _SAMPLE = 1000  # of the items, in each of two draws, by which similarities are put on one scale
 
 
 class Points(NamedTuple):
-    """How alike item i finds item j: asked[i] @ stored[j], up to a constant of i's own.
+    """How alike item i finds item j: queries[i] @ stored[j], up to a constant of i's own.
 
     Both (n, d) float32, C-contiguous; larger is nearer. `words`, where there are any, are n sparse
     rows whose products are added.
     """
 
-    asked: np.ndarray
+    queries: np.ndarray
     stored: np.ndarray
     words: csr_array | None = None
 
@@ -43,8 +43,7 @@ def latent_points(features: SparseRows, rng: np.random.Generator) -> Points:
     errors differ, so their sum is better than each. Of a corpus larger than `EXACT_ITEMS` only the
     latent parts are used: the products of sparse rows cost several times as much.
     """
-    weighted = l2_normalised(rarity_weighted(features))
-    words = csr_array((weighted.values, weighted.indices, weighted.indptr), shape=features.shape)
+    words = to_scipy(l2_normalised(rarity_weighted(features)))
     coordinates = principal_coordinates(words, min(_LATENT, *features.shape), rng)
     # unit rows side by side: their product is the sum of the cosines
     views = np.hstack([_unit(part) for part in (coordinates, coordinates[:, :_THEMES])])
@@ -85,24 +84,18 @@ def mixed_points(first: Points, second: Points, rng: np.random.Generator) -> Poi
     for points in (first, second):
         spread = float(similarities(points, rows, others).std())
         scales.append(np.float32(1.0 / max(spread, 1e-9)))
-    asked = [scale * points.asked for scale, points in zip(scales, (first, second), strict=True)]
+    pairs = zip(scales, (first, second), strict=True)
+    queries = [scale * points.queries for scale, points in pairs]
     words = None if first.words is None else first.words * np.sqrt(scales[0])
-    return Points(np.hstack(asked), np.hstack([first.stored, second.stored]), words)
+    return Points(np.hstack(queries), np.hstack([first.stored, second.stored]), words)
 
 
 def similarities(points: Points, rows: np.ndarray, others: np.ndarray) -> np.ndarray:
     """How alike each of `rows` finds each of `others`, (n_rows, n_others) float32."""
-    found: np.ndarray = points.asked[rows] @ points.stored[others].T
+    found: np.ndarray = points.queries[rows] @ points.stored[others].T
     if points.words is not None:
         found += (points.words[rows] @ points.words[others].T).toarray()
     return found
-
-
-def points_of(features: Features, rng: np.random.Generator) -> Points:
-    """Items by their features: latent for sparse rows, else Euclidean."""
-    if isinstance(features, SparseRows):
-        return latent_points(features, rng)
-    return euclidean_points(features, rng)
 
 
 def _unit(rows: np.ndarray) -> np.ndarray:

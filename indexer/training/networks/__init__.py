@@ -1,5 +1,6 @@
-"""What does the autoencoder look like while it learns? Trunks, the bottleneck, and the export.
+"""What does the autoencoder look like while it learns? Trunks, bottlenecks, and the export.
 
-`export` turns a trained network into the NumPy encoder that is stored (`hashret.models`).
-Not for losses (`objectives`) nor for the course of a training (`trainer`).
+A trunk makes networks and exports them as NumPy encoders (`hashret.models`); a bottleneck says
+what a bit is while it learns. Not for losses (`objectives`), nor for the course of a training
+(`trainer`).
 """

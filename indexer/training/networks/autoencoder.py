@@ -1,8 +1,8 @@
-"""Autoencoders as they are trained, and the dense one: linear layers to the bits and up again.
+"""The autoencoder as every trunk trains it: layers down to the bits, and as many up again.
 
-Weights are stored (n_in, n_out): a batch of sparse rows then needs only the rows of the first
-matrix that occur in it, and export keeps the layout that queries read. `export` turns a trained
-network into the NumPy encoder that is kept; the decoder is thrown away.
+A trunk makes one, and turns what was learned into the NumPy encoder that is stored; the decoder is
+thrown away. Weights are stored (n_in, n_out): a batch of sparse rows then needs only the rows of
+the first matrix that occur in it, and export keeps the layout that queries read.
 """
 
 from __future__ import annotations
@@ -11,14 +11,18 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from hashret.models.base import Encoder
 from hashret.models.fixed_point import NORM_FLOOR
+from hashret.sparse import Features, values_of
+from indexer.training.networks.bottleneck import LogitMoments
 
-#: How long the vector of latent coordinates is in training, beside hundreds of units near 1.
-_LATENT_LENGTH = 30.0
+#: The length of the vector of latent coordinates in training, beside hundreds of units near 1.
+LATENT_LENGTH = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,15 +38,15 @@ Batch = Tensor | Bags
 
 
 def product(batch: Batch, weight: Tensor) -> Tensor:
-    """Rows (n, n_in), sparse or dense, times (n_in, n_out)."""
+    """Rows (n, n_in), sparse or dense, times (n_in, n_out): (n, n_out)."""
     if not isinstance(batch, Bags):
         return batch @ weight
     return functional.embedding_bag(
-        batch.indices,
+        batch.indices,  # (nnz,)
         weight,
-        batch.offsets,
+        batch.offsets,  # (n + 1,)
         mode="sum",
-        per_sample_weights=batch.values,
+        per_sample_weights=batch.values,  # (nnz,)
         include_last_offset=True,
     )
 
@@ -75,9 +79,9 @@ class Autoencoder(nn.Module):
     fixed directions: an item's coordinates in them, as a unit vector, enter the last layer of the
     encoder too, behind what the hidden layers give.
 
-    `encoder[-1]` gives raw logits. Training normalises them over the batch (`normalise`), adds
-    noise and takes the sigmoid; `decode` starts from there. `decoder[-1 - i]` rebuilds what
-    `encoder[i]` takes, but the last may tell of the item something else than its features.
+    `encoder[-1]` gives raw logits. A bottleneck makes a code of them; `decode` starts from there.
+    `decoder[-1 - i]` rebuilds what `encoder[i]` takes, but the last may rebuild something else of
+    the item than its features (`objectives`).
     """
 
     latent: Tensor | None
@@ -111,19 +115,19 @@ class Autoencoder(nn.Module):
             mine.load_state_dict(theirs.state_dict())
 
     def raw_logits(self, batch: Batch) -> Tensor:
-        """(n, n_bits) float32 before normalisation."""
+        """What a bottleneck takes, float32, (n, n_bits) or a multiple of it wide."""
         active = self.hidden(len(self.encoder) - 1, batch) if len(self.encoder) > 1 else batch
-        return self.encoder[-1].forward(active).float()
+        return self.encoder[-1].forward(active).float()  # (n, n_raw)
 
     def hidden(self, count: int, batch: Batch) -> Tensor:
         """The output of the first `count` >= 1 hidden layers; of all, with latent coordinates."""
-        active = self.activated(self.encoder[0].forward(batch))
+        active = self.activated(self.encoder[0].forward(batch))  # (n, hidden[0])
         for layer in self.encoder[1:count]:
-            active = self.activated(layer.forward(active))
+            active = self.activated(layer.forward(active))  # (n, hidden[i])
         if self.latent is not None and count == len(self.encoder) - 1:
-            sums = product(batch, self.latent).float()
-            length = torch.rsqrt(sums.square().sum(dim=1, keepdim=True) + NORM_FLOOR)
-            active = torch.cat([active, _LATENT_LENGTH * length * sums], dim=1)
+            sums = product(batch, self.latent).float()  # (n, n_latent)
+            length = torch.rsqrt(sums.square().sum(dim=1, keepdim=True) + NORM_FLOOR)  # (n, 1)
+            active = torch.cat([active, LATENT_LENGTH * length * sums], dim=1)
         return active
 
     @property
@@ -132,14 +136,51 @@ class Autoencoder(nn.Module):
         return 0 if self.latent is None else self.latent.shape[1]
 
     def activated(self, sums: Tensor) -> Tensor:
-        """The output of a hidden layer of the encoder that sums up to this."""
+        """The output of a hidden layer of the encoder that sums up to this, (n, width)."""
         if self.normalised:
             sums = functional.layer_norm(sums, sums.shape[1:], eps=NORM_FLOOR)
         return functional.relu(sums)
 
     def decode(self, code: Tensor) -> Tensor:
-        """(n, n_outputs) from codes in [0, 1]: the last layer's output, no nonlinearity."""
-        active = 2.0 * code - 1.0
+        """(n, n_outputs) from codes (n, n_bits): the last layer's output, no nonlinearity."""
+        active = 2.0 * code - 1.0  # (n, n_bits), bits as -1 and 1
         for layer in self.decoder[:-1]:
-            active = functional.relu(layer.forward(active))
+            active = functional.relu(layer.forward(active))  # (n, hidden[i]), backwards
         return self.decoder[-1].forward(active)
+
+
+class Trunk(ABC):
+    """The layers from features to logits and back: made anew for each network, and exported.
+
+    `features` are what the network takes of the training items, times `scale`. That need not be
+    the items' own features: `of_items` says how an encoder of it takes those.
+    """
+
+    features: Features
+    scale: float
+
+    @abstractmethod
+    def network(
+        self, n_bits: int, n_raw: int, n_outputs: int | None, generator: torch.Generator
+    ) -> Autoencoder:
+        """A new one; its encoder gives n_raw raw numbers, its decoder takes n_bits.
+
+        The decoder gives `n_outputs` numbers; None: as many as there are features.
+        """
+
+    @abstractmethod
+    def export(self, network: Autoencoder, moments: LogitMoments, logit_scale: float) -> Encoder:
+        """The encoder half in NumPy, of `features`, with the normalisation folded in.
+
+        Raises ValueError if the weights are too large for exact sums.
+        """
+
+    def of_items(self, encoder: Encoder) -> Encoder:
+        """What `export` gave, as an encoder of the items' own features."""
+        return encoder
+
+
+def unit_scale(features: Features) -> float:
+    """What makes the root mean square of the features' stored numbers 1."""
+    mean_square = float(np.square(values_of(features), dtype=np.float64).mean())
+    return float(1.0 / np.sqrt(max(mean_square, 1e-12)))

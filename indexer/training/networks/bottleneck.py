@@ -1,29 +1,134 @@
-"""Autoencoders as they are trained, and the dense one: linear layers to the bits and up again.
+"""What is a bit while it learns? The bottlenecks between an encoder's logits and its decoder.
 
-Weights are stored (n_in, n_out): a batch of sparse rows then needs only the rows of the first
-matrix that occur in it, and export keeps the layout that queries read. `export` turns a trained
-network into the NumPy encoder that is kept; the decoder is thrown away.
+A bit has no gradient, so training puts something in its place that has one and comes to behave as
+the bit will. Whatever that is, a bottleneck ends the same way: a code's bits are its normalised
+logits above 0, the mean over the training items, which is what `export` stores.
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from indexer.training.presets import Gaussian, NoisySigmoid
+
 #: Added to the variance of a logit: a bit that never varies stays at its threshold.
 _VARIANCE_FLOOR = 1e-5
+#: The least and greatest logarithm of a variance that is drawn with: neither is ever of use.
+_LOG_VARIANCES = (-8.0, 8.0)
+
+
+class Coded(NamedTuple):
+    """What a bottleneck makes of a batch."""
+
+    code: Tensor
+    """(n, n_bits); 0 and 1 are the bits, and the decoder takes 2 x code - 1."""
+    cost: Tensor | None = None
+    """A scalar that is added to the loss; None where the bottleneck has none of its own."""
+
+
+class Final(NamedTuple):
+    """What stands between normalised logits and the decoder when training ends."""
+
+    noise: float
+    """Its standard deviation on a normalised logit."""
+    gain: float | None
+    """The slope of the sigmoid after it; None where there is no sigmoid."""
+
+
+class Bottleneck(ABC):
+    """What the decoder sees of raw logits; `generator` is what it draws from."""
+
+    raw_per_bit = 1
+    """Numbers that the encoder's last layer gives for each bit; those of the logits come first."""
+
+    def __init__(self, settings: Any, generator: torch.Generator):
+        self.settings = settings
+        self.generator = generator
+
+    @abstractmethod
+    def __call__(self, raw: Tensor, done: float) -> Coded:
+        """The code of (n, n_bits x raw_per_bit) raw numbers, once the share `done` is trained."""
+
+    @abstractmethod
+    def final(self, raw: np.ndarray) -> Final:
+        """Its state at the end, of what all items gave, (n, n_bits x raw_per_bit) float32."""
+
+    def _noise(self, like: Tensor) -> Tensor:
+        """Standard normal, of the same shape."""
+        return torch.randn(like.shape, generator=self.generator, device=like.device)
+
+
+class NoisySigmoidBottleneck(Bottleneck):
+    """sigmoid(gain x (normalised logit + noise x a standard normal)).
+
+    Gaussian noise on a sigmoid's input destroys what lies in its middle range; as it grows, a unit
+    keeps information only by moving to 0 or 1, and thresholding then loses little (Salakhutdinov
+    and Hinton, Semantic hashing, 2009; Goodfellow, Bengio and Courville, Deep Learning, 2016,
+    14.9). The logits are batch-normalised first, so the magnitude of the noise means the same for
+    every bit, and no bit can escape it by growing its weights.
+    """
+
+    settings: NoisySigmoid
+
+    def __call__(self, raw: Tensor, done: float) -> Coded:
+        """The code in (0, 1), by the noise and the gain of this moment."""
+        noise, gain = ramp(self.settings.noise, done), ramp(self.settings.gain, done)
+        logits = normalise(raw.float())  # (n, n_bits)
+        return Coded(torch.sigmoid(gain * (logits + noise * self._noise(logits))))
+
+    def final(self, raw: np.ndarray) -> Final:
+        """The last noise and the last gain."""
+        return Final(self.settings.noise[1], self.settings.gain[1])
+
+
+class GaussianBottleneck(Bottleneck):
+    """normalised mean + deviation x a standard normal, both given by the encoder for each item.
+
+    This is a variational autoencoder with the prior of a standard normal for each bit: with the
+    divergence from it, the loss is the negative evidence lower bound (Kingma and Welling,
+    "Auto-encoding variational Bayes", ICLR 2014; its means thresholded as codes, Chaidaroon and
+    Fang, "Variational deep semantic hashing", SIGIR 2017). The decoder takes the real number that
+    was drawn. Means are batch-normalised, so the divergence can't make a bit say nothing (Zhu et
+    al., "A batch normalized inference network keeps the KL vanishing away", ACL 2020), and its
+    weight grows from the first to the last (Bowman et al., CoNLL 2016).
+    """
+
+    settings: Gaussian
+    raw_per_bit = 2  # the mean and the logarithm of the variance
+
+    def __call__(self, raw: Tensor, done: float) -> Coded:
+        """Real numbers about the means, and what their divergence from the prior costs."""
+        raw_mean, log_variance = raw.float().chunk(2, dim=1)  # (n, n_bits) each
+        mean, log_variance = normalise(raw_mean), log_variance.clamp(*_LOG_VARIANCES)
+        drawn = mean + torch.exp(0.5 * log_variance) * self._noise(mean)  # (n, n_bits)
+        divergence = 0.5 * (mean.square() + log_variance.exp() - 1.0 - log_variance)
+        cost = ramp(self.settings.divergence, done) * divergence.sum(dim=1).mean()
+        return Coded(0.5 * (drawn + 1.0), cost)
+
+    def final(self, raw: np.ndarray) -> Final:
+        """The mean deviation over items and bits."""
+        log_variances = raw[:, raw.shape[1] // 2 :].clip(*_LOG_VARIANCES)
+        return Final(float(np.exp(0.5 * log_variances).mean()), None)
+
+
+def ramp(ends: tuple[float, float], done: float) -> float:
+    """The value on the straight line between two ends at the share `done` of the way."""
+    return ends[0] + (ends[1] - ends[0]) * done
 
 
 def normalise(raw: Tensor) -> Tensor:
-    """Logits of mean 0 and variance 1 over the batch, per bit.
+    """Logits (n, n_bits) of mean 0 and variance 1 over the batch, per bit.
 
     Batch normalisation (Ioffe and Szegedy, 2015) without a learned scale: every bit is 1 for about
     half of the items, and none can drown the noise by growing its weights.
     """
-    variance, mean = torch.var_mean(raw, dim=0, correction=0)
+    variance, mean = torch.var_mean(raw, dim=0, correction=0)  # (n_bits,) each
     return (raw - mean) * torch.rsqrt(variance + _VARIANCE_FLOOR)
 
 
@@ -59,18 +164,6 @@ class _Sign(torch.autograd.Function):
 
 
 def sign(logits: Tensor) -> Tensor:
-    """The bits as -1 and 1, with the gradient of tanh."""
+    """The bits as -1 and 1, with the gradient of tanh; the bottleneck of `vectors.towers`."""
     bits: Tensor = _Sign.apply(logits)  # type: ignore[no-untyped-call]
     return bits
-
-
-def noisy_code(raw: Tensor, noise: float, gain: float, generator: torch.Generator) -> Tensor:
-    """The code in (0, 1): sigmoid(gain x (normalised logit + noise x a standard normal))."""
-    logits = normalise(raw.float())
-    drawn = torch.randn(logits.shape, generator=generator, device=logits.device)
-    return torch.sigmoid(gain * (logits + noise * drawn))
-
-
-def ramp(ends: tuple[float, float], done: float) -> float:
-    """The value on the straight line between two ends at the share `done` of the way."""
-    return ends[0] + (ends[1] - ends[0]) * done

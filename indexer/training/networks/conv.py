@@ -1,4 +1,4 @@
-"""The convolutional autoencoder as it is trained, and its export.
+"""The convolutional trunk: strided convolutions from pixels to the logits, transposed ones back.
 
 Convolutions of stride 2 in place of pooling, and transposed convolutions in the decoder (Radford,
 Metz and Chintala, "Unsupervised representation learning with deep convolutional generative
@@ -11,25 +11,39 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from hashret.models.conv import KERNEL, STRIDE, halved
-from indexer.training.networks.autoencoder import Autoencoder, Bags, Batch, DecoderLayer, Layer
+from hashret.models.conv import KERNEL, STRIDE, ConvEncoder, halved
+from hashret.models.patches import Shape
+from hashret.specs import ConvSpec
+from indexer.training.networks.autoencoder import (
+    Autoencoder,
+    Bags,
+    Batch,
+    DecoderLayer,
+    Layer,
+    Trunk,
+    unit_scale,
+)
+from indexer.training.networks.bottleneck import LogitMoments
 from indexer.training.networks.dense import Linear
-
-Shape = tuple[int, int, int]
+from indexer.training.networks.export import on_grid, weights_of
+from indexer.training.presets import Conv
+from indexer.training.training_set import Preparation
 
 
 def _images(batch: Batch, shape: Shape) -> Tensor:
-    """Rows as (n, channels, height, width), channels last in memory."""
+    """Rows (n, height x width x channels) as (n, channels, height, width), channels last."""
     if isinstance(batch, Bags):
         raise TypeError("features: expected dense rows of pixels, got sparse ones; pass an array")
     return batch.view(-1, *shape).permute(0, 3, 1, 2)
 
 
 def _rows(images: Tensor) -> Tensor:
+    """(n, channels, height, width) as rows (n, height x width x channels)."""
     return images.permute(0, 2, 3, 1).flatten(1)
 
 
@@ -50,8 +64,9 @@ class Convolution(Layer):
 
     def forward(self, batch: Batch) -> Tensor:
         """(n, height / 2 x width / 2 x n_out)."""
-        kernel = self.weight.view(KERNEL, KERNEL, self.shape[2], -1).permute(3, 2, 0, 1)
-        images = _images(batch, self.shape)
+        taps = self.weight.view(KERNEL, KERNEL, self.shape[2], -1)  # (3, 3, channels, n_out)
+        kernel = taps.permute(3, 2, 0, 1)  # (n_out, channels, 3, 3)
+        images = _images(batch, self.shape)  # (n, channels, height, width)
         return _rows(functional.conv2d(images, kernel, self.bias, STRIDE, KERNEL // 2))
 
 
@@ -70,7 +85,8 @@ class TransposedConvolution(DecoderLayer):
     def forward(self, batch: Batch) -> Tensor:
         """(n, height x width x channels)."""
         height, width, _ = self.shape
-        images = _images(batch, (*halved(height, width), self.weight.shape[0]))
+        small = (*halved(height, width), self.weight.shape[0])
+        images = _images(batch, small)  # (n, n_in, height / 2, width / 2)
         # of two sizes that halve to the same one, an even one is one larger
         more = (1 - height % 2, 1 - width % 2)
         return _rows(
@@ -92,10 +108,13 @@ def conv_autoencoder(
     n_bits: int,
     generator: torch.Generator,
     n_outputs: int | None = None,
+    *,
+    n_raw: int | None = None,
 ) -> Autoencoder:
-    """Images of `shape` -> a block of stride 2 for each number of filters -> bits, and back.
+    """Images of `shape` -> a block of stride 2 for each number of filters -> n_raw, and back.
 
-    The last layer gives pixels again, or `n_outputs` numbers that tell of an image something else.
+    The decoder takes n_bits; its last layer gives pixels again, or `n_outputs` other numbers.
+    `n_raw` None: as many as bits.
     """
     encoder: list[Layer] = []
     decoder: list[DecoderLayer] = []
@@ -108,6 +127,53 @@ def conv_autoencoder(
             decoder.append(Linear(math.prod(smaller), n_outputs, generator))
         shape = smaller
     n_flat = math.prod(shape)
-    encoder.append(Linear(n_flat, n_bits, generator))
+    encoder.append(Linear(n_flat, n_bits if n_raw is None else n_raw, generator))
     decoder.insert(0, Linear(n_bits, n_flat, generator))
     return Autoencoder(encoder, decoder)
+
+
+class ConvTrunk(Trunk):
+    """Convolutions over the pixels of images of one shape."""
+
+    def __init__(self, settings: Conv, preparation: Preparation):
+        if preparation.items.shape is None:
+            raise ValueError("shape: expected that of images, got none; pass that of the features")
+        self.settings = settings
+        self.shape = preparation.items.shape
+        self.features = preparation.items.features
+        self.scale = unit_scale(self.features)
+
+    def network(
+        self, n_bits: int, n_raw: int, n_outputs: int | None, generator: torch.Generator
+    ) -> Autoencoder:
+        """A new one for images of the shape."""
+        filters = self.settings.filters
+        return conv_autoencoder(self.shape, filters, n_bits, generator, n_outputs, n_raw=n_raw)
+
+    def export(
+        self, network: Autoencoder, moments: LogitMoments, logit_scale: float
+    ) -> ConvEncoder:
+        """The encoder half as a `ConvEncoder`."""
+        return export_conv(network, self.shape, moments, self.scale, logit_scale)
+
+
+def export_conv(
+    network: Autoencoder,
+    shape: Shape,
+    moments: LogitMoments,
+    input_scale: float,
+    logit_scale: float,
+) -> ConvEncoder:
+    """The encoder half as a `ConvEncoder`; see `dense.export`."""
+    weights, biases, clamps = on_grid(*weights_of(network), moments)
+    spec = ConvSpec(
+        height=shape[0],
+        width=shape[1],
+        channels=shape[2],
+        filters=tuple(int(weight.shape[1]) for weight in weights[:-1]),
+        n_bits=int(weights[-1].shape[1]),
+        input_scale=input_scale,
+        clamps=clamps,
+        logit_scale=logit_scale,
+    )
+    return ConvEncoder(spec, weights, [np.asarray(bias) for bias in biases])

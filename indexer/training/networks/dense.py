@@ -1,19 +1,36 @@
-"""Autoencoders as they are trained, and the dense one: linear layers to the bits and up again.
-
-Weights are stored (n_in, n_out): a batch of sparse rows then needs only the rows of the first
-matrix that occur in it, and export keeps the layout that queries read. `export` turns a trained
-network into the NumPy encoder that is kept; the decoder is thrown away.
-"""
+"""The dense trunk: linear layers from features, sparse or dense, to the logits and up again."""
 
 from __future__ import annotations
 
 import math
 from itertools import pairwise
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
-from indexer.training.networks.autoencoder import Autoencoder, Bags, Batch, DecoderLayer, product
+from hashret.models.dense import DenseEncoder
+from hashret.models.fixed_point import clamp_for, require_bounded, to_grid
+from hashret.sparse import Features, require_sparse
+from hashret.specs import DenseSpec
+from indexer.training.neighbours.lsa import latent_directions
+from indexer.training.networks.autoencoder import (
+    LATENT_LENGTH,
+    Autoencoder,
+    Bags,
+    Batch,
+    DecoderLayer,
+    Trunk,
+    product,
+    unit_scale,
+)
+from indexer.training.networks.bottleneck import LogitMoments
+from indexer.training.networks.export import on_grid, weights_of
+from indexer.training.presets import Dense
+from indexer.training.training_set import Preparation
+
+#: A layer is no wider than the features, but few features still need some units to be told apart.
+_LEAST_UNITS = 32
 
 
 class Linear(DecoderLayer):
@@ -46,16 +63,18 @@ def dense_autoencoder(
     generator: torch.Generator,
     n_outputs: int | None = None,
     *,
+    n_raw: int | None = None,
     normalised: bool = False,
     latent: Tensor | None = None,
 ) -> Autoencoder:
-    """n_features -> hidden -> bits -> hidden reversed -> n_outputs, all of it linear layers.
+    """n_features -> hidden -> n_raw, then n_bits -> hidden reversed -> n_outputs; linear layers.
 
-    `n_outputs` None: as many as features. The rest is for `Autoencoder`.
+    `n_outputs` None: as many as features; `n_raw` None: as many as bits. The rest is for
+    `Autoencoder`.
     """
-    down = list(pairwise((n_features, *hidden, n_bits)))
+    down = list(pairwise((n_features, *hidden, n_bits if n_raw is None else n_raw)))
     if latent is not None:
-        down[-1] = (down[-1][0] + latent.shape[1], n_bits)
+        down[-1] = (down[-1][0] + latent.shape[1], down[-1][1])
     up = pairwise((n_bits, *hidden[::-1], n_features if n_outputs is None else n_outputs))
     return Autoencoder(
         [Linear(*shape, generator) for shape in down],
@@ -63,3 +82,79 @@ def dense_autoencoder(
         normalised=normalised,
         latent=latent,
     )
+
+
+class DenseTrunk(Trunk):
+    """Linear layers over the items' features; of texts, with latent coordinates before the code."""
+
+    def __init__(self, settings: Dense, preparation: Preparation):
+        self.settings = settings
+        self.features = self._seen(preparation)
+        scale = settings.input_scale
+        self.scale = unit_scale(self.features) if scale is None else scale
+        self._latent: Tensor | None = None
+        if settings.n_latent:
+            self._latent = torch.from_numpy(
+                preparation.stage("latent", lambda: self._directions(preparation))
+            )
+
+    def _seen(self, preparation: Preparation) -> Features:
+        return preparation.items.features
+
+    def _directions(self, preparation: Preparation) -> np.ndarray:
+        rows = require_sparse(self.features, "latent coordinates")
+        return latent_directions(rows, self.settings.n_latent, preparation.rng())
+
+    def network(
+        self, n_bits: int, n_raw: int, n_outputs: int | None, generator: torch.Generator
+    ) -> Autoencoder:
+        """A new one, its hidden layers no wider than the features."""
+        n_features = int(self.features.shape[1])
+        widest = max(n_features, _LEAST_UNITS)
+        return dense_autoencoder(
+            n_features,
+            tuple(min(width, widest) for width in self.settings.hidden),
+            n_bits,
+            generator,
+            n_outputs,
+            n_raw=n_raw,
+            normalised=self.settings.normalised,
+            latent=self._latent,
+        )
+
+    def export(
+        self, network: Autoencoder, moments: LogitMoments, logit_scale: float
+    ) -> DenseEncoder:
+        """The encoder half as a `DenseEncoder`."""
+        return export(network, moments, self.scale, logit_scale)
+
+
+def export(
+    network: Autoencoder, moments: LogitMoments, input_scale: float, logit_scale: float
+) -> DenseEncoder:
+    """The encoder half as a `DenseEncoder`: normalisation folded in, all on the fixed-point grid.
+
+    Raises ValueError if the weights are too large for exact sums.
+    """
+    weights, biases = weights_of(network)
+    latent = None
+    if network.latent is not None:
+        # the stored encoder gives a unit vector
+        weights[-1][-network.n_latent :] *= LATENT_LENGTH
+        latent = to_grid(network.latent.cpu().double().numpy())
+        require_bounded([latent])
+    weights, biases, clamps = on_grid(weights, biases, moments)
+    if latent is not None:
+        clamps = (min(clamps[0], clamp_for(latent, np.zeros(network.n_latent))), *clamps[1:])
+        latent = latent.astype(np.float32)
+    spec = DenseSpec(
+        n_features=weights[0].shape[0],
+        n_bits=weights[-1].shape[1],
+        hidden=tuple(weight.shape[1] for weight in weights[:-1]),
+        input_scale=input_scale,
+        clamps=clamps,
+        logit_scale=logit_scale,
+        normalised=network.normalised,
+        n_latent=network.n_latent,
+    )
+    return DenseEncoder(spec, weights, biases, latent=latent)

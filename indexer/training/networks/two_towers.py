@@ -2,7 +2,7 @@
 
 The code tower is a linear map plus a shallow network that starts at zero, so training begins at
 the code of the linear map alone; the query tower is linear. `export_towers` turns both into the
-NumPy encoder that is kept. There a linear path goes through ReLU units in pairs, x W being
+NumPy encoder that is stored. There a linear path goes through ReLU units in pairs, x W being
 relu(x W) - relu(-x W), so that the encoder is like any other.
 """
 
@@ -14,6 +14,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+
+from hashret.models.dense import DenseEncoder
+from hashret.models.fixed_point import clamp_for, require_bounded, to_grid
+from hashret.models.query_tower import QueryTower
+from hashret.specs import DenseSpec
 
 
 class TwoTowers(nn.Module):
@@ -56,8 +61,8 @@ class TwoTowers(nn.Module):
         """(n, n_bits) float32: a bit is 1 where its logit is positive."""
         # the linear part not in bfloat16, whose 8 bits would flip codes that are learned from
         with torch.autocast(features.device.type, enabled=False):
-            straight = torch.addmm(self.offset, features, self.linear)
-        active = functional.relu(torch.addmm(self.inner_bias, features, self.inner))
+            straight = torch.addmm(self.offset, features, self.linear)  # (n, n_bits)
+        active = functional.relu(torch.addmm(self.inner_bias, features, self.inner))  # (n, hidden)
         return straight + (active @ self.outer).float()
 
     def weights(self, features: Tensor) -> Tensor:
@@ -70,6 +75,39 @@ class TwoTowers(nn.Module):
 
         `bits` (m, n_bits) of -1 and 1. The query gives its weights, or `by_bits`, its own bits.
         """
-        asked = self.weights(features) if by_bits is None else by_bits
+        weights = self.weights(features) if by_bits is None else by_bits  # (n, n_bits)
         steepness = self.log_steepness[0 if by_bits is None else 1].exp() / self.n_bits
-        return (asked @ bits.T).float() * steepness
+        return (weights @ bits.T).float() * steepness  # (n, m)
+
+
+def export_towers(towers: TwoTowers, input_scale: float) -> DenseEncoder:
+    """Both towers on the fixed-point grid. Raises ValueError if weights are too large for it."""
+    linear, inner, outer, query = (
+        array.detach().cpu().double().numpy()
+        for array in (towers.linear, towers.inner, towers.outer, towers.query)
+    )
+    offset, inner_bias, query_offset = (
+        array.detach().cpu().double().numpy()
+        for array in (towers.offset, towers.inner_bias, towers.query_offset)
+    )
+    n_bits, identity = towers.n_bits, np.eye(towers.n_bits)
+    weights = [np.hstack([inner, linear, -linear]), np.vstack([outer, identity, -identity])]
+    biases = [np.concatenate([inner_bias, np.zeros(2 * n_bits)]), offset]
+    weights, biases = [to_grid(w) for w in weights], [to_grid(b) for b in biases]
+    query, query_offset = to_grid(query), to_grid(query_offset)
+    require_bounded([*weights, query])
+    clamp = clamp_for(query, query_offset)
+    spec = DenseSpec(
+        n_features=len(inner),
+        n_bits=n_bits,
+        hidden=(weights[0].shape[1],),
+        input_scale=input_scale,
+        clamps=tuple(clamp_for(w, b) for w, b in zip(weights, biases, strict=True)),
+        query_clamp=clamp,
+    )
+    return DenseEncoder(
+        spec,
+        [weight.astype(np.float32) for weight in weights],
+        biases,
+        QueryTower(query.astype(np.float32), query_offset, clamp),
+    )

@@ -1,9 +1,10 @@
-"""The conductor for vectors: codes that keep the float neighbours, from the best rotation on.
+"""The trainer of a user's own vectors: codes by which the nearest floats are found.
 
-Training starts at the ITQ codes (`rotation`) and learns two towers (`models.towers`) by the loss
-of `near_floats`, through bits that are rounded from the first step. What is kept is Euclidean
-distance of the features; of unit vectors that is the order of cosine. Items held out from it all
-then decide by their recall whether what was learned is kept, or the rotation alone.
+Training starts at the ITQ codes (`itq`) and learns two towers (`networks.two_towers`) to order
+items as the floats do (`NearFloats`), through bits that are rounded from the first step. The
+distance that codes follow is the Euclidean one of the features; of unit vectors that is the order
+of cosine. Items held out from it all then decide by their recall between the towers and the
+rotation alone.
 """
 
 from __future__ import annotations
@@ -22,43 +23,58 @@ from hashret.errors import TrainingError
 from hashret.measures import recall_of_truth
 from hashret.models.base import Encoder
 from hashret.models.dense import DenseEncoder
-from indexer.training.batches import TrainingItems
+from hashret.sparse import n_distinct, require_dense
+from indexer.training.batches import Batches
 from indexer.training.checkpoints import Checkpoints
 from indexer.training.networks.bottleneck import sign
-from indexer.training.networks.export import export_towers
-from indexer.training.networks.two_towers import TwoTowers
+from indexer.training.networks.two_towers import TwoTowers, export_towers
 from indexer.training.optimise import Descent, choose_device, has_bfloat16_units
 from indexer.training.options import TrainingOptions
-from indexer.training.presets import TowersRecipe
+from indexer.training.recipe import TowersRecipe
 from indexer.training.report import (
     OnProgress,
     StageReport,
     TrainingReport,
     bit_balance,
     code_warnings,
-    n_distinct_rows,
 )
+from indexer.training.training_set import TrainingSet
 from indexer.training.vectors.itq import itq_projection
 
-#: Items that the rotation is found on, and that held-out items search.
+#: Items that the rotation is found on, and that held-out items search: enough for either.
 _SAMPLE = 16_384
 #: Held out: a 32nd, at most 500 items; of small corpora up to 50 but never over a quarter.
 _SHARE, _MOST, _FEW = 32, 500, 50
-#: With fewer held out than this nothing can be decided, and nothing is learned.
+#: With fewer held-out items than this nothing can be decided, and nothing is learned.
 _LEAST = 5
-_TRUTH = 10  # of its nearest items, how many a held-out one should find first
-_LARGEST_RATE = 0.02
+_TRUTH = 10  # nearest items by the floats that a held-out one should find first
+_LARGEST_RATE = 0.02  # of Adam, whatever the bits and features: larger steps diverged
 
 
-def train_towers(
-    features: np.ndarray,
-    options: TrainingOptions,
-    recipe: TowersRecipe,
-    on_progress: OnProgress | None,
-    checkpoints: Checkpoints | None = None,
-) -> tuple[DenseEncoder, TrainingReport]:
-    """Learn codes for (n, n_features) finite float32 features, n >= 2; see `training.train`."""
-    return _Course(features, options, recipe, on_progress, checkpoints or Checkpoints()).run()
+class TowersTrainer:
+    """Learns codes of any length for one training set of dense rows; each length by itself."""
+
+    def __init__(
+        self,
+        items: TrainingSet,
+        options: TrainingOptions,
+        recipe: TowersRecipe,
+        on_progress: OnProgress | None = None,
+        checkpoints: Checkpoints | None = None,
+    ):
+        self._features = require_dense(items.features, "the preset 'towers'")
+        self._options = options
+        self._recipe = recipe
+        self._on_progress = on_progress
+        self._checkpoints = checkpoints or Checkpoints()
+
+    def learn(self, n_bits: int) -> tuple[DenseEncoder, TrainingReport]:
+        """An encoder to codes of n_bits."""
+        options = replace(self._options, n_bits=n_bits)
+        course = _Course(
+            self._features, options, self._recipe, self._on_progress, self._checkpoints
+        )
+        return course.run()
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +111,7 @@ class _Course:
         held_out = _held_out(len(features))
         self.held_out = features[order[:held_out]]
         self.pool = features[order[held_out:]]
-        self.items = TrainingItems(self.pool, self.scale, device)
+        self.items = Batches(self.pool, self.scale, device)
         self.report = TrainingReport(
             options, len(features), device.type, has_bfloat16_units(device)
         )
@@ -108,7 +124,7 @@ class _Course:
         if len(self.held_out) >= _LEAST:
             learned = self._judged(self._learned(start), "learn")
             best = learned if learned.recall >= best.recall else best
-        self.report.warnings += code_warnings(best.codes, n_distinct_rows(self.features))
+        self.report.warnings += code_warnings(best.codes, n_distinct(self.features))
         return best.encoder, self.report
 
     def _rotated(self) -> TwoTowers:
@@ -134,11 +150,11 @@ class _Course:
         recipe, n = self.recipe, len(self.items)
         towers = start.widened(recipe.hidden, self.initial)
         block = self._block(np.arange(min(n, recipe.block)))
-        asked = block[: recipe.queries]
+        queries = block[: recipe.queries]
         times = self.options.multiples
         wanted = float(self.options.neighbours or recipe.perplexity * times.neighbours)
         perplexity = min(wanted, max(1.0, n / 8))
-        temperature = temperature_for(similarities(asked, block), perplexity)
+        temperature = temperature_for(similarities(queries, block), perplexity)
         symmetric = min(1.0, recipe.symmetric_weight / self.options.n_bits)
         loss = NearFloats(towers, recipe.queries, temperature, symmetric)
         set_steepness(loss, block)
@@ -154,7 +170,7 @@ class _Course:
     def _block(self, rows: np.ndarray) -> Tensor:
         batch = self.items.batch(rows)
         if not isinstance(batch, Tensor):
-            raise TypeError("features: expected a dense array for the preset 'towers'")
+            raise TypeError("features: expected a dense array for the preset 'towers', got bags")
         return batch
 
     def _descent(self) -> Descent:
@@ -227,19 +243,19 @@ def held_out_recall(
     return by_weights, by_distance
 
 
-#: The score of an item for itself: it is never its own neighbour.
+#: The score of an item for itself, far below all others: it is never its own neighbour.
 _NEVER = -1e4
-_BISECTIONS = 30
+_BISECTIONS = 30  # of 15 units of log temperature: to 1e-8
 
 
-def similarities(asked: Tensor, features: Tensor) -> Tensor:
-    """Minus half the squared distances up to a constant a row, (n_asked, n); -inf to oneself.
+def similarities(queries: Tensor, features: Tensor) -> Tensor:
+    """Minus half the squared distances up to a constant a row, (n_queries, n); -inf to oneself.
 
-    `asked` are the first rows of `features`. Always in float32: bfloat16 could not tell near
+    `queries` are the first rows of `features`. Always in float32: bfloat16 could not tell near
     neighbours apart.
     """
     with torch.autocast(features.device.type, enabled=False):
-        near = asked @ features.T - 0.5 * features.square().sum(dim=1)
+        near = queries @ features.T - 0.5 * features.square().sum(dim=1)
     near.fill_diagonal_(-math.inf)
     return near
 
@@ -272,11 +288,11 @@ class NearFloats:
 
     def __call__(self, features: Tensor) -> Tensor:
         """Mean cross-entropy by the query's weights and, for a part, by the query's own bits."""
-        asked = features[: self.queries]
-        near = torch.softmax(similarities(asked, features) / self.temperature, dim=1)
-        bits = sign(self.towers.logits(features))
-        loss = cross_entropy(near, self.towers.scores(asked, bits))
-        by_bits = self.towers.scores(asked, bits, by_bits=bits[: len(asked)])
+        queries = features[: self.queries]
+        near = torch.softmax(similarities(queries, features) / self.temperature, dim=1)
+        bits = sign(self.towers.logits(features))  # (n, n_bits)
+        loss = cross_entropy(near, self.towers.scores(queries, bits))
+        by_bits = self.towers.scores(queries, bits, by_bits=bits[: len(queries)])
         return loss + self.symmetric_weight * cross_entropy(near, by_bits)
 
 
@@ -292,16 +308,16 @@ def set_steepness(loss: NearFloats, features: Tensor) -> None:
 
     Too flat a start spends its steps on undoing what the rotation had right.
     """
-    towers, asked = loss.towers, features[: loss.queries]
+    towers, queries = loss.towers, features[: loss.queries]
     with torch.no_grad():
-        near = torch.softmax(similarities(asked, features) / loss.temperature, dim=1)
+        near = torch.softmax(similarities(queries, features) / loss.temperature, dim=1)
         bits = sign(towers.logits(features))
-        own = (None, bits[: len(asked)])
+        own = (None, bits[: len(queries)])
         for which, by_bits in enumerate(own):
             tried = {}
             for quarter in range(29):  # 1 to 128 in quarters of an octave
                 steepness = quarter * math.log(2.0) / 4.0
                 towers.log_steepness[which] = steepness
-                scores = towers.scores(asked, bits, by_bits=by_bits)
+                scores = towers.scores(queries, bits, by_bits=by_bits)
                 tried[steepness] = float(cross_entropy(near, scores))
             towers.log_steepness[which] = min(tried, key=tried.__getitem__)

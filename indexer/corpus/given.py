@@ -1,0 +1,41 @@
+"""Items as somebody's program gave them: taken by one rule, or reported."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from hashret.errors import PayloadError
+from hashret.items import Item, metadata_of
+from indexer.corpus import ids
+from indexer.refusals import Refused, Skipped
+
+
+def taken(items: Iterable[Any]) -> Iterator[Item | Skipped]:
+    """Every member of `items`, in order: an `Item` with a `str` as id and metadata of JSON values.
+
+    What is no item, or has an id or metadata that can't be taken (`hashret.items.id_of` and
+    `metadata_of` say which), is a `Skipped` with the reason; without an id, it is named by its
+    place, as ``items[17]``. Raises TypeError for what is no iterable of items at all.
+    """
+    if isinstance(items, str | bytes | Mapping | Item | Skipped) or not isinstance(items, Iterable):
+        raise TypeError(
+            f"items: expected an iterable of Item, got {type(items).__name__}; pass a list of Item"
+        )
+    return (_taken(one, place) for place, one in enumerate(items))
+
+
+def _taken(one: Any, place: int) -> Item | Skipped:
+    if isinstance(one, Skipped):
+        return one
+    if not isinstance(one, Item):
+        reason = f"expected an Item, got {type(one).__name__}; make one as Item(id, payload)"
+        return Skipped(f"items[{place}]", reason, "bad-item")
+    try:
+        item_id = ids.checked(one.id)
+    except Refused as refused:
+        return refused.skipped(f"items[{place}]")
+    try:
+        return Item(item_id, one.payload, metadata_of(one.metadata))
+    except PayloadError as error:
+        return Skipped(item_id, str(error), error.error_class)

@@ -1,0 +1,88 @@
+"""What is learned from? Rows of features, and the shape of the images that they are, if any."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TypeVar
+
+import numpy as np
+
+from hashret.errors import TrainingError
+from hashret.models.patches import PatchLayer, Shape
+from hashret.sparse import Features, require_dense, values_of
+from indexer.training.patch_dictionary import learn_patches
+from indexer.training.report import OnProgress, StageReport
+
+_Result = TypeVar("_Result")
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingSet:
+    """n rows of features; `shape` (height, width, channels) where they are rows of pixels."""
+
+    features: Features
+    shape: Shape | None = None
+
+    def __len__(self) -> int:
+        return len(self.features)
+
+    def require_usable(self, preset: str, *, needs_shape: bool) -> None:
+        """Raise TrainingError for fewer than two rows, ValueError for what no preset can take.
+
+        That is numbers that are not finite, a shape of another number of pixels, and none where
+        the preset needs one.
+        """
+        if len(self) < 2:
+            raise TrainingError(
+                f"items: expected at least 2 to learn from, got {len(self)}; add more items"
+            )
+        if not np.isfinite(values_of(self.features)).all():
+            raise ValueError(
+                "features: expected finite numbers, got NaN or infinity; drop those items"
+            )
+        n_features = self.features.shape[1]
+        if (needs_shape and not self.shape) or (self.shape and math.prod(self.shape) != n_features):
+            raise ValueError(
+                f"shape: expected (height, width, channels) of images with {n_features} pixels "
+                f"for the preset {preset!r}, got {self.shape}; pass that of the image features"
+            )
+
+
+class Preparation:
+    """What is found out about a training set before any network is made: each thing once, timed."""
+
+    def __init__(self, items: TrainingSet, seed: int, on_progress: OnProgress | None):
+        self.items = items
+        self.seed = seed
+        self.stages: list[StageReport] = []
+        self._on_progress = on_progress
+
+    def rng(self) -> np.random.Generator:
+        """A source of randomness for one stage, the same for each."""
+        return np.random.default_rng(self.seed)
+
+    def stage(self, name: str, compute: Callable[[], _Result]) -> _Result:
+        """What `compute` gives; its time is reported as a stage."""
+        began = time.perf_counter()
+        found = compute()
+        self.stages.append(StageReport(name, time.perf_counter() - began))
+        if self._on_progress:
+            self._on_progress(name, 1, 1, float("nan"))
+        return found
+
+    @cached_property
+    def patches(self) -> tuple[PatchLayer, np.ndarray]:
+        """A dictionary of the images' patches, and the images' answers to it, (n, n_out)."""
+        shape, pixels = self.items.shape, require_dense(self.items.features, "a shape of images")
+        if shape is None:
+            raise ValueError("shape: expected that of images, got none; pass that of the features")
+
+        def learn() -> tuple[PatchLayer, np.ndarray]:
+            layer = learn_patches(pixels, shape, np.random.default_rng([self.seed, 0]))
+            return layer, layer.features(pixels)
+
+        return self.stage("patches", learn)
