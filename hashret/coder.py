@@ -21,7 +21,7 @@ from hashret.items import Payload
 from hashret.models import MODELS
 from hashret.models.base import Encoder
 from hashret.registry import resolve
-from hashret.sparse import Features, SparseRows, take_rows
+from hashret.sparse import Features, known, take_rows
 
 if TYPE_CHECKING:
     from hashret.features.image import ImageFeaturizer
@@ -84,9 +84,7 @@ class Coder:
     def features(self, prepared: Sequence[Any]) -> tuple[Features, np.ndarray]:
         """The features of prepared payloads and the (n,) bool mask of those with a known one."""
         features = self.featurizer.transform(prepared)
-        if isinstance(features, SparseRows):
-            return features, features.nnz_per_row > 0
-        return features, np.ones(len(features), bool)
+        return features, known(features)
 
     def kept(self, features: Features) -> Features:
         """What a collection keeps of features to rank a shortlist by: of images their looks."""
@@ -102,10 +100,10 @@ class Coder:
 
     def encode(self, payloads: Sequence[Payload]) -> Encoding:
         """Encode payloads. Raises `PayloadError` on the first that can't be used."""
-        features, known = self.features([self.prepare(payload) for payload in payloads])
+        features, are_known = self.features([self.prepare(payload) for payload in payloads])
         logits = self.encoder.logits(features)
         confidences = self.encoder.confidences(features, logits)
-        return Encoding(Codes.pack(logits > 0), confidences, known, features)
+        return Encoding(Codes.pack(logits > 0), confidences, are_known, features)
 
     def describe(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         """What rebuilds it: a JSON object and named arrays."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from hashret.codes import Codes
-from hashret.sparse import Features, SparseRows
+from hashret.sparse import Features, SparseRows, by_layout, require_dense, require_sparse
 
 # Confidences are rounded to this grid so that their sums are exact in float64 and a score does
 # not depend on the order of summation, hence not on what else was asked in the same batch.
@@ -61,21 +61,22 @@ def similarities(query: Features, features: Features) -> np.ndarray:
     The inner product of sparse rows (the cosine: they are of unit length), minus the Euclidean
     distance of dense ones. A row's figure does not depend on the rows beside it.
     """
-    if isinstance(query, SparseRows) and isinstance(features, SparseRows):
-        wanted = query.to_dense()[0].astype(np.float64)
-        owner = np.repeat(np.arange(len(features)), features.nnz_per_row)
-        products = wanted[features.indices] * features.values
-        return np.bincount(owner, weights=products, minlength=len(features))
-    if isinstance(query, SparseRows) or isinstance(features, SparseRows):
-        raise TypeError(
-            "features: expected both sparse or both dense, got one of each; "
-            "take them from one featurizer"
-        )
-    found = np.empty(len(features))
-    for start in range(0, len(features), _TILE_ROWS):
-        tile = slice(start, start + _TILE_ROWS)
-        found[tile] = np.square(features[tile].astype(np.float64) - query).sum(axis=1)
-    return -np.sqrt(found)
+
+    def products(rows: SparseRows) -> np.ndarray:
+        wanted = require_sparse(query, "sparse items").to_dense()[0].astype(np.float64)
+        owner = np.repeat(np.arange(len(rows)), rows.nnz_per_row)
+        terms = wanted[rows.indices] * rows.values
+        return np.bincount(owner, weights=terms, minlength=len(rows))
+
+    def nearness(rows: np.ndarray) -> np.ndarray:
+        wanted = require_dense(query, "dense items")
+        squares = np.empty(len(rows))
+        for start in range(0, len(rows), _TILE_ROWS):
+            tile = slice(start, start + _TILE_ROWS)
+            squares[tile] = np.square(rows[tile].astype(np.float64) - wanted).sum(axis=1)
+        return -np.sqrt(squares)
+
+    return by_layout(features, products, nearness)
 
 
 def highest(scores: np.ndarray, k: int) -> np.ndarray:

@@ -19,6 +19,7 @@ from hashret.coder import Coder, keeps_looks, n_kept
 from hashret.codes import Codes
 from hashret.errors import CollectionError, DamagedError, UnknownItemError
 from hashret.items import Id, id_of, ids_of
+from hashret.kinds import kind_of
 from hashret.row_numbers import RowNumbers
 from hashret.sparse import Features
 from hashret.store.catalog.catalog import Catalog
@@ -178,7 +179,8 @@ class Snapshot:
     @property
     def keeps_looks(self) -> bool:
         """Whether what the collection keeps of every item is how it looks, not what codes see."""
-        return self.kind == "image" and self.has_features and keeps_looks(self._spec("features"))
+        has_looks = kind_of(self.kind).has_looks
+        return has_looks and self.has_features and keeps_looks(self._spec("features"))
 
     def _n_features(self) -> int:
         """The width of the features that the model takes, by its description."""

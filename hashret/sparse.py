@@ -164,6 +164,25 @@ def take_rows(features: Features, rows: np.ndarray) -> Features:
     return features.take(rows) if isinstance(features, SparseRows) else features[rows]
 
 
+def rows_between(features: Features, start: int, stop: int) -> Features:
+    """Rows start to stop (exclusive), as views."""
+    if isinstance(features, SparseRows):
+        return features.rows(start, stop)
+    return features[start:stop]
+
+
+def with_values(features: Features, values: np.ndarray) -> Features:
+    """The features with other numbers in the places of `values_of(features)`."""
+    if isinstance(features, SparseRows):
+        return SparseRows(features.indptr, features.indices, values, features.n_features)
+    return values
+
+
+def dense_rows(features: Features) -> np.ndarray:
+    """The features as a dense (n, n_features) array, which dense ones are already."""
+    return features.to_dense() if isinstance(features, SparseRows) else features
+
+
 def concatenate(parts: list[SparseRows]) -> SparseRows:
     """The rows of all `parts` (at least one, of equal width), one below the other."""
     ends = np.cumsum([0] + [int(part.indptr[-1]) for part in parts])

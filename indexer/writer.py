@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Self
 from hashret.coder import Coder
 from hashret.errors import CollectionError, EmptyCommitWarning, TrainingError, UnknownItemError
 from hashret.items import Id, Item, ids_of
+from hashret.kinds import kind_of
 from hashret.store.catalog.records import CommitRecord
 from hashret.store.catalog.staging import Staging
 from hashret.store.model_files import read_model, sha256_of_arrays, write_model
@@ -290,7 +291,7 @@ class Indexer:
         segments = SegmentWriter(self._layout, staging, str(self._model_name))
         with closing(self._encoded(staging, items)) as stream:  # an error leaves no worker
             for batch, encoded in stream:
-                self._count(batch, encoded)
+                batch.count(self.tally, encoded.refused)
                 segments.gather((batch.pending[row] for row in encoded.rows.tolist()), encoded)
                 if segments.is_full:
                     self._write(segments)
@@ -319,22 +320,14 @@ class Indexer:
             self._layout,
             self._catalog.model(str(self._model_name)),
             with_features=self._keeps_features(),
-            # the time of an image goes into decoding it, which the preparer's workers do
-            workers=1 if self.kind == "image" else self._workers,
+            # the time of a file goes into decoding it, which the preparer's workers do
+            workers=1 if kind_of(self.kind).decodes_files else self._workers,
         )
         with closing(found):
             for batch in batches:
                 with self.stopwatch.stage("encode"):
                     encoded = next(found)
                 yield batch, encoded
-
-    def _count(self, batch: Batch, encoded: Encoded) -> None:
-        self.tally.unchanged += batch.unchanged
-        self.tally.added += batch.kept
-        for skipped in batch.skipped:
-            self.tally.skip(skipped)
-        for row, refused in encoded.refused.items():
-            self.tally.skip(refused.skipped(batch.pending[row].id))
 
     def _require_coder(self) -> Coder:
         if self._coder is None:
@@ -347,7 +340,7 @@ class Indexer:
     def _keeps_features(self) -> bool:
         if self._store_features is None:
             before = features_kept(self._catalog)
-            self._store_features = self.kind != "vector" if before is None else before
+            self._store_features = kind_of(self.kind).stores_features if before is None else before
         return self._store_features
 
     def remove(self, ids: Id | Iterable[Id]) -> int:

@@ -3,19 +3,26 @@
 import json
 import re
 import shutil
+from dataclasses import replace
+from random import Random
 
 import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from hashret import Item
+from indexer import Indexer
 from indexer.cli import main
+from indexer.corpus import Skipped
+from indexer.ingest.dry_run import Rehearsal
+from indexer.training import TrainingOptions
 from tests.corpora import clustered_vectors, topic_items
 
 
 @pytest.fixture(autouse=True)
 def few(monkeypatch):
     """Pages of a few items, so that a small source has several."""
-    monkeypatch.setattr("indexer.ingest.dry_run.BATCH", 16)
+    monkeypatch.setattr("indexer.ingest.intake.BATCH", 16)
 
 
 def run(*arguments):
@@ -103,6 +110,64 @@ def test_the_width_of_a_new_collection_is_that_of_usable_rows(place):
         [60, 40, 0, 0, 20],
         None,
     )
+
+
+def both(path, kind, items, options=None):
+    """What both make of the items: counts, and every report in its order."""
+    found = []
+    for make in (Rehearsal, Indexer):
+        reported = []
+        with make(path, kind, on_skipped=reported.append) as one:
+            if options is not None:
+                one.fit(items, options)
+            tally = one.add(items)
+            pruned = one.prune()
+        found.append((tally.added, tally.replaced, tally.unchanged, pruned, reported))
+    assert found[0] == found[1]
+    return found[0]
+
+
+def every_fate(kind):
+    """New, changed and known items, and every way not to become one."""
+    if kind == "text":
+        known, unknown = topic_items(60), "zzz qqq"
+    else:
+        known = [Item(str(i), v) for i, v in enumerate(clustered_vectors(60))]
+        unknown = np.full(24, 3e38, np.float32)
+    payload = known[0].payload
+    bad = [
+        Item("nothing known", unknown),
+        Item("of no kind", 7),
+        Item("", payload),
+        Item("a NUL \0", payload),
+        Item("metadata", payload, {"x": object()}),
+        Item("a missing file", "" if kind == "text" else payload[:3]),
+        Skipped("unread", "it was hidden", "hidden"),
+        Skipped(known[5].id, "it was hidden", "hidden"),
+    ]
+    new = [replace(item, id=f"new {i}") for i, item in enumerate(known)]
+    changed = [replace(item, metadata={"n": -1}) for item in known[10:20]]
+    return [*known[:10], *changed, *known[30:], *bad, *new, *bad, *known[:3]]
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("kind", ["text", "vector"])
+def test_every_fate_is_foreseen_in_any_order(made, kind, seed):
+    items = every_fate(kind)
+    Random(seed).shuffle(items)
+    *counts, reported = both(made / f"{kind}s", kind, items)
+    assert all(counts)
+    assert {"no-known-feature", "overflow", "zero-norm"} & {one.error_class for one in reported}
+
+
+def test_a_new_model_refuses_what_it_does_not_know_in_a_dry_run_too(made, tmp_path):
+    options = TrainingOptions(n_bits=8)
+    once = list({one.id: one for one in every_fate("text")}.values())  # a word of two is known
+    *counts, reported = both(tmp_path / "new", "text", once, options)
+    assert counts[1:3] == [0, 0]
+    assert "nothing known" in [one.id for one in reported if one.error_class == "no-known-feature"]
+    *counts, _ = both(made / "texts", "text", once, options)
+    assert counts[1:3] == [0, 0]
 
 
 def test_with_a_new_model_everything_is_encoded_again(place):

@@ -81,7 +81,7 @@ def test_similarities_are_the_cosine_and_minus_the_distance(n, width, seed):
     assert np.allclose(found, dense.astype(float) @ query[0])
     found = similarities(query, dense)
     assert np.allclose(found, -np.linalg.norm(dense.astype(float) - query, axis=1))
-    with pytest.raises(TypeError, match="both"):
+    with pytest.raises(TypeError, match="for sparse items, got a dense array"):
         similarities(query, as_sparse(dense))
 
 

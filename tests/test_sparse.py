@@ -35,6 +35,18 @@ def test_the_arrays_of_features_give_them_back(dense):
     assert np.array_equal(again.to_dense(), dense)
 
 
+@given(ROWS, st.data())
+def test_parts_and_other_values_of_both_layouts(dense, data):
+    rows = as_sparse(dense)
+    start = data.draw(st.integers(0, len(dense)))
+    stop = data.draw(st.integers(start, len(dense)))
+    for features in (dense, rows):
+        part = sparse.rows_between(features, start, stop)
+        assert np.array_equal(sparse.dense_rows(part), dense[start:stop])
+        tripled = sparse.with_values(features, 3 * sparse.values_of(features))
+        assert np.array_equal(sparse.dense_rows(tripled), 3 * dense)
+
+
 def test_each_layout_has_its_branch_and_its_refusal():
     dense = np.eye(3, dtype=np.float32)
     rows = as_sparse(dense)

@@ -9,10 +9,11 @@ import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hashret.cli.files import read_text, require_file
 from hashret.errors import HashretError, InputError
+from hashret.kinds import KINDS, kind_of
 
 if TYPE_CHECKING:
     from hashret.collection import Collection
@@ -20,13 +21,6 @@ if TYPE_CHECKING:
 #: How a file of text or with a vector is read. `indexer.cli` puts the readers of the corpus here,
 #: so that a file is the same as a query and in the corpus.
 READERS: dict[str, Callable[[Path], Any]] = {}
-
-#: What a file is to hold as a query for items of a kind.
-_IN_FILE = {
-    "text": "a text file",
-    "image": "an image file",
-    "vector": "an .npy file or a JSON list of numbers",
-}
 
 
 def payload_of(kind: str, text: str | None, file: Path | None) -> Any:
@@ -41,22 +35,22 @@ def payload_of(kind: str, text: str | None, file: Path | None) -> Any:
                 f"standard input: expected text in {error.encoding}, got other bytes; convert it, "
                 "or pass --file"
             ) from error
-    if kind == "text":
-        return text
-    if kind == "vector":
-        return _vector(text or "", "TEXT")
-    raise InputError("query: expected an image file, got a text; pass --file PATH")
+    return _GIVEN[kind].typed(text or "")
 
 
 def _of_file(kind: str, file: Path) -> Any:
-    require_file(file, _IN_FILE[kind])
-    if kind == "image":
-        return file
-    if kind == "text":
-        return READERS["text"](file)
+    require_file(file, kind_of(kind).query_file)
+    return _GIVEN[kind].file(file)
+
+
+def _no_typed_image(text: str) -> Any:
+    raise InputError("query: expected an image file, got a text; pass --file PATH")
+
+
+def _vector_file(file: Path) -> Any:
     if file.suffix.lower() in (".npy", ".npz"):
         return READERS["vector"](file)
-    return _vector(read_text(file, _IN_FILE[kind]), str(file))
+    return _vector(read_text(file, KINDS["vector"].query_file), str(file))
 
 
 def _vector(text: str, where: str) -> Any:
@@ -72,6 +66,25 @@ def _vector(text: str, where: str) -> Any:
         ) from None
 
 
+class _Given(NamedTuple):
+    """How the command line takes a payload of a kind: typed, as a file, or in a line of a batch."""
+
+    typed: Callable[[str], Any]
+    file: Callable[[Path], Any]
+    value: Callable[[Any], Any] = lambda value: value
+
+
+_GIVEN = {
+    "text": _Given(typed=lambda text: text, file=lambda file: READERS["text"](file)),
+    "image": _Given(typed=_no_typed_image, file=lambda file: file),
+    "vector": _Given(
+        typed=lambda text: _vector(text, "TEXT"),
+        file=_vector_file,
+        value=lambda numbers: _vector(json.dumps(numbers), "vector"),
+    ),
+}
+
+
 def of_line(snapshot: Collection, path: Path, number: int, line: str) -> tuple[str, Any, str]:
     """One line of a batch file: its id, its payload (checked), and what is wrong with it or ""."""
     query_id = str(number)
@@ -80,16 +93,15 @@ def of_line(snapshot: Collection, path: Path, number: int, line: str) -> tuple[s
         if not isinstance(fields, dict):
             raise InputError(f"expected a JSON object, got {type(fields).__name__}")
         query_id = str(fields.get("id", number))
+        kind = kind_of(snapshot.kind)
         payload: Any
-        if "text" in fields and snapshot.kind == "text":
-            payload = fields["text"]
-        elif "vector" in fields and snapshot.kind == "vector":
-            payload = _vector(json.dumps(fields["vector"]), "vector")
+        if kind.key and kind.key in fields:
+            payload = _GIVEN[kind.name].value(fields[kind.key])
         elif isinstance(fields.get("path"), str):
-            payload = _of_file(snapshot.kind, path.parent / fields["path"])
+            payload = _of_file(kind.name, path.parent / fields["path"])
         else:
-            wanted = {"text": "text or path", "image": "path", "vector": "vector or path"}
-            raise InputError(f"expected the key {wanted[snapshot.kind]}, got {', '.join(fields)}")
+            keys = " or ".join(kind.keys)
+            raise InputError(f"expected the key {keys}, got {', '.join(fields)}")
         snapshot.coder.prepare(payload)
     except (ValueError, RecursionError, HashretError, OSError) as error:
         return query_id, None, f"line {number}: {error}"

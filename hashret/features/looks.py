@@ -48,11 +48,12 @@ def looks(levels: np.ndarray, answers: Answers) -> np.ndarray:
 
 def _cells(images: np.ndarray, most: int) -> np.ndarray:
     """(n, cells): the means over a grid of at most so many cells a side."""
-    n, height, width, _ = images.shape
+    n, height, width, channels = images.shape
     rows, columns = min(most, height), min(most, width)
     sums = area_sums(images.astype(np.float64).transpose(1, 2, 0, 3), rows)
     sums = area_sums(sums.transpose(1, 0, 2, 3), columns)  # (columns, rows, n, channels)
-    return (sums / (height * width)).transpose(2, 1, 0, 3).reshape(n, -1)
+    means = (sums / (height * width)).transpose(2, 1, 0, 3)
+    return means.reshape(n, rows * columns * channels)
 
 
 def _centred(rows: np.ndarray) -> np.ndarray:

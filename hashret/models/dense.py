@@ -16,7 +16,15 @@ import numpy as np
 from hashret.models.exact_encoder import ExactEncoder, layers_of, named_layers, tensor_of
 from hashret.models.fixed_point import normalised, to_grid, unit
 from hashret.models.query_tower import QueryTower
-from hashret.sparse import Features, SparseRows
+from hashret.sparse import (
+    Features,
+    SparseRows,
+    by_layout,
+    dense_rows,
+    to_scipy,
+    values_of,
+    with_values,
+)
 from hashret.specs import DenseSpec
 
 #: Sparse batches of up to this many rows read only the rows of the first matrix that they need;
@@ -59,11 +67,7 @@ class DenseEncoder(ExactEncoder[DenseSpec]):
 
     def _tile_logits(self, tile: Features) -> np.ndarray:
         clamps = self._spec.clamps
-        values = tile.values if isinstance(tile, SparseRows) else tile
-        inputs = self._inputs(values)
-        rows: Features = inputs
-        if isinstance(tile, SparseRows):
-            rows = SparseRows(tile.indptr, tile.indices, inputs, tile.n_features)
+        rows = with_values(tile, self._inputs(values_of(tile)))
         sums = self._layers[0].times(rows)  # (n, n_hidden)
         sums += self._biases[0]
         for layer, bias, clamp in zip(self._layers[1:], self._biases[1:], clamps[1:], strict=True):
@@ -85,8 +89,8 @@ class DenseEncoder(ExactEncoder[DenseSpec]):
         if self._tower is None:
             return super().confidences(features, logits)
         self._require_width(features)
-        dense = features.to_dense() if isinstance(features, SparseRows) else features
-        return self._tower.confidences(np.asarray(dense, np.float64) * self._spec.input_scale)
+        dense = np.asarray(dense_rows(features), np.float64)
+        return self._tower.confidences(dense * self._spec.input_scale)
 
     def tensors(self) -> dict[str, np.ndarray]:
         """The learned arrays: ``layers.I.weight`` and ``.bias``.
@@ -135,14 +139,12 @@ class _Layer:
         return self._matrix
 
     def times(self, rows: Features) -> np.ndarray:
-        if not isinstance(rows, SparseRows):
-            return np.asarray(rows @ self.matrix())
-        if len(rows) > _GATHER_ROWS:
-            from scipy.sparse import csr_array
+        return by_layout(rows, self._times_sparse, lambda dense: np.asarray(dense @ self.matrix()))
 
-            sparse = csr_array((rows.values, rows.indices, rows.indptr), shape=rows.shape)
+    def _times_sparse(self, rows: SparseRows) -> np.ndarray:
+        if len(rows) > _GATHER_ROWS:
             # column by column: a word's row of weights is read once for all documents that have it
-            return np.asarray(sparse.tocsc() @ self.matrix())
+            return np.asarray(to_scipy(rows).tocsc() @ self.matrix())
         sums = np.empty((len(rows), self.weight.shape[1]))
         for row in range(len(rows)):
             part = slice(int(rows.indptr[row]), int(rows.indptr[row + 1]))

@@ -14,7 +14,7 @@ import numpy as np
 from hashret.codes import Codes
 from hashret.errors import DamagedError, PayloadError
 from hashret.models.fixed_point import to_grid
-from hashret.sparse import Features, SparseRows
+from hashret.sparse import Features, require_dense, rows_between
 from hashret.specs import EncoderSpec
 
 S = TypeVar("S", bound=EncoderSpec)
@@ -67,11 +67,7 @@ class ExactEncoder(ABC, Generic[S]):
         step = self._tile_rows()
         for start in range(0, len(features), step):
             stop = min(start + step, len(features))
-            if isinstance(features, SparseRows):
-                tile: Features = features.rows(start, stop)
-            else:
-                tile = features[start:stop]
-            logits[start:stop] = self._tile_logits(tile)
+            logits[start:stop] = self._tile_logits(rows_between(features, start, stop))
         return logits
 
     def answers(self, features: Features) -> np.ndarray:
@@ -79,12 +75,12 @@ class ExactEncoder(ABC, Generic[S]):
         return np.empty((len(features), 0), np.float32)
 
     def _require_dense(self, tile: Features) -> np.ndarray:
-        if isinstance(tile, SparseRows):
+        try:
+            return require_dense(tile, "this model")
+        except TypeError as error:
             raise PayloadError(
-                f"features: expected dense (n, {self.n_features}), got sparse {tile.shape}; "
-                "use the featurizer that was fitted with this model"
-            )
-        return tile
+                f"{error}; use the featurizer that was fitted with this model"
+            ) from None
 
     @staticmethod
     def _require_finite(values: np.ndarray) -> None:

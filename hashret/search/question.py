@@ -13,14 +13,11 @@ import numpy as np
 from hashret.codes import Neighbors
 from hashret.errors import PayloadError
 from hashret.items import Item, Payload
+from hashret.kinds import KINDS, kind_of
 from hashret.plan import Plan
 
 #: Why a payload of each kind is answered by nothing.
-UNKNOWN = {
-    "text": "the text has no word that the collection's vocabulary knows",
-    "image": "the image has no feature that the collection knows",
-    "vector": "the vector has no feature that the collection knows",
-}
+UNKNOWN = {name: kind.unknown for name, kind in KINDS.items()}
 
 # Queries searched at once: first, at most, and so many that they find about so many rows.
 _FIRST_BLOCK, _BLOCK, _FOUND = 256, 4096, 1 << 21
@@ -41,16 +38,16 @@ def payloads_of(asked: Any, kind: str) -> tuple[list[Payload], bool]:
     tensor, or an iterable of numbers. What has two is many, also if it has but one row: an array,
     or an iterable of vectors. Raises `PayloadError` for what is neither one nor many.
     """
+    about = kind_of(kind)
     single = isinstance(asked, str | bytes | bytearray | Item | PathLike)
-    if kind == "vector":
+    if about.of_numbers:
         asked = _as_vectors(asked)
-    if kind == "image" and not isinstance(asked, np.ndarray):
-        # what holds bytes, or gives them, is one picture; so is what can't be many
+    if isinstance(asked, np.ndarray):
+        single = asked.ndim <= about.single_ndim
+    elif about.decodes_files:
+        # what holds bytes, or gives them, is one file; so is what can't be many
         single |= isinstance(asked, memoryview) or not isinstance(asked, Iterable)
         single |= hasattr(asked, "read")
-    elif isinstance(asked, np.ndarray):
-        # an image has two or three dimensions, a vector one
-        single = asked.ndim < 4 if kind == "image" else asked.ndim < 2
     if not single and not isinstance(asked, Iterable):
         raise PayloadError(
             f"query: expected a {kind} or an iterable of them, got {type(asked).__name__}; "

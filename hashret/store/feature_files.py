@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from hashret.errors import CollectionError, DamagedError
-from hashret.sparse import Features, SparseRows, stacked, take_rows
+from hashret.sparse import Features, SparseRows, by_layout, stacked, take_rows
 from hashret.store.files import FileRecord, require_sound, write_file
 from hashret.store.layout import Layout
 from hashret.store.segments import SegmentRecord
@@ -29,17 +29,17 @@ def write_features(layout: Layout, name: str, features: Features) -> FileRecord:
     """Write the features of a segment's rows, in their order."""
     from safetensors.numpy import save
 
-    if isinstance(features, SparseRows):
-        tensors = {
-            "indptr": features.indptr.astype(np.int64),
-            "indices": features.indices.astype(
-                np.uint16 if features.n_features <= 1 << 16 else np.int32
-            ),
-            "values": _narrowed(features.values),
-        }
-    else:
-        tensors = {"values": _narrowed(features)}
+    tensors = by_layout(features, _sparse_tensors, lambda dense: {"values": _narrowed(dense)})
     return write_file(layout.segments / f"{name}{SUFFIX}", [save(tensors)])
+
+
+def _sparse_tensors(rows: SparseRows) -> dict[str, np.ndarray]:
+    narrow = np.uint16 if rows.n_features <= 1 << 16 else np.int32
+    return {
+        "indptr": rows.indptr.astype(np.int64),
+        "indices": rows.indices.astype(narrow),
+        "values": _narrowed(rows.values),
+    }
 
 
 def _narrowed(values: np.ndarray) -> np.ndarray:

@@ -14,6 +14,7 @@ import click
 from hashret.cli.files import read_text, written
 from hashret.cli.output import main, wait_option
 from hashret.items import Item
+from hashret.kinds import KINDS
 from indexer.cli.console import say, show_guesses
 from indexer.cli.options import (
     SEED,
@@ -21,6 +22,7 @@ from indexer.cli.options import (
     metric_option,
     reading_of,
     reading_options,
+    require_metric,
     require_output,
 )
 from indexer.cli.run import Run, rehearse, run_index
@@ -46,7 +48,7 @@ def _bits(ctx: click.Context, parameter: click.Parameter, value: int | None) -> 
 @click.option("--to", required=True, type=click.Path(path_type=Path), help="The collection.")
 @click.option(
     "--kind",
-    type=click.Choice(["text", "image", "vector"]),
+    type=click.Choice(list(KINDS)),
     help="What the items are.  [default: as found]",
 )
 @click.option(
@@ -125,10 +127,7 @@ def index(
 
     how = reading_of(rest, ids)
     chosen = _kind(sources, kind, to, catalog, how)
-    if rest["metric"] and chosen != "vector":
-        raise click.UsageError(
-            f"--metric: expected items of kind vector, got {chosen}; leave it out"
-        )
+    require_metric(rest["metric"], chosen)
 
     def read() -> Iterator[Item | Skipped]:
         return corpus.read(sources, chosen, how, workers=workers or default_workers())

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hashret.cli.files import no_place, require_place
+from hashret.kinds import KINDS, kind_of
 
 if TYPE_CHECKING:
     from indexer.corpus import Reading
@@ -20,7 +21,7 @@ SEED = click.IntRange(0, 2**63 - 1)
 
 metric_option = click.option(
     "--metric",
-    type=click.Choice(["cosine", "euclidean"]),
+    type=click.Choice(list(dict.fromkeys(m for kind in KINDS.values() for m in kind.metrics))),
     help="What makes vectors near.  [default: cosine]",
 )
 device_option = click.option(
@@ -50,6 +51,15 @@ _READING = (
     ),
     click.option("--follow-links", is_flag=True, help="Follow links in folders."),
 )
+
+
+def require_metric(metric: str | None, kind: str) -> None:
+    """Refuse a metric that was asked for items of a kind that has no such choice."""
+    if metric is not None and metric not in kind_of(kind).metrics:
+        fitting = " or ".join(name for name, row in KINDS.items() if metric in row.metrics)
+        raise click.UsageError(
+            f"--metric: expected items of kind {fitting}, got {kind}; leave it out"
+        )
 
 
 def reading_options(verb: Callable[..., Any]) -> Callable[..., Any]:

@@ -12,6 +12,7 @@ import click
 
 from hashret.cli.files import written
 from hashret.cli.output import json_option, main
+from hashret.kinds import KINDS
 from hashret.specs import VectorSpec
 from indexer.cli.console import progress_bars, say, show_guesses
 from indexer.cli.options import (
@@ -20,6 +21,7 @@ from indexer.cli.options import (
     metric_option,
     reading_of,
     reading_options,
+    require_metric,
     require_output,
 )
 
@@ -35,7 +37,7 @@ _BEGINNING = re.compile(r'\s*\{\s*"recipe":')
 @click.argument("sources", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option(
     "--kind",
-    type=click.Choice(["text", "vector"]),
+    type=click.Choice([name for name, row in KINDS.items() if row.tunes]),
     help="What the items are.  [default: as found]",
 )
 @click.option(
@@ -97,10 +99,7 @@ def tune(
 
     how = reading_of(reading)
     chosen_kind = kind or corpus.infer_kind(sources, how)
-    if metric and chosen_kind != "vector":
-        raise click.UsageError(
-            f"--metric: expected items of kind vector, got {chosen_kind}; leave it out"
-        )
+    require_metric(metric, chosen_kind)
     for length in lengths:
         if length % 8:
             raise click.BadParameter(f"--bits: expected 8 to 512 in steps of 8, got {length}")

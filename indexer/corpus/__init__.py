@@ -2,14 +2,15 @@
 
 ::
 
-    sources     what the user named: folders, tables, arrays; their kind; `read`
+    sources     what the user named; its kind; `read`
+    forms       folders, tables, arrays, ...: a row for each form of a source
     reading     what the user says of them, and what had to be guessed
-    documents   a folder of texts         decoding and guessing (bytes to text), markup (HTML)
+    given       items as a program gave them
+    documents   a folder of texts         decoding and guessing (bytes), extract/ (formats to text)
     images      a tree of image files
     tables      JSONL and CSV             lines (bounded), rows and csv_rows (parsed and checked)
     vectors     .npy and .npz             arrays (blocks of rows), ids
     files       the only way to a file    walks folders, opens nothing but regular files
-    skipped     what became no item, and why
 
 Everything that stands in a source comes out once, as an `Item` or as a `Skipped`, so that the
 counts of a run add up. Nothing here decodes images or learns anything.

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import partial
 from itertools import chain, tee
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hashret.items import Item
+from hashret.registry import resolve
 from indexer.corpus import decoding, files
-from indexer.corpus.extract import html
+from indexer.corpus.extract import EXTRACTORS, UNNAMED, Extract
 from indexer.corpus.guessing import Guess, by_majority
 from indexer.corpus.reading import Reading
 from indexer.refusals import Refused, Skipped
@@ -18,9 +20,7 @@ from indexer.refusals import Refused, Skipped
 if TYPE_CHECKING:
     from indexer.workers.pool import Work
 
-PLAIN_SUFFIXES = (".txt", ".md", ".rst")
-HTML_SUFFIXES = (".html", ".htm")
-SUFFIXES = PLAIN_SUFFIXES + HTML_SUFFIXES
+SUFFIXES = tuple(EXTRACTORS)
 #: The largest text that is read, in bytes.
 MAX_BYTES = 16 << 20
 
@@ -48,6 +48,11 @@ class Unread:
 
 #: What a source yields before its documents are read.
 Found = Item | Skipped | Unread
+
+
+def is_document(path: Path) -> bool:
+    """Whether a file's name is that of a document, or says nothing."""
+    return not path.suffix or path.suffix.lower() in SUFFIXES
 
 
 def read_folder(root: Path, *, follow: bool = False) -> Iterator[Unread | Skipped]:
@@ -176,19 +181,18 @@ def _read_as(result: Any, guessed: str, encoding: str) -> Any:
 def read_text(path: Path, encoding: str | None = None, *, follow: bool = False) -> decoding.Decoded:
     """The text of a document and its encoding, `encoding` if nothing else is shown; or `Refused`.
 
-    By its suffix, in any case, a document is plain text or HTML; a file without one is plain
-    text unless a NUL is among its first 4 KiB (20 Newsgroups and mail folders have such names).
+    Its suffix, in any case, says how it is read (`extract.EXTRACTORS`); a file without one is
+    plain text (20 Newsgroups and mail folders have such names) unless a NUL is among its first
+    4 KiB.
     """
     suffix = path.suffix.lower()
-    if suffix and suffix not in SUFFIXES:
+    if not is_document(path):
         raise Refused("other-type", f"expected {', '.join(SUFFIXES)} or no suffix, got {suffix!r}")
     if not suffix:
         _require_no_nul(path, follow=follow)
     data = files.read_bytes(path, MAX_BYTES, follow=follow)
-    is_html = suffix in HTML_SUFFIXES
-    found = decoding.decode(data, html.declared_charset(data) if is_html else "", encoding)
-    if is_html:
-        found = replace(found, text=html.text_of(found.text))
+    extract: Extract = resolve(EXTRACTORS, suffix or UNNAMED, "document")
+    found = extract(data, partial(decoding.decode, encoding=encoding))
     if not found.text or found.text.isspace():
         raise Refused("empty-text", "expected text, got nothing but white space")
     return found

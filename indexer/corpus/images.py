@@ -14,6 +14,11 @@ SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".tif", "
 MAX_BYTES = 512 << 20
 
 
+def is_image(path: Path) -> bool:
+    """Whether the name is that of an image file."""
+    return path.suffix.lower() in SUFFIXES
+
+
 def read_folder(root: Path, *, follow: bool = False) -> Iterator[Item | Skipped]:
     """Every image file under `root`, and every other entry as `Skipped`, in a stable order.
 
@@ -30,7 +35,7 @@ def read_file(path: Path, relative: str, *, follow: bool = False) -> Item | Skip
     """One image file as an item with its path as payload; nothing is decoded yet."""
     item_id = files.id_of(relative)
     try:
-        if path.suffix.lower() not in SUFFIXES:
+        if not is_image(path):
             got = repr(path.suffix) if path.suffix else "no suffix"
             raise Refused("other-type", f"expected an image ({', '.join(SUFFIXES)}), got {got}")
         require_image_file(path, follow=follow)

@@ -11,28 +11,15 @@ from itertools import islice
 from os import PathLike
 from pathlib import Path
 
-from hashret.errors import InputError, UnknownKindError
+from hashret import kinds
+from hashret.errors import InputError
 from hashret.items import Item
-from indexer.corpus import arrays, documents, files, ids, images, tables, vectors
+from indexer.corpus import documents, files, images, vectors
+from indexer.corpus.forms import FOLDER, FORMS, SAMPLE_FILES, Form, form_named, forms_of
 from indexer.corpus.reading import Reading
-from indexer.corpus.rows import Row
 from indexer.refusals import Skipped
 
-KINDS = ("text", "image", "vector")
-_KNOWN = (
-    f"a folder; a table ({', '.join(tables.SUFFIXES)}, also with .gz); "
-    f"arrays ({', '.join(arrays.SUFFIXES)}); a text ({', '.join(documents.SUFFIXES)}); "
-    f"an image ({', '.join(images.SUFFIXES)})"
-)
-# What items of a kind can stand in.
-_FORMS = {
-    "text": ("folder", "table", "text"),
-    "image": ("folder", "table", "image", "arrays"),
-    "vector": ("arrays",),
-}
-# How much of a source is looked at to tell its kind.
-_SAMPLE_FILES = 10_000
-_SAMPLE_ROWS = 20
+KINDS = tuple(kinds.KINDS)
 
 #: What the user named: paths of files and folders, or one.
 Paths = str | PathLike[str] | Sequence[str | PathLike[str]]
@@ -48,62 +35,49 @@ class Source:
     @property
     def form(self) -> str:
         """What it is: "folder", "table", "arrays", "text" or "image"; else InputError."""
-        return _form(self.path)
+        return _form(self.path).name
 
     @property
     def may_fit(self) -> bool:
         """Whether items of its kind can stand in what it is, as far as its name says."""
-        return self.form in _FORMS[self.kind]
+        return self.kind in _form(self.path).found
 
     def require_readable(self) -> None:
         """Raise InputError unless it exists, can be opened and is a source of this kind."""
-        if self.kind == "vector" and self.form == "folder":
+        form, fitting = _form(self.path), forms_of(self.kind)
+        if form in fitting:
+            return
+        if form is FOLDER:
+            suffixes = " or ".join(suffix for one in fitting for suffix in one.suffixes)
             raise InputError(
-                f"{self.path}: expected .npy or .npz files by name, got a folder; name the files "
+                f"{self.path}: expected {suffixes} files by name, got a folder; name the files "
                 "themselves"
             )
-        if not self.may_fit:
-            raise InputError(
-                f"{self.path}: expected a source of kind {self.kind}, got {self.form}; "
-                f"pass another --kind, or one of {', '.join(_FORMS[self.kind])}"
-            )
+        raise InputError(
+            f"{self.path}: expected a source of kind {self.kind}, got {form.name}; "
+            f"pass another --kind, or one of {', '.join(one.name for one in fitting)}"
+        )
 
     def would_read(self, path: Path) -> bool:
         """Whether a file at `path`, there or not yet, is the source or would be read with it.
 
         So would a document or an image in a folder, and a file of ids beside an array.
         """
-        form, place = self.form, Path(os.path.realpath(path))
+        form, place = _form(self.path), Path(os.path.realpath(path))
         if path.exists() and path.samefile(self.path):
             return True
-        if form == "arrays":
-            return place in map(Path, map(os.path.realpath, ids.names_beside(self.path)))
-        if form != "folder" or not files.is_below(path, self.path):
+        if form is not FOLDER:
+            return place in map(Path, map(os.path.realpath, form.beside(self.path)))
+        if not files.is_below(path, self.path) or place.name.startswith("."):
             return False
-        suffix = place.suffix.lower()
-        if place.name.startswith("."):
-            return False
-        if self.kind == "image":
-            return suffix in images.SUFFIXES
-        return not suffix or suffix in documents.SUFFIXES
+        return any(one.is_item and one.is_named(place) for one in forms_of(self.kind))
 
     def found(self, how: Reading, before: str = "") -> Iterator[documents.Found]:
         """What stands in the source, in a stable order; documents are found and not yet read.
 
         `before` stands before the numbers of an array's rows that have no other ids.
         """
-        form, follow = self.form, how.follow_links
-        if form == "arrays":
-            return vectors.read_file(self.path, self.kind, before=before)
-        if form == "table":
-            return tables.read_table(self.path, self.kind, how)
-        if self.kind == "text":
-            if form == "folder":
-                return documents.read_folder(self.path, follow=follow)
-            return iter([documents.read_file(self.path, self.path.name)])
-        if form == "folder":
-            return images.read_folder(self.path, follow=follow)
-        return iter([images.read_file(self.path, self.path.name, follow=True)])
+        return _form(self.path).found[self.kind](self.path, how, before)
 
 
 def read(
@@ -125,8 +99,7 @@ def read(
     reads, InputError for a table without a usable header and a file without the arrays asked
     for.
     """
-    if kind not in KINDS:
-        raise UnknownKindError(f"kind: expected one of {', '.join(KINDS)}, got {kind!r}")
+    kinds.kind_of(kind)
     how = how or Reading()
     sources = [Source(path, kind) for path in _listed(paths)]
     for source in sources:
@@ -164,7 +137,7 @@ def _found(sources: list[Source], how: Reading) -> Iterator[documents.Found]:
 
 def _numbered_after(paths: list[Path], how: Reading) -> dict[Path, str]:
     """What stands before the row numbers of each array, where several would have the same ids."""
-    several = [path for path in paths if _form(path) == "arrays"]
+    several = [path for path in paths if _form(path).name == "arrays"]
     if len({how.prefix_of(path) for path in several}) == len(several):
         return {}
     are_told = len({path.name for path in several}) == len(several)
@@ -182,18 +155,14 @@ def infer_kind(paths: Paths, how: Reading | None = None) -> str:
     counts: Counter[str] = Counter()
     paths = _listed(paths)
     for path in paths:
-        form = _form(path)
-        if form == "folder":
-            counts.update(_folder_kinds(path, how))
-        elif form == "table":
-            counts.update([_table_kind(path, how)])
-        else:
-            counts.update([vectors.kind_of(path) if form == "arrays" else form])
+        counts.update(_form(path).kinds(path, how))
     if not counts:
         raise _none_known(paths, how)
     n_files = counts.total()
+    # no folder holds arrays: beside what folders hold they were named by mistake
+    n_named_only = sum(n for kind, n in counts.items() if kind not in FOLDER.found)
     for kind, n in counts.most_common(1):
-        if n >= 2 * (n_files - n) and counts["vector"] in (0, n_files):
+        if n >= 2 * (n_files - n) and n_named_only in (0, n_files):
             return kind
     found = ", ".join(f"{n} {kind}" for kind, n in sorted(counts.items()))
     raise InputError(
@@ -211,10 +180,11 @@ def _none_known(roots: Sequence[Path], how: Reading) -> InputError:
     """The error for folders without a single text or image."""
     got, advice = "neither", "name a folder with some"
     for root in map(Path, roots):
-        for entry in islice(files.walk(root, follow=how.follow_links), _SAMPLE_FILES):
+        for entry in islice(files.walk(root, follow=how.follow_links), SAMPLE_FILES):
             if isinstance(entry, Skipped) and entry.error_class == "symlink":
                 got, advice = "links", "--follow-links follows them"
-            if isinstance(entry, files.Entry) and _is_named_only(entry.path):
+            form = form_named(entry.path) if isinstance(entry, files.Entry) else None
+            if isinstance(entry, files.Entry) and form is not None and not form.is_item:
                 got, advice = entry.relative, "name a table or an array itself, not its folder"
                 break
     return InputError(
@@ -224,30 +194,8 @@ def _none_known(roots: Sequence[Path], how: Reading) -> InputError:
     )
 
 
-def _is_named_only(path: Path) -> bool:
-    return tables.is_table(path) or path.suffix.lower() in arrays.SUFFIXES
-
-
-def _folder_kinds(root: Path, how: Reading) -> Iterator[str]:
-    for entry in islice(files.walk(root, follow=how.follow_links), _SAMPLE_FILES):
-        suffix = entry.path.suffix.lower() if isinstance(entry, files.Entry) else "none"
-        if suffix in images.SUFFIXES:
-            yield "image"
-        elif not suffix or suffix in documents.SUFFIXES:
-            yield "text"
-
-
-def _table_kind(path: Path, how: Reading) -> str:
-    field = how.text_field or "text"
-    first = islice(tables.read_rows(path, how), _SAMPLE_ROWS)
-    rows = [row.fields for row in first if type(row) is Row]
-    paths = [str(fields["path"]) for fields in rows if "path" in fields and field not in fields]
-    n_images = sum(Path(name).suffix.lower() in images.SUFFIXES for name in paths)
-    return "image" if 2 * n_images > len(rows) else "text"
-
-
-def _form(path: Path) -> str:
-    """What a source is: "folder", "table", "arrays", "text" or "image"; else InputError."""
+def _form(path: Path) -> Form:
+    """What a source is; raises InputError for what is none."""
     try:
         mode = path.stat().st_mode
     except (OSError, ValueError) as error:
@@ -256,16 +204,11 @@ def _form(path: Path) -> str:
     if not os.access(path, os.R_OK):
         raise InputError(f"{path}: expected a file or folder to read, got no permission")
     if stat.S_ISDIR(mode):
-        return "folder"
+        return FOLDER
     if not stat.S_ISREG(mode):
         raise InputError(f"{path}: expected a regular file or folder, got a pipe or device")
-    suffix = path.suffix.lower()
-    if tables.is_table(path):
-        return "table"
-    if suffix in arrays.SUFFIXES:
-        return "arrays"
-    if suffix in images.SUFFIXES:
-        return "image"
-    if not suffix or suffix in documents.SUFFIXES:
-        return "text"
-    raise InputError(f"{path}: expected {_KNOWN}; got the unknown type {path.suffix!r}")
+    form = form_named(path)
+    if form is None:
+        known = "; ".join(one.noun for one in FORMS.values())
+        raise InputError(f"{path}: expected {known}; got the unknown type {path.suffix!r}")
+    return form

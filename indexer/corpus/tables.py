@@ -11,6 +11,7 @@ from typing import Any
 
 from hashret.errors import InputError
 from hashret.items import Item
+from hashret.kinds import Kind, kind_of
 from indexer.corpus import documents, files, ids, images
 from indexer.corpus.csv_rows import csv_rows
 from indexer.corpus.lines import opened
@@ -44,8 +45,8 @@ def read_table(path: Path, kind: str, how: Reading) -> Iterator[documents.Found]
 
     Raises InputError if a table of texts has none of these in its first rows.
     """
-    name = files.id_of(path.name)
-    field = (how.text_field or "text") if kind == "text" else "path"
+    name, payload = files.id_of(path.name), kind_of(kind)
+    field = payload_field(kind, how)
     rows = read_rows(path, how)
     first = list(islice(rows, _FIRST_ROWS))
     _require_payload(first, path, field)
@@ -60,7 +61,7 @@ def read_table(path: Path, kind: str, how: Reading) -> Iterator[documents.Found]
             yield refused.skipped(default_id)
             continue
         try:
-            yield _item(row, item_id, path.parent, field, how)
+            yield _item(row, item_id, path.parent, payload, field)
         except Refused as refused:
             yield refused.skipped(item_id)
 
@@ -71,7 +72,7 @@ def read_rows(path: Path, how: Reading) -> Iterator[Row | BadRow]:
     Raises InputError if the table cannot be opened or its header is not usable.
     """
     line = 0
-    payload = how.text_field or "text"
+    payload = payload_field("text", how)
     try:
         is_csv = _suffix(path) in CSV_SUFFIXES
         with opened(path, "" if is_csv else "\n", how.encoding) as lines:
@@ -91,6 +92,12 @@ def read_rows(path: Path, how: Reading) -> Iterator[Row | BadRow]:
         reason = f"damaged from here on: {error}; the rest is not read"
         error_class = "damaged-gzip" if path.suffix.lower() == ".gz" else "unreadable"
         yield BadRow(line + 1, Refused(error_class, reason))
+
+
+def payload_field(kind: str, how: Reading) -> str:
+    """The column or key of a row that holds a payload of the kind, or "path" if none does."""
+    key = kind_of(kind).key
+    return (how.text_field or key) if key else "path"
 
 
 def _require_payload(first: list[Row | BadRow], path: Path, field: str) -> None:
@@ -115,9 +122,7 @@ def missing_payload(field: str, names: Iterable[str]) -> str:
     )
 
 
-def _item(
-    row: Row, item_id: str, folder: Path, field: str, how: Reading
-) -> Item | documents.Unread:
+def _item(row: Row, item_id: str, folder: Path, kind: Kind, field: str) -> documents.Found:
     metadata = row.said | {k: v for k, v in row.fields.items() if k not in ("id", "path")}
     given = row.fields.get("path")
     if field in row.fields and field != "path":
@@ -131,7 +136,7 @@ def _item(
     file = _file_beside(folder, given)
     if given != item_id:
         metadata["path"] = given
-    if field == "path":
+    if kind.decodes_files:
         images.require_image_file(file)
         return Item(item_id, file, metadata)
     with files.open_regular(file) as stream:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -20,7 +20,6 @@ from indexer.corpus.documents import Found
 from indexer.refusals import Refused, Skipped
 
 _Arrays = dict[str, StoredArray]
-_PREFERRED = {"vector": ("embeddings", "vectors"), "image": ("images",)}
 
 
 def read_files(
@@ -85,7 +84,7 @@ def read_file(
         try:
             for payloads in main.blocks(n_rows):
                 block = zip(
-                    _payloads(payloads, kind),
+                    _ROWS[kind].payloads(payloads),
                     islice(given, len(payloads)),
                     islice(metadata, len(payloads)),
                     strict=True,
@@ -127,20 +126,19 @@ def _item(row: str, payload: np.ndarray | Refused, given: Any, fields: Any) -> I
 
 
 def _chosen(arrays: _Arrays, kind: str, path: Path) -> str:
-    fits = _is_vectors if kind == "vector" else _is_images
-    fitting = [name for name, array in arrays.items() if fits(array)]
-    for name in _PREFERRED[kind]:
+    rows = _ROWS[kind]
+    fitting = [name for name, array in arrays.items() if rows.fits(array)]
+    for name in rows.names:
         if name in fitting:
             return name
     floats = [name for name in fitting if arrays[name].dtype.kind == "f"]
     for only in (fitting, floats):
         if len(only) == 1:
             return only[0]
-    shape = "(n, width) of numbers" if kind == "vector" else "(n, height, width[, 3]) of uint8"
     found = ", ".join(f"{name} {a.shape} of {a.dtype}" for name, a in arrays.items())
     raise InputError(
-        f"{path}: expected one array {shape}, got {found or 'no array'}; "
-        f"call the one that is meant {_PREFERRED[kind][0]!r}"
+        f"{path}: expected one array {rows.shape}, got {found or 'no array'}; "
+        f"call the one that is meant {rows.names[0]!r}"
     )
 
 
@@ -176,14 +174,29 @@ def _ids(
     return (f"{before}{row}" for row in range(n_items))
 
 
-def _payloads(block: np.ndarray, kind: str) -> Iterable[np.ndarray | Refused]:
-    if kind == "image":
-        return block
+def _finite(block: np.ndarray) -> Iterable[np.ndarray | Refused]:
+    """The rows of a block of vectors in float32."""
     with np.errstate(over="ignore"):  # what overflows float32 is infinite, and refused as that
         rows = block.astype(np.float32)
     refused = Refused("not-finite", "expected finite numbers (in float32), got NaN or infinity")
     finite = np.atleast_1d(np.isfinite(rows).all(axis=1))
     return (row if ok else refused for row, ok in zip(rows, finite, strict=True))
+
+
+class _Rows(NamedTuple):
+    """What an array is whose rows are items of a kind."""
+
+    names: tuple[str, ...]
+    """What it is called in an .npz where others could be meant too."""
+    fits: Callable[[StoredArray], bool]
+    shape: str
+    payloads: Callable[[np.ndarray], Iterable[np.ndarray | Refused]]
+
+
+_ROWS = {
+    "image": _Rows(("images",), _is_images, "(n, height, width[, 3]) of uint8", iter),
+    "vector": _Rows(("embeddings", "vectors"), _is_vectors, "(n, width) of numbers", _finite),
+}
 
 
 def _metadata(columns: _Arrays, n_rows: int) -> Iterator[dict[str, Any]]:

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import closing
 from dataclasses import dataclass
-from itertools import islice
 
 import numpy as np
 
+from hashret._backports import chunks
 from hashret.codes import Codes
 from hashret.collection import Collection
 from hashret.errors import InputError
 from hashret.items import Item
-from hashret.sparse import Features, finite_rows, stacked, take_rows
+from hashret.sparse import Features, stacked
 from indexer.corpus import Skipped
 from indexer.corpus.given import taken
+from indexer.ingest.encode import usable_features
 from indexer.ingest.prepare import Preparer
 from indexer.refusals import Refused
 
@@ -49,37 +51,24 @@ def encode_queries(collection: Collection, queries: Iterable[Item | Skipped]) ->
     items: list[Item] = []
     skipped: list[Skipped] = []
     features: list[Features] = []
-    preparer = Preparer(collection.kind)
-    try:
-        stream = taken(queries)
-        while batch := list(islice(stream, _BATCH)):
+    with closing(Preparer(collection.kind)) as preparer:
+        for batch in chunks(taken(queries), _BATCH):
             skipped += [query for query in batch if isinstance(query, Skipped)]
             asked = [query for query in batch if isinstance(query, Item)]
-            prepared = []
-            usable: list[Item] = []
-            payloads = [query.payload for query in asked]
-            for query, result in zip(
-                asked, preparer.prepare(payloads, coder.featurizer.spec), strict=True
-            ):
+            usable, prepared = [], []
+            results = preparer.prepare([query.payload for query in asked], coder.featurizer.spec)
+            for query, result in zip(asked, results, strict=True):
                 if isinstance(result, Refused):
                     skipped.append(result.skipped(query.id))
                 else:
-                    prepared.append(result)
                     usable.append(query)
+                    prepared.append(result)
             if not usable:
                 continue
-            rows, known = coder.features(prepared)
-            sound = known & finite_rows(rows)
-            skipped += [
-                Skipped(query.id, "no feature that the collection knows", "no-known-feature")
-                for query, fine in zip(usable, sound, strict=True)
-                if not fine
-            ]
-            kept = np.flatnonzero(sound)
-            features.append(take_rows(rows, kept))
-            items += [Item(usable[i].id, "", usable[i].metadata) for i in kept]
-    finally:
-        preparer.close()
+            rows, found, refused = usable_features(coder.featurizer, prepared)
+            features.append(found)
+            items += [Item(usable[i].id, "", usable[i].metadata) for i in rows.tolist()]
+            skipped += [why.skipped(usable[i].id) for i, why in refused.items()]
     if not items and not skipped:
         raise InputError("queries: expected at least one, got none; check where they come from")
     if not items:

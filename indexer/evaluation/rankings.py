@@ -9,7 +9,7 @@ from scipy.sparse import csr_array
 
 from hashret.codes import Codes, hamming
 from hashret.rank import expected_agreement
-from hashret.sparse import Features, SparseRows
+from hashret.sparse import Features, SparseRows, by_layout, require_dense, require_sparse, to_scipy
 
 #: From a slice of queries to their distances to every item, (n_queries of the slice, n).
 Distances = Callable[[slice], np.ndarray]
@@ -56,23 +56,25 @@ def by_features(queries: Features, features: Features) -> Distances:
 
     Items of equal features are at equal distances.
     """
-    if isinstance(queries, SparseRows) and isinstance(features, SparseRows):
+
+    def to_sparse(rows: SparseRows) -> Distances:
         # each sum is made term by term in the query's order, so equal rows have equal ones
-        asked, stored = _matrix(queries), _matrix(features).T.tocsr()
+        asked = _matrix(require_sparse(queries, "sparse items"))
+        stored = _matrix(rows).T.tocsr()
         return lambda tile: 1.0 - (asked[tile] @ stored).toarray()
 
     def to(items: np.ndarray) -> Distances:
-        wide = items.astype(np.float64)
+        asked, wide = require_dense(queries, "dense items"), items.astype(np.float64)
         lengths = np.square(wide).sum(axis=1)
 
         def distances(tile: slice) -> np.ndarray:
-            points = np.asarray(queries, np.float64)[tile]
+            points = np.asarray(asked, np.float64)[tile]
             # up to a constant for each query, which changes no order
             return lengths - 2.0 * points @ wide.T
 
         return distances
 
-    return _equal_for_equal(np.asarray(features), to)
+    return by_layout(features, to_sparse, lambda items: _equal_for_equal(items, to))
 
 
 def by_real_values(queries: np.ndarray, items: np.ndarray) -> Distances:
@@ -104,4 +106,4 @@ def _equal_for_equal(items: np.ndarray, to: Callable[[np.ndarray], Distances]) -
 
 
 def _matrix(rows: SparseRows) -> csr_array:
-    return csr_array((rows.values.astype(np.float64), rows.indices, rows.indptr), shape=rows.shape)
+    return to_scipy(rows).astype(np.float64)

@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
-from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from hashret.coder import Coder
-from hashret.errors import PayloadError, TrainingError
+from hashret.errors import EmptyCorpusError, HashretError, TrainingError
+from hashret.features.base import Featurizer
 from hashret.items import Item
 from hashret.store.catalog.catalog import Catalog
 from hashret.store.layout import Layout
 from hashret.store.model_files import read_model
 from indexer.corpus import Skipped
-from indexer.corpus.files import refusal_of
 from indexer.corpus.given import taken
-from indexer.ingest.counts import Tally
-from indexer.ingest.fit import spec_for
-from indexer.ingest.intake import BATCH, DUPLICATE, item_digest
+from indexer.ingest.counts import Stopwatch, Tally
+from indexer.ingest.encode import usable_features
+from indexer.ingest.fit import fit_features, spec_for
+from indexer.ingest.intake import Intake
 from indexer.ingest.prepare import Preparer
 from indexer.ingest.replacing_model import refusal, requiring_all
 from indexer.ingest.sample import MAX_TRAINING_ITEMS, reservoir
@@ -29,12 +30,48 @@ from indexer.refusals import Refused
 from indexer.training.options import TrainingOptions
 
 
+class LastCommit:
+    """A `Lookup` that reads the last commit of a collection, if there is one, and writes nothing.
+
+    The ids that were seen, and which of them the collection has, are kept in memory.
+    """
+
+    kept_from = sys.maxsize  # nothing is staged
+
+    def __init__(self, catalog: Catalog | None):
+        self.catalog = catalog
+        self.commit, self.n_items = 0, 0
+        if catalog is not None:
+            last = catalog.last_commit()
+            self.commit, self.n_items = last.commit, last.n_items
+        self.found: set[str] = set()
+        """The ids that were seen and are those of items of the collection."""
+        self.is_anew = False
+        """Whether another model takes over: then no item has a code of it yet."""
+        self._seen: set[str] = set()
+
+    def see(self, ids: Sequence[str]) -> set[str]:
+        """Mark ids as seen in this run; returns those of them that had been seen before."""
+        before = self._seen.intersection(ids)
+        self._seen.update(ids)
+        if self.catalog is not None:
+            self.found.update(self.catalog.rows(ids, self.commit))
+        return before
+
+    def known(self, ids: Sequence[str]) -> dict[str, tuple[int, bytes]]:
+        """Row and content hash of those of the ids that have a code of the model in use."""
+        if self.catalog is None or self.is_anew:
+            return {}
+        rows = self.catalog.rows(ids, self.commit)
+        records = self.catalog.items(rows.values())
+        return {item_id: (row, records[row].content_hash) for item_id, row in rows.items()}
+
+
 class Rehearsal:
     """An `Indexer` that only counts: its `fit`, `add`, `prune` and `commit` write nothing.
 
-    Every payload is read and checked as the collection's model, or the one that would be learned,
-    takes it. Nothing is learned or encoded, so an item that turns out to have no known feature
-    still counts as one to add.
+    Every item goes the way that it would go, up to its features as the collection's model, or the
+    one that would be learned, takes them; only learning codes and encoding is left out.
     """
 
     def __init__(
@@ -52,27 +89,28 @@ class Rehearsal:
         self.keeps_features: bool | None = None
         self.coder: Coder | None = None
         self._kind = kind
-        self._catalog: Catalog | None = None
-        self._is_anew = self._pruned = False
-        self._found: set[str] = set()  # the collection's items that were given to `add`
-        self._again: set[str] = set()  # and those that a new model would have
+        self._spec: Any = None
+        self._featurizer: Featurizer | None = None  # none where nothing can be learned from
+        self._unlearned: HashretError | None = None
+        self._pruned = False
+        self._again: set[str] = set()  # the collection's items that would have a code again
         with ExitStack() as opening:
             layout = Layout.require_place(path)
-            opened = Catalog.open_if_made(layout, address=catalog)
-            if opened is not None:
-                self._open(opening.enter_context(opened))
+            found = Catalog.open_if_made(layout, address=catalog)
+            if found is not None:
+                self._open(opening.enter_context(found))
+            self._last = LastCommit(found)
             self._preparer = Preparer(kind, workers)
             opening.callback(self._preparer.close)
             self._exit = opening.pop_all()
 
     def _open(self, catalog: Catalog) -> None:
-        self._catalog, last = catalog, catalog.last_commit()
-        self._commit, self._n_items = last.commit, last.n_items
         self.keeps_features = features_kept(catalog)
-        if last.model is not None:
-            self.description, tensors = read_model(catalog.layout, catalog.model(last.model))
+        model = catalog.last_commit().model
+        if model is not None:
+            self.description, tensors = read_model(catalog.layout, catalog.model(model))
             self.coder = Coder.from_description(self.description, tensors)
-            self._spec = self.coder.featurizer.spec
+            self._featurizer, self._spec = self.coder.featurizer, self.coder.featurizer.spec
 
     def __enter__(self) -> Self:
         return self
@@ -87,89 +125,63 @@ class Rehearsal:
 
     def requiring_all(self, items: Iterable[Item | Skipped]) -> Iterator[Item | Skipped]:
         """As `Indexer.requiring_all`."""
-        return iter(items) if self._catalog is None else requiring_all(items, self._catalog)
+        catalog = self._last.catalog
+        return iter(items) if catalog is None else requiring_all(items, catalog)
 
     def fit(
         self, items: Iterable[Item | Skipped], options: TrainingOptions, *, spec: Any = None
     ) -> None:
-        """Find what features would be learned; every item counts as one to add from now on."""
+        """Learn features, but no codes; every item counts as one to add from now on.
+
+        Where `Indexer.fit` would refuse to learn, `commit` says so, after all is counted.
+        """
         given = (item for item in taken(items) if isinstance(item, Item))
         payloads = [i.payload for i in reservoir(given, MAX_TRAINING_ITEMS, options.seed)]
+        self._last.is_anew = True
         self._spec = spec_for(payloads, spec, self._preparer)
-        self._is_anew = True
+        try:
+            self._featurizer, features = fit_features(
+                payloads, self._kind, self._spec, self._preparer
+            )
+        except EmptyCorpusError as error:
+            self._unlearned = error
+            return
+        if len(features) < 2:
+            self._unlearned = TrainingError(
+                f"items: expected at least 2 to learn from, got {len(features)}; add more items"
+            )
 
     def add(self, items: Iterable[Item | Skipped]) -> Tally:
         """Count what `Indexer.add` would make of `items`."""
-        seen: set[str] = set()
-        for page, known in self._pages(taken(items)):
-            self._found |= known.keys()
-            before = {} if self._is_anew else known
-            changed = list(self._changed(page, before, seen))
-            results = self._preparer.prepare([item.payload for item in changed], self._spec)
-            for item, result in zip(changed, results, strict=True):
-                if isinstance(result, Refused):
-                    self.tally.skip(result.skipped(item.id))
-                    continue
-                self.tally.replaced += item.id in before
-                self.tally.added += item.id not in before
-                if item.id in known:
-                    self._again.add(item.id)
+        intake = Intake(self._kind, self._spec, self._last, self._preparer, Stopwatch())
+        for batch in intake.batches(taken(items)):
+            refused: dict[int, Refused] = {}
+            if self._featurizer is not None and batch.prepared:
+                refused = usable_features(self._featurizer, batch.prepared)[2]
+            batch.count(self.tally, refused)
+            coded = {one.id for row, one in enumerate(batch.pending) if row not in refused}
+            again = coded & self._last.found
+            replaced = 0 if self._last.is_anew else len(again)
+            self.tally.replaced += replaced
+            self.tally.added += len(coded) - replaced
+            self._again |= again
         return self.tally
 
     def prune(self) -> int:
         """Count the items that would leave."""
         self._pruned = True
-        if self._catalog is not None:
-            kept = self._again if self._is_anew else self._found
-            self.tally.removed = self._n_items - len(kept)
+        stay = self._again if self._last.is_anew else self._last.found
+        self.tally.removed = self._last.n_items - len(stay)
         return self.tally.removed
 
     def commit(self) -> None:
         """Raise what `Indexer` would: too few items, or some that a new model leaves behind."""
-        if self._is_anew and self.tally.added < 2:
-            raise TrainingError(
-                f"items: expected at least 2 to learn from, got {self.tally.added}; add more items"
-            )
-        if self._catalog is None or not self._is_anew or self._pruned:
+        if self._unlearned is not None:
+            raise self._unlearned
+        missing = self._last.n_items - len(self._again)
+        if self._last.catalog is None or not self._last.is_anew or self._pruned or not missing:
             return
-        missing = self._n_items - len(self._again)
-        if missing:
-            pages = self._catalog.item_pages(self._commit)
-            ids = (record.id for page in pages for record in page)
-            raise refusal(self._catalog, missing, next(i for i in ids if i not in self._again))
-
-    def _changed(
-        self, page: Iterable[Item | Skipped], known: dict[str, bytes], seen: set[str]
-    ) -> Iterator[Item]:
-        """The items of a page that would be encoded; the others are counted."""
-        for item in page:
-            if isinstance(item, Skipped):
-                self.tally.skip(item)
-            elif item.id in seen:
-                self.tally.skip(Skipped(item.id, DUPLICATE, "duplicate-id"))
-            else:
-                seen.add(item.id)
-                try:
-                    digest = item_digest(item, self._kind)
-                except PayloadError as error:
-                    self.tally.skip(Skipped(item.id, str(error), error.error_class))
-                except OSError as error:
-                    self.tally.skip(refusal_of(error).skipped(item.id))
-                else:
-                    if known.get(item.id) == digest:
-                        self.tally.unchanged += 1
-                    else:
-                        yield item
-
-    def _pages(
-        self, items: Iterable[Item | Skipped]
-    ) -> Iterator[tuple[list[Item | Skipped], dict[str, bytes]]]:
-        """Pages of items with the content hashes that the collection, if there is one, knows."""
-        stream = iter(items)
-        while page := list(islice(stream, BATCH)):
-            if self._catalog is None:
-                yield page, {}
-                continue
-            rows = self._catalog.rows([item.id for item in page], self._commit)
-            records = self._catalog.items(rows.values())
-            yield page, {item_id: records[row].content_hash for item_id, row in rows.items()}
+        pages = self._last.catalog.item_pages(self._last.commit)
+        ids = (record.id for page in pages for record in page)
+        example = next(i for i in ids if i not in self._again)
+        raise refusal(self._last.catalog, missing, example)

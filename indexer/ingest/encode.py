@@ -17,7 +17,8 @@ import numpy as np
 from hashret.coder import Coder
 from hashret.codes import Codes
 from hashret.errors import HashretError
-from hashret.sparse import Features, SparseRows, finite_rows, take_rows
+from hashret.features.base import Featurizer
+from hashret.sparse import Features, arrays_of, finite_rows, known, of_arrays, take_rows
 from hashret.store.files import FileRecord
 from hashret.store.layout import Layout
 from hashret.store.model_files import ModelRecord, read_model
@@ -48,11 +49,14 @@ class Encoded:
     refused: dict[int, Refused]
 
 
-def encode(coder: Coder, prepared: Sequence[Any], with_features: bool = True) -> Encoded:
-    """Encode what can be encoded; nothing raises for an item that cannot."""
-    features, known = coder.features(prepared)
+def usable_features(
+    featurizer: Featurizer, prepared: Sequence[Any]
+) -> tuple[np.ndarray, Features, dict[int, Refused]]:
+    """The positions of prepared items that can be encoded, their features, row for row, and why
+    each of the others cannot; nothing raises for an item."""
+    features = featurizer.transform(prepared)
     finite = finite_rows(features)
-    sound = known & finite
+    sound = known(features) & finite
     refused = {
         row: Refused("no-known-feature", _NO_FEATURE)
         if finite[row]
@@ -60,8 +64,12 @@ def encode(coder: Coder, prepared: Sequence[Any], with_features: bool = True) ->
         for row in np.flatnonzero(~sound).tolist()
     }
     rows = np.flatnonzero(sound)
-    if refused:
-        features = take_rows(features, rows)
+    return rows, take_rows(features, rows) if refused else features, refused
+
+
+def encode(coder: Coder, prepared: Sequence[Any], with_features: bool = True) -> Encoded:
+    """Encode what can be encoded; nothing raises for an item that cannot."""
+    rows, features, refused = usable_features(coder.featurizer, prepared)
     codes = coder.encoder.encode(features)
     return Encoded(rows, codes, coder.kept(features) if with_features else None, refused)
 
@@ -121,19 +129,12 @@ def _packed(block: Sequence[Any]) -> Any:
 
 
 def _sent(encoded: Encoded) -> list[Any]:
-    features = encoded.features
-    if isinstance(features, SparseRows):
-        arrays = [features.indptr, features.indices, features.values]
-    else:
-        arrays = [] if features is None else [features]
+    arrays = [] if encoded.features is None else arrays_of(encoded.features)
     refused = [[row, one.error_class, one.reason] for row, one in encoded.refused.items()]
     return [encoded.rows, encoded.codes.packed, refused, *arrays]
 
 
 def _received(message: list[Any], n_features: int) -> Encoded:
     rows, packed, refused, *arrays = message
-    features: Features | None = arrays[0] if arrays else None
-    if len(arrays) > 1:
-        indptr, indices, values = arrays
-        features = SparseRows(indptr, indices, values, n_features)
+    features = of_arrays(arrays, n_features) if arrays else None
     return Encoded(rows, Codes(packed), features, {row: Refused(*why) for row, *why in refused})

@@ -11,6 +11,7 @@ from hashret.errors import EmptyCorpusError
 from hashret.features import FEATURIZERS
 from hashret.features.base import Featurizer
 from hashret.items import Payload
+from hashret.kinds import kind_of
 from hashret.models.base import Encoder
 from hashret.registry import resolve
 from hashret.sparse import Features, finite_rows, stacked, take_rows
@@ -54,7 +55,7 @@ def fit_features(
             f"corpus: expected at least one usable {kind} item, got {len(payloads)} "
             "items of which none can be used; `hashret index --dry-run` shows why"
         )
-    if kind == "vector":
+    if kind_of(kind).drops_outliers:
         prepared = [prepared[i] for i in typical(prepared)]
     featurizer_class: type[Featurizer] = resolve(FEATURIZERS, kind, "kind")
     featurizer = featurizer_class.fit(prepared, spec)

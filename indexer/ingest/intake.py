@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from hashret.errors import PayloadError
 from hashret.features import FEATURIZERS
 from hashret.items import Item
 from hashret.registry import resolve
-from hashret.store.catalog.staging import Staging
 from indexer.corpus import Skipped
 from indexer.corpus.files import refusal_of
-from indexer.ingest.counts import Stopwatch
+from indexer.ingest.counts import Stopwatch, Tally
 from indexer.ingest.prepare import Preparer
 from indexer.refusals import Refused
 
@@ -24,6 +23,22 @@ _BATCH_CHARACTERS = 4 << 20  # fewer items than that where their texts are long
 DUPLICATE = "duplicate id: expected each id once, got it again; rename one, or see --id-prefix"
 # made once: `json.dumps` with arguments builds an encoder at every call
 _as_json = json.JSONEncoder(sort_keys=True, allow_nan=False).encode
+
+
+class Lookup(Protocol):
+    """What is known of ids while items come in: a commit in the making (`Staging`), or what one
+    would find there (`dry_run.LastCommit`)."""
+
+    kept_from: int
+    """Rows from here on were staged by a run that was interrupted, and this one goes on from it."""
+
+    def see(self, ids: Sequence[str]) -> set[str]:
+        """Mark ids as seen in this run; returns those of them that had been seen before."""
+        ...
+
+    def known(self, ids: Sequence[str]) -> dict[str, tuple[int, bytes]]:
+        """Row and content hash of those of the ids that have a code of the model in use."""
+        ...
 
 
 class Pending(NamedTuple):
@@ -50,6 +65,16 @@ class Batch:
     kept: int = 0
     """New or changed ones that a run that was interrupted had encoded and stored."""
 
+    def count(self, tally: Tally, refused: Mapping[int, Refused]) -> None:
+        """Count all but the items with a code; `refused` says of a position in `pending` why it
+        has none."""
+        tally.unchanged += self.unchanged
+        tally.added += self.kept
+        for skipped in self.skipped:
+            tally.skip(skipped)
+        for row, why in refused.items():
+            tally.skip(why.skipped(self.pending[row].id))
+
 
 def item_digest(item: Item, kind: str) -> bytes:
     """What an item is known by: sha256 over its payload's content and its metadata, 32 bytes.
@@ -67,11 +92,11 @@ class Intake:
     """Takes items from a source by batches: looks them up, prepares those that are not known."""
 
     def __init__(
-        self, kind: str, spec: Any, staging: Staging, preparer: Preparer, stopwatch: Stopwatch
+        self, kind: str, spec: Any, lookup: Lookup, preparer: Preparer, stopwatch: Stopwatch
     ):
         self._kind = kind
         self._spec = spec
-        self._staging = staging
+        self._lookup = lookup
         self._preparer = preparer
         self._stopwatch = stopwatch
         self._preview = resolve(FEATURIZERS, kind, "kind").preview
@@ -101,7 +126,7 @@ class Intake:
         batch.skipped += skipped
         with self._stopwatch.stage("catalog"):
             # what can't be read was seen: pruning leaves a former version of it alone
-            self._staging.see([item.id for item in skipped])
+            self._lookup.see([item.id for item in skipped])
         with self._stopwatch.stage("read"):
             results = self._preparer.prepare([item.payload for item, _ in changed], self._spec)
             for (item, digest), result in zip(changed, results, strict=True):
@@ -117,7 +142,7 @@ class Intake:
         """The items to encode with their content hashes; the others are noted in `batch`."""
         with self._stopwatch.stage("catalog"):
             asked = [item.id for item in items]
-            before, known = self._staging.see(asked), self._staging.known(asked)
+            before, known = self._lookup.see(asked), self._lookup.known(asked)
         changed = []
         with self._stopwatch.stage("read"):
             for item in items:
@@ -135,7 +160,7 @@ class Intake:
                     continue
                 row, same = known.get(item.id, (-1, b""))
                 if same == digest:
-                    kept = row >= self._staging.kept_from
+                    kept = row >= self._lookup.kept_from
                     batch.kept += kept
                     batch.unchanged += not kept
                 else:

@@ -17,6 +17,7 @@ from hashret.errors import PayloadError
 from hashret.features import FEATURIZERS
 from hashret.features.base import Featurizer
 from hashret.items import Payload
+from hashret.kinds import kind_of
 from hashret.registry import resolve
 from indexer.refusals import Refused
 from indexer.workers.pool import AVAILABLE, Work, Workers, each
@@ -33,7 +34,7 @@ class Preparer:
 
     def __init__(self, kind: str, n_workers: int | None = None):
         self._featurizer: type[Featurizer] = resolve(FEATURIZERS, kind, "kind")
-        self._decodes = kind == "image" and AVAILABLE
+        self._decodes = kind_of(kind).decodes_files and AVAILABLE
         self._workers = Workers(IMAGES, n=n_workers or default_workers())
 
     def close(self) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 from hashret.errors import InputError
 from hashret.features import FEATURIZERS
 from hashret.items import Item
+from hashret.kinds import KINDS, kind_of
 from hashret.registry import resolve
 from hashret.sparse import (
     Features,
@@ -133,10 +134,11 @@ def tune(
     InputError for images and for fewer than `LEAST_ITEMS` usable items, UnknownKindError for an
     unknown kind or preset, ValueError for seconds not above 0 and for no or a wrong length.
     """
-    if kind == "image":
+    if not kind_of(kind).tunes:
+        expected = " or ".join(name for name, row in KINDS.items() if row.tunes)
         raise InputError(
-            "kind: expected text or vector, got image; no criterion is known that follows labels "
-            "of images, so index them with the default settings"
+            f"kind: expected {expected}, got {kind}; no criterion is known that follows labels "
+            f"of {kind}s, so index them with the default settings"
         )
     if not seconds > 0:
         raise ValueError(f"seconds: expected more than 0, got {seconds}; allow some time")

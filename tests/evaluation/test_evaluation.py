@@ -138,7 +138,7 @@ def test_queries_without_a_label_or_a_known_word_are_reported(topics):
         ([], "topic", "queries: expected at least one, got none"),
         ([Skipped("a", "broken", "b")], "topic", "one that can be used, .*: a: broken"),
         ([Item("sea-000", "ship", {"own": 1})], "own", "which none has"),
-        ([Item("a", "zzyzx", {"topic": "sea"})], "topic", "the first: a: no feature"),
+        ([Item("a", "zzyzx", {"topic": "sea"})], "topic", "the first: a: no known feature"),
     ],
 )
 def test_nothing_to_score_is_an_error(topics, queries, label, message):

@@ -64,7 +64,7 @@ def test_it_is_rebuilt_from_its_spec_and_tensors(encoder, pixels):
 def test_other_features_are_refused(encoder, pixels):
     for features, message in (
         (pixels[:, :5], "expected \\(n, "),
-        (as_sparse(pixels), "expected dense"),
+        (as_sparse(pixels), "expected a dense array for this model, got sparse rows"),
         (np.full((1, pixels.shape[1]), np.nan, np.float32), "finite"),
         (np.full((1, pixels.shape[1]), np.inf, np.float32), "finite"),
     ):

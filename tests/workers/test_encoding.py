@@ -71,7 +71,7 @@ def mixed(kind: str) -> list[Item | Skipped]:
         Item("no known word", "zzz qqq" if kind == "text" else known[0].payload * 0),
         Item("no text", 7),
         Item("", known[0].payload),
-        Item("bad metadata", known[0].payload, {"x": object()}),
+        Item("bad metadata", known[0].payload, {"x": {1}}),
         Skipped("unread", "it was hidden", "hidden"),
         fresh[3],
     ]

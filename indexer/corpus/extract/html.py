@@ -8,7 +8,11 @@ end is made at most once in a document, so the time is linear in its length.
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from html import unescape
+
+from indexer.corpus.decoding import Decoded
+from indexer.corpus.extract import Decode
 
 # Elements inside a line; all others part words, so that <td>a<td>b does not become "ab".
 _INLINE = re.compile(
@@ -29,6 +33,12 @@ _LONG_NUMBER = re.compile(r"&#(?:[0-9]{8,}|[xX][0-9a-fA-F]{8,});?")
 _LOOKED_AT = 256 << 10
 _XML = re.compile(rb"""\s*<\?xml[^>]*?\sencoding\s*=\s*["']([a-zA-Z0-9_-]+)""", re.IGNORECASE)
 _CHARSET = re.compile(rb"""<meta[^>]{0,200}?charset\s*=\s*["']?([a-zA-Z0-9_-]+)""", re.IGNORECASE)
+
+
+def extract(data: bytes, decode: Decode) -> Decoded:
+    """The text of an HTML document, as `text_of`."""
+    found = decode(data, declared_charset(data))
+    return replace(found, text=text_of(found.text))
 
 
 def declared_charset(html: bytes) -> str:

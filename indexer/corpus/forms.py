@@ -1,0 +1,135 @@
+"""What can a source be? One row a form: its names, and how items of each kind stand in it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+from indexer.corpus import arrays, documents, files, ids, images, tables, vectors
+from indexer.corpus.reading import Reading
+from indexer.corpus.rows import Row
+
+# How much of a source is looked at to tell its kind.
+SAMPLE_FILES = 10_000
+_SAMPLE_ROWS = 20
+
+#: What stands in the source at a path, read as the user says, documents not yet read. The last
+#: argument stands before the numbers of an array's rows that have no other ids.
+Found = Callable[[Path, Reading, str], Iterator[documents.Found]]
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """A form of sources."""
+
+    name: str
+    suffixes: tuple[str, ...]
+    is_named: Callable[[Path], bool]
+    """Whether a file's name says that it is of this form."""
+    found: Mapping[str, Found]
+    """Kind of items -> how they are found in it; of other kinds none can stand there."""
+    kinds: Callable[[Path, Reading], Iterable[str]]
+    """The kinds of what stands in one, once for each thing, as far as is quickly seen."""
+    noun: str
+    """What it is called in a message."""
+    beside: Callable[[Path], list[Path]] = lambda path: []
+    """Where files would stand that are read with one."""
+    is_item: bool = False
+    """Whether such a file is a single item, and a folder may hold many of them."""
+
+
+def _folder_kinds(root: Path, how: Reading) -> Iterator[str]:
+    for entry in islice(files.walk(root, follow=how.follow_links), SAMPLE_FILES):
+        if isinstance(entry, files.Entry):
+            for form in FORMS.values():
+                if form.is_item and form.is_named(entry.path):
+                    yield from form.kinds(entry.path, how)
+
+
+def _table_kind(path: Path, how: Reading) -> Iterator[str]:
+    field = tables.payload_field("text", how)
+    first = islice(tables.read_rows(path, how), _SAMPLE_ROWS)
+    rows = [row.fields for row in first if type(row) is Row]
+    paths = [str(fields["path"]) for fields in rows if "path" in fields and field not in fields]
+    n_images = sum(images.is_image(Path(name)) for name in paths)
+    yield "image" if 2 * n_images > len(rows) else "text"
+
+
+FOLDER = Form(
+    "folder",
+    suffixes=(),
+    is_named=lambda path: False,
+    found={
+        "text": lambda path, how, before: documents.read_folder(path, follow=how.follow_links),
+        "image": lambda path, how, before: images.read_folder(path, follow=how.follow_links),
+    },
+    kinds=_folder_kinds,
+    noun="a folder",
+)
+
+#: Every form by its name.
+FORMS: Mapping[str, Form] = {
+    form.name: form
+    for form in (
+        FOLDER,
+        Form(
+            "table",
+            suffixes=tables.SUFFIXES,
+            is_named=tables.is_table,
+            found={
+                "text": lambda path, how, before: tables.read_table(path, "text", how),
+                "image": lambda path, how, before: tables.read_table(path, "image", how),
+            },
+            kinds=_table_kind,
+            noun=f"a table ({', '.join(tables.SUFFIXES)}, also with .gz)",
+        ),
+        Form(
+            "arrays",
+            suffixes=arrays.SUFFIXES,
+            is_named=lambda path: path.suffix.lower() in arrays.SUFFIXES,
+            found={
+                "image": lambda path, how, before: vectors.read_file(path, "image", before=before),
+                "vector": lambda path, how, before: vectors.read_file(
+                    path, "vector", before=before
+                ),
+            },
+            kinds=lambda path, how: [vectors.kind_of(path)],
+            noun=f"arrays ({', '.join(arrays.SUFFIXES)})",
+            beside=ids.names_beside,
+        ),
+        Form(
+            "text",
+            suffixes=documents.SUFFIXES,
+            is_named=documents.is_document,
+            found={"text": lambda path, how, before: iter([documents.read_file(path, path.name)])},
+            kinds=lambda path, how: ["text"],
+            noun=f"a text ({', '.join(documents.SUFFIXES)})",
+            is_item=True,
+        ),
+        Form(
+            "image",
+            suffixes=images.SUFFIXES,
+            is_named=images.is_image,
+            found={
+                "image": lambda path, how, before: iter(
+                    [images.read_file(path, path.name, follow=True)]
+                )
+            },
+            kinds=lambda path, how: ["image"],
+            noun=f"an image ({', '.join(images.SUFFIXES)})",
+            is_item=True,
+        ),
+    )
+}
+
+
+def form_named(path: Path) -> Form | None:
+    """The form that a file's name says it is, None for a name that no form has."""
+    return next((form for form in FORMS.values() if form.is_named(path)), None)
+
+
+def forms_of(kind: str) -> list[Form]:
+    """The forms of sources in which items of the kind can stand."""
+    return [form for form in FORMS.values() if kind in form.found]
