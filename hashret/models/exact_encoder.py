@@ -15,9 +15,9 @@ from hashret.codes import Codes
 from hashret.errors import DamagedError, PayloadError
 from hashret.models.fixed_point import to_grid
 from hashret.sparse import Features, SparseRows
-from hashret.specs import EncoderSpec
+from hashret.specs import ConvSpec, DenseSpec, PatchSpec
 
-S = TypeVar("S", bound=EncoderSpec)
+S = TypeVar("S", bound=DenseSpec | ConvSpec | PatchSpec)
 
 
 class ExactEncoder(ABC, Generic[S]):

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hashret.cli.files import no_place, require_place
+from hashret.specs import VectorSpec
 
 if TYPE_CHECKING:
     from indexer.corpus import Reading
@@ -22,6 +23,12 @@ metric_option = click.option(
     "--metric",
     type=click.Choice(["cosine", "euclidean"]),
     help="What makes vectors near.  [default: cosine]",
+)
+packed_option = click.option(
+    "--packed-bits",
+    "packed",
+    is_flag=True,
+    help="Vectors are bits, 8 in each uint8 or int8 (binary embeddings).",
 )
 device_option = click.option(
     "--device",
@@ -72,6 +79,23 @@ def reading_of(said: dict[str, Any], ids: tuple[Path, ...] = ()) -> Reading:
         said.pop("id_prefix"),
         said.pop("follow_links"),
     )
+
+
+def vector_spec(kind: str, metric: str | None, packed: bool) -> VectorSpec | None:
+    """What --metric and --packed-bits say of vectors; None: nothing.
+
+    Raises `click.UsageError` for items of another `kind`, and for both at once.
+    """
+    given = "--metric" if metric else "--packed-bits" if packed else None
+    if given is None:
+        return None
+    if kind != "vector":
+        raise click.UsageError(f"{given}: expected items of kind vector, got {kind}; leave it out")
+    if metric and packed:
+        raise click.UsageError(
+            "--metric: expected none with --packed-bits, whose distance is Hamming's; leave it out"
+        )
+    return VectorSpec(metric=metric) if metric else VectorSpec(packed=True)
 
 
 def require_output(

@@ -65,7 +65,7 @@ def read_file(
     beside the file, or are `before` and the row's number, from 0.
 
     Further 1-D arrays of the same length are metadata, as plain Python values (numbers that JSON
-    cannot carry are null). Vectors become float32.
+    cannot carry are null). Vectors of floats become float32.
 
     Raises InputError if no array or more than one can be meant, or the ids do not match. Rows
     that a damaged file no longer has are one last `Skipped`.
@@ -178,6 +178,8 @@ def _ids(
 
 def _payloads(block: np.ndarray, kind: str) -> Iterable[np.ndarray | Refused]:
     if kind == "image":
+        return block
+    if block.dtype.kind in "iu":  # as they are: they may be packed bits
         return block
     with np.errstate(over="ignore"):  # what overflows float32 is infinite, and refused as that
         rows = block.astype(np.float32)

@@ -12,6 +12,7 @@ from typing import Any, Self
 from hashret.coder import Coder
 from hashret.errors import PayloadError, TrainingError
 from hashret.items import Item
+from hashret.specs import VectorSpec
 from hashret.store.catalog.catalog import Catalog
 from hashret.store.layout import Layout
 from hashret.store.model_files import read_model
@@ -21,6 +22,7 @@ from indexer.corpus.given import taken
 from indexer.ingest.counts import Tally
 from indexer.ingest.fit import spec_for
 from indexer.ingest.intake import BATCH, DUPLICATE, item_digest
+from indexer.ingest.packed import packing_warnings
 from indexer.ingest.prepare import Preparer
 from indexer.ingest.replacing_model import refusal, requiring_all
 from indexer.ingest.sample import MAX_TRAINING_ITEMS, reservoir
@@ -49,6 +51,7 @@ class Rehearsal:
         """For the collection of items of `kind` at `path`, if there is one."""
         self.tally = Tally(on_skipped=on_skipped)
         self.description: dict[str, Any] = {}
+        self.warnings: list[str] = []
         self.keeps_features: bool | None = None
         self.coder: Coder | None = None
         self._kind = kind
@@ -89,12 +92,22 @@ class Rehearsal:
         return iter(items) if self._catalog is None else requiring_all(items, self._catalog)
 
     def fit(
-        self, items: Iterable[Item | Skipped], options: TrainingOptions, *, spec: Any = None
+        self,
+        items: Iterable[Item | Skipped],
+        options: TrainingOptions | None = None,
+        *,
+        spec: Any = None,
     ) -> None:
-        """Find what features would be learned; every item counts as one to add from now on."""
+        """Find what features would be learned; every item counts as one to add from now on.
+
+        `warnings` says what is doubtful about them.
+        """
+        options = options or TrainingOptions()
         given = (item for item in taken(items) if isinstance(item, Item))
         payloads = [i.payload for i in reservoir(given, MAX_TRAINING_ITEMS, options.seed)]
         self._spec = spec_for(payloads, spec, self._preparer)
+        if isinstance(self._spec, VectorSpec):
+            self.warnings = packing_warnings(payloads, self._spec)
         self._is_anew = True
 
     def add(self, items: Iterable[Item | Skipped]) -> Tally:

@@ -31,7 +31,7 @@ from indexer.ingest.prepare import Preparer
 from indexer.ingest.sample import reservoir
 from indexer.refusals import Refused
 from indexer.training import TrainingOptions, train_lengths
-from indexer.training.presets import preset_for
+from indexer.training.presets import PRESETS, preset_for
 from indexer.tuning.criteria import Criterion, FloatNeighbours, Halves
 from indexer.tuning.search import Deadline, OutOfTimeError, Search
 from indexer.tuning.settings import Setting, space_of
@@ -144,6 +144,11 @@ def tune(
     if not lengths:
         raise ValueError("n_bits: expected at least one length of codes, got none; name one")
     base = TrainingOptions(seed=seed, device=device, preset=preset_for(kind, preset))
+    if not PRESETS[kind][str(base.preset)].recipe.knobs:
+        raise InputError(
+            f"preset: expected one that learns, got {base.preset!r}, which has nothing to choose; "
+            "index with it as it is"
+        )
     for length in lengths:
         replace(base, n_bits=length)  # refused now rather than after the reading
     deadline = Deadline.within(seconds)
@@ -181,7 +186,7 @@ def _completed(spec: Any, suggested: Any) -> Any:
     if spec is None and isinstance(suggested, TextSpec):
         return replace(suggested, vocabulary_size=min(_WORDS, suggested.vocabulary_size))
     if isinstance(spec, VectorSpec) and not spec.n_features:
-        return replace(spec, n_features=suggested.n_features)
+        return spec.of_width(suggested.n_features)
     return spec or suggested
 
 
