@@ -119,6 +119,8 @@ def tune(
             on_progress=on_progress,
         )
     show_guesses(how.guesses)
+    for warning in report.warnings:
+        say(f"warning: {warning}")
     if as_json:
         click.echo(json.dumps(report.to_json()))
     else:

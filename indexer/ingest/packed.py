@@ -38,7 +38,7 @@ def packing_warnings(payloads: Sequence[Payload], spec: VectorSpec) -> list[str]
             "--packed-bits (in Python, VectorSpec(packed=True))"
         )
         return [found]
-    if spec.packed and (np.abs(values.astype(np.int64)) <= 1).all():
+    if spec.packed and np.isin(values, (-1, 0, 1)).all():
         found = (
             "vectors: all are 0 and 1 (or -1), so they look like bits that are not packed, and "
             "were taken as bytes of 8 bits; pack them as np.packbits(vectors > 0, axis=1)"
@@ -49,9 +49,10 @@ def packing_warnings(payloads: Sequence[Payload], spec: VectorSpec) -> list[str]
 
 def _are_packed(values: np.ndarray) -> bool:
     """Whether whole numbers are like bytes of bits that are about even and independent."""
-    if values.min() < -128 or values.max() > 255 or values.max() - values.min() > 255:
+    lowest, highest = int(values.min()), int(values.max())
+    if lowest < -128 or highest > (255 if lowest >= 0 else 127):
         return False
-    found = (values.astype(np.int64) + (128 if values.min() < 0 else 0)).astype(np.uint8)
+    found = (values.astype(np.int64) + (128 if lowest < 0 else 0)).astype(np.uint8)
     counts = np.bincount(found, minlength=256)
     shares = counts[counts > 0] / found.size
     # of few numbers less is seen than there is (Miller, 1955)
@@ -61,4 +62,6 @@ def _are_packed(values: np.ndarray) -> bool:
     ones = np.abs(bits.mean(axis=0) - 0.5)
     pairs = combinations(range(8), 2)
     differing = [abs(float((bits[:, i] ^ bits[:, j]).mean()) - 0.5) for i, j in pairs]
-    return bool(ones.max() <= _ONES) and max(differing) <= _DIFFERING and entropy >= _ENTROPY
+    chance = 1.5 / found.size**0.5  # three standard deviations of a share
+    are_even = ones.max() <= _ONES + chance and max(differing) <= _DIFFERING + chance
+    return bool(are_even and entropy >= _ENTROPY)

@@ -27,6 +27,7 @@ from hashret.specs import TextSpec, VectorSpec
 from indexer.corpus import Skipped
 from indexer.corpus.given import taken
 from indexer.ingest.counts import Progress, silent
+from indexer.ingest.packed import packing_warnings
 from indexer.ingest.prepare import Preparer
 from indexer.ingest.sample import reservoir
 from indexer.refusals import Refused
@@ -81,6 +82,8 @@ class TuningReport:
     trials: list[Trial] = field(default_factory=list)
     chosen: Setting = field(default_factory=Setting)
     not_tried: list[Setting] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    """What is doubtful about the items, in words."""
 
     def options(self, base: TrainingOptions | None = None) -> TrainingOptions:
         """Those to learn a collection with: `base` with the preset and what was chosen."""
@@ -108,6 +111,7 @@ class TuningReport:
             ],
             "chosen": self.chosen.to_json(),
             "not_tried": [setting.to_json() for setting in self.not_tried],
+            "warnings": self.warnings,
         }
 
 
@@ -174,6 +178,8 @@ def tune(
     report = TuningReport(
         kind, str(base.preset), len(sample.items), len(sample.held), seconds, complete=complete
     )
+    if isinstance(spec, VectorSpec):
+        report.warnings += packing_warnings(payloads, spec)
     trainer = _Trainer(sample, kind, base, lengths, deadline, on_progress, report.trials)
     search = Search(space_of(kind, report.preset), trainer.quality, deadline, _MARGIN)
     report.chosen, report.not_tried = search.run(Setting.default(kind, report.preset))
