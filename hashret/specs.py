@@ -266,7 +266,9 @@ class IdentitySpec:
 
 
 Spec = TextSpec | ImageSpec | VectorSpec | DenseSpec | ConvSpec | PatchSpec | IdentitySpec
-EncoderSpec = DenseSpec | ConvSpec | PatchSpec | IdentitySpec
+#: Encoders whose layers `models.exact_encoder` adds up; and all.
+LayersSpec = DenseSpec | ConvSpec | PatchSpec
+EncoderSpec = LayersSpec | IdentitySpec
 #: The kind of an encoder's spec -> the encoder that it rebuilds, imported on first use.
 MODELS: dict[str, str] = {
     "conv": "hashret.models.conv:ConvEncoder",

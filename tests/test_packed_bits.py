@@ -137,9 +137,11 @@ def test_options_say_whether_bits_are_learned_from(tmp_path, monkeypatch):
     floats = np.random.default_rng(0).standard_normal((20, 8)).astype(np.float32)
     with pytest.raises(TrainingError, match="preset: expected packed bits"):
         train(floats, "vector", TrainingOptions(n_bits=8, preset="identity"))
-    for unused in ({"epochs": 3}, {"neighbours": 3}, {"multiples": Multiples(epochs=2.0)}):
-        with pytest.raises(ValueError, match="with the preset 'identity'"):
-            train(np.sign(floats), "vector", TrainingOptions(8, preset="identity", **unused))
+    twice = [Multiples(**{name: 2.0}) for name in ("epochs", "neighbours", "noise")]
+    unused = [{name: 3} for name in ("seed", "epochs", "neighbours", "rounds")]
+    for option in [*unused, *({"multiples": one} for one in twice)]:
+        with pytest.raises(ValueError, match=r"with the preset 'identity' .*; leave it out"):
+            train(np.sign(floats), "vector", TrainingOptions(8, preset="identity", **option))
     assert TrainingOptions(n_bits=3072, preset="identity").n_bits == 3072
     with pytest.raises(ValueError, match="n_bits: expected 8 to 512"):
         TrainingOptions(n_bits=1024)
@@ -181,6 +183,7 @@ def test_index_and_query_from_files(tmp_path):
     assert "warning" not in rehearsed[1]
     refused = [
         ("--packed-bits", "--metric", "cosine"),
+        ("--packed-bits", "--seed", 3),
         ("--preset", "identity"),
         ("--packed-bits", "--preset", "identity", "--bits", 64),
     ]

@@ -15,9 +15,9 @@ from hashret.codes import Codes
 from hashret.errors import DamagedError, PayloadError
 from hashret.models.fixed_point import to_grid
 from hashret.sparse import Features, SparseRows
-from hashret.specs import ConvSpec, DenseSpec, PatchSpec
+from hashret.specs import LayersSpec
 
-S = TypeVar("S", bound=DenseSpec | ConvSpec | PatchSpec)
+S = TypeVar("S", bound=LayersSpec)
 
 
 class ExactEncoder(ABC, Generic[S]):

@@ -161,6 +161,11 @@ def _options(run: Run, asked: dict[str, Any]) -> TrainingOptions | None:
             f"--preset: expected --packed-bits with {AS_GIVEN}, got numbers; leave the preset out"
         )
     if packed and asked.get("preset") in (None, AS_GIVEN) and "n_bits" not in asked:
+        if "seed" in asked:
+            raise InputError(
+                f"--seed: expected none with the preset {AS_GIVEN}, which learns nothing; leave it "
+                "out"
+            )
         return None
     return TrainingOptions(**asked, device=run.device)
 

@@ -254,6 +254,7 @@ def require_used(kind: str, options: TrainingOptions) -> None:
         ("rounds", "rounds", no_rounds, options.rounds, options.rounds in (None, recipe.rounds)),
         ("noise", "multiples", "noise 1", times.noise, times.noise == 1.0),
         ("epochs", "epochs", "none", options.epochs, options.epochs is None),
+        ("epochs", "seed", "0", options.seed, options.seed == 0),  # which without learning is idle
         ("epochs", "multiples", "epochs 1", times.epochs, times.epochs == 1.0),
     ]
     for knob, name, expected, got, unchanged in checks:
