@@ -86,6 +86,7 @@ def test_whole_numbers_of_another_type_are_bytes_where_their_range_says_which(nu
         (np.array([1, float("nan"), 200]), "not-packed"),
         (np.array([1, 2, 300]), "not-packed"),
         ([], "not-packed"),
+        (np.empty(0, np.int8), "wrong-width"),
         ([[1], [2, 3]], "not-packed"),
         ("bits", "not-packed"),
         (None, "not-packed"),

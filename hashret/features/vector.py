@@ -163,7 +163,7 @@ def _bytes_of(payload: Payload, spec: VectorSpec) -> np.ndarray:
             packed = given.astype(np.uint8)
         elif -128 <= lowest < 0 and highest <= 127:
             packed = given.astype(np.int8)
-    if packed is None or packed.shape != (spec.n_features // 8,):
+    if packed is None or not packed.size or packed.shape != (spec.n_features // 8,):
         got = f"{given.dtype} of shape {given.shape}" if given.dtype != object else "no numbers"
         raise PayloadError(
             f"vector: expected packed bits, {spec.n_features // 8} bytes of uint8 or int8, got "
