@@ -323,9 +323,11 @@ class Collection(Snapshot):
             return None
         about = self.description
         try:
+            packed = {"packed_bits": True} if about["features"].get("packed") else {}
             return {
                 "name": self._model.name,
                 "features": about["features"]["kind"],
+                **packed,
                 "encoder": about["encoder"]["kind"],
                 "n_features": self._n_features(),
                 "preset": about["training"]["options"]["preset"],

@@ -11,7 +11,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from types import UnionType
 from typing import Any, ClassVar, Literal, Union, get_args, get_origin, get_type_hints
@@ -86,20 +86,42 @@ class ImageSpec:
 
 @dataclass(frozen=True, slots=True)
 class VectorSpec:
-    """Float vectors, made unit length if their angles count, then centred and scaled."""
+    """Float vectors, made unit length if their angles count, then centred and scaled.
+
+    Or packed bits, of which each is a feature, -1 or 1.
+    """
 
     kind: ClassVar[str] = "vector"
     n_features: int = 0
-    """The width of every vector; 0: the commonest of the first 1,000, set when fitted."""
+    """The width of every vector, in bits where these are packed; 0: the commonest of the first
+    1,000, set when fitted."""
     metric: str = "cosine"
     """What makes vectors near: "cosine" (their length says nothing) or "euclidean"."""
+    packed: bool = False
+    """Whether a vector is bytes of 8 bits each: uint8, or int8, which is uint8 - 128."""
 
     def __post_init__(self) -> None:
         _require_whole(self, n_features=0)
+        if type(self.packed) is not bool:
+            raise ValueError(f"packed: expected True or False, got {self.packed!r}; choose one")
+        if self.packed and self.n_features % 8:
+            raise ValueError(
+                f"n_features: expected a multiple of 8 bits of packed vectors, got "
+                f"{self.n_features}; leave it out"
+            )
+        if self.packed and self.metric != "cosine":
+            raise ValueError(
+                f"metric: expected none with packed bits, got {self.metric!r}; leave it out: bits "
+                "are compared by Hamming distance, which orders as their cosine does"
+            )
         if self.metric not in ("cosine", "euclidean"):
             raise ValueError(
                 f"metric: expected cosine or euclidean, got {self.metric!r}; choose one of these"
             )
+
+    def of_width(self, width: int) -> VectorSpec:
+        """The spec for vectors of so many numbers, which are bytes where bits are packed."""
+        return replace(self, n_features=8 * width if self.packed else width)
 
 
 def _require_whole(spec: Any, **least: int) -> None:
@@ -234,16 +256,40 @@ class PatchSpec:
         )
 
 
-Spec = TextSpec | ImageSpec | VectorSpec | DenseSpec | ConvSpec | PatchSpec
-EncoderSpec = DenseSpec | ConvSpec | PatchSpec
+@dataclass(frozen=True, slots=True)
+class IdentitySpec:
+    """An encoder that learned nothing: its features are the bits."""
+
+    kind: ClassVar[str] = "identity"
+    n_features: int
+
+    def __post_init__(self) -> None:
+        _require_whole(self, n_features=8)
+        if self.n_features % 8:
+            raise ValueError(
+                f"n_features: expected a multiple of 8, got {self.n_features}; pack whole bytes"
+            )
+
+    @property
+    def n_bits(self) -> int:
+        """The length of a code: a bit of each feature."""
+        return self.n_features
+
+
+Spec = TextSpec | ImageSpec | VectorSpec | DenseSpec | ConvSpec | PatchSpec | IdentitySpec
+#: Encoders whose layers `models.exact_encoder` adds up; and all.
+LayersSpec = DenseSpec | ConvSpec | PatchSpec
+EncoderSpec = LayersSpec | IdentitySpec
 #: The kind of an encoder's spec -> the encoder that it rebuilds, imported on first use.
 MODELS: dict[str, str] = {
     "conv": "hashret.models.conv:ConvEncoder",
     "dense": "hashret.models.dense:DenseEncoder",
+    "identity": "hashret.models.identity:IdentityEncoder",
     "patches": "hashret.models.patches:PatchEncoder",
 }
 _SPECS: dict[str, type[Any]] = {
-    spec.kind: spec for spec in (TextSpec, ImageSpec, VectorSpec, DenseSpec, ConvSpec, PatchSpec)
+    spec.kind: spec
+    for spec in (TextSpec, ImageSpec, VectorSpec, DenseSpec, ConvSpec, PatchSpec, IdentitySpec)
 }
 
 

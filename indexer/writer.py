@@ -18,6 +18,7 @@ from hashret.coder import Coder
 from hashret.errors import CollectionError, EmptyCommitWarning, TrainingError, UnknownItemError
 from hashret.items import Id, Item, ids_of
 from hashret.kinds import kind_of
+from hashret.specs import VectorSpec
 from hashret.store.catalog.records import CommitRecord
 from hashret.store.catalog.staging import Staging
 from hashret.store.model_files import read_model, sha256_of_arrays, write_model
@@ -26,8 +27,9 @@ from indexer.corpus.given import taken
 from indexer.ingest.compact import Compaction, compact
 from indexer.ingest.counts import Progress, Stopwatch, Tally, silent
 from indexer.ingest.encode import Encoded, encode_all
-from indexer.ingest.fit import fit_features, train_encoder
+from indexer.ingest.fit import fit_features, options_for, train_encoder
 from indexer.ingest.intake import BATCH, Batch, Intake
+from indexer.ingest.packed import packing_warnings
 from indexer.ingest.prepare import Preparer, default_workers
 from indexer.ingest.replacing_model import refusal, requiring_all, staged
 from indexer.ingest.resume import Unfinished
@@ -201,17 +203,19 @@ class Indexer:
         """Learn features and codes from `items`; members that can't be used are passed over.
 
         At most `max_items` of them, a seeded sample, are kept in memory and learned from. `spec`
-        chooses the features (a `TextSpec`, `ImageSpec` or `VectorSpec`). If the collection has a
+        chooses the features (a `TextSpec`, `ImageSpec` or `VectorSpec`). Of packed bits
+        (``VectorSpec(packed=True)``) without `options`, or with ones for as many bits and no
+        preset, the bits are the codes and nothing is learned. If the collection has a
         model already, its items leave with it: add them again before `commit`. Raises
         `EmptyCorpusError` if not one item can be used, and `TrainingError`; the collection
         is then as it was.
         """
         from indexer.training import TrainingOptions  # torch: only those who learn wait
 
-        options = options or TrainingOptions()
         self._was_given = True
+        seed = (options or TrainingOptions()).seed
         with self.stopwatch.stage("read"):
-            sample = reservoir(self._usable(items), max_items, options.seed)
+            sample = reservoir(self._usable(items), max_items, seed)
         with self.stopwatch.stage("features"):
             payloads = [item.payload for item in sample]
             # what is refused here `add` meets again, and reports it
@@ -221,7 +225,7 @@ class Indexer:
                 featurizer,
                 features,
                 self.kind,
-                options,
+                options_for(featurizer, options),
                 resumed=self._unfinished if self._resumes else None,
                 on_progress=self._progress,
                 on_note=self._on_note,
@@ -229,6 +233,8 @@ class Indexer:
         except TrainingError:
             self._unfinished.forget()
             raise
+        if isinstance(featurizer.spec, VectorSpec):
+            report.warnings += packing_warnings(payloads, featurizer.spec)
         for stage in report.stages:
             seconds = self.stopwatch.seconds
             seconds[stage.stage] = seconds.get(stage.stage, 0.0) + stage.seconds

@@ -1,7 +1,8 @@
 """Vectors as features: centred, and scaled by one number so that their geometry stays.
 
 Of vectors that are compared by cosine the direction alone is kept: between unit vectors, Euclidean
-distance orders as cosine does.
+distance orders as cosine does. Bits that are packed are neither centred nor scaled: -1 and 1 are
+their features, in the order of bits of `codes.Codes`.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from hashret.codes import Codes
 from hashret.errors import DamagedError, EmptyCorpusError, PayloadError
 from hashret.features.base import Hasher
 from hashret.features.centred import CentredFeaturizer
@@ -29,7 +31,7 @@ class VectorFeaturizer(CentredFeaturizer[VectorSpec]):
 
     @property
     def n_features(self) -> int:
-        """The width of a vector."""
+        """The width of a vector, in bits where these are packed."""
         return len(self._mean)
 
     @classmethod
@@ -43,11 +45,13 @@ class VectorFeaturizer(CentredFeaturizer[VectorSpec]):
 
     @classmethod
     def prepare(cls, payload: Payload, spec: VectorSpec) -> np.ndarray:
-        """The vector as (n_features,) float32.
+        """The vector as (n_features,) float32; packed bits as (n_features // 8,) uint8.
 
         Raises `PayloadError` for another shape or width, numbers that are not finite in float32,
-        and a vector of length zero, which points nowhere.
+        a vector of length zero, which points nowhere, and what are not bytes where bits are packed.
         """
+        if spec.packed:
+            return _bytes_of(payload, spec)
         try:
             with np.errstate(over="ignore"):
                 vector = np.asarray(payload, np.float32)
@@ -81,26 +85,32 @@ class VectorFeaturizer(CentredFeaturizer[VectorSpec]):
 
     @classmethod
     def fit(cls, prepared: Iterable[np.ndarray], spec: VectorSpec) -> Self:
-        """Learn mean and scale in one pass, in float64."""
+        """Learn mean and scale in one pass, in float64; of packed bits there are none to learn."""
         n, total, squares = 0, np.zeros(spec.n_features), 0.0
         for vector in prepared:
+            n += 1
+            if spec.packed:
+                continue
             wide = _compared(vector[None], spec)[0].astype(np.float64)
             total += wide
             squares += float(wide @ wide)
-            n += 1
         if n == 0:
             raise EmptyCorpusError("vectors: expected at least one, got none; check the sources")
+        if spec.packed:  # of unit length and times this, each bit is -1 or 1
+            return cls(spec, total.astype(np.float32), float(np.float32(math.sqrt(len(total)))))
         mean = total / n
         variance = max(squares / n - float(mean @ mean), 0.0) / max(spec.n_features, 1)
         scale = 1.0 / math.sqrt(variance) if variance > 1e-24 else 1.0
         return cls(spec, mean.astype(np.float32), float(np.float32(scale)))
 
     def transform(self, prepared: Sequence[np.ndarray]) -> np.ndarray:
-        """(n, n_features) float32: (x - mean) * scale, x of unit length for cosine.
+        """(n, n_features) float32: (x - mean) * scale, x of unit length for cosine; bits are ±1.
 
         A vector far from those that were fitted can overflow to infinity; whoever encodes refuses
         it by that.
         """
+        if self.spec.packed and len(prepared):
+            return np.where(Codes(np.stack(prepared)).bits, np.float32(1), np.float32(-1))
         stacked = (
             np.stack(prepared) if len(prepared) else np.empty((0, self.n_features), np.float32)
         )
@@ -133,6 +143,34 @@ class VectorFeaturizer(CentredFeaturizer[VectorSpec]):
             raise PayloadError(
                 f"vector: expected numbers, got {type(payload).__name__}; pass a 1-D float array"
             ) from None
+
+
+def _bytes_of(payload: Payload, spec: VectorSpec) -> np.ndarray:
+    """Packed bits as (n_features // 8,) uint8: int8 is uint8 - 128, as embedding models give it.
+
+    Whole numbers of another type, as JSON has them, are taken if their range says which they are.
+    """
+    try:
+        given = np.asarray(payload)
+    except ValueError:  # rows of several lengths
+        given = np.asarray(None)
+    packed = None
+    if given.dtype in (np.uint8, np.int8):
+        packed = given
+    elif given.dtype.kind in "iuf" and given.size and (given == np.rint(given)).all():
+        lowest, highest = given.min(), given.max()
+        if lowest >= 0 and 127 < highest <= 255:
+            packed = given.astype(np.uint8)
+        elif -128 <= lowest < 0 and highest <= 127:
+            packed = given.astype(np.int8)
+    if packed is None or not packed.size or packed.shape != (spec.n_features // 8,):
+        got = f"{given.dtype} of shape {given.shape}" if given.dtype != object else "no numbers"
+        raise PayloadError(
+            f"vector: expected packed bits, {spec.n_features // 8} bytes of uint8 or int8, got "
+            f"{got}; pack floats as np.packbits(vector > 0)",
+            "not-packed" if packed is None else "wrong-width",
+        )
+    return packed if packed.dtype == np.uint8 else packed.view(np.uint8) ^ np.uint8(0x80)
 
 
 def _compared(vectors: np.ndarray, spec: VectorSpec) -> np.ndarray:

@@ -15,9 +15,9 @@ from hashret.codes import Codes
 from hashret.errors import DamagedError, PayloadError
 from hashret.models.fixed_point import to_grid
 from hashret.sparse import Features, require_dense, rows_between
-from hashret.specs import EncoderSpec
+from hashret.specs import LayersSpec
 
-S = TypeVar("S", bound=EncoderSpec)
+S = TypeVar("S", bound=LayersSpec)
 
 
 class ExactEncoder(ABC, Generic[S]):

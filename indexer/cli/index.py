@@ -20,10 +20,11 @@ from indexer.cli.options import (
     SEED,
     device_option,
     metric_option,
+    packed_option,
     reading_of,
     reading_options,
-    require_metric,
     require_output,
+    vector_spec,
 )
 from indexer.cli.run import Run, rehearse, run_index
 from indexer.training.presets import PRESETS
@@ -56,18 +57,19 @@ def _bits(ctx: click.Context, parameter: click.Parameter, value: int | None) -> 
     type=int,
     callback=_bits,
     metavar="8..512",
-    help="Length of a code.  [default: 64]",
+    help="Length of a code.  [default: 64; as many as there are of --packed-bits]",
 )
 @click.option(
     "--preset",
     help="How the model is built and trained: "
     + ", ".join(f"of {kind}s {' or '.join(names)}" for kind, names in PRESETS.items())
-    + ".  [default: the first]",
+    + ".  [default: the first; of --packed-bits, identity]",
 )
 @click.option(
     "--recipe", type=click.Path(path_type=Path), help="Train as `hashret tune --write` chose."
 )
 @metric_option
+@packed_option
 @click.option(
     "--seed",
     type=SEED,
@@ -115,6 +117,8 @@ def index(
     seed: int | None,
     workers: int | None,
     catalog: str | None,
+    metric: str | None,
+    packed: bool,
     **rest: Any,
 ) -> None:
     """Index SOURCES (folders, .jsonl, .csv, .npy, .npz, single files) into a collection.
@@ -127,7 +131,7 @@ def index(
 
     how = reading_of(rest, ids)
     chosen = _kind(sources, kind, to, catalog, how)
-    require_metric(rest["metric"], chosen)
+    spec = vector_spec(chosen, metric, packed)
 
     def read() -> Iterator[Item | Skipped]:
         return corpus.read(sources, chosen, how, workers=workers or default_workers())
@@ -135,7 +139,7 @@ def index(
     model = {"n_bits": bits, "preset": preset, "seed": seed}
     if recipe is not None:
         model |= _recipe(recipe, chosen, preset)
-    run = Run(read, to, chosen, model, catalog=catalog, workers=workers, **rest)
+    run = Run(read, to, chosen, model, spec, catalog=catalog, workers=workers, **rest)
     if report is not None:
         read_too = (*ids, recipe)
         require_output(report, _REPORT, _LINE, sources, chosen, to=to, inputs=read_too)

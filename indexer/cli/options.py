@@ -12,6 +12,7 @@ import click
 
 from hashret.cli.files import no_place, require_place
 from hashret.kinds import KINDS, kind_of
+from hashret.specs import VectorSpec
 
 if TYPE_CHECKING:
     from indexer.corpus import Reading
@@ -23,6 +24,12 @@ metric_option = click.option(
     "--metric",
     type=click.Choice(list(dict.fromkeys(m for kind in KINDS.values() for m in kind.metrics))),
     help="What makes vectors near.  [default: cosine]",
+)
+packed_option = click.option(
+    "--packed-bits",
+    "packed",
+    is_flag=True,
+    help="Vectors are bits, 8 in each uint8 or int8 (binary embeddings).",
 )
 device_option = click.option(
     "--device",
@@ -53,15 +60,6 @@ _READING = (
 )
 
 
-def require_metric(metric: str | None, kind: str) -> None:
-    """Refuse a metric that was asked for items of a kind that has no such choice."""
-    if metric is not None and metric not in kind_of(kind).metrics:
-        fitting = " or ".join(name for name, row in KINDS.items() if metric in row.metrics)
-        raise click.UsageError(
-            f"--metric: expected items of kind {fitting}, got {kind}; leave it out"
-        )
-
-
 def reading_options(verb: Callable[..., Any]) -> Callable[..., Any]:
     """The options that say how sources are read; `reading_of` takes their values."""
     for option in reversed(_READING):
@@ -82,6 +80,23 @@ def reading_of(said: dict[str, Any], ids: tuple[Path, ...] = ()) -> Reading:
         said.pop("id_prefix"),
         said.pop("follow_links"),
     )
+
+
+def vector_spec(kind: str, metric: str | None, packed: bool) -> VectorSpec | None:
+    """What --metric and --packed-bits say of vectors; None: nothing.
+
+    Raises `click.UsageError` for items of another `kind`, and for both at once.
+    """
+    given = "--metric" if metric else "--packed-bits" if packed else None
+    if given is None:
+        return None
+    if not kind_of(kind).metrics:
+        raise click.UsageError(f"{given}: expected items of kind vector, got {kind}; leave it out")
+    if metric and packed:
+        raise click.UsageError(
+            "--metric: expected none with --packed-bits, whose distance is Hamming's; leave it out"
+        )
+    return VectorSpec(metric=metric) if metric else VectorSpec(packed=True)
 
 
 def require_output(

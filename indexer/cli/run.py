@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from indexer.corpus import Skipped
     from indexer.ingest.counts import Tally
     from indexer.ingest.dry_run import Rehearsal
+    from indexer.training.options import TrainingOptions
     from indexer.training.report import TrainingReport
     from indexer.writer import Indexer
 
@@ -28,7 +29,7 @@ class Run:
     to: Path
     kind: str
     model: dict[str, Any]  # what was said about the model; None: nothing
-    metric: str | None = None
+    spec: VectorSpec | None = None  # what was said about vectors
     catalog: str | None = None
     device: str = "auto"
     store_features: bool | None = None
@@ -89,6 +90,8 @@ def rehearse(run: Run, on_skipped: Callable[[Skipped], None] | None) -> None:
         run.to, run.kind, catalog=run.catalog, workers=run.workers, on_skipped=on_skipped
     ) as rehearsal:
         _fit(rehearsal, run)
+        for warning in rehearsal.warnings:
+            say(f"warning: {warning}")
         rehearsal.add(run.read())
         _require_usable(rehearsal.tally, "would be ")
         if run.prune:
@@ -130,15 +133,11 @@ def _require_usable(tally: Tally, tense: str = "") -> None:
 
 def _fit(indexer: Indexer | Rehearsal, run: Run) -> TrainingReport | None:
     """Train where there is no model or a new one is wanted; else the asked one must be there."""
-    from indexer.training.options import TrainingOptions
-    from indexer.training.presets import preset_for
-
     asked = {name: value for name, value in run.model.items() if value is not None}
     if indexer.coder is not None and not run.retrain:
         _require_as_made(indexer, asked, run)
         return None
-    options = TrainingOptions(**asked, device=run.device)
-    preset_for(run.kind, options.preset)  # what can't be must not cost the reading of the sources
+    options = _options(run, asked)
     if run.device == "cuda":
         from indexer.training.optimise import choose_device
 
@@ -146,7 +145,29 @@ def _fit(indexer: Indexer | Rehearsal, run: Run) -> TrainingReport | None:
     items = run.read()
     if indexer.coder is not None and not run.prune:
         items = indexer.requiring_all(items)
-    return indexer.fit(items, options, spec=VectorSpec(metric=run.metric) if run.metric else None)
+    return indexer.fit(items, options, spec=run.spec)
+
+
+def _options(run: Run, asked: dict[str, Any]) -> TrainingOptions | None:
+    """How to train as asked; None: as is best for the items, where nothing is to be learned."""
+    from indexer.training.options import AS_GIVEN, TrainingOptions
+    from indexer.training.presets import preset_for
+
+    # what can't be must not cost the reading of the sources
+    preset = preset_for(run.kind, asked.get("preset"))
+    packed = run.spec is not None and run.spec.packed
+    if preset == AS_GIVEN and not packed:
+        raise InputError(
+            f"--preset: expected --packed-bits with {AS_GIVEN}, got numbers; leave the preset out"
+        )
+    if packed and asked.get("preset") in (None, AS_GIVEN) and "n_bits" not in asked:
+        if "seed" in asked:
+            raise InputError(
+                f"--seed: expected none with the preset {AS_GIVEN}, which learns nothing; leave it "
+                "out"
+            )
+        return None
+    return TrainingOptions(**asked, device=run.device)
 
 
 def _require_as_made(indexer: Indexer | Rehearsal, asked: Mapping[str, Any], run: Run) -> None:
@@ -158,7 +179,10 @@ def _require_as_made(indexer: Indexer | Rehearsal, asked: Mapping[str, Any], run
 
     made_with = {**indexer.description["training"]["options"], **indexer.description["features"]}
     made_with.setdefault("multiples", asdict(Multiples()))  # models of before there were any
-    wanted = {**asked, "metric": run.metric}
+    wanted = dict(asked)
+    if run.spec is not None:
+        made_with["packed-bits"] = made_with.get("packed", False)
+        wanted |= {"packed-bits": True} if run.spec.packed else {"metric": run.spec.metric}
     if None not in (indexer.keeps_features, run.store_features):  # there may be no item yet
         features = {True: "items with features", False: "items without features"}
         made_with["store-features"] = features[bool(indexer.keeps_features)]

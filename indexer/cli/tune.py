@@ -13,16 +13,16 @@ import click
 from hashret.cli.files import written
 from hashret.cli.output import json_option, main
 from hashret.kinds import KINDS
-from hashret.specs import VectorSpec
 from indexer.cli.console import progress_bars, say, show_guesses
 from indexer.cli.options import (
     SEED,
     device_option,
     metric_option,
+    packed_option,
     reading_of,
     reading_options,
-    require_metric,
     require_output,
+    vector_spec,
 )
 
 if TYPE_CHECKING:
@@ -57,6 +57,7 @@ _BEGINNING = re.compile(r'\s*\{\s*"recipe":')
 )
 @click.option("--preset", help="As `index` has it.")
 @metric_option
+@packed_option
 @click.option(
     "--seed",
     type=SEED,
@@ -79,6 +80,7 @@ def tune(
     seconds: float,
     preset: str | None,
     metric: str | None,
+    packed: bool,
     seed: int,
     device: str,
     workers: int | None,
@@ -99,7 +101,7 @@ def tune(
 
     how = reading_of(reading)
     chosen_kind = kind or corpus.infer_kind(sources, how)
-    require_metric(metric, chosen_kind)
+    spec = vector_spec(chosen_kind, metric, packed)
     for length in lengths:
         if length % 8:
             raise click.BadParameter(f"--bits: expected 8 to 512 in steps of 8, got {length}")
@@ -114,10 +116,12 @@ def tune(
             preset=preset,
             seed=seed,
             device=device,
-            spec=VectorSpec(metric=metric) if metric else None,
+            spec=spec,
             on_progress=on_progress,
         )
     show_guesses(how.guesses)
+    for warning in report.warnings:
+        say(f"warning: {warning}")
     if as_json:
         click.echo(json.dumps(report.to_json()))
     else:

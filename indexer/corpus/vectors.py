@@ -64,7 +64,7 @@ def read_file(
     beside the file, or are `before` and the row's number, from 0.
 
     Further 1-D arrays of the same length are metadata, as plain Python values (numbers that JSON
-    cannot carry are null). Vectors become float32.
+    cannot carry are null). Vectors of floats become float32.
 
     Raises InputError if no array or more than one can be meant, or the ids do not match. Rows
     that a damaged file no longer has are one last `Skipped`.
@@ -176,6 +176,8 @@ def _ids(
 
 def _finite(block: np.ndarray) -> Iterable[np.ndarray | Refused]:
     """The rows of a block of vectors in float32."""
+    if block.dtype.kind in "iu":  # as they are: they may be packed bits
+        return block
     with np.errstate(over="ignore"):  # what overflows float32 is infinite, and refused as that
         rows = block.astype(np.float32)
     refused = Refused("not-finite", "expected finite numbers (in float32), got NaN or infinity")

@@ -13,6 +13,7 @@ from hashret.coder import Coder
 from hashret.errors import EmptyCorpusError, HashretError, TrainingError
 from hashret.features.base import Featurizer
 from hashret.items import Item
+from hashret.specs import VectorSpec
 from hashret.store.catalog.catalog import Catalog
 from hashret.store.layout import Layout
 from hashret.store.model_files import read_model
@@ -22,6 +23,7 @@ from indexer.ingest.counts import Stopwatch, Tally
 from indexer.ingest.encode import usable_features
 from indexer.ingest.fit import fit_features, spec_for
 from indexer.ingest.intake import Intake
+from indexer.ingest.packed import packing_warnings
 from indexer.ingest.prepare import Preparer
 from indexer.ingest.replacing_model import refusal, requiring_all
 from indexer.ingest.sample import MAX_TRAINING_ITEMS, reservoir
@@ -86,6 +88,7 @@ class Rehearsal:
         """For the collection of items of `kind` at `path`, if there is one."""
         self.tally = Tally(on_skipped=on_skipped)
         self.description: dict[str, Any] = {}
+        self.warnings: list[str] = []
         self.keeps_features: bool | None = None
         self.coder: Coder | None = None
         self._kind = kind
@@ -129,16 +132,24 @@ class Rehearsal:
         return iter(items) if catalog is None else requiring_all(items, catalog)
 
     def fit(
-        self, items: Iterable[Item | Skipped], options: TrainingOptions, *, spec: Any = None
+        self,
+        items: Iterable[Item | Skipped],
+        options: TrainingOptions | None = None,
+        *,
+        spec: Any = None,
     ) -> None:
         """Learn features, but no codes; every item counts as one to add from now on.
 
         Where `Indexer.fit` would refuse to learn, `commit` says so, after all is counted.
+        `warnings` says what is doubtful about the features.
         """
+        options = options or TrainingOptions()
         given = (item for item in taken(items) if isinstance(item, Item))
         payloads = [i.payload for i in reservoir(given, MAX_TRAINING_ITEMS, options.seed)]
         self._last.is_anew = True
         self._spec = spec_for(payloads, spec, self._preparer)
+        if isinstance(self._spec, VectorSpec):
+            self.warnings = packing_warnings(payloads, self._spec)
         try:
             self._featurizer, features = fit_features(
                 payloads, self._kind, self._spec, self._preparer

@@ -35,7 +35,7 @@ def spec_for(payloads: Sequence[Payload], spec: Any, preparer: Preparer) -> Any:
     if spec is None:
         return preparer.suggest_spec(payloads)
     if isinstance(spec, VectorSpec) and not spec.n_features:
-        return replace(spec, n_features=preparer.suggest_spec(payloads).n_features)
+        return spec.of_width(preparer.suggest_spec(payloads).n_features)
     return spec
 
 
@@ -55,7 +55,7 @@ def fit_features(
             f"corpus: expected at least one usable {kind} item, got {len(payloads)} "
             "items of which none can be used; `hashret index --dry-run` shows why"
         )
-    if kind_of(kind).drops_outliers:
+    if kind_of(kind).drops_outliers and not spec.packed:
         prepared = [prepared[i] for i in typical(prepared)]
     featurizer_class: type[Featurizer] = resolve(FEATURIZERS, kind, "kind")
     featurizer = featurizer_class.fit(prepared, spec)
@@ -63,6 +63,19 @@ def fit_features(
     features = stacked([featurizer.transform(block) for block in chunks(prepared, _BLOCK)])
     finite = finite_rows(features)
     return featurizer, features if finite.all() else take_rows(features, finite.nonzero()[0])
+
+
+def options_for(featurizer: Featurizer, options: TrainingOptions | None) -> TrainingOptions:
+    """The options of the training: as given, but bits that are asked for as they are, are so."""
+    from indexer.training.options import AS_GIVEN, TrainingOptions
+
+    spec = featurizer.spec
+    if not (isinstance(spec, VectorSpec) and spec.packed):
+        return options or TrainingOptions()
+    if options is None:
+        return TrainingOptions(n_bits=spec.n_features, preset=AS_GIVEN)
+    is_given = options.preset is None and options.n_bits == spec.n_features
+    return replace(options, preset=AS_GIVEN) if is_given else options
 
 
 def train_encoder(

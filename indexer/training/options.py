@@ -5,6 +5,11 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 
+#: The preset that learns nothing: vectors that are bits already are the codes, however long.
+AS_GIVEN = "identity"
+#: The longest codes, in bits: learned ones, and any that a collection can have.
+_LEARNED_BITS, _GIVEN_BITS = 512, 1 << 16
+
 
 @dataclass(frozen=True, slots=True)
 class Multiples:
@@ -31,7 +36,8 @@ class Multiples:
 class TrainingOptions:
     """What a caller may choose; recorded with the model.
 
-    `n_bits` from 8 to 512 in steps of 8. `device` is auto, cpu or cuda. `preset` None is the
+    `n_bits` from 8 to 512 in steps of 8; with the preset "identity" as many as the vectors have,
+    at most 65,536. `device` is auto, cpu or cuda. `preset` None is the
     default for the kind of items (`presets.PRESETS`); a report says which. `epochs` (of each
     round of fine-tuning), `neighbours` (how many of an item's nearest its code must explain) and
     `rounds` (of neighbours found again from the codes learned) are the preset's choice where None;
@@ -49,9 +55,11 @@ class TrainingOptions:
     multiples: Multiples = Multiples()
 
     def __post_init__(self) -> None:
-        if self.n_bits not in range(8, 513, 8):
+        most = _GIVEN_BITS if self.preset == AS_GIVEN else _LEARNED_BITS
+        if self.n_bits not in range(8, most + 1, 8):
             raise ValueError(
-                f"n_bits: expected 8 to 512 in steps of 8, got {self.n_bits}; choose one of these"
+                f"n_bits: expected 8 to {most} in steps of 8, got {self.n_bits}; choose one of "
+                "these"
             )
         for name in ("epochs", "neighbours", "rounds"):
             value = getattr(self, name)

@@ -16,10 +16,11 @@ from typing import Any, ClassVar, NamedTuple, Self
 
 from hashret.errors import UnknownKindError
 from hashret.registry import resolve
-from indexer.training.options import TrainingOptions
+from indexer.training.options import AS_GIVEN, TrainingOptions
 from indexer.training.recipe import (
     Bottleneck,
     Corruption,
+    IdentityRecipe,
     Neighbourhood,
     Recipe,
     Target,
@@ -189,6 +190,7 @@ _VECTOR = replace(
 #: Name -> what turns a training set into encoders (`training.Trainer`).
 TRAINERS: dict[str, str] = {
     "autoencoder": "indexer.training.trainer:AutoencoderTrainer",
+    "identity": "indexer.training.vectors.identity:IdentityTrainer",
     "towers": "indexer.training.vectors.towers:TowersTrainer",
 }
 
@@ -197,7 +199,7 @@ class Preset(NamedTuple):
     """The name of a trainer, and the recipe that it follows."""
 
     trainer: str
-    recipe: Recipe | TowersRecipe
+    recipe: Recipe | TowersRecipe | IdentityRecipe
 
 
 #: Kind of item -> name -> preset; the first of a kind is its default.
@@ -216,6 +218,7 @@ PRESETS: dict[str, dict[str, Preset]] = {
         "towers": Preset("towers", TowersRecipe()),
         "dense": Preset("autoencoder", _VECTOR),
         "variational": Preset("autoencoder", replace(_VECTOR, bottleneck=Gaussian())),
+        AS_GIVEN: Preset("identity", IdentityRecipe()),
     },
 }
 
@@ -250,6 +253,9 @@ def require_used(kind: str, options: TrainingOptions) -> None:
         ("neighbours", "multiples", "neighbours 1", times.neighbours, times.neighbours == 1.0),
         ("rounds", "rounds", no_rounds, options.rounds, options.rounds in (None, recipe.rounds)),
         ("noise", "multiples", "noise 1", times.noise, times.noise == 1.0),
+        ("epochs", "epochs", "none", options.epochs, options.epochs is None),
+        ("epochs", "seed", "0", options.seed, options.seed == 0),  # which without learning is idle
+        ("epochs", "multiples", "epochs 1", times.epochs, times.epochs == 1.0),
     ]
     for knob, name, expected, got, unchanged in checks:
         if knob not in recipe.knobs and not unchanged:

@@ -149,6 +149,15 @@ class Recipe:
 
 
 @dataclass(frozen=True, slots=True)
+class IdentityRecipe:
+    """Nothing is learned: vectors that are bits are the codes (`vectors.identity`)."""
+
+    needs_shape: ClassVar[bool] = False
+    rounds: ClassVar[None] = None
+    knobs: ClassVar[Knobs] = {}
+
+
+@dataclass(frozen=True, slots=True)
 class TowersRecipe:
     """How the codes of a user's own vectors are learned (`vectors.towers`)."""
 

@@ -28,11 +28,12 @@ from hashret.specs import TextSpec, VectorSpec
 from indexer.corpus import Skipped
 from indexer.corpus.given import taken
 from indexer.ingest.counts import Progress, silent
+from indexer.ingest.packed import packing_warnings
 from indexer.ingest.prepare import Preparer
 from indexer.ingest.sample import reservoir
 from indexer.refusals import Refused
 from indexer.training import TrainingOptions, train_lengths
-from indexer.training.presets import preset_for
+from indexer.training.presets import PRESETS, preset_for
 from indexer.tuning.criteria import Criterion, FloatNeighbours, Halves
 from indexer.tuning.search import Deadline, OutOfTimeError, Search
 from indexer.tuning.settings import Setting, space_of
@@ -82,6 +83,8 @@ class TuningReport:
     trials: list[Trial] = field(default_factory=list)
     chosen: Setting = field(default_factory=Setting)
     not_tried: list[Setting] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    """What is doubtful about the items, in words."""
 
     def options(self, base: TrainingOptions | None = None) -> TrainingOptions:
         """Those to learn a collection with: `base` with the preset and what was chosen."""
@@ -109,6 +112,7 @@ class TuningReport:
             ],
             "chosen": self.chosen.to_json(),
             "not_tried": [setting.to_json() for setting in self.not_tried],
+            "warnings": self.warnings,
         }
 
 
@@ -146,6 +150,11 @@ def tune(
     if not lengths:
         raise ValueError("n_bits: expected at least one length of codes, got none; name one")
     base = TrainingOptions(seed=seed, device=device, preset=preset_for(kind, preset))
+    if not PRESETS[kind][str(base.preset)].recipe.knobs:
+        raise InputError(
+            f"preset: expected one that learns, got {base.preset!r}, which has nothing to choose; "
+            "index with it as it is"
+        )
     for length in lengths:
         replace(base, n_bits=length)  # refused now rather than after the reading
     deadline = Deadline.within(seconds)
@@ -171,6 +180,8 @@ def tune(
     report = TuningReport(
         kind, str(base.preset), len(sample.items), len(sample.held), seconds, complete=complete
     )
+    if isinstance(spec, VectorSpec):
+        report.warnings += packing_warnings(payloads, spec)
     trainer = _Trainer(sample, kind, base, lengths, deadline, on_progress, report.trials)
     search = Search(space_of(kind, report.preset), trainer.quality, deadline, _MARGIN)
     report.chosen, report.not_tried = search.run(Setting.default(kind, report.preset))
@@ -183,7 +194,7 @@ def _completed(spec: Any, suggested: Any) -> Any:
     if spec is None and isinstance(suggested, TextSpec):
         return replace(suggested, vocabulary_size=min(_WORDS, suggested.vocabulary_size))
     if isinstance(spec, VectorSpec) and not spec.n_features:
-        return replace(spec, n_features=suggested.n_features)
+        return spec.of_width(suggested.n_features)
     return spec or suggested
 
 

@@ -25,6 +25,9 @@ from hashret.specs import ImageSpec, TextSpec, VectorSpec
         (TextSpec, {"max_share": float("nan")}, "max_share: expected above 0 .*, got nan; "),
         (VectorSpec, {"n_features": -1}, "n_features: expected .* 0 or more, got -1; "),
         (VectorSpec, {"metric": "dot"}, "metric: expected cosine or euclidean, got 'dot'"),
+        (VectorSpec, {"packed": True, "n_features": 12}, "n_features: expected a multiple of 8"),
+        (VectorSpec, {"packed": True, "metric": "euclidean"}, "metric: expected none with packed"),
+        (VectorSpec, {"packed": 1}, "packed: expected True or False, got 1"),
     ],
 )
 def test_what_no_features_can_be_made_by_is_refused(spec_class, fields, message):
@@ -43,6 +46,7 @@ def test_what_no_features_can_be_made_by_is_refused(spec_class, fields, message)
         ImageSpec(1, 1, 1),
         VectorSpec(),
         VectorSpec(768, "euclidean"),
+        VectorSpec(768, packed=True),
     ],
 )
 def test_what_is_at_the_edge_is_taken_and_read_again(spec):

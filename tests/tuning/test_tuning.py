@@ -154,6 +154,7 @@ def test_the_report_is_json_of_this_form(monkeypatch):
         "trials": [{**setting, "n_bits": 8, "chosen": True}],
         "chosen": setting,
         "not_tried": [],
+        "warnings": [],
     }
 
 
