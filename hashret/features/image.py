@@ -120,7 +120,7 @@ class ImageFeaturizer(CentredFeaturizer[ImageSpec]):
 
     def _features(self, pixels: np.ndarray) -> np.ndarray:
         centred: np.ndarray = (pixels - self._mean) * np.float32(self._scale)
-        return centred.reshape(len(pixels), -1)
+        return centred.reshape(len(pixels), self.n_features)
 
     def looks(
         self, features: np.ndarray, answers: Callable[[np.ndarray], np.ndarray]
