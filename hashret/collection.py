@@ -37,8 +37,9 @@ _Many = list[Any] | tuple[Any, ...]
 _Ids = list[Any] | tuple[Any, ...] | np.ndarray
 
 
-#: So many of the nearest images are ordered by how they look, where nothing else is said: of 1,500
-#: photographs a grey copy finds its original among the 1,000 nearest codes in 98 of 100.
+#: Copies of an image are looked for among so many of the nearest codes. Of 1,500 photographs the
+#: original is among the 50 nearest to any copy but grey ones: their codes lack the colours, and 94
+#: in 100 originals are among 500, 98 among 1,000.
 _LOOKED_AT = 2_000
 
 
@@ -156,9 +157,12 @@ class Collection(Snapshot):
 
         With `rerank` the first so many of these (at least k) are ordered by the similarity of
         their features to the payload's, and the best k of them given; the collection must keep
-        features (`hashret index --store-features`; texts and images do unless told not to). Of
-        images that keep them the nearest 2,000 codes are ordered so if it is left out, so that a
-        picture comes first and then its copies; 0 leaves them in the order of their codes.
+        features (`hashret index --store-features`; texts and images do unless told not to).
+
+        Of images that keep features, without `rerank`: among the nearest 2,000 codes (or k, if that
+        is more) those that look like copies of the asked one come first, most alike first. All
+        others follow by distance, and at one distance by likeness and then the id; `rerank=0` gives
+        the order of the codes alone.
 
         With `where`, a condition on the metadata (`hashret.where` has its grammar), only items
         that satisfy it are searched, exactly whatever the index: k hits if there are so many.
@@ -187,9 +191,8 @@ class Collection(Snapshot):
         among = self._searcher.among(where, kind)
         if probes is not None and probes >= len(among):
             probes = None  # to compare all costs less
-        rerank = rerank if by_score else self._shortlist(k, rerank)
         wanted = self._wanted(k, rerank, among, by_score=by_score, probes=probes)
-        shortlist = rerank or k
+        shortlist = wanted.shortlist or k
         if by_score:
             find = partial(self._searcher.by_score, among, k=shortlist, probes=probes)
             return self._ask(item_or_items, find, among, wanted)
@@ -213,7 +216,8 @@ class Collection(Snapshot):
     def within(self, item_or_items: Any, radius: int = 2, *, where: str | None = None) -> Any:
         """All items within `radius` bits (inclusive) of one payload or of each of many.
 
-        By distance, and at one distance by score; images that keep features by these first.
+        By (distance, -score, id). Of images that keep features those that look like copies of the
+        asked one come first, most alike first; the others by distance, likeness and id.
         `where` as for `query`. Raises ValueError for a radius < 0 or where the collection's index
         can't tell (an approximate one), TypeError for one that is not whole; `PayloadError` and
         `WhereError`.
@@ -253,18 +257,18 @@ class Collection(Snapshot):
     ) -> Any:
         """The k nearest other items to the stored item of this id, or to each of several.
 
-        Works on the stored code: no payload is read, and a model only to `rerank`, which is as for
-        `query`, and so are `where` and `index`; the item asked about need not satisfy the
-        condition. With `include_self` the item itself is a hit like any other. An id is a string,
-        an integer or a UUID (`hashret.items.id_of`), any other iterable is several. Raises
-        `UnknownItemError` for an id that is not in the collection, TypeError for what is no id, and
-        what `query` raises for the options.
+        Works on the stored code: no payload is read, and a model only to compare features. The
+        order and `rerank`, `where` and `index` are as for `query`: copies of a stored image come
+        first. The item asked about need not satisfy the condition. With `include_self` the item
+        itself is a hit like any other. An id is a string, an integer or a UUID
+        (`hashret.items.id_of`), any other iterable is several. Raises `UnknownItemError` for an id
+        that is not in the collection, TypeError for what is no id, and what `query` raises for the
+        options.
         """
         among = self._searcher.among(where, index)
-        rerank = self._shortlist(k, rerank)
         wanted = self._wanted(k, rerank, among)
         # one more than asked, since the item itself is among its nearest
-        nearest = (rerank or k) + 1
+        nearest = (wanted.shortlist or k) + 1
         return self._around(
             ids,
             lambda codes: among.search(codes, nearest, ties=True),
@@ -339,12 +343,6 @@ class Collection(Snapshot):
                 f"{error}; train it again"
             ) from error
 
-    def _shortlist(self, k: int, rerank: int | None) -> int | None:
-        """How many of the nearest are ordered by features: as said, of images unless told not."""
-        if rerank is None and self.keeps_looks and whole("k", k) >= 1:
-            return max(k, _LOOKED_AT)
-        return rerank
-
     def _wanted(
         self,
         k: int | None,
@@ -355,16 +353,19 @@ class Collection(Snapshot):
         probes: int | None = None,
     ) -> Wanted:
         """What hits are wanted, and what is known of them beforehand; k None: all there are."""
+        copies = self.copy_distance if rerank is None and not by_score else None
         rerank = rerank or None  # 0: none
+        shortlist = rerank or k
         if k is not None:
             self._require_shortlist(k, rerank)
+            shortlist = shortlist if copies is None else max(k, _LOOKED_AT)
         is_chosen = isinstance(among, SubsetIndex)
         return Wanted(
             k,
-            rerank or k,
+            shortlist,
             by_score,
             rerank is not None,
-            k is None and self.keeps_looks,
+            copies,
             "no item satisfies the condition" if is_chosen and not len(among) else "",
             # by score all codes are compared, or the probes say what was missed
             None if by_score or isinstance(among, SubsetIndex) else approximation_of(among),
@@ -408,10 +409,11 @@ class Collection(Snapshot):
                 )
 
             for places, found, plan in in_blocks(np.flatnonzero(encoding.known), timed):
+                rows = (
+                    self.coder.kept(take_rows(encoding.features, places)) if wanted.looks else None
+                )
                 for query, i in enumerate(places.tolist()):
-                    row = None
-                    if wanted.reranked or wanted.ties:
-                        row = self.coder.kept(take_rows(encoding.features, np.array([i])))
+                    row = None if rows is None else take_rows(rows, np.array([query]))
                     sure = encoding.confidences[i]
                     answers[i] = hits(self, wanted, found, query, sure, plan, row)
         return answers[0] if single else answers
@@ -433,8 +435,7 @@ class Collection(Snapshot):
         ):
             certain = self.codes[places].bits.astype(np.float32)  # a stored code has no doubts
             for query, position in enumerate(places.tolist()):
-                is_compared = wanted.reranked or wanted.ties
-                row = self.features(places[query : query + 1]) if is_compared else None
+                row = self.features(places[query : query + 1]) if wanted.looks else None
                 besides = None if include_self else position
                 answers.append(hits(self, wanted, found, query, certain[query], plan, row, besides))
         return answers[0] if single else answers

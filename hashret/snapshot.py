@@ -177,6 +177,11 @@ class Snapshot:
         return self._stored_features.take(self._rows[positions])
 
     @property
+    def copy_distance(self) -> float | None:
+        """Up to which distance of their looks images are copies; None where none are kept."""
+        return float(self._spec("features").copy_distance) if self.keeps_looks else None
+
+    @property
     def keeps_looks(self) -> bool:
         """Whether what the collection keeps of every item is how it looks, not what codes see."""
         has_looks = kind_of(self.kind).has_looks

@@ -65,6 +65,8 @@ class ImageSpec:
     ranges: tuple[float, ...] = ()
     """Black and white of images of 16 bits, of other whole numbers and of floats (`levels`): six
     numbers; (): as the corpus says, set when fitted."""
+    copy_distance: float = 0.0
+    """Up to which distance of their `looks` images are copies of one; set when fitted."""
     ABSENT: ClassVar[Mapping[str, Any]] = {"reading": 1}
 
     def __post_init__(self) -> None:

@@ -27,7 +27,7 @@ from indexer.corpus.given import taken
 from indexer.ingest.compact import Compaction, compact
 from indexer.ingest.counts import Progress, Stopwatch, Tally, silent
 from indexer.ingest.encode import Encoded, encode_all
-from indexer.ingest.fit import fit_features, options_for, train_encoder
+from indexer.ingest.fit import fit_features, joined, options_for, train_encoder
 from indexer.ingest.intake import BATCH, Batch, Intake
 from indexer.ingest.packed import packing_warnings
 from indexer.ingest.prepare import Preparer, default_workers
@@ -238,7 +238,7 @@ class Indexer:
         for stage in report.stages:
             seconds = self.stopwatch.seconds
             seconds[stage.stage] = seconds.get(stage.stage, 0.0) + stage.seconds
-        self._adopt(Coder(featurizer, encoder), report)
+        self._adopt(joined(featurizer, encoder, features), report)
         return report
 
     def requiring_all(self, items: Iterable[Item | Skipped]) -> Iterator[Item | Skipped]:

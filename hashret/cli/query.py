@@ -40,7 +40,7 @@ rerank_option = click.option(
     type=click.IntRange(min=0),
     metavar="N",
     help="Order the N nearest by the similarity of their features, and show the best of them; 0 "
-    "orders by codes.  [default: 2000 of images that keep features, else 0]",
+    "orders by codes alone.  [default: none; copies of an image come first]",
 )
 index_option = click.option(
     "--index",

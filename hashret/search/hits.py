@@ -19,23 +19,34 @@ class Wanted:
     """How many hits are wanted, and of how many nearest they are chosen; None: all there are.
 
     The nearest by distance and then score, or `by_score` and then distance; the hits chosen by
-    the similarity of features if `reranked`, or this only decides among equals of one distance if
-    `ties`. `note` says why there are no hits, where that is
-    known beforehand, `approximation` what the search is worth. `probes` is how many buckets were
-    allowed, None where nothing bounds the search.
+    the similarity of features if `reranked`. With `copies`, those whose features are at most so
+    far come first, by similarity; it also decides among the others of one distance. `note` says
+    why there are no hits, where that is known beforehand, `approximation` what the search is
+    worth. `probes` is how many buckets were allowed, None where nothing bounds the search.
     """
 
     k: int | None = None
     shortlist: int | None = None
     by_score: bool = False
     reranked: bool = False
-    ties: bool = False
+    copies: float | None = None
     note: str = ""
     approximation: Approximation | None = None
     probes: int | None = None
 
-    def keys(self, distances: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """What hits are ordered by, first and second, ascending."""
+    @property
+    def looks(self) -> bool:
+        """Whether features say something about the order."""
+        return self.reranked or self.copies is not None
+
+    def keys(
+        self, distances: np.ndarray, scores: np.ndarray, alike: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """What hits are ordered by, first and second, ascending; copies if it is known how alike
+        they are.
+        """
+        if alike is not None and self.copies is not None:
+            return np.where(-alike <= self.copies, -1, distances), -alike
         return (-scores, distances) if self.by_score else (distances, -scores)
 
 
@@ -86,17 +97,19 @@ def _ranked(
     if features is not None and len(positions):
         stored = snapshot.features(positions)
         alike = snapshot.coder.featurizer.similarities(features, stored)
-        if wanted.reranked and wanted.k is not None:  # of the others no record is read
-            keep = rank.highest(alike, wanted.k)
+        if wanted.k is not None:  # of the others no record is read
+            if wanted.reranked:
+                keep = rank.highest(alike, wanted.k)
+            else:
+                keys = wanted.keys(distances, scores, alike)
+                keep = np.concatenate(rank.contenders(*keys, wanted.k))
             alike, positions, distances, scores = (
                 one[keep] for one in (alike, positions, distances, scores)
             )
     records = snapshot.records(positions.tolist())
     ids = [records[position].id for position in positions.tolist()]
-    if wanted.ties and alike is not None:
-        order = rank.order(distances, -alike, ids)
-    else:
-        order = rank.order(*wanted.keys(distances, scores), ids, alike)
+    keys = wanted.keys(distances, scores, alike)
+    order = rank.order(*keys, ids, alike if wanted.reranked else None)
     ranked = []
     for i in order[: wanted.k]:
         position = int(positions[i])

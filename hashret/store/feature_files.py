@@ -3,12 +3,13 @@
 One safetensors file a segment, row for row with it: ``values`` (n, n_features) for dense
 features; ``indptr`` (n + 1,) int64, ``indices`` and ``values`` for sparse ones. Numbers are kept
 exactly, in the narrowest type that holds them all. A file is checked against its recorded size
-and SHA-256 before it is parsed; rows are then read one by one, so a shortlist costs no more than
-its rows.
+and SHA-256 before it is parsed; rows are then read one by one (dense ones as they are mapped), so
+a shortlist costs no more than its rows.
 """
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import numpy as np
@@ -18,10 +19,8 @@ from hashret.sparse import Features, SparseRows, by_layout, stacked, take_rows
 from hashret.store.files import FileRecord, require_sound, write_file
 from hashret.store.layout import Layout
 from hashret.store.segments import SegmentRecord
+from hashret.store.untrusted import open_plain
 
-#: Where a row in so many is wanted, those between them are read along: a read costs as much as
-#: some rows do.
-_DENSELY = 8
 SUFFIX = ".safetensors"
 
 
@@ -68,15 +67,14 @@ class FeatureFile:
         except (SafetensorError, KeyError, ValueError, TypeError, OSError) as error:
             raise self._damaged(str(error)) from error
         self._check(n_rows)
+        self._mapped: np.ndarray | None = None
 
     def take(self, rows: np.ndarray) -> Features:
         """The features of rows of this segment, counted from 0, in the given order."""
         if self._indptr is None:
-            first, stop = int(rows.min()), int(rows.max()) + 1
-            if stop - first <= _DENSELY * len(rows):
-                return self._values[first:stop][rows - first].astype(np.float32)
-            parts = [self._values[int(row) : int(row) + 1] for row in rows]
-            return np.concatenate(parts).astype(np.float32)
+            if self._mapped is None:
+                self._mapped = self._map()
+            return np.asarray(self._mapped[rows], np.float32)
         bounds = [(int(self._indptr[row]), int(self._indptr[row + 1])) for row in rows]
         indptr = np.zeros(len(rows) + 1, np.int64)
         np.cumsum([stop - start for start, stop in bounds], out=indptr[1:])
@@ -94,6 +92,15 @@ class FeatureFile:
         if len(found) and not 0 <= found.min() <= found.max() < self._n_features:
             raise self._damaged("a feature beyond the last")
         return taken
+
+    def _map(self) -> np.ndarray:
+        """The dense values where they lie in the file; its header is known to be sound."""
+        with open_plain(self._path) as stream:
+            length = int.from_bytes(stream.read(8), "little")
+            values = json.loads(stream.read(length))["values"]
+            begin = 8 + length + values["data_offsets"][0]
+            dtype = {"F16": "<f2", "F32": "<f4"}[values["dtype"]]
+            return np.memmap(stream, dtype, "r", begin, tuple(values["shape"]))
 
     def _check(self, n_rows: int) -> None:
         shape = tuple(self._values.get_shape())

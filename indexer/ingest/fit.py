@@ -6,7 +6,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
+import numpy as np
+
 from hashret._backports import chunks
+from hashret.coder import Coder, keeps_looks
 from hashret.errors import EmptyCorpusError
 from hashret.features import FEATURIZERS
 from hashret.features.base import Featurizer
@@ -76,6 +79,18 @@ def options_for(featurizer: Featurizer, options: TrainingOptions | None) -> Trai
         return TrainingOptions(n_bits=spec.n_features, preset=AS_GIVEN)
     is_given = options.preset is None and options.n_bits == spec.n_features
     return replace(options, preset=AS_GIVEN) if is_given else options
+
+
+def joined(featurizer: Featurizer, encoder: Encoder, features: Features) -> Coder:
+    """The coder of both, learned from these features; of images it knows how near copies are."""
+    coder = Coder(featurizer, encoder)
+    if not keeps_looks(featurizer.spec):
+        return coder
+    from hashret.features.looks import copy_distance, sampled  # Pillow: only for images
+
+    distance = copy_distance(np.asarray(coder.kept(sampled(np.asarray(features)))))
+    spec = replace(featurizer.spec, copy_distance=distance)
+    return Coder(featurizer.from_tensors(spec, featurizer.tensors()), encoder)
 
 
 def train_encoder(
