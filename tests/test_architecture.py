@@ -33,6 +33,7 @@ TORCH_HOMES = {
     "indexer/training/vectors/towers.py",
 }
 CLIS = {
+    "hashret/cli/group.py",
     "hashret/cli/output.py",
     "hashret/cli/files.py",
     "hashret/cli/payloads.py",
@@ -41,7 +42,9 @@ CLIS = {
     "indexer/cli.py",
     "indexer/cli/__init__.py",
     "indexer/cli/evaluate.py",
+    "indexer/cli/demo.py",
     "indexer/cli/index.py",
+    "indexer/cli/maintain.py",
     "indexer/cli/options.py",
     "indexer/cli/tune.py",
 }

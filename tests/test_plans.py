@@ -13,7 +13,7 @@ from hashret import Collection, Item
 from hashret.indexes import kernels
 from hashret.indexes.planner import calibration, cost_model
 from hashret.indexes.scan import ScanIndex
-from hashret.search import machine, question
+from hashret.search import machine, searcher
 from indexer import Indexer, TrainingOptions
 from indexer.cli import main
 from tests.corpora import clustered_vectors, topic_items
@@ -112,8 +112,8 @@ def test_a_plan_counts_the_probes_of_a_bucket(path, vectors):
 
 def test_the_answer_to_a_batch_is_that_to_its_queries(path, vectors, monkeypatch):
     # blocks so small, and ties so many, that every block has another size
-    monkeypatch.setattr(question, "_FIRST_BLOCK", 2)
-    monkeypatch.setattr(question, "_FOUND", 60)
+    monkeypatch.setattr(searcher, "_FIRST_BLOCK", 2)
+    monkeypatch.setattr(searcher, "_FOUND", 60)
     with Collection.open(path) as collection:
         batch = collection.query(vectors[:11], k=4)
         assert batch == [collection.query(vector, k=4) for vector in vectors[:11]]
@@ -121,8 +121,8 @@ def test_the_answer_to_a_batch_is_that_to_its_queries(path, vectors, monkeypatch
 
 
 def test_neighbours_of_many_items_are_those_of_each(path, monkeypatch):
-    monkeypatch.setattr(question, "_FIRST_BLOCK", 2)
-    monkeypatch.setattr(question, "_FOUND", 60)
+    monkeypatch.setattr(searcher, "_FIRST_BLOCK", 2)
+    monkeypatch.setattr(searcher, "_FOUND", 60)
     with Collection.open(path) as collection:
         ids = [f"{i:03}" for i in range(11)]
         for ask in (collection.similar, collection.similar_within):

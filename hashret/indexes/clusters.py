@@ -19,7 +19,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from hashret.codes import Codes, Neighbors, hamming, merge
+from hashret.codes import Codes, Neighbors, Work, hamming, merge
 from hashret.indexes import kernels
 from hashret.indexes.base import BOTH, OverCodes, certified, check_search, check_within
 from hashret.indexes.distinct import DistinctCodes
@@ -44,7 +44,7 @@ class ClusterIndex(OverCodes):
 
     exact: ClassVar[bool] = True
     supports: ClassVar[frozenset[str]] = BOTH
-    path: ClassVar[str] = "clusters"
+    name: ClassVar[str] = "clusters"
 
     def __init__(self, codes: Codes, *, at_most: int | None = None):
         """With at most so many centres; by default `n_centres` says how many."""
@@ -93,7 +93,7 @@ class ClusterIndex(OverCodes):
         compiled = kernels.loaded()
         if compiled is not None and len(self):
             return self._nearest_compiled(compiled, queries, k, ties)
-        pairs = Pairs()
+        pairs = Pairs(self.name)
         for query in range(len(queries)):
             self._nearest(queries[query : query + 1], k, query, pairs)
         found = pairs.neighbors(len(queries), self.n_bits)
@@ -105,7 +105,7 @@ class ClusterIndex(OverCodes):
         compiled = kernels.loaded()
         if compiled is not None:
             return self._within_compiled(compiled, queries, np.ascontiguousarray(radii))
-        pairs = Pairs()
+        pairs = Pairs(self.name)
         everywhere = np.arange(len(self._centres))
         for query, limit in enumerate(radii):
             away = hamming(queries[query : query + 1], self._centres)[0].astype(np.int64)
@@ -138,9 +138,8 @@ class ClusterIndex(OverCodes):
             limits, rows, distances, (probed, compared) = compiled.clusters.within(
                 self._centre_columns, asked.words, some, self.n_bits, *self._arrays
             )
-            compared += len(asked) * len(self._centres)
-            work = int(probed), int(compared)
-            parts.append(Neighbors(limits, rows, distances, some.astype(np.int32), *work))
+            work = self._work(len(asked), probed, compared)
+            parts.append(Neighbors(limits, rows, distances, some.astype(np.int32), work))
         return parts[0] if len(parts) == 1 else merge(parts)
 
     def _nearest_compiled(
@@ -151,12 +150,15 @@ class ClusterIndex(OverCodes):
         (limits, rows, distances, radius, cut), (probed, compared) = compiled.clusters.nearest(
             self._centre_columns, queries.words, k, kept, self.n_bits, *self._arrays, n
         )
-        work = int(probed), int(compared) + len(queries) * len(self._centres)
+        work = self._work(len(queries), probed, compared)
         if not cut:
-            return Neighbors(limits, rows, distances, radius, *work)
+            return Neighbors(limits, rows, distances, radius, work)
         found = self.within(queries, radius.astype(np.int64))
-        found = replace(found, probed=found.probed + work[0], compared=found.compared + work[1])
-        return certified(found, n, self.n_bits)
+        return certified(replace(found, work=found.work.joined([work])), n, self.n_bits)
+
+    def _work(self, n_queries: int, probed: int, compared: int) -> Work:
+        """The work that kernels did, and that of comparing so many queries with the centres."""
+        return Work(self.name, 0, int(probed), int(compared) + n_queries * len(self._centres))
 
     @property
     def _arrays(self) -> tuple[np.ndarray, ...]:

@@ -96,7 +96,7 @@ class FaissApproximateIndex(OverCodes, ABC):
         """k rows near each query, probably the nearest, by (distance, row)."""
         k = check_search(self._codes, queries, k)
         asked = min(len(self), k + _MORE)
-        pairs = Pairs()
+        pairs = Pairs(self.name)
         if len(queries) and asked == len(self):  # all or nearly all: nothing to be gained
             pairs.add_answers(self._linear.search(queries, k, ties=ties), np.arange(len(queries)))
         elif len(queries):

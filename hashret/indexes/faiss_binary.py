@@ -29,7 +29,7 @@ class FaissFlatIndex(OverCodes):
 
     exact: ClassVar[bool] = True
     supports: ClassVar[frozenset[str]] = BOTH
-    path: ClassVar[str] = "faiss-flat"
+    name: ClassVar[str] = "faiss-flat"
 
     def __init__(self, codes: Codes):
         super().__init__(codes)
@@ -46,7 +46,7 @@ class FaissFlatIndex(OverCodes):
     def search(self, queries: Codes, k: int, *, ties: bool = False) -> Neighbors:
         """The k nearest rows of each query; see `Index.search`."""
         k = check_search(self._codes, queries, k)
-        pairs = Pairs()
+        pairs = Pairs(self.name)
         if len(queries) and len(self):
             asked = min(len(self), k + _MORE)
             distances, rows = self._flat.search(queries.packed, asked)
@@ -75,7 +75,7 @@ class FaissFlatIndex(OverCodes):
     def within(self, queries: Codes, radius: int | np.ndarray) -> Neighbors:
         """All rows within the radius of each query; see `Index.within`."""
         radii = check_within(self._codes, queries, radius)
-        pairs = Pairs()
+        pairs = Pairs(self.name)
         for each in np.unique(radii) if len(self) else ():
             asked = np.flatnonzero(radii == each)
             limits, distances, rows = self._flat.range_search(queries.packed[asked], int(each) + 1)

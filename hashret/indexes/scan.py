@@ -7,13 +7,12 @@ process: about 1.5 ms a query over a million 64-bit codes, a third of that with 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from itertools import pairwise
 from typing import ClassVar
 
 import numpy as np
 
-from hashret.codes import Codes, Neighbors, merge
+from hashret.codes import Codes, Neighbors, Work, merge
 from hashret.indexes import kernels
 from hashret.indexes.base import BOTH, OverCodes, certified, check_search, check_within
 from hashret.indexes.gather import Pairs
@@ -34,7 +33,7 @@ class ScanIndex(OverCodes):
 
     exact: ClassVar[bool] = True
     supports: ClassVar[frozenset[str]] = BOTH
-    path: ClassVar[str] = "scan"
+    name: ClassVar[str] = "scan"
 
     def __init__(self, codes: Codes, *, tile: int = _TILE):
         super().__init__(codes)
@@ -74,8 +73,8 @@ class ScanIndex(OverCodes):
             limits, rows, distances = compiled.scan.within(
                 self._words, asked.words, some, self.n_bits
             )
-            work = len(self) * len(asked)
-            parts.append(Neighbors(limits, rows, distances, some.astype(np.int32), 0, work))
+            work = self._compared(len(asked))
+            parts.append(Neighbors(limits, rows, distances, some.astype(np.int32), work))
         return parts[0] if len(parts) == 1 else merge(parts)
 
     def _nearest_compiled(
@@ -86,11 +85,16 @@ class ScanIndex(OverCodes):
         limits, rows, distances, radius, cut = compiled.scan.nearest(
             self._words, queries.words, k, kept, self.n_bits
         )
-        work = n * len(queries)
-        if cut:
-            found = self.within(queries, radius.astype(np.int64))
-            return certified(replace(found, compared=found.compared + work), n, self.n_bits)
-        return Neighbors(limits, rows, distances, radius, 0, work)
+        if not cut:
+            return Neighbors(limits, rows, distances, radius, self._compared(len(queries)))
+        again = self.within(queries, radius.astype(np.int64))
+        work = self._compared(2 * len(queries))
+        found = Neighbors(again.limits, again.rows, again.distances, again.complete_radius, work)
+        return certified(found, n, self.n_bits)
+
+    def _compared(self, n_queries: int) -> Work:
+        """The work of comparing every code with so many queries."""
+        return Work(self.name, 0, 0, len(self) * n_queries)
 
     def _compare(
         self,
@@ -105,7 +109,7 @@ class ScanIndex(OverCodes):
             columns = range(self._words.shape[1])
             self._columns = [np.ascontiguousarray(self._words[:, i]) for i in columns]
         xor = np.empty(min(self._tile, n), np.uint64)
-        pairs = Pairs()
+        pairs = Pairs(self.name)
         # tiles outside, queries inside: a tile is read from memory once for all queries
         # the first tile is small: it draws the limits in for the others
         edges = [0, *range(min(_FIRST_TILE, self._tile, n), n, self._tile), n]

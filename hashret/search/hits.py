@@ -2,73 +2,52 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
 from hashret import rank
-from hashret.codes import Neighbors
 from hashret.items import Approximation, Hit, Hits
-from hashret.plan import Plan
+from hashret.search.question import Question
+from hashret.search.searcher import Answered
 from hashret.snapshot import Snapshot
 from hashret.sparse import Features
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """How many hits are wanted, and of how many nearest they are chosen; None: all there are.
-
-    The nearest by distance and then score, or `by_score` and then distance; the hits chosen by
-    the similarity of features if `reranked`. `note` says why there are no hits, where that is
-    known beforehand, `approximation` what the search is worth. `probes` is how many buckets were
-    allowed, None where nothing bounds the search.
-    """
-
-    k: int | None = None
-    shortlist: int | None = None
-    by_score: bool = False
-    reranked: bool = False
-    note: str = ""
-    approximation: Approximation | None = None
-    probes: int | None = None
-
-    def keys(self, distances: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """What hits are ordered by, first and second, ascending."""
-        return (-scores, distances) if self.by_score else (distances, -scores)
-
-
 def hits(
     snapshot: Snapshot,
-    wanted: Wanted,
-    found: Neighbors,
+    question: Question,
+    answered: Answered,
     query: int,
     confidences: np.ndarray,
-    plan: Plan,
     features: Features | None = None,
     besides: int | None = None,
 ) -> Hits:
-    """The ranked hits of one query of those that `found` answers.
+    """The ranked hits of one of the queries that were answered, `query` counted among these.
 
     `confidences` (n_bits,) of the query; `features` its one row of them, where a shortlist is
     ranked by their similarity. The item at position `besides` is left out.
     """
-    positions, distances = found[query]
+    positions, distances = answered.found[query]
     if besides is not None:
         others = positions != besides
         positions, distances = positions[others], distances[others]
-    ranked = _ranked(snapshot, wanted, positions, distances, confidences, features)
-    radius = int(found.complete_radius[query])
-    note, approximation = wanted.note, wanted.approximation
-    if wanted.probes is not None and radius < 0:
-        approximation = Approximation("probes", {"probes": wanted.probes})
-        note = note or f"the {wanted.probes} nearest buckets are empty; allow more probes"
-    plan = replace(plan, proved=radius)
+    ranked = _ranked(snapshot, question, positions, distances, confidences, features)
+    radius = int(answered.found.complete_radius[query])
+    approximation = answered.approximation
+    note = ""
+    if question.where is not None and not answered.plan.n_items:
+        note = "no item satisfies the condition"
+    if question.probes is not None and radius < 0:
+        approximation = Approximation("probes", {"probes": question.probes})
+        note = note or f"the {question.probes} nearest buckets are empty; allow more probes"
+    plan = replace(answered.plan, proved=radius)
     return Hits(ranked, "" if ranked else note, radius, approximation, plan)
 
 
 def _ranked(
     snapshot: Snapshot,
-    wanted: Wanted,
+    question: Question,
     positions: np.ndarray,
     distances: np.ndarray,
     confidences: np.ndarray,
@@ -76,10 +55,11 @@ def _ranked(
 ) -> tuple[Hit, ...]:
     """The best of the positions as hits, in order."""
     scores = rank.expected_agreement(confidences, snapshot.codes[positions])
-    if wanted.shortlist is not None and len(positions) > wanted.shortlist:
-        keys = wanted.keys(distances, scores)
-        keep = _first(snapshot, positions, *keys, wanted.shortlist)
+    first, second = (-scores, distances) if question.by_score else (distances, -scores)
+    if question.depth is not None and len(positions) > question.depth:
+        keep = _first(snapshot, positions, first, second, question.depth)
         positions, distances, scores = positions[keep], distances[keep], scores[keep]
+        first, second = first[keep], second[keep]
     records = snapshot.records(positions.tolist())
     ids = [records[position].id for position in positions.tolist()]
     alike = None
@@ -87,7 +67,7 @@ def _ranked(
         stored = snapshot.features(positions)
         alike = snapshot.coder.featurizer.similarities(features, stored)
     ranked = []
-    for i in rank.order(*wanted.keys(distances, scores), ids, alike)[: wanted.k]:
+    for i in rank.order(first, second, ids, alike)[: question.k]:
         position = int(positions[i])
         record = records[position]
         ranked.append(

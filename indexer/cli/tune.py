@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from hashret.cli.files import require_place, written
-from hashret.cli.output import json_option, main
+from hashret.cli.output import json_option
 from hashret.specs import VectorSpec
 from indexer.cli.console import progress_bars, say
 from indexer.cli.options import SEED, device_option, metric_option
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _RECIPE = "the recipe (--write)"
 
 
-@main.command(short_help="Choose settings of training for some files, without labels.")
+@click.command()
 @click.argument("sources", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option(
     "--kind",

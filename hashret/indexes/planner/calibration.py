@@ -70,11 +70,7 @@ def _multi(index: MultiIndex, queries: Codes, known: Costs) -> dict[str, float]:
     near, far, n = 1, 6, 64
     call, each = _line(lambda n: index.within(queries[:n], near), n)
     far_call, far_each = _line(lambda n: index.within(queries[:n], far), n)
-    works = []
-    for radius in (near, far):
-        before = index.work
-        index.within(queries[:n], radius)
-        works.append((index.work - before) / n)
+    works = [index.within(queries[:n], radius).work.effort / n for radius in (near, far)]
     work = (far_each - each) / max(1.0, works[1] - works[0])
     step = (far_call - call) / (far - near) if known.multi_step else 0.0
     return {

@@ -1,4 +1,4 @@
-"""What each exact path would take for a question: from the codes, and from questions answered."""
+"""What each exact path would take for a call: from the codes, and from questions answered."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 from hashret.codes import Codes, Neighbors, ball_size
 from hashret.indexes.clusters import ClusterIndex, n_centres
-from hashret.indexes.multi_index.index import candidate_cost
+from hashret.indexes.multi_index.index import MultiIndex, candidate_cost
 from hashret.indexes.multi_index.substrings import Substring, cut, work_within
 
 _LOOKED, _CENTRES, _ASKED = 4096, 256, 256  # at most: codes of a look, of them centres, and queries
@@ -23,28 +23,28 @@ class Prospects:
         self._codes = codes
         self._cut = cut(codes.n_bits, len(codes))
         self._experience: dict[tuple[int, bool], Experience] = {}
-        self._reach: dict[tuple[int, bool], float] = {}  # bits to the k-th, by kind of question
+        self._reach: dict[tuple[int, bool], float] = {}  # bits to the k-th, by kind of call
         self._sample: ClusterIndex | None = None
         self._asked = codes[:0]
         self._shares: dict[int, float] = {}  # of all codes, by radius
 
-    def expected(self, question: Question, with_kernels: bool, linear: str) -> dict[str, float]:
+    def expected(self, call: Call, with_kernels: bool, linear: str) -> dict[str, float]:
         """The ns that each path would take that comes into question.
 
         `linear` names the path that answers what multi-index hashing gives up.
         """
         each = current(with_kernels)
         n, n_bits = len(self._codes), self._codes.n_bits
-        expected = linear_costs(each, question.n_queries, n, n_bits)
+        expected = linear_costs(each, call.n_queries, n, n_bits)
         alone = linear_costs(each, 1, n, n_bits)[linear]
-        experience = self._known(question, with_kernels)
-        table = by_table(each, question, n, n_bits)
+        experience = self._known(call, with_kernels)
+        table = by_table(each, call, n, n_bits)
         if table is not None:
             expected["table"] = table
-        multi = by_substrings(each, question, n, experience, alone)
+        multi = by_substrings(each, call, n, experience, alone)
         if multi is not None:
             expected["multi-index"] = multi
-        clusters = by_clusters(each, question, n, n_bits, self._share(question))
+        clusters = by_clusters(each, call, n, n_bits, self._share(call))
         if clusters is not None:
             expected["clusters"] = clusters
         return expected
@@ -78,35 +78,34 @@ class Prospects:
         self._sample = ClusterIndex(sample, at_most=min(_CENTRES, n_centres(n)))
         self._asked = sample[:: max(1, looked // _ASKED)]
 
-    def learn(self, question: Question, n_queries: int, found: Neighbors) -> None:
-        """Take in how far the answers to so many queries reach."""
-        if question.k is not None and n_queries:
+    def learn(self, call: Call, n_queries: int, found: Neighbors) -> None:
+        """Take in how far so many answers reach, and what multi-index hashing did for them."""
+        if n_queries and found.work.path.startswith(MultiIndex.name):
+            work = found.work
+            self._experience[call.kind].learn(n_queries, work.given_up, work.effort)
+        if call.k is not None and n_queries:
             reach = float(found.complete_radius.mean())
-            before = self._reach.get(question.kind)
-            self._reach[question.kind] = fading(before, reach, n_queries)
-
-    def learn_work(self, question: Question, n_queries: int, given_up: int, work: int) -> None:
-        """Take in what multi-index hashing did for so many queries."""
-        self._experience[question.kind].learn(n_queries, given_up, work)
+            before = self._reach.get(call.kind)
+            self._reach[call.kind] = fading(before, reach, n_queries)
 
     def forget_expected(self) -> None:
         """Drop what was expected of kernels, or of NumPy, but not what was seen."""
         seen = {kind: each for kind, each in self._experience.items() if each.known}
         self._experience = seen
 
-    def _known(self, question: Question, with_kernels: bool) -> Experience:
-        if question.kind not in self._experience:
+    def _known(self, call: Call, with_kernels: bool) -> Experience:
+        if call.kind not in self._experience:
             each = candidate_cost(self._codes.n_bits, with_kernels=with_kernels)
-            experience = unseen(question, self._cut, len(self._codes), each)
-            self._experience[question.kind] = experience
-        return self._experience[question.kind]
+            experience = unseen(call, self._cut, len(self._codes), each)
+            self._experience[call.kind] = experience
+        return self._experience[call.kind]
 
-    def _share(self, question: Question) -> float | None:
+    def _share(self, call: Call) -> float | None:
         """The share of all codes that clusters would compare; None if that is not known."""
-        is_known = question.k is None or question.kind in self._reach
+        is_known = call.k is None or call.kind in self._reach
         if self._sample is None or not is_known:
             return None
-        radius = question.radius if question.k is None else round(self._reach[question.kind])
+        radius = call.radius if call.k is None else round(self._reach[call.kind])
         if radius not in self._shares:
             self._shares[radius] = self._sample.share(self._asked, radius)
         return self._shares[radius]
@@ -121,7 +120,7 @@ _GIVEN_UP, _WORK = 0.05, 1 / 600
 _DOUBT = 8  # so many queries weigh as much as what was expected before
 
 
-class Question(NamedTuple):
+class Call(NamedTuple):
     """One call: for the k nearest, or for all within a radius (of several, the widest)."""
 
     n_queries: int
@@ -143,7 +142,7 @@ class Experience:
     work: float  # probes and candidates of each
     known: bool = False
 
-    def learn(self, n_queries: int, given_up: int, work: int) -> None:
+    def learn(self, n_queries: int, given_up: int, work: float) -> None:
         """Take in what `n_queries` queries came to: the more of them, the more they weigh."""
         weight = n_queries / (n_queries + _DOUBT)
         self.given_up += weight * (given_up / n_queries - self.given_up)
@@ -151,12 +150,10 @@ class Experience:
         self.known = True
 
 
-def unseen(
-    question: Question, parts: list[Substring], n_items: int, candidate_cost: float
-) -> Experience:
-    """What to expect of a kind of question that was never asked."""
-    if question.k is None:
-        return Experience(0.0, work_within(parts, n_items, question.radius, candidate_cost))
+def unseen(call: Call, parts: list[Substring], n_items: int, candidate_cost: float) -> Experience:
+    """What to expect of a kind of call that was never asked."""
+    if call.k is None:
+        return Experience(0.0, work_within(parts, n_items, call.radius, candidate_cost))
     return Experience(_GIVEN_UP, n_items * _WORK)
 
 
@@ -169,28 +166,28 @@ def linear_costs(costs: Costs, n_queries: int, n_items: int, n_bits: int) -> dic
     }
 
 
-def by_table(costs: Costs, question: Question, n_items: int, n_bits: int) -> float | None:
+def by_table(costs: Costs, call: Call, n_items: int, n_bits: int) -> float | None:
     """ns to probe the hash table; None where comparing is better in any case."""
-    ball = ball_size(n_bits, question.radius)
-    if question.k is not None or _PROBE * ball > n_items:
+    ball = ball_size(n_bits, call.radius)
+    if call.k is not None or _PROBE * ball > n_items:
         return None
-    return costs.table_call + question.n_queries * (costs.table_query + ball * costs.table_probe)
+    return costs.table_call + call.n_queries * (costs.table_query + ball * costs.table_probe)
 
 
 def by_substrings(
     costs: Costs,
-    question: Question,
+    call: Call,
     n_items: int,
     experience: Experience,
     each_given_up: float,
 ) -> float | None:
     """ns of multi-index hashing; a query that it gives up costs `each_given_up` besides."""
-    if question.k is None and _SHARE * experience.work > n_items and not experience.known:
+    if call.k is None and _SHARE * experience.work > n_items and not experience.known:
         return None
-    steps = question.radius + 1 if question.k is None else _STEPS
+    steps = call.radius + 1 if call.k is None else _STEPS
     each = costs.multi_query + costs.multi_work * experience.work
     each += experience.given_up * each_given_up
-    return costs.multi_call + costs.multi_step * steps + question.n_queries * each
+    return costs.multi_call + costs.multi_step * steps + call.n_queries * each
 
 
 def fading(before: float | None, seen: float, n_queries: int) -> float:
@@ -199,7 +196,7 @@ def fading(before: float | None, seen: float, n_queries: int) -> float:
 
 
 def by_clusters(
-    costs: Costs, question: Question, n_items: int, n_bits: int, share: float | None
+    costs: Costs, call: Call, n_items: int, n_bits: int, share: float | None
 ) -> float | None:
     """ns of clusters that leave such a share of the codes to compare; None where it's not known.
 
@@ -210,8 +207,8 @@ def by_clusters(
         return None
     centres, code = n_centres(n_items), costs.clusters_word * -(-n_bits // 64)
     each = costs.clusters_query + code * (share * n_items + _CENTRE * centres)
-    call = costs.clusters_call + costs.clusters_cluster * centres
-    return call + question.n_queries * each
+    once = costs.clusters_call + costs.clusters_cluster * centres
+    return once + call.n_queries * each
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from typing import ClassVar, Self
 
 import numpy as np
 
-from hashret.codes import Codes, Neighbors, ball_size, flip_masks, require_same_bits
+from hashret.codes import Codes, Neighbors, Work, ball_size, flip_masks, require_same_bits
 from hashret.indexes import kernels
 from hashret.indexes.base import BOTH, OverCodes, certified, check_search, check_within
 from hashret.indexes.gather import Pairs, expand
@@ -29,6 +29,7 @@ _AT = (1 << 36) - 1  # the bits of the kernel's answer that say where a run begi
 _LEFT = -1  # the length of a run that it leaves to plain Python
 _LOW, _HALF = np.uint64((1 << 32) - 1), np.uint64(32)
 _NO_ROWS = np.empty(0, np.uint32)
+_ONE_LOOK_UP = Work("table", 1, 1)  # of a key that is the whole code
 
 
 class TableIndex(OverCodes):
@@ -42,7 +43,7 @@ class TableIndex(OverCodes):
 
     exact: ClassVar[bool] = True
     supports: ClassVar[frozenset[str]] = BOTH
-    n_tables: ClassVar[int] = 1
+    name: ClassVar[str] = "table"
 
     def __init__(
         self,
@@ -60,8 +61,6 @@ class TableIndex(OverCodes):
         self._probe_cost = probe_cost
         self._hash = LinearHash(codes.n_bits)
         self._scan: ScanIndex | None = None
-        #: by which way the last answer came
-        self.path = "table"
         self._keys, self._rows = parts or layout.built(codes, self._hash)
         # what kernels are given; they read whole codes only where keys may collide
         self._words = codes.words if codes.n_bits > 64 else np.empty((0, 1), np.uint64)
@@ -138,8 +137,7 @@ class TableIndex(OverCodes):
     def search(self, queries: Codes, k: int, *, ties: bool = False) -> Neighbors:
         """The k nearest rows of each query; see `Index.search`."""
         k = check_search(self._codes, queries, k)
-        self.path = "table"
-        pairs = Pairs()
+        pairs = Pairs(self.name, 1)
         words = queries.words
         active = np.arange(len(queries))
         missing = np.full(len(queries), k)
@@ -163,16 +161,15 @@ class TableIndex(OverCodes):
         if type(radius) is int and radius == 0 and len(queries.packed) == 1:
             return self.look_up(queries)
         radii = check_within(self._codes, queries, radius)
-        self.path = "table"
         if not len(self) or not len(queries):
-            return Pairs().neighbors(len(queries), radii)
+            return Pairs(self.name, 1).neighbors(len(queries), radii)
         if not radii.any():
             return self._buckets(queries)
         if self._probing_pays(int(radii.max())):
             compiled = kernels.loaded()
             if compiled is not None:
                 return self._balls(compiled, queries, 0, radii)
-        pairs = Pairs()
+        pairs = Pairs(self.name, 1)
         words = queries.words
         for each in np.unique(radii):
             asked = np.flatnonzero(radii == each)
@@ -189,19 +186,17 @@ class TableIndex(OverCodes):
         Raises ValueError for a code of another length.
         """
         require_same_bits(self._codes, queries)
-        self.path = "table"
         rows = self.bucket(queries.packed.tobytes()).astype(np.int64)
         n = len(rows)
         distances, radius = np.zeros(n, np.int32), np.zeros(1, np.int32)
-        compared = n if self.n_bits > 64 else 0
-        return Neighbors(np.array([0, n]), rows, distances, radius, 1, compared)
+        work = _ONE_LOOK_UP if self.n_bits <= 64 else Work(self.name, 1, 1, n)
+        return Neighbors(np.array([0, n]), rows, distances, radius, work)
 
     def _probing_pays(self, radius: int) -> bool:
         return ball_size(self.n_bits, radius) * self._probe_cost <= len(self)
 
     @property
     def _linear(self) -> ScanIndex:
-        self.path = "table + scan"
         if self._scan is None:
             self._scan = ScanIndex(self._codes)
         return self._scan
@@ -240,8 +235,7 @@ class TableIndex(OverCodes):
             rows,
             np.zeros(len(rows), np.int32),
             np.zeros(n_queries, np.int32),
-            n_queries,
-            len(rows) if self.n_bits > 64 else 0,
+            Work(self.name, 1, n_queries, len(rows) if self.n_bits > 64 else 0),
         )
 
     def _balls(
@@ -259,7 +253,8 @@ class TableIndex(OverCodes):
             _sphere_masks(self.n_bits, 0, int(radii.max())),
             edges,
         )
-        return Neighbors(limits, rows, distances, radii.astype(np.int32), probed, compared)
+        work = Work(self.name, 1, probed, compared)
+        return Neighbors(limits, rows, distances, radii.astype(np.int32), work)
 
     def _probe(
         self, words: np.ndarray, first: int, last: int, work: Pairs
@@ -272,8 +267,8 @@ class TableIndex(OverCodes):
         if compiled is not None:
             queries = Codes(words.view(np.uint8)[:, : self.n_bits // 8])
             found = self._balls(compiled, queries, first, np.full(len(words), last))
-            work.probed += found.probed
-            work.compared += found.compared
+            work.probed += found.work.probed
+            work.compared += found.work.compared
             asked = np.repeat(np.arange(len(words)), np.diff(found.limits))
             return asked, found.rows, found.distances
         keys, distances = _sphere_keys(self.n_bits, first, last)
