@@ -247,8 +247,9 @@ def test_a_collection_that_is_asked_much_measures_once_for_its_machine(
     measured = []
 
     def measure():
-        measured.append(cost_model.NUMPY)
-        return replace(cost_model.NUMPY, scan_word=7.0)
+        given = cost_model.GIVEN[False]
+        measured.append(given)
+        return given | {"scan": replace(given["scan"], word=7.0)}
 
     monkeypatch.setattr(calibration, "measure", measure)
     with Collection.open(path) as collection:
@@ -258,5 +259,5 @@ def test_a_collection_that_is_asked_much_measures_once_for_its_machine(
     monkeypatch.setattr(cost_model, "_measured", {})  # another process
     with Collection.open(path) as collection:
         collection.query(vectors[0])
-        assert cost_model.current(with_kernels=False).scan_word == 7.0
+        assert cost_model.current(with_kernels=False)["scan"].word == 7.0
     assert len(measured) == 1

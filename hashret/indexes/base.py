@@ -20,6 +20,9 @@ INDEXES = {
     "table": "hashret.indexes.table.index:TableIndex",
 }
 
+#: Those of them that the planner chooses among, each a `hashret.indexes.costs.ExactIndex`.
+PLANNED = ("scan", "faiss-flat", "table", "multi-index", "clusters")
+
 #: The same for those that may miss a neighbour: never taken unless asked for by name.
 APPROXIMATE = {
     "faiss-hash": "hashret.indexes.faiss_approximate:FaissHashIndex",

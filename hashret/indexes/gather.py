@@ -12,6 +12,9 @@ from hashret.codes import Neighbors, Work
 PROBES = 1 << 17
 """Probes made, and candidates compared, at once."""
 
+MORE = 50
+"""Rows found beyond the k asked for, which show in most cases that no tie with the k-th was cut."""
+
 
 class Pairs:
     """Triples gathered piece by piece; no pair of a query and a row may come twice.
@@ -81,6 +84,11 @@ def interleaved(parts: list[tuple[np.ndarray, Neighbors]]) -> Neighbors:
         rows[places], distances[places] = found.rows, found.distances
     first, *others = (found.work for _, found in parts)
     return Neighbors(limits, rows, distances, radius, first.joined(others))
+
+
+def kth_distance(seen: np.ndarray, k: int) -> np.ndarray:
+    """The k-th least distance by how many there are of each (..., width); `width` of fewer."""
+    return (np.cumsum(seen, axis=-1) < k).sum(axis=-1)
 
 
 def expand(starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from hashlib import sha256
 
 from hashret.codes import Codes
@@ -77,9 +76,9 @@ class SearchCosts:
             return
         self._looked_for.add(compiled)
         name = "kernels" if compiled else "numpy"
-        known = calibration.from_numbers(read_costs(name))
+        known = cost_model.from_numbers(read_costs(name))
         if known is None and measure:
             known = calibration.measure()
-            write_costs(name, asdict(known))
+            write_costs(name, cost_model.as_numbers(known))
         if known is not None:
             cost_model.use(known, compiled)

@@ -3,29 +3,36 @@
 import os
 import subprocess
 import sys
-from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from hashret.codes import Codes
-from hashret.indexes import kernels
+from hashret.indexes import faiss_binary, kernels
 from hashret.indexes.clusters import ClusterIndex
+from hashret.indexes.costs import Call, fading
 from hashret.indexes.planner import cost_model, timings
-from hashret.indexes.planner.cost_model import Call, Prospects, fading
+from hashret.indexes.planner.cost_model import Prospects
 from hashret.indexes.planner.planner import PlannedIndex
 from hashret.indexes.scan import ScanIndex
 from tests.indexes.reference import around, as_lists, make_codes
 
 
+def dotted(changes):
+    """Costs by the names that `cost_model` has for them: "multi-index.work" for multi_work."""
+    paths = {"multi": "multi-index", "flat": "faiss-flat"}
+    parts = [(*name.split("_"), value) for name, value in changes.items()]
+    return {f"{paths.get(path, path)}.{field}": value for path, field, value in parts}
+
+
 def slow(monkeypatch, **changes):
     """Estimates of another machine, which no clock corrects; clusters compare as slowly as a scan."""
     monkeypatch.setattr(timings, "_PRIOR", 1e12)
-    for name in ("NUMPY", "COMPILED"):
-        known = getattr(cost_model, name)
-        times = changes["scan_word"] / known.scan_word
-        compared = {"clusters_word": times * known.clusters_word}
-        monkeypatch.setattr(cost_model, name, replace(known, **(compared | changes)))
+    for with_kernels, given in dict(cost_model.GIVEN).items():
+        known = cost_model.as_numbers(given)
+        known["clusters.word"] *= changes["scan_word"] / known["scan.word"]
+        slower = cost_model.from_numbers(known | dotted(changes))
+        monkeypatch.setitem(cost_model.GIVEN, with_kernels, slower)
 
 
 def main_path(found):
@@ -106,7 +113,7 @@ def test_the_widest_ball_is_compared_whole(large):
 
 def test_where_substrings_fail_the_rest_of_the_batch_is_compared_whole(monkeypatch):
     slow(monkeypatch, scan_word=100.0, flat_word=20.0)
-    monkeypatch.setattr(cost_model, "FLAT_LOAD", 0.0)
+    monkeypatch.setattr(faiss_binary, "_LOAD_NS", 0.0)
     codes = Codes.pack(make_codes("uniform", 20_000, 64, np.random.default_rng(0)))
     index = PlannedIndex(codes)
     found = index.search(codes[:300], 10)
@@ -449,8 +456,8 @@ def test_one_question_in_a_fresh_process_loads_neither_faiss_nor_torch():
 def test_numba_that_is_told_not_to_compile_is_not_asked(told, compiles):
     script = (
         "import numpy as np; from hashret.codes import Codes; "
-        "from hashret.indexes import compiled; from hashret.indexes.table.index import TableIndex; "
-        "print(compiled.enable() is not None); "
+        "from hashret.indexes import kernels; from hashret.indexes.table.index import TableIndex; "
+        "print(kernels.enable() is not None); "
         "codes = Codes(np.arange(80, dtype=np.uint8).reshape(10, 8)); "
         "print(TableIndex(codes).within(codes, 0).rows.tolist())"
     )

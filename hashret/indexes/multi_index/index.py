@@ -11,15 +11,16 @@ sections 3.1 and 3.2.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
 
 from hashret.codes import Codes, Neighbors, Work
 from hashret.indexes import kernels
-from hashret.indexes.base import BOTH, Index, OverCodes, certified, check_search, check_within
-from hashret.indexes.distinct import DistinctCodes
+from hashret.indexes.base import Index, certified, check_search, check_within
+from hashret.indexes.costs import Call, ExactIndex, Experience, Seen, Size, line
+from hashret.indexes.distinct import FIND_NS, DistinctCodes
 from hashret.indexes.gather import Pairs, interleaved
 from hashret.indexes.multi_index.numpy_search import Tables
 from hashret.indexes.multi_index.substrings import (
@@ -29,8 +30,9 @@ from hashret.indexes.multi_index.substrings import (
     flips_of,
     most_affordable,
     slot_bits,
+    work_within,
 )
-from hashret.indexes.scan import ScanIndex
+from hashret.indexes.scan import LazyScan
 
 _INLINED_WORDS = 1  # a copy of longer codes in each table would save a tenth of the time only
 # What a kernel counts a candidate for, where a probe and its slot's first candidate count one each:
@@ -45,7 +47,24 @@ def candidate_cost(n_bits: int, *, with_kernels: bool) -> float:
     return _INLINED_CANDIDATE if n_bits <= 64 * _INLINED_WORDS else _CANDIDATE
 
 
-class MultiIndex(OverCodes):
+_BUILD_NS = 35.0  # a code and table, beside finding the distinct codes
+_STEPS = 10  # of a search for the k nearest in NumPy, more or less
+_SHARE = 60  # of the work of comparing all codes: what takes more than a 60th is not tried unseen
+# What is expected of the nearest before any was seen: the share given up, and the effort a code.
+_GIVEN_UP, _EFFORT = 0.05, 1 / 600
+
+
+@dataclass(frozen=True, slots=True)
+class MultiCosts:
+    """ns of a call, of each step that all its queries take, of a query, of a probe or candidate."""
+
+    call: float
+    step: float
+    query: float
+    work: float
+
+
+class MultiIndex(ExactIndex[MultiCosts]):
     """Substring tables over the distinct codes; built in about 0.2 s a million of 64 bits.
 
     A query whose probes and candidates would exceed `budget` (default n // 60, a small part of
@@ -53,9 +72,9 @@ class MultiIndex(OverCodes):
     random codes, for very large k or for a wide radius multi-index hashing cannot win.
     """
 
-    exact: ClassVar[bool] = True
-    supports: ClassVar[frozenset[str]] = BOTH
     name: ClassVar[str] = "multi-index"
+    NUMPY: ClassVar[MultiCosts] = MultiCosts(call=100e3, step=60e3, query=2e3, work=22.0)
+    COMPILED: ClassVar[MultiCosts] = MultiCosts(call=25e3, step=0.0, query=1e3, work=10.0)
 
     def __init__(
         self,
@@ -69,7 +88,7 @@ class MultiIndex(OverCodes):
         self._words, self._references = distinct.codes.words, distinct.references
         self._runs = distinct.runs
         self._budget = len(codes) // 60 if budget is None else budget
-        self._scan: ScanIndex | None = None
+        self._own_scan = LazyScan(codes)
         self._linear = linear or self._own_scan
         self._parts = cut(codes.n_bits, len(self._words))
         self._flips: dict[int, Flips] = {}
@@ -113,8 +132,45 @@ class MultiIndex(OverCodes):
             + self._references.nbytes
             + self._runs.n_bytes
             + (self._words.nbytes if copied else 0)
-            + (self._scan.n_bytes if self._scan else 0)
+            + self._own_scan.n_bytes
         )
+
+    @classmethod
+    def expected(cls, call: Call, size: Size, costs: MultiCosts, seen: Seen) -> float | None:
+        """The ns of all steps, and of the queries that are given up, which cost `seen.linear`."""
+        experience = seen.experience
+        if call.k is None and _SHARE * experience.effort > size.n and not experience.known:
+            return None
+        steps = call.radius + 1 if call.k is None else _STEPS
+        each = costs.query + costs.work * experience.effort + experience.given_up * seen.linear
+        return costs.call + costs.step * steps + call.n_queries * each
+
+    @classmethod
+    def to_build(cls, size: Size, costs: MultiCosts) -> float:
+        """The ns that building takes."""
+        return (FIND_NS + _BUILD_NS * len(cut(size.n_bits, size.n))) * size.n
+
+    @classmethod
+    def unseen(cls, call: Call, size: Size, *, compiled: bool) -> Experience:
+        """Within a radius what uniformly random codes would take; of the nearest a guess."""
+        if call.k is not None:
+            return Experience(_GIVEN_UP, size.n * _EFFORT)
+        each = candidate_cost(size.n_bits, with_kernels=compiled)
+        return Experience(0.0, work_within(cut(size.n_bits, size.n), size.n, call.radius, each))
+
+    @classmethod
+    def calibrate(
+        cls, codes: Codes, queries: Codes, known: MultiCosts, slower: float
+    ) -> MultiCosts:
+        """Its costs as measured on these codes, at a small radius and a wide one."""
+        near, far, n = 1, 6, 64
+        index = cls(codes, budget=len(codes))
+        call, each = line(lambda n: index.within(queries[:n], near), n)
+        far_call, far_each = line(lambda n: index.within(queries[:n], far), n)
+        efforts = [index.within(queries[:n], radius).work.effort / n for radius in (near, far)]
+        work = (far_each - each) / max(1.0, efforts[1] - efforts[0])
+        step = (far_call - call) / (far - near) if known.step else 0.0
+        return MultiCosts(call - (near + 1) * step, step, each - work * efforts[0], work)
 
     def search(self, queries: Codes, k: int, *, ties: bool = False) -> Neighbors:
         """The k nearest rows of each query; see `Index.search`."""
@@ -140,11 +196,6 @@ class MultiIndex(OverCodes):
             True,
             lambda rest: self._linear().within(queries[rest], radii[rest]),
         )
-
-    def _own_scan(self) -> Index:
-        if self._scan is None:
-            self._scan = ScanIndex(self._codes)
-        return self._scan
 
     @property
     def n_tables(self) -> int:

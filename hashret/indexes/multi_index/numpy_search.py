@@ -8,7 +8,7 @@ import numpy as np
 
 from hashret.codes import flip_masks
 from hashret.indexes.distinct import Runs
-from hashret.indexes.gather import PROBES, Pairs, slabs
+from hashret.indexes.gather import PROBES, Pairs, kth_distance, slabs
 from hashret.indexes.multi_index.substrings import SubstringTable
 
 _QUERIES = 256  # queries that advance together
@@ -31,14 +31,13 @@ class Progress:
     def add(self, queries: np.ndarray, rows: np.ndarray, distances: np.ndarray) -> None:
         """Add new pairs and draw the caps in to the k-th distances."""
         self.pairs.add(queries + self._start, rows, distances)
-        if self._seen is None:
+        if self._seen is None or self._k is None:
             return
         width = self._seen.shape[1]
         bins = queries * width + distances
         self._seen += np.bincount(bins, minlength=self._seen.size).reshape(self._seen.shape)
-        reached = np.cumsum(self._seen, axis=1) >= self._k
-        enough = np.flatnonzero(reached[:, -1])
-        self.caps[enough] = reached[enough].argmax(axis=1)
+        # where there are fewer than k it is beyond every cap
+        np.minimum(self.caps, kth_distance(self._seen, self._k), out=self.caps)
 
 
 class Tables(NamedTuple):

@@ -6,19 +6,18 @@ import math
 from collections.abc import Callable
 from functools import partial
 from threading import Lock
-from typing import ClassVar, Self, cast
+from typing import Any, ClassVar, Self, cast
 
 import numpy as np
 
 from hashret.codes import Codes, Neighbors, merge
 from hashret.indexes import kernels
 from hashret.indexes.base import BOTH, Index, check_search, check_within
-from hashret.indexes.clusters import ClusterIndex
+from hashret.indexes.costs import Call
 from hashret.indexes.multi_index.index import MultiIndex
 from hashret.indexes.planner import cost_model, timings
-from hashret.indexes.planner.cost_model import Call, Prospects
+from hashret.indexes.planner.cost_model import PATHS, Prospects
 from hashret.indexes.planner.timings import Trials
-from hashret.indexes.scan import ScanIndex
 from hashret.indexes.table.index import TableIndex
 
 _CLASSES = 1000  # of questions whose times are remembered
@@ -29,8 +28,6 @@ TRY_IF_WITHIN, BUILD_AFTER, NEVER_BEYOND = 2, 16, 4
 # A path that has earned this share of its build is built in place of one that has earned all of
 # its own, if it saves more in each answer.
 _NEARLY = 2 / 3
-
-_TO_EARN = ("table", "multi-index", "clusters", "faiss-flat")
 
 
 class PlannedIndex:
@@ -54,7 +51,7 @@ class PlannedIndex:
         """`table_of` builds the hash table, or finds it where it is kept."""
         self._codes = codes
         self._parts: dict[str, Index] = {}
-        self._credit = dict.fromkeys((*_TO_EARN, "kernels"), 0.0)
+        self._credit = dict.fromkeys((*PATHS, "kernels"), 0.0)
         self._trials: dict[int, Trials] = {}  # by `_class_of`: a number is soonest looked up
         # for how many single buckets the table is settled on, which gives them by its own way: a
         # look-up is so brief that even asking a dictionary shows
@@ -64,11 +61,9 @@ class PlannedIndex:
         self._costs = cost_model.current(False)  # what was timed is a multiple of these
         self._prospects = Prospects(codes)
         self._builders: dict[str, Callable[[], Index]] = {
-            "scan": lambda: ScanIndex(codes),
+            **{name: _builder(path, codes) for name, path in PATHS.items()},
             "table": lambda: table_of(codes),
-            "multi-index": self._build_multi,
-            "clusters": lambda: ClusterIndex(codes),
-            "faiss-flat": self._build_flat,
+            "multi-index": lambda: MultiIndex(codes, linear=self._linear),
         }
         self._thinking = Lock()  # answers by a path that is settled on don't wait for it
 
@@ -309,15 +304,6 @@ class PlannedIndex:
     def _linear(self) -> Index:
         return self.part(self._linear_name(kernels.loaded() is not None))
 
-    def _build_multi(self) -> Index:
-        return MultiIndex(self._codes, linear=self._linear)
-
-    def _build_flat(self) -> Index:
-        # only here: loading Faiss takes longer than many a question
-        from hashret.indexes.faiss_binary import FaissFlatIndex
-
-        return FaissFlatIndex(self._codes)
-
 
 def _class_of(n_queries: int, bound: int, asks: int) -> int:
     """The class of a question: calls of one class are timed together.
@@ -325,6 +311,10 @@ def _class_of(n_queries: int, bound: int, asks: int) -> int:
     `bound` is the radius or k; `asks` 0 for what is within, 1 for the nearest, 2 with ties.
     """
     return bound << 8 | n_queries.bit_length() << 2 | asks
+
+
+def _builder(path: type[Any], codes: Codes) -> Callable[[], Index]:
+    return lambda: path.build(codes)
 
 
 _SINGLE_BUCKET = _class_of(1, 0, 0)
