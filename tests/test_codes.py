@@ -1,5 +1,6 @@
 """Codes and their neighbours against plain Python."""
 
+from dataclasses import replace
 from math import comb
 
 import numpy as np
@@ -160,3 +161,18 @@ def test_merge_puts_batches_one_after_the_other(left, right):
     both = merge([build(left), build(right)])
     assert listed(both) == listed(build(left)) + listed(build(right))
     assert (both.work.probed, both.work.compared, len(both.complete_radius)) == (2, 4, 8)
+
+
+def test_work_adds_up_and_counts_the_tables_of_a_path_once():
+    def answer(n_queries: int, work: Work) -> Neighbors:
+        return replace(build([], n_queries), work=work)
+
+    found = merge(
+        [
+            answer(2, Work("multi-index", 6, 10, 20, 0, 30.0)),
+            answer(9, Work("table", 1, 5)),
+            answer(4, Work("multi-index + scan", 6, 1, 100, 3, 2.0)),
+        ]
+    )
+    assert found.work == Work("table + multi-index + scan", 7, 16, 120, 3, 32.0)
+    assert merge([answer(0, Work())]).work == Work()

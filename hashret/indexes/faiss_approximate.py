@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from math import isqrt
+from threading import Lock
 from typing import Any, ClassVar
 
 import faiss
@@ -157,6 +158,7 @@ class FaissHNSWIndex(FaissApproximateIndex):
         self._m = _at_least(2, "M", default if M is None else M)
         self._construction = _at_least(1, "efConstruction", efConstruction)
         self._search = _at_least(1, "efSearch", efSearch)
+        self._asking = Lock()  # efSearch is Faiss's own, and each question has another
         super().__init__(codes, seed=seed)
 
     @property
@@ -170,8 +172,9 @@ class FaissHNSWIndex(FaissApproximateIndex):
         return index
 
     def _ask(self, queries: np.ndarray, n_rows: int) -> tuple[np.ndarray, np.ndarray]:
-        self._faiss.hnsw.efSearch = max(self._search, n_rows)
-        return super()._ask(queries, n_rows)
+        with self._asking:
+            self._faiss.hnsw.efSearch = max(self._search, n_rows)
+            return super()._ask(queries, n_rows)
 
     def _structure_bytes(self) -> int:
         hnsw = self._faiss.hnsw

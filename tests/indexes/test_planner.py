@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -102,6 +103,24 @@ def test_an_answer_names_all_its_paths(large, monkeypatch):
         if len(set(taken)) > 1:
             return
     pytest.fail("no batch was split for a trial")
+
+
+def test_threads_share_what_one_of_them_built(large):
+    index, scan = PlannedIndex(large), ScanIndex(large)
+    questions = [(start, radius) for start in range(0, 2000, 100) for radius in (0, 0, 1, 3)]
+
+    def asked(question):
+        start, radius = question
+        queries = large[start : start + 1 + start % 7]
+        return as_lists(index.within(queries, radius)), as_lists(index.search(queries, 1 + radius))
+
+    with ThreadPoolExecutor(6) as pool:
+        found = list(pool.map(asked, questions * 3))
+    assert len(index.built) > 1
+    for (start, radius), (ball, nearest) in zip(questions * 3, found, strict=True):
+        queries = large[start : start + 1 + start % 7]
+        assert ball == as_lists(scan.within(queries, radius))
+        assert nearest == as_lists(scan.search(queries, 1 + radius))
 
 
 def test_the_widest_ball_is_compared_whole(large):
