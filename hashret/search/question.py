@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields
 from operator import index
 from os import PathLike
@@ -10,8 +10,8 @@ from typing import Any, Literal, SupportsIndex
 
 import numpy as np
 
+from hashret.codes import Codes
 from hashret.errors import PayloadError
-from hashret.indexes.views.cache import IndexKind
 from hashret.items import Item, Payload
 
 #: Why a payload of each kind is answered by nothing.
@@ -44,8 +44,8 @@ class Question:
     """The length of a shortlist that the similarity of features orders; None: no such order."""
     where: str | None = None
     """A condition on the metadata: only items that satisfy it are meant."""
-    index: IndexKind | None = None
-    """The path to take; None: that of the collection."""
+    index: str | Callable[[Codes], Any] | None = None
+    """The path to take, or what builds one from the codes; None: that of the collection."""
 
     def __post_init__(self) -> None:
         k, radius, rerank = self.k, self.radius, self.rerank
