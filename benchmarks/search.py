@@ -213,8 +213,14 @@ def _records(setting: Setting, family: Any, paths: Any) -> Iterator[dict[str, An
                 "setting": question.settings.get(name, ""),
                 "us": round(each, 4),
                 "recall": recalls.get(name),
-                "took": getattr(paths.own("auto"), "last_path", "") if name == "auto" else "",
+                "took": _taken(question) if name == "auto" else "",
             }
+
+
+def _taken(question: Any) -> str:
+    """The path that the planner takes for most of these queries."""
+    found = question.paths["auto"](question.queries())
+    return str((found[-1] if isinstance(found, list) else found).work.path.split(" + ")[0])
 
 
 def _revision() -> str:

@@ -7,12 +7,12 @@ includes its boundary.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import chain, combinations
 from math import comb
-from typing import overload
+from typing import NamedTuple, overload
 
 import numpy as np
 
@@ -168,6 +168,34 @@ def flip_masks(n_bits: int, flips: int) -> np.ndarray:
     return masks
 
 
+class Work(NamedTuple):
+    """How an answer came about: by which way, with how much work for all its queries together.
+
+    `path` names the indexes that took part, joined by " + ", and `n_tables` counts their hash
+    tables. `probed` counts table look-ups and `compared` full code comparisons; equal codes may be
+    compared as one. An index that leaves queries to another says how many in `given_up`, and one
+    that weighs its probes and comparisons gives the sum, without that of the other, as `effort`.
+    """
+
+    path: str = ""
+    n_tables: int = 0
+    probed: int = 0
+    compared: int = 0
+    given_up: int = 0
+    effort: float = 0.0
+
+    def joined(self, others: Iterable[Work]) -> Work:
+        """This work and that of others: the sums of all, but the tables of this one alone."""
+        every = [self, *others]
+        names = dict.fromkeys(name for work in every for name in work.path.split(" + ") if name)
+        _, _, probed, compared, given_up, effort = zip(*every, strict=True)
+        sums = sum(probed), sum(compared), sum(given_up), sum(effort)
+        return Work(" + ".join(names), self.n_tables, *sums)
+
+
+_UNTOLD = Work()
+
+
 @dataclass(frozen=True, slots=True)
 class Neighbors:
     """The rows near each query: one ragged answer for k nearest and for a radius.
@@ -176,16 +204,14 @@ class Neighbors:
     the same slice, ordered by (distance, row), each row once. `complete_radius` (n_queries,)
     int32: every indexed row within that distance of query i (inclusive) is in its answer or,
     for k nearest, ties with or loses to its last row by (distance, row); -1: nothing is
-    promised. `probed` counts table look-ups and `compared` full code comparisons; equal codes may
-    be compared as one.
+    promised. `work` says by which way the answer came.
     """
 
     limits: np.ndarray
     rows: np.ndarray
     distances: np.ndarray
     complete_radius: np.ndarray
-    probed: int = 0
-    compared: int = 0
+    work: Work = _UNTOLD
 
     def __len__(self) -> int:
         return len(self.limits) - 1
@@ -206,9 +232,7 @@ class Neighbors:
         rows: np.ndarray,
         distances: np.ndarray,
         complete_radius: np.ndarray | int,
-        *,
-        probed: int = 0,
-        compared: int = 0,
+        work: Work = _UNTOLD,
     ) -> Neighbors:
         """Build from distinct (query, row, distance) triples in any order, three (m,) arrays."""
         limits = np.zeros(n_queries + 1, np.int64)
@@ -219,8 +243,7 @@ class Neighbors:
             rows,
             distances,
             np.broadcast_to(np.asarray(complete_radius, np.int32), (n_queries,)),
-            probed,
-            compared,
+            work,
         )
 
     def first(self, k: int, *, ties: bool = False) -> Neighbors:
@@ -237,12 +260,7 @@ class Neighbors:
         limits = np.zeros(len(self) + 1, np.int64)
         np.cumsum(np.bincount(queries[keep], minlength=len(self)), out=limits[1:])
         return Neighbors(
-            limits,
-            self.rows[keep],
-            self.distances[keep],
-            self.complete_radius,
-            self.probed,
-            self.compared,
+            limits, self.rows[keep], self.distances[keep], self.complete_radius, self.work
         )
 
 
@@ -273,14 +291,19 @@ def _in_order(
 
 
 def merge(parts: list[Neighbors]) -> Neighbors:
-    """Answers to consecutive batches of queries (at least one batch), one after the other."""
+    """Answers to consecutive batches of queries (at least one batch), one after the other.
+
+    Their work names the path of the largest batch first. A path that several took, alone or with
+    another that it left queries to, has its tables counted once.
+    """
     ends = np.cumsum([0] + [len(part.rows) for part in parts])
     limits = [part.limits[:-1] + end for part, end in zip(parts, ends[:-1], strict=True)]
+    first, *others = (part.work for part in sorted(parts, key=len, reverse=True))
+    tables = {part.work.path.split(" + ")[0]: part.work.n_tables for part in parts}
     return Neighbors(
         np.concatenate([*limits, ends[-1:]]).astype(np.int64),
         np.concatenate([part.rows for part in parts]),
         np.concatenate([part.distances for part in parts]),
         np.concatenate([part.complete_radius for part in parts]),
-        sum(part.probed for part in parts),
-        sum(part.compared for part in parts),
+        first._replace(n_tables=sum(tables.values())).joined(others),
     )

@@ -6,25 +6,21 @@ hits of what was found (`hashret.search`).
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
+from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 from typing import Any, Self, TypedDict, Unpack, overload
 
 import numpy as np
 
-from hashret.coder import Encoding
-from hashret.codes import Codes, Neighbors
 from hashret.errors import CollectionError, DamagedError
-from hashret.indexes.base import Index, approximation_of
+from hashret.indexes.base import Index
 from hashret.indexes.views.cache import IndexKind, require_known
-from hashret.indexes.views.subset import SubsetIndex
 from hashret.items import Hits, Id, Item, ids_of
-from hashret.plan import Plan
-from hashret.search.hits import Wanted, hits
-from hashret.search.question import UNKNOWN, in_blocks, payloads_of, whole
-from hashret.search.searcher import BY_SCORE, Searched, Searcher
+from hashret.kinds import kind_of
+from hashret.search.hits import Ranking, hits
+from hashret.search.question import Order, Question, payloads_of
+from hashret.search.searcher import Searcher
 from hashret.snapshot import Snapshot
 from hashret.sparse import take_rows
 from hashret.store.catalog.catalog import Catalog
@@ -35,12 +31,6 @@ from hashret.store.repair.verify import Findings, examine
 _One = str | bytes | Path | Item
 _Many = list[Any] | tuple[Any, ...]
 _Ids = list[Any] | tuple[Any, ...] | np.ndarray
-
-
-#: Copies of an image are looked for among so many of the nearest codes. Of 1,500 photographs the
-#: original is among the 50 nearest to any copy but grey ones: their codes lack the colours, and 94
-#: in 100 originals are among 500, 98 among 1,000.
-_LOOKED_AT = 2_000
 
 
 class _QueryOptions(TypedDict, total=False):
@@ -178,30 +168,9 @@ class Collection(Snapshot):
         a payload that can't be used, `UnknownKindError`, `WhereError`, and `CollectionError` for
         a `rerank` without stored features.
         """
-        by_score = asymmetric or probes is not None
-        if by_score and index is not None:
-            raise ValueError(
-                "index: expected none beside asymmetric and probes, which search by score; "
-                "leave one out"
-            )
-        if probes is not None and whole("probes", probes) < 1:
-            raise ValueError(f"probes: expected at least 1, got {probes}; the first is the bucket")
-        # by score every code is compared, or the table probed: no other index is built for that
-        kind = BY_SCORE if by_score and where is None else index
-        among = self._searcher.among(where, kind)
-        if probes is not None and probes >= len(among):
-            probes = None  # to compare all costs less
-        wanted = self._wanted(k, rerank, among, by_score=by_score, probes=probes)
-        shortlist = wanted.shortlist or k
-        if by_score:
-            find = partial(self._searcher.by_score, among, k=shortlist, probes=probes)
-            return self._ask(item_or_items, find, among, wanted)
-        return self._ask(
-            item_or_items,
-            lambda asked: among.search(asked.codes, shortlist, ties=True),
-            among,
-            wanted,
-        )
+        order: Order = "score" if asymmetric or probes is not None else "distance"
+        question = Question(k, None, order, probes, rerank, where, index)
+        return self.ask(question, item_or_items)
 
     @overload
     def within(
@@ -222,14 +191,7 @@ class Collection(Snapshot):
         can't tell (an approximate one), TypeError for one that is not whole; `PayloadError` and
         `WhereError`.
         """
-        _require_radius(radius)
-        among = self._searcher.among(where)
-        return self._ask(
-            item_or_items,
-            lambda asked: among.within(asked.codes, radius),
-            among,
-            self._wanted(None, None, among),
-        )
+        return self.ask(Question(None, radius, where=where), item_or_items)
 
     @overload
     def bucket(self, item_or_items: _One, *, where: str | None = ...) -> Hits: ...
@@ -265,17 +227,8 @@ class Collection(Snapshot):
         that is not in the collection, TypeError for what is no id, and what `query` raises for the
         options.
         """
-        among = self._searcher.among(where, index)
-        wanted = self._wanted(k, rerank, among)
-        # one more than asked, since the item itself is among its nearest
-        nearest = (wanted.shortlist or k) + 1
-        return self._around(
-            ids,
-            lambda codes: among.search(codes, nearest, ties=True),
-            among,
-            wanted,
-            include_self,
-        )
+        question = Question(k, rerank=rerank, where=where, index=index)
+        return self.ask_similar(question, ids, include_self=include_self)
 
     @overload
     def similar_within(
@@ -297,15 +250,68 @@ class Collection(Snapshot):
 
         Raises `UnknownItemError`, and what `within` raises for `radius` and `where`.
         """
-        _require_radius(radius)
-        among = self._searcher.among(where)
-        return self._around(
-            ids,
-            lambda codes: among.within(codes, radius),
-            among,
-            self._wanted(None, None, among),
-            include_self,
-        )
+        question = Question(None, radius, where=where)
+        return self.ask_similar(question, ids, include_self=include_self)
+
+    def ask(self, question: Question, item_or_items: Any) -> Any:
+        """The hits of one payload (`Hits`) or of each of many (a list of `Hits`).
+
+        The form behind `query`, `within` and `bucket`: payloads and errors are theirs.
+        """
+        index = self._searcher.over(
+            question
+        )  # what can't be asked is said before a payload is read
+        if question.probes is not None and question.probes >= len(index):
+            question = replace(question, probes=None)  # to compare all costs less
+        ranking = self._ranking(question)
+        payloads, single = payloads_of(item_or_items, self.kind)
+        answers = [Hits((), note=kind_of(self.kind).unknown)] * len(payloads)
+        if payloads:
+            asked = self.coder.encode(payloads)
+            known = np.flatnonzero(asked.known)
+            for answered in self._searcher.answers(
+                question, asked.codes, known, ranking.depth, asked.confidences
+            ):
+                places = answered.queries
+                rows = None
+                if ranking.compares_features:
+                    rows = self.coder.kept(take_rows(asked.features, places))
+                for query, i in enumerate(places.tolist()):
+                    row = None if rows is None else take_rows(rows, np.array([query]))
+                    answers[i] = hits(self, ranking, answered, query, asked.confidences[i], row)
+        return answers[0] if single else answers
+
+    def ask_similar(self, question: Question, ids: Id | _Ids, *, include_self: bool = False) -> Any:
+        """The hits of the stored item of this id (`Hits`), or of each of several (a list).
+
+        The form behind `similar` and `similar_within`: errors are theirs, and ValueError for a
+        question by score, since stored bits have no doubts.
+        """
+        question.require_of_stored()
+        self._searcher.over(question)
+        ranking = self._ranking(question)
+        asked, single = ids_of(ids)
+        positions = self._positions(asked)
+        # one more than asked, since the item itself is among its nearest
+        depth = None if ranking.depth is None else ranking.depth + 1
+        answers = []
+        for answered in self._searcher.answers(question, self.codes, positions, depth):
+            block = answered.queries
+            certain = self.codes[block].bits.astype(np.float32)
+            for query, position in enumerate(block.tolist()):
+                row = self.features(block[query : query + 1]) if ranking.compares_features else None
+                besides = None if include_self else position
+                answers.append(hits(self, ranking, answered, query, certain[query], row, besides))
+        return answers[0] if single else answers
+
+    def _ranking(self, question: Question) -> Ranking:
+        """The order of the hits. Raises CollectionError where it needs features and has none."""
+        if question.rerank and not self.has_features:
+            raise CollectionError(
+                f"{self._layout.root}: expected the features of every item to rank by, got items "
+                "without; index it anew with --retrain --store-features"
+            )
+        return Ranking.of(question, self)
 
     def info(self) -> dict[str, Any]:
         """What the collection is, as JSON values: items, bits, commit, model, index, bytes."""
@@ -342,108 +348,6 @@ class Collection(Snapshot):
                 f"{self._layout.root}: expected a description of the model, got one without "
                 f"{error}; train it again"
             ) from error
-
-    def _wanted(
-        self,
-        k: int | None,
-        rerank: int | None,
-        among: Searched,
-        *,
-        by_score: bool = False,
-        probes: int | None = None,
-    ) -> Wanted:
-        """What hits are wanted, and what is known of them beforehand; k None: all there are."""
-        copies = self.copy_distance if rerank is None and not by_score else None
-        rerank = rerank or None  # 0: none
-        shortlist = rerank or k
-        if k is not None:
-            self._require_shortlist(k, rerank)
-            shortlist = shortlist if copies is None else max(k, _LOOKED_AT)
-        is_chosen = isinstance(among, SubsetIndex)
-        return Wanted(
-            k,
-            shortlist,
-            by_score,
-            rerank is not None,
-            copies,
-            "no item satisfies the condition" if is_chosen and not len(among) else "",
-            # by score all codes are compared, or the probes say what was missed
-            None if by_score or isinstance(among, SubsetIndex) else approximation_of(among),
-            probes,
-        )
-
-    def _require_shortlist(self, k: int, rerank: int | None) -> None:
-        if whole("k", k) < 1:
-            raise ValueError(f"k: expected at least 1, got {k}; ask for one hit or more")
-        if rerank is None:
-            return
-        if whole("rerank", rerank) < k:
-            raise ValueError(
-                f"rerank: expected at least k, {k}, got {rerank}; rank as many as are to be shown"
-            )
-        if not self.has_features:
-            raise CollectionError(
-                f"{self._layout.root}: expected the features of every item to rank by, got items "
-                "without; index it anew with --retrain --store-features"
-            )
-
-    def _ask(
-        self,
-        asked: Any,
-        find: Callable[[Encoding], Neighbors],
-        among: Searched,
-        wanted: Wanted,
-    ) -> Any:
-        payloads, single = payloads_of(asked, self.kind)
-        answers: list[Hits] = []
-        if payloads:
-            encoding = self.coder.encode(payloads)
-            answers = [Hits((), note=UNKNOWN[self.kind])] * len(payloads)
-
-            def timed(block: np.ndarray) -> tuple[Neighbors, Plan]:
-                return self._searcher.timed(
-                    partial(find, encoding.take(block)),
-                    among,
-                    by_score=wanted.by_score,
-                    probes=wanted.probes,
-                )
-
-            for places, found, plan in in_blocks(np.flatnonzero(encoding.known), timed):
-                rows = (
-                    self.coder.kept(take_rows(encoding.features, places)) if wanted.looks else None
-                )
-                for query, i in enumerate(places.tolist()):
-                    row = None if rows is None else take_rows(rows, np.array([query]))
-                    sure = encoding.confidences[i]
-                    answers[i] = hits(self, wanted, found, query, sure, plan, row)
-        return answers[0] if single else answers
-
-    def _around(
-        self,
-        ids: Id | _Ids,
-        find: Callable[[Codes], Neighbors],
-        among: Searched,
-        wanted: Wanted,
-        include_self: bool,
-    ) -> Any:
-        asked, single = ids_of(ids)
-        positions = self._positions(asked)
-        answers = []
-        for places, found, plan in in_blocks(
-            positions,
-            lambda block: self._searcher.timed(partial(find, self.codes[block]), among),
-        ):
-            certain = self.codes[places].bits.astype(np.float32)  # a stored code has no doubts
-            for query, position in enumerate(places.tolist()):
-                row = self.features(places[query : query + 1]) if wanted.looks else None
-                besides = None if include_self else position
-                answers.append(hits(self, wanted, found, query, certain[query], plan, row, besides))
-        return answers[0] if single else answers
-
-
-def _require_radius(radius: int) -> None:
-    if whole("radius", radius) < 0:
-        raise ValueError(f"radius: expected 0 bits or more, got {radius}; it includes its bound")
 
 
 def verified(path: str | PathLike[str]) -> Findings:

@@ -6,12 +6,13 @@ import re
 import subprocess
 import sys
 
+import click
 import numpy as np
 import pytest
 from click.testing import CliRunner
 
 from hashret.items import Item
-from indexer.cli import main
+from indexer.cli import VERBS, main
 from tests.catalogs import copied
 from tests.corpora import TOPICS, clustered_vectors, topic_items
 
@@ -411,3 +412,27 @@ def test_a_collection_in_its_own_source_is_one_line_of_the_report(tmp_path):
         assert counts(result)[0] == 61
         skipped = [line for line in result.stderr.splitlines() if line.startswith("skipped")]
         assert skipped == ["skipped here.hashret: a collection of hashret, not a source"]
+
+
+def test_verbs_are_listed_without_being_imported():
+    assert list(main.commands) == list(VERBS)
+    listed = ok("--help").stdout.split("Commands:")[1].split("\n")
+    for verb, (_, line) in VERBS.items():
+        assert any(said.split() == [verb, *line.split()] for said in listed)
+        assert main.get_command(click.Context(main), verb).short_help == line
+    assert run("reindex").exit_code == 2
+
+
+def test_a_shell_completes_verbs_and_options():
+    for words, expected in (("hashret qu", "query"), ("hashret query --rer", "--rerank")):
+        done = CliRunner().invoke(
+            main,
+            [],
+            prog_name="hashret",
+            env={
+                "_HASHRET_COMPLETE": "bash_complete",
+                "COMP_WORDS": words,
+                "COMP_CWORD": str(len(words.split()) - 1),
+            },
+        )
+        assert f"plain,{expected}" in done.stdout

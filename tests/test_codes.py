@@ -1,5 +1,6 @@
 """Codes and their neighbours against plain Python."""
 
+from dataclasses import replace
 from math import comb
 
 import numpy as np
@@ -8,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hashret import codes as codes_module
-from hashret.codes import Codes, Neighbors, ball_size, flip_masks, hamming, merge
+from hashret.codes import Codes, Neighbors, Work, ball_size, flip_masks, hamming, merge
 
 widths = st.integers(1, 20).map(lambda n_bytes: 8 * n_bytes)
 
@@ -123,7 +124,7 @@ triples = st.lists(
 
 def build(found: list[tuple[int, int, int]], n_queries: int = 4) -> Neighbors:
     columns = np.array(found, np.int64).reshape(-1, 3).T
-    return Neighbors.from_pairs(n_queries, *columns, 7, probed=1, compared=2)
+    return Neighbors.from_pairs(n_queries, *columns, 7, Work(probed=1, compared=2))
 
 
 def listed(found: Neighbors) -> list[list[tuple[int, int]]]:
@@ -159,4 +160,19 @@ def test_first_keeps_k_and_its_ties(found, k, ties):
 def test_merge_puts_batches_one_after_the_other(left, right):
     both = merge([build(left), build(right)])
     assert listed(both) == listed(build(left)) + listed(build(right))
-    assert (both.probed, both.compared, len(both.complete_radius)) == (2, 4, 8)
+    assert (both.work.probed, both.work.compared, len(both.complete_radius)) == (2, 4, 8)
+
+
+def test_work_adds_up_and_counts_the_tables_of_a_path_once():
+    def answer(n_queries: int, work: Work) -> Neighbors:
+        return replace(build([], n_queries), work=work)
+
+    found = merge(
+        [
+            answer(2, Work("multi-index", 6, 10, 20, 0, 30.0)),
+            answer(9, Work("table", 1, 5)),
+            answer(4, Work("multi-index + scan", 6, 1, 100, 3, 2.0)),
+        ]
+    )
+    assert found.work == Work("table + multi-index + scan", 7, 16, 120, 3, 32.0)
+    assert merge([answer(0, Work())]).work == Work()

@@ -233,7 +233,7 @@ def test_copies_come_first_and_all_else_by_codes(images, asked, k, looked_at, ra
             return [hit.id for hit in first + rest]
 
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("hashret.collection._LOOKED_AT", looked_at)
+            patch.setattr("hashret.search.hits._LOOKED_AT", looked_at)
             patch.setattr(Collection, "copy_distance", copies)
             found = [
                 collection.query(picture, k=k),

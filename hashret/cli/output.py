@@ -1,4 +1,4 @@
-"""What every verb shares: the group, options, and how hits and errors are shown.
+"""What every verb shares: options, and how hits are shown.
 
 Results go to standard output, everything else to standard error. Nothing heavy is imported
 before it is needed: a query for text loads neither torch nor Faiss.
@@ -8,17 +8,14 @@ from __future__ import annotations
 
 import json
 import shutil
-import sys
-import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn, TextIO
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from hashret._version import __version__
-from hashret.errors import DurabilityWarning, HashretError
+from hashret.cli.group import shown
 
 if TYPE_CHECKING:
     from hashret.collection import Collection
@@ -28,63 +25,6 @@ if TYPE_CHECKING:
 collection_argument = click.argument("collection", type=click.Path(path_type=Path))
 json_lines_option = click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 json_option = click.option("--json", "as_json", is_flag=True, help="One JSON object.")
-
-_ORDER = (
-    *("index", "query", "similar", "list", "get", "info", "evaluate", "tune", "remove"),
-    *("compact", "verify", "repair", "demo"),
-)
-
-
-class _Group(click.Group):
-    """Verbs in the order in which one needs them, and every foreseeable error in one line."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return sorted(self.commands, key=_ORDER.index)
-
-    def invoke(self, ctx: click.Context) -> Any:
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("once", DurabilityWarning)
-                warnings.showwarning = _show_warning
-                return super().invoke(ctx)
-        except (HashretError, OSError, MemoryError) as error:
-            if isinstance(error, BrokenPipeError):
-                raise
-            fail(
-                f"{error}"
-                if isinstance(error, HashretError)
-                else f"{type(error).__name__}: {error}"
-            )
-
-
-def _show_warning(
-    message: Warning | str,
-    category: type[Warning],
-    filename: str,
-    lineno: int,
-    file: TextIO | None = None,
-    line: str | None = None,
-) -> None:
-    """In one line, as errors are; the place in the code only of what is not said to users."""
-    if issubclass(category, DurabilityWarning):
-        click.echo(f"warning: {shown(str(message))}", err=True)
-    else:
-        click.echo(warnings.formatwarning(message, category, filename, lineno), err=True, nl=False)
-
-
-@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(__version__, prog_name="hashret")
-def main() -> None:
-    """Learn short binary codes on your own documents, images or vectors, and search by them."""
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):  # an id or a text may hold what the terminal cannot show
-            stream.reconfigure(errors="backslashreplace")
-
-
-def fail(message: str) -> NoReturn:
-    """Say what is wrong on standard error and leave with 1."""
-    click.echo(f"hashret: {shown(message)}", err=True)
-    raise SystemExit(1)
 
 
 @contextmanager
@@ -176,17 +116,3 @@ def show_hits(hits: Hits | Sequence[Hit], as_json: bool, because: str = "") -> N
             click.echo(line.rstrip() if len(line) <= width else line[: width - 1] + "…")
     if not len(hits):
         click.echo(f"no hits: {note or 'no item is that near'}{shown(because)}", err=True)
-
-
-_CONTROLS = [*range(0x20), *range(0x7F, 0xA0), 0x2028, 0x2029]
-# Unicode Standard, chapter 23.2: what turns the order of the letters that follow.
-_DIRECTIONS = [0x061C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A)]
-_SHOWN = {
-    code: f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
-    for code in (*_CONTROLS, *_DIRECTIONS)
-}
-
-
-def shown(text: str) -> str:
-    r"""The text with every control character as an escape, ``\x1b``; one line stays one line."""
-    return text.translate(_SHOWN)

@@ -6,7 +6,6 @@ Nothing heavy is imported before it is needed: a query for text loads neither to
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,13 +13,12 @@ import click
 
 from hashret._backports import chunks
 from hashret.cli.files import lines_of
+from hashret.cli.group import fail
 from hashret.cli.output import (
     approximation_json,
     collection_argument,
-    fail,
     hit_json,
     json_lines_option,
-    main,
     none_because,
     opened,
     show_hits,
@@ -31,6 +29,7 @@ from hashret.cli.payloads import of_line, payload_of
 if TYPE_CHECKING:
     from hashret.collection import Collection
     from hashret.items import Hits
+    from hashret.search.question import Question
 
 
 _BATCH = 1024  # queries of a batch file encoded and searched at a time
@@ -53,7 +52,7 @@ explain_option = click.option(
 )
 
 
-@main.command(short_help="The items nearest to a text, an image or a vector.")
+@click.command()
 @collection_argument
 @click.argument("text", required=False)
 @click.option("--file", "file", type=click.Path(path_type=Path), help="Query with this file.")
@@ -104,107 +103,55 @@ def query(
         raise click.UsageError("expected exactly one of TEXT, --file, --id and --batch")
     if bucket and radius is not None:
         raise click.UsageError("--bucket is --radius 0: give one of them")
-    ask = _Question(k, 0 if bucket else radius, rerank, asymmetric, where, index, probes)
-    ask.require_consistent(of_stored=item_id is not None)
+    question = _question(
+        item_id is not None,
+        k,
+        rerank,
+        radius=0 if bucket else radius,
+        order="score" if asymmetric or probes is not None else "distance",
+        probes=probes,
+        where=where,
+        index=index,
+    )
     with opened(collection) as snapshot:
         if batch is not None:
-            _answer_batch(snapshot, batch, ask, explain)
+            _answer_batch(snapshot, batch, question, explain)
             return
         if item_id is not None:
-            hits = _about_stored(snapshot, item_id, ask)
+            hits = snapshot.ask_similar(question, item_id, include_self=True)
         else:
-            hits = _ask(snapshot, [payload_of(snapshot.kind, text, file)], ask)[0]
+            hits = snapshot.ask(question, [payload_of(snapshot.kind, text, file)])[0]
         _show(snapshot, hits, where, as_json, explain)
 
 
-@dataclass(frozen=True, slots=True)
-class _Question:
-    """How many hits are wanted, within what radius, in what order, ranked again, among which.
-
-    And by the path of which index, where one is named.
-    """
-
-    k: int | None
-    within: int | None
-    rerank: int | None
-    asymmetric: bool = False
-    where: str | None = None
-    index: str | None = None
-    probes: int | None = None
-
-    @property
-    def n_hits(self) -> int:
-        return self.k or min(10, self.rerank or 10)
-
-    def require_consistent(self, *, of_stored: bool) -> None:
-        """Raise `click.UsageError` for options that exclude each other.
-
-        `of_stored`: it is asked about a stored item, of which there is no payload to weigh bits.
-        """
-        no_payload = self.within is not None or of_stored
-        if self.rerank and self.within is not None:
-            raise click.UsageError("--rerank orders the N nearest: leave out --radius and --bucket")
-        if self.rerank and self.rerank < self.n_hits:
-            raise click.UsageError(
-                f"--rerank: expected at least -k, {self.n_hits}, got {self.rerank}; rank as many "
-                "as are to be shown"
-            )
-        if self.asymmetric and no_payload:
-            raise click.UsageError(
-                "--asymmetric: expected a payload and no distance; leave out --id, --radius, "
-                "--bucket"
-            )
-        if self.probes is not None and (no_payload or self.index is not None):
-            raise click.UsageError(
-                "--probes: expected a payload and no distance; leave out --id, --radius, --bucket "
-                "and --index"
-            )
-        if self.index is not None and (
-            self.asymmetric or self.where is not None or self.within is not None
-        ):
-            raise click.UsageError(
-                "--index: expected a question for the nearest by distance among all items; leave "
-                "out --where, --radius, --bucket, --asymmetric, which are answered exactly without "
-                "it"
-            )
+#: What the fields of a question are called here.
+_FLAGS = {
+    "k": "-k",
+    "radius": "--radius",
+    "order": "--asymmetric",
+    "probes": "--probes",
+    "rerank": "--rerank",
+    "where": "--where",
+    "index": "--index",
+}
 
 
-def _ask(snapshot: Collection, payloads: list[Any], ask: _Question) -> list[Hits]:
-    if ask.within is None:
-        return snapshot.query(
-            payloads,
-            k=ask.n_hits,
-            asymmetric=ask.asymmetric,
-            probes=ask.probes,
-            rerank=ask.rerank,
-            where=ask.where,
-            index=ask.index,
-        )
-    answers = snapshot.within(payloads, radius=ask.within, where=ask.where)
-    return [_cut(hits, ask.k) for hits in answers]
+def _question(of_stored: bool, k: int | None, rerank: int | None, **asked: Any) -> Question:
+    """What the options ask, of a stored item or of a payload; `click.UsageError` if they can't."""
+    from hashret.search.question import Question, QuestionError
+
+    if k is None and asked.get("radius") is None:
+        k = min(10, rerank or 10)
+    try:
+        question = Question(k, rerank=rerank, **asked)
+        if of_stored:
+            question.require_of_stored()
+    except QuestionError as error:
+        raise click.UsageError(error.under(_FLAGS)) from error
+    return question
 
 
-def _about_stored(snapshot: Collection, item_id: str, ask: _Question) -> Hits:
-    if ask.within is None:
-        return snapshot.similar(
-            item_id,
-            k=ask.n_hits,
-            include_self=True,
-            rerank=ask.rerank,
-            where=ask.where,
-            index=ask.index,
-        )
-    hits = snapshot.similar_within(item_id, radius=ask.within, include_self=True, where=ask.where)
-    return _cut(hits, ask.k)
-
-
-def _cut(hits: Hits, k: int | None) -> Hits:
-    from hashret.items import Hits
-
-    return Hits(hits[:k], hits.note, hits.complete_radius, hits.approximation, hits.plan)
-
-
-def _answer_batch(snapshot: Collection, path: Path, ask: _Question, explain: bool) -> None:
+def _answer_batch(snapshot: Collection, path: Path, question: Question, explain: bool) -> None:
     """A line out for every line in, in order; a query that can't be used says so in its line."""
     failed = 0
     lines = lines_of(path, "JSON lines")
@@ -214,7 +161,7 @@ def _answer_batch(snapshot: Collection, path: Path, ask: _Question, explain: boo
             if line.strip():
                 asked.append(of_line(snapshot, path, number, line))
         usable = [payload for _, payload, error in asked if not error]
-        answers = iter(_ask(snapshot, usable, ask))
+        answers = iter(snapshot.ask(question, usable))
         for query_id, _, error in asked:
             answer: dict[str, Any] = {"query": query_id}
             if error:
@@ -234,7 +181,7 @@ def _answer_batch(snapshot: Collection, path: Path, ask: _Question, explain: boo
         fail(f"{path}: {failed} queries could not be used; their lines say why")
 
 
-@main.command(short_help="The items nearest to a stored item.")
+@click.command()
 @collection_argument
 @click.argument("item_id", metavar="ID")
 @click.option("-k", "k", type=click.IntRange(min=1), help="How many hits.  [default: 10]")
@@ -252,10 +199,9 @@ def similar(
     as_json: bool,
 ) -> None:
     """The items of COLLECTION nearest to its item ID, without the item itself."""
-    ask = _Question(k, None, rerank)
-    ask.require_consistent(of_stored=True)
+    question = _question(True, k, rerank, where=where)
     with opened(collection) as snapshot:
-        hits = snapshot.similar(item_id, k=ask.n_hits, rerank=rerank, where=where)
+        hits = snapshot.ask_similar(question, item_id)
         _show(snapshot, hits, where, as_json, explain)
 
 

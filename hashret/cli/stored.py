@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from hashret.cli.group import shown
 from hashret.cli.output import (
     collection_argument,
     json_lines_option,
     json_option,
-    main,
     none_because,
     opened,
-    shown,
     where_option,
 )
 from hashret.errors import HashretError
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
     from hashret.snapshot import StoredItem
 
 
-@main.command(short_help="A stored item: its code, metadata and how its text begins.")
+@click.command()
 @collection_argument
 @click.argument("item_id", metavar="ID")
 @json_option
@@ -43,7 +42,7 @@ def get(collection: Path, item_id: str, as_json: bool) -> None:
         click.echo(f"text      {shown(item.preview)}")
 
 
-@main.command("list", short_help="The ids of all items, or of those that a condition selects.")
+@click.command("list")
 @collection_argument
 @where_option
 @json_lines_option
@@ -58,7 +57,7 @@ def list_items(collection: Path, where: str | None, as_json: bool) -> None:
             click.echo(f"no item satisfies the condition{shown(because)}", err=True)
 
 
-@main.command(short_help="What a collection holds, and its size on disk.")
+@click.command()
 @collection_argument
 @json_option
 def info(collection: Path, as_json: bool) -> None:
@@ -74,7 +73,7 @@ def info(collection: Path, as_json: bool) -> None:
         click.echo(f"{name.replace('_', ' '):10} {shown(str(value))}")
 
 
-@main.command(short_help="Compare every byte with its checksums.")
+@click.command()
 @collection_argument
 @json_option
 def verify(collection: Path, as_json: bool) -> None:

@@ -20,6 +20,9 @@ INDEXES = {
     "table": "hashret.indexes.table.index:TableIndex",
 }
 
+#: Those of them that the planner chooses among, each a `hashret.indexes.costs.ExactIndex`.
+PLANNED = ("scan", "faiss-flat", "table", "multi-index", "clusters")
+
 #: The same for those that may miss a neighbour: never taken unless asked for by name.
 APPROXIMATE = {
     "faiss-hash": "hashret.indexes.faiss_approximate:FaissHashIndex",
@@ -34,10 +37,10 @@ class Index(Protocol):
 
     `exact` promises that the answers are those of a full comparison, ties included. `supports`
     names the questions that the index answers, of "search" and "within". All answers are
-    ordered by (distance, row) within a query. An index keeps a reference to its codes, and
-    answers one thread at a time. One that is not exact says in the attribute `approximation`
-    (`hashret.items.Approximation`) what its answers are worth. One that knows says in `path` by
-    which way its last answer came, and in `n_tables` how many hash tables that has.
+    ordered by (distance, row) within a query, and say in `work` how they came. An index keeps a
+    reference to its codes. Those of this package answer any number of threads at a time: what they
+    make on first use two may make at once, and one is kept. One that is not exact says in the
+    attribute `approximation` (`hashret.items.Approximation`) what its answers are worth.
     """
 
     exact: ClassVar[bool]
@@ -107,12 +110,6 @@ def approximation_of(index: Index) -> Approximation | None:
     return said if isinstance(said, Approximation) else Approximation(type(index).__name__)
 
 
-def path_of(index: object) -> tuple[str, int]:
-    """By which way the index's last answer came, and the number of hash tables on it."""
-    named = getattr(index, "path", getattr(index, "name", type(index).__name__))
-    return str(named), int(getattr(index, "n_tables", 0))
-
-
 BOTH = frozenset({"search", "within"})
 
 
@@ -167,6 +164,4 @@ def certified(found: Neighbors, n: int, n_bits: int) -> Neighbors:
     radius = np.full(len(found), n_bits, np.int32)
     cut = np.flatnonzero(lengths < n)
     radius[cut] = found.distances[found.limits[cut + 1] - 1]
-    return Neighbors(
-        found.limits, found.rows, found.distances, radius, found.probed, found.compared
-    )
+    return Neighbors(found.limits, found.rows, found.distances, radius, found.work)

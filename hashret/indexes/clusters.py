@@ -13,28 +13,44 @@ effective metric indexing", Pattern Recognition Letters 2005.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from math import isqrt
 from typing import ClassVar
 
 import numpy as np
 
-from hashret.codes import Codes, Neighbors, hamming, merge
+from hashret.codes import Codes, Neighbors, Work, hamming, merge
 from hashret.indexes import kernels
-from hashret.indexes.base import BOTH, OverCodes, certified, check_search, check_within
-from hashret.indexes.distinct import DistinctCodes
-from hashret.indexes.gather import Pairs, slabs
+from hashret.indexes.base import certified, check_search, check_within
+from hashret.indexes.costs import Call, ExactIndex, Seen, Size
+from hashret.indexes.distinct import FIND_NS, DistinctCodes
+from hashret.indexes.gather import MORE, Pairs, kth_distance, slabs
 
 _SAMPLE = 32  # codes a centre, by which the centres are improved
 _SEED = 0
 _TILE = 1 << 17  # distances to centres at once: what they are made of stays in the cache
 _SPARE = 16  # codes beyond the last, because kernels read so many at once
-_MORE = 50  # so many rows more than asked for show in most cases that no tie was cut
 _ENOUGH = 4  # times k rows in the nearest clusters draw the limit in, in NumPy
 _BLOCK, _BLOCK_CODES = 256, 1 << 22  # queries at once, and what they may find in one cluster
+_CENTRE = 3  # codes that a centre costs as much as
+_BUILD_NS = 100.0  # a code, beside finding the distinct ones and comparing them with centres
 
 
-class ClusterIndex(OverCodes):
+@dataclass(frozen=True, slots=True)
+class ClusterCosts:
+    """ns of a call, of each cluster in it, of each query, of each word of a compared code.
+
+    And of a pair of a code's word and a centre, which are compared to build.
+    """
+
+    call: float
+    cluster: float
+    query: float
+    word: float
+    pair: float
+
+
+class ClusterIndex(ExactIndex[ClusterCosts]):
     """Codes in the order of cluster, distance to its centre, and row.
 
     Holds a copy of the codes and 4 bytes each besides. In an answer, `probed` counts the bands that
@@ -42,9 +58,13 @@ class ClusterIndex(OverCodes):
     centres.
     """
 
-    exact: ClassVar[bool] = True
-    supports: ClassVar[frozenset[str]] = BOTH
-    path: ClassVar[str] = "clusters"
+    name: ClassVar[str] = "clusters"
+    NUMPY: ClassVar[ClusterCosts] = ClusterCosts(
+        call=30e3, cluster=10.0, query=90e3, word=9.0, pair=2.2
+    )
+    COMPILED: ClassVar[ClusterCosts] = ClusterCosts(
+        call=10e3, cluster=40.0, query=500.0, word=0.5, pair=0.6
+    )
 
     def __init__(self, codes: Codes, *, at_most: int | None = None):
         """With at most so many centres; by default `n_centres` says how many."""
@@ -87,13 +107,41 @@ class ClusterIndex(OverCodes):
         held = self._centres.packed.nbytes + self._runs.n_bytes
         return held + sum(array.nbytes for array in arrays)
 
+    @classmethod
+    def expected(cls, call: Call, size: Size, costs: ClusterCosts, seen: Seen) -> float | None:
+        """The ns of comparing centres and what they leave; None where that share is not known.
+
+        Where it is nearly all, clusters are not hopeless: they compare from columns, faster than a
+        scan where codes are long.
+        """
+        if seen.share is None:
+            return None
+        centres, code = n_centres(size.n), costs.word * size.code_words
+        each = costs.query + code * (seen.share * size.n + _CENTRE * centres)
+        return costs.call + costs.cluster * centres + call.n_queries * each
+
+    @classmethod
+    def to_build(cls, size: Size, costs: ClusterCosts) -> float:
+        """The ns that building takes."""
+        return (FIND_NS + _BUILD_NS) * size.n + costs.pair * size.words * n_centres(size.n)
+
+    @classmethod
+    def calibrate(
+        cls, codes: Codes, queries: Codes, known: ClusterCosts, slower: float
+    ) -> ClusterCosts:
+        """What is known, as much slower as a scan: random codes have no clusters."""
+        each = {
+            name: slower * getattr(known, name) for name in ("cluster", "query", "word", "pair")
+        }
+        return replace(known, **each)
+
     def search(self, queries: Codes, k: int, *, ties: bool = False) -> Neighbors:
         """The k nearest rows of each query; see `Index.search`."""
         k = check_search(self._codes, queries, k)
         compiled = kernels.loaded()
         if compiled is not None and len(self):
             return self._nearest_compiled(compiled, queries, k, ties)
-        pairs = Pairs()
+        pairs = Pairs(self.name)
         for query in range(len(queries)):
             self._nearest(queries[query : query + 1], k, query, pairs)
         found = pairs.neighbors(len(queries), self.n_bits)
@@ -105,7 +153,7 @@ class ClusterIndex(OverCodes):
         compiled = kernels.loaded()
         if compiled is not None:
             return self._within_compiled(compiled, queries, np.ascontiguousarray(radii))
-        pairs = Pairs()
+        pairs = Pairs(self.name)
         everywhere = np.arange(len(self._centres))
         for query, limit in enumerate(radii):
             away = hamming(queries[query : query + 1], self._centres)[0].astype(np.int64)
@@ -138,25 +186,27 @@ class ClusterIndex(OverCodes):
             limits, rows, distances, (probed, compared) = compiled.clusters.within(
                 self._centre_columns, asked.words, some, self.n_bits, *self._arrays
             )
-            compared += len(asked) * len(self._centres)
-            work = int(probed), int(compared)
-            parts.append(Neighbors(limits, rows, distances, some.astype(np.int32), *work))
+            work = self._work(len(asked), probed, compared)
+            parts.append(Neighbors(limits, rows, distances, some.astype(np.int32), work))
         return parts[0] if len(parts) == 1 else merge(parts)
 
     def _nearest_compiled(
         self, compiled: kernels.Kernels, queries: Codes, k: int, ties: bool
     ) -> Neighbors:
         n = len(self)
-        kept = min(n, k + _MORE) if ties else k
+        kept = min(n, k + MORE) if ties else k
         (limits, rows, distances, radius, cut), (probed, compared) = compiled.clusters.nearest(
             self._centre_columns, queries.words, k, kept, self.n_bits, *self._arrays, n
         )
-        work = int(probed), int(compared) + len(queries) * len(self._centres)
+        work = self._work(len(queries), probed, compared)
         if not cut:
-            return Neighbors(limits, rows, distances, radius, *work)
+            return Neighbors(limits, rows, distances, radius, work)
         found = self.within(queries, radius.astype(np.int64))
-        found = replace(found, probed=found.probed + work[0], compared=found.compared + work[1])
-        return certified(found, n, self.n_bits)
+        return certified(replace(found, work=found.work.joined([work])), n, self.n_bits)
+
+    def _work(self, n_queries: int, probed: int, compared: int) -> Work:
+        """The work that kernels did, and that of comparing so many queries with the centres."""
+        return Work(self.name, 0, int(probed), int(compared) + n_queries * len(self._centres))
 
     @property
     def _arrays(self) -> tuple[np.ndarray, ...]:
@@ -202,7 +252,7 @@ class ClusterIndex(OverCodes):
                 # as floats, which hold such counts exactly
                 counts = np.bincount(near, self._runs.lengths(references), len(seen))
                 seen += counts.astype(np.int64)
-                limit = min(limit, int(np.searchsorted(np.cumsum(seen), k)))
+                limit = min(limit, int(kth_distance(seen, k)))
             chosen = np.flatnonzero(near <= limit)
             which, rows = self._runs.rows_of(references[chosen])
             pairs.add(np.full(len(rows), number), rows, near[chosen][which])

@@ -17,6 +17,9 @@ from hashret.indexes.gather import expand
 from hashret.indexes.linear_hash import LinearHash
 
 _WORTH = 7 / 8  # of the codes, at most so many distinct ones: else a copy costs more than it saves
+FIND_NS = 60.0
+"""What finding the distinct codes takes, in ns a code."""
+
 #: A reference below this is a row, one from here on the number of a run, plus this.
 RUN = 1 << 31
 

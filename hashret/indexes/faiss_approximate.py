@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from math import isqrt
+from threading import Lock
 from typing import Any, ClassVar
 
 import faiss
@@ -20,15 +21,14 @@ import numpy as np
 
 from hashret.codes import Codes, Neighbors
 from hashret.indexes.base import OverCodes, check_search
-from hashret.indexes.gather import Pairs
-from hashret.indexes.scan import ScanIndex
+from hashret.indexes.gather import MORE, Pairs
+from hashret.indexes.scan import LazyScan
 from hashret.items import Approximation
 
 RECALL_AT = 10
 """Recall is measured among so many nearest."""
 
 _HELD_OUT = 256  # codes; the standard error of their mean recall is .03 at worst
-_MORE = 50  # rows asked for beyond k, among which ties at the k-th distance are found
 
 
 class FaissApproximateIndex(OverCodes, ABC):
@@ -51,7 +51,7 @@ class FaissApproximateIndex(OverCodes, ABC):
                 f"codes: expected fewer than 2**31, got {len(codes)}; index them in parts"
             )
         super().__init__(codes)
-        self._scan: ScanIndex | None = None
+        self._linear = LazyScan(codes)
         n_held = min(_HELD_OUT, len(codes) // 4)
         held = np.random.default_rng(seed).choice(len(codes), n_held, replace=False)
         kept = np.delete(np.arange(len(codes), dtype=np.int32), held)
@@ -87,7 +87,7 @@ class FaissApproximateIndex(OverCodes, ABC):
     @property
     def n_bytes(self) -> int:
         """Bytes of memory held beyond the codes themselves; Faiss's are reckoned, not measured."""
-        held = self._row_of.nbytes + (self._scan.n_bytes if self._scan else 0)
+        held = self._row_of.nbytes + self._linear.n_bytes
         if self._faiss is None:
             return held
         return held + self._codes.packed.nbytes + self._structure_bytes()
@@ -95,10 +95,10 @@ class FaissApproximateIndex(OverCodes, ABC):
     def search(self, queries: Codes, k: int, *, ties: bool = False) -> Neighbors:
         """k rows near each query, probably the nearest, by (distance, row)."""
         k = check_search(self._codes, queries, k)
-        asked = min(len(self), k + _MORE)
-        pairs = Pairs()
+        asked = min(len(self), k + MORE)
+        pairs = Pairs(self.name)
         if len(queries) and asked == len(self):  # all or nearly all: nothing to be gained
-            pairs.add_answers(self._linear.search(queries, k, ties=ties), np.arange(len(queries)))
+            pairs.add_answers(self._linear().search(queries, k, ties=ties), np.arange(len(queries)))
         elif len(queries):
             rows, distances = self._ask(queries.packed, asked)
             found = rows >= 0
@@ -107,7 +107,7 @@ class FaissApproximateIndex(OverCodes, ABC):
             query, place = np.nonzero(found)
             pairs.add(query, self._row_of[rows[query, place]], distances[query, place])
             if len(short):
-                pairs.add_answers(self._linear.search(queries[short], k, ties=ties), short)
+                pairs.add_answers(self._linear().search(queries[short], k, ties=ties), short)
         return pairs.neighbors(len(queries), -1).first(k, ties=ties)
 
     def within(self, queries: Codes, radius: int | np.ndarray) -> Neighbors:
@@ -117,12 +117,6 @@ class FaissApproximateIndex(OverCodes, ABC):
             "ask it for the k nearest, or use an exact index"
         )
 
-    @property
-    def _linear(self) -> ScanIndex:
-        if self._scan is None:
-            self._scan = ScanIndex(self._codes)
-        return self._scan
-
     def _ask(self, queries: np.ndarray, n_rows: int) -> tuple[np.ndarray, np.ndarray]:
         """(n_queries, n_rows) numbers in the order of adding, -1 for nothing, and distances."""
         distances, rows = self._faiss.search(queries, n_rows)
@@ -131,7 +125,7 @@ class FaissApproximateIndex(OverCodes, ABC):
     def _recall(self, known: np.ndarray, queries: np.ndarray) -> float:
         """The share of the nearest that is found, a tie being as good as any other."""
         k = min(RECALL_AT, len(known))
-        asked = min(len(known), k + _MORE)
+        asked = min(len(known), k + MORE)
         flat = faiss.IndexBinaryFlat(self.n_bits)
         flat.add(known)
         farthest = flat.search(queries, k)[0][:, -1:]
@@ -164,6 +158,7 @@ class FaissHNSWIndex(FaissApproximateIndex):
         self._m = _at_least(2, "M", default if M is None else M)
         self._construction = _at_least(1, "efConstruction", efConstruction)
         self._search = _at_least(1, "efSearch", efSearch)
+        self._asking = Lock()  # efSearch is Faiss's own, and each question has another
         super().__init__(codes, seed=seed)
 
     @property
@@ -177,8 +172,9 @@ class FaissHNSWIndex(FaissApproximateIndex):
         return index
 
     def _ask(self, queries: np.ndarray, n_rows: int) -> tuple[np.ndarray, np.ndarray]:
-        self._faiss.hnsw.efSearch = max(self._search, n_rows)
-        return super()._ask(queries, n_rows)
+        with self._asking:
+            self._faiss.hnsw.efSearch = max(self._search, n_rows)
+            return super()._ask(queries, n_rows)
 
     def _structure_bytes(self) -> int:
         hnsw = self._faiss.hnsw

@@ -7,33 +7,47 @@ distance come back is arbitrary, and an empty index or radius asserts. Source: D
 
 from __future__ import annotations
 
+import sys
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
-import faiss
 import numpy as np
 
 from hashret.codes import Codes, Neighbors
-from hashret.indexes.base import BOTH, OverCodes, certified, check_search, check_within
-from hashret.indexes.gather import Pairs
-from hashret.indexes.scan import ScanIndex
+from hashret.indexes.base import certified, check_search, check_within
+from hashret.indexes.costs import Call, ExactIndex, Seen, Size
+from hashret.indexes.gather import MORE, Pairs
+from hashret.indexes.scan import LazyScan, measured_linear
 
-# so many rows more than asked for show in most cases that no tie was cut
-_MORE = 50
+_LOAD_NS = 150e6  # of importing Faiss
+_BUILD_NS = 2.0  # a word of 64 bits
+_FEW_CODES = 1 << 13  # codes of a measurement that stay in the first caches
 
 
-class FaissFlatIndex(OverCodes):
+@dataclass(frozen=True, slots=True)
+class FlatCosts:
+    """ns of a call, of each of its queries, and of each word of 64 bits compared."""
+
+    call: float
+    query: float
+    word: float
+
+
+class FaissFlatIndex(ExactIndex[FlatCosts]):
     """``IndexBinaryFlat``: every query against every code, in compiled code.
 
     Uses as many threads as Faiss is set to. Faiss keeps a copy of the codes.
     """
 
-    exact: ClassVar[bool] = True
-    supports: ClassVar[frozenset[str]] = BOTH
-    path: ClassVar[str] = "faiss-flat"
+    name: ClassVar[str] = "faiss-flat"
+    NUMPY: ClassVar[FlatCosts] = FlatCosts(call=100e3, query=5e3, word=0.6)
+    COMPILED: ClassVar[FlatCosts] = NUMPY  # kernels have no part in it
 
     def __init__(self, codes: Codes):
+        import faiss  # only here: loading it takes longer than many a question
+
         super().__init__(codes)
-        self._scan: ScanIndex | None = None
+        self._linear = LazyScan(codes)
         self._flat = faiss.IndexBinaryFlat(codes.n_bits)
         if len(codes):
             self._flat.add(codes.packed)
@@ -41,14 +55,31 @@ class FaissFlatIndex(OverCodes):
     @property
     def n_bytes(self) -> int:
         """Bytes of memory held beyond the codes themselves, Faiss's copy first."""
-        return self._codes.packed.nbytes + (self._scan.n_bytes if self._scan else 0)
+        return self._codes.packed.nbytes + self._linear.n_bytes
+
+    @classmethod
+    def expected(cls, call: Call, size: Size, costs: FlatCosts, seen: Seen) -> float:
+        """The ns of comparing every code."""
+        return costs.call + call.n_queries * (costs.query + costs.word * size.words)
+
+    @classmethod
+    def to_build(cls, size: Size, costs: FlatCosts) -> float:
+        """The ns of loading Faiss and of its copy."""
+        return _LOAD_NS + _BUILD_NS * size.words
+
+    @classmethod
+    def calibrate(cls, codes: Codes, queries: Codes, known: FlatCosts, slower: float) -> FlatCosts:
+        """Its costs as measured if Faiss is loaded, else as much slower as a scan."""
+        if "faiss" not in sys.modules:
+            return replace(known, query=slower * known.query, word=slower * known.word)
+        return FlatCosts(*measured_linear(cls(codes[:_FEW_CODES]), cls(codes), queries))
 
     def search(self, queries: Codes, k: int, *, ties: bool = False) -> Neighbors:
         """The k nearest rows of each query; see `Index.search`."""
         k = check_search(self._codes, queries, k)
-        pairs = Pairs()
+        pairs = Pairs(self.name)
         if len(queries) and len(self):
-            asked = min(len(self), k + _MORE)
+            asked = min(len(self), k + MORE)
             distances, rows = self._flat.search(queries.packed, asked)
             pairs.compared += len(self) * len(queries)
             everyone = np.repeat(np.arange(len(queries)), asked)
@@ -62,20 +93,14 @@ class FaissFlatIndex(OverCodes):
                 if ties:
                     pairs.add_answers(self.within(queries[cut], kth[cut]), cut)
                 else:  # the first k of perhaps very many ties: a scan keeps no more than these
-                    pairs.add_answers(self._linear.search(queries[cut], k), cut)
+                    pairs.add_answers(self._linear().search(queries[cut], k), cut)
         found = pairs.neighbors(len(queries), self.n_bits).first(k, ties=ties)
         return certified(found, len(self), self.n_bits)
-
-    @property
-    def _linear(self) -> ScanIndex:
-        if self._scan is None:
-            self._scan = ScanIndex(self._codes)
-        return self._scan
 
     def within(self, queries: Codes, radius: int | np.ndarray) -> Neighbors:
         """All rows within the radius of each query; see `Index.within`."""
         radii = check_within(self._codes, queries, radius)
-        pairs = Pairs()
+        pairs = Pairs(self.name)
         for each in np.unique(radii) if len(self) else ():
             asked = np.flatnonzero(radii == each)
             limits, distances, rows = self._flat.range_search(queries.packed[asked], int(each) + 1)

@@ -7,10 +7,13 @@ from itertools import pairwise
 
 import numpy as np
 
-from hashret.codes import Neighbors
+from hashret.codes import Neighbors, Work
 
 PROBES = 1 << 17
 """Probes made, and candidates compared, at once."""
+
+MORE = 50
+"""Rows found beyond the k asked for, which show in most cases that no tie with the k-th was cut."""
 
 
 class Pairs:
@@ -20,9 +23,12 @@ class Pairs:
     it. The pieces may come in any order and have any integer type.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, path: str, n_tables: int = 0) -> None:
+        """For an index of this name, with so many hash tables."""
         self.probed = 0
         self.compared = 0
+        self._own = path, n_tables
+        self._others: list[Work] = []
         self._pieces: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
 
     def add(self, queries: np.ndarray, rows: np.ndarray, distances: np.ndarray) -> None:
@@ -34,8 +40,7 @@ class Pairs:
         """Add the answers, and the work, of a part of the queries: `queries` names them."""
         asked = np.repeat(queries, np.diff(found.limits))
         self.add(asked, found.rows, found.distances)
-        self.probed += found.probed
-        self.compared += found.compared
+        self._others.append(found.work)
 
     def keep_within(self, caps: np.ndarray) -> None:
         """Drop what is farther from its query than `caps` (n_queries,) allows; -1 drops all."""
@@ -43,6 +48,11 @@ class Pairs:
         for queries, rows, distances in pieces:
             keep = np.flatnonzero(distances <= caps[queries])
             self.add(queries[keep], rows[keep], distances[keep])
+
+    @property
+    def work(self) -> Work:
+        """What was done, by the index itself and by those whose answers were added."""
+        return Work(*self._own, self.probed, self.compared).joined(self._others)
 
     def neighbors(self, n_queries: int, complete_radius: np.ndarray | int) -> Neighbors:
         """All that was added, in order."""
@@ -52,19 +62,14 @@ class Pairs:
         queries, rows, distances = (
             np.concatenate(column, dtype=np.int64, casting="unsafe") for column in columns
         )
-        return Neighbors.from_pairs(
-            n_queries,
-            queries,
-            rows,
-            distances,
-            complete_radius,
-            probed=self.probed,
-            compared=self.compared,
-        )
+        return Neighbors.from_pairs(n_queries, queries, rows, distances, complete_radius, self.work)
 
 
 def interleaved(parts: list[tuple[np.ndarray, Neighbors]]) -> Neighbors:
-    """One answer from those to disjoint parts of the queries: each is given with its queries."""
+    """One answer from those to disjoint parts of the queries: each is given with its queries.
+
+    The index that gave the first left the other parts to others.
+    """
     n_queries = sum(len(queries) for queries, _ in parts)
     lengths = np.zeros(n_queries, np.int64)
     radius = np.zeros(n_queries, np.int32)
@@ -77,14 +82,13 @@ def interleaved(parts: list[tuple[np.ndarray, Neighbors]]) -> Neighbors:
     for queries, found in parts:
         places = expand(limits[queries], lengths[queries])
         rows[places], distances[places] = found.rows, found.distances
-    return Neighbors(
-        limits,
-        rows,
-        distances,
-        radius,
-        sum(found.probed for _, found in parts),
-        sum(found.compared for _, found in parts),
-    )
+    first, *others = (found.work for _, found in parts)
+    return Neighbors(limits, rows, distances, radius, first.joined(others))
+
+
+def kth_distance(seen: np.ndarray, k: int) -> np.ndarray:
+    """The k-th least distance by how many there are of each (..., width); `width` of fewer."""
+    return (np.cumsum(seen, axis=-1) < k).sum(axis=-1)
 
 
 def expand(starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:

@@ -7,24 +7,34 @@ process: about 1.5 ms a query over a million 64-bit codes, a third of that with 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import ClassVar
 
 import numpy as np
 
-from hashret.codes import Codes, Neighbors, merge
+from hashret.codes import Codes, Neighbors, Work, merge
 from hashret.indexes import kernels
-from hashret.indexes.base import BOTH, OverCodes, certified, check_search, check_within
-from hashret.indexes.gather import Pairs
+from hashret.indexes.base import Index, certified, check_search, check_within
+from hashret.indexes.costs import Call, ExactIndex, Seen, Size, line
+from hashret.indexes.gather import MORE, Pairs, kth_distance
 
-_MORE = 50  # so many rows more than asked for show in most cases that no tie was cut
 _BLOCK, _BLOCK_CODES = 16, 1 << 22  # queries at once: what they find is sorted in the cache
 _FIRST_TILE = 1 << 12
 _TILE = 1 << 16  # codes compared at once: 512 KiB of words, which stays in the second cache
+_FEW_CODES = 1 << 13  # codes of a measurement that stay in the first caches
 
 
-class ScanIndex(OverCodes):
+@dataclass(frozen=True, slots=True)
+class ScanCosts:
+    """ns of a call, of each of its queries, and of each word of 64 bits compared."""
+
+    call: float
+    query: float
+    word: float
+
+
+class ScanIndex(ExactIndex[ScanCosts]):
     """Every query against every code, tile by tile.
 
     Memory beyond the answers is that of a tile, however many codes and queries there are, and
@@ -32,9 +42,9 @@ class ScanIndex(OverCodes):
     kernels none for multiples of these.
     """
 
-    exact: ClassVar[bool] = True
-    supports: ClassVar[frozenset[str]] = BOTH
-    path: ClassVar[str] = "scan"
+    name: ClassVar[str] = "scan"
+    NUMPY: ClassVar[ScanCosts] = ScanCosts(call=30e3, query=40e3, word=0.9)
+    COMPILED: ClassVar[ScanCosts] = ScanCosts(call=8e3, query=1.3e3, word=0.28)
 
     def __init__(self, codes: Codes, *, tile: int = _TILE):
         super().__init__(codes)
@@ -49,6 +59,16 @@ class ScanIndex(OverCodes):
         packed = self._codes.packed
         held = [self._words, *self._columns]
         return sum(c.nbytes for c in held if not np.may_share_memory(c, packed))
+
+    @classmethod
+    def expected(cls, call: Call, size: Size, costs: ScanCosts, seen: Seen) -> float:
+        """The ns of comparing every code."""
+        return costs.call + call.n_queries * (costs.query + costs.word * size.words)
+
+    @classmethod
+    def calibrate(cls, codes: Codes, queries: Codes, known: ScanCosts, slower: float) -> ScanCosts:
+        """Its costs as measured on these codes."""
+        return ScanCosts(*measured_linear(cls(codes[:_FEW_CODES]), cls(codes), queries))
 
     def search(self, queries: Codes, k: int, *, ties: bool = False) -> Neighbors:
         """The k nearest rows of each query; see `Index.search`."""
@@ -74,23 +94,28 @@ class ScanIndex(OverCodes):
             limits, rows, distances = compiled.scan.within(
                 self._words, asked.words, some, self.n_bits
             )
-            work = len(self) * len(asked)
-            parts.append(Neighbors(limits, rows, distances, some.astype(np.int32), 0, work))
+            work = self._compared(len(asked))
+            parts.append(Neighbors(limits, rows, distances, some.astype(np.int32), work))
         return parts[0] if len(parts) == 1 else merge(parts)
 
     def _nearest_compiled(
         self, compiled: kernels.Kernels, queries: Codes, k: int, ties: bool
     ) -> Neighbors:
         n = len(self)
-        kept = min(n, k + _MORE) if ties else k
+        kept = min(n, k + MORE) if ties else k
         limits, rows, distances, radius, cut = compiled.scan.nearest(
             self._words, queries.words, k, kept, self.n_bits
         )
-        work = n * len(queries)
-        if cut:
-            found = self.within(queries, radius.astype(np.int64))
-            return certified(replace(found, compared=found.compared + work), n, self.n_bits)
-        return Neighbors(limits, rows, distances, radius, 0, work)
+        if not cut:
+            return Neighbors(limits, rows, distances, radius, self._compared(len(queries)))
+        again = self.within(queries, radius.astype(np.int64))
+        work = self._compared(2 * len(queries))
+        found = Neighbors(again.limits, again.rows, again.distances, again.complete_radius, work)
+        return certified(found, n, self.n_bits)
+
+    def _compared(self, n_queries: int) -> Work:
+        """The work of comparing every code with so many queries."""
+        return Work(self.name, 0, 0, len(self) * n_queries)
 
     def _compare(
         self,
@@ -105,7 +130,7 @@ class ScanIndex(OverCodes):
             columns = range(self._words.shape[1])
             self._columns = [np.ascontiguousarray(self._words[:, i]) for i in columns]
         xor = np.empty(min(self._tile, n), np.uint64)
-        pairs = Pairs()
+        pairs = Pairs(self.name)
         # tiles outside, queries inside: a tile is read from memory once for all queries
         # the first tile is small: it draws the limits in for the others
         edges = [0, *range(min(_FIRST_TILE, self._tile, n), n, self._tile), n]
@@ -123,6 +148,33 @@ class ScanIndex(OverCodes):
         for column, word in zip(tile, query, strict=True):
             total += np.bitwise_count(np.bitwise_xor(column, word, out=xor))
         return total
+
+
+def measured_linear(few: Index, index: Index, queries: Codes) -> tuple[float, float, float]:
+    """ns of a call, a query and a word of an index that compares every code, over few and many."""
+    call, each_of_few = line(lambda n: few.search(queries[:n], 10), 16)
+    _, each = line(lambda n: index.search(queries[:n], 10), 16)
+    word = (each - each_of_few) / max(1, len(index) - len(few))
+    return call, each_of_few - word * len(few), word
+
+
+class LazyScan:
+    """A scan over these codes, made when it is first called for."""
+
+    def __init__(self, codes: Codes):
+        self._codes = codes
+        self._scan: ScanIndex | None = None
+
+    def __call__(self) -> ScanIndex:
+        """The scan."""
+        if self._scan is None:
+            self._scan = ScanIndex(self._codes)
+        return self._scan
+
+    @property
+    def n_bytes(self) -> int:
+        """Bytes of memory held beyond the codes themselves."""
+        return self._scan.n_bytes if self._scan else 0
 
 
 def _ball(radius: int) -> Callable[[np.ndarray], np.ndarray]:
@@ -148,7 +200,7 @@ class _Nearest:
         chosen = np.flatnonzero(distances <= self._limit) if self._enough else None
         counted = distances if chosen is None else distances[chosen]
         self._seen += np.bincount(counted, minlength=len(self._seen))
-        kth = int(np.searchsorted(np.cumsum(self._seen), self._k))
+        kth = int(kth_distance(self._seen, self._k))
         if chosen is None:
             chosen = np.flatnonzero(distances <= kth)
         self._enough = kth < len(self._seen)

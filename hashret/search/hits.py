@@ -3,115 +3,123 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Self
 
 import numpy as np
 
 from hashret import rank
-from hashret.codes import Neighbors
 from hashret.items import Approximation, Hit, Hits
-from hashret.plan import Plan
+from hashret.search.question import Question
+from hashret.search.searcher import Answered
 from hashret.snapshot import Snapshot
 from hashret.sparse import Features
 
+#: Copies of an image are looked for among so many of the nearest codes. Of 1,500 photographs the
+#: original is among the 50 nearest to any copy but grey ones: their codes lack the colours, and 94
+#: in 100 originals are among 500, 98 among 1,000.
+_LOOKED_AT = 2_000
+
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """How many hits are wanted, and of how many nearest they are chosen; None: all there are.
+class Ranking:
+    """How what is found for a question is put in order, in a collection that may keep looks."""
 
-    The nearest by distance and then score, or `by_score` and then distance; the hits chosen by
-    the similarity of features if `reranked`. With `copies`, those whose features are at most so
-    far come first, by similarity; it also decides among the others of one distance. `note` says
-    why there are no hits, where that is known beforehand, `approximation` what the search is
-    worth. `probes` is how many buckets were allowed, None where nothing bounds the search.
-    """
-
-    k: int | None = None
-    shortlist: int | None = None
-    by_score: bool = False
-    reranked: bool = False
+    question: Question
     copies: float | None = None
-    note: str = ""
-    approximation: Approximation | None = None
-    probes: int | None = None
+    """Items whose looks are at most so far from those of the asked one come first, by likeness,
+    which also decides among others of one distance; None: looks say nothing."""
+
+    @classmethod
+    def of(cls, question: Question, snapshot: Snapshot) -> Self:
+        """The order that is asked for; with any `rerank`, also 0, copies do not come first."""
+        by_codes = question.by_score or question.rerank is not None
+        return cls(question, None if by_codes else snapshot.copy_distance)
 
     @property
-    def looks(self) -> bool:
+    def depth(self) -> int | None:
+        """Of how many of the nearest the hits are chosen; None: of all there are."""
+        question = self.question
+        if self.copies is None or question.k is None or question.radius is not None:
+            return question.depth
+        return max(question.k, _LOOKED_AT)
+
+    @property
+    def compares_features(self) -> bool:
         """Whether features say something about the order."""
-        return self.reranked or self.copies is not None
+        return bool(self.question.rerank) or self.copies is not None
 
     def keys(
         self, distances: np.ndarray, scores: np.ndarray, alike: np.ndarray | None = None
     ) -> tuple[np.ndarray, np.ndarray]:
-        """What hits are ordered by, first and second, ascending; copies if it is known how alike
-        they are.
-        """
+        """What hits are ordered by, first and second, ascending; `alike` where looks count."""
         if alike is not None and self.copies is not None:
             return np.where(-alike <= self.copies, -1, distances), -alike
-        return (-scores, distances) if self.by_score else (distances, -scores)
+        return (-scores, distances) if self.question.by_score else (distances, -scores)
 
 
 def hits(
     snapshot: Snapshot,
-    wanted: Wanted,
-    found: Neighbors,
+    ranking: Ranking,
+    answered: Answered,
     query: int,
     confidences: np.ndarray,
-    plan: Plan,
     features: Features | None = None,
     besides: int | None = None,
 ) -> Hits:
-    """The ranked hits of one query of those that `found` answers.
+    """The ranked hits of one of the queries that were answered, `query` counted among these.
 
-    `confidences` (n_bits,) of the query; `features` its one row of them, where a shortlist is
-    ranked by their similarity. The item at position `besides` is left out.
+    `confidences` (n_bits,) of the query; `features` its one row of them, where the order depends
+    on their similarity. The item at position `besides` is left out.
     """
-    positions, distances = found[query]
+    question = ranking.question
+    positions, distances = answered.found[query]
     if besides is not None:
         others = positions != besides
         positions, distances = positions[others], distances[others]
-    ranked = _ranked(snapshot, wanted, positions, distances, confidences, features)
-    radius = int(found.complete_radius[query])
-    note, approximation = wanted.note, wanted.approximation
-    if wanted.probes is not None and radius < 0:
-        approximation = Approximation("probes", {"probes": wanted.probes})
-        note = note or f"the {wanted.probes} nearest buckets are empty; allow more probes"
-    plan = replace(plan, proved=radius)
+    ranked = _ranked(snapshot, ranking, positions, distances, confidences, features)
+    radius = int(answered.found.complete_radius[query])
+    approximation = answered.approximation
+    note = ""
+    if question.where is not None and not answered.plan.n_items:
+        note = "no item satisfies the condition"
+    if question.probes is not None and radius < 0:
+        approximation = Approximation("probes", {"probes": question.probes})
+        note = note or f"the {question.probes} nearest buckets are empty; allow more probes"
+    plan = replace(answered.plan, proved=radius)
     return Hits(ranked, "" if ranked else note, radius, approximation, plan)
 
 
 def _ranked(
     snapshot: Snapshot,
-    wanted: Wanted,
+    ranking: Ranking,
     positions: np.ndarray,
     distances: np.ndarray,
     confidences: np.ndarray,
     features: Features | None,
 ) -> tuple[Hit, ...]:
     """The best of the positions as hits, in order."""
+    k, reranked = ranking.question.k, bool(ranking.question.rerank)
     scores = rank.expected_agreement(confidences, snapshot.codes[positions])
-    if wanted.shortlist is not None and len(positions) > wanted.shortlist:
-        keys = wanted.keys(distances, scores)
-        keep = _first(snapshot, positions, *keys, wanted.shortlist)
+    if ranking.depth is not None and len(positions) > ranking.depth:
+        keep = _first(snapshot, positions, *ranking.keys(distances, scores), ranking.depth)
         positions, distances, scores = positions[keep], distances[keep], scores[keep]
     alike = None
     if features is not None and len(positions):
         stored = snapshot.features(positions)
         alike = snapshot.coder.featurizer.similarities(features, stored)
-        if wanted.k is not None:  # of the others no record is read
-            if wanted.reranked:
-                keep = rank.highest(alike, wanted.k)
+        if k is not None:  # of the others no record is read
+            if reranked:
+                keep = rank.highest(alike, k)
             else:
-                keys = wanted.keys(distances, scores, alike)
-                keep = np.concatenate(rank.contenders(*keys, wanted.k))
+                keep = np.concatenate(rank.contenders(*ranking.keys(distances, scores, alike), k))
             alike, positions, distances, scores = (
                 one[keep] for one in (alike, positions, distances, scores)
             )
     records = snapshot.records(positions.tolist())
     ids = [records[position].id for position in positions.tolist()]
-    keys = wanted.keys(distances, scores, alike)
-    order = rank.order(*keys, ids, alike if wanted.reranked else None)
+    keys = ranking.keys(distances, scores, alike)
     ranked = []
-    for i in order[: wanted.k]:
+    for i in rank.order(*keys, ids, alike if reranked else None)[:k]:
         position = int(positions[i])
         record = records[position]
         ranked.append(

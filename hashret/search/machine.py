@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from hashlib import sha256
 
 from hashret.codes import Codes
@@ -52,10 +51,17 @@ class SearchCosts:
 
     def __init__(self) -> None:
         self._searched = 0.0  # seconds since the costs were looked at
+        self._has_searched = False
+        self._looked_for: set[bool] = set()  # the costs with kernels, without
 
-    def use_known(self) -> None:
-        """Go by what an earlier run measured here, if one did."""
-        self._know(measure=False)
+    def use_known(self, n_queries: int) -> None:
+        """Before a search, go by what an earlier run measured here, if one did.
+
+        A first question alone needs no costs: it is a scan.
+        """
+        if n_queries > 1 or self._has_searched:
+            self._know(measure=False)
+        self._has_searched = True
 
     def spent(self, seconds: float) -> None:
         """Count time that searching took; after some seconds of it, measure."""
@@ -66,12 +72,13 @@ class SearchCosts:
 
     def _know(self, *, measure: bool) -> None:
         compiled = kernels.loaded() is not None
-        if cost_model.is_measured(compiled):
+        if cost_model.is_measured(compiled) or (compiled in self._looked_for and not measure):
             return
+        self._looked_for.add(compiled)
         name = "kernels" if compiled else "numpy"
-        known = calibration.from_numbers(read_costs(name))
+        known = cost_model.from_numbers(read_costs(name))
         if known is None and measure:
             known = calibration.measure()
-            write_costs(name, asdict(known))
+            write_costs(name, cost_model.as_numbers(known))
         if known is not None:
             cost_model.use(known, compiled)

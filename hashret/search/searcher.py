@@ -1,27 +1,40 @@
-"""Which rows answer a question: all codes or selected ones, by which index, in what time."""
+"""Which rows answer a question: among all codes or selected ones, by which index, in what time."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator
 from time import perf_counter
+from typing import NamedTuple
 
-from hashret.coder import Encoding
-from hashret.codes import Neighbors
+import numpy as np
+
+from hashret.codes import Codes, Neighbors
 from hashret.indexes import kernels
-from hashret.indexes.base import Index, path_of
+from hashret.indexes.base import Index, approximation_of
 from hashret.indexes.table.asymmetric import compare_all, probe
 from hashret.indexes.views.cache import IndexKind, KeptIndexes
 from hashret.indexes.views.subset import SubsetIndex
+from hashret.items import Approximation
 from hashret.plan import Plan
 from hashret.row_numbers import RowNumbers
 from hashret.search.machine import SearchCosts, table_of
+from hashret.search.question import Question
 from hashret.snapshot import Snapshot
 
-#: What is searched: the index over all codes, or one over those that a condition selected.
-Searched = Index | SubsetIndex
-
 #: The index that is asked nothing but its table, and builds no more than that.
-BY_SCORE = "auto"
+_FOR_TABLE = "auto"
+
+# Queries searched at once: first, at most, and so many that they find about so many rows.
+_FIRST_BLOCK, _BLOCK, _FOUND = 256, 4096, 1 << 21
+
+
+class Answered(NamedTuple):
+    """What was found for some of the queries: which these are, how, and what it is worth."""
+
+    queries: np.ndarray
+    found: Neighbors
+    plan: Plan
+    approximation: Approximation | None
 
 
 class Searcher:
@@ -35,67 +48,84 @@ class Searcher:
         self._snapshot = snapshot
         self._indexes = KeptIndexes(table_of)
         self._costs = SearchCosts()
-        self._among: tuple[str, SubsetIndex] | None = None  # the last condition, what it selects
+        self._chosen: tuple[str, SubsetIndex] | None = None  # the last condition, what it selects
 
     def moved(self, former: RowNumbers) -> None:
         """The snapshot is another; `former` are the row numbers of the one before."""
         self._indexes.moved(former)
-        self._among = None
+        self._chosen = None
 
     def index(self, kind: IndexKind | None = None) -> Index:
         """The index of this kind over all codes, built on first use. Raises `UnknownKindError`."""
         kind = self.kind if kind is None else kind
-        if kind not in self._indexes:
-            self._costs.use_known()
         return self._indexes.of(kind, self._snapshot.codes, self._snapshot.rows)
 
-    def among(self, where: str | None, kind: IndexKind | None = None) -> Searched:
-        """The index over the items that satisfy `where`; the last one is kept for the next time.
+    def over(self, question: Question) -> Index:
+        """The index over all items that are meant. Raises `WhereError` and `UnknownKindError`."""
+        if question.where is not None:
+            return self._among(question.where)
+        # by score every code is compared, or the table probed: no other index is built for that
+        return self.index(_FOR_TABLE if question.by_score else question.index)
 
-        Raises `WhereError`, and ValueError for a `kind` beside a condition.
-        """
-        if where is None:
-            return self.index(kind)
-        if kind is not None:
-            raise ValueError(
-                "index: expected none beside a condition, among whose items the search is exact; "
-                "leave one out"
-            )
-        if self._among is None or self._among[0] != where:
-            chosen = SubsetIndex(self._snapshot.codes, self._snapshot.positions_where(where))
-            self._among = where, chosen
-        return self._among[1]
+    def _among(self, where: str) -> SubsetIndex:
+        """The index over the items that satisfy `where`; the last one is kept for the next time."""
+        if self._chosen is None or self._chosen[0] != where:
+            positions = self._snapshot.positions_where(where)
+            self._chosen = where, SubsetIndex(self._snapshot.codes, positions)
+        return self._chosen[1]
 
-    def by_score(self, among: Searched, asked: Encoding, k: int, probes: int | None) -> Neighbors:
-        """For each query the rows of highest score, of all codes or of those in the probes."""
-        codes = among.codes if isinstance(among, SubsetIndex) else self._snapshot.codes
-        if probes is None:
-            found = compare_all(codes, asked.codes, asked.confidences, k)
-        else:
-            table = self._indexes.table(among, codes)
-            found = probe(table, codes, asked.codes, asked.confidences, k, probes)
-        return among.numbered(found) if isinstance(among, SubsetIndex) else found
-
-    def timed(
+    def answers(
         self,
-        find: Callable[[], Neighbors],
-        among: Searched,
-        *,
-        by_score: bool = False,
-        probes: int | None = None,
-    ) -> tuple[Neighbors, Plan]:
-        """What `find` finds in `among`, and how: by score, with so many probes, or by distance."""
-        start = perf_counter()
-        found = find()
-        seconds = perf_counter() - start
-        self._costs.spent(seconds)
-        if probes is not None:
-            path, n_tables = "by confidence", 1
+        question: Question,
+        codes: Codes,
+        queries: np.ndarray,
+        depth: int | None,
+        confidences: np.ndarray | None = None,
+    ) -> Iterator[Answered]:
+        """The answers to `queries`, positions among `codes` (n, n_bits), some at a time.
+
+        Where very many items tie, these are so few that their answer fits the memory.
+        `depth` says how many of the nearest are found; within a radius it says nothing.
+        `confidences` (n, n_bits) of the codes are needed by score.
+        """
+        index, left, size = self.over(question), queries, _FIRST_BLOCK
+        approximation = None if question.by_score else approximation_of(index)
+        while len(left):
+            block, left = left[:size], left[size:]
+            self._costs.use_known(len(block))
+            began = perf_counter()
+            if question.by_score and confidences is not None:
+                found = self._by_score(question, codes[block], confidences[block], depth or 1)
+            elif question.radius is not None:
+                found = index.within(codes[block], question.radius)
+            else:
+                found = index.search(codes[block], depth or 1, ties=True)
+            seconds = perf_counter() - began
+            self._costs.spent(seconds)
+            yield Answered(block, found, _plan(found, len(index), seconds), approximation)
+            size = max(1, min(_BLOCK, _FOUND * len(block) // max(1, len(found.rows))))
+
+    def _by_score(
+        self, question: Question, codes: Codes, confidences: np.ndarray, k: int
+    ) -> Neighbors:
+        """For each query the k rows of highest score, of all codes or of those in the probes."""
+        chosen = None
+        if question.where is not None:
+            chosen = self._among(question.where)
+        stored = self._snapshot.codes if chosen is None else chosen.codes
+        if question.probes is None:
+            found = compare_all(stored, codes, confidences, k)
         else:
-            path, n_tables = ("by score", 0) if by_score else path_of(among)
-        n = len(among)
-        compared = n * len(found) if path == "by score" else found.compared
-        others = path == "by score" or path.startswith("faiss")
-        compiled = kernels.loaded() is not None and not others
-        work = found.probed, compared, n, len(found)
-        return found, Plan(path, n_tables, *work, compiled, seconds, -1)
+            table = (
+                chosen.table if chosen is not None else self._indexes.table(self._snapshot.codes)
+            )
+            found = probe(table, stored, codes, confidences, k, question.probes)
+        return found if chosen is None else chosen.numbered(found)
+
+
+def _plan(found: Neighbors, n_items: int, seconds: float) -> Plan:
+    work = found.work
+    by_numpy = work.path == "by score" or work.path.startswith("faiss")
+    compiled = kernels.loaded() is not None and not by_numpy
+    done = work.probed, work.compared, n_items, len(found)
+    return Plan(work.path, work.n_tables, *done, compiled, seconds, -1)

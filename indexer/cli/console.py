@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hashret.cli.output import shown
+from hashret.cli.group import shown
 from indexer.ingest.counts import Progress, Tally, silent
 
 if TYPE_CHECKING:

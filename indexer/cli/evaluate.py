@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from hashret.cli.files import lines_of
-from hashret.cli.output import collection_argument, json_option, main, opened
+from hashret.cli.output import collection_argument, json_option, opened
 from hashret.errors import InputError
 from hashret.items import Item
 from indexer.cli.console import say
@@ -29,7 +29,7 @@ def _gains(
         raise click.BadParameter(f"expected GRADE=GAIN,..., got {value!r}") from None
 
 
-@main.command(short_help="How good the codes are, by labels or by judgements.")
+@click.command()
 @collection_argument
 @click.option(
     "--queries", type=click.Path(path_type=Path), help="What asks: a source as `index` reads."

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hashret.cli.files import read_text, written
-from hashret.cli.output import main, wait_option
+from hashret.cli.output import wait_option
 from hashret.items import Item
 from hashret.kinds import KINDS
 from indexer.cli.console import say, show_guesses
@@ -44,7 +44,7 @@ def _bits(ctx: click.Context, parameter: click.Parameter, value: int | None) -> 
     return value
 
 
-@main.command(short_help="Learn codes for files and write them into a collection.")
+@click.command()
 @click.argument("sources", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--to", required=True, type=click.Path(path_type=Path), help="The collection.")
 @click.option(

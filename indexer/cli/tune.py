@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hashret.cli.files import written
-from hashret.cli.output import json_option, main
+from hashret.cli.output import json_option
 from hashret.kinds import KINDS
 from indexer.cli.console import progress_bars, say, show_guesses
 from indexer.cli.options import (
@@ -33,7 +33,7 @@ _RECIPE = "the recipe (--write)"
 _BEGINNING = re.compile(r'\s*\{\s*"recipe":')
 
 
-@main.command(short_help="Choose settings of training for some files, without labels.")
+@click.command()
 @click.argument("sources", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option(
     "--kind",

@@ -70,14 +70,14 @@ def test_of_clustered_codes_few_are_compared(n_bits):
     codes, queries = around(20_000, n_bits, 100, 0.06), around(50, n_bits, 100, 0.06, seed=2)
     index = ClusterIndex(codes)
     for found in (index.within(queries, 3), index.search(queries, 10)):
-        assert found.compared < len(queries) * len(codes) / 8
-        assert 0 < found.probed < len(queries) * 70  # half the root of 20,000 are the clusters
+        assert found.work.compared < len(queries) * len(codes) / 8
+        assert 0 < found.work.probed < len(queries) * 70  # half the root of 20,000 are the clusters
 
 
 def test_of_uniform_codes_all_are_compared_and_nothing_is_lost():
     codes = Codes.pack(make_codes("uniform", 5000, 128, np.random.default_rng(0)))
     found = ClusterIndex(codes).search(codes[:20], 10)
-    assert found.compared > 20 * len(codes) / 2
+    assert found.work.compared > 20 * len(codes) / 2
     assert as_lists(found) == as_lists(ScanIndex(codes).search(codes[:20], 10))
 
 
@@ -96,7 +96,7 @@ def test_kernels_build_and_answer_what_numpy_does(kernels, monkeypatch):
     assert other.n_bytes == held[0]
     for mine, theirs in zip(held[1], other._arrays, strict=True):
         assert (mine == theirs).all()
-    assert here[0].compared == index.within(queries, 9).compared
+    assert here[0].work.compared == index.within(queries, 9).work.compared
     assert [as_lists(f) for f in here] == [
         as_lists(f) for f in (index.within(queries, 9), index.search(queries, 5))
     ]

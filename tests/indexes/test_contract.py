@@ -1,5 +1,6 @@
 """One contract for every index: the answers of a full comparison, whatever the path."""
 
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 import numpy as np
@@ -16,8 +17,9 @@ from hashret.indexes.planner.planner import PlannedIndex
 from hashret.indexes.scan import ScanIndex
 from hashret.indexes.table.index import TableIndex
 from hashret.indexes.views.delta import UpdatedIndex
+from hashret.indexes.views.subset import SubsetIndex
 from hashret.registry import resolve
-from tests.indexes.reference import as_lists, codes_and_queries, inside, nearest
+from tests.indexes.reference import as_lists, codes_and_queries, inside, make_codes, nearest
 
 
 def updated(codes: Codes, every: int = 2) -> UpdatedIndex:
@@ -46,6 +48,7 @@ BUILDS = {name: resolve(INDEXES, name, "index").build for name in INDEXES} | {
     "updated, half gone": updated,
     "updated, most gone": partial(updated, every=9),
     "updated, nothing changed": UpdatedIndex.build,
+    "a subset that is all": SubsetIndex.build,
     "multi-index over faiss": lambda codes: MultiIndex(
         codes, budget=0, linear=lambda: FaissFlatIndex(codes)
     ),
@@ -122,6 +125,42 @@ def test_answers_have_the_promised_types(build):
     assert index.n_bytes >= 0
     assert index.supports == {"search", "within"}
     assert index.exact
+
+
+@every_index
+def test_an_answer_says_how_it_came(build):
+    codes = Codes.pack(np.random.default_rng(0).random((300, 32)) > 0.5)
+    index = build(codes)
+    for found in (
+        index.search(codes[:3], 3),
+        index.within(codes[:3], 4),
+        index.within(codes[:1], 0),
+    ):
+        work = found.work
+        assert set(work.path.split(" + ")) <= set(INDEXES) - {"auto"}
+        assert work.probed + work.compared > 0
+        assert work.n_tables == 0 or "table" in work.path or "multi-index" in work.path
+        if work.path == "scan" and not isinstance(index, UpdatedIndex):
+            assert work.compared >= len(found) * len(codes)
+
+
+@every_index
+def test_any_number_of_threads_may_ask(build):
+    codes = Codes.pack(make_codes("clustered", 400, 64, np.random.default_rng(0)))
+    index, scan = build(codes), ScanIndex(codes)
+    questions = [(row, 1 + row % 7) for row in range(120)]
+
+    def asked(question):
+        row, bound = question
+        query = codes[row : row + 1 + row % 5]
+        return as_lists(index.search(query, bound)), as_lists(index.within(query, bound % 3))
+
+    with ThreadPoolExecutor(6) as pool:
+        found = list(pool.map(asked, questions * 2))
+    for (row, bound), (nearest_rows, ball) in zip(questions * 2, found, strict=True):
+        query = codes[row : row + 1 + row % 5]
+        assert nearest_rows == as_lists(scan.search(query, bound))
+        assert ball == as_lists(scan.within(query, bound % 3))
 
 
 @every_index

@@ -45,17 +45,17 @@ def test_a_near_neighbour_is_certified_with_little_work(n_bits):
     found = MultiIndex(codes).search(queries, 1)
     assert found.rows.tolist() == list(range(40))
     assert (found.distances == 1).all()
-    assert found.probed + found.compared < 20 * 40  # of 800,000 comparisons
+    assert found.work.probed + found.work.compared < 20 * 40  # of 800,000 comparisons
 
 
 def test_the_budget_bounds_the_work_before_the_scan():
     codes, queries = near_pairs(20_000, 64)
     generous = MultiIndex(codes, budget=10**9).search(queries, 10)
     bounded = MultiIndex(codes, budget=300).search(queries, 10)
-    assert bounded.probed <= 300 * len(queries)
+    assert bounded.work.probed <= 300 * len(queries)
     # a kernel counts a candidate a quarter, since they follow one another in memory
-    assert bounded.compared <= (4 * 300 + len(codes)) * len(queries)
-    assert bounded.compared >= len(codes) * len(queries)  # uniform codes: all are given up
+    assert bounded.work.compared <= (4 * 300 + len(codes)) * len(queries)
+    assert bounded.work.compared >= len(codes) * len(queries)  # uniform codes: all are given up
     assert (generous.rows == bounded.rows).all()
 
 
@@ -65,7 +65,7 @@ def test_a_crowded_slot_is_given_up_not_gathered():
     bits[:, -16:] = np.random.default_rng(0).permutation(1 << 16)[:30_000, None] >> range(16) & 1
     codes = Codes.pack(bits)
     found = MultiIndex(codes).search(codes[:2], 5)
-    assert found.compared == 2 * len(codes)
+    assert found.work.compared == 2 * len(codes)
     assert found.rows[[0, 5]].tolist() == [0, 1]
 
 
@@ -73,7 +73,7 @@ def test_a_crowded_slot_is_given_up_not_gathered():
 def test_equal_codes_are_compared_once(n_bits):
     codes = Codes.pack(make_codes("all-equal", 30_000, n_bits, np.random.default_rng(0)))
     index = MultiIndex(codes)
-    assert index.search(codes[:2], 5).compared <= 2 * index.n_tables
-    assert index.within(codes[:2], 3).compared <= 2 * index.n_tables
+    assert index.search(codes[:2], 5).work.compared <= 2 * index.n_tables
+    assert index.within(codes[:2], 3).work.compared <= 2 * index.n_tables
     assert index.search(codes[:2], 5).rows.tolist() == [0, 1, 2, 3, 4] * 2
     assert index.within(codes[:2], 3).rows.tolist() == list(range(30_000)) * 2

@@ -112,7 +112,7 @@ def test_long_codes_with_one_key_are_told_apart():
     for width in (0, 1):
         found = TableIndex(codes, probe_cost=1e-3).within(codes, width)
         assert as_lists(found) == inside(codes, codes, [width] * len(codes))
-    assert found.compared > len(found.rows)
+    assert found.work.compared > len(found.rows)
     for query in range(len(codes)):
         bucket = TableIndex(codes).bucket(codes.packed[query].tobytes())
         assert bucket.tolist() == found[query][0][found[query][1] == 0].tolist()
@@ -122,14 +122,17 @@ def test_a_wide_ball_is_scanned_not_enumerated():
     codes = Codes.pack(make_codes("clustered", 500, 64, np.random.default_rng(0)))
     table = TableIndex(codes)
     narrow, wide = table.within(codes[:3], 0), table.within(codes[:3], 20)
-    assert (narrow.probed, narrow.compared) == (3, 0)
-    assert (wide.probed, wide.compared) == (0, 3 * 500)
+    assert (narrow.work.probed, narrow.work.compared) == (3, 0)
+    assert (wide.work.probed, wide.work.compared) == (0, 3 * 500)
 
 
 def test_search_stops_probing_when_it_has_k():
     codes = Codes.pack(make_codes("duplicates", 4000, 24, np.random.default_rng(0)))
     found = TableIndex(codes).search(codes[:5], 3)
-    assert (found.probed, found.compared) == (5, 0)  # the bucket itself holds more than three
+    assert (found.work.probed, found.work.compared) == (
+        5,
+        0,
+    )  # the bucket itself holds more than three
     assert (found.complete_radius == 0).all()
 
 

@@ -14,17 +14,14 @@ from functools import lru_cache
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from types import ModuleType
-from typing import NamedTuple
+from types import ModuleType, SimpleNamespace
 
 
-class Kernels(NamedTuple):
-    """The compiled modules."""
+class Kernels(SimpleNamespace):
+    """The compiled modules, each under its name."""
 
-    clusters: ModuleType
-    scan: ModuleType
-    table: ModuleType
-    multi_index: ModuleType
+    def __getattr__(self, name: str) -> ModuleType:
+        raise AttributeError(f"kernels: expected a module of {__name__}, got {name!r}; add it")
 
 
 _loaded: Kernels | None = None
@@ -63,7 +60,9 @@ def enable() -> Kernels | None:
     global _loaded, _refused
     if _loaded is None and available():
         try:
-            _loaded = Kernels(*(import_module(f"{__name__}.{name}") for name in Kernels._fields))
+            names = [file.stem for file in Path(__file__).parent.glob("[!_]*.py")]
+            modules = {name: import_module(f"{__name__}.{name}") for name in sorted(names)}
+            _loaded = Kernels(**modules)
         except (ImportError, RuntimeError):
             _refused = True
     return _loaded

@@ -55,17 +55,17 @@ def assign(codes: np.ndarray, centres: np.ndarray) -> tuple[np.ndarray, np.ndarr
 @njit(cache=True, nogil=True)
 def _find_within(
     cluster: int,
-    centres: np.ndarray,
-    queries: np.ndarray,
-    asked: np.ndarray,
-    radii: np.ndarray,
+    centres: np.ndarray,  # (n_words, m) uint64
+    queries: np.ndarray,  # (n_queries, n_words) uint64
+    asked: np.ndarray,  # (n_words, n_queries) uint64
+    radii: np.ndarray,  # (n_queries,) int64, bits, inclusive
     n_bits: int,
-    columns: np.ndarray,
-    rings: np.ndarray,
-    reach: np.ndarray,
-    found: np.ndarray,
+    columns: np.ndarray,  # (n_words, n + LANES) uint64
+    rings: np.ndarray,  # (m * (n_bits + 1) + 1,) uint32
+    reach: np.ndarray,  # (m,) int64
+    found: np.ndarray,  # (room, 3) uint32, written
     count: int,
-    work: np.ndarray,
+    work: np.ndarray,  # (2,) int64, added to
 ) -> tuple[int, int, np.int64]:
     """Append (query, distance, place) from a cluster on, while there is room for all it may hold.
 
@@ -113,16 +113,16 @@ def _find_within(
 
 @njit((WORDS_2D, WORDS_2D, INTS, INT, *_INDEX), cache=True, nogil=True)
 def within(
-    centres: np.ndarray,
-    queries: np.ndarray,
-    radii: np.ndarray,
+    centres: np.ndarray,  # (n_words, m) uint64
+    queries: np.ndarray,  # (n_queries, n_words) uint64
+    radii: np.ndarray,  # (n_queries,) int64, bits, inclusive
     n_bits: int,
-    columns: np.ndarray,
-    references: np.ndarray,
-    rings: np.ndarray,
-    reach: np.ndarray,
-    run_limits: np.ndarray,
-    members: np.ndarray,
+    columns: np.ndarray,  # (n_words, n + LANES) uint64
+    references: np.ndarray,  # (n,) uint32
+    rings: np.ndarray,  # (m * (n_bits + 1) + 1,) uint32
+    reach: np.ndarray,  # (m,) int64
+    run_limits: np.ndarray,  # (n_runs + 1,) uint32
+    members: np.ndarray,  # (n_members,) uint32
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """All rows within each radius (int64): limits, rows and distances as in `Neighbors`.
 
@@ -176,20 +176,20 @@ def _by_distance(away: np.ndarray, places: np.ndarray, order: np.ndarray) -> Non
 
 @njit(cache=True, nogil=True)
 def _nearest_block(
-    centres: np.ndarray,
-    queries: np.ndarray,
+    centres: np.ndarray,  # (n_words, m) uint64
+    queries: np.ndarray,  # (n_queries, n_words) uint64
     k: int,
     room: int,
     n_bits: int,
-    columns: np.ndarray,
-    references: np.ndarray,
-    rings: np.ndarray,
-    reach: np.ndarray,
-    run_limits: np.ndarray,
-    members: np.ndarray,
-    best_rows: np.ndarray,
-    best: np.ndarray,
-    work: np.ndarray,
+    columns: np.ndarray,  # (n_words, n + LANES) uint64
+    references: np.ndarray,  # (n,) uint32
+    rings: np.ndarray,  # (m * (n_bits + 1) + 1,) uint32
+    reach: np.ndarray,  # (m,) int64
+    run_limits: np.ndarray,  # (n_runs + 1,) uint32
+    members: np.ndarray,  # (n_members,) uint32
+    best_rows: np.ndarray,  # (n_queries, kept) int64, written
+    best: np.ndarray,  # (n_queries, kept) int32, written
+    work: np.ndarray,  # (2,) int64, added to
 ) -> None:
     m, size, kept = centres.shape[1], len(queries), best.shape[1]
     away = np.empty((size, m), np.uint16)
@@ -271,17 +271,17 @@ def _nearest_block(
 
 @njit((WORDS_2D, WORDS_2D, INT, INT, INT, *_INDEX, INT), cache=True, nogil=True)
 def nearest(
-    centres: np.ndarray,
-    queries: np.ndarray,
+    centres: np.ndarray,  # (n_words, m) uint64
+    queries: np.ndarray,  # (n_queries, n_words) uint64
     k: int,
     kept: int,
     n_bits: int,
-    columns: np.ndarray,
-    references: np.ndarray,
-    rings: np.ndarray,
-    reach: np.ndarray,
-    run_limits: np.ndarray,
-    members: np.ndarray,
+    columns: np.ndarray,  # (n_words, n + LANES) uint64
+    references: np.ndarray,  # (n,) uint32
+    rings: np.ndarray,  # (m * (n_bits + 1) + 1,) uint32
+    reach: np.ndarray,  # (m,) int64
+    run_limits: np.ndarray,  # (n_runs + 1,) uint32
+    members: np.ndarray,  # (n_members,) uint32
     n: int,
 ) -> tuple[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, bool], np.ndarray]:
     """The k nearest rows of each query as in `Neighbors`, or up to `kept` of them if they tie.

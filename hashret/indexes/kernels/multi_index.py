@@ -24,7 +24,7 @@ from hashret.indexes.kernels.intrinsics import (
     prefetch,
 )
 from hashret.indexes.kernels.runs import copy_rows, length_of
-from hashret.indexes.kernels.selecting import grown, sort_rows
+from hashret.indexes.kernels.selecting import grown, kth_distance, sort_rows
 
 _TABLES = (WORDS_2D, INTS_2D, WORDS_2D, ROWS, INTS, ROWS_2D, WORDS_2D, WORDS, WORDS, INTS_2D)
 _RUNS = (ROWS, ROWS, ROWS)
@@ -72,13 +72,13 @@ def _is_first(xor: int, mask: int, turn: int, step: int, parts: np.ndarray) -> b
 
 @njit(cache=True, nogil=True)
 def _is_first_of(
-    words: np.ndarray,
+    words: np.ndarray,  # (n * n_words,) uint64
     first: int,
-    code: np.ndarray,
+    code: np.ndarray,  # (n_words,) uint64
     mask: int,
     turn: int,
     step: int,
-    parts: np.ndarray,
+    parts: np.ndarray,  # (m, 3) int64: start, length, shift
 ) -> bool:
     """`_is_first` for codes of more than one word."""
     start, length = parts[turn, 0], parts[turn, 1]
@@ -95,15 +95,15 @@ def _is_first_of(
 @njit(cache=True, nogil=True)
 def _probe(
     key: int,
-    flip_keys: np.ndarray,
-    flip_masks: np.ndarray,
-    offsets: np.ndarray,
+    flip_keys: np.ndarray,  # (n_flips,) uint64
+    flip_masks: np.ndarray,  # (n_flips,) uint64
+    offsets: np.ndarray,  # (n_slots + 1 or more,) uint32
     shift: int,
-    stored: np.ndarray,
-    inlined: np.ndarray,
-    flat: np.ndarray,
-    code: np.ndarray,
-    parts: np.ndarray,
+    stored: np.ndarray,  # (n,) uint32
+    inlined: np.ndarray,  # (n,) uint64, or (0,)
+    flat: np.ndarray,  # (n * n_words,) uint64
+    code: np.ndarray,  # (n_words,) uint64
+    parts: np.ndarray,  # (m, 3) int64: start, length, shift
     turn: int,
     step: int,
     cap: int,
@@ -112,12 +112,12 @@ def _probe(
     candidate_cost: float,
     spent: float,
     n_found: int,
-    found_rows: np.ndarray,
-    found: np.ndarray,
-    seen: np.ndarray,
-    work: np.ndarray,
-    references: np.ndarray,
-    run_limits: np.ndarray,
+    found_rows: np.ndarray,  # (room,) uint32: references
+    found: np.ndarray,  # (room,) uint16: distances
+    seen: np.ndarray,  # (n_bits + 2,) int64
+    work: np.ndarray,  # (3,) int64, added to
+    references: np.ndarray,  # (n,) uint32, or (0,)
+    run_limits: np.ndarray,  # (n_runs + 1,) uint32
 ) -> tuple[int, np.ndarray, np.ndarray, float]:
     """One step: all probes of one table at so many flips; what was found, and spent, by then."""
     n_words = len(code)
@@ -177,26 +177,16 @@ def _probe(
 
 
 @njit(cache=True, nogil=True)
-def _kth(seen: np.ndarray, k: int, cap: int) -> int:
-    so_far = 0
-    for distance in range(cap):
-        so_far += seen[distance]
-        if so_far >= k:
-            return distance
-    return cap
-
-
-@njit(cache=True, nogil=True)
 def _put(
-    found_rows: np.ndarray,
-    found: np.ndarray,
-    seen: np.ndarray,
+    found_rows: np.ndarray,  # (room,) uint32: references
+    found: np.ndarray,  # (room,) uint16: distances
+    seen: np.ndarray,  # (n_bits + 2,) int64
     cap: int,
     enough: int,
-    run_limits: np.ndarray,
-    members: np.ndarray,
-    rows: np.ndarray,
-    distances: np.ndarray,
+    run_limits: np.ndarray,  # (n_runs + 1,) uint32
+    members: np.ndarray,  # (n_members,) uint32
+    rows: np.ndarray,  # (room,) int64, written
+    distances: np.ndarray,  # (room,) int32, written
 ) -> int:
     """Write the rows found up to `cap`, by distance and row; how many. Uses up `seen`.
 
@@ -219,26 +209,26 @@ def _put(
 
 @njit((WORDS_2D, INTS, INT, BOOL, FLOAT, FLOAT, INT, *_TABLES, *_RUNS), cache=True, nogil=True)
 def search(
-    queries: np.ndarray,
-    caps: np.ndarray,
+    queries: np.ndarray,  # (n_queries, n_words) uint64
+    caps: np.ndarray,  # (n_queries,) int64, bits; the answer's radii
     k: int,
     ties: bool,
     budget: float,
     candidate_cost: float,
     n_bits: int,
-    words: np.ndarray,
-    parts: np.ndarray,
-    shifts: np.ndarray,
-    offsets: np.ndarray,
-    bases: np.ndarray,
-    stored: np.ndarray,
-    inlined: np.ndarray,
-    flip_keys: np.ndarray,
-    flip_masks: np.ndarray,
-    edges: np.ndarray,
-    references: np.ndarray,
-    run_limits: np.ndarray,
-    members: np.ndarray,
+    words: np.ndarray,  # (n, n_words) uint64
+    parts: np.ndarray,  # (m, 3) int64: start, length, shift
+    shifts: np.ndarray,  # (m, 7) uint64
+    offsets: np.ndarray,  # (all slots + m,) uint32
+    bases: np.ndarray,  # (m + 1,) int64
+    stored: np.ndarray,  # (m, n) uint32
+    inlined: np.ndarray,  # (m, n) uint64, or (m, 0)
+    flip_keys: np.ndarray,  # (n_flips,) uint64
+    flip_masks: np.ndarray,  # (n_flips,) uint64
+    edges: np.ndarray,  # (m, most flips + 2) int64
+    references: np.ndarray,  # (n,) uint32, or (0,)
+    run_limits: np.ndarray,  # (n_runs + 1,) uint32
+    members: np.ndarray,  # (n_members,) uint32
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """All rows within `caps` (n_queries,) of each query, or only the k nearest if k > 0.
 
@@ -308,7 +298,7 @@ def search(
                 if spent > budget:
                     break
             if k > 0:
-                cap = _kth(seen, k, cap)
+                cap = kth_distance(seen, k, cap)
             step += 1
         work[2] += np.int64(min(spent, budget))
         if step > cap or seen[0] >= enough:

@@ -24,9 +24,9 @@ def length_of(reference: int, run_limits: np.ndarray) -> np.int64:
 def copy_rows(
     reference: int,
     most: int,
-    run_limits: np.ndarray,
-    members: np.ndarray,
-    rows: np.ndarray,
+    run_limits: np.ndarray,  # (n_runs + 1,) uint32
+    members: np.ndarray,  # (n_members,) uint32
+    rows: np.ndarray,  # (room,) int64, written
     count: int,
 ) -> int:
     """Write the first `most` rows that a reference names to rows[count:]; the count then."""
@@ -44,11 +44,11 @@ def copy_rows(
 
 @njit(cache=True, nogil=True)
 def spread(
-    limits: np.ndarray,
-    references: np.ndarray,
-    distances: np.ndarray,
-    run_limits: np.ndarray,
-    members: np.ndarray,
+    limits: np.ndarray,  # (n_queries + 1,) int64
+    references: np.ndarray,  # (n,) int64
+    distances: np.ndarray,  # (n,) int32
+    run_limits: np.ndarray,  # (n_runs + 1,) uint32
+    members: np.ndarray,  # (n_members,) uint32
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Limits, rows and distances as in `Neighbors`, given those of references (int64)."""
     total = np.int64(0)
@@ -72,15 +72,15 @@ def spread(
 
 @njit(cache=True, nogil=True)
 def put_in_order(
-    named: np.ndarray,
-    found: np.ndarray,
-    places: np.ndarray,
-    ordered: np.ndarray,
-    filled: np.ndarray,
-    run_limits: np.ndarray,
-    members: np.ndarray,
-    rows: np.ndarray,
-    distances: np.ndarray,
+    named: np.ndarray,  # (n,) uint32
+    found: np.ndarray,  # (n or more,) uint16
+    places: np.ndarray,  # (n_bits + 2,) int64, written
+    ordered: np.ndarray,  # (n or more,) int64, written
+    filled: np.ndarray,  # (2 * len(rows),) int64, written
+    run_limits: np.ndarray,  # (n_runs + 1,) uint32
+    members: np.ndarray,  # (n_members,) uint32
+    rows: np.ndarray,  # (kept,) int64, written
+    distances: np.ndarray,  # (kept,) int32, written
 ) -> int:
     """Write the first len(rows) of the rows named, by distance and row; how many there are.
 

@@ -27,12 +27,12 @@ _CANDIDATES = 1 << 22  # kept at once for all queries of a block
 
 @njit(cache=True, nogil=True)
 def _nearest_block(
-    words: np.ndarray,
-    queries: np.ndarray,
+    words: np.ndarray,  # (n, n_words) uint64
+    queries: np.ndarray,  # (n_queries, n_words) uint64
     n_bits: int,
     room: int,
-    rows: np.ndarray,
-    distances: np.ndarray,
+    rows: np.ndarray,  # (n_queries, kept) int64, written
+    distances: np.ndarray,  # (n_queries, kept) int32, written
 ) -> None:
     n, k = len(words), rows.shape[1]
     kept_rows = np.empty((len(queries), room), np.uint32)
@@ -61,7 +61,7 @@ def _nearest_block(
                 seen[query, kept[query, i]] += 1
             count[query] = after
             if after > before and after >= k:
-                kth = kth_distance(seen[query], k)
+                kth = kth_distance(seen[query], k, n_bits)
                 # a later row at the k-th distance loses to those before it
                 limit[query] = kth - 1
                 if after + _TILE > room:

@@ -74,13 +74,14 @@ def choose(
 
 
 @njit(cache=True, nogil=True)
-def kth_distance(seen: np.ndarray, k: int) -> int:
-    """The k-th least distance, by how many there are of each; at least k in all."""
-    distance, sum_so_far = 0, seen[0]
-    while sum_so_far < k:
-        distance += 1
-        sum_so_far += seen[distance]
-    return distance
+def kth_distance(seen: np.ndarray, k: int, cap: int) -> int:
+    """The k-th least distance, by how many there are of each; `cap` where it is no less."""
+    so_far = 0
+    for distance in range(cap):
+        so_far += seen[distance]
+        if so_far >= k:
+            return distance
+    return cap
 
 
 @njit(cache=True, nogil=True)

@@ -29,11 +29,10 @@ from hashret.indexes.kernels.intrinsics import (
     words_pointer,
 )
 from hashret.indexes.kernels.selecting import sort_rows
-from hashret.indexes.table.layout import BLOCK
+from hashret.indexes.table.layout import BLOCK, HALF, LOW
 
 _TABLE = (WORDS_2D, WORDS, WORD, WORDS, WORDS, WORD, ROWS)
 LEFT = -1  # the answer to a single look-up that is left to plain Python
-_LOW, _HALF = np.uint64((1 << 32) - 1), np.uint64(32)
 _ONE, _SIX, _INNER = np.uint64(1), np.uint64(BLOCK), np.uint64((1 << BLOCK) - 1)
 _GROUP = 64  # look-ups that advance together
 _MANY = 512  # probes of balls that do, of which few are found
@@ -42,13 +41,13 @@ _FULL = 8  # keys of a block are looked at one after the other; few blocks hold 
 
 @njit(cache=True, nogil=True)
 def _find(
-    probes: np.ndarray,
+    probes: np.ndarray,  # (n or more,) uint64
     n: int,
-    blocks: np.ndarray,
-    entries: np.ndarray,
+    blocks: np.ndarray,  # (2 * n_blocks,) uint64
+    entries: np.ndarray,  # (2 * n_keys,) uint64
     cell_shift: int,
-    which: np.ndarray,
-    runs: np.ndarray,
+    which: np.ndarray,  # (n + 1 or more,) int64, written
+    runs: np.ndarray,  # (n + 1 or more,) uint64, written
 ) -> int:
     """Which of the first n probes are keys, and their words; how many."""
     for i in range(n):
@@ -68,7 +67,7 @@ def _find(
         probe = probes[which[i]]
         place = np.int64(runs[i])
         if entries[2 * place] != probe:
-            end = np.int64(blocks[_block_of(probe >> cell_shift) + 1] >> _HALF)
+            end = np.int64(blocks[_block_of(probe >> cell_shift) + 1] >> HALF)
             place = _bisected(entries, place, end, probe)
             if place == end or entries[2 * place] != probe:
                 continue
@@ -87,7 +86,7 @@ def _block_of(cell: int) -> int:
 @njit(cache=True, nogil=True)
 def _first_place(bitmap: int, places: int, cell: int) -> int:
     """The least position that a key of this cell can have; see `SortedKeys`."""
-    return (places & _LOW) + popcount(bitmap & ((_ONE << (cell & _INNER)) - _ONE))
+    return (places & LOW) + popcount(bitmap & ((_ONE << (cell & _INNER)) - _ONE))
 
 
 @njit(cache=True, nogil=True)
@@ -115,14 +114,14 @@ def _same(code: np.ndarray, other: np.ndarray) -> bool:
 
 @njit((WORDS_2D, *_TABLE), cache=True, nogil=True)
 def buckets(
-    queries: np.ndarray,
-    words: np.ndarray,
-    shifts: np.ndarray,
+    queries: np.ndarray,  # (n_queries, n_words) uint64
+    words: np.ndarray,  # (n, n_words) uint64, or (0, 1) for codes of one word
+    shifts: np.ndarray,  # (7,) uint64
     mask: int,
-    blocks: np.ndarray,
-    entries: np.ndarray,
+    blocks: np.ndarray,  # (2 * n_blocks,) uint64
+    entries: np.ndarray,  # (2 * n_keys,) uint64
     cell_shift: int,
-    stored: np.ndarray,
+    stored: np.ndarray,  # (n_shared,) uint32
 ) -> tuple[np.ndarray, np.ndarray]:
     """The rows with the code of each query (n_queries, n_words): limits and rows, both int64.
 
@@ -143,15 +142,15 @@ def buckets(
         found = _find(probes, size, blocks, entries, cell_shift, which, runs)
         for i in range(found):
             held[start + which[i]] = runs[i]
-            length = np.int64(runs[i] >> _HALF)
+            length = np.int64(runs[i] >> HALF)
             total += int(length)
             if length > 1:
-                prefetch(stored, np.int64(runs[i] & _LOW))
+                prefetch(stored, np.int64(runs[i] & LOW))
     rows = np.empty(total, np.int64)
     limits = np.zeros(n + 1, np.int64)
     count = 0
     for query in range(n):
-        length, begin = np.int64(held[query] >> _HALF), np.int64(held[query] & _LOW)
+        length, begin = np.int64(held[query] >> HALF), np.int64(held[query] & LOW)
         for place in range(begin, begin + length):
             row = place if length == 1 else np.int64(stored[place])
             if words.shape[1] == 1 or _same(words[row], queries[query]):
@@ -171,16 +170,16 @@ def _flipped(code: np.ndarray, query: np.ndarray, mask: np.ndarray) -> bool:
 
 @njit(cache=True, nogil=True)
 def _gather(
-    queries: np.ndarray,
-    words: np.ndarray,
-    stored: np.ndarray,
-    runs: np.ndarray,
-    last: np.ndarray,
+    queries: np.ndarray,  # (n_queries, n_words) uint64
+    words: np.ndarray,  # (n, n_words) uint64, or (0, 1) for codes of one word
+    stored: np.ndarray,  # (n_shared,) uint32
+    runs: np.ndarray,  # (n_runs, 3) int64: begin, length, flip
+    last: np.ndarray,  # (n_queries + 1,) int64
     first: int,
-    edges: np.ndarray,
-    flip_masks: np.ndarray,
-    rows: np.ndarray,
-    distances: np.ndarray,
+    edges: np.ndarray,  # (most flips + 2,) int64
+    flip_masks: np.ndarray,  # (m, n_words) uint64
+    rows: np.ndarray,  # (total,) int64, written
+    distances: np.ndarray,  # (total,) int32, written
 ) -> np.ndarray:
     """Write the rows of each query's runs, ordered by distance and row; the limits."""
     limits = np.zeros(len(queries) + 1, np.int64)
@@ -214,19 +213,19 @@ def _gather(
 
 @njit((WORDS_2D, INT, INTS, *_TABLE, WORDS, WORDS_2D, INTS), cache=True, nogil=True)
 def balls(
-    queries: np.ndarray,
+    queries: np.ndarray,  # (n_queries, n_words) uint64
     first: int,
-    radii: np.ndarray,
-    words: np.ndarray,
-    shifts: np.ndarray,
+    radii: np.ndarray,  # (n_queries,) int64, bits, inclusive
+    words: np.ndarray,  # (n, n_words) uint64, or (0, 1) for codes of one word
+    shifts: np.ndarray,  # (7,) uint64
     mask: int,
-    blocks: np.ndarray,
-    entries: np.ndarray,
+    blocks: np.ndarray,  # (2 * n_blocks,) uint64
+    entries: np.ndarray,  # (2 * n_keys,) uint64
     cell_shift: int,
-    stored: np.ndarray,
-    flip_keys: np.ndarray,
-    flip_masks: np.ndarray,
-    edges: np.ndarray,
+    stored: np.ndarray,  # (n_shared,) uint32
+    flip_keys: np.ndarray,  # (m,) uint64
+    flip_masks: np.ndarray,  # (m, n_words) uint64
+    edges: np.ndarray,  # (most flips + 2,) int64
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, int, int]:
     """The rows from `first` to `radii` (n_queries,) bits from each query, as in `Neighbors`.
 
@@ -264,7 +263,7 @@ def balls(
                 longer[:n_runs] = runs[:n_runs]
                 runs = longer
             for i in range(found):
-                begin, length = np.int64(held[i] & _LOW), np.int64(held[i] >> _HALF)
+                begin, length = np.int64(held[i] & LOW), np.int64(held[i] >> HALF)
                 runs[n_runs, 0] = begin
                 runs[n_runs, 1] = length
                 runs[n_runs, 2] = flips[which[i]]
@@ -308,13 +307,13 @@ def bucket(code: bytes, address: int) -> int:
     bitmap, places = word_at(table[0], at), word_at(table[0], at + 1)
     if not bitmap >> (cell & _INNER) & _ONE:
         return 0
-    place, end = np.int64(_first_place(bitmap, places, cell)), np.int64(places >> _HALF)
+    place, end = np.int64(_first_place(bitmap, places, cell)), np.int64(places >> HALF)
     while place < end and word_at(table[1], 2 * place) < key:
         place += 1
     if place == end or word_at(table[1], 2 * place) != key:
         return 0
     run = word_at(table[1], 2 * place + 1)
-    length, begin = np.int64(run >> _HALF), np.int64(run & _LOW)
+    length, begin = np.int64(run >> HALF), np.int64(run & LOW)
     if n_words > 1:
         for i in range(begin, begin + length):
             row = i if length == 1 else np.int64(row_at(table[2], i))

@@ -11,24 +11,18 @@ sections 3.1 and 3.2.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
 
-from hashret.codes import Codes, Neighbors, flip_masks
+from hashret.codes import Codes, Neighbors, Work
 from hashret.indexes import kernels
-from hashret.indexes.base import (
-    BOTH,
-    Index,
-    OverCodes,
-    certified,
-    check_search,
-    check_within,
-    path_of,
-)
-from hashret.indexes.distinct import DistinctCodes
-from hashret.indexes.gather import PROBES, Pairs, interleaved, slabs
-from hashret.indexes.multi_index.numpy_search import Progress
+from hashret.indexes.base import Index, certified, check_search, check_within
+from hashret.indexes.costs import Call, ExactIndex, Experience, Seen, Size, line
+from hashret.indexes.distinct import FIND_NS, DistinctCodes
+from hashret.indexes.gather import Pairs, interleaved
+from hashret.indexes.multi_index.numpy_search import Tables
 from hashret.indexes.multi_index.substrings import (
     Flips,
     SubstringTable,
@@ -36,10 +30,10 @@ from hashret.indexes.multi_index.substrings import (
     flips_of,
     most_affordable,
     slot_bits,
+    work_within,
 )
-from hashret.indexes.scan import ScanIndex
+from hashret.indexes.scan import LazyScan
 
-_QUERIES = 256  # queries that advance together
 _INLINED_WORDS = 1  # a copy of longer codes in each table would save a tenth of the time only
 # What a kernel counts a candidate for, where a probe and its slot's first candidate count one each:
 # inlined candidates follow one another in memory, others are at least asked for in time.
@@ -53,7 +47,24 @@ def candidate_cost(n_bits: int, *, with_kernels: bool) -> float:
     return _INLINED_CANDIDATE if n_bits <= 64 * _INLINED_WORDS else _CANDIDATE
 
 
-class MultiIndex(OverCodes):
+_BUILD_NS = 35.0  # a code and table, beside finding the distinct codes
+_STEPS = 10  # of a search for the k nearest in NumPy, more or less
+_SHARE = 60  # of the work of comparing all codes: what takes more than a 60th is not tried unseen
+# What is expected of the nearest before any was seen: the share given up, and the effort a code.
+_GIVEN_UP, _EFFORT = 0.05, 1 / 600
+
+
+@dataclass(frozen=True, slots=True)
+class MultiCosts:
+    """ns of a call, of each step that all its queries take, of a query, of a probe or candidate."""
+
+    call: float
+    step: float
+    query: float
+    work: float
+
+
+class MultiIndex(ExactIndex[MultiCosts]):
     """Substring tables over the distinct codes; built in about 0.2 s a million of 64 bits.
 
     A query whose probes and candidates would exceed `budget` (default n // 60, a small part of
@@ -61,8 +72,9 @@ class MultiIndex(OverCodes):
     random codes, for very large k or for a wide radius multi-index hashing cannot win.
     """
 
-    exact: ClassVar[bool] = True
-    supports: ClassVar[frozenset[str]] = BOTH
+    name: ClassVar[str] = "multi-index"
+    NUMPY: ClassVar[MultiCosts] = MultiCosts(call=100e3, step=60e3, query=2e3, work=22.0)
+    COMPILED: ClassVar[MultiCosts] = MultiCosts(call=25e3, step=0.0, query=1e3, work=10.0)
 
     def __init__(
         self,
@@ -76,11 +88,7 @@ class MultiIndex(OverCodes):
         self._words, self._references = distinct.codes.words, distinct.references
         self._runs = distinct.runs
         self._budget = len(codes) // 60 if budget is None else budget
-        #: by which way the last answer came
-        self.path = "multi-index"
-        #: queries given up so far, and the probes and candidates (some counting less) of all
-        self.given_up, self.work = 0, 0
-        self._scan: ScanIndex | None = None
+        self._own_scan = LazyScan(codes)
         self._linear = linear or self._own_scan
         self._parts = cut(codes.n_bits, len(self._words))
         self._flips: dict[int, Flips] = {}
@@ -124,17 +132,55 @@ class MultiIndex(OverCodes):
             + self._references.nbytes
             + self._runs.n_bytes
             + (self._words.nbytes if copied else 0)
-            + (self._scan.n_bytes if self._scan else 0)
+            + self._own_scan.n_bytes
         )
+
+    @classmethod
+    def expected(cls, call: Call, size: Size, costs: MultiCosts, seen: Seen) -> float | None:
+        """The ns of all steps, and of the queries that are given up, which cost `seen.linear`."""
+        experience = seen.experience
+        if call.k is None and _SHARE * experience.effort > size.n and not experience.known:
+            return None
+        steps = call.radius + 1 if call.k is None else _STEPS
+        each = costs.query + costs.work * experience.effort + experience.given_up * seen.linear
+        return costs.call + costs.step * steps + call.n_queries * each
+
+    @classmethod
+    def to_build(cls, size: Size, costs: MultiCosts) -> float:
+        """The ns that building takes."""
+        return (FIND_NS + _BUILD_NS * len(cut(size.n_bits, size.n))) * size.n
+
+    @classmethod
+    def unseen(cls, call: Call, size: Size, *, compiled: bool) -> Experience:
+        """Within a radius what uniformly random codes would take; of the nearest a guess."""
+        if call.k is not None:
+            return Experience(_GIVEN_UP, size.n * _EFFORT)
+        each = candidate_cost(size.n_bits, with_kernels=compiled)
+        return Experience(0.0, work_within(cut(size.n_bits, size.n), size.n, call.radius, each))
+
+    @classmethod
+    def calibrate(
+        cls, codes: Codes, queries: Codes, known: MultiCosts, slower: float
+    ) -> MultiCosts:
+        """Its costs as measured on these codes, at a small radius and a wide one."""
+        near, far, n = 1, 6, 64
+        index = cls(codes, budget=len(codes))
+        call, each = line(lambda n: index.within(queries[:n], near), n)
+        far_call, far_each = line(lambda n: index.within(queries[:n], far), n)
+        efforts = [index.within(queries[:n], radius).work.effort / n for radius in (near, far)]
+        work = (far_each - each) / max(1.0, efforts[1] - efforts[0])
+        step = (far_call - call) / (far - near) if known.step else 0.0
+        return MultiCosts(call - (near + 1) * step, step, each - work * efforts[0], work)
 
     def search(self, queries: Codes, k: int, *, ties: bool = False) -> Neighbors:
         """The k nearest rows of each query; see `Index.search`."""
         k = check_search(self._codes, queries, k)
         if k >= len(self):  # every row is asked for; this includes an empty index
-            return self._rest().search(queries, k, ties=ties)
+            found = self._linear().search(queries, k, ties=ties)
+            return replace(found, work=self._work().joined([found.work]))
         caps = np.full(len(queries), self.n_bits)
         found = self._answer(
-            queries, caps, k, ties, lambda rest: self._rest().search(queries[rest], k, ties=ties)
+            queries, caps, k, ties, lambda rest: self._linear().search(queries[rest], k, ties=ties)
         )
         if kernels.loaded() is None:
             found = found.first(k, ties=ties)
@@ -148,24 +194,19 @@ class MultiIndex(OverCodes):
             radii.copy(),
             None,
             True,
-            lambda rest: self._rest().within(queries[rest], radii[rest]),
+            lambda rest: self._linear().within(queries[rest], radii[rest]),
         )
-
-    def _own_scan(self) -> Index:
-        if self._scan is None:
-            self._scan = ScanIndex(self._codes)
-        return self._scan
-
-    def _rest(self) -> Index:
-        """What answers the queries that are given up."""
-        linear = self._linear()
-        self.path = f"multi-index + {path_of(linear)[0]}"
-        return linear
 
     @property
     def n_tables(self) -> int:
         """The number of tables."""
         return len(self._tables)
+
+    def _work(
+        self, probed: int = 0, compared: int = 0, given_up: int = 0, effort: float = 0.0
+    ) -> Work:
+        """So much work in all tables."""
+        return Work(self.name, len(self._tables), probed, compared, given_up, effort)
 
     def _answer(
         self,
@@ -176,26 +217,21 @@ class MultiIndex(OverCodes):
         answer_rest: Callable[[np.ndarray], Neighbors],
     ) -> Neighbors:
         """All rows within `caps`, which shrink to the k-th distances if k is given."""
-        self.path = "multi-index"
         compiled = kernels.loaded()
         if compiled is not None and len(self):
             return self._answer_compiled(compiled, queries, caps, k, ties, answer_rest)
-        pairs = Pairs()
-        words = queries.words
-        rest = []
-        for start in range(0, len(queries), _QUERIES):
-            block = slice(start, start + _QUERIES)
-            progress = Progress(words[block], caps[block], k, start, pairs)
-            rest.append(start + self._widen(progress))
-        unanswered = np.concatenate([np.empty(0, np.int64), *rest])
+        pairs = Pairs(self.name, self.n_tables)
+        tables = Tables(self._tables, self._words, self._references, self._runs)
+        unanswered = tables.search(queries.words, caps, k, self._budget, pairs)
         radius = caps.copy()
-        self.given_up += len(unanswered)
-        self.work += pairs.probed + pairs.compared
+        effort = pairs.probed + pairs.compared
         caps[unanswered] = -1
         pairs.keep_within(caps)
         if len(unanswered):
             pairs.add_answers(answer_rest(unanswered), unanswered)
-        return pairs.neighbors(len(queries), radius)
+        found = pairs.neighbors(len(queries), radius)
+        work = found.work._replace(given_up=len(unanswered), effort=effort)
+        return replace(found, work=work)
 
     def _answer_compiled(
         self,
@@ -211,7 +247,7 @@ class MultiIndex(OverCodes):
         if most_flips not in self._flips:
             self._flips[most_flips] = flips_of(self._parts, most_flips)
         candidate = candidate_cost(self.n_bits, with_kernels=True)
-        lengths, rows, distances, (probed, compared, work) = compiled.multi_index.search(
+        lengths, rows, distances, (probed, compared, effort) = compiled.multi_index.search(
             queries.words,
             caps,
             k or 0,
@@ -230,93 +266,15 @@ class MultiIndex(OverCodes):
             self._references,
             *self._runs.arrays,
         )
-        self.work += int(work)
         radius = caps.astype(np.int32)
-        counters = int(probed), int(compared)
         rest = np.flatnonzero(lengths < 0)
+        work = self._work(int(probed), int(compared), len(rest), int(effort))
         if not len(rest):
-            return Neighbors(_limits(lengths), rows, distances, radius, *counters)
-        self.given_up += len(rest)
+            return Neighbors(_limits(lengths), rows, distances, radius, work)
         answered = np.flatnonzero(lengths >= 0)
         limits = _limits(lengths[answered])
-        found = Neighbors(limits, rows, distances, radius[answered], *counters)
+        found = Neighbors(limits, rows, distances, radius[answered], work)
         return interleaved([(answered, found), (rest, answer_rest(rest))])
-
-    def _widen(self, progress: Progress) -> np.ndarray:
-        """Take step after step until all is known; return the queries that became too dear."""
-        hashed = [table.hashed(progress.words) for table in self._tables]
-        active = np.arange(len(progress.words))
-        spent = np.zeros(len(active), np.int64)
-        too_dear = []
-        step = 0
-        while len(active):
-            flips, turn = divmod(step, len(self._tables))
-            table = self._tables[turn]
-            probes = table.n_probes(flips)
-            affordable = spent[active] + probes * (1 + table.occupancy) <= self._budget
-            too_dear.append(active[~affordable])
-            active = active[affordable]
-            # blocks, since a late step makes thousands of probes a query
-            size = max(1, PROBES // max(1, probes))
-            for start in range(0, len(active) if probes else 0, size):
-                part = active[start : start + size]
-                slots = table.slots(hashed[turn][part], flips)
-                low = table.offsets.take(slots)
-                lengths = table.offsets.take(slots + 1) - low
-                spent[part] += probes + lengths.sum(axis=1, dtype=np.int64)
-                lengths[spent[part] > self._budget] = 0
-                progress.pairs.probed += slots.size
-                masks = flip_masks(table.part.length, flips)[:, 0]
-                for probe, places in slabs(low.ravel(), lengths.ravel()):
-                    query, mask = np.divmod(probe, probes)
-                    self._compare(progress, step, table, part[query], places, masks[mask])
-            over = spent[active] > self._budget
-            too_dear.append(active[over])
-            active = active[~over]
-            step += 1
-            # everything at less than `step` is known now
-            active = active[progress.caps[active] >= step]
-        return np.concatenate(too_dear)
-
-    def _compare(
-        self,
-        progress: Progress,
-        step: int,
-        table: SubstringTable,
-        queries: np.ndarray,
-        places: np.ndarray,
-        masks: np.ndarray,
-    ) -> None:
-        """Keep of the candidates at `places` those near enough that this probe finds first.
-
-        `queries` (m,) are the candidates' queries, `masks` (m,) the bits that the probe flipped.
-        """
-        stored = table.places
-        if table.words is not None:
-            xor = table.words.take(places, axis=0)
-        else:
-            xor = self._words.take(stored.take(places), axis=0)
-        xor ^= progress.words.take(queries, axis=0)
-        ones = np.bitwise_count(xor)
-        distances = ones[:, 0] if ones.shape[1] == 1 else ones.sum(axis=1, dtype=np.uint16)
-        progress.pairs.compared += len(places)
-        near = np.flatnonzero(distances <= progress.caps.take(queries))
-        if not len(near):
-            return
-        xor = xor[near]
-        # a slot mixes values: only the probe of the code's own value counts
-        first = table.part.of(xor) == masks[near]
-        for turn, other in enumerate(self._tables):
-            if first.any():
-                flips = np.bitwise_count(other.part.of(xor)).astype(np.int64)
-                first &= flips * len(self._tables) + turn >= step
-        near = near[first]
-        found = stored[places[near]]
-        if table.words is None:
-            found = self._references[found]
-        which, rows = self._runs.rows_of(found)
-        near = near[which]
-        progress.add(queries[near], rows, distances[near])
 
 
 def _limits(lengths: np.ndarray) -> np.ndarray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 from math import ceil, comb, log2
 from typing import NamedTuple
@@ -30,6 +31,7 @@ class Substring:
         return values
 
 
+@lru_cache(maxsize=64)
 def cut(n_bits: int, n_items: int) -> list[Substring]:
     """Cut codes of n_bits into disjoint substrings of about log2(n_items) bits each.
 

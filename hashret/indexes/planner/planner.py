@@ -4,35 +4,30 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from itertools import chain
-from typing import ClassVar, Self, cast
+from functools import partial
+from threading import Lock
+from typing import Any, ClassVar, Self, cast
 
 import numpy as np
 
 from hashret.codes import Codes, Neighbors, merge
 from hashret.indexes import kernels
-from hashret.indexes.base import BOTH, Index, check_search, check_within, path_of
-from hashret.indexes.clusters import ClusterIndex
+from hashret.indexes.base import BOTH, Index, check_search, check_within
+from hashret.indexes.costs import Call
 from hashret.indexes.multi_index.index import MultiIndex
 from hashret.indexes.planner import cost_model, timings
-from hashret.indexes.planner.cost_model import Prospects, Question
+from hashret.indexes.planner.cost_model import PATHS, Prospects
 from hashret.indexes.planner.timings import Trials
-from hashret.indexes.scan import ScanIndex
 from hashret.indexes.table.index import TableIndex
 
-_SORTS = 1000  # of questions remembered
-# A path less than so many times dearer by estimate is built to be tried, once questions of one
-# sort have taken so many times what building it takes; one up to so many times dearer than that
-# later, by the square of it. For so many times what that takes, a look at the codes.
-_DOUBT, _LONG, _HOPELESS = 2, 16, 4
-# When a path has earned its build, one with more to gain that has so much of its own is built.
+_CLASSES = 1000  # of questions whose times are remembered
+# Build a path for a trial once this class of question has cost BUILD_AFTER times its build time,
+# if its estimate is below TRY_IF_WITHIN times the best path's. Up to NEVER_BEYOND times that it
+# must wait longer, by the square of the ratio. The codes are looked at on the first of these terms.
+TRY_IF_WITHIN, BUILD_AFTER, NEVER_BEYOND = 2, 16, 4
+# A path that has earned this share of its build is built in place of one that has earned all of
+# its own, if it saves more in each answer.
 _NEARLY = 2 / 3
-
-_TABLE = ("table",)
-_TO_EARN = ("table", "multi-index", "clusters", "faiss-flat")
-
-#: Asks an index some of the queries.
-Ask = Callable[[Index, slice], Neighbors]
 
 
 class PlannedIndex:
@@ -56,12 +51,8 @@ class PlannedIndex:
         """`table_of` builds the hash table, or finds it where it is kept."""
         self._codes = codes
         self._parts: dict[str, Index] = {}
-        self._credit = dict.fromkeys((*_TO_EARN, "kernels"), 0.0)
-        # by the radius or k, and the bits of the number of queries: all queries of a call are one
-        self._trials: dict[tuple[int, ...], Trials] = {}
-        # those of single questions, by the radius or k: hashing a tuple shows beside them
-        self._within_alone: dict[int, Trials] = {}
-        self._nearest_alone: dict[int, Trials] = {}
+        self._credit = dict.fromkeys((*PATHS, "kernels"), 0.0)
+        self._trials: dict[int, Trials] = {}  # by `_class_of`: a number is soonest looked up
         # for how many single buckets the table is settled on, which gives them by its own way: a
         # look-up is so brief that even asking a dictionary shows
         self._look_ups = 0
@@ -70,13 +61,11 @@ class PlannedIndex:
         self._costs = cost_model.current(False)  # what was timed is a multiple of these
         self._prospects = Prospects(codes)
         self._builders: dict[str, Callable[[], Index]] = {
-            "scan": lambda: ScanIndex(codes),
+            **{name: _builder(path, codes) for name, path in PATHS.items()},
             "table": lambda: table_of(codes),
-            "multi-index": self._build_multi,
-            "clusters": lambda: ClusterIndex(codes),
-            "faiss-flat": self._build_flat,
+            "multi-index": lambda: MultiIndex(codes, linear=self._linear),
         }
-        self._taken: tuple[str, ...] = ()  # the paths of the last answer: a batch may be split
+        self._thinking = Lock()  # answers by a path that is settled on don't wait for it
 
     @classmethod
     def build(cls, codes: Codes) -> Self:
@@ -91,26 +80,7 @@ class PlannedIndex:
     @property
     def n_bytes(self) -> int:
         """Bytes of memory held beyond the codes themselves, by what is built so far."""
-        return sum(part.n_bytes for part in self._parts.values())
-
-    @property
-    def path(self) -> str:
-        """By which way the last answer came, or which ways, joined by " + "."""
-        ways = [path_of(part)[0].split(" + ") for part in self._last_parts()]
-        return " + ".join(dict.fromkeys(chain(*ways)))
-
-    @property
-    def n_tables(self) -> int:
-        """The number of hash tables on these ways."""
-        return sum(path_of(part)[1] for part in self._last_parts())
-
-    def _last_parts(self) -> list[Index]:
-        return [self._parts[name] for name in dict.fromkeys(self._taken)]
-
-    @property
-    def last_path(self) -> str:
-        """The name of the path that answered last: all of a question, or all but a trial."""
-        return self._taken[-1] if self._taken else ""
+        return sum(part.n_bytes for part in list(self._parts.values()))
 
     @property
     def table(self) -> TableIndex:
@@ -136,99 +106,82 @@ class PlannedIndex:
 
     def search(self, queries: Codes, k: int, *, ties: bool = False) -> Neighbors:
         """The k nearest rows of each query; see `Index.search`."""
-        if not ties and type(k) is int and len(queries.packed) == 1:
-            known = self._nearest_alone.get(k)
-            if known is not None and known.untimed:
-                known.untimed -= 1
-                self._taken = known.settled
-                return known.index.search(queries, k)
         n_queries = len(queries.packed)
-        sort = (n_queries.bit_length(), k, ties)
-        known = self._trials.get(sort)
-        if known is not None and known.untimed:
+        question_class = _class_of(n_queries, k, 1 + ties) if type(k) is int else _OF_NONE
+        known = self._trials.get(question_class)
+        if known is not None and known.untimed > 0:
             known.untimed -= 1
-            self._taken = known.settled
             return known.index.search(queries, k, ties=ties)
         k = check_search(self._codes, queries, k)
-        return self._ask(
-            Question(n_queries, k=k, ties=ties),
-            sort,
-            lambda index, some: index.search(_part_of(queries, some), k, ties=ties),
-        )
+        call = Call(n_queries, k=k, ties=ties)
+        with self._thinking:
+            return _joined(self._ask(call, _class_of(n_queries, k, 1 + ties), queries, 0))
 
     def within(self, queries: Codes, radius: int | np.ndarray) -> Neighbors:
         """All rows within the radius of each query; see `Index.within`."""
-        if self._look_ups and type(radius) is int and not radius and len(queries.packed) == 1:
-            self._look_ups -= 1
-            self._taken = _TABLE
-            return self._look_up(queries)
         n_queries = len(queries.packed)
         if type(radius) is int:
-            known = (
-                self._within_alone.get(radius)
-                if n_queries == 1
-                else self._trials.get((n_queries.bit_length(), radius))
-            )
-            if known is not None and known.untimed:
+            if self._look_ups > 0 and not radius and n_queries == 1:
+                self._look_ups -= 1
+                return self._look_up(queries)
+            known = self._trials.get(_class_of(n_queries, radius, 0))
+            if known is not None and known.untimed > 0:
                 known.untimed -= 1
-                self._taken = known.settled
                 return known.index.within(queries, radius)
         radii = check_within(self._codes, queries, radius)
-        widest = int(radii.max(initial=0))
-        return self._ask(
-            Question(n_queries, radius=widest),
-            (n_queries.bit_length(), widest),
-            lambda index, some: index.within(
-                _part_of(queries, some), radius if type(radius) is int else radii[some]
-            ),
-        )
+        call = Call(n_queries, radius=int(radii.max(initial=0)))
+        bounds = radius if type(radius) is int else radii
+        with self._thinking:
+            return _joined(self._ask(call, _class_of(n_queries, call.radius, 0), queries, bounds))
 
-    def _ask(self, question: Question, sort: tuple[int, ...], ask: Ask) -> Neighbors:
-        """Let the best path answer, and time it; or a few by a path on trial, then the rest."""
-        known = self._timed(sort)
-        if known.again and known.last in self._expected(question, self._with_kernels):
-            return self._ask_again(question, known, ask)
-        n_queries = question.n_queries
-        name, expected = self._choose(question, known)
+    def _ask(
+        self, call: Call, question_class: int, queries: Codes, radii: int | np.ndarray
+    ) -> list[Neighbors]:
+        """Let the best path answer, and time it; or a few by a path on trial, then the rest.
+
+        `radii` of the queries, where they ask for what is within.
+        """
+        if call.n_queries == 1 and not self._parts:  # nothing pays for itself in one question
+            first = _put_to(self.part("scan"), call, radii)(queries)
+            self._prospects.learn(call, 1, first)
+            return [first]
+        known = self._timed(question_class)
+        if known.again and known.last in self._expected(call, self._with_kernels):
+            # the path that was just asked, and is warm now
+            known.again -= 1
+            self._earn(known, 1)
+            found = self._answers(known.last, call, known, queries, radii, 0)
+            self._settle(call, known)
+            return found
+        n_queries = call.n_queries
+        name, expected = self._choose(call, known)
         tried = self._due(known, name, expected, n_queries)
         chosen = tried or name
         takes = expected[chosen]
         few = known.n_tried(chosen, n_queries, takes)
         warm = known.n_warm(chosen, n_queries, takes)
         if 2 * few <= n_queries and (tried or not known.is_timed(name)):
-            parts = self._answers(chosen, question, known, slice(0, few), ask, warm)
-            rest = question._replace(n_queries=n_queries - few)
-            parts.append(
-                self._ask(rest, sort, lambda i, s: ask(i, slice(s.start + few, s.stop + few)))
-            )
-            self._taken = chosen, *self._taken
-        else:
-            known.settling = not tried and known.patience >= 1
-            n_calls = known.n_calls(n_queries, takes)
-            known.begin(n_calls if tried or known.patience >= n_calls else 1)
-            parts = self._answers(chosen, question, known, slice(0, n_queries), ask, warm)
-            self._settle(question, known)
-        return parts[0] if len(parts) == 1 else merge(parts)
-
-    def _ask_again(self, question: Question, known: Trials, ask: Ask) -> Neighbors:
-        """Let the path answer that was just asked, and time it now that it is warm."""
-        known.again -= 1
-        self._earn(known, 1)
-        whole = slice(0, question.n_queries)
-        (found,) = self._answers(known.last, question, known, whole, ask, 0)
-        self._settle(question, known)
+            head, tail = slice(0, few), slice(few, n_queries)
+            some, rest = call._replace(n_queries=few), call._replace(n_queries=n_queries - few)
+            found = self._answers(chosen, some, known, queries[head], _radii_of(radii, head), warm)
+            return found + self._ask(rest, question_class, queries[tail], _radii_of(radii, tail))
+        known.settling = not tried and known.patience >= 1
+        n_calls = known.n_calls(n_queries, takes)
+        known.begin(n_calls if tried or known.patience >= n_calls else 1)
+        found = self._answers(chosen, call, known, queries, radii, warm)
+        self._settle(call, known)
         return found
 
-    def _settle(self, question: Question, known: Trials) -> None:
+    def _settle(self, call: Call, known: Trials) -> None:
         """After the last call in a row, let the best path answer the next without a thought."""
         if known.again or not known.settling:
             return
         # by what these taught, which may be that it does not come into question
-        name, expected = known.last, self._expected(question, self._with_kernels)
+        name, expected = known.last, self._expected(call, self._with_kernels)
         if name in expected:
             known.settle(name, self._parts[name], known.expected(name, expected[name]))
             self._earn(known, known.untimed)
-            if known is self._within_alone.get(0) and name == "table":
+            if name == "table" and known is self._trials.get(_SINGLE_BUCKET):
                 self._look_up = self.table.look_up
                 self._look_ups, known.untimed = known.untimed, 0
 
@@ -241,58 +194,50 @@ class PlannedIndex:
         self, known: Trials, best: str, expected: dict[str, float], n_queries: int
     ) -> str | None:
         """Which path to try that stands and is not expected to be the best."""
-        for name in self._parts:
+        for name in list(self._parts):
             due = name != best and name in expected
             if due and known.is_due(name, expected[name], expected[best], n_queries):
                 return name
         return None
 
     def _answers(
-        self, name: str, question: Question, known: Trials, some: slice, ask: Ask, warm: int
+        self,
+        name: str,
+        call: Call,
+        known: Trials,
+        queries: Codes,
+        radii: int | np.ndarray,
+        warm: int,
     ) -> list[Neighbors]:
-        """The answers to some queries by one path, timed; to the first `warm` by themselves."""
+        """The answers by one path, timed; to the first `warm` queries by themselves."""
         index = self.part(name)
-        self._taken = (name,)
-        middle = some.start + warm
-        cuts = [slice(some.start, middle), slice(middle, some.stop)] if warm else [some]
+        cuts = [slice(0, call.n_queries)]
+        if warm:
+            cuts = [slice(0, warm), slice(warm, call.n_queries)]
+        calls = [call._replace(n_queries=cut.stop - cut.start) for cut in cuts]
         # all of them now: an answer may teach that this path does not come into question
-        expected = [
-            self._expected(question._replace(n_queries=c.stop - c.start), self._with_kernels)[name]
-            for c in cuts
-        ]
+        expected = [self._expected(each, self._with_kernels)[name] for each in calls]
         parts = []
-        for cut, estimate in zip(cuts, expected, strict=True):
+        for cut, each, estimate in zip(cuts, calls, expected, strict=True):
+            some, bounds = (queries[cut], _radii_of(radii, cut)) if warm else (queries, radii)
+            answer = _put_to(index, each, bounds)
             began = timings.clock()
-            parts.append(self._answer(index, question, cut, ask))
-            if cut.stop > cut.start:
-                known.learn(name, cut.stop - cut.start, timings.clock() - began, estimate)
+            found = answer(some)
+            if each.n_queries:
+                known.learn(name, each.n_queries, timings.clock() - began, estimate)
+            self._prospects.learn(each, each.n_queries, found)
+            parts.append(found)
         return parts
 
-    def _answer(self, index: Index, question: Question, some: slice, ask: Ask) -> Neighbors:
-        """Ask, and learn how far the answer reaches, and from what multi-index hashing did."""
-        n_queries = some.stop - some.start
-        before = (index.given_up, index.work) if isinstance(index, MultiIndex) else (0, 0)
-        found = ask(index, some)
-        if isinstance(index, MultiIndex) and n_queries:
-            done = index.given_up - before[0], index.work - before[1]
-            self._prospects.learn_work(question, n_queries, *done)
-        self._prospects.learn(question, n_queries, found)
-        return found
-
-    def _timed(self, sort: tuple[int, ...]) -> Trials:
-        """What is known of questions of a sort, by the kernels or the NumPy that now answer."""
+    def _timed(self, question_class: int) -> Trials:
+        """What is known of a class of questions, by the kernels or the NumPy that now answer."""
         if self._costs is not cost_model.current(kernels.loaded() is not None):
             self._forget_times()
-        if sort not in self._trials:
-            if len(self._trials) >= _SORTS:
+        if question_class not in self._trials:
+            if len(self._trials) >= _CLASSES:
                 self._forget()
-            self._trials[sort] = known = Trials()
-            match sort:
-                case (1, k, False):
-                    self._nearest_alone[k] = known
-                case (1, radius):
-                    self._within_alone[radius] = known
-        return self._trials[sort]
+            self._trials[question_class] = Trials()
+        return self._trials[question_class]
 
     def _forget_times(self) -> None:
         """What NumPy took says nothing of kernels, nor multiples of old costs of new ones."""
@@ -303,24 +248,22 @@ class PlannedIndex:
 
     def _forget(self) -> None:
         self._trials.clear()
-        self._within_alone.clear()
-        self._nearest_alone.clear()
         self._look_ups = 0
 
-    def _choose(self, question: Question, known: Trials) -> tuple[str, dict[str, float]]:
+    def _choose(self, call: Call, known: Trials) -> tuple[str, dict[str, float]]:
         """The path to take, and what each should take; `known` is told what it waits for."""
-        by_model = self._expected(question, self._with_kernels)
+        by_model = self._expected(call, self._with_kernels)
         expected = {name: known.expected(name, ns) for name, ns in by_model.items()}
         standing = [name for name in expected if name == "scan" or name in self._parts]
         best = min(standing, key=expected.__getitem__)
-        long_enough = known.spent + expected[best] > _LONG * cost_model.LOOK
+        long_enough = known.spent + expected[best] > BUILD_AFTER * cost_model.LOOK
         if long_enough and self._prospects.may_look:
             self._prospects.look()
-            return self._choose(question, known)
+            return self._choose(call, known)
         gains = {name: expected[best] - expected[name] for name in expected if name not in standing}
         needed = {name: self._build_cost(name) for name in gains}
         if not self._with_kernels and kernels.available():
-            faster = self._expected(question, True)
+            faster = self._expected(call, True)
             gains["kernels"] = expected[best] - min(faster[name] for name in standing)
             needed["kernels"] = (
                 cost_model.KERNELS_LOAD if kernels.are_kept() else cost_model.KERNELS_COMPILE
@@ -330,14 +273,14 @@ class PlannedIndex:
         have_earned = "kernels" in known.saved and self._credit["kernels"] >= needed["kernels"]
         if have_earned and kernels.enable() is not None:
             self._forget_times()
-            return self._choose(question, Trials())
+            return self._choose(call, Trials())
         paths = [name for name in gains if name != "kernels"]
         gaining = [name for name in paths if name in known.saved]
         nearly = [name for name in gaining if self._credit[name] >= _NEARLY * needed[name]]
         earned = [name for name in nearly if self._credit[name] >= needed[name]]
         for name in paths:
-            doubt = max(1.0, expected[name] / (_DOUBT * expected[best]))
-            if doubt < _HOPELESS and known.spent > _LONG * doubt**2 * needed[name]:
+            doubt = max(1.0, expected[name] / (TRY_IF_WITHIN * expected[best]))
+            if doubt < NEVER_BEYOND and known.spent > BUILD_AFTER * doubt**2 * needed[name]:
                 self.part(name)  # to be tried
         if earned:
             known.patience = 0.0
@@ -346,10 +289,10 @@ class PlannedIndex:
         known.patience = min(waits, default=math.inf)
         return best, expected
 
-    def _expected(self, question: Question, with_kernels: bool) -> dict[str, float]:
+    def _expected(self, call: Call, with_kernels: bool) -> dict[str, float]:
         """The ns that each path would take that comes into question."""
         linear = self._linear_name(with_kernels)
-        return self._prospects.expected(question, with_kernels, linear)
+        return self._prospects.expected(call, with_kernels, linear)
 
     def _build_cost(self, name: str) -> float:
         return self._prospects.to_build(name, self._with_kernels)
@@ -361,16 +304,33 @@ class PlannedIndex:
     def _linear(self) -> Index:
         return self.part(self._linear_name(kernels.loaded() is not None))
 
-    def _build_multi(self) -> Index:
-        return MultiIndex(self._codes, linear=self._linear)
 
-    def _build_flat(self) -> Index:
-        # only here: loading Faiss takes longer than many a question
-        from hashret.indexes.faiss_binary import FaissFlatIndex
+def _class_of(n_queries: int, bound: int, asks: int) -> int:
+    """The class of a question: calls of one class are timed together.
 
-        return FaissFlatIndex(self._codes)
+    `bound` is the radius or k; `asks` 0 for what is within, 1 for the nearest, 2 with ties.
+    """
+    return bound << 8 | n_queries.bit_length() << 2 | asks
 
 
-def _part_of(queries: Codes, some: slice) -> Codes:
-    """Some of the queries: all of them without the microsecond that a slice takes."""
-    return queries if some.stop - some.start == len(queries) else queries[some]
+def _builder(path: type[Any], codes: Codes) -> Callable[[], Index]:
+    return lambda: path.build(codes)
+
+
+_SINGLE_BUCKET = _class_of(1, 0, 0)
+_OF_NONE = -1
+
+
+def _put_to(index: Index, call: Call, radii: int | np.ndarray) -> Callable[[Codes], Neighbors]:
+    """What answers some queries by an index."""
+    if call.k is None:
+        return partial(index.within, radius=radii)
+    return partial(index.search, k=call.k, ties=call.ties)
+
+
+def _radii_of(radii: int | np.ndarray, some: slice) -> int | np.ndarray:
+    return radii if isinstance(radii, int) else radii[some]
+
+
+def _joined(parts: list[Neighbors]) -> Neighbors:
+    return parts[0] if len(parts) == 1 else merge(parts)

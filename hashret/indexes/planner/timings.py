@@ -1,4 +1,4 @@
-"""What the answers to one sort of question took, path by path, and when to try another path.
+"""What the answers to one class of questions took, path by path, and when to try another path.
 
 Estimates know neither the data nor what the answer itself costs; a clock does. A path that does
 not look best is tried now and then, so seldom that its trials stay a few hundredths of all the time
@@ -52,12 +52,11 @@ class Taken:
 
 @dataclass(slots=True)
 class Trials:
-    """The times of one sort of question: of one radius or k, and of about one number of queries."""
+    """The times of one class of questions: of one radius or k, and about one number of queries."""
 
     spent: float = 0.0  # ns on all its answers
-    untimed: int = 0  # answers that may still be given by `settled` without a thought
-    settled: tuple[str, ...] = ()
-    index: Index = field(init=False)  # that of the settled path
+    untimed: int = 0  # answers that may still be given by `index` without a thought
+    index: Index = field(init=False)  # that of the path settled on
     last: str = ""  # the path that was timed last; all others are cold
     again: int = 0  # calls that go to it now, to be timed
     warming: int = 0  # of these and the one before them, so many come first and are not timed
@@ -137,7 +136,7 @@ class Trials:
     def settle(self, name: str, index: Index, expected: float) -> None:
         """Let the next answers be given by this path without a thought, if it was timed."""
         if self.is_timed(name):
-            self.settled, self.index = (name,), index
+            self.index = index
             left = min(_UNTIMED, _UNTIMED_SHARE * self.spent)
             self.untimed = int(min(left / max(1.0, expected), self.patience))
             self.spent += self.untimed * expected

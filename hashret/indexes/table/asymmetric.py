@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from hashret import rank
-from hashret.codes import Codes, Neighbors, hamming, merge
+from hashret.codes import Codes, Neighbors, Work, hamming, merge
 from hashret.indexes.table.index import TableIndex
 from hashret.indexes.table.multiprobe import probe_by_confidence
 
@@ -22,7 +22,8 @@ def compare_all(codes: Codes, queries: Codes, confidences: np.ndarray, k: int) -
     parts = []
     for query, opinion in enumerate(confidences):
         rows = rank.highest(rank.expected_agreement(opinion, codes), k)
-        parts.append(_answer(codes, queries[query : query + 1], rows, complete=False))
+        work = Work("by score", compared=len(codes))
+        parts.append(_answer(codes, queries[query : query + 1], rows, False, work))
     return _merged(parts)
 
 
@@ -47,16 +48,15 @@ def probe(
         found = probe_by_confidence(table, leaning, certainties, min(k, len(codes)), budget)
         rows = found.rows.astype(np.int64)
         asked = queries[query : query + 1]
-        parts.append(_answer(codes, asked, rows, found.complete, found.n_probes))
+        work = Work("by confidence", 1, found.n_probes)
+        parts.append(_answer(codes, asked, rows, found.complete, work))
     return _merged(parts)
 
 
-def _answer(
-    codes: Codes, query: Codes, rows: np.ndarray, complete: bool, n_probes: int = 0
-) -> Neighbors:
+def _answer(codes: Codes, query: Codes, rows: np.ndarray, complete: bool, work: Work) -> Neighbors:
     distances = hamming(query, codes[rows])[0]
     radius = np.array([0 if complete else -1], np.int32)
-    return Neighbors(np.array([0, len(rows)]), rows, distances, radius, n_probes)
+    return Neighbors(np.array([0, len(rows)]), rows, distances, radius, work)
 
 
 def _merged(parts: list[Neighbors]) -> Neighbors:

@@ -9,29 +9,41 @@ Probing a ball: Salakhutdinov and Hinton, "Semantic hashing", IJAR 2009, section
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import ClassVar, Self
 
 import numpy as np
 
-from hashret.codes import Codes, Neighbors, ball_size, flip_masks, require_same_bits
+from hashret.codes import Codes, Neighbors, Work, ball_size, flip_masks, require_same_bits
 from hashret.indexes import kernels
-from hashret.indexes.base import BOTH, OverCodes, certified, check_search, check_within
+from hashret.indexes.base import certified, check_search, check_within
+from hashret.indexes.costs import Call, ExactIndex, Seen, Size, line
 from hashret.indexes.gather import Pairs, expand
 from hashret.indexes.linear_hash import LinearHash, flip_keys
-from hashret.indexes.scan import ScanIndex
+from hashret.indexes.scan import LazyScan
 from hashret.indexes.table import layout
-from hashret.indexes.table.layout import SortedKeys
+from hashret.indexes.table.layout import HALF, LOW, SortedKeys
 
 _PROBES = 1 << 16  # probes made at once: their arrays stay in the second cache
 _PROBE_COST = 10  # a probe takes as long as comparing about so many codes
 _AT = (1 << 36) - 1  # the bits of the kernel's answer that say where a run begins
 _LEFT = -1  # the length of a run that it leaves to plain Python
-_LOW, _HALF = np.uint64((1 << 32) - 1), np.uint64(32)
 _NO_ROWS = np.empty(0, np.uint32)
+_ONE_LOOK_UP = Work("table", 1, 1)  # of a key that is the whole code
+_BUILD_NS = 150.0  # a code
 
 
-class TableIndex(OverCodes):
+@dataclass(frozen=True, slots=True)
+class TableCosts:
+    """ns of a call, of each of its queries, and of each probe: one look-up in the table."""
+
+    call: float
+    query: float
+    probe: float
+
+
+class TableIndex(ExactIndex[TableCosts]):
     """A table over whole codes; built in about 0.2 s a million.
 
     `within` flips bits while the ball is smaller than the collection is large, counting
@@ -40,9 +52,9 @@ class TableIndex(OverCodes):
     key alone; longer ones are folded into a key and the whole code is compared.
     """
 
-    exact: ClassVar[bool] = True
-    supports: ClassVar[frozenset[str]] = BOTH
-    n_tables: ClassVar[int] = 1
+    name: ClassVar[str] = "table"
+    NUMPY: ClassVar[TableCosts] = TableCosts(call=15e3, query=60.0, probe=12.0)
+    COMPILED: ClassVar[TableCosts] = TableCosts(call=5e3, query=45.0, probe=8.0)
 
     def __init__(
         self,
@@ -59,9 +71,7 @@ class TableIndex(OverCodes):
         super().__init__(codes)
         self._probe_cost = probe_cost
         self._hash = LinearHash(codes.n_bits)
-        self._scan: ScanIndex | None = None
-        #: by which way the last answer came
-        self.path = "table"
+        self._linear = LazyScan(codes)
         self._keys, self._rows = parts or layout.built(codes, self._hash)
         # what kernels are given; they read whole codes only where keys may collide
         self._words = codes.words if codes.n_bits > 64 else np.empty((0, 1), np.uint64)
@@ -97,7 +107,7 @@ class TableIndex(OverCodes):
         held = self._keys.n_bytes + self._rows.nbytes
         if not np.may_share_memory(self._words, self._codes.packed):
             held += self._words.nbytes  # padded
-        return held + (self._scan.n_bytes if self._scan else 0)
+        return held + self._linear.n_bytes
 
     def bucket(self, code: bytes) -> np.ndarray:
         """The rows with exactly this code (n_bits // 8 bytes), ascending, as uint32.
@@ -135,11 +145,34 @@ class TableIndex(OverCodes):
             rows = rows[same.all(axis=1)]
         return rows
 
+    @classmethod
+    def expected(cls, call: Call, size: Size, costs: TableCosts, seen: Seen) -> float | None:
+        """The ns of probing a ball; None for the nearest, and where comparing is surely better."""
+        ball = ball_size(size.n_bits, call.radius)
+        if call.k is not None or _PROBE_COST * ball > size.n:
+            return None
+        return costs.call + call.n_queries * (costs.query + ball * costs.probe)
+
+    @classmethod
+    def to_build(cls, size: Size, costs: TableCosts) -> float:
+        """The ns that building takes."""
+        return _BUILD_NS * size.n
+
+    @classmethod
+    def calibrate(
+        cls, codes: Codes, queries: Codes, known: TableCosts, slower: float
+    ) -> TableCosts:
+        """Its costs as measured on these codes."""
+        index, ball = cls(codes), ball_size(64, 2)
+        call, query = line(lambda n: index.within(queries[:n], 0), len(queries))
+        many = 4 * (len(index) // (_PROBE_COST * ball) > 0)  # else it would rather compare
+        probe = line(lambda n: index.within(queries[:n], 2), many)[1] / ball if many else query
+        return TableCosts(call, query - probe, probe)
+
     def search(self, queries: Codes, k: int, *, ties: bool = False) -> Neighbors:
         """The k nearest rows of each query; see `Index.search`."""
         k = check_search(self._codes, queries, k)
-        self.path = "table"
-        pairs = Pairs()
+        pairs = Pairs(self.name, 1)
         words = queries.words
         active = np.arange(len(queries))
         missing = np.full(len(queries), k)
@@ -154,7 +187,7 @@ class TableIndex(OverCodes):
             caps = np.full(len(queries), self.n_bits)
             caps[active] = -1  # the scan finds again what probing found for these
             pairs.keep_within(caps)
-            pairs.add_answers(self._linear.search(queries[active], k, ties=ties), active)
+            pairs.add_answers(self._linear().search(queries[active], k, ties=ties), active)
         answer = pairs.neighbors(len(queries), self.n_bits).first(k, ties=ties)
         return certified(answer, len(self), self.n_bits)
 
@@ -163,16 +196,15 @@ class TableIndex(OverCodes):
         if type(radius) is int and radius == 0 and len(queries.packed) == 1:
             return self.look_up(queries)
         radii = check_within(self._codes, queries, radius)
-        self.path = "table"
         if not len(self) or not len(queries):
-            return Pairs().neighbors(len(queries), radii)
+            return Pairs(self.name, 1).neighbors(len(queries), radii)
         if not radii.any():
             return self._buckets(queries)
         if self._probing_pays(int(radii.max())):
             compiled = kernels.loaded()
             if compiled is not None:
                 return self._balls(compiled, queries, 0, radii)
-        pairs = Pairs()
+        pairs = Pairs(self.name, 1)
         words = queries.words
         for each in np.unique(radii):
             asked = np.flatnonzero(radii == each)
@@ -180,7 +212,7 @@ class TableIndex(OverCodes):
                 found, rows, distances = self._probe(words[asked], 0, int(each), pairs)
                 pairs.add(asked[found], rows, distances)
             else:
-                pairs.add_answers(self._linear.within(queries[asked], int(each)), asked)
+                pairs.add_answers(self._linear().within(queries[asked], int(each)), asked)
         return pairs.neighbors(len(queries), radii)
 
     def look_up(self, queries: Codes) -> Neighbors:
@@ -189,22 +221,14 @@ class TableIndex(OverCodes):
         Raises ValueError for a code of another length.
         """
         require_same_bits(self._codes, queries)
-        self.path = "table"
         rows = self.bucket(queries.packed.tobytes()).astype(np.int64)
         n = len(rows)
         distances, radius = np.zeros(n, np.int32), np.zeros(1, np.int32)
-        compared = n if self.n_bits > 64 else 0
-        return Neighbors(np.array([0, n]), rows, distances, radius, 1, compared)
+        work = _ONE_LOOK_UP if self.n_bits <= 64 else Work(self.name, 1, 1, n)
+        return Neighbors(np.array([0, n]), rows, distances, radius, work)
 
     def _probing_pays(self, radius: int) -> bool:
         return ball_size(self.n_bits, radius) * self._probe_cost <= len(self)
-
-    @property
-    def _linear(self) -> ScanIndex:
-        self.path = "table + scan"
-        if self._scan is None:
-            self._scan = ScanIndex(self._codes)
-        return self._scan
 
     def _buckets(self, queries: Codes) -> Neighbors:
         """`within` radius 0: at most one run a query, so that nothing needs to be sorted."""
@@ -227,8 +251,8 @@ class TableIndex(OverCodes):
 
     def _rows_of(self, runs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The rows of runs (uint64, as the keys' words) one after the other; lengths; int64."""
-        lengths = (runs >> _HALF).view(np.int64)
-        rows = expand((runs & _LOW).view(np.int64), lengths)  # of a run of one its row itself
+        lengths = (runs >> HALF).view(np.int64)
+        rows = expand((runs & LOW).view(np.int64), lengths)  # of a run of one its row itself
         shared = np.repeat(lengths > 1, lengths)
         rows[shared] = self._rows[rows[shared]]
         return rows, lengths
@@ -240,8 +264,7 @@ class TableIndex(OverCodes):
             rows,
             np.zeros(len(rows), np.int32),
             np.zeros(n_queries, np.int32),
-            n_queries,
-            len(rows) if self.n_bits > 64 else 0,
+            Work(self.name, 1, n_queries, len(rows) if self.n_bits > 64 else 0),
         )
 
     def _balls(
@@ -259,7 +282,8 @@ class TableIndex(OverCodes):
             _sphere_masks(self.n_bits, 0, int(radii.max())),
             edges,
         )
-        return Neighbors(limits, rows, distances, radii.astype(np.int32), probed, compared)
+        work = Work(self.name, 1, probed, compared)
+        return Neighbors(limits, rows, distances, radii.astype(np.int32), work)
 
     def _probe(
         self, words: np.ndarray, first: int, last: int, work: Pairs
@@ -272,8 +296,8 @@ class TableIndex(OverCodes):
         if compiled is not None:
             queries = Codes(words.view(np.uint8)[:, : self.n_bits // 8])
             found = self._balls(compiled, queries, first, np.full(len(words), last))
-            work.probed += found.probed
-            work.compared += found.compared
+            work.probed += found.work.probed
+            work.compared += found.work.compared
             asked = np.repeat(np.arange(len(words)), np.diff(found.limits))
             return asked, found.rows, found.distances
         keys, distances = _sphere_keys(self.n_bits, first, last)

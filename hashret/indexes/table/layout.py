@@ -16,7 +16,8 @@ from hashret.codes import Codes
 from hashret.errors import DamagedError
 from hashret.indexes.linear_hash import LinearHash
 
-_LOW, _HALF = np.uint64((1 << 32) - 1), np.uint64(32)
+#: Two numbers share a word of 64 bits: the lower one, and how far the upper one is shifted.
+LOW, HALF = np.uint64((1 << 32) - 1), np.uint64(32)
 _NONE = np.empty(0, np.uint32)
 
 
@@ -30,7 +31,7 @@ def built(codes: Codes, hashed: LinearHash) -> tuple[SortedKeys, np.ndarray]:
     shared = lengths > 1
     begins = np.cumsum(lengths * shared) - lengths
     # of each key the length of its run, and where the run begins, or of one row that itself
-    runs = lengths.astype(np.uint64) << _HALF
+    runs = lengths.astype(np.uint64) << HALF
     runs |= np.where(shared, begins, order[first]).astype(np.uint64)
     rows = order[np.repeat(shared, lengths)].astype(np.uint32)
     return SortedKeys.build(keys[first], runs, hashed.width), rows
@@ -56,8 +57,8 @@ def checked(
 
 def _order_of(runs: np.ndarray, stored: np.ndarray, n: int) -> np.ndarray | None:
     """All n rows, run by run, int64; None where these runs don't have so many."""
-    lengths = (runs >> _HALF).view(np.int64)
-    begins = (runs & _LOW).view(np.int64)
+    lengths = (runs >> HALF).view(np.int64)
+    begins = (runs & LOW).view(np.int64)
     shared = lengths > 1
     ends = np.cumsum(lengths[shared])
     sound = (lengths > 0).all() and lengths.sum() == n and lengths[shared].sum() == len(stored)
@@ -75,7 +76,7 @@ def _are_in_order(entries: np.ndarray, order: np.ndarray, keys: np.ndarray) -> b
 
     `keys` are those of the codes in that order.
     """
-    lengths = (entries[1::2] >> _HALF).view(np.int64)
+    lengths = (entries[1::2] >> HALF).view(np.int64)
     told = entries[::2]
     new = keys[1:] > keys[:-1]
     return bool(
@@ -154,8 +155,8 @@ class SortedKeys:
         wanted, cells = probes.take(which), cells.take(which)
         places = self._blocks.take(2 * (cells >> _SIX).view(np.int64) + 1)
         below = blocks.take(which) & ((_ONE << (cells & _INNER)) - _ONE)
-        low = (places & _LOW).view(np.int64) + np.bitwise_count(below)
-        high = (places >> _HALF).view(np.int64)
+        low = (places & LOW).view(np.int64) + np.bitwise_count(below)
+        high = (places >> HALF).view(np.int64)
         found, words = [which[:0]], [wanted[:0]]
         middle = low  # most cells hold one key; others are bisected, all at once
         while len(which):

@@ -12,7 +12,6 @@ from hashret.indexes.base import APPROXIMATE, BOTH, INDEXES, Index
 from hashret.indexes.planner.planner import PlannedIndex
 from hashret.indexes.table.index import TableIndex
 from hashret.indexes.views.delta import MAX_SHARE, UpdatedApproximateIndex, UpdatedIndex
-from hashret.indexes.views.subset import SubsetIndex
 from hashret.registry import require_name, resolve
 from hashret.row_numbers import RowNumbers
 
@@ -53,10 +52,6 @@ class KeptIndexes:
         self._indexes: dict[IndexKind, Index] = {}
         self._bases: dict[IndexKind, _Former] = {}
         self._own_table: TableIndex | None = None  # where no index has one to probe
-
-    def __contains__(self, kind: object) -> bool:
-        """Whether the index of this kind stands already."""
-        return kind in self._indexes
 
     def of(self, kind: IndexKind, codes: Codes, rows: RowNumbers) -> Index:
         """The index of this kind over `codes`, whose row numbers are `rows`.
@@ -99,12 +94,11 @@ class KeptIndexes:
             self._indexes.pop(oldest, None)
             self._bases.pop(oldest, None)
 
-    def table(self, among: Index | SubsetIndex, codes: Codes) -> TableIndex:
-        """The hash table over what is searched, kept by whoever has one, else here."""
-        if isinstance(among, TableIndex):
-            return among
-        if isinstance(among, SubsetIndex | PlannedIndex):
-            return among.table
+    def table(self, codes: Codes) -> TableIndex:
+        """The hash table over all codes: that of the planner if it stands, else one kept here."""
+        planned = self._indexes.get("auto")
+        if isinstance(planned, PlannedIndex):
+            return planned.table
         if self._own_table is None:
             self._own_table = TableIndex(codes)
         return self._own_table

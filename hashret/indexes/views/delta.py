@@ -16,7 +16,6 @@ from hashret.indexes.base import (
     certified,
     check_search,
     check_within,
-    path_of,
 )
 from hashret.indexes.planner.planner import PlannedIndex
 
@@ -49,16 +48,6 @@ class UpdatedIndex(OverCodes):
     def build(cls, codes: Codes) -> Self:
         """An index of these codes, as if none had stood before."""
         return cls(PlannedIndex(codes), np.arange(len(codes)), codes)
-
-    @property
-    def path(self) -> str:
-        """By which ways the last answer came, of the former index and of the rows added."""
-        return " + ".join(dict.fromkeys((path_of(self._base)[0], path_of(self._added)[0])))
-
-    @property
-    def n_tables(self) -> int:
-        """The number of hash tables on these ways."""
-        return path_of(self._base)[1] + path_of(self._added)[1]
 
     @property
     def n_bytes(self) -> int:
@@ -100,14 +89,14 @@ class UpdatedIndex(OverCodes):
 
     def _merged(self, kept: Neighbors, added: Neighbors) -> Neighbors:
         each = np.arange(len(kept))
+        work = kept.work.joined([added.work])
         return Neighbors.from_pairs(
             len(kept),
             np.concatenate([np.repeat(each, np.diff(part.limits)) for part in (kept, added)]),
             np.concatenate([kept.rows, added.rows + self._n_kept]),
             np.concatenate([kept.distances, added.distances]),
             -1,
-            probed=kept.probed + added.probed,
-            compared=kept.compared + added.compared,
+            work._replace(n_tables=kept.work.n_tables + added.work.n_tables),
         )
 
 

@@ -1,0 +1,92 @@
+"""The way of a query through the packages, traced in a process of its own: short, and known."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+FROM_QUERY = 1  # frame more than from `Collection.ask`, which the command line calls itself
+GOLDEN = Path(__file__).parent / "golden" / "format-2" / "text"
+
+#: Runs `hashret` with these arguments and writes, as JSON on standard error: the files of the
+#: packages in which functions ran (not while modules were imported); for each answer of a path of
+#: the planner, how many frames of hashret stand between it and `Collection.ask`; what was imported.
+SCRIPT = """
+import json, sys
+from pathlib import Path
+import hashret
+from indexer.cli import main
+root = str(Path(hashret.__file__).parent.parent) + "/"
+paths = ["scan", "clusters", "faiss_binary", "table/index", "multi_index/index"]
+paths = [f"hashret/indexes/{path}.py" for path in paths]
+files, depths, importing = set(), [], 0
+
+def answers(code):
+    file = code.co_filename.removeprefix(root)
+    return file in paths and code.co_name in ("search", "within", "look_up")
+
+def trace(frame, event, argument):
+    global importing
+    code = frame.f_code
+    if code.co_name == "<module>":
+        importing += {"call": 1, "return": -1}.get(event, 0)
+    elif event == "call" and not importing:
+        path = code.co_filename.removeprefix(root)
+        if path.startswith(("hashret/", "indexer/")):
+            files.add(path)
+        if answers(code):
+            between = []
+            while (frame := frame.f_back) and frame.f_code.co_name != "ask":
+                between.append(frame.f_code)
+            if not any(map(answers, between)):  # else one path leaves queries to another
+                depths.append(sum(code.co_filename.startswith(root) for code in between))
+
+sys.setprofile(trace)
+try:
+    main(sys.argv[1:], standalone_mode=False)
+finally:
+    sys.setprofile(None)
+    print(json.dumps([sorted(files), depths, sorted(sys.modules)]), file=sys.stderr)
+"""
+
+
+def traced(*arguments: object) -> tuple[set[str], list[int], set[str]]:
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout
+    files, depths, modules = json.loads(done.stderr.splitlines()[-1])
+    return set(files), depths, set(modules)
+
+
+def test_a_cold_query_takes_a_short_way():
+    files, depths, modules = traced("query", GOLDEN, "a ship in a storm", "-k", 3)
+    assert depths
+    assert max(depths) + FROM_QUERY <= 6
+    # what Python 3.12 has itself does not count
+    assert len(files - {"hashret/_backports.py"}) <= 47, sorted(files)
+    writing = {m for m in modules if m.startswith("indexer.")} - {"indexer.cli"}
+    assert not writing
+    assert "rich" not in modules
+
+
+def test_a_query_that_the_planner_thinks_about_takes_no_long_way_either(tmp_path):
+    batch = tmp_path / "queries.jsonl"
+    batch.write_text("".join(json.dumps({"text": "a ship in a storm"}) + "\n" for _ in range(50)))
+    for options in ([], ["--radius", 12], ["--where", "year > 2000"]):
+        _, depths, _ = traced("query", GOLDEN, "--batch", batch, *options)
+        assert depths
+        assert max(depths) + FROM_QUERY <= 6
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["info", GOLDEN], ["list", GOLDEN]])
+def test_reading_imports_nothing_that_writes(arguments):
+    _, _, modules = traced(*arguments)
+    assert not {m for m in modules if m.startswith("indexer.")} - {"indexer.cli"}
+    if arguments == ["--help"]:
+        assert "numpy" not in modules
