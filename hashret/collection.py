@@ -101,13 +101,25 @@ class Collection(Snapshot):
         """Move to the last commit; True if it is another than before.
 
         Only what changed is read, and an index that stands is kept through small changes
-        (`hashret.indexes.views.delta`). An error leaves the snapshot as it was.
+        (`hashret.indexes.views.delta`). Where another folder was put in the place of the one that
+        was opened, it moves to that. An error leaves the snapshot as it was: CollectionError where
+        the folder was deleted, or holds items of another kind.
         """
-        former = self.rows
+        former, catalog = self.rows, self._catalog
         if not super().refresh():
             return False
-        self._searcher.moved(former)
+        if self._catalog is catalog:
+            self._searcher.moved(former)
+        else:  # of another folder, whose row numbers are others
+            self._searcher = Searcher(self, self._searcher.kind)
         return True
+
+    def __reduce__(self) -> tuple[Callable[[Path], Self], tuple[Path]]:
+        """A copy, also one in another process, is the same folder opened again."""
+        self._catalog.require_open()
+        address = self._catalog.address
+        again = partial(type(self).open, index=self._searcher.kind, catalog=address)
+        return again, (self._layout.root,)
 
     @property
     def index(self) -> Index:

@@ -66,7 +66,8 @@ class Snapshot:
 
     def _load(self) -> None:
         """Move to the last commit; segments that are open already are not read again."""
-        with self._lease.moved(self._catalog.last_commit) as last:
+        moved = self._lease.moved(self._catalog.last_commit)
+        with self._catalog.folder.reading(), moved as last:
             self._read(last)
 
     def _read(self, last: CommitRecord) -> None:
@@ -114,12 +115,38 @@ class Snapshot:
     def refresh(self) -> bool:
         """Move to the last commit; True if it is another than before.
 
-        Only what changed is read. An error leaves the snapshot as it was.
+        Only what changed is read; of another folder, where one was put in the place of the one
+        that was opened, everything. An error leaves the snapshot as it was.
         """
-        if self._catalog.last_commit().commit == self._last.commit:
-            return False
-        self._load()
+        change = self._catalog.folder.change()
+        if change == "deleted":
+            self._catalog.folder.require_unchanged()
+        if not change:
+            last = self._catalog.last_commit()
+            if last == self._last:
+                return False
+            if last.commit > self._last.commit:
+                self._load()
+                return True
+        self._reopen()  # another folder, or another catalog written over the one that was opened
         return True
+
+    def _reopen(self) -> None:
+        """Move to the collection that stands at the path now."""
+        layout = Layout.find(self._layout.root)
+        catalog = Catalog.open(layout, address=self._catalog.address)
+        try:
+            if catalog.kind != self.kind:
+                raise CollectionError(
+                    f"{layout.root}: expected items of kind {self.kind}, as when it was opened, "
+                    f"got a collection of {catalog.kind} items in its place; open it anew"
+                )
+            now = Snapshot(layout, catalog)
+        except BaseException:
+            catalog.close()
+            raise
+        Snapshot.close(self)
+        vars(self).update(vars(now))  # all that a snapshot is: nothing of the former stays
 
     def close(self) -> None:
         """Release the catalog; the collection can't be asked afterwards."""
@@ -173,7 +200,8 @@ class Snapshot:
         if self._stored_features is None:
             width = n_kept(self._spec("features"), self._spec("encoder"))
             self._stored_features = StoredFeatures(self._layout, self._segments, width)
-        return self._stored_features.take(self._rows[positions])
+        with self._catalog.folder.reading():
+            return self._stored_features.take(self._rows[positions])
 
     @property
     def keeps_looks(self) -> bool:
@@ -228,9 +256,11 @@ class Snapshot:
         return self._coder
 
     def _read_model(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-        return read_model(self._layout, self._require_model())
+        with self._catalog.folder.reading():
+            return read_model(self._layout, self._require_model())
 
     def _require_model(self) -> ModelRecord:
+        self._catalog.require_open()
         if self._model is None:
             raise CollectionError(
                 f"{self._layout.root}: expected a collection with a model, got one without; "
@@ -242,7 +272,8 @@ class Snapshot:
     def description(self) -> dict[str, Any]:
         """How the model was made: its specs and the report of its training, as JSON values."""
         if self._description is None:
-            self._description = read_description(self._layout, self._require_model())
+            with self._catalog.folder.reading():
+                self._description = read_description(self._layout, self._require_model())
         return self._description
 
     def __len__(self) -> int:

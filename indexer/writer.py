@@ -12,11 +12,12 @@ from contextlib import ExitStack, closing
 from itertools import tee
 from os import PathLike
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 from hashret.coder import Coder
 from hashret.errors import CollectionError, EmptyCommitWarning, TrainingError, UnknownItemError
 from hashret.items import Id, Item, ids_of
+from hashret.store.catalog.connection import NOT_WRITTEN
 from hashret.store.catalog.records import CommitRecord
 from hashret.store.catalog.staging import Staging
 from hashret.store.model_files import read_model, sha256_of_arrays, write_model
@@ -134,11 +135,19 @@ class Indexer:
 
     def close(self) -> None:
         """Give up what was not committed and release the collection."""
-        if self._staging is not None:
+        if not self._held.is_own:
+            return  # a fork: what stands is for the process that opened it
+        if self._staging is not None and self._held.is_there:
             self._unfinished.forget_encoding()
             self._staging.abandon()
-            self._staging = None
+        self._staging = None
         self._exit.close()
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(
+            f"Indexer of {self._layout.root}: expected one writer, which can't be copied or sent "
+            "to another process; open another one there when this one is closed"
+        )
 
     @property
     def kind(self) -> str:
@@ -149,6 +158,11 @@ class Indexer:
     def coder(self) -> Coder | None:
         """The model in use; before `fit` of a new collection there is none."""
         return self._coder
+
+    def _require_usable(self) -> None:
+        """Raise CollectionError if it is closed, or its folder was replaced."""
+        self._catalog.require_open()
+        self._catalog.folder.require_unchanged(NOT_WRITTEN)
 
     @property
     def keeps_features(self) -> bool | None:
@@ -207,6 +221,7 @@ class Indexer:
         """
         from indexer.training import TrainingOptions  # torch: only those who learn wait
 
+        self._require_usable()
         options = options or TrainingOptions()
         self._was_given = True
         with self.stopwatch.stage("read"):
@@ -263,6 +278,7 @@ class Indexer:
             self._refitted = refitted
             self._model_name, self._coder, self.description = name, coder, description
             return
+        self._require_usable()
         with self.stopwatch.stage("write"):
             if refitted:
                 staging.drop_all_segments()
@@ -281,6 +297,7 @@ class Indexer:
         if known, is for progress only. Raises CollectionError before `fit`, and TypeError for what
         is no iterable of items.
         """
+        self._require_usable()
         self._require_coder()
         items = taken(items)
         self._was_given = True
@@ -389,6 +406,7 @@ class Indexer:
 
         Warns (`EmptyCommitWarning`) if after a `fit` or an `add` there is no item.
         """
+        self._require_usable()
         if self._model_name is None:
             raise CollectionError(
                 f"{self._layout.root}: expected a collection with a model, got a new one; "
@@ -422,6 +440,7 @@ class Indexer:
         they still need is deleted by the next compaction after they are closed or refreshed.
         Raises CollectionError if there is something to commit first, or no model yet.
         """
+        self._require_usable()
         if self._staging is not None:
             raise CollectionError(
                 f"{self._layout.root}: expected nothing to commit, got changes; commit them first"

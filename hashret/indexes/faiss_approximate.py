@@ -15,11 +15,11 @@ from abc import ABC, abstractmethod
 from math import isqrt
 from typing import Any, ClassVar
 
-import faiss
 import numpy as np
 
 from hashret.codes import Codes, Neighbors
 from hashret.indexes.base import OverCodes, check_search
+from hashret.indexes.faiss_library import faiss
 from hashret.indexes.gather import Pairs
 from hashret.indexes.scan import ScanIndex
 from hashret.items import Approximation

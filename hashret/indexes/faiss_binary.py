@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-import faiss
 import numpy as np
 
 from hashret.codes import Codes, Neighbors
 from hashret.indexes.base import BOTH, OverCodes, certified, check_search, check_within
+from hashret.indexes.faiss_library import faiss
 from hashret.indexes.gather import Pairs
 from hashret.indexes.scan import ScanIndex
 

@@ -17,6 +17,7 @@ from hashret.errors import CollectionError, DamagedError
 from hashret.sparse import Features, SparseRows, stacked, take_rows
 from hashret.store.files import FileRecord, require_sound, write_file
 from hashret.store.layout import Layout
+from hashret.store.refusals import plainly
 from hashret.store.segments import SegmentRecord
 
 #: Where a row in so many is wanted, those between them are read along: a read costs as much as
@@ -58,14 +59,14 @@ class FeatureFile:
         self._n_features = n_features
         require_sound(self._path, record)
         try:
-            with safe_open(self._path, framework="numpy") as tensors:
+            with plainly(self._path, "read"), safe_open(self._path, framework="numpy") as tensors:
                 names = set(tensors.keys())
                 self._values: Any = tensors.get_slice("values")
                 self._indptr: np.ndarray | None = None
                 if "indptr" in names:
                     self._indices: Any = tensors.get_slice("indices")
                     self._indptr = tensors.get_tensor("indptr")
-        except (SafetensorError, KeyError, ValueError, TypeError, OSError) as error:
+        except (SafetensorError, KeyError, ValueError, TypeError) as error:
             raise self._damaged(str(error)) from error
         self._check(n_rows)
 
