@@ -14,6 +14,7 @@ from typing import Any, Self, TypedDict, Unpack, overload
 
 import numpy as np
 
+from hashret.arguments import require_flag, whole
 from hashret.coder import Encoding
 from hashret.codes import Codes, Neighbors
 from hashret.errors import CollectionError, DamagedError
@@ -23,7 +24,7 @@ from hashret.indexes.views.subset import SubsetIndex
 from hashret.items import Hits, Id, Item, ids_of
 from hashret.plan import Plan
 from hashret.search.hits import Wanted, hits
-from hashret.search.question import UNKNOWN, in_blocks, payloads_of, whole
+from hashret.search.question import UNKNOWN, in_blocks, payloads_of
 from hashret.search.searcher import BY_SCORE, Searched, Searcher
 from hashret.snapshot import Snapshot
 from hashret.sparse import take_rows
@@ -186,6 +187,8 @@ class Collection(Snapshot):
         a payload that can't be used, `UnknownKindError`, `WhereError`, and `CollectionError` for
         a `rerank` without stored features.
         """
+        _require_numbers(k, rerank)
+        require_flag("asymmetric", asymmetric)
         by_score = asymmetric or probes is not None
         if by_score and index is not None:
             raise ValueError(
@@ -272,6 +275,8 @@ class Collection(Snapshot):
         `UnknownItemError` for an id that is not in the collection, TypeError for what is no id, and
         what `query` raises for the options.
         """
+        _require_numbers(k, rerank)
+        require_flag("include_self", include_self)
         among = self._searcher.among(where, index)
         rerank = self._shortlist(k, rerank)
         wanted = self._wanted(k, rerank, among)
@@ -306,6 +311,7 @@ class Collection(Snapshot):
         Raises `UnknownItemError`, and what `within` raises for `radius` and `where`.
         """
         _require_radius(radius)
+        require_flag("include_self", include_self)
         among = self._searcher.among(where)
         return self._around(
             ids,
@@ -448,6 +454,12 @@ class Collection(Snapshot):
                 besides = None if include_self else position
                 answers.append(hits(self, wanted, found, query, certain[query], plan, row, besides))
         return answers[0] if single else answers
+
+
+def _require_numbers(k: int, rerank: int | None) -> None:
+    whole("k", k)
+    if rerank is not None:
+        whole("rerank", rerank)
 
 
 def _require_radius(radius: int) -> None:

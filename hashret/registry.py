@@ -26,8 +26,8 @@ def resolve(table: Mapping[str, str], name: str, what: str) -> Any:
 
 def require_name(table: Mapping[str, str], name: str, what: str) -> None:
     """Raise `UnknownKindError` as `resolve` does, without importing anything."""
-    if name not in table:
+    if not isinstance(name, str) or name not in table:
         known = ", ".join(sorted(table))
         raise UnknownKindError(
-            f"{what}: expected one of {known}, got {name!r}; choose one of these"
+            f"{what}: expected one of {known}, got {name!r:.80}; choose one of these"
         )

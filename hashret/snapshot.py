@@ -15,6 +15,7 @@ from typing import Any, Self
 import numpy as np
 
 from hashret import specs
+from hashret.arguments import require_instance, whole
 from hashret.coder import Coder, keeps_looks, n_kept
 from hashret.codes import Codes
 from hashret.errors import CollectionError, DamagedError, UnknownItemError
@@ -195,8 +196,9 @@ class Snapshot:
 
         (n, n_features) float32 input features, sparse for text; of images their looks
         (`keeps_looks`). Raises CollectionError where they are not kept
-        and `DamagedError`.
+        and `DamagedError`, TypeError for what is no 1-D array of positions.
         """
+        positions = _positions_given(positions)
         if self._stored_features is None:
             width = n_kept(self._spec("features"), self._spec("encoder"))
             self._stored_features = StoredFeatures(self._layout, self._segments, width)
@@ -235,6 +237,7 @@ class Snapshot:
 
     def column(self, field: str) -> list[Any]:
         """The metadata `field` of every item, None where it has none; row for row with `codes`."""
+        require_instance("field", field, str)
         values: list[Any] = [None] * len(self)
         for page in self._pages():
             positions = np.searchsorted(self._rows, [record.row for record in page])
@@ -359,6 +362,7 @@ class Snapshot:
         Where many items share a code, the same positions tie in query after query, and reading
         their ids takes most of the time: so the last such choices are remembered.
         """
+        positions, count = _positions_given(positions), whole("count", count)
         if len(positions) < _CROWD:
             return self._chosen_by_id(positions, count)
         crowd = count, blake2b(positions.tobytes(), digest_size=16).digest()
@@ -373,8 +377,12 @@ class Snapshot:
         return np.searchsorted(self._rows, rows)
 
     def records(self, positions: Iterable[int]) -> dict[int, ItemRecord]:
-        """The catalog's rows of the items at these positions. Raises `DamagedError`."""
-        wanted = {int(self._rows[position]): position for position in positions}
+        """The catalog's rows of the items at these positions.
+
+        Raises `DamagedError`, and TypeError for what is no 1-D array of positions.
+        """
+        given = _positions_given(positions)
+        wanted = dict(zip(self._rows[given].tolist(), given.tolist(), strict=True))
         records = self._catalog.items(wanted)
         return {position: records[row] for row, position in wanted.items()}
 
@@ -404,3 +412,15 @@ class Snapshot:
 
     def _stored(self, record: ItemRecord, position: int) -> StoredItem:
         return StoredItem(record.id, record.metadata, self.codes.hex(position), record.preview)
+
+
+def _positions_given(positions: Any) -> np.ndarray:
+    """The positions that a caller gave, (n,) int64."""
+    require_instance("positions", positions, Iterable)
+    given = np.asarray(positions if isinstance(positions, np.ndarray) else list(positions))
+    if given.ndim != 1 or (len(given) and given.dtype.kind not in "iu"):
+        raise TypeError(
+            f"positions: expected whole numbers, one dimension of them, got {given.dtype} of shape "
+            f"{given.shape}; pass an array of positions, as `find` gives them"
+        )
+    return given.astype(np.int64)

@@ -14,6 +14,7 @@ from os import PathLike
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn, Self
 
+from hashret.arguments import require_call, require_flag, require_instance, require_number, whole
 from hashret.coder import Coder
 from hashret.errors import CollectionError, EmptyCommitWarning, TrainingError, UnknownItemError
 from hashret.items import Id, Item, ids_of
@@ -39,6 +40,8 @@ if TYPE_CHECKING:
     from indexer.training import TrainingOptions, TrainingReport
 from indexer.ingest.sample import MAX_TRAINING_ITEMS
 from indexer.ingest.segments import features_kept
+
+_MOST_WORKERS = 1 << 10  # processes; a machine has no more cores
 
 
 class Indexer:
@@ -81,9 +84,10 @@ class Indexer:
         collection and no `kind`, or fewer than one worker, `InputError` if there is one of another
         kind, and `CatalogServerError`.
         """
-        if workers is not None and workers < 1:
+        _require_options(wait_seconds, store_features, resume, on_progress, on_skipped, on_note)
+        if workers is not None and not 1 <= whole("workers", workers) <= _MOST_WORKERS:
             raise ValueError(
-                f"workers: expected at least 1, got {workers}; leave it out for the default"
+                f"workers: expected 1 to {_MOST_WORKERS}, got {workers}; leave it out"
             )
         self._workers = workers or default_workers()
         self._progress = on_progress
@@ -222,7 +226,15 @@ class Indexer:
         from indexer.training import TrainingOptions  # torch: only those who learn wait
 
         self._require_usable()
-        options = options or TrainingOptions()
+        options = TrainingOptions() if options is None else options
+        require_instance("options", options, TrainingOptions)
+        if whole("max_items", max_items) < 1:
+            raise ValueError(f"max_items: expected at least 1, got {max_items}; pass a greater one")
+        if spec is not None and getattr(spec, "kind", None) != self.kind:
+            raise TypeError(
+                f"spec: expected that of features of {self.kind} items, got {type(spec).__name__}; "
+                "pass one of hashret.specs, or leave it out"
+            )
         self._was_given = True
         with self.stopwatch.stage("read"):
             sample = reservoir(self._usable(items), max_items, options.seed)
@@ -299,6 +311,8 @@ class Indexer:
         """
         self._require_usable()
         self._require_coder()
+        if total is not None:
+            whole("total", total)
         items = taken(items)
         self._was_given = True
         staging = self._staged
@@ -448,3 +462,18 @@ class Indexer:
         n_kept = self._require_coder().n_kept
         with self.stopwatch.stage("write"):
             return compact(self._layout, self._catalog, n_kept)
+
+
+def _require_options(
+    wait_seconds: float, store_features: bool | None, resume: bool, *calls: Any
+) -> None:
+    """Raise TypeError or ValueError for an option of another type; before anything is made."""
+    require_number("wait_seconds", wait_seconds)
+    if not 0 <= wait_seconds < float("inf"):
+        raise ValueError(f"wait_seconds: expected 0 or more, got {wait_seconds}; leave it out")
+    if store_features is not None:
+        require_flag("store_features", store_features)
+    require_flag("resume", resume)
+    for name, call in zip(("on_progress", "on_skipped", "on_note"), calls, strict=True):
+        if name != "on_skipped" or call is not None:
+            require_call(name, call)

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from numbers import Real
-from operator import index
 from os import PathLike
-from typing import Any, SupportsIndex
+from typing import Any
 
 import numpy as np
 
@@ -24,14 +23,6 @@ UNKNOWN = {
 
 # Queries searched at once: first, at most, and so many that they find about so many rows.
 _FIRST_BLOCK, _BLOCK, _FOUND = 256, 4096, 1 << 21
-
-
-def whole(name: str, value: SupportsIndex) -> int:
-    """A number that was given under this name. Raises TypeError unless it is a whole one."""
-    try:
-        return index(value)
-    except TypeError:
-        raise TypeError(f"{name}: expected a whole number, got {value!r}; pass an int") from None
 
 
 def payloads_of(asked: Any, kind: str) -> tuple[list[Payload], bool]:

@@ -10,7 +10,7 @@ from hashret.codes import Neighbors
 from hashret.indexes import kernels
 from hashret.indexes.base import Index, path_of
 from hashret.indexes.table.asymmetric import compare_all, probe
-from hashret.indexes.views.cache import IndexKind, KeptIndexes
+from hashret.indexes.views.cache import IndexKind, KeptIndexes, require_known
 from hashret.indexes.views.subset import SubsetIndex
 from hashret.plan import Plan
 from hashret.row_numbers import RowNumbers
@@ -45,6 +45,7 @@ class Searcher:
     def index(self, kind: IndexKind | None = None) -> Index:
         """The index of this kind over all codes, built on first use. Raises `UnknownKindError`."""
         kind = self.kind if kind is None else kind
+        require_known(kind)
         if kind not in self._indexes:
             self._costs.use_known()
         return self._indexes.of(kind, self._snapshot.codes, self._snapshot.rows)

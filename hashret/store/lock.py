@@ -14,7 +14,7 @@ from filelock import FileLock, Timeout
 from hashret.errors import DamagedError, LockedError
 from hashret.store.file_systems import warn_of_network
 from hashret.store.layout import Layout
-from hashret.store.refusals import plainly
+from hashret.store.refusals import plainly, storage_error
 from hashret.store.untrusted import create_plain, open_plain, require_single
 
 _MAX_HOLDER = 4096  # bytes
@@ -34,13 +34,14 @@ def writer_lock(layout: Layout, wait_seconds: float = 0.0) -> Iterator[None]:
     lock = FileLock(layout.lock, timeout=wait_seconds, thread_local=False)
     process = os.getpid()
     try:
-        with plainly(layout.lock, "write"):
-            lock.acquire()
+        lock.acquire()
     except Timeout:
         raise LockedError(
             f"{layout.root}: expected no other writer, got {_describe(layout)}; "
             "wait for it, or pass --wait SECONDS"
         ) from None
+    except OSError as error:
+        raise storage_error(layout.lock, "lock", error) from error
     try:
         me = {
             "pid": os.getpid(),
