@@ -20,39 +20,41 @@ def whole(name: str, value: Any) -> int:
         return index(value)
     except TypeError:
         raise TypeError(
-            f"{name}: expected a whole number, got {_shown(value)}; pass an int"
+            f"{name}: expected a whole number, got {shown(value)}; pass an int"
         ) from None
 
 
 def require_number(name: str, value: Any) -> None:
     """Raise TypeError unless it is a number, whole or not."""
     if isinstance(value, bool) or not isinstance(value, Real):
-        raise TypeError(f"{name}: expected a number, got {_shown(value)}; pass an int or a float")
+        raise TypeError(f"{name}: expected a number, got {shown(value)}; pass an int or a float")
 
 
 def require_flag(name: str, value: Any) -> None:
     """Raise TypeError unless it is True or False."""
     if not isinstance(value, bool | np.bool_):
-        raise TypeError(f"{name}: expected True or False, got {_shown(value)}; pass one of these")
+        raise TypeError(f"{name}: expected True or False, got {shown(value)}; pass one of these")
 
 
 def require_call(name: str, value: Any) -> None:
     """Raise TypeError unless it can be called."""
     if not callable(value):
-        raise TypeError(f"{name}: expected a function, got {_shown(value)}; pass one, or leave it")
+        raise TypeError(f"{name}: expected a function, got {shown(value)}; pass one, or leave it")
 
 
 def require_instance(name: str, value: Any, kind: type) -> None:
     """Raise TypeError unless it is of this kind."""
     if not isinstance(value, kind):
         raise TypeError(
-            f"{name}: expected {kind.__name__}, got {_shown(value)}; pass one, or leave it out"
+            f"{name}: expected {kind.__name__}, got {shown(value)}; pass one, or leave it out"
         )
 
 
-def _shown(value: Any) -> str:
-    """As a message shows it, on which nothing can depend."""
+def shown(value: Any) -> str:
+    """What was given as a message shows it: a name as it is, else with its type."""
     try:
-        return f"{type(value).__name__} {value!r:.80}"
+        return (
+            f"{value!r:.80}" if isinstance(value, str) else f"{type(value).__name__} {value!r:.80}"
+        )
     except Exception:  # a stranger's __repr__
         return type(value).__name__

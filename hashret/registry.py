@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from importlib import import_module
 from typing import Any
 
+from hashret.arguments import shown
 from hashret.errors import UnknownKindError
 
 
@@ -29,5 +30,5 @@ def require_name(table: Mapping[str, str], name: str, what: str) -> None:
     if not isinstance(name, str) or name not in table:
         known = ", ".join(sorted(table))
         raise UnknownKindError(
-            f"{what}: expected one of {known}, got {name!r:.80}; choose one of these"
+            f"{what}: expected one of {known}, got {shown(name)}; choose one of these"
         )

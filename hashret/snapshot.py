@@ -119,6 +119,7 @@ class Snapshot:
         Only what changed is read; of another folder, where one was put in the place of the one
         that was opened, everything. An error leaves the snapshot as it was.
         """
+        self._catalog.require_open()
         change = self._catalog.folder.change()
         if change == "deleted":
             self._catalog.folder.require_unchanged()

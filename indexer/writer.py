@@ -6,6 +6,8 @@ commit, or a crash at any point, leaves the last commit as it was.
 
 from __future__ import annotations
 
+import os
+import sys
 import warnings
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import ExitStack, closing
@@ -35,6 +37,7 @@ from indexer.ingest.resume import Unfinished
 from indexer.ingest.sample import reservoir
 from indexer.ingest.segments import SegmentWriter
 from indexer.ingest.writer_session import HeldCollection
+from indexer.workers.pool import AVAILABLE
 
 if TYPE_CHECKING:
     from indexer.training import TrainingOptions, TrainingReport
@@ -86,14 +89,20 @@ class Indexer:
         """
         _require_options(wait_seconds, store_features, resume, on_progress, on_skipped, on_note)
         if workers is not None and not 1 <= whole("workers", workers) <= _MOST_WORKERS:
+            bound = "at least 1" if workers < 1 else f"at most {_MOST_WORKERS}"
             raise ValueError(
-                f"workers: expected 1 to {_MOST_WORKERS}, got {workers}; leave it out"
+                f"workers: expected {bound}, got {workers}; leave it out for the default"
             )
         self._workers = workers or default_workers()
         self._progress = on_progress
         self._store_features = store_features
         self._resumes = resume
         self._on_note = on_note
+        if os.name == "posix" and not AVAILABLE:
+            on_note(
+                f"workers: no Python was found to start them with, besides {sys.executable}; all "
+                "is done in this process"
+            )
         self.tally = Tally(on_skipped=on_skipped)
         self.stopwatch = Stopwatch()
         self._staging: Staging | None = None

@@ -24,6 +24,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Self
 
+from hashret.arguments import shown
 from hashret.errors import DamagedError, NotACollectionError
 from hashret.store.aside import DAMAGED
 from hashret.store.files import TEMPORARY, sync_folder
@@ -269,8 +270,7 @@ def _absolute(path: str | PathLike[str]) -> Path:
         given = None
     if not isinstance(given, str):
         raise TypeError(
-            f"path: expected that of a collection's folder, got {type(path).__name__} "
-            f"{path!r:.80}; pass a str or a Path"
+            f"path: expected that of a collection's folder, got {shown(path)}; pass a str or a Path"
         )
     if "\0" in given:
         raise NotACollectionError(f"{given!r}: expected a path, got one with NUL in it; look at it")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 
-from hashret.arguments import require_instance, require_number, whole
+from hashret.arguments import require_instance, require_number, shown, whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +52,9 @@ class TrainingOptions:
     multiples: Multiples = Multiples()
 
     def __post_init__(self) -> None:
-        if self.n_bits not in range(8, 513, 8):
+        if not isinstance(self.n_bits, int) or self.n_bits not in range(8, 513, 8):
             raise ValueError(
-                f"n_bits: expected 8 to 512 in steps of 8, got {self.n_bits!r:.80}; choose one"
+                f"n_bits: expected 8 to 512 in steps of 8, got {shown(self.n_bits)}; choose one"
             )
         for name in ("epochs", "neighbours", "rounds"):
             value = getattr(self, name)
