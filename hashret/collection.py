@@ -6,13 +6,16 @@ hits of what was found (`hashret.search`).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from os import PathLike
 from pathlib import Path
 from typing import Any, Self, TypedDict, Unpack, overload
 
 import numpy as np
 
+from hashret.arguments import require_flag, whole
 from hashret.errors import CollectionError, DamagedError
 from hashret.indexes.base import Index
 from hashret.indexes.views.cache import IndexKind, require_known
@@ -92,13 +95,25 @@ class Collection(Snapshot):
         """Move to the last commit; True if it is another than before.
 
         Only what changed is read, and an index that stands is kept through small changes
-        (`hashret.indexes.views.delta`). An error leaves the snapshot as it was.
+        (`hashret.indexes.views.delta`). Where another folder was put in the place of the one that
+        was opened, it moves to that. An error leaves the snapshot as it was: CollectionError where
+        the folder was deleted, or holds items of another kind.
         """
-        former = self.rows
+        former, catalog = self.rows, self._catalog
         if not super().refresh():
             return False
-        self._searcher.moved(former)
+        if self._catalog is catalog:
+            self._searcher.moved(former)
+        else:  # of another folder, whose row numbers are others
+            self._searcher = Searcher(self, self._searcher.kind)
         return True
+
+    def __reduce__(self) -> tuple[Callable[[Path], Self], tuple[Path]]:
+        """A copy, also one in another process, is the same folder opened again."""
+        self._catalog.require_open()
+        address = self._catalog.address
+        again = partial(type(self).open, index=self._searcher.kind, catalog=address)
+        return again, (self._layout.root,)
 
     @property
     def index(self) -> Index:
@@ -168,6 +183,8 @@ class Collection(Snapshot):
         a payload that can't be used, `UnknownKindError`, `WhereError`, and `CollectionError` for
         a `rerank` without stored features.
         """
+        whole("k", k)
+        require_flag("asymmetric", asymmetric)
         order: Order = "score" if asymmetric or probes is not None else "distance"
         question = Question(k, None, order, probes, rerank, where, index)
         return self.ask(question, item_or_items)
@@ -191,6 +208,7 @@ class Collection(Snapshot):
         can't tell (an approximate one), TypeError for one that is not whole; `PayloadError` and
         `WhereError`.
         """
+        whole("radius", radius)
         return self.ask(Question(None, radius, where=where), item_or_items)
 
     @overload
@@ -227,6 +245,8 @@ class Collection(Snapshot):
         that is not in the collection, TypeError for what is no id, and what `query` raises for the
         options.
         """
+        whole("k", k)
+        require_flag("include_self", include_self)
         question = Question(k, rerank=rerank, where=where, index=index)
         return self.ask_similar(question, ids, include_self=include_self)
 
@@ -250,6 +270,8 @@ class Collection(Snapshot):
 
         Raises `UnknownItemError`, and what `within` raises for `radius` and `where`.
         """
+        whole("radius", radius)
+        require_flag("include_self", include_self)
         question = Question(None, radius, where=where)
         return self.ask_similar(question, ids, include_self=include_self)
 

@@ -12,6 +12,7 @@
     │   ├── FormatVersionError  written by another, newer format
     │   ├── DamagedError        a checksum or a size does not agree with the catalog
     │   ├── LockedError         another writer holds the collection
+    │   ├── StorageError        the system refuses: a full disk, no permission; also an OSError
     │   └── CatalogServerError  the server of its catalog is away, was lost, or refuses
     ├── UnknownItemError        no item has this id in this snapshot
     ├── MissingExtraError       a library that only an extra brings is not installed
@@ -72,6 +73,20 @@ class DamagedError(CollectionError):
 
 class LockedError(CollectionError):
     """Another process is writing to the collection."""
+
+
+class StorageError(CollectionError, OSError):
+    """The system would not read or write a file of the collection: a full disk, no permission.
+
+    It is an OSError too, with its `errno`; None where the system gave no number.
+    """
+
+    def __init__(self, message: str, errno: int | None = None) -> None:
+        super().__init__(message)
+        self.errno = errno
+
+    def __reduce__(self) -> tuple[type[StorageError], tuple[str, int | None]]:
+        return type(self), (str(self), self.errno)
 
 
 class CatalogServerError(CollectionError):

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from importlib import import_module
 from typing import Any
 
+from hashret.arguments import shown
 from hashret.errors import UnknownKindError
 
 
@@ -26,8 +27,8 @@ def resolve(table: Mapping[str, str], name: str, what: str) -> Any:
 
 def require_name(table: Mapping[str, str], name: str, what: str) -> None:
     """Raise `UnknownKindError` as `resolve` does, without importing anything."""
-    if name not in table:
+    if not isinstance(name, str) or name not in table:
         known = ", ".join(sorted(table))
         raise UnknownKindError(
-            f"{what}: expected one of {known}, got {name!r}; choose one of these"
+            f"{what}: expected one of {known}, got {shown(name)}; choose one of these"
         )

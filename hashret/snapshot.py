@@ -15,6 +15,7 @@ from typing import Any, Self
 import numpy as np
 
 from hashret import specs
+from hashret.arguments import require_instance, whole
 from hashret.coder import Coder, keeps_looks, n_kept
 from hashret.codes import Codes
 from hashret.errors import CollectionError, DamagedError, UnknownItemError
@@ -67,7 +68,8 @@ class Snapshot:
 
     def _load(self) -> None:
         """Move to the last commit; segments that are open already are not read again."""
-        with self._lease.moved(self._catalog.last_commit) as last:
+        moved = self._lease.moved(self._catalog.last_commit)
+        with self._catalog.folder.reading(), moved as last:
             self._read(last)
 
     def _read(self, last: CommitRecord) -> None:
@@ -115,12 +117,39 @@ class Snapshot:
     def refresh(self) -> bool:
         """Move to the last commit; True if it is another than before.
 
-        Only what changed is read. An error leaves the snapshot as it was.
+        Only what changed is read; of another folder, where one was put in the place of the one
+        that was opened, everything. An error leaves the snapshot as it was.
         """
-        if self._catalog.last_commit().commit == self._last.commit:
-            return False
-        self._load()
+        self._catalog.require_open()
+        change = self._catalog.folder.change()
+        if change == "deleted":
+            self._catalog.folder.require_unchanged()
+        if not change:
+            last = self._catalog.last_commit()
+            if last == self._last:
+                return False
+            if last.commit > self._last.commit:
+                self._load()
+                return True
+        self._reopen()  # another folder, or another catalog written over the one that was opened
         return True
+
+    def _reopen(self) -> None:
+        """Move to the collection that stands at the path now."""
+        layout = Layout.find(self._layout.root)
+        catalog = Catalog.open(layout, address=self._catalog.address)
+        try:
+            if catalog.kind != self.kind:
+                raise CollectionError(
+                    f"{layout.root}: expected items of kind {self.kind}, as when it was opened, "
+                    f"got a collection of {catalog.kind} items in its place; open it anew"
+                )
+            now = Snapshot(layout, catalog)
+        except BaseException:
+            catalog.close()
+            raise
+        Snapshot.close(self)
+        vars(self).update(vars(now))  # all that a snapshot is: nothing of the former stays
 
     def close(self) -> None:
         """Release the catalog; the collection can't be asked afterwards."""
@@ -169,12 +198,14 @@ class Snapshot:
 
         (n, n_features) float32 input features, sparse for text; of images their looks
         (`keeps_looks`). Raises CollectionError where they are not kept
-        and `DamagedError`.
+        and `DamagedError`, TypeError for what is no 1-D array of positions.
         """
+        positions = _positions_given(positions)
         if self._stored_features is None:
             width = n_kept(self._spec("features"), self._spec("encoder"))
             self._stored_features = StoredFeatures(self._layout, self._segments, width)
-        return self._stored_features.take(self._rows[positions])
+        with self._catalog.folder.reading():
+            return self._stored_features.take(self._rows[positions])
 
     @property
     def copy_distance(self) -> float | None:
@@ -214,6 +245,7 @@ class Snapshot:
 
     def column(self, field: str) -> list[Any]:
         """The metadata `field` of every item, None where it has none; row for row with `codes`."""
+        require_instance("field", field, str)
         values: list[Any] = [None] * len(self)
         for page in self._pages():
             positions = np.searchsorted(self._rows, [record.row for record in page])
@@ -235,9 +267,11 @@ class Snapshot:
         return self._coder
 
     def _read_model(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-        return read_model(self._layout, self._require_model())
+        with self._catalog.folder.reading():
+            return read_model(self._layout, self._require_model())
 
     def _require_model(self) -> ModelRecord:
+        self._catalog.require_open()
         if self._model is None:
             raise CollectionError(
                 f"{self._layout.root}: expected a collection with a model, got one without; "
@@ -249,7 +283,8 @@ class Snapshot:
     def description(self) -> dict[str, Any]:
         """How the model was made: its specs and the report of its training, as JSON values."""
         if self._description is None:
-            self._description = read_description(self._layout, self._require_model())
+            with self._catalog.folder.reading():
+                self._description = read_description(self._layout, self._require_model())
         return self._description
 
     def __len__(self) -> int:
@@ -335,6 +370,7 @@ class Snapshot:
         Where many items share a code, the same positions tie in query after query, and reading
         their ids takes most of the time: so the last such choices are remembered.
         """
+        positions, count = _positions_given(positions), whole("count", count)
         if len(positions) < _CROWD:
             return self._chosen_by_id(positions, count)
         crowd = count, blake2b(positions.tobytes(), digest_size=16).digest()
@@ -349,8 +385,12 @@ class Snapshot:
         return np.searchsorted(self._rows, rows)
 
     def records(self, positions: Iterable[int]) -> dict[int, ItemRecord]:
-        """The catalog's rows of the items at these positions. Raises `DamagedError`."""
-        wanted = {int(self._rows[position]): position for position in positions}
+        """The catalog's rows of the items at these positions.
+
+        Raises `DamagedError`, and TypeError for what is no 1-D array of positions.
+        """
+        given = _positions_given(positions)
+        wanted = dict(zip(self._rows[given].tolist(), given.tolist(), strict=True))
         records = self._catalog.items(wanted)
         return {position: records[row] for row, position in wanted.items()}
 
@@ -380,3 +420,15 @@ class Snapshot:
 
     def _stored(self, record: ItemRecord, position: int) -> StoredItem:
         return StoredItem(record.id, record.metadata, self.codes.hex(position), record.preview)
+
+
+def _positions_given(positions: Any) -> np.ndarray:
+    """The positions that a caller gave, (n,) int64."""
+    require_instance("positions", positions, Iterable)
+    given = np.asarray(positions if isinstance(positions, np.ndarray) else list(positions))
+    if given.ndim != 1 or (len(given) and given.dtype.kind not in "iu"):
+        raise TypeError(
+            f"positions: expected whole numbers, one dimension of them, got {given.dtype} of shape "
+            f"{given.shape}; pass an array of positions, as `find` gives them"
+        )
+    return given.astype(np.int64)

@@ -6,19 +6,23 @@ commit, or a crash at any point, leaves the last commit as it was.
 
 from __future__ import annotations
 
+import os
+import sys
 import warnings
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import ExitStack, closing
 from itertools import tee
 from os import PathLike
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, NoReturn, Self
 
+from hashret.arguments import require_call, require_flag, require_instance, require_number, whole
 from hashret.coder import Coder
 from hashret.errors import CollectionError, EmptyCommitWarning, TrainingError, UnknownItemError
 from hashret.items import Id, Item, ids_of
 from hashret.kinds import kind_of
 from hashret.specs import VectorSpec
+from hashret.store.catalog.connection import NOT_WRITTEN
 from hashret.store.catalog.records import CommitRecord
 from hashret.store.catalog.staging import Staging
 from hashret.store.model_files import read_model, sha256_of_arrays, write_model
@@ -36,11 +40,14 @@ from indexer.ingest.resume import Unfinished
 from indexer.ingest.sample import reservoir
 from indexer.ingest.segments import SegmentWriter
 from indexer.ingest.writer_session import HeldCollection
+from indexer.workers.pool import AVAILABLE
 
 if TYPE_CHECKING:
     from indexer.training import TrainingOptions, TrainingReport
 from indexer.ingest.sample import MAX_TRAINING_ITEMS
 from indexer.ingest.segments import features_kept
+
+_MOST_WORKERS = 1 << 10  # processes; a machine has no more cores
 
 
 class Indexer:
@@ -83,15 +90,22 @@ class Indexer:
         collection and no `kind`, or fewer than one worker, `InputError` if there is one of another
         kind, and `CatalogServerError`.
         """
-        if workers is not None and workers < 1:
+        _require_options(wait_seconds, store_features, resume, on_progress, on_skipped, on_note)
+        if workers is not None and not 1 <= whole("workers", workers) <= _MOST_WORKERS:
+            bound = "at least 1" if workers < 1 else f"at most {_MOST_WORKERS}"
             raise ValueError(
-                f"workers: expected at least 1, got {workers}; leave it out for the default"
+                f"workers: expected {bound}, got {workers}; leave it out for the default"
             )
         self._workers = workers or default_workers()
         self._progress = on_progress
         self._store_features = store_features
         self._resumes = resume
         self._on_note = on_note
+        if os.name == "posix" and not AVAILABLE:
+            on_note(
+                f"workers: no Python was found to start them with, besides {sys.executable}; all "
+                "is done in this process"
+            )
         self.tally = Tally(on_skipped=on_skipped)
         self.stopwatch = Stopwatch()
         self._staging: Staging | None = None
@@ -137,11 +151,19 @@ class Indexer:
 
     def close(self) -> None:
         """Give up what was not committed and release the collection."""
-        if self._staging is not None:
+        if not self._held.is_own:
+            return  # a fork: what stands is for the process that opened it
+        if self._staging is not None and self._held.is_there:
             self._unfinished.forget_encoding()
             self._staging.abandon()
-            self._staging = None
+        self._staging = None
         self._exit.close()
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(
+            f"Indexer of {self._layout.root}: expected one writer, which can't be copied or sent "
+            "to another process; open another one there when this one is closed"
+        )
 
     @property
     def kind(self) -> str:
@@ -152,6 +174,11 @@ class Indexer:
     def coder(self) -> Coder | None:
         """The model in use; before `fit` of a new collection there is none."""
         return self._coder
+
+    def _require_usable(self) -> None:
+        """Raise CollectionError if it is closed, or its folder was replaced."""
+        self._catalog.require_open()
+        self._catalog.folder.require_unchanged(NOT_WRITTEN)
 
     @property
     def keeps_features(self) -> bool | None:
@@ -212,6 +239,16 @@ class Indexer:
         """
         from indexer.training import TrainingOptions  # torch: only those who learn wait
 
+        self._require_usable()
+        if options is not None:
+            require_instance("options", options, TrainingOptions)
+        if whole("max_items", max_items) < 1:
+            raise ValueError(f"max_items: expected at least 1, got {max_items}; pass a greater one")
+        if spec is not None and getattr(spec, "kind", None) != self.kind:
+            raise TypeError(
+                f"spec: expected that of features of {self.kind} items, got {type(spec).__name__}; "
+                "pass one of hashret.specs, or leave it out"
+            )
         self._was_given = True
         seed = (options or TrainingOptions()).seed
         with self.stopwatch.stage("read"):
@@ -270,6 +307,7 @@ class Indexer:
             self._refitted = refitted
             self._model_name, self._coder, self.description = name, coder, description
             return
+        self._require_usable()
         with self.stopwatch.stage("write"):
             if refitted:
                 staging.drop_all_segments()
@@ -288,7 +326,10 @@ class Indexer:
         if known, is for progress only. Raises CollectionError before `fit`, and TypeError for what
         is no iterable of items.
         """
+        self._require_usable()
         self._require_coder()
+        if total is not None:
+            whole("total", total)
         items = taken(items)
         self._was_given = True
         staging = self._staged
@@ -388,6 +429,7 @@ class Indexer:
 
         Warns (`EmptyCommitWarning`) if after a `fit` or an `add` there is no item.
         """
+        self._require_usable()
         if self._model_name is None:
             raise CollectionError(
                 f"{self._layout.root}: expected a collection with a model, got a new one; "
@@ -421,6 +463,7 @@ class Indexer:
         they still need is deleted by the next compaction after they are closed or refreshed.
         Raises CollectionError if there is something to commit first, or no model yet.
         """
+        self._require_usable()
         if self._staging is not None:
             raise CollectionError(
                 f"{self._layout.root}: expected nothing to commit, got changes; commit them first"
@@ -428,3 +471,18 @@ class Indexer:
         n_kept = self._require_coder().n_kept
         with self.stopwatch.stage("write"):
             return compact(self._layout, self._catalog, n_kept)
+
+
+def _require_options(
+    wait_seconds: float, store_features: bool | None, resume: bool, *calls: Any
+) -> None:
+    """Raise TypeError or ValueError for an option of another type; before anything is made."""
+    require_number("wait_seconds", wait_seconds)
+    if not 0 <= wait_seconds < float("inf"):
+        raise ValueError(f"wait_seconds: expected 0 or more, got {wait_seconds}; leave it out")
+    if store_features is not None:
+        require_flag("store_features", store_features)
+    require_flag("resume", resume)
+    for name, call in zip(("on_progress", "on_skipped", "on_note"), calls, strict=True):
+        if name != "on_skipped" or call is not None:
+            require_call(name, call)

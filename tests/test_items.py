@@ -115,7 +115,9 @@ def test_several_ids_are_any_iterable_of_them(writable, many):
 
 
 @pytest.mark.parametrize(
-    "wrong", [b"12", bytearray(b"12"), None, 1.0, np.float32(1), True, np.True_, object()], ids=repr
+    "wrong",
+    [b"12", bytearray(b"12"), None, 1.0, np.float32(1), True, np.True_, object()],
+    ids=lambda wrong: type(wrong).__name__,
 )
 def test_what_is_no_id_is_refused_in_words_and_nothing_is_removed(writable, wrong):
     says = "id: expected a string, an integer or a UUID, got"

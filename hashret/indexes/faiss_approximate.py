@@ -16,11 +16,11 @@ from math import isqrt
 from threading import Lock
 from typing import Any, ClassVar
 
-import faiss
 import numpy as np
 
 from hashret.codes import Codes, Neighbors
 from hashret.indexes.base import OverCodes, check_search
+from hashret.indexes.faiss_library import faiss
 from hashret.indexes.gather import MORE, Pairs
 from hashret.indexes.scan import LazyScan
 from hashret.items import Approximation

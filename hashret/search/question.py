@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields
 from numbers import Real
-from operator import index
 from os import PathLike
-from typing import Any, Literal, SupportsIndex
+from typing import Any, Literal
 
 import numpy as np
 
+from hashret.arguments import whole
 from hashret.codes import Codes
 from hashret.errors import PayloadError
 from hashret.items import Item, Payload
@@ -47,9 +47,9 @@ class Question:
         k, radius, rerank = self.k, self.radius, self.rerank
         if k is None and radius is None:
             raise QuestionError("{k}: expected a number, got none; give one, or {radius}")
-        if k is not None and _whole("k", k) < 1:
+        if k is not None and whole("k", k) < 1:
             raise QuestionError(f"{{k}}: expected at least 1, got {k}; ask for one hit or more")
-        if radius is not None and _whole("radius", radius) < 0:
+        if radius is not None and whole("radius", radius) < 0:
             raise QuestionError(
                 f"{{radius}}: expected 0 bits or more, got {radius}; it includes its bound"
             )
@@ -57,11 +57,11 @@ class Question:
             self._require_no_distance("a radius" if radius is not None else "")
         elif self.probes is not None:
             raise QuestionError("{probes}: expected {order}, got none; probes go by score")
-        if self.probes is not None and _whole("probes", self.probes) < 1:
+        if self.probes is not None and whole("probes", self.probes) < 1:
             raise QuestionError(
                 f"{{probes}}: expected at least 1, got {self.probes}; the first is the bucket"
             )
-        if rerank is not None and _whole("rerank", rerank) and rerank < (k or 1):
+        if rerank is not None and whole("rerank", rerank) and rerank < (k or 1):
             raise QuestionError(
                 f"{{rerank}}: expected at least {{k}}, {k}, got {rerank}; rank as many as are to "
                 "be shown"
@@ -122,14 +122,6 @@ class QuestionError(ValueError):
     def under(self, names: Mapping[str, str]) -> str:
         """The message with the fields called by these names."""
         return self._text.format_map(names)
-
-
-def _whole(name: str, value: SupportsIndex) -> int:
-    """A number that was given under this name. Raises TypeError unless it is a whole one."""
-    try:
-        return index(value)
-    except TypeError:
-        raise TypeError(f"{name}: expected a whole number, got {value!r}; pass an int") from None
 
 
 def payloads_of(asked: Any, kind: str) -> tuple[list[Payload], bool]:

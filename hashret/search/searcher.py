@@ -12,7 +12,7 @@ from hashret.codes import Codes, Neighbors
 from hashret.indexes import kernels
 from hashret.indexes.base import Index, approximation_of
 from hashret.indexes.table.asymmetric import compare_all, probe
-from hashret.indexes.views.cache import IndexKind, KeptIndexes
+from hashret.indexes.views.cache import IndexKind, KeptIndexes, require_known
 from hashret.indexes.views.subset import SubsetIndex
 from hashret.items import Approximation
 from hashret.plan import Plan
@@ -58,6 +58,7 @@ class Searcher:
     def index(self, kind: IndexKind | None = None) -> Index:
         """The index of this kind over all codes, built on first use. Raises `UnknownKindError`."""
         kind = self.kind if kind is None else kind
+        require_known(kind)
         return self._indexes.of(kind, self._snapshot.codes, self._snapshot.rows)
 
     def over(self, question: Question) -> Index:

@@ -12,6 +12,7 @@ from itertools import count
 from pathlib import Path
 
 from hashret.store.files import sync_folder
+from hashret.store.refusals import plainly
 from hashret.store.untrusted import is_folder
 
 DAMAGED = "damaged"
@@ -48,7 +49,8 @@ def move(root: Path, moves: Mapping[Path, Path]) -> None:
     """Carry out what `moves_aside` said, durably."""
     for path, to in moves.items():
         make_folder(root, to.parent)
-        path.rename(to)
+        with plainly(path, "move"):
+            path.rename(to)
         sync_folder(to.parent)
         sync_folder(path.parent)
 
@@ -58,5 +60,6 @@ def make_folder(root: Path, folder: Path) -> None:
     if folder == root or is_folder(folder):
         return
     make_folder(root, folder.parent)
-    folder.mkdir()
+    with plainly(folder, "make"):
+        folder.mkdir()
     sync_folder(folder.parent)

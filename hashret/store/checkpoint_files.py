@@ -15,6 +15,7 @@ import numpy as np
 from hashret.errors import DamagedError
 from hashret.store.files import sync_folder, write_file
 from hashret.store.layout import Layout
+from hashret.store.refusals import plainly
 from hashret.store.untrusted import is_file, is_folder, open_plain
 
 _DIGEST = 32  # bytes, before the safetensors
@@ -37,7 +38,8 @@ class CheckpointFiles:
         tensors = {key: np.ascontiguousarray(array) for key, array in (arrays or {}).items()}
         data = save(tensors, metadata=text)
         if not self._folder.exists():
-            self._folder.mkdir()
+            with plainly(self._folder, "make"):
+                self._folder.mkdir()
             sync_folder(self._folder.parent)
         write_file(self._folder / f"{name}{_SUFFIX}", [hashlib.sha256(data).digest(), data])
 
@@ -68,10 +70,13 @@ class CheckpointFiles:
         if not is_folder(self._folder):
             return False
         found = [path for path in self._folder.glob(f"{start}*{_SUFFIX}*") if is_file(path)]
-        for path in found:
-            path.unlink()
-        if not start and not any(self._folder.iterdir()):
-            self._folder.rmdir()
+        with plainly(self._folder, "clear"):
+            for path in found:
+                path.unlink()
+            is_empty = not start and not any(self._folder.iterdir())
+            if is_empty:
+                self._folder.rmdir()
+        if is_empty:
             sync_folder(self._folder.parent)
         elif found:
             sync_folder(self._folder)

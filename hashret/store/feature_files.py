@@ -18,6 +18,7 @@ from hashret.errors import CollectionError, DamagedError
 from hashret.sparse import Features, SparseRows, by_layout, stacked, take_rows
 from hashret.store.files import FileRecord, require_sound, write_file
 from hashret.store.layout import Layout
+from hashret.store.refusals import plainly
 from hashret.store.segments import SegmentRecord
 from hashret.store.untrusted import open_plain
 
@@ -57,14 +58,14 @@ class FeatureFile:
         self._n_features = n_features
         require_sound(self._path, record)
         try:
-            with safe_open(self._path, framework="numpy") as tensors:
+            with plainly(self._path, "read"), safe_open(self._path, framework="numpy") as tensors:
                 names = set(tensors.keys())
                 self._values: Any = tensors.get_slice("values")
                 self._indptr: np.ndarray | None = None
                 if "indptr" in names:
                     self._indices: Any = tensors.get_slice("indices")
                     self._indptr = tensors.get_tensor("indptr")
-        except (SafetensorError, KeyError, ValueError, TypeError, OSError) as error:
+        except (SafetensorError, KeyError, ValueError, TypeError) as error:
             raise self._damaged(str(error)) from error
         self._check(n_rows)
         self._mapped: np.ndarray | None = None

@@ -7,13 +7,16 @@ with its size and SHA-256, and nothing is parsed before both agree.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from hashret.errors import DamagedError
+from hashret.store.refusals import plainly, storage_error
 from hashret.store.untrusted import create_plain, open_plain
 
 TEMPORARY = ".tmp"
@@ -30,22 +33,27 @@ class FileRecord:
 
 
 def write_file(path: Path, chunks: Iterable[bytes | memoryview]) -> FileRecord:
-    """Write `chunks` to `path` durably, in place of any file there; an OSError leaves nothing."""
+    """Write `chunks` to `path` durably, in place of any file there.
+
+    A `StorageError` leaves what was there.
+    """
     temporary = path.with_name(path.name + TEMPORARY)
     digest, size = hashlib.sha256(), 0
     try:
-        with create_plain(temporary) as stream:
-            for chunk in chunks:
-                stream.write(chunk)
-                digest.update(chunk)
-                size += len(chunk)
-            stream.flush()
-            os.fsync(stream.fileno())
-        if temporary.stat().st_size != size:
-            raise OSError(f"{temporary}: expected {size} bytes on disk, got fewer; is it full?")
-        temporary.replace(path)
+        with plainly(path, "write"):
+            with create_plain(temporary) as stream:
+                for chunk in chunks:
+                    stream.write(chunk)
+                    digest.update(chunk)
+                    size += len(chunk)
+                stream.flush()
+                os.fsync(stream.fileno())
+            if temporary.stat().st_size != size:
+                raise storage_error(path, "write", OSError("fewer bytes on disk than written"))
+            temporary.replace(path)
     except BaseException:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # what failed first is what a user has to know
+            temporary.unlink(missing_ok=True)
         raise
     sync_folder(path.parent)
     return FileRecord(path.name, size, digest.hexdigest())
@@ -55,17 +63,18 @@ def sync_folder(folder: Path) -> None:
     """Make the names in `folder` durable, where the system can sync a folder."""
     if os.name != "posix":
         return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    with plainly(folder, "sync"):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def sha256_of(path: Path) -> str:
     """The SHA-256 of a regular file in hexadecimal, read in pieces."""
     digest = hashlib.sha256()
-    with open_plain(path) as stream:
+    with plainly(path, "read", errno.ENOENT), open_plain(path) as stream:
         while chunk := stream.read(_CHUNK):
             digest.update(chunk)
     return digest.hexdigest()

@@ -17,15 +17,18 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 from typing import Self
 
+from hashret.arguments import shown
 from hashret.errors import DamagedError, NotACollectionError
 from hashret.store.aside import DAMAGED
 from hashret.store.files import TEMPORARY, sync_folder
+from hashret.store.refusals import plainly
 from hashret.store.untrusted import BESIDE, is_file, is_folder, require_plain, touch_plain
 
 #: What writers call a file of codes or features, and the folder of a model.
@@ -42,6 +45,7 @@ class Layout:
     """The paths of one collection."""
 
     root: Path
+    """Absolute: the process may move to another folder."""
 
     @property
     def sqlite(self) -> Path:
@@ -119,7 +123,7 @@ class Layout:
     @classmethod
     def exists(cls, path: str | PathLike[str]) -> bool:
         """Whether there is a collection at `path`, or was one that has lost its catalog."""
-        layout = cls(Path(path))
+        layout = cls(_absolute(path))
         return layout.has_catalog or layout.has_data
 
     @classmethod
@@ -129,24 +133,28 @@ class Layout:
         The same for one with links among its own names: they could lead anywhere. One that has
         lost its catalog is found, so that it can be repaired; `Catalog.open` refuses it.
         """
-        layout = cls(Path(path))
-        root = layout.root
+        layout = cls(_absolute(path))
+        with plainly(layout.root, "look at"):
+            layout._require_found()
+        return layout
+
+    def _require_found(self) -> None:
+        root = self.root
         if root.is_file():
             raise NotACollectionError(
                 f"{root}: expected a collection, which is a folder, got a file; make one of it "
                 f"with `hashret index {root} --to FOLDER`"
             )
-        layout._require_not_below_a_file()
-        layout._require_plain()
-        if not cls.exists(root):
+        self._require_not_below_a_file()
+        self._require_plain()
+        if not self.has_catalog and not self.has_data:
             got = "a folder without a catalog" if root.exists() else "no such folder"
-            if is_file(layout.catalog):
+            if is_file(self.catalog):
                 got = "one whose making was interrupted"
             raise NotACollectionError(
                 f"{root}: expected a collection, got {got}; make one with "
                 f"`hashret index SOURCE --to {root}`"
             )
-        return layout
 
     @classmethod
     def require_place(cls, path: str | PathLike[str]) -> Self:
@@ -155,13 +163,18 @@ class Layout:
         Raises `NotACollectionError` rather than have anyone write into a file or a folder of other
         things.
         """
-        layout = cls(Path(path))
-        root = layout.root
-        layout._require_not_below_a_file()
-        if not cls.exists(root):
+        layout = cls(_absolute(path))
+        with plainly(layout.root, "look into"):
+            layout._require_place()
+        return layout
+
+    def _require_place(self) -> None:
+        root = self.root
+        self._require_not_below_a_file()
+        if not self.has_catalog and not self.has_data:
             # a writer that died before its first commit leaves only its own names
-            fine = {path.name for path in layout._own_files + layout._own_folders}
-            fine |= {DAMAGED, f"{layout.server.name}{TEMPORARY}", layout.new_sqlite.name} | _LITTER
+            fine = {path.name for path in self._own_files + self._own_folders}
+            fine |= {DAMAGED, f"{self.server.name}{TEMPORARY}", self.new_sqlite.name} | _LITTER
             if root.exists() and (
                 not root.is_dir() or any(entry.name not in fine for entry in root.iterdir())
             ):
@@ -169,8 +182,7 @@ class Layout:
                     f"{root}: expected a collection, an empty folder or nothing, got other files; "
                     "choose another path"
                 )
-        layout._require_plain()
-        return layout
+        self._require_plain()
 
     @classmethod
     def create(cls, path: str | PathLike[str]) -> Self:
@@ -181,8 +193,9 @@ class Layout:
         layout = cls.require_place(path)
         root = layout.root
         missing = [folder for folder in (root, *root.parents) if not folder.exists()]
-        layout.segments.mkdir(parents=True, exist_ok=True)
-        layout.models.mkdir(exist_ok=True)
+        with plainly(root, "make"):
+            layout.segments.mkdir(parents=True, exist_ok=True)
+            layout.models.mkdir(exist_ok=True)
         if not cls.exists(root):  # a commit in a folder whose name is not durable is not durable
             touch_plain(layout.readers)
             for folder in {root, root.parent, *(folder.parent for folder in missing)}:
@@ -224,10 +237,15 @@ class Layout:
         if not self.has_catalog and not self.has_data:
             for path in (self.server, self.sqlite):
                 if is_file(path):
-                    path.unlink()
+                    with plainly(path, "delete"):
+                        path.unlink()
 
     def discard(self) -> None:
         """Delete a collection that never had a commit: only its own names, then empty folders."""
+        with plainly(self.root, "delete"):
+            self._discard()
+
+    def _discard(self) -> None:
         checkpoints = [path for path in self.unfinished.glob("*.checkpoint*") if is_file(path)]
         own = [self.lock, self.lock.with_suffix(".json"), self.readers]
         for path in (*checkpoints, self.sqlite, self.server, *own):
@@ -242,6 +260,22 @@ class Layout:
             "segments": _size(self.segments),
             "models": _size(self.models),
         }
+
+
+def _absolute(path: str | PathLike[str]) -> Path:
+    """The path as it leads from wherever the process is now. Raises TypeError for what is none."""
+    try:
+        given = os.fspath(path)
+    except TypeError:
+        given = None
+    if not isinstance(given, str):
+        raise TypeError(
+            f"path: expected that of a collection's folder, got {shown(path)}; pass a str or a Path"
+        )
+    if "\0" in given:
+        raise NotACollectionError(f"{given!r}: expected a path, got one with NUL in it; look at it")
+    with plainly(Path(given), "find"):
+        return Path(given).absolute()
 
 
 def _size(folder: Path) -> int:

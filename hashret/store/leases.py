@@ -13,7 +13,7 @@ import errno
 import os
 import struct
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import IO
 
 from hashret.store.catalog.records import CommitRecord
@@ -32,6 +32,7 @@ else:
     AVAILABLE = True
 
 _FLOCK = struct.Struct("hhqqi0q")  # struct flock: type, whence, start, length, process
+_UNREADABLE = (errno.ENOENT, errno.EACCES, errno.EPERM)
 _REFUSED = (errno.EACCES, errno.EAGAIN)
 
 
@@ -42,11 +43,20 @@ class Lease:
     """
 
     def __init__(self, layout: Layout):
-        self._file: IO[bytes] | None = None
+        self._layout = layout
         self._held: int | None = None
-        if AVAILABLE:
-            with suppress(FileNotFoundError, PermissionError):
-                self._file = open_plain(layout.readers)
+        self._file = self._open()
+
+    def _open(self) -> IO[bytes] | None:
+        self._process = os.getpid()
+        if not AVAILABLE:
+            return None
+        try:
+            return open_plain(self._layout.readers)
+        except OSError as error:
+            if error.errno in _UNREADABLE:
+                return None
+            raise
 
     @contextmanager
     def moved(self, last_commit: Callable[[], CommitRecord]) -> Iterator[CommitRecord]:
@@ -78,6 +88,10 @@ class Lease:
     def _lock(self, how: int, commit: int) -> bool:
         if self._file is None:
             return True
+        if self._process != os.getpid():  # a fork: its parent's locks are not to be moved
+            self._file.close()
+            self._file = self._open()
+            return self._lock(how, commit)
         try:
             return _set(self._file, how, commit, 1)
         except OSError:  # a file system without these locks: whoever deletes meets the same

@@ -14,6 +14,7 @@ from pathlib import Path
 from hashret.store.aside import move, moves_aside
 from hashret.store.feature_files import SUFFIX as FEATURES
 from hashret.store.layout import MODEL_FILES, MODEL_NAME, SEGMENT_NAME, Layout
+from hashret.store.refusals import plainly
 from hashret.store.untrusted import is_file, is_folder
 
 _HALF_SEGMENT = re.compile(r".*\.(npy|safetensors)\.tmp")
@@ -26,18 +27,23 @@ def delete_unnamed(layout: Layout, segments: Collection[str], models: Collection
 
     What stands under a name of theirs and is of no writer is moved aside (`store.aside`).
     """
-    in_the_way = []
+    with plainly(layout.root, "clean up"):
+        in_the_way = list(_deleted(layout, segments, models))
+    move(layout.root, moves_aside(layout.root, in_the_way))
+
+
+def _deleted(layout: Layout, segments: Collection[str], models: Collection[str]) -> Iterator[Path]:
+    """Delete it; what stands in the way is given."""
     for path in layout.segments.iterdir():
         if _is_of_a_writer(path.name) and not _is_of(path, segments):
             if is_file(path):
                 path.unlink()
             else:
-                in_the_way.append(path)
+                yield path
     for path in layout.models.iterdir():
         is_left = MODEL_NAME.fullmatch(path.name) and path.name not in models
         if is_left and not (is_folder(path) and _delete_model(path)):
-            in_the_way.append(path)
-    move(layout.root, moves_aside(layout.root, in_the_way))
+            yield path
 
 
 def _is_of_a_writer(name: str) -> bool:

@@ -6,7 +6,7 @@ import json
 import os
 import platform
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 
 from filelock import FileLock, Timeout
@@ -14,9 +14,12 @@ from filelock import FileLock, Timeout
 from hashret.errors import DamagedError, LockedError
 from hashret.store.file_systems import warn_of_network
 from hashret.store.layout import Layout
+from hashret.store.refusals import plainly, storage_error
 from hashret.store.untrusted import create_plain, open_plain, require_single
 
 _MAX_HOLDER = 4096  # bytes
+# Locks of the process that this one was forked from: to forget one would release it there.
+_INHERITED: list[FileLock] = []
 
 
 @contextmanager
@@ -29,6 +32,7 @@ def writer_lock(layout: Layout, wait_seconds: float = 0.0) -> Iterator[None]:
     require_single([layout.lock])  # some versions of filelock truncate it
     holder = layout.lock.with_suffix(".json")
     lock = FileLock(layout.lock, timeout=wait_seconds, thread_local=False)
+    process = os.getpid()
     try:
         lock.acquire()
     except Timeout:
@@ -36,18 +40,24 @@ def writer_lock(layout: Layout, wait_seconds: float = 0.0) -> Iterator[None]:
             f"{layout.root}: expected no other writer, got {_describe(layout)}; "
             "wait for it, or pass --wait SECONDS"
         ) from None
+    except OSError as error:
+        raise storage_error(layout.lock, "lock", error) from error
     try:
         me = {
             "pid": os.getpid(),
             "host": platform.node(),
             "since": datetime.now(UTC).isoformat(timespec="seconds"),
         }
-        with create_plain(holder) as stream:
+        with plainly(holder, "write"), create_plain(holder) as stream:
             stream.write(json.dumps(me).encode())
         yield
     finally:
-        holder.unlink(missing_ok=True)
-        lock.release()
+        if os.getpid() == process:
+            with suppress(OSError):  # who it was matters only while the lock is held
+                holder.unlink(missing_ok=True)
+            lock.release()
+        else:
+            _INHERITED.append(lock)
 
 
 def _describe(layout: Layout) -> str:

@@ -13,6 +13,7 @@ import numpy as np
 from hashret.errors import DamagedError
 from hashret.store.files import FileRecord, require_sound, sync_folder, write_file
 from hashret.store.layout import MODEL_FILES, Layout
+from hashret.store.refusals import plainly
 from hashret.store.untrusted import RESTORE, is_folder, open_plain, require_plain
 
 _DESCRIPTION, _TENSORS = MODEL_FILES
@@ -45,7 +46,8 @@ def write_model(
 
     folder = layout.models / name
     require_plain([], [folder])
-    folder.mkdir(exist_ok=True)
+    with plainly(folder, "make"):
+        folder.mkdir(exist_ok=True)
     sync_folder(layout.models)
     text = json.dumps(description, indent=1, allow_nan=False).encode()
     packed = save(_plain(tensors))
@@ -71,7 +73,7 @@ def read_description(layout: Layout, record: ModelRecord) -> dict[str, Any]:
     if record.files[_DESCRIPTION].size > _MAX_DESCRIPTION:
         raise DamagedError(f"{path}: expected at most {_MAX_DESCRIPTION} bytes; train again")
     try:
-        with open_plain(path) as stream:
+        with plainly(path, "read"), open_plain(path) as stream:
             description = json.loads(stream.read())
     except (ValueError, RecursionError) as error:
         raise DamagedError(f"{path}: expected JSON, got {error}; train the model again") from error
@@ -88,7 +90,8 @@ def read_model(layout: Layout, record: ModelRecord) -> tuple[dict[str, Any], dic
     require_model_file(layout, record, _TENSORS)
     path = layout.models / record.name / _TENSORS
     try:
-        tensors = load_file(path)
+        with plainly(path, "read"):
+            tensors = load_file(path)
     except (SafetensorError, KeyError, ValueError, TypeError) as error:
         raise DamagedError(f"{path}: expected safetensors, got {error}; train again") from error
     return read_description(layout, record), tensors

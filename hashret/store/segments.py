@@ -11,6 +11,7 @@ from hashret.codes import Codes
 from hashret.errors import DamagedError
 from hashret.store.files import FileRecord, require_sound, write_file
 from hashret.store.layout import Layout
+from hashret.store.refusals import plainly
 from hashret.store.untrusted import open_plain
 
 _MAX_HEADER = 4096  # bytes
@@ -44,7 +45,7 @@ def open_segment(layout: Layout, record: SegmentRecord) -> Codes:
     path = layout.segments / record.file.name
     require_sound(path, record.file)
     shape = (record.n_rows, record.n_bits // 8)
-    with open_plain(path) as stream:
+    with plainly(path, "read"), open_plain(path) as stream:
         begin = _begin_of_codes(stream.read(_MAX_HEADER), shape)
         if begin < 0 or record.file.size != begin + shape[0] * shape[1]:
             raise DamagedError(

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from hashret.errors import DamagedError, NotACollectionError
+from hashret.store.refusals import plainly, storage_error
 
 #: What to do about damage that nothing here mends.
 RESTORE = "restore the collection from a copy or index it again"
@@ -64,7 +65,7 @@ def _is(fits: Callable[[int], bool], path: Path) -> bool:
     except OSError as error:
         if error.errno == errno.ELOOP:  # of a link above it
             return False
-        raise
+        raise storage_error(path, "look at", error) from error
 
 
 def require_single(files: Iterable[Path]) -> None:
@@ -90,8 +91,9 @@ _SOMETHING_ELSE = {errno.ELOOP, errno.ENXIO, errno.EISDIR, errno.ENOTDIR}
 def open_plain(path: Path, *, write: bool = False) -> IO[bytes]:
     """Open a regular file for reading, or to `write` in it, through no link, waiting for no pipe.
 
-    Raises `DamagedError` for anything else, and OSError where it can't be opened now: too many open
-    files or a disk that does not answer say nothing about what the file holds.
+    Raises `DamagedError` for anything else, FileNotFoundError for nothing, and `StorageError` where
+    it can't be opened now: too many open files or a disk that does not answer say nothing about
+    what the file holds.
     """
     flags = (os.O_RDWR if write else os.O_RDONLY) | _PLAINLY
     damaged = DamagedError(f"{path}: expected a regular file, got something else; {RESTORE}")
@@ -102,7 +104,9 @@ def open_plain(path: Path, *, write: bool = False) -> IO[bytes]:
     except OSError as error:
         if error.errno in _SOMETHING_ELSE:
             raise damaged from error
-        raise
+        if error.errno == errno.ENOENT:
+            raise
+        raise storage_error(path, "write" if write else "read", error) from error
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):  # put there since
         os.close(descriptor)
         raise damaged
@@ -113,15 +117,18 @@ def create_plain(path: Path) -> IO[bytes]:
     """Make a new file and open it for writing.
 
     A file or a link that stood there is gone, and what it was or led to is as it was. Raises
-    IsADirectoryError or PermissionError for a folder.
+    `StorageError`, also for a folder.
     """
-    path.unlink(missing_ok=True)
-    return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _PLAINLY, 0o666), "wb")
+    with plainly(path, "write"):
+        path.unlink(missing_ok=True)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _PLAINLY, 0o666)
+    return os.fdopen(descriptor, "wb")
 
 
 def touch_plain(path: Path) -> None:
-    """Make an empty file, through no link, if there is none."""
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT | _PLAINLY, 0o666))
+    """Make an empty file, through no link, if there is none. Raises `StorageError`."""
+    with plainly(path, "write"):
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | _PLAINLY, 0o666))
 
 
 def require_name(name: Any, what: str) -> str:

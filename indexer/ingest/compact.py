@@ -99,8 +99,7 @@ def _merge(
     for pieces in lots:
         rows = np.concatenate([rows for _, rows in pieces])
         parts = [opened[segment.name][rows - segment.first_row] for segment, rows in pieces]
-        first = staging.next_row
-        name = f"c{staging.commit:06d}-{first:012d}"
+        name, first = staging.new_segment()
         codes = Codes.concatenate(parts)
         file = write_segment(layout, name, codes)
         beside = None

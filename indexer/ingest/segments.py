@@ -60,10 +60,10 @@ class SegmentWriter:
 
     def write(self) -> tuple[int, int]:
         """Write and stage what was gathered; returns how many items, and how many they replace."""
-        staging, first = self._staging, self._staging.next_row
+        staging = self._staging
+        name, first = staging.new_segment()
         records = [ItemRecord(first + i, *one) for i, one in enumerate(self._pending)]
         packed = Codes(np.concatenate(self._codes))
-        name = f"c{staging.commit:06d}-{first:012d}"
         file = write_segment(self._layout, name, packed)
         beside = None
         if self._features:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import ExitStack
 from os import PathLike
 
@@ -55,6 +56,7 @@ class HeldCollection:
             )
         if kind is not None:
             resolve(FEATURIZERS, kind, "kind")
+        self._process = os.getpid()
         self._exit = ExitStack()
         self.layout = Layout.create(path)
         self._exit.enter_context(writer_lock(self.layout, wait_seconds))
@@ -83,9 +85,22 @@ class HeldCollection:
 
     def close(self) -> None:
         """Release the collection."""
-        self._exit.close()
+        if self.is_own:
+            self._exit.close()
+
+    @property
+    def is_own(self) -> bool:
+        """Whether this process opened it, and not one that it was forked from."""
+        return self._process == os.getpid()
+
+    @property
+    def is_there(self) -> bool:
+        """Whether the folder is the one that was opened."""
+        return self.catalog.folder.change() is None
 
     def _discard_catalog(self) -> None:
+        if not self.is_there:
+            self.leave_nothing = False  # what stands there is another's
         if self.leave_nothing:
             delete_unnamed(self.layout, (), ())  # first: codes without a catalog would be damage
             try:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 
+from hashret.arguments import require_instance, require_number, shown, whole
+
 #: The preset that learns nothing: vectors that are bits already are the codes, however long.
 AS_GIVEN = "identity"
 #: The longest codes, in bits: learned ones, and any that a collection can have.
@@ -26,6 +28,7 @@ class Multiples:
 
     def __post_init__(self) -> None:
         for name, value in dataclasses.asdict(self).items():
+            require_number(f"multiples: {name}", value)
             if not 0 < value < float("inf"):
                 raise ValueError(
                     f"multiples: expected {name} above 0, got {value}; leave it out for the default"
@@ -56,16 +59,20 @@ class TrainingOptions:
 
     def __post_init__(self) -> None:
         most = _GIVEN_BITS if self.preset == AS_GIVEN else _LEARNED_BITS
-        if self.n_bits not in range(8, most + 1, 8):
+        if not isinstance(self.n_bits, int) or self.n_bits not in range(8, most + 1, 8):
             raise ValueError(
-                f"n_bits: expected 8 to {most} in steps of 8, got {self.n_bits}; choose one of "
-                "these"
+                f"n_bits: expected 8 to {most} in steps of 8, got {shown(self.n_bits)}; "
+                "choose one of these"
             )
         for name in ("epochs", "neighbours", "rounds"):
             value = getattr(self, name)
-            if value is not None and value < 1:
+            if value is not None and whole(name, value) < 1:
                 raise ValueError(
                     f"{name}: expected at least 1, got {value}; leave it out for the default"
                 )
-        if self.seed < 0:
+        if whole("seed", self.seed) < 0:
             raise ValueError(f"seed: expected 0 or more, got {self.seed}; choose another")
+        require_instance("device", self.device, str)
+        if self.preset is not None:
+            require_instance("preset", self.preset, str)
+        require_instance("multiples", self.multiples, Multiples)

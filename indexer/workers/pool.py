@@ -23,6 +23,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from multiprocessing.connection import Connection, wait
+from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any, Self
 
@@ -30,8 +31,27 @@ from hashret.errors import HashretError
 from indexer.refusals import Refused
 from indexer.workers.protocol import Mark, Wire
 
-#: Whether this system has the sockets and limits that workers need; else all is done in process.
-AVAILABLE = os.name == "posix"
+_PYTHONS = ("python", "pypy", "graalpy")
+
+
+def interpreter() -> str | None:
+    """The Python that workers are started with: this one; None where none is found.
+
+    In a program that embeds Python, or was frozen into one file, `sys.executable` is that program,
+    which another copy of must not be started; then it is the one of the installation.
+    """
+    found = Path(sys.executable or "")
+    if found.name.startswith(_PYTHONS) and not getattr(sys, "frozen", False):
+        return str(found)
+    name = f"python{sys.version_info.major}.{sys.version_info.minor}"
+    candidates = [Path(prefix, "bin", name) for prefix in (sys.prefix, sys.base_prefix)]
+    return next((str(path) for path in candidates if os.access(path, os.X_OK)), None)
+
+
+_INTERPRETER = interpreter()
+#: Whether there is an interpreter, and the sockets and limits, that workers need; else all is done
+#: in this process.
+AVAILABLE = os.name == "posix" and _INTERPRETER is not None
 
 _BOOT = "import sys; sys.path[:] = {!r}; from indexer.workers.process import main; main({}, {})"
 _MAX_MESSAGE = 2**31 - 1
@@ -249,14 +269,20 @@ class Workers:
         with ours, theirs, TemporaryFile() as shared:
             descriptors = theirs.fileno(), shared.fileno()
             mark = Mark(shared.fileno())
-            process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
-                [sys.executable, "-c", _BOOT.format(sys.path, *descriptors)],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                pass_fds=descriptors,
-                env=os.environ | dict.fromkeys(_THREADS, "1"),
-            )
+            try:
+                process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
+                    [str(_INTERPRETER), "-c", _BOOT.format(sys.path, *descriptors)],
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.DEVNULL,
+                    pass_fds=descriptors,
+                    env=os.environ | dict.fromkeys(_THREADS, "1"),
+                )
+            except OSError as error:
+                raise HashretError(
+                    f"worker: expected a process of {_INTERPRETER}, got {error}; see that it is "
+                    "there and may be started, or do without, as with workers=1"
+                ) from error
             line = Connection(ours.detach())
         worker = _Worker(process, line, mark)
         opening = {

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from hashret.arguments import require_call
 from hashret.codes import Codes
 from hashret.indexes.base import APPROXIMATE, BOTH, INDEXES, Index
 from hashret.indexes.planner.planner import PlannedIndex
@@ -24,9 +25,14 @@ _BUILDERS = 4  # calls whose indexes are kept: each written inline is another
 
 
 def require_known(kind: IndexKind) -> None:
-    """Raise `UnknownKindError` for a name that is neither in `INDEXES` nor in `APPROXIMATE`."""
+    """Raise `UnknownKindError` for a name that is neither in `INDEXES` nor in `APPROXIMATE`.
+
+    TypeError for what is neither a name nor a call.
+    """
     if isinstance(kind, str):
         require_name(INDEXES | APPROXIMATE, kind, "index")
+    else:
+        require_call("index", kind)
 
 
 class _Former(NamedTuple):

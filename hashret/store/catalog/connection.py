@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from typing import Self
 
 from sqlalchemy import ColumnElement, Connection, select
 
-from hashret.errors import FormatVersionError, InputError
+from hashret.errors import CollectionError, FormatVersionError, InputError
 from hashret.store.catalog import tables as t
 from hashret.store.catalog.address import (
     from_environment,
@@ -21,17 +22,40 @@ from hashret.store.catalog.database import Database, database_of
 from hashret.store.catalog.records import damaged
 from hashret.store.catalog.sums import FIXED, LAST, checksum
 from hashret.store.layout import Layout
+from hashret.store.opened_folder import OpenedFolder
 from hashret.store.untrusted import require_name
+
+#: What a writer is told whose folder is no longer there.
+NOT_WRITTEN = "nothing was committed; open it again and do it once more"
+# Of the process that this one was forked from. They are never closed: that would say good-bye to
+# the server in the parent's name, and SQLite does not allow it.
+_INHERITED: list[Connection] = []
 
 
 class CatalogConnection:
     """One connection to the database that a catalog is in, for a reader or for the one writer."""
 
-    def __init__(self, layout: Layout, database: Database, connection: Connection, kind: str):
+    def __init__(
+        self,
+        layout: Layout,
+        database: Database,
+        connection: Connection,
+        kind: str,
+        *,
+        write: bool,
+        address: str | None,
+    ):
         self.layout = layout
         self.kind = kind
+        #: The address that was given in place of the recorded one.
+        self.address = address
+        #: What stood at the path when the catalog was opened.
+        self.folder = OpenedFolder(layout)
         self._database = database
         self._connection = connection
+        self._writes = write
+        self._process = os.getpid()
+        self._is_closed = False
 
     @classmethod
     def open(
@@ -50,10 +74,7 @@ class CatalogConnection:
         for the address of a server where the catalog is in the folder.
         """
         layout.require_catalog()
-        opened = cls._opened(layout, _database(layout, address), write, wait_seconds)
-        if write and address is not None:
-            settle(layout, address)
-        return opened
+        return cls._opened(layout, address, write, wait_seconds)
 
     @classmethod
     def open_if_made(cls, layout: Layout, *, address: str | None = None) -> Self | None:
@@ -88,20 +109,18 @@ class CatalogConnection:
         layout.require_catalog()
         if not Layout.exists(layout.root) and (chosen := address or from_environment()):
             write_address(layout, new_address(chosen))  # first: no schema that nobody knows of
-        opened = cls._opened(layout, _database(layout, address), True, wait_seconds, kind)
-        if address is not None:
-            settle(layout, address)
-        return opened
+        return cls._opened(layout, address, True, wait_seconds, kind)
 
     @classmethod
     def _opened(
         cls,
         layout: Layout,
-        database: Database,
+        address: str | None,
         write: bool,
         wait_seconds: float,
         make: str | None = None,
     ) -> Self:
+        database = _database(layout, address)
         with database.errors():
             connection = database.connect(write, wait_seconds)
             try:
@@ -114,14 +133,24 @@ class CatalogConnection:
                         connection.execute(
                             t.meta.insert(), [{"key": k, "value": v} for k, v in rows.items()]
                         )
-                    return cls(layout, database, connection, _kind_of(connection, layout, database))
+                    kind = _kind_of(connection, layout, database)
+                if write and address is not None:
+                    settle(layout, address)
+                return cls(layout, database, connection, kind, write=write, address=address)
             except BaseException:
                 connection.close()
                 raise
 
     def close(self) -> None:
-        """Close the connection."""
-        self._connection.close()
+        """Close the connection; the catalog can't be asked afterwards."""
+        if self._is_closed:
+            return
+        self._is_closed = True
+        self.folder.close()
+        if self._process == os.getpid():
+            self._connection.close()
+        else:
+            _INHERITED.append(self._connection)
 
     def __enter__(self) -> Self:
         return self
@@ -131,14 +160,47 @@ class CatalogConnection:
 
     @property
     def connection(self) -> Connection:
-        """The one connection, for statements inside a `transaction`."""
+        """The one connection, for statements inside a `transaction`.
+
+        Raises CollectionError once it is closed, and in a fork of the writer.
+        """
+        self.require_open()
+        if self._process != os.getpid():
+            if self._writes:
+                raise CollectionError(
+                    f"{self.layout.root}: expected to write in process {self._process}, which "
+                    "opened the collection, got a fork of it; open an Indexer in the process "
+                    "that uses it"
+                )
+            self.folder.require_unchanged()
+            _INHERITED.append(self._connection)
+            with self._database.errors():
+                self._connection = self._database.connect(False, 0.0)
+            self._process = os.getpid()
         return self._connection
+
+    def require_open(self) -> None:
+        """Raise CollectionError once it is closed."""
+        if self._is_closed:
+            raise CollectionError(
+                f"{self.layout.root}: expected an open collection, got one that was closed; "
+                "open it again"
+            )
 
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
-        """One transaction; database errors become errors of the collection."""
-        with self._database.errors(), self._connection.begin():
-            yield self._connection
+        """One transaction; database errors become errors of the collection.
+
+        Of a reader whose folder was replaced it is answered from the file that was opened. A writer
+        would commit into nothing: CollectionError.
+        """
+        connection = self.connection
+        if self._writes:
+            self.folder.require_unchanged(NOT_WRITTEN)
+        else:
+            self.folder.require_own_journal()
+        with self.folder.reading(), self._database.errors(), connection.begin():
+            yield connection
 
     def has_id(self, ids: list[str]) -> ColumnElement[bool]:
         """An item whose id is one of these."""
@@ -165,7 +227,7 @@ class CatalogConnection:
 
     def shrink(self) -> None:
         """Give the space of deleted rows back."""
-        self._database.shrink(self._connection)
+        self._database.shrink(self.connection)
 
     def discard(self) -> None:
         """Delete what is outside the folder, of a collection that never had a commit."""

@@ -27,7 +27,7 @@ class Database(Protocol):
         ...
 
     def errors(self) -> AbstractContextManager[None]:
-        """Within it, errors of the database become errors of the collection or OSError."""
+        """Within it, errors of the database become errors of the collection."""
         ...
 
     def is_made(self, connection: Connection) -> bool:

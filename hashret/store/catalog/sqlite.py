@@ -31,6 +31,7 @@ from hashret.store.catalog.sqlite_guard import require_schema, require_sqlite, r
 from hashret.store.catalog.where import in_sql, judged
 from hashret.store.catalog.where_sqlite import JsonValue, odd_metadata
 from hashret.store.layout import Layout
+from hashret.store.refusals import sqlite_error
 from hashret.where.conditions import Condition
 
 _BUSY_SECONDS = 30.0  # a writer's last transaction is short; wait for it rather than fail
@@ -120,7 +121,7 @@ class SqliteDatabase:
                     f"{catalog}: expected JSON as metadata, got {message}; "
                     "restore the collection from a copy or index it again"
                 ) from error
-            raise OSError(f"{catalog}: {message}") from error
+            raise sqlite_error(catalog, error.orig) from error
         except UnicodeDecodeError as error:  # of a message of SQLite that quotes the damage
             raise DamagedError(
                 f"{catalog}: expected a sound SQLite database, got text that is not UTF-8; "
@@ -221,7 +222,7 @@ class SqliteDatabase:
         try:
             vacuum(database)
         except sqlite3.Error as error:
-            raise OSError(f"{self._layout.catalog}: {error}") from error
+            raise sqlite_error(self._layout.catalog, error) from error
 
     def discard(self, connection: Connection) -> None:
         """Nothing: the file is deleted with the folder."""

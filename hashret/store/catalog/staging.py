@@ -31,6 +31,7 @@ from hashret._backports import chunks
 from hashret.errors import CatalogServerError, PayloadError
 from hashret.store.catalog import tables as t
 from hashret.store.catalog.catalog import Catalog
+from hashret.store.catalog.connection import NOT_WRITTEN
 from hashret.store.catalog.records import CommitRecord, ItemRecord
 from hashret.store.catalog.sums import LAST, checksum, removal, sum_of_rows
 from hashret.store.leftovers import delete_unnamed
@@ -269,6 +270,14 @@ class Staging:
         query = select(func.count()).select_from(t.items).where(t.items.c.removed.is_(None))
         with self._catalog.transaction() as connection:
             return int(connection.execute(query).scalar_one())
+
+    def new_segment(self) -> tuple[str, int]:
+        """The name of the next segment, and its first row.
+
+        Raises CollectionError if the folder, into which it is to be written, was replaced.
+        """
+        self._catalog.folder.require_unchanged(NOT_WRITTEN)
+        return f"c{self.commit:06d}-{self.next_row:012d}", self.next_row
 
     def finish(self, model: str) -> CommitRecord:
         """Make everything staged visible, durably, by one row."""

@@ -23,6 +23,7 @@ from hashret.store.layout import Layout
 from hashret.store.leftovers import foreign
 from hashret.store.lock import writer_lock
 from hashret.store.model_files import require_model_file
+from hashret.store.refusals import plainly
 from hashret.store.repair.salvage import Salvaged, salvage, write_catalog
 from hashret.store.repair.verify import Findings, examine
 from hashret.store.untrusted import is_file, open_plain
@@ -164,7 +165,8 @@ def apply(layout: Layout, wait_seconds: float = 0.0) -> Plan:
     with writer_lock(layout, wait_seconds):
         made = plan(layout)
         if made.salvaged is not None:
-            _replace_catalog(layout, made, made.salvaged)
+            with plainly(layout.root, "repair"):
+                _replace_catalog(layout, made, made.salvaged)
             return made
         move(layout.root, made.moved)
         if made.findings.is_sound or made.lost_catalog:

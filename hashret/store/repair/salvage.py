@@ -29,6 +29,7 @@ from hashret.store.catalog.sums import FIXED, LAST, checksum, removal, sum_of_ro
 from hashret.store.files import require_sound
 from hashret.store.layout import Layout
 from hashret.store.model_files import ModelRecord
+from hashret.store.refusals import sqlite_error
 from hashret.store.segments import SegmentRecord, open_segment
 from hashret.store.untrusted import open_plain
 
@@ -235,13 +236,13 @@ def _names(connection: sqlite3.Connection) -> dict[int, str]:
 def write_catalog(path: Path, found: Salvaged) -> None:
     """Make a catalog at `path` of what was salvaged, durably but for its name.
 
-    Raises OSError where the disk does not take it.
+    Raises `StorageError` where the disk does not take it.
     """
     try:
         _make(path)
         _fill(path, found)
     except (exc.OperationalError, sqlite3.OperationalError) as error:
-        raise OSError(f"{path}: {getattr(error, 'orig', error)}") from error
+        raise sqlite_error(path, getattr(error, "orig", error)) from error
 
 
 def _fill(path: Path, found: Salvaged) -> None:

@@ -11,10 +11,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import faiss
 import numpy as np
 import torch
 
+from hashret.indexes.faiss_library import faiss, use_threads
 from indexer.training.neighbours.similarities import EXACT_ITEMS, Points, similarities
 
 #: Members of a neighbourhood that are drawn from it for training: their mean stands for the whole.
@@ -73,7 +73,7 @@ _Nearest = Callable[[np.ndarray, int], np.ndarray]
 
 
 def _by_index(points: Points, pool: np.ndarray) -> _Nearest:
-    faiss.omp_set_num_threads(torch.get_num_threads())
+    use_threads(torch.get_num_threads())
     index = faiss.IndexFlatIP(points.stored.shape[1])
     index.add(points.stored[pool])
 

@@ -1,0 +1,60 @@
+"""What callers give: whole numbers, yes or no, calls. Others get a sentence of ours."""
+
+from __future__ import annotations
+
+from numbers import Real
+from operator import index
+from typing import Any
+
+import numpy as np
+
+
+def whole(name: str, value: Any) -> int:
+    """A number that was given under this name.
+
+    Raises TypeError unless it is a whole one; True and False are none.
+    """
+    try:
+        if isinstance(value, bool):
+            raise TypeError
+        return index(value)
+    except TypeError:
+        raise TypeError(
+            f"{name}: expected a whole number, got {shown(value)}; pass an int"
+        ) from None
+
+
+def require_number(name: str, value: Any) -> None:
+    """Raise TypeError unless it is a number, whole or not."""
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise TypeError(f"{name}: expected a number, got {shown(value)}; pass an int or a float")
+
+
+def require_flag(name: str, value: Any) -> None:
+    """Raise TypeError unless it is True or False."""
+    if not isinstance(value, bool | np.bool_):
+        raise TypeError(f"{name}: expected True or False, got {shown(value)}; pass one of these")
+
+
+def require_call(name: str, value: Any) -> None:
+    """Raise TypeError unless it can be called."""
+    if not callable(value):
+        raise TypeError(f"{name}: expected a function, got {shown(value)}; pass one, or leave it")
+
+
+def require_instance(name: str, value: Any, kind: type) -> None:
+    """Raise TypeError unless it is of this kind."""
+    if not isinstance(value, kind):
+        raise TypeError(
+            f"{name}: expected {kind.__name__}, got {shown(value)}; pass one, or leave it out"
+        )
+
+
+def shown(value: Any) -> str:
+    """What was given as a message shows it: a name as it is, else with its type."""
+    try:
+        return (
+            f"{value!r:.80}" if isinstance(value, str) else f"{type(value).__name__} {value!r:.80}"
+        )
+    except Exception:  # a stranger's __repr__
+        return type(value).__name__
