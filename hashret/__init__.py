@@ -11,12 +11,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from hashret._version import __version__
     from hashret.codes import Codes, Neighbors
     from hashret.collection import Collection
     from hashret.errors import HashretError
     from hashret.items import Hit, Hits, Item
     from hashret.snapshot import StoredItem
+
+__version__ = "0.1.0"
 
 __all__ = [
     "Codes",
@@ -39,7 +40,6 @@ _HOMES = {
     "Item": "hashret.items",
     "Neighbors": "hashret.codes",
     "StoredItem": "hashret.snapshot",
-    "__version__": "hashret._version",
 }
 
 
