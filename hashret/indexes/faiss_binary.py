@@ -44,7 +44,8 @@ class FaissFlatIndex(ExactIndex[FlatCosts]):
     COMPILED: ClassVar[FlatCosts] = NUMPY  # kernels have no part in it
 
     def __init__(self, codes: Codes):
-        import faiss  # only here: loading it takes longer than many a question
+        # only here: loading it takes longer than many a question
+        from hashret.indexes.faiss_library import faiss
 
         super().__init__(codes)
         self._linear = LazyScan(codes)
