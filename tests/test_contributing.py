@@ -97,3 +97,49 @@ def test_a_new_file_type_touches_two_code_files(checkout):
         "refused": [["B.BACK", "not-text"]],
         "asked": "words",
     }
+
+
+SECOND = '''
+from hashret.indexes.scan import ScanIndex
+
+
+class SecondScan(ScanIndex):
+    """A scan that says that it takes no time."""
+
+    name = "second"
+
+    @classmethod
+    def expected(cls, call, size, costs, seen):
+        return 1.0
+'''
+ASKS = """
+import json
+import numpy as np
+from hashret.codes import Codes
+from hashret.indexes.planner.planner import PlannedIndex
+from hashret.indexes.scan import ScanIndex
+
+codes = Codes(np.random.default_rng(0).integers(0, 256, (500, 8)).astype(np.uint8))
+planned, plain = PlannedIndex(codes), ScanIndex(codes)
+paths = set()
+for _ in range(200):
+    found, true = planned.search(codes[:50], 5), plain.search(codes[:50], 5)
+    assert (found.rows == true.rows).all()
+    paths |= set(found.work.path.split(" + "))
+print(json.dumps(sorted(paths)))
+"""
+
+
+def test_a_new_index_for_the_planner_touches_its_own_file_and_a_row(checkout):
+    place, run = checkout
+    room = place / "hashret" / "indexes"
+    (room / "second.py").write_text(SECOND)
+    base = (room / "base.py").read_text()
+    row = '    "second": "hashret.indexes.second:SecondScan",\n'
+    base = base.replace('    "scan": "', row + '    "scan": "')
+    (room / "base.py").write_text(
+        base.replace('PLANNED = ("scan", ', 'PLANNED = ("scan", "second", ')
+    )
+    # compiled, it would have a kernel in `kernels/` besides
+    assert touched(place) == ["hashret/indexes/base.py", "hashret/indexes/second.py"]
+    assert "second" in json.loads(run(ASKS))
