@@ -6,8 +6,6 @@ from numbers import Real
 from operator import index
 from typing import Any
 
-import numpy as np
-
 
 def whole(name: str, value: Any) -> int:
     """A number that was given under this name.
@@ -32,7 +30,8 @@ def require_number(name: str, value: Any) -> None:
 
 def require_flag(name: str, value: Any) -> None:
     """Raise TypeError unless it is True or False."""
-    if not isinstance(value, bool | np.bool_):
+    is_numpys = type(value).__module__ == "numpy" and type(value).__name__.startswith("bool")
+    if not isinstance(value, bool) and not is_numpys:
         raise TypeError(f"{name}: expected True or False, got {shown(value)}; pass one of these")
 
 

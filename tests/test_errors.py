@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from functools import partial
 from pathlib import Path
 
@@ -249,8 +250,10 @@ needs_root = pytest.mark.skipif(
 def readable(base, tmp_path):
     """A copy that another user can reach and read, and not write."""
     place = shutil.copytree(base, tmp_path / "c")
-    for folder in (*tmp_path.parents[:2], tmp_path):
-        folder.chmod(0o755)
+    top = Path(tempfile.gettempdir()).resolve()
+    for folder in (tmp_path, *tmp_path.parents):
+        if top in folder.parents:
+            folder.chmod(0o755)
     for path in (place, *place.rglob("*")):
         path.chmod(0o755 if path.is_dir() else 0o644)
     return place

@@ -36,7 +36,7 @@ def test_what_can_not_be_asked_is_said(said, asked):
 @pytest.mark.parametrize("field", ["k", "radius", "probes", "rerank"])
 def test_numbers_are_whole(field):
     asked = {"order": "score"} if field == "probes" else {}
-    with pytest.raises(TypeError, match=f"^{field}: expected a whole number, got 2.5"):
+    with pytest.raises(TypeError, match=f"^{field}: expected a whole number, got float 2.5"):
         Question(**asked | {field: 2.5})
 
 

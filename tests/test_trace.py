@@ -69,7 +69,7 @@ def test_a_cold_query_takes_a_short_way():
     assert depths
     assert max(depths) + FROM_QUERY <= 6
     # what Python 3.12 has itself does not count
-    assert len(files - {"hashret/_backports.py"}) <= 47, sorted(files)
+    assert len(files - {"hashret/_backports.py"}) <= 50, sorted(files)
     writing = {m for m in modules if m.startswith("indexer.")} - {"indexer.cli"}
     assert not writing
     assert "rich" not in modules

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from hashret import items
+from hashret import unicode_text
 from hashret.features import tokens
 from hashret.unicode_text import MAX_MARKS, many_marks, pieces, stream_safe
 
@@ -55,7 +55,7 @@ def test_every_character_that_is_sorted_counts_as_a_mark():
 def test_pieces_are_the_text_and_have_its_words(words, separator):
     text = separator.join(words)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(items, "PIECE", 10)
+        patch.setattr(unicode_text, "PIECE", 10)
         cut = list(pieces(text))
     assert "".join(cut) == text
     assert max(map(len, cut)) <= 10
@@ -64,7 +64,7 @@ def test_pieces_are_the_text_and_have_its_words(words, separator):
 
 
 def test_a_run_without_an_end_is_cut_too(monkeypatch):
-    monkeypatch.setattr(items, "PIECE", 10)
+    monkeypatch.setattr(unicode_text, "PIECE", 10)
     assert [len(piece) for piece in pieces("é" * 95 + " end")] == [10] * 9 + [9]
 
 
@@ -78,7 +78,7 @@ HOSTILE = {
     "joined emoji": "TextFeaturizer.fit(['👩\\u200d' * 300_000, '1\\ufe0f' * 300_000, 'bc'], TextSpec())",
     "a name of marks": "where('a' + '\\u0315\\u0300' * 49_000 + ' == 1')",
     "keys within keys": "where(' and '.join(['a' + '.b' * 200 + ' == 1'] * 240))",
-    "a path": "list(read_table(table('{\"path\": \"' + 'a/' * 500_000 + '\"}'), 'text'))",
+    "a path": "list(read_table(table('{\"path\": \"' + 'a/' * 500_000 + '\"}'), 'text', Reading()))",
 }
 SETTING = """
 import resource, sys, tempfile
@@ -88,6 +88,7 @@ from hashret.errors import WhereError
 from hashret.features.text import TextFeaturizer
 from hashret.specs import TextSpec
 from hashret.where import parse
+from indexer.corpus.reading import Reading
 from indexer.corpus.tables import read_table
 
 def where(expression):

@@ -12,7 +12,7 @@ import numpy as np
 
 from hashret.arguments import whole
 from hashret.codes import Codes
-from hashret.errors import PayloadError
+from hashret.errors import HashretError, PayloadError
 from hashret.items import Item, Payload
 from hashret.kinds import kind_of
 
@@ -112,7 +112,7 @@ class Question:
 _NAMES = {field.name: field.name for field in fields(Question)} | {"order": "asymmetric"}
 
 
-class QuestionError(ValueError):
+class QuestionError(HashretError, ValueError):
     """What can't be asked, with the fields of `Question` in braces: "{k}: expected ..."."""
 
     def __init__(self, text: str):

@@ -170,7 +170,7 @@ import os, signal, sys
 sys.path.insert(0, {root!r})
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
-from indexer.held import HeldCollection
+from indexer.ingest.writer_session import HeldCollection
 HeldCollection({path!r} + "/rehearsal", "vector").close()
 at = steps = 0
 def step(*_):
