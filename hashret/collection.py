@@ -355,10 +355,12 @@ class Collection(Snapshot):
             return None
         about = self.description
         try:
-            packed = {"packed_bits": True} if about["features"].get("packed") else {}
+            features = about["features"]
+            kind = features["kind"]
+            packed = {"packed_bits": True} if features.get("packed") else {}
             return {
                 "name": self._model.name,
-                "features": about["features"]["kind"],
+                "features": kind,
                 **packed,
                 "encoder": about["encoder"]["kind"],
                 "n_features": self._n_features(),

@@ -550,7 +550,7 @@ def values() -> Iterator[tuple[str, Change]]:
             f"format = {value!r:.20}",
             lambda s, v=value: s.sql("UPDATE meta SET value = ? WHERE key = 'format'", values=(v,)),
         )
-    for value in ("", "os:system", "../text", "other", "x" * 5000, 7, b"text", None):
+    for value in ("", "os:system", "../text", "other", "text", "x" * 5000, 7, b"text", None):
         yield (
             f"kind = {value!r:.20}",
             lambda s, v=value: s.sql("UPDATE meta SET value = ? WHERE key = 'kind'", values=(v,)),

@@ -122,11 +122,18 @@ def test_the_sound_stores_answer(sound, tmp_path):
         assert found == {"nothing": ("answered", [])}
 
 
-def test_a_catalog_that_names_another_kind_than_its_model_is_damaged(sound, tmp_path):
-    stores = [one for one in hostile_stores() if one[0] == "values: kind = 'other'"]
+@pytest.mark.parametrize(
+    ("kind", "says"),
+    [
+        ("text", "expected a model of text items, got one of vector items"),
+        ("other", "expected one of text, image, vector, got 'other'"),
+    ],
+)
+def test_a_catalog_that_names_another_kind_than_its_model_is_damaged(sound, tmp_path, kind, says):
+    stores = [one for one in hostile_stores() if one[0] == f"values: kind = {kind!r}"]
     ((outcome, did),) = attack(sound, tmp_path, "vector", stores).values()
     assert outcome.startswith("DamagedError")
-    assert "expected a model of other items, got one of vector items" in outcome
+    assert says in outcome
     assert not did
 
 

@@ -110,7 +110,7 @@ def test_a_wire_cut_at_any_message_leaves_one_commit_or_the_other(
 COMMITTING = """
 import sys
 from tests.torture.test_postgresql import *
-from hashret.store.catalog_postgresql import PostgresqlDatabase
+from hashret.store.catalog.postgresql import PostgresqlDatabase
 layout = Layout.find(sys.argv[1])
 PostgresqlDatabase._require_durable = {require_durable}
 try:

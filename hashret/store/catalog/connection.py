@@ -10,6 +10,7 @@ from typing import Self
 from sqlalchemy import ColumnElement, Connection, select
 
 from hashret.errors import CollectionError, FormatVersionError, InputError
+from hashret.kinds import KINDS
 from hashret.store.catalog import tables as t
 from hashret.store.catalog.address import (
     from_environment,
@@ -265,4 +266,6 @@ def _kind_of(connection: Connection, layout: Layout, database: Database) -> str:
     kind = require_name(facts.get("kind"), "kind")
     if facts.get(FIXED) != str(checksum(facts["format"], kind)):
         raise damaged(layout, f"kind {kind!r}: expected its checksum to agree", "another")
+    if kind not in KINDS:
+        raise damaged(layout, f"kind: expected one of {', '.join(KINDS)}", repr(kind))
     return kind
