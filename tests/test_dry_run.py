@@ -254,12 +254,12 @@ def test_features_are_stored_as_the_collection_does_or_with_a_new_model(place):
 def test_items_that_only_their_row_numbers_name(place):
     np.save(place / "other.npy", clustered_vectors(30, seed=8))
     other = [place / "other.npy", "--to", place / "vectors"]
-    note = "have only their numbers as ids"
+    note = "are only row numbers"
     assert note not in ok("index", place / "v.npy", "--to", place / "vectors").stderr
     done = ok("index", *other)
     assert counts(done) == ([30, 0, 30, 0, 0], None)
     assert note in done.stderr
-    assert "30 items were replaced" in done.stderr
+    assert "30 stored items with the same ids were replaced" in done.stderr
     (place / "ids").write_text("".join(f"{i}\n" for i in range(30)))
     np.save(place / "other.npy", clustered_vectors(30, seed=9))
     done = ok("index", *other, "--ids", place / "ids")
