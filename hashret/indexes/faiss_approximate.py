@@ -45,7 +45,7 @@ class FaissApproximateIndex(OverCodes, ABC):
     name: ClassVar[str]
 
     def __init__(self, codes: Codes, *, seed: int = 0):
-        """Build over these codes, which must not change afterwards; `seed` chooses those left out."""
+        """Build over codes, which must not change afterwards; `seed` chooses those left out."""
         if len(codes) >= 1 << 31:
             raise ValueError(
                 f"codes: expected fewer than 2**31, got {len(codes)}; index them in parts"
