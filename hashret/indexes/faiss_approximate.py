@@ -95,12 +95,12 @@ class FaissApproximateIndex(OverCodes, ABC):
     def search(self, queries: Codes, k: int, *, ties: bool = False) -> Neighbors:
         """k rows near each query, probably the nearest, by (distance, row)."""
         k = check_search(self._codes, queries, k)
-        asked = min(len(self), k + MORE)
+        wanted = min(len(self), k + MORE)
         pairs = Pairs(self.name)
-        if len(queries) and asked == len(self):  # all codes are asked for: nothing can be gained
+        if len(queries) and wanted == len(self):  # all codes are wanted: nothing can be gained
             pairs.add_answers(self._linear().search(queries, k, ties=ties), np.arange(len(queries)))
         elif len(queries):
-            rows, distances = self._ask(queries.packed, asked)
+            rows, distances = self._ask(queries.packed, wanted)
             found = rows >= 0
             short = np.flatnonzero(found.sum(axis=1) < k)
             found[short] = False
@@ -125,11 +125,11 @@ class FaissApproximateIndex(OverCodes, ABC):
     def _recall(self, known: np.ndarray, queries: np.ndarray) -> float:
         """The share of the k nearest that is found; ties at the k-th distance count as good."""
         k = min(RECALL_AT, len(known))
-        asked = min(len(known), k + MORE)
+        wanted = min(len(known), k + MORE)
         flat = faiss.IndexBinaryFlat(self.n_bits)
         flat.add(known)
         farthest = flat.search(queries, k)[0][:, -1:]
-        rows, distances = self._ask(queries, asked)
+        rows, distances = self._ask(queries, wanted)
         right = ((rows >= 0) & (distances <= farthest)).sum(axis=1).clip(max=k)
         right[(rows >= 0).sum(axis=1) < k] = k  # short: completed exactly
         return float(right.mean() / k)

@@ -79,13 +79,13 @@ class FaissFlatIndex(ExactIndex[FlatCosts]):
         k = check_search(self._codes, queries, k)
         pairs = Pairs(self.name)
         if len(queries) and len(self):
-            asked = min(len(self), k + MORE)
-            distances, rows = self._flat.search(queries.packed, asked)
+            n_wanted = min(len(self), k + MORE)
+            distances, rows = self._flat.search(queries.packed, n_wanted)
             pairs.compared += len(self) * len(queries)
-            everyone = np.repeat(np.arange(len(queries)), asked)
+            everyone = np.repeat(np.arange(len(queries)), n_wanted)
             pairs.add(everyone, rows.ravel(), distances.ravel())
             kth = distances[:, k - 1]
-            cut = np.flatnonzero(distances[:, -1] == kth) if asked < len(self) else kth[:0]
+            cut = np.flatnonzero(distances[:, -1] == kth) if n_wanted < len(self) else kth[:0]
             if len(cut):  # there may be more rows at the k-th distance than were returned
                 caps = np.full(len(queries), self.n_bits)
                 caps[cut] = -1
@@ -102,8 +102,8 @@ class FaissFlatIndex(ExactIndex[FlatCosts]):
         radii = check_within(self._codes, queries, radius)
         pairs = Pairs(self.name)
         for each in np.unique(radii) if len(self) else ():
-            asked = np.flatnonzero(radii == each)
-            limits, distances, rows = self._flat.range_search(queries.packed[asked], int(each) + 1)
-            pairs.add(np.repeat(asked, np.diff(limits).astype(np.int64)), rows, distances)
-            pairs.compared += len(self) * len(asked)
+            same = np.flatnonzero(radii == each)
+            limits, distances, rows = self._flat.range_search(queries.packed[same], int(each) + 1)
+            pairs.add(np.repeat(same, np.diff(limits).astype(np.int64)), rows, distances)
+            pairs.compared += len(self) * len(same)
         return pairs.neighbors(len(queries), radii)

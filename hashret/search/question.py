@@ -132,7 +132,7 @@ def _whole(name: str, value: SupportsIndex) -> int:
         raise TypeError(f"{name}: expected a whole number, got {value!r}; pass an int") from None
 
 
-def payloads_of(asked: Any, kind: str) -> tuple[list[Payload], bool]:
+def payloads_of(given: Any, kind: str) -> tuple[list[Payload], bool]:
     """The given payload or payloads as a list, and whether it was a single one.
 
     An `Item` stands for its payload. One dimension is one vector: an array, a tensor, or an
@@ -140,33 +140,33 @@ def payloads_of(asked: Any, kind: str) -> tuple[list[Payload], bool]:
     iterable of vectors. Raises `PayloadError` for anything else.
     """
     about = kind_of(kind)
-    single = isinstance(asked, str | bytes | bytearray | Item | PathLike)
+    single = isinstance(given, str | bytes | bytearray | Item | PathLike)
     if about.of_numbers:
-        asked = _as_vectors(asked)
-    if isinstance(asked, np.ndarray):
-        single = asked.ndim <= about.single_ndim
+        given = _as_vectors(given)
+    if isinstance(given, np.ndarray):
+        single = given.ndim <= about.single_ndim
     elif about.decodes_files:
         # bytes, and an object that gives them, are one file; so is whatever can't be iterated over
-        single |= isinstance(asked, memoryview) or not isinstance(asked, Iterable)
-        single |= hasattr(asked, "read")
-    if not single and not isinstance(asked, Iterable):
+        single |= isinstance(given, memoryview) or not isinstance(given, Iterable)
+        single |= hasattr(given, "read")
+    if not single and not isinstance(given, Iterable):
         raise PayloadError(
-            f"query: expected a {kind} or an iterable of them, got {type(asked).__name__}; "
+            f"query: expected a {kind} or an iterable of them, got {type(given).__name__}; "
             "pass the payload itself"
         )
-    items = [asked] if single else list(asked)
+    items = [given] if single else list(given)
     return [item.payload if isinstance(item, Item) else item for item in items], single
 
 
-def _as_vectors(asked: Any) -> Any:
+def _as_vectors(given: Any) -> Any:
     """The argument as an array, if it is a tensor, a table or an iterable of numbers."""
-    if isinstance(asked, np.ndarray | str | Item | PathLike):
-        return asked
-    if hasattr(asked, "detach"):  # a tensor of torch, which may have a gradient or be on a GPU
-        asked = asked.detach().cpu()
-    if hasattr(asked, "__array__"):
-        return np.asarray(asked)
-    if not isinstance(asked, Iterable):
-        return asked
-    many = [_as_vectors(one) if hasattr(one, "detach") else one for one in asked]
+    if isinstance(given, np.ndarray | str | Item | PathLike):
+        return given
+    if hasattr(given, "detach"):  # a tensor of torch, which may have a gradient or be on a GPU
+        given = given.detach().cpu()
+    if hasattr(given, "__array__"):
+        return np.asarray(given)
+    if not isinstance(given, Iterable):
+        return given
+    many = [_as_vectors(one) if hasattr(one, "detach") else one for one in given]
     return np.array(many) if many and all(isinstance(one, Real) for one in many) else many
