@@ -140,7 +140,8 @@ def test_a_radius_without_hits_says_how_near_the_nearest_is(collection):
     told = re.fullmatch(
         r"no hits within 0 bits; the nearest is at (\d+) \(try --radius (\d+)\)\n", done.stderr
     )
-    assert told and told[1] == told[2]
+    assert told is not None
+    assert told[1] == told[2]
     at = int(told[1])
     found = ok("query", collection, text, "--radius", at, "--json").stdout.splitlines()
     assert {json.loads(line)["distance"] for line in found} == {at}
