@@ -1,8 +1,9 @@
 """hashret: semantic hashing retrieval.
 
-Short binary codes, learned on your own documents, images or vectors, looked up in a hash table.
-This package is what is needed to apply them: open a collection, encode, search. The package
-`indexer` learns and writes. Importing this module loads neither torch nor Faiss nor SQLAlchemy.
+hashret learns short binary codes on your own documents, images or vectors and looks them up in a
+hash table. This package has what is needed to apply the codes: it opens a collection, encodes
+queries and searches. The package `indexer` learns and writes. Importing this module loads neither
+torch nor Faiss nor SQLAlchemy.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A stream in lists of bounded length (Python 3.12 has `itertools.batched`)."""
+"""What newer versions of Python have built in: `chunks` is `itertools.batched` of Python 3.12."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ T = TypeVar("T")
 
 
 def chunks(values: Iterable[T], size: int) -> Iterator[list[T]]:
-    """The values in lists of `size`, the last one of what is left."""
+    """Yield the values in lists of length `size`; the last list may be shorter."""
     stream = iter(values)
     while chunk := list(islice(stream, size)):
         yield chunk

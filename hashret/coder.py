@@ -1,7 +1,7 @@
-"""From payloads to codes: a featurizer and an encoder, joined.
+"""Turn payloads into codes: a `Coder` joins a featurizer and an encoder.
 
-The one path from an item to its code, for the corpus and for queries alike, so that an item's
-query-time code equals its stored code (P12). Why it may know two rooms: docs/adr/0001.
+Items and queries are encoded by this one path, so that a stored item used as a query has its stored
+code (P12). docs/adr/0001 says why this file may import from two rooms.
 """
 
 from __future__ import annotations
@@ -31,36 +31,36 @@ _FORMAT = 1
 
 @dataclass(frozen=True, slots=True)
 class Encoding:
-    """Codes with what the model thought: n codes, its confidences, and which are known.
+    """n codes, the model's confidence in each bit, and which of the codes mean something.
 
-    `confidences` (n, n_bits) float32: how far each payload, as a query, leans to 1 in each bit,
-    0.5 being no opinion (`models.base.Encoder.confidences`). `known` (n,) bool: False
-    where no feature of the payload is in the model's vocabulary; such a row has a code like any
-    other, but it means nothing.
+    `confidences` (n, n_bits) float32: the estimated probability that a bit of the payload, as a
+    query, is 1; 0.5 is no opinion (`models.base.Encoder.confidences`). `known` (n,) bool: False
+    if no feature of the payload is in the model's vocabulary; the row has a code all the same, but
+    it is meaningless.
     """
 
     codes: Codes
     confidences: np.ndarray
     known: np.ndarray
     features: Features
-    """What the codes were made from, (n, n_features)."""
+    """The features that the codes were computed from, (n, n_features)."""
 
     def take(self, rows: np.ndarray) -> Encoding:
-        """That of the given rows."""
+        """The encoding of the given rows, in their order."""
         features = take_rows(self.features, rows)
         return Encoding(self.codes[rows], self.confidences[rows], self.known[rows], features)
 
 
 def keeps_looks(features: Any) -> bool:
-    """Whether images of this spec are ranked by their looks; before, by their pixels."""
+    """Whether images of this spec are ranked by their looks; older models rank by pixels."""
     return isinstance(features, specs.ImageSpec) and features.reading > 1
 
 
 def n_kept(features: Any, encoder: specs.EncoderSpec) -> int:
-    """The width of what a collection of these specs keeps to rank a shortlist by."""
+    """The width of the vector that a collection stores for each item, to rank a shortlist by."""
     if not keeps_looks(features):
         return encoder.n_features
-    from hashret.features.looks import n_looks  # Pillow: only those who have images wait
+    from hashret.features.looks import n_looks  # imported here: only images need Pillow
 
     return n_looks(features, getattr(encoder, "n_answers", 0))
 
@@ -87,7 +87,7 @@ class Coder:
         return features, known(features)
 
     def kept(self, features: Features) -> Features:
-        """What a collection keeps of features to rank a shortlist by: of images their looks."""
+        """The vectors that a collection stores to rank a shortlist by: the features, or looks."""
         if not keeps_looks(self.featurizer.spec):
             return features
         featurizer = cast("ImageFeaturizer", self.featurizer)
@@ -95,7 +95,7 @@ class Coder:
 
     @property
     def n_kept(self) -> int:
-        """The width of what is `kept`."""
+        """The width of the rows that `kept` returns."""
         return n_kept(self.featurizer.spec, self.encoder.spec)
 
     def encode(self, payloads: Sequence[Payload]) -> Encoding:
@@ -106,7 +106,7 @@ class Coder:
         return Encoding(Codes.pack(logits > 0), confidences, are_known, features)
 
     def describe(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-        """What rebuilds it: a JSON object and named arrays."""
+        """A JSON object and named arrays, from which `from_description` rebuilds the coder."""
         description = {
             "format": _FORMAT,
             "features": specs.to_json(self.featurizer.spec),
@@ -120,8 +120,11 @@ class Coder:
 
     @classmethod
     def from_description(cls, description: dict[str, Any], tensors: dict[str, np.ndarray]) -> Coder:
-        """Rebuild what `describe` gave. Raises FormatVersionError on another format, and
-        DamagedError for parts that don't belong together."""
+        """The coder that `describe` described.
+
+        Raises FormatVersionError for another format, and DamagedError for parts that don't belong
+        together.
+        """
         if description.get("format") != _FORMAT:
             raise FormatVersionError(
                 f"model: expected format {_FORMAT}, got {description.get('format')!r}; "
@@ -131,7 +134,7 @@ class Coder:
             coder = cls._rebuilt(description, tensors)
         except HashretError:
             raise
-        # whoever wrote the files may have put anything in the place of anything
+        # the files may come from a stranger, so any value may be missing or of any type
         except Exception as error:
             raise DamagedError(
                 f"model: expected the parts of a model, got {type(error).__name__}: {error}; "

@@ -16,7 +16,7 @@ from typing import NamedTuple, overload
 
 import numpy as np
 
-# Of words the value, not the memory order, is what the numbering of bits speaks of.
+# Little-endian on every machine, so that bit j of a word's value is bit j of its 8 bytes.
 _WORD = np.dtype("<u8")
 
 
@@ -32,7 +32,8 @@ class Codes:
 
     def __post_init__(self) -> None:
         packed = self.packed
-        # by the type's letter: a single look-up takes little longer than comparing types
+        # "B" is uint8; comparing letters is faster than comparing types, and single queries are
+        # brief enough for that to matter
         if packed.ndim != 2 or packed.dtype.char != "B" or packed.shape[1] == 0:
             raise ValueError(
                 "codes: expected a (n, n_bits // 8) uint8 array of at least 8 bits, got "
@@ -62,7 +63,7 @@ class Codes:
 
     @classmethod
     def empty(cls, n_bits: int) -> Codes:
-        """No codes, of `n_bits` bits. Raises ValueError unless that is a positive multiple of 8."""
+        """Zero codes of n_bits. Raises ValueError unless that is a positive multiple of 8."""
         if n_bits % 8:
             raise ValueError(f"n_bits: expected a multiple of 8, got {n_bits}; choose another")
         return cls(np.empty((0, n_bits // 8), np.uint8))
@@ -169,12 +170,12 @@ def flip_masks(n_bits: int, flips: int) -> np.ndarray:
 
 
 class Work(NamedTuple):
-    """How an answer came about: by which way, with how much work for all its queries together.
+    """How an answer was found, and how much work all its queries took together.
 
-    `path` names the indexes that took part, joined by " + ", and `n_tables` counts their hash
-    tables. `probed` counts table look-ups and `compared` full code comparisons; equal codes may be
-    compared as one. An index that leaves queries to another says how many in `given_up`, and one
-    that weighs its probes and comparisons gives the sum, without that of the other, as `effort`.
+    `path` names the indexes that took part, joined by " + "; `n_tables` counts their hash tables.
+    `probed` counts table look-ups and `compared` counts full code comparisons; equal codes may be
+    compared as one. `given_up` is the number of queries that an index passed on to another one.
+    `effort` is the weighted sum of an index's own probes and comparisons, where it weighs them.
     """
 
     path: str = ""
@@ -185,7 +186,7 @@ class Work(NamedTuple):
     effort: float = 0.0
 
     def joined(self, others: Iterable[Work]) -> Work:
-        """This work and that of others: the sums of all, but the tables of this one alone."""
+        """The sum of this work and of `others`; of the tables only those of this one count."""
         every = [self, *others]
         names = dict.fromkeys(name for work in every for name in work.path.split(" + ") if name)
         _, _, probed, compared, given_up, effort = zip(*every, strict=True)
@@ -204,7 +205,7 @@ class Neighbors:
     the same slice, ordered by (distance, row), each row once. `complete_radius` (n_queries,)
     int32: every indexed row within that distance of query i (inclusive) is in its answer or,
     for k nearest, ties with or loses to its last row by (distance, row); -1: nothing is
-    promised. `work` says by which way the answer came.
+    promised. `work` says how the answer was found.
     """
 
     limits: np.ndarray
@@ -264,7 +265,8 @@ class Neighbors:
         )
 
 
-# A triple in one integer sorts several times faster than three columns do.
+# Bits of one integer that holds (query, distance, row): it sorts several times faster than three
+# columns do.
 _KEY_BITS = 63
 
 
@@ -293,8 +295,8 @@ def _in_order(
 def merge(parts: list[Neighbors]) -> Neighbors:
     """Answers to consecutive batches of queries (at least one batch), one after the other.
 
-    Their work names the path of the largest batch first. A path that several took, alone or with
-    another that it left queries to, has its tables counted once.
+    The work of the result names the path of the largest batch first. The tables of a path that
+    several batches took are counted once.
     """
     ends = np.cumsum([0] + [len(part.rows) for part in parts])
     limits = [part.limits[:-1] + end for part, end in zip(parts, ends[:-1], strict=True)]

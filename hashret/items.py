@@ -1,4 +1,4 @@
-"""What goes in and what comes out: `Item`, `Hit`, `Hits` and `Approximation`."""
+"""What a collection takes and returns: `Item`, `Hit`, `Hits` and `Approximation`."""
 
 from __future__ import annotations
 
@@ -21,25 +21,25 @@ from hashret.plan import Plan
 
 
 class Decoded(Protocol):
-    """An image of Pillow, as far as it is asked here."""
+    """An image of Pillow: the part of its interface that is used here."""
 
     mode: str
 
     def tobytes(self) -> bytes:
-        """Its numbers."""
+        """The pixel values, as bytes."""
         ...
 
 
-#: A text, a vector or decoded image, or an image file: its path, its bytes, or itself open.
+#: A text; a vector or decoded image; or an image file: its path, its bytes or an open file object.
 Payload = str | PathLike[str] | bytes | bytearray | memoryview | IO[bytes] | np.ndarray | Decoded
 
-#: What is taken for an id, by `id_of`.
+#: The types that are accepted as an id; `id_of` turns each into a string.
 Id = str | int | np.integer[Any] | UUID
 
-#: How deep metadata may nest, itself counted: room for any, far from the depth at which writing it
-#: would overflow the stack.
+#: Levels that metadata may nest, the outermost object counted: more than anybody needs, and far
+#: fewer than would overflow the stack when it is written.
 MAX_DEPTH = 100
-#: The longest integer that is taken, in bits: Python writes and reads no more than 4,300 digits.
+#: Bits of the longest integer accepted: Python writes and reads at most 4,300 digits.
 _MAX_INTEGER_BITS = 14_000
 
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
@@ -52,8 +52,8 @@ class Item:
     `payload` is a `str` for text; for a vector a 1-D float array; for an image the path of a file
     (`str` or `PathLike`, and nothing else is one), the file's content (bytes, or a file object
     open for reading them), an image of Pillow, or an array (height, width) or (height, width,
-    channels). `metadata` has string keys and values that JSON can hold. Other ids and values are
-    taken too, as `id_of` and `metadata_of` make such of them.
+    channels). `metadata` has string keys and values that JSON can hold. Some other ids and values
+    are accepted and converted: see `id_of` and `metadata_of`.
     """
 
     id: str
@@ -69,9 +69,9 @@ class Hit:
     share of bits expected to agree, given how certain the query is of each of its bits; it
     orders hits of equal distance and is not comparable between collections. `code` is the
     stored code in hexadecimal, byte by byte. `preview` is the beginning of a text, "" for
-    other payloads. `similarity` is that of the features where a shortlist was ranked by them: the
-    cosine of texts and of vectors compared by it, minus the Euclidean distance of others; else
-    None.
+    other payloads. `similarity` is None unless features decided the order; then it is the cosine
+    of the features for texts and for vectors with that metric, minus their Euclidean distance for
+    all others.
     """
 
     id: str
@@ -85,12 +85,12 @@ class Hit:
 
 @dataclass(frozen=True, slots=True)
 class Approximation:
-    """What an answer of an approximate index is worth.
+    """The index that gave an approximate answer, and its measured recall.
 
-    `recall` is the share of the `k` nearest that was found, on average, for `n_queries` stored
-    codes that the index did not hold when it was asked: any item at the distance of the k-th is as
-    good as another. None where there were too few codes to hold any out, or the index does not
-    say. `parameters` are those of the index, by the names of the library that it comes from.
+    `recall` is the mean recall@k for `n_queries` stored codes that were left out of the index when
+    it was measured; items at the distance of the k-th count as equally good. It is None if there
+    are too few codes to leave any out, or if the index measures none. `parameters` are those of the
+    index, under the names that its library gives them.
     """
 
     index: str
@@ -108,15 +108,15 @@ class Approximation:
 
 @dataclass(frozen=True, slots=True)
 class Hits(Sequence[Hit]):
-    """The hits of one query, best first: by (distance, -score, id), of an asymmetric query by
-    (-score, distance, id); by similarity before those where they were ranked again.
+    """The hits of one query, best first.
 
-    `note` says in words why there are none where that is not plain (a text with no known
-    word), else it is "". `complete_radius` is the distance in bits up to which (inclusive)
-    no item of the snapshot was missed before the cut at k; -1 if nothing was searched by
-    distance, or only approximately: then `approximation` says how, else it is None. Of an answer
-    by `probes` 0 says that these are the first by score, -1 that more may be. `plan` says how
-    the hits were found, and by how much work; None where nothing was searched.
+    They are ordered by (distance, -score, id); for an asymmetric query by (-score, distance, id);
+    after `rerank` by similarity first. `note` says why there are no hits if that is not obvious
+    (a text without a known word), else it is "". `complete_radius` is a distance in bits: before
+    the list was cut at k, no item within it (inclusive) was missed. It is -1 if the search was not
+    by distance, or was approximate: then `approximation` says how, else that is None. For a query
+    with `probes`, 0 means that these are certainly the best by score and -1 that they may not be.
+    `plan` says how the hits were found and with how much work; None if nothing was searched.
     """
 
     hits: tuple[Hit, ...]
@@ -140,9 +140,9 @@ class Hits(Sequence[Hit]):
 
 
 def id_of(given: Any) -> str:
-    """The id that was given: a `str` as it is, an integer in decimal digits, a UUID by `str`.
+    """An id as a string: a `str` unchanged, an integer in decimal digits, a UUID by `str`.
 
-    Integers of NumPy are integers, True and False are none. Raises TypeError for anything else and
+    NumPy's integers are accepted; True and False are not. Raises TypeError for anything else, and
     ValueError for an integer of more than 4,214 digits.
     """
     if type(given) is str:
@@ -164,10 +164,10 @@ def id_of(given: Any) -> str:
 
 
 def ids_of(given: Any) -> tuple[list[str], bool]:
-    """The ids in what a caller gave, and whether it was a single one, as `id_of` takes it.
+    """The given id or ids as a list of strings, and whether it was a single id.
 
-    A `str` is one id, never its letters. Raises TypeError for what is neither an id nor an iterable
-    of ids, and what `id_of` raises.
+    A `str` is one id, not an iterable of letters. Raises TypeError for anything that is neither an
+    id nor an iterable of ids, and the errors of `id_of`.
     """
     if isinstance(given, str | bytes | bytearray) or not isinstance(given, Iterable):
         return [id_of(given)], True
@@ -175,13 +175,14 @@ def ids_of(given: Any) -> tuple[list[str], bool]:
 
 
 def metadata_of(given: Any) -> dict[str, Any]:
-    """The metadata that was given, as JSON can hold it and `json.loads` gives it back.
+    """The metadata as JSON can hold it, and as `json.loads` would return it.
 
-    A mapping, or None for none. Keys are strings, or integers (in decimal digits). Strings, true
-    and false, integers, finite floats and None (null) are taken as they are, NumPy's too; dates,
-    times and NumPy's `datetime64` in ISO 8601; UUIDs and paths by `str`; mappings are objects, and
-    lists, tuples and arrays are lists. Raises `PayloadError` ("bad-metadata") that names the key
-    for anything else (bytes, sets, NaN, ...) and for more than `MAX_DEPTH` levels.
+    `given` is a mapping, or None for no metadata. Keys are strings, or integers, which become
+    decimal digits. Strings, booleans, integers, finite floats and None stay as they are, also those
+    of NumPy. Dates, times and NumPy's `datetime64` become strings in ISO 8601, UUIDs and paths
+    strings by `str`; mappings become objects, and lists, tuples and arrays become lists. Raises
+    `PayloadError` ("bad-metadata"), which names the key, for anything else (bytes, sets, NaN, ...)
+    and for more than `MAX_DEPTH` levels.
     """
     if given is None:
         return {}
@@ -212,7 +213,7 @@ def _name(key: Any, above: tuple[Any, ...]) -> str:
 
 
 def _is_plain(value: Any) -> bool:
-    """Whether a value stays as it is: looked at first, since nearly all are such."""
+    """Whether a value stays as it is; asked first, because nearly all values do."""
     kind = type(value)
     if kind is int:
         return -(2**63) <= value < 2**63
@@ -220,7 +221,7 @@ def _is_plain(value: Any) -> bool:
 
 
 def _json_value(value: Any, keys: tuple[Any, ...]) -> Any:
-    """The value at these keys as JSON can hold it."""
+    """The value as JSON can hold it; `keys` lead to it, for an error."""
     if _is_plain(value):
         return value
     if isinstance(value, str):
@@ -236,7 +237,7 @@ def _json_value(value: Any, keys: tuple[Any, ...]) -> Any:
             raise _not_json(keys, "finite numbers", value)
         return float(value)
     if isinstance(value, date | time | np.datetime64):
-        if value != value:  # no time at all: NaT, of NumPy or pandas
+        if value != value:  # NaT ("not a time") of NumPy or pandas
             raise _not_json(keys, "a time", value)
         return str(value) if isinstance(value, np.datetime64) else value.isoformat()
     if isinstance(value, UUID | PurePath):
@@ -264,7 +265,7 @@ def _not_json(keys: tuple[Any, ...], expected: str, *got: Any) -> PayloadError:
 
 
 def _shortened(given: Any) -> str:
-    """What was given as a message shows it, on which nothing can depend."""
+    """The value as an error message shows it, shortened."""
     try:
         part = given[:80] if isinstance(given, str | bytes | bytearray) else given
         return f"{part!r:.80}"

@@ -1,8 +1,8 @@
-"""What is a text, an image, a vector? One row each: all that the rest of the code asks of a kind.
+"""What is a text, an image, a vector? One row for each kind of items, with all its properties.
 
-What is code of a kind stands in its room, in a literal table under the same name: its featurizer
-(`features.FEATURIZERS`), how the command line reads one (`cli.payloads`), what the corpus finds it
-in (`indexer.corpus.sources`), its presets (`indexer.training.presets`).
+Code that belongs to a kind is in its own room, in a table with the same keys: featurizers in
+`features.FEATURIZERS`, the reading of queries in `cli.payloads`, the forms of sources in
+`indexer.corpus.sources`, presets in `indexer.training.presets`.
 """
 
 from __future__ import annotations
@@ -15,35 +15,35 @@ from hashret.errors import UnknownKindError
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """What the items of a collection are, and what follows from that."""
+    """A kind of items, such as text, and the properties that the rest of the code asks for."""
 
     name: str
     single_ndim: int
-    """An array of at most so many dimensions is one payload, of more dimensions many."""
+    """An array of at most so many dimensions is one payload; with more it is several."""
     unknown: str
-    """Why a payload without a known feature is answered by nothing."""
+    """The reason given when a query has no known feature and therefore no hits."""
     query_file: str
-    """What a file holds that is a query."""
+    """What a query file must be, as error messages say it."""
     key: str = ""
-    """The key of a table's or a batch's row that holds a payload itself; "": none does."""
+    """The key of a JSON or CSV row that holds the payload itself; "" if rows only name files."""
     stores_features: bool = False
-    """Whether a new collection keeps features, where they are small, for ranking a shortlist."""
+    """Whether a new collection stores features, which rank a shortlist, unless told otherwise."""
     has_looks: bool = False
-    """Whether what is kept for that can be how an item looks, instead of its features."""
+    """Whether a shortlist can be ranked by how items look instead of by their features."""
     decodes_files: bool = False
-    """Whether a payload may be a file, by its path or its bytes, which the workers decode."""
+    """Whether a payload may be a file (a path or bytes), which worker processes decode."""
     of_numbers: bool = False
-    """Whether a payload is a row of numbers, which an iterable of them or a tensor can be too."""
+    """Whether a payload is a row of numbers: an array, a tensor or an iterable of numbers."""
     drops_outliers: bool = False
-    """Whether items far from all others are left out of what is learned from."""
+    """Whether items far from all others are left out of the training."""
     metrics: tuple[str, ...] = ()
-    """The metrics among which its user may choose, the default first."""
+    """The metrics that --metric offers, the default first."""
     tunes: bool = False
-    """Whether a criterion without labels is known by which settings of training can be chosen."""
+    """Whether `hashret tune` can compare settings without labels."""
 
     @property
     def keys(self) -> tuple[str, ...]:
-        """The keys of a row that can give a payload: `key`, and `path` of a file that holds it."""
+        """The keys of a row that can give a payload: `key` for itself, `path` for its file."""
         return (self.key, "path") if self.key else ("path",)
 
 

@@ -1,10 +1,10 @@
 """How good a ranking is: retrieval measures that are fair to ties.
 
-NumPy only and no input or output. Hamming distances tie a lot, so a measure of one arbitrary
-order says as much about the sort as about the codes. Every ranking measure here is the exact
-*expected* value over all orders of the tied items, after McSherry and Najork, "Computing
-information retrieval performance measures efficiently in the presence of tied scores", ECIR
-2008, section 3. Statistics of the codes alone are in `code_statistics.py`.
+NumPy only and no input or output. Many items have the same Hamming distance, so a measure of one
+arbitrary order says as much about the sorting as about the codes. Every ranking measure here is
+therefore averaged, exactly, over every order that the ties could take, after McSherry and Najork,
+"Computing information retrieval performance measures efficiently in the presence of tied scores",
+ECIR 2008, section 3. Statistics of codes alone (`code_statistics`) are at the end of this file.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _TILE_PAIRS = 1 << 22  # query-item pairs compared at a time: some 100 MB of tem
 
 @dataclass(frozen=True, slots=True)
 class TiedRanking:
-    """What every query gets, as counts: how many items, and how many relevant, at a distance.
+    """The number of items, and of relevant items, that each query finds at each distance.
 
     Column g of the three (n_queries, n_groups) arrays is the g-th group of equal distance,
     nearest first: `distances`, `sizes` and `relevant` (int64, at most `sizes`). A group may be
@@ -37,10 +37,10 @@ class TiedRanking:
 
     @classmethod
     def from_distances(cls, distances: np.ndarray, relevant: np.ndarray) -> TiedRanking:
-        """Group any distances (smaller is nearer) with a bool array, both (n_queries, n).
+        """The ranking by any distances, smaller being nearer; both arrays are (n_queries, n).
 
-        Equal means equal: round floats before if nearly equal ones should tie. Raises ValueError
-        on NaN or shapes that differ.
+        `relevant` is bool. Only equal distances tie: round floats first if nearly equal ones should
+        tie too. Raises ValueError for NaN, or for shapes that differ.
         """
         distances, relevant = np.asarray(distances), np.asarray(relevant, bool)
         if distances.ndim != 2 or distances.shape != relevant.shape:
@@ -145,7 +145,7 @@ class TiedRanking:
     ) -> np.ndarray:
         """The expected ratio of a ranking's gain to the number of relevant items it found.
 
-        At most one group a query is cut by k, and only there that number depends on the order.
+        The number found depends on the order of ties only in the one group that k cuts.
         """
         is_cut = (taken > 0) & (taken < self.sizes)
         whole = np.where(is_cut, 0.0, gain).sum(axis=1)

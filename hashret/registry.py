@@ -1,7 +1,7 @@
-"""A kind's name to its class, imported on first use.
+"""Look up a class by its name in a table, and import it on first use.
 
-Kinds stand in literal tables, ``{"dense": "hashret.models.dense:DenseEncoder"}``, that import
-nothing by themselves.
+The tables are literals such as ``{"dense": "hashret.models.dense:DenseEncoder"}``, so that they
+import nothing by themselves.
 """
 
 from __future__ import annotations

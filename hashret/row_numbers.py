@@ -1,4 +1,4 @@
-"""Increasing row numbers, kept as runs of consecutive ones: a few bytes for millions."""
+"""A compact array of increasing row numbers: a few bytes for millions of consecutive ones."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ import numpy as np
 
 
 class RowNumbers:
-    """n increasing numbers that answer as a sorted (n,) int64 array would.
+    """n increasing integers, stored as runs, that behave like a sorted (n,) int64 array.
 
-    A collection's rows are consecutive but for those removed, so that there are few runs; at worst,
-    where every other row is gone, they take what the array would.
+    A collection's rows are consecutive except for removed ones, so there are few runs. In the worst
+    case, when every other row was removed, they take as much memory as the array.
     """
 
     def __init__(self, rows: np.ndarray):
         """`rows` (n,) integers, strictly increasing."""
         rows = np.asarray(rows, np.int64)
         begins = np.flatnonzero(np.concatenate([[True], rows[1:] != rows[:-1] + 1])[: len(rows)])
-        self._starts = begins  # the position at which each run begins
-        self._firsts = rows[begins]  # and its first number
+        self._starts = begins  # (n_runs,) position at which each run begins
+        self._firsts = rows[begins]  # (n_runs,) first number of each run
         self._n = len(rows)
 
     def __len__(self) -> int:
@@ -42,10 +42,11 @@ class RowNumbers:
     def searchsorted(
         self, rows: np.ndarray | list[int], side: str = "left", sorter: None = None
     ) -> np.ndarray:
-        """How many of the numbers are less than each of `rows`: the position of one that is there.
+        """How many of the numbers are less than each of `rows`; for a member, its position.
 
-        `numpy.searchsorted` calls this with a `side` and a `sorter`, of which only its defaults
-        are known here; without them it would make an array of all numbers.
+        `numpy.searchsorted` calls this method and passes `side` and `sorter`, so both must be
+        parameters; only their default values are supported. Without the method NumPy would build
+        an array of all numbers.
         """
         if side != "left" or sorter is not None:
             raise ValueError(f"side: expected 'left' and no sorter, got {side!r}; leave both out")
@@ -58,16 +59,16 @@ class RowNumbers:
         return self._starts[run] + within
 
     def find(self, rows: np.ndarray) -> np.ndarray:
-        """The position of each of `rows`, -1 where it is not among the numbers."""
+        """The position of each of `rows`; -1 if it is not among the numbers."""
         if not self._n:
             return np.full(len(rows), -1)
         at = self.searchsorted(rows)
         return np.where(self[at.clip(max=self._n - 1)] == rows, at, -1)
 
     def __array__(self, dtype: np.dtype | None = None, copy: bool | None = None) -> np.ndarray:
-        """All the numbers; NumPy asks for this where it needs a true array.
+        """All the numbers as an array; NumPy calls this where it needs one.
 
-        Raises ValueError for `copy` False, as NumPy wants it of whatever is no array already.
+        Raises ValueError for `copy` False, as NumPy requires of objects that hold no array.
         """
         if copy is False:
             raise ValueError("copy: expected a copy to be allowed, got False; leave it out")

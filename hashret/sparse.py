@@ -1,9 +1,9 @@
-"""Feature rows, sparse or dense: the sparse layout, and every question of which of the two it is.
+"""Feature rows, sparse or dense: the sparse layout, and the functions that treat both alike.
 
-Sparse rows are in the compressed sparse row layout. SciPy's CSR class has the same three arrays;
-it is not used here because importing it takes longer than answering a query. Code that multiplies
-in bulk asks `to_scipy` for a matrix over these arrays. No other file asks for the type of its
-features: it calls a function from here.
+Sparse rows are in the compressed sparse row (CSR) layout. SciPy's CSR class has the same three
+arrays; it is not used here because importing it takes longer than answering a query. Code that
+multiplies many rows calls `to_scipy` for a matrix over these arrays. No other file tests whether
+its features are sparse or dense: it calls a function from here.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
 _Result = TypeVar("_Result")
-#: Dense rows that are projected together: their float64 products stay in a core's cache.
+#: Number of dense rows that are projected together: their float64 products fit a core's cache.
 _TILE_ROWS = 1024
 
 
@@ -74,7 +74,7 @@ class SparseRows:
         return dense
 
 
-#: What a featurizer gives and an encoder takes: sparse rows or a dense (n, n_features) float32.
+#: What a featurizer returns and an encoder takes: sparse rows, or dense (n, n_features) float32.
 Features = SparseRows | np.ndarray
 
 
@@ -83,38 +83,38 @@ def by_layout(
     sparse: Callable[[SparseRows], _Result],
     dense: Callable[[np.ndarray], _Result],
 ) -> _Result:
-    """What `sparse` or `dense` gives for the features, whichever they are."""
+    """The result of `sparse(features)` or `dense(features)`, according to their layout."""
     return sparse(features) if isinstance(features, SparseRows) else dense(features)
 
 
 def require_sparse(features: Features, what: str) -> SparseRows:
-    """The features, if they are sparse; else TypeError, which says that `what` needs them so."""
+    """The features if they are sparse; otherwise raise TypeError: `what` needs sparse ones."""
     if not isinstance(features, SparseRows):
         raise TypeError(f"features: expected sparse rows for {what}, got a dense array")
     return features
 
 
 def require_dense(features: Features, what: str) -> np.ndarray:
-    """The features, if they are dense; else TypeError, which says that `what` needs them so."""
+    """The features if they are dense; otherwise raise TypeError: `what` needs dense ones."""
     if isinstance(features, SparseRows):
         raise TypeError(f"features: expected a dense array for {what}, got sparse rows")
     return features
 
 
 def values_of(features: Features) -> np.ndarray:
-    """Every stored number, as one array: of sparse rows those that are not 0."""
+    """Every stored number as one array; sparse rows store only those that are not 0."""
     return features.values if isinstance(features, SparseRows) else features
 
 
 def arrays_of(features: Features) -> list[np.ndarray]:
-    """The arrays that hold the features: three of sparse rows, one of dense; see `of_arrays`."""
+    """The arrays that hold the features: three if sparse, one if dense (see `of_arrays`)."""
     if isinstance(features, SparseRows):
         return [features.indptr, features.indices, features.values]
     return [features]
 
 
 def of_arrays(arrays: list[np.ndarray], n_features: int) -> Features:
-    """The features that `arrays_of` gave the arrays of."""
+    """The features made of the arrays that `arrays_of` returned."""
     if len(arrays) == 1:
         return arrays[0]
     indptr, indices, values = arrays
@@ -129,7 +129,7 @@ def to_scipy(rows: SparseRows) -> csr_array:
 
 
 def known(features: Features) -> np.ndarray:
-    """Which rows have any feature, (n,) bool: of sparse rows those that are not empty."""
+    """Which rows have a feature, (n,) bool: sparse rows that are not empty, and all dense rows."""
     if isinstance(features, SparseRows):
         return features.nnz_per_row > 0
     return np.ones(len(features), bool)
@@ -143,7 +143,7 @@ def n_distinct(features: Features) -> int:
         products = features.values * weights[features.indices]
         return len(np.unique(np.bincount(owner, weights=products, minlength=len(features))))
     tiles = range(0, len(features), _TILE_ROWS)
-    # not a matrix product: equal rows must give equal sums wherever they stand
+    # not a matrix product, whose rounding depends on a row's place: equal rows need equal sums
     sums = [np.sum(features[start : start + _TILE_ROWS] * weights, axis=1) for start in tiles]
     return len(np.unique(np.concatenate(sums)))
 
@@ -172,14 +172,14 @@ def rows_between(features: Features, start: int, stop: int) -> Features:
 
 
 def with_values(features: Features, values: np.ndarray) -> Features:
-    """The features with other numbers in the places of `values_of(features)`."""
+    """The features with `values` in place of `values_of(features)`."""
     if isinstance(features, SparseRows):
         return SparseRows(features.indptr, features.indices, values, features.n_features)
     return values
 
 
 def dense_rows(features: Features) -> np.ndarray:
-    """The features as a dense (n, n_features) array, which dense ones are already."""
+    """The features as a dense (n, n_features) array; dense ones are returned as they are."""
     return features.to_dense() if isinstance(features, SparseRows) else features
 
 

@@ -1,4 +1,4 @@
-"""Strings of strangers: which are texts, and how they are worked on in linear time."""
+"""Checks of untrusted strings, and ways to process them in time linear in their length."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from regex import Pattern
 
-#: The most combining marks in a row: no language writes as many (UAX #15, section 13).
+#: Largest number of combining marks in a row: no language writes as many (UAX #15, section 13).
 MAX_MARKS = 30
-#: So many characters of a text are worked on at once: folded, they take some 10 MB at most.
+#: Number of characters of a text that are processed at once: folded, they take about 10 MB at most.
 PIECE = 1 << 16
-# What UAX #15 puts between longer runs: a mark that is not seen, and past which none is sorted.
+# The invisible mark that UAX #15 inserts into longer runs; marks are never sorted across it.
 _JOINER = "\u034f"
-# White space, and what parts the sentences and syllables of scripts that write without any.
+# White space, and the signs that separate sentences or syllables in scripts that use none.
 _SEPARATORS = " \n\t\u3000。、，་"
 
 
 def is_unicode(text: str) -> bool:
-    """Whether a string is Unicode text: one with half of a surrogate pair is not."""
+    """Whether a string is valid Unicode text; one with half of a surrogate pair is not."""
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -29,31 +29,31 @@ def is_unicode(text: str) -> bool:
 
 
 def is_storable(text: str) -> bool:
-    """Whether a string can stand in a catalog: Unicode text without NUL."""
+    """Whether a catalog can store a string: valid Unicode text without NUL."""
     return "\0" not in text and is_unicode(text)
 
 
 def stream_safe(text: str) -> str:
     """The text with U+034F after every 30 combining marks in a row.
 
-    This is Unicode's Stream-Safe Text Format (UAX #15, section 13). To normalise a text, marks
-    in a row are sorted, in a time that grows with the square of their number.
+    This is Unicode's Stream-Safe Text Format (UAX #15, section 13). It bounds the time of
+    normalisation, which sorts the marks in a row in time quadratic in their number.
     """
     return text if text.isascii() else _full_runs().sub(rf"\g<0>{_JOINER}", text)
 
 
 def many_marks(text: str) -> int | None:
-    """Where the first run of more than 30 combining marks begins, or None."""
+    """The position of the first run of more than 30 combining marks; None if there is none."""
     found = None if text.isascii() else _full_runs().search(text)
     return None if found is None else found.start()
 
 
 @cache
 def _full_runs() -> Pattern[str]:
-    """As many marks as there may be in a row, with another one behind them.
+    """A pattern that matches `MAX_MARKS` marks in a row, if one more follows.
 
-    Marks are all that Unicode calls so, which is more than what is sorted, and the two halfwidth
-    letters that compatibility makes marks.
+    Marks are all characters of Unicode's category M, which are more than those that normalisation
+    sorts, and the two halfwidth letters that compatibility normalisation turns into marks.
     """
     import regex
 
@@ -62,9 +62,9 @@ def _full_runs() -> Pattern[str]:
 
 
 def pieces(text: str) -> Iterator[str]:
-    """The text in pieces of at most `PIECE` characters, cut where words are parted.
+    """Yield the text in pieces of at most `PIECE` characters, cut between words.
 
-    Only a run of characters that is longer than a piece is cut anywhere.
+    Only a run of characters without a separator that is longer than a piece is cut elsewhere.
     """
     start = 0
     while len(text) - start > PIECE:

@@ -1,7 +1,7 @@
-"""indexer: what is needed to learn and write hashret collections.
+"""indexer: the package that learns codes and writes collections.
 
-Read a corpus, train the codes, encode in bulk, commit. Importing this module loads neither
-torch nor SQLAlchemy.
+It reads a corpus, trains an encoder, encodes the items and commits them. Importing this module
+loads neither torch nor SQLAlchemy.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
-"""What the corpus could not use, and why: `Skipped`."""
+"""Items that could not be used, each with its reason and class: `Skipped`, `Refused`."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-#: Every class of refusal, by the slug that reports carry. Slugs are stable; reasons are prose.
+#: Every class of refusal, by the name that reports use. Names are stable; reasons are prose.
 ERROR_CLASSES: dict[str, str] = {
     "bad-csv": "a row with unsound quoting or another number of fields than the header",
     "bad-image": "a file that its name says is an image and no decoder in the list can read",
@@ -47,7 +47,7 @@ ERROR_CLASSES: dict[str, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Skipped:
-    """One thing that stood in a source and became no item.
+    """Something in a source that did not become an item.
 
     `id` is the id the item would have had: for a row that gave none, the table's name and the
     line, ``posts.jsonl:17``. `reason` is for people; `error_class` is one of `ERROR_CLASSES`.

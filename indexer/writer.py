@@ -1,7 +1,7 @@
-"""The one writer of a collection: fit, add, remove, commit.
+"""The writer of a collection: fit, add, remove, commit, compact.
 
-Nothing that an `Indexer` does is visible to readers before `commit`; leaving it without a
-commit, or a crash at any point, leaves the last commit as it was.
+Nothing that an `Indexer` does is visible to readers before `commit`. Closing it without a commit,
+or a crash at any point, leaves the last commit as it was.
 """
 
 from __future__ import annotations
@@ -54,9 +54,10 @@ class Indexer:
     """Learns a collection's codes and writes its items.
 
     ``with Indexer(path, kind="text") as indexer: indexer.fit(items); indexer.add(items);
-    indexer.commit()``. Only one writer at a time holds a collection (`LockedError` says who
-    does, after `wait_seconds`); readers are not blocked. `tally` counts what became of the
-    items, `stopwatch` where the time went.
+    indexer.commit()``. Only one writer at a time can open a collection (after
+    `wait_seconds`, `LockedError` says who has it); readers are not blocked. `tally` counts the
+    items that were added, replaced, unchanged and skipped; `stopwatch` has the seconds of each
+    stage.
     """
 
     def __init__(
@@ -124,7 +125,7 @@ class Indexer:
             raise
 
     def _load(self) -> None:
-        """The model of the last commit, and who prepares items for it."""
+        """Load the model of the last commit, and make the preparer of its items."""
         self._model_name = self._catalog.last_commit().model
         self._coder: Coder | None = None
         self.description: dict[str, Any] = {}
@@ -146,11 +147,11 @@ class Indexer:
         _trace: TracebackType | None,
     ) -> None:
         if self._resumes and isinstance(error, KeyboardInterrupt | OSError | MemoryError):
-            self._held.leave_nothing, self._staging = False, None  # the next run goes on from here
+            self._held.leave_nothing, self._staging = False, None  # the next run resumes from here
         self.close()
 
     def close(self) -> None:
-        """Give up what was not committed and release the collection."""
+        """Discard what was not committed and release the collection."""
         if not self._held.is_own:
             return  # a fork: what stands is for the process that opened it
         if self._staging is not None and self._held.is_there:
@@ -172,7 +173,7 @@ class Indexer:
 
     @property
     def coder(self) -> Coder | None:
-        """The model in use; before `fit` of a new collection there is none."""
+        """The model in use; None in a new collection before `fit`."""
         return self._coder
 
     def _require_usable(self) -> None:
@@ -182,7 +183,7 @@ class Indexer:
 
     @property
     def keeps_features(self) -> bool | None:
-        """Whether the last commit has the input features of its items; None without any item."""
+        """Whether the last commit stores its items' features; None if it has no item."""
         return features_kept(self._catalog)
 
     @property
@@ -195,7 +196,7 @@ class Indexer:
         return self._staging
 
     def _begin(self, model: str, digest: str, *, refitted: bool) -> Staging:
-        """Begin to stage with a model, or go on where the same was begun."""
+        """Start staging with a model, or resume if an interrupted run staged with the same one."""
         self._doing = {
             "commit": self._catalog.last_commit().commit + 1,
             "model": [model, digest],
@@ -227,7 +228,7 @@ class Indexer:
         spec: Any = None,
         max_items: int = MAX_TRAINING_ITEMS,
     ) -> TrainingReport:
-        """Learn features and codes from `items`; members that can't be used are passed over.
+        """Learn features and codes from `items`, leaving out those that can't be used.
 
         At most `max_items` of them, a seeded sample, are kept in memory and learned from. `spec`
         chooses the features (a `TextSpec`, `ImageSpec` or `VectorSpec`). Of packed bits
@@ -237,7 +238,7 @@ class Indexer:
         `EmptyCorpusError` if not one item can be used, and `TrainingError`; the collection
         is then as it was.
         """
-        from indexer.training import TrainingOptions  # torch: only those who learn wait
+        from indexer.training import TrainingOptions  # imported here: torch is slow to load
 
         self._require_usable()
         if options is not None:
@@ -255,7 +256,7 @@ class Indexer:
             sample = reservoir(self._usable(items), max_items, seed)
         with self.stopwatch.stage("features"):
             payloads = [item.payload for item in sample]
-            # what is refused here `add` meets again, and reports it
+            # items refused here are met again by `add`, which reports them
             featurizer, features = fit_features(payloads, self.kind, spec, self._preparer)
         try:
             encoder, report = train_encoder(
@@ -303,7 +304,7 @@ class Indexer:
         else:
             staging = self._staged
         name = f"m{staging.commit:06d}"
-        if staging.kept:  # with the same model, which was written before what it encoded
+        if staging.kept:  # the model is the same, and was written before the codes
             self._refitted = refitted
             self._model_name, self._coder, self.description = name, coder, description
             return
@@ -336,7 +337,9 @@ class Indexer:
         if self._resumes:
             self._unfinished.encoding(self._doing)
         segments = SegmentWriter(self._layout, staging, str(self._model_name))
-        with closing(self._encoded(staging, items)) as stream:  # an error leaves no worker
+        with closing(
+            self._encoded(staging, items)
+        ) as stream:  # an error leaves no worker process behind
             for batch, encoded in stream:
                 batch.count(self.tally, encoded.refused)
                 segments.gather((batch.pending[row] for row in encoded.rows.tolist()), encoded)
@@ -356,7 +359,7 @@ class Indexer:
     def _encoded(
         self, staging: Staging, items: Iterable[Item | Skipped]
     ) -> Generator[tuple[Batch, Encoded]]:
-        """The items by batches with their codes; workers encode while others are read."""
+        """Yield the items in batches with their codes; workers encode while others are read."""
         coder = self._require_coder()
         spec = coder.featurizer.spec
         intake = Intake(self.kind, spec, staging, self._preparer, self.stopwatch)
@@ -367,7 +370,7 @@ class Indexer:
             self._layout,
             self._catalog.model(str(self._model_name)),
             with_features=self._keeps_features(),
-            # the time of a file goes into decoding it, which the preparer's workers do
+            # most of the time of a file is its decoding, which the preparer's workers do
             workers=1 if kind_of(self.kind).decodes_files else self._workers,
         )
         with closing(found):

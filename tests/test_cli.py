@@ -129,6 +129,26 @@ def test_where_selects_before_each_verb_answers(collection, tmp_path):
     assert "no item satisfies the condition" in done.stderr
 
 
+def test_a_radius_without_hits_says_how_near_the_nearest_is(collection):
+    """Some query of few words lies between the codes; its nearest is found at what it says."""
+    words = [word for item in topic_items() for word in item.payload.split()]
+    pairs = (f"{one} {other}" for one, other in zip(words, words[50:], strict=False))
+    for text in [*words, *pairs]:
+        done = ok("query", collection, text, "--bucket")
+        if not done.stdout:
+            break
+    told = re.fullmatch(
+        r"no hits within 0 bits; the nearest is at (\d+) \(try --radius (\d+)\)\n", done.stderr
+    )
+    assert told is not None
+    assert told[1] == told[2]
+    at = int(told[1])
+    found = ok("query", collection, text, "--radius", at, "--json").stdout.splitlines()
+    assert {json.loads(line)["distance"] for line in found} == {at}
+    nearer = ok("query", collection, text, "--radius", at - 1)
+    assert (nearer.stdout, f"within {at - 1} bit" in nearer.stderr) == ("", True)
+
+
 def test_list_and_info(collection):
     ids = ok("list", collection).stdout.splitlines()
     assert ids == sorted(item.id for item in topic_items())

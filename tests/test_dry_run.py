@@ -200,14 +200,20 @@ def test_an_item_that_is_there_but_cannot_be_used_any_more(place):
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        (["--bits", "128"], "--bits: expected 16"),
-        (["--seed", "4"], "--seed: expected 3"),
-        (["--preset", "nonsense"], "--preset: expected towers"),
+        (["--bits", "128"], "has 16-bit codes; --bits 128 needs --retrain"),
+        (["--seed", "4"], "was made with --seed 3; --seed 4 needs --retrain"),
+        (
+            ["--preset", "nonsense"],
+            "was made with --preset towers; --preset nonsense needs --retrain",
+        ),
         (["--preset", "nonsense", "--retrain"], "preset: expected one of"),
-        (["--metric", "euclidean"], "--metric: expected cosine"),
+        (
+            ["--metric", "euclidean"],
+            "was made with --metric cosine; --metric euclidean needs --retrain",
+        ),
         (["--recipe", "nowhere"], "got no such file"),
         (["--kind", "text"], "--kind: expected items of kind vector"),
-        (["--store-features"], "--store-features: expected items without features"),
+        (["--store-features"], "does not store features; --store-features needs --retrain"),
     ],
 )
 def test_options_are_refused_as_in_earnest(place, options, says):
@@ -239,7 +245,7 @@ def test_features_are_stored_as_the_collection_does_or_with_a_new_model(place):
     to = ["--to", place / "texts"]
     ok("index", place / "t.jsonl", *to, "--store-features")
     said = agree(place, place / "t.jsonl", *to, "--no-store-features")
-    assert "--store-features: expected items with features" in said
+    assert "stores features; --no-store-features needs --retrain" in said
     ok("query", place / "texts", "ship", "--rerank", 20)
     ok("index", place / "t.jsonl", *to, "--no-store-features", "--retrain")
     assert run("query", place / "texts", "ship", "--rerank", 20).exit_code == 1
@@ -248,12 +254,12 @@ def test_features_are_stored_as_the_collection_does_or_with_a_new_model(place):
 def test_items_that_only_their_row_numbers_name(place):
     np.save(place / "other.npy", clustered_vectors(30, seed=8))
     other = [place / "other.npy", "--to", place / "vectors"]
-    note = "have only their numbers as ids"
+    note = "are only row numbers"
     assert note not in ok("index", place / "v.npy", "--to", place / "vectors").stderr
     done = ok("index", *other)
     assert counts(done) == ([30, 0, 30, 0, 0], None)
     assert note in done.stderr
-    assert "30 items were replaced" in done.stderr
+    assert "30 stored items with the same ids were replaced" in done.stderr
     (place / "ids").write_text("".join(f"{i}\n" for i in range(30)))
     np.save(place / "other.npy", clustered_vectors(30, seed=9))
     done = ok("index", *other, "--ids", place / "ids")

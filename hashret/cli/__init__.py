@@ -1,4 +1,4 @@
 """What does a person type to read a collection? The reading verbs of the command `hashret`.
 
-The writing verbs are in `indexer.cli`, which joins both into one command.
+The writing verbs are in `indexer.cli`, which joins both groups into one command.
 """

@@ -1,7 +1,7 @@
-"""Files that the command line names: opened and read, or refused in a line that says which.
+"""Read and write the files that the command line names.
 
-What is wrong with such a file is an `InputError` in the form of all errors, never the bare words
-of the operating system or of a decoder.
+Whatever is wrong with such a file is an `InputError` that names it, never the bare message of the
+operating system or of a decoder.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from typing import IO
 
 from hashret.errors import InputError
 
-#: How much of a file is looked at before it is replaced, in bytes, and of one to be written is kept
-#: in memory: more than any line of a report.
+#: Bytes. So much of a file is inspected before it is replaced, and so much of a new one is held in
+#: memory before it goes to a temporary file: more than any line of a report.
 _HEAD = 1 << 20
 
 
 def require_file(path: Path, what: str) -> None:
-    """Raise `InputError` where nothing, or a folder, is at `path`; `what` it is to be."""
+    """Raise `InputError` unless a file is at `path`; `what` names the file expected there."""
     try:
         got = "a folder" if stat.S_ISDIR(path.stat().st_mode) else ""
     except (FileNotFoundError, NotADirectoryError):
@@ -39,14 +39,15 @@ def require_file(path: Path, what: str) -> None:
 
 
 def read_text(path: Path, what: str) -> str:
-    """All of a text file in UTF-8."""
+    """The whole text of a file in UTF-8; `what` and errors as in `lines_of`."""
     return "".join(lines_of(path, what))
 
 
 def lines_of(path: Path, what: str) -> Iterator[str]:
-    """The lines of a text file in UTF-8, decompressed if its name ends in .gz.
+    """Yield the lines of a text file in UTF-8, decompressed if its name ends in .gz.
 
-    `what` the file is to be, for the `InputError` where it is not: "JSON lines".
+    `what` names the content expected, such as "JSON lines", for the `InputError` that is raised if
+    the file is missing, unreadable or in another encoding.
     """
     require_file(path, what)
     number = 0
@@ -67,10 +68,10 @@ def lines_of(path: Path, what: str) -> Iterator[str]:
 
 
 def require_place(path: Path, what: str, former: re.Pattern[str]) -> None:
-    """Raise `InputError` unless `what` can be written at `path` and nothing else is lost by it.
+    """Raise `InputError` unless `what` can be written to `path` without losing another file.
 
-    A file that is there is replaced only if it is empty or begins as `former` says: another would
-    be what somebody still needs, and named by mistake.
+    A file that is already there may be replaced only if it is empty or begins as the pattern
+    `former` says. Any other file was probably named by mistake, and somebody still needs it.
     """
     if _is_stream(path):
         return
@@ -89,18 +90,18 @@ def require_place(path: Path, what: str, former: re.Pattern[str]) -> None:
 
 
 def no_place(path: Path, what: str, got: str | None) -> InputError:
-    """The error for a place where `what` can't be written, or must not."""
+    """The error for a `path` to which `what` can't or must not be written, because of `got`."""
     return InputError(f"{path}: expected a place for {what}, got {got}; name another file")
 
 
 @contextmanager
 def written(path: Path, what: str, *, even_after_error: bool = False) -> Iterator[IO[str]]:
-    """A text file to write `what` into, in UTF-8, which is at `path` when the block has ended.
+    """Yield a text file (UTF-8) to write `what` into; it replaces `path` when the block ends.
 
-    It appears whole, and what was at `path` stays until then. After an error it stays for good, but
-    with `even_after_error` what was written by then takes its place, if there is any. A link stays
-    one: the file that it leads to is replaced. A pipe or device is written into as it is. Raises
-    `InputError` where that can't be.
+    The new file appears whole; until then the old one stays. After an error the old one stays for
+    good, unless `even_after_error` is given and something was written. If `path` is a symbolic
+    link, the file that it points to is replaced. A pipe or device is written to directly. Raises
+    `InputError` if `path` can't be written.
     """
     if _is_stream(path):
         try:
@@ -110,20 +111,20 @@ def written(path: Path, what: str, *, even_after_error: bool = False) -> Iterato
         with open_one:
             yield open_one
         return
-    # beside `path` only at the end: its folder may be one that is being read
+    # the temporary file comes beside `path` only at the end: that folder may be a source being read
     with SpooledTemporaryFile(_HEAD, "w+", encoding="utf-8") as stream:
         try:
             yield stream
         except BaseException:
             if even_after_error and stream.tell():
-                with suppress(InputError):  # the first error is the one to be told
+                with suppress(InputError):  # the first error is the one to report
                     _put(stream, path, what)
             raise
         _put(stream, path, what)
 
 
 def _put(stream: IO[str], path: Path, what: str) -> None:
-    """Write all of a stream to `path`, which never names a part of it."""
+    """Write a whole stream to `path` at once, through a temporary file beside it."""
     place = Path(os.path.realpath(path))
     aside = place.with_name(f".hashret-{secrets.token_hex(8)}.tmp")
     try:
@@ -143,7 +144,7 @@ def _put(stream: IO[str], path: Path, what: str) -> None:
 
 
 def _is_stream(path: Path) -> bool:
-    """Whether a path is a pipe, a device or another name of an open one (/dev/stdout)."""
+    """Whether a path is a pipe, a device or a name of an open stream such as /dev/stdout."""
     try:
         mode = path.stat().st_mode
     except OSError:

@@ -1,4 +1,4 @@
-"""The command: a verb is imported when it is asked for, and what it raises is said in a line."""
+"""The group of verbs: imports a verb when it is run, and turns its error into one line."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from hashret.registry import resolve
 
 
 class _Commands(Mapping[str, click.Command]):
-    """The verbs as click wants them, each imported when it is looked up."""
+    """The verbs as the mapping that click expects; each is imported when it is looked up."""
 
     def __init__(self, places: dict[str, str]):
         self._places = places
@@ -35,10 +35,11 @@ class _Commands(Mapping[str, click.Command]):
 
 
 class Verbs(click.Group):
-    """Verbs in the order in which one needs them, and every foreseeable error in one line.
+    """A group of verbs, listed in the order in which a user needs them.
 
-    `verbs` has for each where it is ("module:function") and what it does in a line, so that reading
-    imports nothing that writes, and the list of all nothing at all.
+    `verbs` maps each name to its place ("module:function") and to a line on what it does. So a
+    reading verb imports nothing that writes, and the list of verbs imports none of them. Every
+    foreseeable error of a verb is shown in one line.
     """
 
     def __init__(self, *, verbs: Mapping[str, tuple[str, str]], **rest: Any):
@@ -47,23 +48,23 @@ class Verbs(click.Group):
         self._lines = {verb: line for verb, (_, line) in verbs.items()}
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """The verbs in their order."""
+        """The names of the verbs, in the order given."""
         return list(self._lines)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """The verb of this name, imported."""
+        """The verb of this name, imported; None if there is none."""
         command = super().get_command(ctx, cmd_name)
         if command is not None:
             command.short_help = self._lines[cmd_name]
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the list of all verbs."""
+        """Write the list of all verbs, without importing any."""
         with formatter.section("Commands"):
             formatter.write_dl(list(self._lines.items()))
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run a verb; what users can meet ends in a line and 1."""
+        """Run a verb; an error that users can meet is shown in one line, with exit status 1."""
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("once", DurabilityWarning)
@@ -80,14 +81,14 @@ class Verbs(click.Group):
 
 
 def unbreakable_output() -> None:
-    """Let both streams show what the terminal cannot, an id or a text, as escapes."""
+    """Make both output streams write characters that the terminal's encoding lacks as escapes."""
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
 
 
 def fail(message: str) -> NoReturn:
-    """Say what is wrong on standard error and leave with 1."""
+    """Write the message to standard error and exit with status 1."""
     click.echo(f"hashret: {shown(message)}", err=True)
     raise SystemExit(1)
 
@@ -100,7 +101,7 @@ def _show_warning(
     file: TextIO | None = None,
     line: str | None = None,
 ) -> None:
-    """In one line, as errors are; the place in the code only of what is not said to users."""
+    """Show a warning: one line if it is meant for users, else with its place in the code."""
     if issubclass(category, DurabilityWarning):
         click.echo(f"warning: {shown(str(message))}", err=True)
     else:
@@ -108,7 +109,7 @@ def _show_warning(
 
 
 _CONTROLS = [*range(0x20), *range(0x7F, 0xA0), 0x2028, 0x2029]
-# Unicode Standard, chapter 23.2: what turns the order of the letters that follow.
+# Characters that change the direction of the text after them (Unicode Standard, chapter 23.2).
 _DIRECTIONS = [0x061C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A)]
 _SHOWN = {
     code: f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
@@ -117,5 +118,5 @@ _SHOWN = {
 
 
 def shown(text: str) -> str:
-    r"""The text with every control character as an escape, ``\x1b``; one line stays one line."""
+    r"""The text with every control character as an escape, such as ``\x1b``; always one line."""
     return text.translate(_SHOWN)

@@ -1,7 +1,7 @@
-"""What every verb shares: options, and how hits are shown.
+"""Options that several verbs have, and how hits are shown.
 
-Results go to standard output, everything else to standard error. Nothing heavy is imported
-before it is needed: a query for text loads neither torch nor Faiss.
+Results go to standard output, everything else to standard error. Heavy packages are imported only
+when they are needed: a text query loads neither torch nor Faiss.
 """
 
 from __future__ import annotations
@@ -23,13 +23,15 @@ if TYPE_CHECKING:
 
 
 collection_argument = click.argument("collection", type=click.Path(path_type=Path))
-json_lines_option = click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
-json_option = click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+json_lines_option = click.option(
+    "--json", "as_json", is_flag=True, help="Write one JSON object a line."
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="Write one JSON object.")
 
 
 @contextmanager
 def opened(path: Path) -> Iterator[Collection]:
-    """The collection at `path`, closed afterwards."""
+    """Yield the collection at `path`, and close it afterwards."""
     from hashret.collection import Collection
 
     with Collection.open(path) as collection:
@@ -37,12 +39,14 @@ def opened(path: Path) -> Iterator[Collection]:
 
 
 where_option = click.option(
-    "--where", metavar="CONDITION", help='Only items whose metadata are so: "year >= 2020".'
+    "--where",
+    metavar="CONDITION",
+    help='Search only items whose metadata match, as in "year >= 2020".',
 )
 
 
 def none_because(collection: Collection, where: str | None) -> str:
-    """Why there is nothing among what `where` selects, in parentheses; "" if that is not said."""
+    """Why no item satisfies the condition `where`, in parentheses; "" if some do, or none knows."""
     from hashret.where.explain import reason
 
     if where is None or len(collection.positions_where(where)):
@@ -57,14 +61,14 @@ wait_option = click.option(
     default=0.0,
     show_default="0",
     metavar="SECONDS",
-    help="Seconds to wait while another writer holds the collection.",
+    help="How long to wait if another process is writing to the collection.",
 )
 
 
 def hit_json(hit: Hit) -> dict[str, Any]:
-    """A hit under its stable keys: id, distance (bits), score, code (hex), metadata.
+    """A hit as JSON, under stable keys: id, distance (bits), score, code (hexadecimal), metadata.
 
-    And similarity, where a shortlist was ordered by it.
+    Hits that were ordered by their features also have the key similarity.
     """
     fields = {
         "id": hit.id,
@@ -79,7 +83,7 @@ def hit_json(hit: Hit) -> dict[str, Any]:
 
 
 def approximation_json(approximation: Approximation) -> dict[str, Any]:
-    """What an approximate answer is worth, under its stable keys."""
+    """How an approximate answer was found and its measured recall, as JSON under stable keys."""
     return {
         "index": approximation.index,
         **approximation.parameters,
@@ -89,12 +93,8 @@ def approximation_json(approximation: Approximation) -> dict[str, Any]:
     }
 
 
-def show_hits(hits: Hits | Sequence[Hit], as_json: bool, because: str = "") -> None:
-    """The hits on standard output, a line each; why there are none on standard error.
-
-    `because`: what is to be said of that besides.
-    """
-    note = getattr(hits, "note", "")
+def show_hits(hits: Hits | Sequence[Hit], as_json: bool, why_none: str = "no hits") -> None:
+    """Write the hits to standard output, a line each; `why_none` to standard error if none."""
     approximation = getattr(hits, "approximation", None)
     if as_json:
         label = {"approximate": approximation_json(approximation)} if approximation else {}
@@ -106,8 +106,8 @@ def show_hits(hits: Hits | Sequence[Hit], as_json: bool, because: str = "") -> N
         width = shutil.get_terminal_size((100, 24)).columns
         ids = [shown(hit.id) for hit in hits]
         widest = min(40, max(map(len, ids)))
-        again = hits[0].similarity is not None
-        click.echo(f"{'alike  ' * again}{'bits':>4}  {'score':>5}  {'id':{widest}}")
+        has_similarity = hits[0].similarity is not None
+        click.echo(f"{'alike  ' * has_similarity}{'bits':>4}  {'score':>5}  {'id':{widest}}")
         for hit, name in zip(hits, ids, strict=True):
             alike = f"{hit.similarity:5.3f}  " if hit.similarity is not None else ""
             line = (
@@ -115,4 +115,4 @@ def show_hits(hits: Hits | Sequence[Hit], as_json: bool, because: str = "") -> N
             )
             click.echo(line.rstrip() if len(line) <= width else line[: width - 1] + "…")
     if not len(hits):
-        click.echo(f"no hits: {note or 'no item is that near'}{shown(because)}", err=True)
+        click.echo(shown(why_none), err=True)

@@ -1,6 +1,6 @@
-"""What the command line gave as queries, as payloads: a text, a vector, a file, a line of a batch.
+"""Make payloads of what the command line gives as a query: a text, a vector, a file, a batch line.
 
-Nothing heavy is imported before it is needed.
+Heavy packages are imported only when they are needed.
 """
 
 from __future__ import annotations
@@ -18,13 +18,16 @@ from hashret.kinds import KINDS, kind_of
 if TYPE_CHECKING:
     from hashret.collection import Collection
 
-#: How a file of text or with a vector is read. `indexer.cli` puts the readers of the corpus here,
-#: so that a file is the same as a query and in the corpus.
+#: The function that reads a query file, by kind. `indexer.cli` enters the readers of the corpus, so
+#: that a file has the same code as a query and as an item.
 READERS: dict[str, Callable[[Path], Any]] = {}
 
 
 def payload_of(kind: str, text: str | None, file: Path | None) -> Any:
-    """What the command line gave as query, as the payload of a collection of `kind`."""
+    """The payload for a collection of `kind` that a query's text or file stands for.
+
+    The text "-" is read from standard input. Raises `InputError` if it is not of that kind.
+    """
     if file is not None:
         return _of_file(kind, file)
     if text == "-":
@@ -67,7 +70,7 @@ def _vector(text: str, where: str) -> Any:
 
 
 class _Given(NamedTuple):
-    """How the command line takes a payload of a kind: typed, as a file, or in a line of a batch."""
+    """The three ways of giving a payload of one kind: typed, as a file, or in a line of a batch."""
 
     typed: Callable[[str], Any]
     file: Callable[[Path], Any]
@@ -86,7 +89,7 @@ _GIVEN = {
 
 
 def of_line(snapshot: Collection, path: Path, number: int, line: str) -> tuple[str, Any, str]:
-    """One line of a batch file: its id, its payload (checked), and what is wrong with it or ""."""
+    """A line of a batch file as (id, checked payload, error), with "" for no error."""
     query_id = str(number)
     try:
         fields = json.loads(line)

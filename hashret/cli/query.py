@@ -1,11 +1,14 @@
-"""The verbs that ask: query and similar.
+"""The verbs that search: query and similar.
 
-Nothing heavy is imported before it is needed: a query for text loads neither torch nor Faiss.
+Heavy packages are imported only when they are needed: a text query loads neither torch nor Faiss.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,45 +35,60 @@ if TYPE_CHECKING:
     from hashret.search.question import Question
 
 
-_BATCH = 1024  # queries of a batch file encoded and searched at a time
+_BATCH = 1024  # queries of a batch file that are encoded and searched at a time
 
 rerank_option = click.option(
     "--rerank",
     type=click.IntRange(min=0),
     metavar="N",
-    help="Order the N nearest by the similarity of their features, and show the best of them; 0 "
-    "orders by codes alone.  [default: none; copies of an image come first]",
+    help="Take the N nearest codes and order them by the similarity of their features; 0 orders "
+    "by codes alone.  [default: by codes, but copies of an image come first]",
 )
 index_option = click.option(
     "--index",
     "index",
     metavar="NAME",
-    help="Take this path; faiss-hnsw, -ivf, -hash and -multihash may miss some of the nearest.",
+    help="Search method. Exact: auto, scan, table, multi-index, clusters, faiss-flat. "
+    "Approximate: faiss-hnsw, faiss-ivf, faiss-hash, faiss-multihash.  [default: auto]",
 )
 explain_option = click.option(
-    "--explain", is_flag=True, help="Say on standard error how the hits were found."
+    "--explain", is_flag=True, help="Show on standard error how the hits were found."
 )
 
 
 @click.command()
 @collection_argument
 @click.argument("text", required=False)
-@click.option("--file", "file", type=click.Path(path_type=Path), help="Query with this file.")
-@click.option("--id", "item_id", metavar="ID", help="Query with the stored item of this id.")
+@click.option(
+    "--file",
+    "file",
+    type=click.Path(path_type=Path),
+    help="Query with the text, image or vector in this file.",
+)
+@click.option("--id", "item_id", metavar="ID", help="Query with the stored item that has this id.")
 @click.option(
     "--batch",
     type=click.Path(path_type=Path),
-    help="A .jsonl or .jsonl.gz file with a query a line: id, and text, path or vector.",
+    help="Answer every query of a .jsonl or .jsonl.gz file. Each line has an id, and text, path "
+    "or vector.",
 )
-@click.option("-k", "k", type=click.IntRange(min=1), help="How many hits.  [default: 10]")
-@click.option("--radius", type=click.IntRange(min=0), help="All hits within so many bits.")
-@click.option("--bucket", is_flag=True, help="All hits with exactly the query's code.")
-@click.option("--asymmetric", is_flag=True, help="Order all items by score, not by distance.")
+@click.option("-k", "k", type=click.IntRange(min=1), help="Number of hits.  [default: 10]")
+@click.option(
+    "--radius",
+    type=click.IntRange(min=0),
+    metavar="BITS",
+    help="Show all items within so many bits, inclusive.",
+)
+@click.option("--bucket", is_flag=True, help="Show all items with exactly the query's code.")
+@click.option(
+    "--asymmetric", is_flag=True, help="Compare every code, and order by score, not by distance."
+)
 @click.option(
     "--probes",
     type=click.IntRange(min=1),
     metavar="N",
-    help="Order by score; look only at the N buckets that differ in the least certain bits.",
+    help="Order by score, but open only N buckets: that of the query's code, then those that "
+    "differ in the bits the query is least sure of.",
 )
 @rerank_option
 @where_option
@@ -94,10 +112,10 @@ def query(
     explain: bool,
     as_json: bool,
 ) -> None:
-    """The items of COLLECTION nearest to TEXT ("-" reads standard input).
+    """Show the items of COLLECTION nearest to TEXT ("-" reads standard input).
 
-    Hits are ordered by Hamming distance in bits, then by score. With --radius or --bucket all
-    hits within that distance are shown (-k then cuts the list).
+    Hits are ordered by Hamming distance in bits, then by score. With --radius or --bucket, all
+    items within that distance are shown; -k then limits their number.
     """
     if sum(given is not None for given in (text, file, item_id, batch)) != 1:
         raise click.UsageError("expected exactly one of TEXT, --file, --id and --batch")
@@ -117,14 +135,16 @@ def query(
         if batch is not None:
             _answer_batch(snapshot, batch, question, explain)
             return
+        ask: Callable[[Question], Any]
         if item_id is not None:
-            hits = snapshot.ask_similar(question, item_id, include_self=True)
+            ask = partial(snapshot.ask_similar, ids=item_id, include_self=True)
         else:
-            hits = snapshot.ask(question, [payload_of(snapshot.kind, text, file)])[0]
-        _show(snapshot, hits, where, as_json, explain)
+            payload = payload_of(snapshot.kind, text, file)
+            ask = lambda question: snapshot.ask(question, [payload])[0]  # noqa: E731
+        _show(snapshot, question, ask, as_json, explain)
 
 
-#: What the fields of a question are called here.
+#: The option for each field of a question.
 _FLAGS = {
     "k": "-k",
     "radius": "--radius",
@@ -136,14 +156,17 @@ _FLAGS = {
 }
 
 
-def _question(of_stored: bool, k: int | None, rerank: int | None, **asked: Any) -> Question:
-    """What the options ask, of a stored item or of a payload; `click.UsageError` if they can't."""
+def _question(of_stored: bool, k: int | None, rerank: int | None, **fields: Any) -> Question:
+    """The question that the options describe, about a stored item or a payload.
+
+    Raises `click.UsageError` if they do not go together.
+    """
     from hashret.search.question import Question, QuestionError
 
-    if k is None and asked.get("radius") is None:
+    if k is None and fields.get("radius") is None:
         k = min(10, rerank or 10)
     try:
-        question = Question(k, rerank=rerank, **asked)
+        question = Question(k, rerank=rerank, **fields)
         if of_stored:
             question.require_of_stored()
     except QuestionError as error:
@@ -152,17 +175,17 @@ def _question(of_stored: bool, k: int | None, rerank: int | None, **asked: Any) 
 
 
 def _answer_batch(snapshot: Collection, path: Path, question: Question, explain: bool) -> None:
-    """A line out for every line in, in order; a query that can't be used says so in its line."""
+    """Write one line for every query of the file, in its order: the hits, or what is wrong."""
     failed = 0
     lines = lines_of(path, "JSON lines")
     for numbered in chunks(enumerate(lines, start=1), _BATCH):
-        asked: list[tuple[str, Any, str]] = []  # id, payload, error
+        queries: list[tuple[str, Any, str]] = []  # id, payload, error
         for number, line in numbered:
             if line.strip():
-                asked.append(of_line(snapshot, path, number, line))
-        usable = [payload for _, payload, error in asked if not error]
+                queries.append(of_line(snapshot, path, number, line))
+        usable = [payload for _, payload, error in queries if not error]
         answers = iter(snapshot.ask(question, usable))
-        for query_id, _, error in asked:
+        for query_id, _, error in queries:
             answer: dict[str, Any] = {"query": query_id}
             if error:
                 failed += 1
@@ -178,13 +201,13 @@ def _answer_batch(snapshot: Collection, path: Path, question: Question, explain:
                     answer["plan"] = hits.plan.to_json()
             click.echo(json.dumps(answer))
     if failed:
-        fail(f"{path}: {failed} queries could not be used; their lines say why")
+        fail(f"{path}: {failed} queries could not be used; see the key error in their lines")
 
 
 @click.command()
 @collection_argument
 @click.argument("item_id", metavar="ID")
-@click.option("-k", "k", type=click.IntRange(min=1), help="How many hits.  [default: 10]")
+@click.option("-k", "k", type=click.IntRange(min=1), help="Number of hits.  [default: 10]")
 @rerank_option
 @where_option
 @explain_option
@@ -198,16 +221,37 @@ def similar(
     explain: bool,
     as_json: bool,
 ) -> None:
-    """The items of COLLECTION nearest to its item ID, without the item itself."""
+    """Show the items of COLLECTION nearest to its item ID, without that item."""
     question = _question(True, k, rerank, where=where)
     with opened(collection) as snapshot:
-        hits = snapshot.ask_similar(question, item_id)
-        _show(snapshot, hits, where, as_json, explain)
+        ask = partial(snapshot.ask_similar, ids=item_id)
+        _show(snapshot, question, ask, as_json, explain)
 
 
 def _show(
-    snapshot: Collection, hits: Hits, where: str | None, as_json: bool, explain: bool
+    snapshot: Collection,
+    question: Question,
+    ask: Callable[[Question], Hits],
+    as_json: bool,
+    explain: bool,
 ) -> None:
-    show_hits(hits, as_json, "" if len(hits) else none_because(snapshot, where))
+    """Ask the question and show the hits, or why there are none."""
+    hits = ask(question)
+    show_hits(hits, as_json, "" if len(hits) else _why_none(snapshot, question, hits.note, ask))
     if explain and hits.plan is not None:
         click.echo(str(hits.plan), err=True)
+
+
+def _why_none(
+    snapshot: Collection, question: Question, note: str, ask: Callable[[Question], Hits]
+) -> str:
+    """Why the question has no hits; beyond a radius, how near the nearest item is."""
+    if note:
+        return f"no hits: {note}{none_because(snapshot, question.where)}"
+    if question.radius is not None:
+        nearest = ask(replace(question, k=1, radius=None, rerank=0))
+        for hit in nearest:
+            bits = hit.distance
+            within = f"within {question.radius} bit{'s' * (question.radius != 1)}"
+            return f"no hits {within}; the nearest is at {bits} (try --radius {bits})"
+    return "no hits: the collection has no other item"

@@ -1,4 +1,4 @@
-"""The verbs that show what is there: get, list, info, verify."""
+"""The verbs that show what is stored: get, list, info, verify."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 @click.argument("item_id", metavar="ID")
 @json_option
 def get(collection: Path, item_id: str, as_json: bool) -> None:
-    """The stored item ID of COLLECTION: its code, metadata and the beginning of its text."""
+    """Show the item ID of COLLECTION: its code, metadata and the beginning of its text."""
     with opened(collection) as snapshot:
         item = snapshot.get(item_id)
     if as_json:
@@ -47,7 +47,7 @@ def get(collection: Path, item_id: str, as_json: bool) -> None:
 @where_option
 @json_lines_option
 def list_items(collection: Path, where: str | None, as_json: bool) -> None:
-    """The ids of all items of COLLECTION, in order, or of those that --where selects."""
+    """List the ids of all items of COLLECTION, in order, or of those that --where selects."""
     with opened(collection) as snapshot:
         item = None
         for item in snapshot.items(where=where):
@@ -61,7 +61,7 @@ def list_items(collection: Path, where: str | None, as_json: bool) -> None:
 @collection_argument
 @json_option
 def info(collection: Path, as_json: bool) -> None:
-    """What COLLECTION holds: items, bits, commit, model, index, and its size on disk."""
+    """Show what COLLECTION holds: items, bits in a code, commit, model, index, size on disk."""
     with opened(collection) as snapshot:
         facts = snapshot.info()
     if as_json:
@@ -77,9 +77,10 @@ def info(collection: Path, as_json: bool) -> None:
 @collection_argument
 @json_option
 def verify(collection: Path, as_json: bool) -> None:
-    """Read every byte of COLLECTION and compare it with its checksums.
+    """Read every byte of COLLECTION and compare it with the checksums.
 
-    Exit status: 0 it is sound, 1 something is damaged (each named), 2 it could not be checked.
+    Exit status: 0 if nothing is damaged, 1 if something is (each damage is named), 2 if the
+    collection could not be checked.
     """
     from hashret.collection import verified
 
@@ -109,7 +110,7 @@ def verify(collection: Path, as_json: bool) -> None:
 
 
 def stored_json(item: StoredItem) -> dict[str, Any]:
-    """A stored item under its stable keys."""
+    """A stored item as JSON, under stable keys."""
     return {
         "id": item.id,
         "code": item.code,

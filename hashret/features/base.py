@@ -1,4 +1,4 @@
-"""What every featurizer offers: payloads in, features out.
+"""The protocol of a featurizer, which turns payloads into features.
 
 A payload goes through two steps. `prepare` looks at one payload by itself and refuses what can't
 be used; `transform` turns prepared payloads into rows of features that depend on nothing but the
@@ -15,7 +15,7 @@ import numpy as np
 from hashret.items import Payload
 from hashret.sparse import Features
 
-#: The kinds of item by name; imported on first use.
+#: The featurizer of each kind of items; it is imported on first use.
 FEATURIZERS: Mapping[str, str] = {
     "text": "hashret.features.text:TextFeaturizer",
     "image": "hashret.features.image:ImageFeaturizer",
@@ -68,12 +68,12 @@ class Featurizer(Protocol):
         ...
 
     def tensors(self) -> dict[str, np.ndarray]:
-        """What was learned, as arrays that `from_tensors` takes."""
+        """The learned state, as arrays that `from_tensors` takes."""
         ...
 
     @classmethod
     def from_tensors(cls, spec: Any, tensors: Mapping[str, np.ndarray]) -> Self:
-        """Rebuild the featurizer that gave `spec` and `tensors`."""
+        """The featurizer with this spec and these tensors."""
         ...
 
     @classmethod

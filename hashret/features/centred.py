@@ -1,4 +1,4 @@
-"""What images and vectors have in common: features centred, and scaled by one number."""
+"""The common part of images and vectors: features are centred and scaled by one number."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ S = TypeVar("S", bound=ImageSpec | VectorSpec)
 
 
 class CentredFeaturizer(Generic[S]):
-    """Learned state of two parts: a `mean` (of the shape of a prepared payload) and a `scale`."""
+    """Base class whose learned state is a `mean` (shaped like a payload) and a `scale`."""
 
     def __init__(self, spec: S, mean: np.ndarray, scale: float):
         self.spec = spec
@@ -26,5 +26,5 @@ class CentredFeaturizer(Generic[S]):
 
     @classmethod
     def preview(cls, payload: Payload) -> str:
-        """Nothing: an image is shown by its id, and numbers tell a reader nothing."""
+        """Always "": images and numbers have no text to show."""
         return ""

@@ -1,4 +1,4 @@
-"""Texts folded, so that what is the same to a reader is the same to a vocabulary.
+"""Fold texts, so that words that are the same to a reader are the same to a vocabulary.
 
 Always: compatibility forms (NFKD) and case; the digits of all scripts are ASCII's; hyphens are one.
 What nobody sees is no character: soft hyphens, zero-width spaces and joiners, variation selectors
@@ -45,7 +45,7 @@ _LETTERS = {
 def folded(text: str, fold_accents: bool) -> str:
     """The text with whatever makes no difference left out, composed (NFC)."""
     text = _unseen(fold_accents).sub("", normalize("NFKD", stream_safe(text)))
-    # again, since what parts long runs of marks is not seen either
+    # again, since the joiner that breaks long runs of marks is invisible too
     text = stream_safe(text).casefold()
     return normalize("NFC", text.translate(_table(fold_accents)))
 
@@ -63,7 +63,7 @@ def _unseen(fold_accents: bool) -> Pattern[str]:
 
 @cache
 def _table(fold_accents: bool) -> dict[int, str]:
-    """What `str.translate` puts in the place of characters."""
+    """The replacements of characters for `str.translate`."""
     others = (c for c in map(chr, range(128, _LAST_DIGIT + 1)) if c.isdecimal())
     digits = {c: str(decimal(c)) for c in others}
     return str.maketrans(_NOTHING | _HYPHENS | digits | (_LETTERS if fold_accents else {}))

@@ -34,9 +34,9 @@ from hashret.rank import similarities
 from hashret.sparse import Features
 from hashret.specs import ImageSpec
 
-_STEPS = 256  # of a level, in which sums are exact
-_BLOCK = 64  # images whose looks are made at a time
-_SAMPLE = 64  # payloads looked at to suggest a size
+_STEPS = 256  # steps of a level, in which sums are exact
+_BLOCK = 64  # number of images whose looks are computed at a time
+_SAMPLE = 64  # number of payloads from which a size is suggested
 
 
 class ImageFeaturizer(CentredFeaturizer[ImageSpec]):

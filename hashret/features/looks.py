@@ -1,4 +1,4 @@
-"""What is kept of an image beside its code: small, and alike for copies that were altered.
+"""The looks of an image: a small vector beside its code, similar for altered copies.
 
 Three parts: what a model says of its patches, of the image in grey, summed up to 128 numbers; the
 grey image itself at 8 x 8, centred; and the mean colours of a grid. The first two are made unit
@@ -31,14 +31,14 @@ _N_SUMS = 128  # sums of answers that are kept, a multiple of 64; fewer answers 
 #: photographs all copies in grey, recompressed or darker and 98 % of brighter ones are, and one in
 #: ten has another one so near, of the same label; from 1.2 times as far on other labels come in.
 _COPY_SHARE, _PAIRS = 0.6, 0.05
-_SAMPLE = 2_000  # images whose pairs are measured
+_SAMPLE = 2_000  # number of images whose pairs are measured
 
 #: (n, height, width, channels) levels to what a model says of each, (n, n_answers).
 Answers = Callable[[np.ndarray], np.ndarray]
 
 
 def n_looks(spec: ImageSpec, n_answers: int) -> int:
-    """The width of `looks` with so many answers."""
+    """The width of `looks` for a model with so many answers."""
     sides = spec.height, spec.width
     grey, colours = (
         min(most, sides[0]) * min(most, sides[1]) for most in (_GREY_SIDE, _COLOUR_SIDE)

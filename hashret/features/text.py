@@ -26,7 +26,7 @@ from hashret.unicode_text import pieces
 #: The longest text, in bytes of UTF-8: as the longest document. Of no script do so many bytes take
 #: more than the 20 s that an item has; they grow in proportion, also for a query.
 MAX_BYTES = 16 << 20
-_PREVIEW = 200  # characters
+_PREVIEW = 200  # characters of a text that are stored to be shown
 # Weights are rounded to integers of this grid, so that a row's squared length is an exact integer
 # sum and the same text has the same features whatever else is in its batch.
 _GRID = 1 << 16
@@ -42,7 +42,7 @@ def _rule(spec: TextSpec) -> tuple[Callable[[str], list[str]], Callable[[str], b
 
 
 class TextFeaturizer:
-    """A fitted vocabulary with the weight of each term; applying it needs only NumPy."""
+    """A vocabulary with the weight of each term; applying it needs only NumPy."""
 
     def __init__(self, spec: TextSpec, vocabulary: Sequence[str], idf: np.ndarray):
         self.spec = spec
@@ -104,7 +104,7 @@ class TextFeaturizer:
         few = n < _FEW_DOCUMENTS
         least, most = (1, n) if few else (spec.min_documents, spec.max_share * n)
         usable = [term for term, count in documents.items() if least <= count <= most]
-        usable = usable or list(documents)  # texts all alike: their terms are all there is
+        usable = usable or list(documents)  # all texts are the same, so no term is rare enough
         if not usable:
             raise EmptyCorpusError(
                 f"text: expected words, got {n} texts without a single one; "

@@ -1,4 +1,4 @@
-"""Text to words, in any script: what `TextSpec.rule` 2 means.
+"""Split text into words, in any script: `TextSpec.rule` 2.
 
 * A word is a run of letters, marks and digits, folded (`hashret.features.folding`).
 * Scripts that write without spaces give bigrams of grapheme clusters (a letter with its signs), a

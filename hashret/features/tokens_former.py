@@ -1,4 +1,4 @@
-"""Text to terms by the rule of the models of before: what `TextSpec.rule` 1 means.
+"""Split text into words by the rule of older models: `TextSpec.rule` 1.
 
 Nothing here may change: the words would be others than those of the vocabulary. Words are runs of
 letters, marks and digits, after Unicode compatibility composition and case folding, without

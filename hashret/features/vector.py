@@ -1,4 +1,4 @@
-"""Vectors as features: centred, and scaled by one number so that their geometry stays.
+"""Vectors as features: centred, and scaled by one number, which keeps their geometry.
 
 Of vectors that are compared by cosine the direction alone is kept: between unit vectors, Euclidean
 distance orders as cosine does. Bits that are packed are neither centred nor scaled: -1 and 1 are
@@ -23,7 +23,7 @@ from hashret.rank import similarities
 from hashret.sparse import Features
 from hashret.specs import VectorSpec
 
-_SAMPLE = 1000  # payloads looked at to suggest a width
+_SAMPLE = 1000  # number of payloads from which a width is suggested
 
 
 class VectorFeaturizer(CentredFeaturizer[VectorSpec]):

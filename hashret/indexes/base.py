@@ -1,4 +1,4 @@
-"""What an index is, the table of those there are, and the checks they share."""
+"""The protocol of an index, the table of all indexes, and the checks that they share."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from hashret.codes import Codes, Neighbors, require_same_bits
 from hashret.items import Approximation
 
-#: An exact index's name to its class, imported on first use through `hashret.registry.resolve`.
+#: The class of each exact index, by name; `hashret.registry.resolve` imports it on first use.
 INDEXES = {
     "auto": "hashret.indexes.planner.planner:PlannedIndex",
     "clusters": "hashret.indexes.clusters:ClusterIndex",
@@ -20,10 +20,10 @@ INDEXES = {
     "table": "hashret.indexes.table.index:TableIndex",
 }
 
-#: Those of them that the planner chooses among, each a `hashret.indexes.costs.ExactIndex`.
+#: The indexes among which the planner chooses; each is a `hashret.indexes.costs.ExactIndex`.
 PLANNED = ("scan", "faiss-flat", "table", "multi-index", "clusters")
 
-#: The same for those that may miss a neighbour: never taken unless asked for by name.
+#: The class of each approximate index, by name; these are used only when they are named.
 APPROXIMATE = {
     "faiss-hash": "hashret.indexes.faiss_approximate:FaissHashIndex",
     "faiss-hnsw": "hashret.indexes.faiss_approximate:FaissHNSWIndex",
@@ -33,14 +33,14 @@ APPROXIMATE = {
 
 
 class Index(Protocol):
-    """Answers about fixed codes; a row is a position in the codes it was built from.
+    """A search structure over fixed codes; a row is a position in these codes.
 
     `exact` promises that the answers are those of a full comparison, ties included. `supports`
-    names the questions that the index answers, of "search" and "within". All answers are
-    ordered by (distance, row) within a query, and say in `work` how they came. An index keeps a
-    reference to its codes. Those of this package answer any number of threads at a time: what they
-    make on first use two may make at once, and one is kept. One that is not exact says in the
-    attribute `approximation` (`hashret.items.Approximation`) what its answers are worth.
+    names the questions that the index answers: "search", "within" or both. The answer to a query is
+    ordered by (distance, row), and its `work` says how it was found. An index keeps a reference to
+    its codes. The indexes of this package may be used by any number of threads at a time: if two
+    build the same part on first use, one of the results is kept. An approximate index states its
+    recall in the attribute `approximation` (`hashret.items.Approximation`).
     """
 
     exact: ClassVar[bool]
@@ -48,7 +48,7 @@ class Index(Protocol):
 
     @classmethod
     def build(cls, codes: Codes) -> Self:
-        """The index of these codes, which must not change afterwards."""
+        """Build an index over the codes, which must not change afterwards."""
         ...
 
     @property
@@ -83,14 +83,14 @@ class Index(Protocol):
 
 
 class OverCodes:
-    """What every index has that keeps the codes it was built from."""
+    """Base class of the indexes that keep a reference to the codes they were built from."""
 
     def __init__(self, codes: Codes):
         self._codes = codes
 
     @classmethod
     def build(cls, codes: Codes) -> Self:
-        """The index of these codes with its default parameters."""
+        """Build an index over the codes, with default parameters."""
         return cls(codes)
 
     @property
@@ -103,7 +103,7 @@ class OverCodes:
 
 
 def approximation_of(index: Index) -> Approximation | None:
-    """What the index's answers are worth, as it says itself; None for an exact one."""
+    """The recall that an approximate index states for its answers; None for an exact index."""
     if index.exact:
         return None
     said = getattr(index, "approximation", None)
@@ -114,7 +114,7 @@ BOTH = frozenset({"search", "within"})
 
 
 def check_search(codes: Codes, queries: Codes, k: int) -> int:
-    """k cut at the number of codes, but at least 1.
+    """The smaller of k and the number of codes, but at least 1.
 
     Raises ValueError or TypeError for a wrong call.
     """
@@ -156,9 +156,9 @@ def check_within(codes: Codes, queries: Codes, radius: int | np.ndarray) -> np.n
 
 
 def certified(found: Neighbors, n: int, n_bits: int) -> Neighbors:
-    """The nearest of n rows with the radius up to which each answer is complete.
+    """The same answers, of the k nearest among n rows, with their complete radius.
 
-    That is the distance of the answer's last row, or n_bits where it holds every row.
+    It is the distance of an answer's last row, or n_bits if the answer holds every row.
     """
     lengths = np.diff(found.limits)
     radius = np.full(len(found), n_bits, np.int32)

@@ -1,10 +1,11 @@
 """Exact k-NN and range search by the triangle inequality: clusters of rings around centres.
 
-Each item belongs to the nearest of some centres c, and lies there on the ring of its distance
-d(x, c). What is within r of a query q lies on the rings d(q, c) - r to d(q, c) + r of each
-cluster, a band; no other code is compared. That is little where codes are clustered, as those of a
-trained model are, and grows slowly with r, where probing grows as the ball does. Of uniformly
-random codes nearly all are compared, out of order: a scan is better there. Sources: Burkhard and
+Each item x belongs to the nearest centre c; the items of a cluster at one distance d(x, c) form a
+ring. By the triangle inequality, all items within r of a query q lie in a band of each cluster, the
+rings d(q, c) - r to d(q, c) + r, and only these are compared. Bands are small if codes are
+clustered, as those of a trained model are, and they grow slowly with r, whereas the number of
+probes grows as fast as the ball. With uniformly random codes nearly all are compared, and out of
+order, so that a scan is faster. Sources: Burkhard and
 Keller, "Some approaches to best-match file searching", CACM 1973 (rings of whole-numbered
 distances); Fukunaga and Narendra, "A branch and bound algorithm for computing k-nearest neighbors",
 IEEE Transactions on Computers 1975; Chávez and Navarro, "A compact space decomposition for
@@ -26,21 +27,21 @@ from hashret.indexes.costs import Call, ExactIndex, Seen, Size
 from hashret.indexes.distinct import FIND_NS, DistinctCodes
 from hashret.indexes.gather import MORE, Pairs, kth_distance, slabs
 
-_SAMPLE = 32  # codes a centre, by which the centres are improved
+_SAMPLE = 32  # codes per centre in the sample that improves the centres
 _SEED = 0
-_TILE = 1 << 17  # distances to centres at once: what they are made of stays in the cache
-_SPARE = 16  # codes beyond the last, because kernels read so many at once
-_ENOUGH = 4  # times k rows in the nearest clusters draw the limit in, in NumPy
-_BLOCK, _BLOCK_CODES = 256, 1 << 22  # queries at once, and what they may find in one cluster
-_CENTRE = 3  # codes that a centre costs as much as
-_BUILD_NS = 100.0  # a code, beside finding the distinct ones and comparing them with centres
+_TILE = 1 << 17  # distances to centres computed at once: their operands stay in the cache
+_SPARE = 16  # codes of padding after the last one, because kernels read so many at once
+_ENOUGH = 4  # times k: rows of the nearest clusters that NumPy compares first, to lower the limit
+_BLOCK, _BLOCK_CODES = 256, 1 << 22  # queries at once, and codes they may find in one cluster
+_CENTRE = 3  # a centre costs as much as so many codes
+_BUILD_NS = 100.0  # ns per code, besides finding distinct codes and comparing them with centres
 
 
 @dataclass(frozen=True, slots=True)
 class ClusterCosts:
-    """ns of a call, of each cluster in it, of each query, of each word of a compared code.
+    """Times in ns: of a call, of each cluster in it, of each query, of each word compared.
 
-    And of a pair of a code's word and a centre, which are compared to build.
+    The last one is that of building, for each pair of a centre and a word of a code.
     """
 
     call: float
@@ -51,11 +52,11 @@ class ClusterCosts:
 
 
 class ClusterIndex(ExactIndex[ClusterCosts]):
-    """Codes in the order of cluster, distance to its centre, and row.
+    """Codes sorted by cluster, distance to its centre, and row.
 
-    Holds a copy of the codes and 4 bytes each besides. In an answer, `probed` counts the bands that
-    were looked into, at most one a query and cluster, and `compared` the codes in these, and the
-    centres.
+    The index holds a copy of the codes, and 4 bytes more for each. In an answer, `probed` counts
+    the bands that were searched, at most one for a query and a cluster; `compared` counts the codes
+    in these bands and the centres.
     """
 
     name: ClassVar[str] = "clusters"
@@ -67,7 +68,7 @@ class ClusterIndex(ExactIndex[ClusterCosts]):
     )
 
     def __init__(self, codes: Codes, *, at_most: int | None = None):
-        """With at most so many centres; by default `n_centres` says how many."""
+        """Build with at most `at_most` centres; by default `n_centres` chooses their number."""
         super().__init__(codes)
         distinct = DistinctCodes.of(codes)
         n, words = len(distinct), distinct.codes.words
@@ -82,13 +83,13 @@ class ClusterIndex(ExactIndex[ClusterCosts]):
         self._runs = distinct.runs
         self._columns = np.zeros((words.shape[1], n + _SPARE), np.uint64)
         self._columns[:, :n] = words[order].T
-        #: where ring d of cluster c begins: at c * (n_bits + 1) + d
+        #: (m * width + 1,) first position of ring d of cluster c, at c * (n_bits + 1) + d
         self._rings = np.zeros(m * width + 1, np.uint32)
         ring = clusters.astype(np.int64) * width + distances
         np.cumsum(np.bincount(ring, minlength=m * width), out=self._rings[1:])
-        #: how many distinct codes each cluster has
+        #: (m,) number of distinct codes in each cluster
         self._sizes = np.bincount(clusters, minlength=m)
-        #: how far the farthest code of each cluster is from its centre: the last one, which stays
+        #: (m,) distance of each cluster's farthest code, its last one, from the centre
         self._reach = np.zeros(m, np.int64)
         self._reach[clusters[order]] = distances[order]
         self._centre_columns = np.ascontiguousarray(self._centres.words.T)
@@ -109,10 +110,10 @@ class ClusterIndex(ExactIndex[ClusterCosts]):
 
     @classmethod
     def expected(cls, call: Call, size: Size, costs: ClusterCosts, seen: Seen) -> float | None:
-        """The ns of comparing centres and what they leave; None where that share is not known.
+        """The ns of comparing the centres and the codes in the bands; None if these are not known.
 
-        Where it is nearly all, clusters are not hopeless: they compare from columns, faster than a
-        scan where codes are long.
+        Clusters can win even if nearly all codes are in the bands: they compare column by column,
+        which is faster than a scan if codes are long.
         """
         if seen.share is None:
             return None
@@ -129,7 +130,7 @@ class ClusterIndex(ExactIndex[ClusterCosts]):
     def calibrate(
         cls, codes: Codes, queries: Codes, known: ClusterCosts, slower: float
     ) -> ClusterCosts:
-        """What is known, as much slower as a scan: random codes have no clusters."""
+        """The known costs, scaled as those of a scan: random codes have no clusters to measure."""
         each = {
             name: slower * getattr(known, name) for name in ("cluster", "query", "word", "pair")
         }
@@ -162,7 +163,7 @@ class ClusterIndex(ExactIndex[ClusterCosts]):
         return pairs.neighbors(len(queries), radii.astype(np.int32))
 
     def share(self, queries: Codes, radius: int) -> float:
-        """The mean share of the codes that questions of one radius compare; none is asked."""
+        """The mean share of the codes that queries of one radius would compare."""
         away = hamming(queries, self._centres).astype(np.int64)
         _, lengths = self._bands(away, np.arange(len(self._centres)), radius)
         return float(lengths.sum() / max(1, len(queries) * len(self)))
@@ -170,7 +171,7 @@ class ClusterIndex(ExactIndex[ClusterCosts]):
     def _bands(
         self, away: np.ndarray, clusters: np.ndarray, limit: int
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Where the band of each cluster begins, so far away (..., n_clusters), and its length."""
+        """The first position and the length of each cluster's band, (..., n_clusters) each."""
         first = clusters * (self.n_bits + 1)
         low = self._rings[first + np.maximum(0, away - limit)].astype(np.int64)
         high = self._rings[first + np.minimum(self.n_bits, away + limit) + 1].astype(np.int64)
@@ -205,17 +206,20 @@ class ClusterIndex(ExactIndex[ClusterCosts]):
         return certified(replace(found, work=found.work.joined([work])), n, self.n_bits)
 
     def _work(self, n_queries: int, probed: int, compared: int) -> Work:
-        """The work that kernels did, and that of comparing so many queries with the centres."""
+        """The work of the kernels plus that of comparing the queries with the centres."""
         return Work(self.name, 0, int(probed), int(compared) + n_queries * len(self._centres))
 
     @property
     def _arrays(self) -> tuple[np.ndarray, ...]:
-        """The arrays in the order that kernels want them."""
+        """The arrays in the order in which kernels take them."""
         index = self._columns, self._references, self._rings, self._reach
         return *index, *self._runs.arrays
 
     def _nearest(self, query: Codes, k: int, number: int, pairs: Pairs) -> None:
-        """Add what may be among the k nearest: whole clusters first, then bands as far as these."""
+        """Add the rows that may be among the k nearest of a query.
+
+        Whole clusters are compared first; they bound the bands of the others.
+        """
         away = hamming(query, self._centres)[0].astype(np.int64)
         pairs.compared += len(away)
         order = np.argsort(away, kind="stable")

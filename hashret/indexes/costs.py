@@ -1,8 +1,8 @@
-"""In what terms an index says what it costs: of which call, by what was seen, on which clock.
+"""How an index estimates its own time: for which call, from which experience, by which clock.
 
-An index that the planner takes (`hashret.indexes.base.PLANNED`) is an `ExactIndex`: beside its
-answers it has the ns of its steps, a dataclass of its own, and says from these what a call would
-take. The ns given are of one thread of a recent x86-64 server; `calibrate` measures them anew.
+An index that the planner may choose (`hashret.indexes.base.PLANNED`) is an `ExactIndex`. It has a
+dataclass with the ns of each of its steps, and estimates from these what a call would take. The
+given times are of one thread of a recent x86-64 server; `calibrate` measures them anew.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
 from hashret.codes import Codes, Work
 from hashret.indexes.base import BOTH, OverCodes
 
-_DOUBT = 8  # queries; so many weigh as much as what was expected before
-_TURNS = 3  # of a measurement, whose least time counts
+_DOUBT = 8  # queries; the experience of so many weighs as much as the first expectation
+_TURNS = 3  # repetitions of a measurement, of which the shortest time counts
 
 C = TypeVar("C")
 
 
 class Call(NamedTuple):
-    """One call: for the k nearest, or for all within a radius (of several, the widest)."""
+    """One call, for the k nearest or for all within a radius (the widest, if there are several)."""
 
     n_queries: int
     k: int | None = None
@@ -32,12 +32,12 @@ class Call(NamedTuple):
 
     @property
     def kind(self) -> tuple[int, bool]:
-        """Calls of one kind are alike in what an index makes of each query."""
+        """A key for calls in which an index does about the same work for each query."""
         return (self.radius, False) if self.k is None else (-self.k.bit_length(), self.ties)
 
 
 class Size(NamedTuple):
-    """So many codes, and the length of each in bits."""
+    """The number of codes, and the length of each in bits."""
 
     n: int
     n_bits: int
@@ -54,38 +54,38 @@ class Size(NamedTuple):
 
 
 def fading(before: float | None, seen: float, n_queries: int) -> float:
-    """The mean of what was seen of so many queries and, the less the more these are, before."""
+    """The mean of `before` and of what was seen of n_queries, weighted by their number."""
     return seen if before is None else before + n_queries / (n_queries + _DOUBT) * (seen - before)
 
 
 @dataclass(slots=True)
 class Experience:
-    """What an index made of the queries of one kind: expected at first, then seen."""
+    """What an index does with the queries of one kind: an expectation at first, then a mean."""
 
-    given_up: float = 0.0  # the share of them
-    effort: float = 0.0  # of each query, as `Work.effort` has it
+    given_up: float = 0.0  # share of the queries
+    effort: float = 0.0  # mean of a query, as in `Work.effort`
     known: bool = False
 
     def learn(self, n_queries: int, work: Work) -> None:
-        """Take in what `n_queries` queries came to: the more of them, the more they weigh."""
+        """Update the means with the work of `n_queries` queries, weighted by their number."""
         self.given_up = fading(self.given_up, work.given_up / n_queries, n_queries)
         self.effort = fading(self.effort, work.effort / n_queries, n_queries)
         self.known = True
 
 
 class Seen(NamedTuple):
-    """What is known of a kind of calls, for an index to reckon with."""
+    """What an index needs to know about a kind of calls in order to estimate their time."""
 
     experience: Experience
-    """What this index made of them."""
+    """What this index did with them."""
     share: float | None
     """The share of the codes that clusters would leave to compare; None if that is not known."""
     linear: float
-    """ns of a query that is given up: of comparing all codes."""
+    """ns of a query that the index gives up, which is answered by comparing all codes."""
 
 
 class ExactIndex(OverCodes, Generic[C]):
-    """What every index has that the planner takes; `C` are its costs, each field in ns."""
+    """Base class of the indexes that the planner may choose; `C` are its costs, fields in ns."""
 
     exact: ClassVar[bool] = True
     supports: ClassVar[frozenset[str]] = BOTH
@@ -98,36 +98,37 @@ class ExactIndex(OverCodes, Generic[C]):
     @classmethod
     @abstractmethod
     def expected(cls, call: Call, size: Size, costs: C, seen: Seen) -> float | None:
-        """The ns that a call would take; None where this index does not come into question."""
+        """The estimated ns of a call; None if this index is not worth considering for it."""
 
     @classmethod
     def to_build(cls, size: Size, costs: C) -> float:
-        """The ns that building takes; nothing where an index only keeps the codes."""
+        """The estimated ns of building; 0 for an index that only keeps the codes."""
         return 0.0
 
     @classmethod
     def unseen(cls, call: Call, size: Size, *, compiled: bool) -> Experience:
-        """What to expect of a kind of call that was never asked."""
+        """The experience to assume for a kind of call that has not been seen yet."""
         return Experience()
 
     @classmethod
     @abstractmethod
     def calibrate(cls, codes: Codes, queries: Codes, known: C, slower: float) -> C:
-        """Its costs as measured on these codes, random ones of 64 bits.
+        """The costs of this index as measured on these codes, random ones of 64 bits.
 
-        What they don't show is `slower` times what is `known`: so much slower is a scan.
+        Costs that can't be measured on them are the `known` ones times `slower`, the factor by
+        which a scan is slower here than its known costs say.
         """
 
 
 def line(ask: Callable[[int], object], n: int) -> tuple[float, float]:
-    """ns of a call and of each of its queries: a line through one query and through n."""
+    """The ns of a call and of each of its queries, from the times of 1 query and of n queries."""
     one, many = _ns(ask, 1), _ns(ask, n)
     each = (many - one) / max(1, n - 1)
     return one - each, each
 
 
 def _ns(ask: Callable[[int], object], n: int) -> float:
-    ask(n)  # what is made on first use is made now
+    ask(n)  # builds what is built on first use, which must not be timed
     taken = []
     for _ in range(_TURNS):
         start = process_time()

@@ -1,8 +1,8 @@
-"""Each code once, with the rows that have it: what equals the code compared need not be compared.
+"""The distinct codes of a collection, each with the rows that have it, so that it is compared once.
 
 Codes of a trained model repeat: passages overlap, forms are filled in, pages are copied. An index
-over distinct codes compares one where there are a thousand rows, and writes them down as they stand
-in a run.
+over distinct codes compares one code in place of a thousand equal ones, and copies their rows from
+a run into the answer.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ from hashret.codes import Codes
 from hashret.indexes.gather import expand
 from hashret.indexes.linear_hash import LinearHash
 
-_WORTH = 7 / 8  # of the codes, at most so many distinct ones: else a copy costs more than it saves
+_WORTH = 7 / 8  # share of distinct codes above which merging equal ones costs more than it saves
 FIND_NS = 60.0
-"""What finding the distinct codes takes, in ns a code."""
+"""The time that finding the distinct codes takes, in ns per code."""
 
-#: A reference below this is a row, one from here on the number of a run, plus this.
+#: A reference below this number is a row; from it on, a reference minus it is the number of a run.
 RUN = 1 << 31
 
 
 @dataclass(frozen=True, slots=True)
 class Runs:
-    """The rows of codes that several have, a run for each, ascending: both arrays are uint32.
+    """For each code that several rows share, the run of these rows, ascending.
 
-    Run i is `members[limits[i] : limits[i + 1]]`.
+    Run i is `members[limits[i] : limits[i + 1]]`; both arrays are uint32.
     """
 
     limits: np.ndarray
@@ -41,11 +41,11 @@ class Runs:
 
     @property
     def arrays(self) -> tuple[np.ndarray, np.ndarray]:
-        """Limits and members, as kernels want them."""
+        """(limits, members), in the order in which kernels take them."""
         return self.limits, self.members
 
     def lengths(self, references: np.ndarray) -> np.ndarray:
-        """How many rows each of the references (n,) uint32 names, int64."""
+        """The number of rows behind each of the references, (n,) uint32; an int64 array."""
         lengths = np.ones(len(references), np.int64)
         shared = references >= RUN
         runs = references[shared] - np.uint32(RUN)
@@ -53,7 +53,10 @@ class Runs:
         return lengths
 
     def rows_of(self, references: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Which reference each row is of, int64, and the rows, uint32, one after the other."""
+        """All rows behind the references, uint32, and the position of each row's reference, int64.
+
+        They are returned in the order (positions, rows).
+        """
         lengths = self.lengths(references)
         which = np.repeat(np.arange(len(references)), lengths)
         rows = references[which]
@@ -67,10 +70,10 @@ class Runs:
 class DistinctCodes:
     """The u distinct codes of a collection, in the order of their first rows.
 
-    `references` (u,) uint32 each name the row of a code, or where it has several its run (`RUN`). A
-    code may stand here twice, the rows of one after those of the other, where hashes of others met
-    its own; and where few repeat, each row has its own code, as it came. So whoever builds on this
-    may count on comparing less, but not on a code being here once.
+    `references` (u,) uint32: the row of each code, or its run if several rows have it (`RUN`). A
+    code can appear twice: after a collision of the shortened hash its rows are split, still
+    ascending; and if few codes repeat, none are merged. So an index that uses this class compares
+    fewer codes, but must not rely on each code being here only once.
     """
 
     codes: Codes
@@ -79,7 +82,7 @@ class DistinctCodes:
 
     @classmethod
     def of(cls, codes: Codes) -> Self:
-        """Of at most 2**31 codes, else ValueError. Takes some 50 ms a million."""
+        """The distinct codes, found in about 50 ms a million. ValueError for more than 2**31."""
         n = len(codes)
         if n > RUN:
             raise ValueError(f"codes: expected at most {RUN}, got {n}; index them in parts")
@@ -102,10 +105,10 @@ class DistinctCodes:
 
 
 def _grouped(words: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """An order of the codes in which equal ones follow one another, by row; where these end."""
+    """An order in which equal codes follow one another, by row; and where each group ends."""
     n = len(words)
     row_bits = np.uint64(max(0, n - 1).bit_length())
-    # a hash cut short, and the row in one number: that sorts several times faster than argsort
+    # a shortened hash and the row in one number: that sorts several times faster than argsort
     keys = LinearHash(64)(words)
     keys >>= row_bits
     keys <<= row_bits

@@ -1,8 +1,8 @@
 """Faiss's approximate binary indexes behind the protocol: HNSW, IVF, Hash and MultiHash.
 
-They answer the k nearest and may miss some. What they miss is measured where they stand: some
-codes are held out while an index is built, asked for their neighbours, compared with the truth,
-and only then added. Sources: Malkov, Yashunin, "Efficient and robust approximate nearest neighbor
+They answer the k nearest and may miss some. Their recall is measured on the codes at hand: some
+codes are left out while an index is built, used as queries, compared with the true neighbours, and
+only then added. Sources: Malkov, Yashunin, "Efficient and robust approximate nearest neighbor
 search using hierarchical navigable small world graphs", TPAMI 2020 (HNSW); Jegou, Douze, Schmid,
 "Product quantization for nearest neighbor search", TPAMI 2011 (inverted lists); Norouzi, Punjani,
 Fleet, "Fast exact search in Hamming space with multi-index hashing", TPAMI 2014 (MultiHash);
@@ -26,18 +26,18 @@ from hashret.indexes.scan import LazyScan
 from hashret.items import Approximation
 
 RECALL_AT = 10
-"""Recall is measured among so many nearest."""
+"""Recall is measured among so many nearest, as recall@10 is among 10."""
 
-_HELD_OUT = 256  # codes; the standard error of their mean recall is .03 at worst
+_HELD_OUT = 256  # codes left out to measure recall: standard error .03 at worst
 
 
 class FaissApproximateIndex(OverCodes, ABC):
-    """What the four have in common; not an index by itself.
+    """Base class of the four approximate indexes.
 
-    Every distance is true, no row comes twice, and there are k rows wherever there are k codes:
-    an answer that Faiss leaves short is completed by comparing every code. With `ties` a search
-    adds those ties that Faiss came across. `Neighbors.complete_radius` is -1, and the work that
-    Faiss does is not counted. Uses as many threads as Faiss is set to.
+    Every distance is exact, no row comes twice, and an answer has k rows if there are k codes: if
+    Faiss finds fewer, every code is compared. With `ties`, those ties are added that Faiss happened
+    to find. `Neighbors.complete_radius` is -1, and the work that Faiss does is not counted. Faiss
+    uses as many threads as it is set to.
     """
 
     exact: ClassVar[bool] = False
@@ -45,7 +45,7 @@ class FaissApproximateIndex(OverCodes, ABC):
     name: ClassVar[str]
 
     def __init__(self, codes: Codes, *, seed: int = 0):
-        """Build over these codes, which must not change afterwards; `seed` chooses the held out."""
+        """Build over codes, which must not change afterwards; `seed` chooses those left out."""
         if len(codes) >= 1 << 31:
             raise ValueError(
                 f"codes: expected fewer than 2**31, got {len(codes)}; index them in parts"
@@ -66,7 +66,7 @@ class FaissApproximateIndex(OverCodes, ABC):
                 queries = codes.packed[self._row_of[len(kept) :]]
                 recall = self._recall(known, queries)
                 self._faiss.add(queries)
-        #: which index this is, with which parameters, and its recall as measured here
+        #: the name of the index, its parameters and its measured recall
         self.approximation = Approximation(
             self.name, self.parameters, recall, min(RECALL_AT, len(kept)), n_held
         )
@@ -82,11 +82,11 @@ class FaissApproximateIndex(OverCodes, ABC):
 
     @abstractmethod
     def _structure_bytes(self) -> int:
-        """Bytes that Faiss holds beside codes and row numbers."""
+        """Bytes that Faiss holds besides codes and row numbers."""
 
     @property
     def n_bytes(self) -> int:
-        """Bytes of memory held beyond the codes themselves; Faiss's are reckoned, not measured."""
+        """Bytes of memory held beyond the codes themselves; Faiss's part is estimated."""
         held = self._row_of.nbytes + self._linear.n_bytes
         if self._faiss is None:
             return held
@@ -95,12 +95,12 @@ class FaissApproximateIndex(OverCodes, ABC):
     def search(self, queries: Codes, k: int, *, ties: bool = False) -> Neighbors:
         """k rows near each query, probably the nearest, by (distance, row)."""
         k = check_search(self._codes, queries, k)
-        asked = min(len(self), k + MORE)
+        wanted = min(len(self), k + MORE)
         pairs = Pairs(self.name)
-        if len(queries) and asked == len(self):  # all or nearly all: nothing to be gained
+        if len(queries) and wanted == len(self):  # all codes are wanted: nothing can be gained
             pairs.add_answers(self._linear().search(queries, k, ties=ties), np.arange(len(queries)))
         elif len(queries):
-            rows, distances = self._ask(queries.packed, asked)
+            rows, distances = self._ask(queries.packed, wanted)
             found = rows >= 0
             short = np.flatnonzero(found.sum(axis=1) < k)
             found[short] = False
@@ -111,25 +111,25 @@ class FaissApproximateIndex(OverCodes, ABC):
         return pairs.neighbors(len(queries), -1).first(k, ties=ties)
 
     def within(self, queries: Codes, radius: int | np.ndarray) -> Neighbors:
-        """Not answered: every row within a radius is a promise that this index can't keep."""
+        """Raises ValueError: an approximate index can't promise every row within a radius."""
         raise ValueError(
             f"index: expected one that finds every row within a radius, got {self.name}; "
             "ask it for the k nearest, or use an exact index"
         )
 
     def _ask(self, queries: np.ndarray, n_rows: int) -> tuple[np.ndarray, np.ndarray]:
-        """(n_queries, n_rows) numbers in the order of adding, -1 for nothing, and distances."""
+        """(n_queries, n_rows) positions in the order of adding, -1 for none, and distances."""
         distances, rows = self._faiss.search(queries, n_rows)
         return rows, distances
 
     def _recall(self, known: np.ndarray, queries: np.ndarray) -> float:
-        """The share of the nearest that is found, a tie being as good as any other."""
+        """The share of the k nearest that is found; ties at the k-th distance count as good."""
         k = min(RECALL_AT, len(known))
-        asked = min(len(known), k + MORE)
+        wanted = min(len(known), k + MORE)
         flat = faiss.IndexBinaryFlat(self.n_bits)
         flat.add(known)
         farthest = flat.search(queries, k)[0][:, -1:]
-        rows, distances = self._ask(queries, asked)
+        rows, distances = self._ask(queries, wanted)
         right = ((rows >= 0) & (distances <= farthest)).sum(axis=1).clip(max=k)
         right[(rows >= 0).sum(axis=1) < k] = k  # short: completed exactly
         return float(right.mean() / k)
@@ -158,7 +158,9 @@ class FaissHNSWIndex(FaissApproximateIndex):
         self._m = _at_least(2, "M", default if M is None else M)
         self._construction = _at_least(1, "efConstruction", efConstruction)
         self._search = _at_least(1, "efSearch", efSearch)
-        self._asking = Lock()  # efSearch is Faiss's own, and each question has another
+        self._asking = (
+            Lock()
+        )  # held while searching: efSearch is a setting of Faiss's index that a search changes
         super().__init__(codes, seed=seed)
 
     @property
@@ -193,7 +195,7 @@ class FaissIVFIndex(FaissApproximateIndex):
         self, codes: Codes, *, nlist: int | None = None, nprobe: int | None = None, seed: int = 0
     ):
         """`nlist`: 4 sqrt(n), but 39 codes a list or more; `nprobe`: a sixty-fourth of them."""
-        enough = max(1, len(codes) // 39)  # fewer codes teach a centroid nothing
+        enough = max(1, len(codes) // 39)  # with fewer codes a list, centroids are poor
         default = min(max(1, 4 * isqrt(len(codes))), enough)
         self._nlist = _at_least(1, "nlist", default if nlist is None else nlist)
         if self._nlist > max(1, len(codes) // 2):
@@ -212,7 +214,7 @@ class FaissIVFIndex(FaissApproximateIndex):
 
     def _trained(self, codes: np.ndarray) -> Any:
         index = faiss.IndexBinaryIVF(faiss.IndexBinaryFlat(self.n_bits), self.n_bits, self._nlist)
-        index.cp.min_points_per_centroid = 1  # else a warning on standard error, past Python
+        index.cp.min_points_per_centroid = 1  # else Faiss writes a warning to standard error
         index.train(codes)
         index.nprobe = min(self._nprobe, self._nlist)
         return index

@@ -1,7 +1,7 @@
-"""Faiss's exact binary index behind the protocol; its peculiarities end here.
+"""Faiss's exact binary index behind the protocol, which hides its peculiarities.
 
-Faiss's radii exclude their boundary, missing answers are -1, which of several rows at the k-th
-distance come back is arbitrary, and an empty index or radius asserts. Source: Douze et al.,
+In Faiss a radius excludes its boundary, missing answers are -1, the choice among rows at the k-th
+distance is arbitrary, and an empty index or radius fails an assertion. Source: Douze et al.,
 "The Faiss library", 2024; ``IndexBinaryFlat``.
 """
 
@@ -19,9 +19,9 @@ from hashret.indexes.costs import Call, ExactIndex, Seen, Size
 from hashret.indexes.gather import MORE, Pairs
 from hashret.indexes.scan import LazyScan, measured_linear
 
-_LOAD_NS = 150e6  # of importing Faiss
-_BUILD_NS = 2.0  # a word of 64 bits
-_FEW_CODES = 1 << 13  # codes of a measurement that stay in the first caches
+_LOAD_NS = 150e6  # ns of importing Faiss
+_BUILD_NS = 2.0  # ns per word of 64 bits
+_FEW_CODES = 1 << 13  # codes of a measurement that must fit the first-level cache
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +41,10 @@ class FaissFlatIndex(ExactIndex[FlatCosts]):
 
     name: ClassVar[str] = "faiss-flat"
     NUMPY: ClassVar[FlatCosts] = FlatCosts(call=100e3, query=5e3, word=0.6)
-    COMPILED: ClassVar[FlatCosts] = NUMPY  # kernels have no part in it
+    COMPILED: ClassVar[FlatCosts] = NUMPY  # it uses no kernels
 
     def __init__(self, codes: Codes):
-        # only here: loading it takes longer than many a question
+        # imported here, because loading it takes longer than many a query
         from hashret.indexes.faiss_library import faiss
 
         super().__init__(codes)
@@ -70,7 +70,7 @@ class FaissFlatIndex(ExactIndex[FlatCosts]):
 
     @classmethod
     def calibrate(cls, codes: Codes, queries: Codes, known: FlatCosts, slower: float) -> FlatCosts:
-        """Its costs as measured if Faiss is loaded, else as much slower as a scan."""
+        """The costs as measured if Faiss is loaded, else the known ones times `slower`."""
         if "faiss" not in sys.modules:
             return replace(known, query=slower * known.query, word=slower * known.word)
         return FlatCosts(*measured_linear(cls(codes[:_FEW_CODES]), cls(codes), queries))
@@ -80,20 +80,20 @@ class FaissFlatIndex(ExactIndex[FlatCosts]):
         k = check_search(self._codes, queries, k)
         pairs = Pairs(self.name)
         if len(queries) and len(self):
-            asked = min(len(self), k + MORE)
-            distances, rows = self._flat.search(queries.packed, asked)
+            n_wanted = min(len(self), k + MORE)
+            distances, rows = self._flat.search(queries.packed, n_wanted)
             pairs.compared += len(self) * len(queries)
-            everyone = np.repeat(np.arange(len(queries)), asked)
+            everyone = np.repeat(np.arange(len(queries)), n_wanted)
             pairs.add(everyone, rows.ravel(), distances.ravel())
             kth = distances[:, k - 1]
-            cut = np.flatnonzero(distances[:, -1] == kth) if asked < len(self) else kth[:0]
-            if len(cut):  # more rows may lie at the k-th distance than came back
+            cut = np.flatnonzero(distances[:, -1] == kth) if n_wanted < len(self) else kth[:0]
+            if len(cut):  # there may be more rows at the k-th distance than were returned
                 caps = np.full(len(queries), self.n_bits)
                 caps[cut] = -1
                 pairs.keep_within(caps)
                 if ties:
                     pairs.add_answers(self.within(queries[cut], kth[cut]), cut)
-                else:  # the first k of perhaps very many ties: a scan keeps no more than these
+                else:  # a scan keeps only the first k, of what may be very many ties
                     pairs.add_answers(self._linear().search(queries[cut], k), cut)
         found = pairs.neighbors(len(queries), self.n_bits).first(k, ties=ties)
         return certified(found, len(self), self.n_bits)
@@ -103,8 +103,8 @@ class FaissFlatIndex(ExactIndex[FlatCosts]):
         radii = check_within(self._codes, queries, radius)
         pairs = Pairs(self.name)
         for each in np.unique(radii) if len(self) else ():
-            asked = np.flatnonzero(radii == each)
-            limits, distances, rows = self._flat.range_search(queries.packed[asked], int(each) + 1)
-            pairs.add(np.repeat(asked, np.diff(limits).astype(np.int64)), rows, distances)
-            pairs.compared += len(self) * len(asked)
+            same = np.flatnonzero(radii == each)
+            limits, distances, rows = self._flat.range_search(queries.packed[same], int(each) + 1)
+            pairs.add(np.repeat(same, np.diff(limits).astype(np.int64)), rows, distances)
+            pairs.compared += len(self) * len(same)
         return pairs.neighbors(len(queries), radii)

@@ -10,21 +10,21 @@ import numpy as np
 from hashret.codes import Neighbors, Work
 
 PROBES = 1 << 17
-"""Probes made, and candidates compared, at once."""
+"""Number of probes, and of candidates, that are processed at once."""
 
 MORE = 50
-"""Rows found beyond the k asked for, which show in most cases that no tie with the k-th was cut."""
+"""Number of rows found beyond k: nearly always enough to see that no tie with the k-th was cut."""
 
 
 class Pairs:
-    """Triples gathered piece by piece; no pair of a query and a row may come twice.
+    """(query, row, distance) triples, added piece by piece; each (query, row) at most once.
 
-    `probed` and `compared` are the counters of the work done, to be added to by whoever does
-    it. The pieces may come in any order and have any integer type.
+    The pieces may come in any order and have any integer type. Whoever probes or compares adds to
+    the counters `probed` and `compared`.
     """
 
     def __init__(self, path: str, n_tables: int = 0) -> None:
-        """For an index of this name, with so many hash tables."""
+        """No triples yet, for the index named `path` with `n_tables` hash tables."""
         self.probed = 0
         self.compared = 0
         self._own = path, n_tables
@@ -37,7 +37,7 @@ class Pairs:
             self._pieces.append((queries, rows, distances))
 
     def add_answers(self, found: Neighbors, queries: np.ndarray) -> None:
-        """Add the answers, and the work, of a part of the queries: `queries` names them."""
+        """Add answers to some of the queries, with their work; `queries` are their positions."""
         asked = np.repeat(queries, np.diff(found.limits))
         self.add(asked, found.rows, found.distances)
         self._others.append(found.work)
@@ -51,14 +51,14 @@ class Pairs:
 
     @property
     def work(self) -> Work:
-        """What was done, by the index itself and by those whose answers were added."""
+        """The work of the index itself and of those whose answers were added."""
         return Work(*self._own, self.probed, self.compared).joined(self._others)
 
     def neighbors(self, n_queries: int, complete_radius: np.ndarray | int) -> Neighbors:
         """All that was added, in order."""
         nothing = np.empty(0, np.int64)
         columns = zip(*(self._pieces or [(nothing, nothing, nothing)]), strict=True)
-        # unlike integer types, uint64 among them, would meet in floats
+        # NumPy would join different integer types, such as int64 and uint64, as floats
         queries, rows, distances = (
             np.concatenate(column, dtype=np.int64, casting="unsafe") for column in columns
         )
@@ -66,9 +66,9 @@ class Pairs:
 
 
 def interleaved(parts: list[tuple[np.ndarray, Neighbors]]) -> Neighbors:
-    """One answer from those to disjoint parts of the queries: each is given with its queries.
+    """One answer made of answers to disjoint parts of the queries, each with its positions.
 
-    The index that gave the first left the other parts to others.
+    The first is that of the index itself; the others are of indexes to which it gave queries up.
     """
     n_queries = sum(len(queries) for queries, _ in parts)
     lengths = np.zeros(n_queries, np.int64)
@@ -87,12 +87,15 @@ def interleaved(parts: list[tuple[np.ndarray, Neighbors]]) -> Neighbors:
 
 
 def kth_distance(seen: np.ndarray, k: int) -> np.ndarray:
-    """The k-th least distance by how many there are of each (..., width); `width` of fewer."""
+    """The k-th smallest distance, from a histogram of distances (..., width).
+
+    It is `width` where there are fewer than k.
+    """
     return (np.cumsum(seen, axis=-1) < k).sum(axis=-1)
 
 
 def expand(starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
-    """The positions of ranges one after the other: start to start + length of each, int64."""
+    """All positions of the ranges, start to start + length (exclusive), in a row; int64."""
     ends = np.cumsum(lengths, dtype=np.int64)
     if not len(ends):
         return np.empty(0, np.int64)
@@ -102,7 +105,7 @@ def expand(starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
 
 
 def slabs(starts: np.ndarray, lengths: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Which range each position comes from, and the positions, some 100,000 at a time."""
+    """Yield (range of each position, positions) of the ranges, about 100,000 at a time."""
     filled = np.flatnonzero(lengths)
     ends = np.cumsum(lengths[filled], dtype=np.int64)
     n_slabs = int(ends[-1]) // PROBES + 1 if len(ends) else 0

@@ -1,8 +1,8 @@
 """A bijective hash of codes that is linear over GF(2): hash(q ^ flips) = hash(q) ^ hash(flips).
 
-Linearity turns a bit flip into one xor with a precomputed number; the mixing spreads clustered
-codes over the leading bits, by which tables are addressed. The rounds are xor-shifts (Marsaglia,
-"Xorshift RNGs", JSS 2003), each an invertible matrix over GF(2).
+Because the hash is linear, flipping bits of a code is one xor of its key with a precomputed number.
+The mixing spreads clustered codes evenly over the leading bits, which address the tables. The
+rounds are xor-shifts (Marsaglia, "Xorshift RNGs", JSS 2003), each an invertible matrix over GF(2).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 
 from hashret.codes import flip_masks
 
-# Left and right shifts in turn, at a width of 64 bits; narrower keys scale them.
+# Bits to shift left and right in turn, for keys of 64 bits; they are scaled for narrower keys.
 _SHIFTS = (13, 7, 17, 29, 31, 11, 25)
 
 
@@ -21,7 +21,7 @@ class LinearHash:
     """Hash codes of n_bits to keys of `width` = min(n_bits, 64) bits.
 
     Up to 64 bits the hash is a bijection: equal keys mean equal codes. Longer codes are folded
-    word by word and may collide, so whoever looks them up compares the whole code.
+    word by word and may collide, so the whole code must be compared after a look-up.
     """
 
     def __init__(self, n_bits: int):
@@ -54,7 +54,7 @@ class LinearHash:
         return keys
 
     def key(self, code: int) -> int:
-        """The key of one code, given as an integer, without NumPy's cost of a call."""
+        """The key of one code, given as an integer; in plain Python, faster than NumPy here."""
         key, words = 0, [code]
         while code >> 64:
             code >>= 64
@@ -75,7 +75,7 @@ class LinearHash:
 
 @lru_cache(maxsize=256)
 def flip_keys(n_bits: int, flips: int) -> np.ndarray:
-    """The keys of `flip_masks`: what to xor to a code's key to flip these bits; read-only."""
+    """The keys of `flip_masks`: xored to a code's key, they flip these bits; read-only."""
     keys = LinearHash(n_bits)(flip_masks(n_bits, flips))
     keys.flags.writeable = False
     return keys

@@ -1,7 +1,7 @@
-"""Brute force: compare every code. The reference that every other index is held to.
+"""Brute force: compare the query with every code. All other indexes are tested against this one.
 
-It needs no build and no other library, so it is also the path of a single question to a fresh
-process: about 1.5 ms a query over a million 64-bit codes, a third of that with kernels.
+It needs no building and no other library, so it also answers the first query of a process: in
+about 1.5 ms over a million 64-bit codes, and in a third of that with kernels.
 """
 
 from __future__ import annotations
@@ -19,15 +19,18 @@ from hashret.indexes.base import Index, certified, check_search, check_within
 from hashret.indexes.costs import Call, ExactIndex, Seen, Size, line
 from hashret.indexes.gather import MORE, Pairs, kth_distance
 
-_BLOCK, _BLOCK_CODES = 16, 1 << 22  # queries at once: what they find is sorted in the cache
+_BLOCK, _BLOCK_CODES = (
+    16,
+    1 << 22,
+)  # queries at once, and codes they may find: these are sorted within the cache
 _FIRST_TILE = 1 << 12
-_TILE = 1 << 16  # codes compared at once: 512 KiB of words, which stays in the second cache
-_FEW_CODES = 1 << 13  # codes of a measurement that stay in the first caches
+_TILE = 1 << 16  # codes compared at once: 512 KiB of words, which fits the second-level cache
+_FEW_CODES = 1 << 13  # codes of a measurement that must fit the first-level cache
 
 
 @dataclass(frozen=True, slots=True)
 class ScanCosts:
-    """ns of a call, of each of its queries, and of each word of 64 bits compared."""
+    """Times in ns: of a call, of each of its queries, and of each word of 64 bits compared."""
 
     call: float
     query: float
@@ -37,9 +40,9 @@ class ScanCosts:
 class ScanIndex(ExactIndex[ScanCosts]):
     """Every query against every code, tile by tile.
 
-    Memory beyond the answers is that of a tile, however many codes and queries there are, and
-    a copy of the codes in words or columns of 8 bytes: none for lengths of 64 bits, and with
-    kernels none for multiples of these.
+    Beyond the answers it needs the memory of one tile, however many codes and queries there are,
+    and a copy of the codes in words of 8 bytes. No copy is needed for codes of 64 bits and, with
+    kernels, for codes of any multiple of 64 bits.
     """
 
     name: ClassVar[str] = "scan"
@@ -62,12 +65,12 @@ class ScanIndex(ExactIndex[ScanCosts]):
 
     @classmethod
     def expected(cls, call: Call, size: Size, costs: ScanCosts, seen: Seen) -> float:
-        """The ns of comparing every code."""
+        """The estimated ns of comparing every code."""
         return costs.call + call.n_queries * (costs.query + costs.word * size.words)
 
     @classmethod
     def calibrate(cls, codes: Codes, queries: Codes, known: ScanCosts, slower: float) -> ScanCosts:
-        """Its costs as measured on these codes."""
+        """The costs of a scan as measured on these codes."""
         return ScanCosts(*measured_linear(cls(codes[:_FEW_CODES]), cls(codes), queries))
 
     def search(self, queries: Codes, k: int, *, ties: bool = False) -> Neighbors:
@@ -123,16 +126,16 @@ class ScanIndex(ExactIndex[ScanCosts]):
         selections: Sequence[Callable[[np.ndarray], np.ndarray]],
         complete_radius: np.ndarray | int,
     ) -> Neighbors:
-        """What each query's selection picks from the distances of each tile, given in turn."""
+        """Compare tile by tile, and keep what each query's selection picks from the distances."""
         n, words = len(self), queries.words
         if not self._columns:
-            # adding up whole columns is faster than summing along rows of a few words
+            # adding whole columns is faster than summing along rows of a few words
             columns = range(self._words.shape[1])
             self._columns = [np.ascontiguousarray(self._words[:, i]) for i in columns]
         xor = np.empty(min(self._tile, n), np.uint64)
         pairs = Pairs(self.name)
-        # tiles outside, queries inside: a tile is read from memory once for all queries
-        # the first tile is small: it draws the limits in for the others
+        # tiles in the outer loop, queries in the inner one: a tile is read once for all queries
+        # the first tile is small, and lowers the limits for the others
         edges = [0, *range(min(_FIRST_TILE, self._tile, n), n, self._tile), n]
         for start, end in pairwise(edges):
             tile = [column[start:end] for column in self._columns]
@@ -151,7 +154,10 @@ class ScanIndex(ExactIndex[ScanCosts]):
 
 
 def measured_linear(few: Index, index: Index, queries: Codes) -> tuple[float, float, float]:
-    """ns of a call, a query and a word of an index that compares every code, over few and many."""
+    """The ns of a call, a query and a word, for an index that compares every code.
+
+    `few` and `index` are two of these, over few and over many codes.
+    """
     call, each_of_few = line(lambda n: few.search(queries[:n], 10), 16)
     _, each = line(lambda n: index.search(queries[:n], 10), 16)
     word = (each - each_of_few) / max(1, len(index) - len(few))
@@ -159,7 +165,7 @@ def measured_linear(few: Index, index: Index, queries: Codes) -> tuple[float, fl
 
 
 class LazyScan:
-    """A scan over these codes, made when it is first called for."""
+    """A scan over the codes that is made on the first call."""
 
     def __init__(self, codes: Codes):
         self._codes = codes
@@ -178,25 +184,25 @@ class LazyScan:
 
 
 def _ball(radius: int) -> Callable[[np.ndarray], np.ndarray]:
-    """Select what lies within the radius."""
+    """A selection of the codes within the radius."""
     return lambda distances: np.flatnonzero(distances <= radius)
 
 
 class _Nearest:
-    """Select, tile after tile, what may be among the k nearest of all tiles.
+    """A selection, tile after tile, of the codes that may be among the k nearest of all tiles.
 
-    A histogram of the distances seen gives the k-th without sorting.
+    A histogram of the distances seen gives the k-th distance without sorting.
     """
 
     def __init__(self, k: int, n_bits: int, ties: bool):
         self._k = k
         self._ties = ties
         self._seen = np.zeros(n_bits + 1, np.int64)
-        self._enough = False  # k rows have been seen
-        self._limit = n_bits  # the largest distance that is still of interest
+        self._enough = False  # whether k rows have been seen
+        self._limit = n_bits  # the largest distance in bits that may still be among the k nearest
 
     def __call__(self, distances: np.ndarray) -> np.ndarray:
-        # once there are enough, only what may still win is gathered and counted
+        # once k rows are seen, only nearer ones are gathered and counted
         chosen = np.flatnonzero(distances <= self._limit) if self._enough else None
         counted = distances if chosen is None else distances[chosen]
         self._seen += np.bincount(counted, minlength=len(self._seen))

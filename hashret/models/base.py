@@ -1,4 +1,4 @@
-"""What every model offers when it is applied: features in, codes and confidences out.
+"""The protocol of an encoder, which turns features into codes and confidences.
 
 Training is not part of this: it lives in `indexer` and ends in one of these.
 """
@@ -24,17 +24,17 @@ class Encoder(Protocol):
 
     @property
     def spec(self) -> EncoderSpec:
-        """What to rebuild the encoder from, together with `tensors`."""
+        """The recorded settings, from which the encoder is rebuilt together with `tensors`."""
         ...
 
     @property
     def n_features(self) -> int:
-        """The width of the features taken."""
+        """The width of the features that the encoder takes."""
         ...
 
     @property
     def n_bits(self) -> int:
-        """The length of the codes given, in bits."""
+        """The length of the codes in bits."""
         ...
 
     def logits(self, features: Features) -> np.ndarray:
@@ -46,7 +46,7 @@ class Encoder(Protocol):
         ...
 
     def probabilities(self, logits: np.ndarray) -> np.ndarray:
-        """How certain it is that each bit is 1, (n, n_bits) float32 in [0, 1]."""
+        """The probability that each bit is 1, (n, n_bits) float32 in [0, 1]."""
         ...
 
     def confidences(self, features: Features, logits: np.ndarray) -> np.ndarray:
@@ -70,5 +70,5 @@ class Encoder(Protocol):
 
     @classmethod
     def from_tensors(cls, spec: Any, tensors: Mapping[str, np.ndarray]) -> Self:
-        """Rebuild the encoder that gave `spec` and `tensors`."""
+        """The encoder with this spec and these tensors."""
         ...

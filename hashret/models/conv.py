@@ -19,7 +19,7 @@ from hashret.sparse import Features
 from hashret.specs import ConvSpec
 
 KERNEL, STRIDE = 3, 2
-#: Images encoded at once: bounds the memory of their patches, never changes a code.
+#: Number of images encoded at once, which bounds the memory of patches and never changes a code.
 _TILE_IMAGES = 128
 
 

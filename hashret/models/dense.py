@@ -27,11 +27,11 @@ from hashret.sparse import (
 )
 from hashret.specs import DenseSpec
 
-#: Sparse batches of up to this many rows read only the rows of the first matrix that they need;
-#: larger ones go through SciPy's product, which pays its import.
+#: Number of rows up to which a sparse batch reads only the rows of the first matrix that it needs.
+#: Larger batches use SciPy's product, which is then worth its import.
 _GATHER_ROWS = 32
-#: Rows encoded at once: so many rows of 500 sums stay in a core's cache while each word's row of
-#: weights is added to them.
+#: Number of rows encoded at once: so many rows of 500 sums fit a core's cache while each word's row
+#: of weights is added to them.
 _TILE_ROWS = 512
 
 

@@ -1,4 +1,4 @@
-"""What encoders on the fixed-point grid share: tiles of rows, inputs on the grid, codes, tensors.
+"""The common part of encoders on the fixed-point grid: tiles of rows, inputs, codes, tensors.
 
 Every sum is exact (`fixed_point`), so an item's code does not depend on the batch that it came in.
 """
@@ -28,22 +28,22 @@ class ExactEncoder(ABC, Generic[S]):
 
     @property
     def spec(self) -> S:
-        """What to rebuild the encoder from, together with `tensors`."""
+        """The recorded settings, from which the encoder is rebuilt together with `tensors`."""
         return self._spec
 
     @property
     def n_features(self) -> int:
-        """The width of the features taken."""
+        """The width of the features that the encoder takes."""
         return self._spec.n_features
 
     @property
     def n_bits(self) -> int:
-        """The length of the codes given, in bits."""
+        """The length of the codes in bits."""
         return self._spec.n_bits
 
     @abstractmethod
     def _tile_rows(self) -> int:
-        """Rows encoded at once: bounds the memory of a bulk call, never changes its result."""
+        """Number of rows encoded at once, which bounds memory and never changes a result."""
 
     @abstractmethod
     def _tile_logits(self, tile: Features) -> np.ndarray:
@@ -71,7 +71,7 @@ class ExactEncoder(ABC, Generic[S]):
         return logits
 
     def answers(self, features: Features) -> np.ndarray:
-        """Nothing, (n, 0) float32: `models.base.Encoder.answers`."""
+        """No answers, (n, 0) float32; see `models.base.Encoder.answers`."""
         return np.empty((len(features), 0), np.float32)
 
     def _require_dense(self, tile: Features) -> np.ndarray:
@@ -126,7 +126,7 @@ class Layered(Protocol):
 
     @property
     def clamps(self) -> tuple[float, ...]:
-        """What the inputs of each layer are clamped to."""
+        """The bound to which the inputs of each layer are clamped."""
         ...
 
     def layer_shapes(self) -> list[tuple[int, int]]:

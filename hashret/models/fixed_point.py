@@ -17,22 +17,22 @@ import numpy as np
 #: Units per 1: weights, biases and activations are multiples of 1 / UNITS.
 UNITS = 2.0**16
 
-#: Sums of |activation| x |weight| up to here are exact: 2^53 products of one unit by one unit.
+#: Sums of |activation| x |weight| up to this value are exact: 2^53 times the product of two units.
 EXACT_SUM = 2.0**53 / UNITS**2
 
-#: |weight| stays below this, so that float32 with its 24 bits stores it exactly.
+#: Bound of |weight|, below which float32 with its 24 bits stores it exactly.
 MAX_WEIGHT = 2.0**24 / UNITS
 
 #: Added to the variance or length of a row that is normalised, in training as in what is kept.
 NORM_FLOOR = 1e-5
 
-#: No activation needs more room than this; wider clamps would only cost the next layer's.
+#: Largest clamp: no activation exceeds it, and a wider one would leave less room for weights.
 _WIDEST_CLAMP = 2.0**12
 
 #: Multiples of 1 / this have the upper half of a number's digits.
 _HALF = 2.0**3
 
-#: Rows that are normalised at once: they stay in a core's cache.
+#: Number of rows normalised at once: they fit a core's cache.
 _NORMALISED_ROWS = 64
 
 

@@ -1,4 +1,4 @@
-"""Apply no model: features that are bits already, as -1 and 1, are the code."""
+"""An encoder without learned parts: features that are bits, as -1 and 1, become the code."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ class IdentityEncoder:
 
     @property
     def spec(self) -> IdentitySpec:
-        """How many bits there are; nothing else is known."""
+        """The recorded settings: only the number of bits."""
         return self._spec
 
     @property
     def n_features(self) -> int:
-        """The width of the features taken."""
+        """The width of the features that the encoder takes."""
         return self._spec.n_features
 
     @property
@@ -65,11 +65,11 @@ class IdentityEncoder:
         return self.probabilities(logits)
 
     def answers(self, features: Features) -> np.ndarray:
-        """Nothing, (n, 0) float32: `models.base.Encoder.answers`."""
+        """No answers, (n, 0) float32; see `models.base.Encoder.answers`."""
         return np.empty((len(features), 0), np.float32)
 
     def tensors(self) -> dict[str, np.ndarray]:
-        """None: nothing was learned."""
+        """An empty dict, because nothing was learned."""
         return {}
 
     @classmethod

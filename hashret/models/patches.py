@@ -1,7 +1,7 @@
-"""What an image is made of and where: one convolution, its answers pooled over a grid.
+"""The first layer for images: one convolution with patches, its answers pooled over a grid.
 
 Filters answer to patches that are centred and scaled to one contrast; the ReLU keeps what answers
-well, and square roots of the means over the cells of a grid are what is told of the image, beside
+well, and square roots of the means over the cells of a grid are the features of the image, beside
 the mean colour of each cell (Coates, Ng and Lee, "An analysis of single-layer networks in
 unsupervised feature learning", AISTATS 2011, section 3; a linear filter and a threshold in place of
 distances, Coates and Ng, "The importance of encoding versus training with sparse coding and vector
@@ -27,15 +27,15 @@ from hashret.models.fixed_point import EXACT_SUM, to_grid
 from hashret.sparse import Features
 from hashret.specs import PatchSpec
 
-#: Pixels are clamped to this many units of the input scale: their squares sum up exactly.
+#: Clamp of pixels in units of the input scale, with which their squares add up exactly.
 PIXEL_CLAMP = 64.0
-#: Answers and features are clamped to this: float32 holds them, with 16 bits behind the point.
+#: Clamp of answers and features: float32 holds them exactly, with 16 bits after the point.
 _FEATURE_CLAMP = 128.0
-#: Added to the variance of a patch: flat ones are not blown up to full contrast.
+#: Added to the variance of a patch, so that flat ones are not amplified to full contrast.
 _VARIANCE_FLOOR = 1e-3
-#: Images that are looked at together: their patches stay in a core's cache.
+#: Number of images whose patches are computed at once: these fit a core's cache.
 _TILE_IMAGES = 4
-#: Images encoded at once: bounds the memory of their features, never changes a code.
+#: Number of images encoded at once, which bounds memory and never changes a code.
 _BATCH_IMAGES = 256
 
 Shape = tuple[int, int, int]
@@ -62,18 +62,18 @@ class PatchLayer:
     bias: np.ndarray
     """(n_filters,) float64."""
     mean: np.ndarray
-    """(n_out,) float64: what is told of the mean image."""
+    """(n_out,) float64: the mean features, which are subtracted first."""
     scale: np.ndarray
-    """(n_out,) float64: what is told is multiplied by this after the mean was taken away."""
+    """(n_out,) float64: factors of the features after the mean is subtracted."""
 
     @property
     def n_places(self) -> int:
-        """How many patches an image has."""
+        """The number of patches in an image."""
         return (self.shape[0] - self.side + 1) * (self.shape[1] - self.side + 1)
 
     @property
     def n_answers(self) -> int:
-        """So many of the features are the filters' answers, the first ones; the rest colours."""
+        """The number of filter answers among the features; they come first, then colours."""
         height, width = (min(self.cells, n - self.side + 1) for n in self.shape[:2])
         return height * width * self.filters.shape[1]
 
@@ -82,8 +82,8 @@ class PatchLayer:
         found = np.empty((len(pixels), len(self.mean)), np.float32)
         for start in range(0, len(pixels), _TILE_IMAGES):
             tile = slice(start, start + _TILE_IMAGES)
-            told = (self.pooled(pixels[tile]) - self.mean) * self.scale
-            found[tile] = to_grid(np.clip(told, -_FEATURE_CLAMP, _FEATURE_CLAMP))
+            scaled = (self.pooled(pixels[tile]) - self.mean) * self.scale
+            found[tile] = to_grid(np.clip(scaled, -_FEATURE_CLAMP, _FEATURE_CLAMP))
         return found
 
     def pooled(self, pixels: np.ndarray) -> np.ndarray:
@@ -156,7 +156,7 @@ class PatchEncoder(ExactEncoder[PatchSpec]):
 
     @classmethod
     def of(cls, layer: PatchLayer, dense: DenseEncoder) -> Self:
-        """The encoder that asks `dense` about the features of `layer`.
+        """An encoder that applies `dense` to the features of `layer`.
 
         `dense` must have an input scale of 1, and neither a query tower nor latent coordinates.
         """
@@ -190,7 +190,7 @@ class PatchEncoder(ExactEncoder[PatchSpec]):
         return self._dense.logits(self._layer.features(pixels))
 
     def answers(self, features: Features) -> np.ndarray:
-        """What the filters answer over the cells, centred and scaled, (n, n_answers) float32."""
+        """The filters' pooled answers, centred and scaled, (n, n_answers) float32."""
         pixels = self._require_dense(features)
         self._require_finite(pixels)
         return self._layer.features(pixels)[:, : self._layer.n_answers]

@@ -1,4 +1,4 @@
-"""How much each bit of a stored code counts for a query: a linear map of the query's features.
+"""The query tower: a linear map from a query's features to the weight of each bit.
 
 A code is one tower, the query's opinion of its bits another: with stored bits b in {-1, 1}^n and
 weights w = A q + v, the score w . b ranks like the inner product of q with a linear

@@ -1,4 +1,4 @@
-"""Here is a question: which hits? One question in, the rows found, then hits with their records.
+"""Here is a question: which hits? A question is searched for, and the rows found become hits.
 
 Not for comparing codes (`hashret.indexes`) nor for reading records (`hashret.store`).
 """

@@ -1,4 +1,4 @@
-"""From the rows that a search found to the hits that are shown."""
+"""Turn the rows that a search found into ranked hits with their records."""
 
 from __future__ import annotations
 
@@ -14,30 +14,31 @@ from hashret.search.searcher import Answered
 from hashret.snapshot import Snapshot
 from hashret.sparse import Features
 
-#: Copies of an image are looked for among so many of the nearest codes. Of 1,500 photographs the
-#: original is among the 50 nearest to any copy but grey ones: their codes lack the colours, and 94
-#: in 100 originals are among 500, 98 among 1,000.
+#: Number of nearest codes among which copies of an image are looked for. With 1,500 photographs,
+#: the original is among the 50 nearest to every copy in colour. Grey copies lack the colours in
+#: their codes: 94 in 100 of their originals are among the 500 nearest, 98 among 1,000.
 _LOOKED_AT = 2_000
 
 
 @dataclass(frozen=True, slots=True)
 class Ranking:
-    """How what is found for a question is put in order, in a collection that may keep looks."""
+    """The order of the hits of a question, in which copies of an image may come first."""
 
     question: Question
     copies: float | None = None
-    """Items whose looks are at most so far from those of the asked one come first, by likeness,
-    which also decides among others of one distance; None: looks say nothing."""
+    """Distance of looks up to which an item counts as a copy of the query. Copies come first, the
+    most alike before others; likeness also orders other items at one distance. None: looks don't
+    count."""
 
     @classmethod
     def of(cls, question: Question, snapshot: Snapshot) -> Self:
-        """The order that is asked for; with any `rerank`, also 0, copies do not come first."""
+        """The order for a question. If it sets `rerank`, even to 0, copies do not come first."""
         by_codes = question.by_score or question.rerank is not None
         return cls(question, None if by_codes else snapshot.copy_distance)
 
     @property
     def depth(self) -> int | None:
-        """Of how many of the nearest the hits are chosen; None: of all there are."""
+        """The number of nearest items from which the hits are chosen; None means no limit."""
         question = self.question
         if self.copies is None or question.k is None or question.radius is not None:
             return question.depth
@@ -45,13 +46,13 @@ class Ranking:
 
     @property
     def compares_features(self) -> bool:
-        """Whether features say something about the order."""
+        """Whether the order depends on features."""
         return bool(self.question.rerank) or self.copies is not None
 
     def keys(
         self, distances: np.ndarray, scores: np.ndarray, alike: np.ndarray | None = None
     ) -> tuple[np.ndarray, np.ndarray]:
-        """What hits are ordered by, first and second, ascending; `alike` where looks count."""
+        """The first and second sort key of each hit, ascending; `alike` if looks count."""
         if alike is not None and self.copies is not None:
             return np.where(-alike <= self.copies, -1, distances), -alike
         return (-scores, distances) if self.question.by_score else (distances, -scores)
@@ -66,10 +67,10 @@ def hits(
     features: Features | None = None,
     besides: int | None = None,
 ) -> Hits:
-    """The ranked hits of one of the queries that were answered, `query` counted among these.
+    """The ranked hits of one query; `query` is its position among those in `answered`.
 
-    `confidences` (n_bits,) of the query; `features` its one row of them, where the order depends
-    on their similarity. The item at position `besides` is left out.
+    `confidences` (n_bits,) are those of the query; `features` is its one row of features, needed if
+    the order depends on their similarity. The item at position `besides` is left out.
     """
     question = ranking.question
     positions, distances = answered.found[query]
@@ -97,7 +98,7 @@ def _ranked(
     confidences: np.ndarray,
     features: Features | None,
 ) -> tuple[Hit, ...]:
-    """The best of the positions as hits, in order."""
+    """The best of the items at these positions as hits, in order."""
     k, reranked = ranking.question.k, bool(ranking.question.rerank)
     scores = rank.expected_agreement(confidences, snapshot.codes[positions])
     if ranking.depth is not None and len(positions) > ranking.depth:
@@ -107,7 +108,7 @@ def _ranked(
     if features is not None and len(positions):
         stored = snapshot.features(positions)
         alike = snapshot.coder.featurizer.similarities(features, stored)
-        if k is not None:  # of the others no record is read
+        if k is not None:  # drop the others before any record is read
             if reranked:
                 keep = rank.highest(alike, k)
             else:
@@ -139,7 +140,7 @@ def _ranked(
 def _first(
     snapshot: Snapshot, positions: np.ndarray, first: np.ndarray, second: np.ndarray, count: int
 ) -> np.ndarray:
-    """Which of the positions are the first by (first, second, id); in no order."""
+    """The `count` positions that come first by (first, second, id), unsorted."""
     certain, tied = rank.contenders(first, second, count)
     chosen = snapshot.first_by_id(positions[tied], count - len(certain))
     return np.concatenate([certain, tied[np.isin(positions[tied], chosen)]])

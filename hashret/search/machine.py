@@ -1,4 +1,7 @@
-"""The hash table of many codes: mapped from the user's cache folder, or built and kept there."""
+"""What this machine knows from earlier searches: large hash tables, and what searching costs.
+
+Both are kept in the user's cache folder, for the next process.
+"""
 
 from __future__ import annotations
 
@@ -17,16 +20,16 @@ from hashret.store.machine_cache import (
     write_costs,
 )
 
-#: Of fewer codes than this the table is built, in a fifth of a second, and not kept.
+#: Number of codes from which on a table is kept; a smaller one is built in a fifth of a second.
 MANY = 1 << 20
-_LAYOUT = 1  # part of the name: tables of another layout are not looked at
+_LAYOUT = 1  # version of the layout, part of the name: tables of other versions are ignored
 
 
 def table_of(codes: Codes) -> TableIndex:
-    """The table of these codes; of `MANY` it is kept for the next process, by what they are.
+    """The table of these codes; with `MANY` or more it is kept under a digest of the codes.
 
-    What was kept is compared with the codes, row by row: damage costs time, never answers. Where
-    the cache folder can't be read or written the table is built.
+    A kept table is compared with the codes, row by row, so damage costs time but never a wrong
+    answer. If the cache folder can't be read or written, the table is built.
     """
     if len(codes) < MANY:
         return TableIndex(codes)
@@ -43,28 +46,28 @@ def table_of(codes: Codes) -> TableIndex:
 
 
 _CALIBRATE_AFTER = 5.0
-"""Seconds of searching after which it is worth the second that measuring what it costs takes."""
+"""Seconds of searching after which costs are measured, which takes a second and then pays off."""
 
 
 class SearchCosts:
-    """Lets the planner go by the costs of this machine, once so much is searched that it pays."""
+    """Gives the planner the costs of this machine, measured once enough is searched to pay off."""
 
     def __init__(self) -> None:
-        self._searched = 0.0  # seconds since the costs were looked at
+        self._searched = 0.0  # seconds of searching since the costs were last looked up
         self._has_searched = False
-        self._looked_for: set[bool] = set()  # the costs with kernels, without
+        self._looked_for: set[bool] = set()  # True: costs with kernels; False: without
 
     def use_known(self, n_queries: int) -> None:
-        """Before a search, go by what an earlier run measured here, if one did.
+        """Before a search, load the costs that an earlier process measured, if there are any.
 
-        A first question alone needs no costs: it is a scan.
+        A first single query needs no costs, because it is answered by a scan.
         """
         if n_queries > 1 or self._has_searched:
             self._know(measure=False)
         self._has_searched = True
 
     def spent(self, seconds: float) -> None:
-        """Count time that searching took; after some seconds of it, measure."""
+        """Count seconds of searching; after `_CALIBRATE_AFTER` of them, measure the costs."""
         self._searched += seconds
         if self._searched > _CALIBRATE_AFTER:
             self._searched = 0.0

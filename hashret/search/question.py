@@ -1,4 +1,4 @@
-"""What is asked: how many or how near, in which order, among which; and of which payloads."""
+"""A question to a collection: how many hits or how near, in which order, among which items."""
 
 from __future__ import annotations
 
@@ -21,27 +21,27 @@ Order = Literal["distance", "score"]
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What is asked: the k nearest, or everything within a radius; checked when it is made.
+    """A request for the k nearest items, or for all within a radius; checked when it is made.
 
-    Raises `QuestionError`, a ValueError, for what can't be asked and TypeError for numbers that
-    aren't whole.
+    Raises `QuestionError`, a ValueError, for fields that don't go together or are out of range, and
+    TypeError for numbers that aren't whole.
     """
 
     k: int | None = 10
-    """At most so many hits; None, with a radius only: all there are."""
+    """The largest number of hits; None, allowed only with a radius, means no limit."""
     radius: int | None = None
-    """All within so many bits, inclusive; None: the nearest."""
+    """Only items within so many bits, inclusive; None means the nearest at any distance."""
     order: Order = "distance"
-    """By distance and then score, or by score (the query's confidences against stored bits)."""
+    """"distance": by distance, then score. "score": by the query's confidences in stored bits."""
     probes: int | None = None
-    """By score, look into at most so many buckets; None: compare all codes."""
+    """With the order "score", open at most so many buckets; None means compare all codes."""
     rerank: int | None = None
-    """The length of a shortlist that the similarity of features orders; 0: the order of the codes
-    alone; None: that, but for copies of an image, which come first."""
+    """The number of nearest codes that the similarity of features puts in order; 0: codes alone
+    decide; None: codes decide, but copies of an image come first."""
     where: str | None = None
-    """A condition on the metadata: only items that satisfy it are meant."""
+    """A condition on the metadata: only items that satisfy it are searched."""
     index: str | Callable[[Codes], Any] | None = None
-    """The path to take, or what builds one from the codes; None: that of the collection."""
+    """The name of an index, or a function that builds one; None: that of the collection."""
 
     def __post_init__(self) -> None:
         k, radius, rerank = self.k, self.radius, self.rerank
@@ -87,16 +87,16 @@ class Question:
 
     @property
     def by_score(self) -> bool:
-        """Whether the score comes before the distance."""
+        """Whether hits are ordered by score first, and not by distance."""
         return self.order == "score"
 
     @property
     def depth(self) -> int | None:
-        """Of how many the hits are chosen: the length of the shortlist; None: of all there are."""
+        """The number of nearest items from which the hits are chosen; None means no limit."""
         return self.rerank or self.k
 
     def require_of_stored(self) -> None:
-        """Raise `QuestionError` for what a stored code can't be asked: its bits have no doubts."""
+        """Raise `QuestionError` for a question by score: a stored code has no confidences."""
         if self.by_score:
             self._require_no_distance("a stored item")
 
@@ -108,57 +108,57 @@ class Question:
             )
 
 
-#: What the fields of a question are called by those who call a `Collection`.
+#: The name of each field of a question in the calls of `Collection`.
 _NAMES = {field.name: field.name for field in fields(Question)} | {"order": "asymmetric"}
 
 
 class QuestionError(HashretError, ValueError):
-    """What can't be asked, with the fields of `Question` in braces: "{k}: expected ..."."""
+    """A question that is refused; fields of `Question` are in braces: "{k}: expected ..."."""
 
     def __init__(self, text: str):
         super().__init__(text.format_map(_NAMES))
         self._text = text
 
     def under(self, names: Mapping[str, str]) -> str:
-        """The message with the fields called by these names."""
+        """The message with `names` in place of the fields."""
         return self._text.format_map(names)
 
 
-def payloads_of(asked: Any, kind: str) -> tuple[list[Payload], bool]:
-    """The payloads in what a caller gave, and whether it was a single one.
+def payloads_of(given: Any, kind: str) -> tuple[list[Payload], bool]:
+    """The given payload or payloads as a list, and whether it was a single one.
 
-    An `Item` stands for its payload. Of vectors, what has one dimension is one vector: an array, a
-    tensor, or an iterable of numbers. What has two is many, also if it has but one row: an array,
-    or an iterable of vectors. Raises `PayloadError` for what is neither one nor many.
+    An `Item` stands for its payload. One dimension is one vector: an array, a tensor, or an
+    iterable of numbers. Two dimensions are several vectors, even with a single row: an array, or an
+    iterable of vectors. Raises `PayloadError` for anything else.
     """
     about = kind_of(kind)
-    single = isinstance(asked, str | bytes | bytearray | Item | PathLike)
+    single = isinstance(given, str | bytes | bytearray | Item | PathLike)
     if about.of_numbers:
-        asked = _as_vectors(asked)
-    if isinstance(asked, np.ndarray):
-        single = asked.ndim <= about.single_ndim
+        given = _as_vectors(given)
+    if isinstance(given, np.ndarray):
+        single = given.ndim <= about.single_ndim
     elif about.decodes_files:
-        # what holds bytes, or gives them, is one file; so is what can't be many
-        single |= isinstance(asked, memoryview) or not isinstance(asked, Iterable)
-        single |= hasattr(asked, "read")
-    if not single and not isinstance(asked, Iterable):
+        # bytes, and an object that gives them, are one file; so is whatever can't be iterated over
+        single |= isinstance(given, memoryview) or not isinstance(given, Iterable)
+        single |= hasattr(given, "read")
+    if not single and not isinstance(given, Iterable):
         raise PayloadError(
-            f"query: expected a {kind} or an iterable of them, got {type(asked).__name__}; "
+            f"query: expected a {kind} or an iterable of them, got {type(given).__name__}; "
             "pass the payload itself"
         )
-    items = [asked] if single else list(asked)
+    items = [given] if single else list(given)
     return [item.payload if isinstance(item, Item) else item for item in items], single
 
 
-def _as_vectors(asked: Any) -> Any:
-    """What was asked, as an array where it is a tensor, a table or an iterable of numbers."""
-    if isinstance(asked, np.ndarray | str | Item | PathLike):
-        return asked
-    if hasattr(asked, "detach"):  # a tensor of torch, which may have a gradient or stand elsewhere
-        asked = asked.detach().cpu()
-    if hasattr(asked, "__array__"):
-        return np.asarray(asked)
-    if not isinstance(asked, Iterable):
-        return asked
-    many = [_as_vectors(one) if hasattr(one, "detach") else one for one in asked]
+def _as_vectors(given: Any) -> Any:
+    """The argument as an array, if it is a tensor, a table or an iterable of numbers."""
+    if isinstance(given, np.ndarray | str | Item | PathLike):
+        return given
+    if hasattr(given, "detach"):  # a tensor of torch, which may have a gradient or be on a GPU
+        given = given.detach().cpu()
+    if hasattr(given, "__array__"):
+        return np.asarray(given)
+    if not isinstance(given, Iterable):
+        return given
+    many = [_as_vectors(one) if hasattr(one, "detach") else one for one in given]
     return np.array(many) if many and all(isinstance(one, Real) for one in many) else many

@@ -1,4 +1,4 @@
-"""Which rows answer a question: among all codes or selected ones, by which index, in what time."""
+"""Search for the rows that answer a question: choose the index, search in blocks, keep the time."""
 
 from __future__ import annotations
 
@@ -21,15 +21,16 @@ from hashret.search.machine import SearchCosts, table_of
 from hashret.search.question import Question
 from hashret.snapshot import Snapshot
 
-#: The index that is asked nothing but its table, and builds no more than that.
+#: The index for questions by score, which use only its hash table; it builds nothing else for them.
 _FOR_TABLE = "auto"
 
-# Queries searched at once: first, at most, and so many that they find about so many rows.
+# Number of queries searched at once: in the first block, and at most in later ones, whose size is
+# chosen so that a block finds about `_FOUND` rows.
 _FIRST_BLOCK, _BLOCK, _FOUND = 256, 4096, 1 << 21
 
 
 class Answered(NamedTuple):
-    """What was found for some of the queries: which these are, how, and what it is worth."""
+    """The answers to a block of queries: their positions, the rows found, the plan, the recall."""
 
     queries: np.ndarray
     found: Neighbors
@@ -40,7 +41,8 @@ class Answered(NamedTuple):
 class Searcher:
     """The indexes over a snapshot's codes, and what searching them has cost.
 
-    `kind` is the index where a question names none. Whoever moves the snapshot says so (`moved`).
+    `kind` is the index for questions that name none. After the snapshot has moved to another
+    commit, `moved` must be called.
     """
 
     def __init__(self, snapshot: Snapshot, kind: IndexKind):
@@ -48,10 +50,11 @@ class Searcher:
         self._snapshot = snapshot
         self._indexes = KeptIndexes(table_of)
         self._costs = SearchCosts()
-        self._chosen: tuple[str, SubsetIndex] | None = None  # the last condition, what it selects
+        # the last condition, and the index over the items that satisfy it
+        self._chosen: tuple[str, SubsetIndex] | None = None
 
     def moved(self, former: RowNumbers) -> None:
-        """The snapshot is another; `former` are the row numbers of the one before."""
+        """Adapt to a snapshot that moved; `former` are its row numbers before."""
         self._indexes.moved(former)
         self._chosen = None
 
@@ -62,14 +65,17 @@ class Searcher:
         return self._indexes.of(kind, self._snapshot.codes, self._snapshot.rows)
 
     def over(self, question: Question) -> Index:
-        """The index over all items that are meant. Raises `WhereError` and `UnknownKindError`."""
+        """The index over the items that a question is about.
+
+        Raises `WhereError` and `UnknownKindError`.
+        """
         if question.where is not None:
             return self._among(question.where)
-        # by score every code is compared, or the table probed: no other index is built for that
+        # a search by score compares every code or probes the table, and needs no other index
         return self.index(_FOR_TABLE if question.by_score else question.index)
 
     def _among(self, where: str) -> SubsetIndex:
-        """The index over the items that satisfy `where`; the last one is kept for the next time."""
+        """The index over the items that satisfy `where`; the last one is remembered."""
         if self._chosen is None or self._chosen[0] != where:
             positions = self._snapshot.positions_where(where)
             self._chosen = where, SubsetIndex(self._snapshot.codes, positions)
@@ -83,11 +89,11 @@ class Searcher:
         depth: int | None,
         confidences: np.ndarray | None = None,
     ) -> Iterator[Answered]:
-        """The answers to `queries`, positions among `codes` (n, n_bits), some at a time.
+        """Yield the answers to `queries`, positions among `codes` (n, n_bits), in blocks.
 
-        Where very many items tie, these are so few that their answer fits the memory.
-        `depth` says how many of the nearest are found; within a radius it says nothing.
-        `confidences` (n, n_bits) of the codes are needed by score.
+        A block is smaller where many items tie, so that its answer fits in memory. `depth` is the
+        number of nearest items to find; it is ignored for a radius. `confidences` (n, n_bits) of
+        the codes are needed for the order "score".
         """
         index, left, size = self.over(question), queries, _FIRST_BLOCK
         approximation = None if question.by_score else approximation_of(index)
@@ -109,7 +115,7 @@ class Searcher:
     def _by_score(
         self, question: Question, codes: Codes, confidences: np.ndarray, k: int
     ) -> Neighbors:
-        """For each query the k rows of highest score, of all codes or of those in the probes."""
+        """For each query the k rows of highest score, of all codes or of those in the buckets."""
         chosen = None
         if question.where is not None:
             chosen = self._among(question.where)

@@ -1,7 +1,7 @@
 """Which items are meant? A condition on the metadata, parsed and never evaluated.
 
-`grammar` reads a condition, `conditions` says what it means, `explain` why nothing satisfies it.
-Not for SQL: `hashret.store.catalog.where` says a condition in the language of the catalog.
+`grammar` parses a condition, `conditions` defines what it means, and `explain` says why no item
+satisfies it. Not for SQL: `hashret.store.catalog.where` translates a condition for the catalog.
 """
 
 from hashret.where.grammar import parse

@@ -1,11 +1,11 @@
-"""What a condition on the metadata is, and when it holds.
+"""What a condition on the metadata is, and when an item satisfies it.
 
-Whatever reads a condition (`holds` in Python, `hashret.store.catalog.where` in SQL), it means this:
+`holds` here, in Python, and `hashret.store.catalog.where`, in SQL, give a condition this meaning:
 
 * A missing field is null. Integers are compared exactly, however large.
-* Values are the same only if they are of one kind: 1 and 1.0 are, but 1 and '1' or true are not.
-* An order holds between two numbers, or two strings by code points; else it is false.
-* A string contains what is in it, a list its members; nothing else contains anything.
+* Values are equal only if they are of one type: 1 and 1.0 are; 1 and '1', or 1 and true, are not.
+* Numbers are ordered, and strings are by code points; any other comparison with < or > is false.
+* A string contains its substrings and a list its members; nothing else contains anything.
 * `Not` means exactly the opposite, so an item without the field satisfies ``year != 2020``.
 """
 
@@ -23,7 +23,7 @@ Value = str | int | float | bool | None
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """A key of the metadata, or keys within one another; without any the item's id."""
+    """A key of the metadata, or a path of nested keys; no key at all stands for the item's id."""
 
     keys: tuple[str, ...] = ()
 
@@ -55,7 +55,7 @@ class Contains:
 
 @dataclass(frozen=True, slots=True)
 class StartsWith:
-    """The field is a string that begins so."""
+    """The field is a string that begins with this one."""
 
     field: Field
     start: str
@@ -84,7 +84,7 @@ class Or:
 
 Condition = AnyOf | Order | Contains | StartsWith | Not | And | Or
 
-#: What the sign of an `Order` compares by; SQL's columns take the same.
+#: The comparison for each sign of an `Order`; it works on Python's values and on SQL's columns.
 SIGNS: dict[str, Callable[[Any, Any], Any]] = {
     "<": operator.lt,
     "<=": operator.le,
@@ -117,7 +117,7 @@ def holds(condition: Condition, item_id: str, metadata: Mapping[str, Any]) -> bo
 
 
 def kind_of(value: Any) -> str:
-    """What a value is to a comparison: "null", "boolean", "number", "string" or "other"."""
+    """The type of a value in comparisons: "null", "boolean", "number", "string" or "other"."""
     if value is None:
         return "null"
     if isinstance(value, bool):
@@ -142,9 +142,10 @@ def _value(field: Field, item_id: str, metadata: Mapping[str, Any]) -> Any:
 
 
 def float_beside(number: int | float, *, above: bool) -> float:
-    """The float nearest to a number that is not below it (`above`), or not above it.
+    """The nearest float that is not below the number (if `above`), or that is not above it.
 
-    A float is before or after an integer of any size exactly as it is before or after this one.
+    Comparing a float with the result gives the same as comparing it with the number itself, however
+    large an integer that is.
     """
     try:
         near = float(number)

@@ -1,6 +1,6 @@
-"""Which items are meant: a condition on their metadata, read from an expression.
+"""Parse an expression into a condition on the metadata.
 
-The grammar is Python's, read by Python's own parser (`ast`) and then only what is listed here::
+The grammar is a part of Python's, read by Python's own parser (`ast`). Only this is accepted::
 
     year >= 2020 and folder in ('a', 'b')        not (draft or author.name is null)
     title.contains('hash')                       2000 <= year < 2010
@@ -42,10 +42,10 @@ from hashret.where.conditions import (
     Value,
 )
 
-MAX_LENGTH = 100_000  # characters
-MAX_NODES = 200  # SQLite joins at most 1000 expressions deep
-MAX_VALUES = 10_000  # in all lists; SQLite binds at most 32766
-MAX_PART = 1_000  # characters looked for within a string: SQLite compares them at every place
+MAX_LENGTH = 100_000  # characters of an expression
+MAX_NODES = 200  # comparisons; SQLite nests expressions at most 1,000 deep
+MAX_VALUES = 10_000  # values in all lists together; SQLite binds at most 32,766
+MAX_PART = 1_000  # characters of a substring to look for: SQLite compares them at every place
 
 _SIGN_OF: dict[type[ast.cmpop], str] = {ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">", ast.GtE: ">="}
 _TURNED = {"<": ">", "<=": ">=", ">": "<", ">=": "<="}
@@ -56,18 +56,18 @@ _STRING = re.compile(
     r"""[uUrR]?(?:'''(?:\\.|[^\\])*?'''|\"\"\"(?:\\.|[^\\])*?\"\"\"|'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*")""",
     re.DOTALL,
 )
-#: What the parser's complaint about a number has in it, and what it means.
+#: A word of the parser's error message about a number, and what was expected instead.
 _NUMBERS = {"octal": "a number without leading zeros", "digits": "a number of up to 4,300 digits"}
-#: A date, or a date and a time, that stands where a value may stand.
+#: A date, or a date and a time, without quotes.
 _DATE = re.compile(r"[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}(?:[T ][0-9:.]+Z?)?")
 _LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+")  # as Python's parser sees them
 
 
 def parse(expression: str) -> Condition:
-    """The condition that an expression says, which may be of several lines, with comments.
+    """The condition that an expression stands for; it may have several lines, and comments.
 
-    Raises `WhereError`, naming the column (from 1; of several lines, of all their characters), and
-    TypeError for anything but a string.
+    Raises `WhereError`, which names the column (counted from 1 over all characters, also those of
+    earlier lines), and TypeError for anything but a string.
     """
     if not isinstance(expression, str):
         raise TypeError(
@@ -78,14 +78,14 @@ def parse(expression: str) -> Condition:
 
 
 class _Reader:
-    """Reads one expression; knows where in it each node stands."""
+    """Parser of one expression, which knows the position of each node for its errors."""
 
     def __init__(self, expression: str):
         text = expression.rstrip()
         self._text = text.lstrip()
         self._start = len(text) - len(self._text)
         self._lines = _LINE.findall(self._text)
-        # in parentheses a condition may go on in the next line
+        # parentheses around the expression let it continue on the next line
         self._wrapped = len(self._lines) > 1
         self._parsed = f"(\n{self._text}\n)" if self._wrapped else self._text
         # the parser counts columns in bytes of UTF-8
@@ -101,7 +101,7 @@ class _Reader:
                 f"{len(self._text)}",
                 "write one as year >= 2020",
             )
-        # the parser normalises names, which takes too long then
+        # the parser normalises names, in time quadratic in the marks in a row
         if (many := many_marks(self._text)) is not None:
             raise self._refused(
                 many,
@@ -129,7 +129,7 @@ class _Reader:
             raise self._refused(at, "a condition", error.msg, remedy) from None
         except (RecursionError, MemoryError):
             raise self._refused(0, "a condition", "one nested too deeply", "write less") from None
-        except ValueError as error:  # as of NUL, which is no text for the parser
+        except ValueError as error:  # such as for NUL, which the parser refuses
             raise self._refused(0, "a condition", str(error), _REMEDY) from None
 
     def _count(self, node: ast.expr) -> None:
@@ -218,7 +218,7 @@ class _Reader:
         return Order(field, _TURNED[sign] if turned else sign, bound)
 
     def _part(self, node: ast.expr) -> Value:
-        """What is looked for within a field."""
+        """The value to look for within a field."""
         part = self._value(node)
         if isinstance(part, str) and len(part) > MAX_PART:
             raise self._refused(
@@ -265,7 +265,7 @@ class _Reader:
     def _name(self, node: ast.Name | ast.Attribute) -> str:
         """The name, or the attribute's, as it was written: the parser normalises it (NFKC)."""
         line, begin = node.lineno, node.col_offset
-        if isinstance(node, ast.Attribute):  # what stands before the dot is not looked at again
+        if isinstance(node, ast.Attribute):  # only the part after the dot is read again
             line, begin = node.value.end_lineno or 0, node.value.end_col_offset or 0
         begin = begin if line == node.end_lineno else 0
         written = self._encoded[(node.end_lineno or 0) - 1][begin : node.end_col_offset]
@@ -329,7 +329,7 @@ class _Reader:
         return _STRING.fullmatch(source) is None
 
     def _bare_date(self, at: int) -> re.Match[str] | None:
-        """The date without quotes that stands at this place of the text, if one does."""
+        """The date without quotes at this position of the text; None if there is none."""
         return next((d for d in _DATE.finditer(self._text) if d.start() <= at <= d.end()), None)
 
     def _refused_date(self, where: ast.expr | int, date: str) -> WhereError:
@@ -343,7 +343,7 @@ class _Reader:
         return text if len(text) <= 60 else text[:59] + "…"
 
     def _offset(self, line: int, column: int, *, in_bytes: bool = False) -> int:
-        """Where in the text a line of what was parsed, from 1, has this column, from 0."""
+        """The position in the text of a line (from 1) and column (from 0) that the parser gave."""
         index = line - (2 if self._wrapped else 1)
         if column < 0 or index >= len(self._lines):
             return len(self._text)
@@ -355,7 +355,7 @@ class _Reader:
         return sum(map(len, self._lines[:index])) + column
 
     def _refused(self, where: ast.expr | int, expected: str, got: str, remedy: str) -> WhereError:
-        """The error about a node, or about what stands at an offset in the text."""
+        """The error about a node, or about the text at an offset."""
         if isinstance(where, ast.expr):
             where = self._offset(where.lineno, where.col_offset, in_bytes=True)
         column = self._start + where + 1

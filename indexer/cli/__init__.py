@@ -12,7 +12,7 @@ from hashret.cli import payloads
 from hashret.cli.group import Verbs, unbreakable_output
 from hashret.errors import InputError
 
-#: Each verb in the order in which one needs them: where it is, and what it does in a line.
+#: Each verb's place ("module:function") and what it does, in the order in which users need them.
 VERBS = {
     "index": (
         "indexer.cli.index:index",
@@ -20,27 +20,27 @@ VERBS = {
     ),
     "query": (
         "hashret.cli.query:query",
-        "The items nearest to a text, an image or a vector.",
+        "Show the items nearest to a text, an image or a vector.",
     ),
     "similar": (
         "hashret.cli.query:similar",
-        "The items nearest to a stored item.",
+        "Show the items nearest to a stored item.",
     ),
     "list": (
         "hashret.cli.stored:list_items",
-        "The ids of all items, or of those that a condition selects.",
+        "List the ids of all items, or of those that match a condition.",
     ),
     "get": (
         "hashret.cli.stored:get",
-        "A stored item: its code, metadata and how its text begins.",
+        "Show a stored item: its code, metadata, beginning of its text.",
     ),
     "info": (
         "hashret.cli.stored:info",
-        "What a collection holds, and its size on disk.",
+        "Show what a collection holds, and its size on disk.",
     ),
     "evaluate": (
         "indexer.cli.evaluate:evaluate",
-        "How good the codes are, by labels or by judgements.",
+        "Measure how well codes find what is relevant.",
     ),
     "tune": (
         "indexer.cli.tune:tune",
@@ -52,19 +52,19 @@ VERBS = {
     ),
     "compact": (
         "indexer.cli.maintain:compact",
-        "Merge segments, without what was removed or replaced.",
+        "Merge segments and drop items that were removed or replaced.",
     ),
     "verify": (
         "hashret.cli.stored:verify",
-        "Compare every byte with its checksums.",
+        "Compare every byte of a collection with its checksums.",
     ),
     "repair": (
         "indexer.cli.maintain:repair",
-        "Say how to repair a damaged collection, or do it.",
+        "Show how to repair a damaged collection, or repair it.",
     ),
     "demo": (
         "indexer.cli.demo:demo",
-        "Index the docstrings of Python's library; three questions.",
+        "Index the docstrings of Python's library and query them.",
     ),
 }
 

@@ -1,7 +1,7 @@
-"""What the writing verbs show a person: progress, the training's stages, the closing counts.
+"""What the writing verbs show: progress bars, the stages of training, the closing counts.
 
-Everything here goes to standard error except the closing line. Progress bars are drawn on a
-terminal only, and only for what takes longer than a second.
+Only the closing line goes to standard output; all else goes to standard error. Progress bars are
+drawn on a terminal only, and only for stages that take longer than a second.
 """
 
 from __future__ import annotations
@@ -21,17 +21,20 @@ from indexer.ingest.counts import Progress, Tally, silent
 if TYPE_CHECKING:
     from indexer.training import TrainingReport
 
-_PATIENCE = 1.0  # seconds before a stage gets a bar
+_PATIENCE = 1.0  # seconds that a stage runs before it gets a progress bar
 
 
 def say(message: str) -> None:
-    """One line on standard error, whatever an id or a reason in it holds."""
+    """Write one line to standard error; control characters in it are shown as escapes."""
     click.echo(shown(message), err=True)
 
 
 @contextmanager
 def progress_bars(quiet: bool) -> Iterator[Progress]:
-    """A callback that draws a bar a stage, with rate and time left, where a person watches."""
+    """Yield a callback that draws a progress bar for each stage; one that is silent off a terminal.
+
+    Each bar shows the rate and the time left.
+    """
     if quiet or not sys.stderr.isatty():
         yield silent
         return
@@ -82,7 +85,7 @@ def progress_bars(quiet: bool) -> Iterator[Progress]:
 
 
 def show_training(report: TrainingReport) -> None:
-    """The stages of a training as a table, and its warnings."""
+    """Show the stages of a training as a table."""
     say(
         f"{'stage':24} {'seconds':>7} {'loss':>9} {'noise':>6} {'saturated':>9} "
         f"{'ones per bit':>16} {'distinct':>9} {'recall':>6}"
@@ -95,8 +98,6 @@ def show_training(report: TrainingReport) -> None:
             f"{_cell(stage.noise, '6.2f')} {_cell(stage.saturated, '9.3f')} "
             f"{balance:>16} {_cell(stage.n_distinct, '9d')} {_cell(stage.recall, '6.3f')}"
         )
-    for warning in report.warnings:
-        say(f"warning: {warning}")
 
 
 def _cell(value: float | None, form: str) -> str:
@@ -104,7 +105,7 @@ def _cell(value: float | None, form: str) -> str:
 
 
 def show_times(seconds: Mapping[str, float]) -> None:
-    """Where the time went, longest first."""
+    """Show the seconds that each step took, the longest first."""
     parts = sorted(seconds.items(), key=lambda pair: -pair[1])
     said = [f"{name} {spent:.1f} s" for name, spent in parts if spent >= 0.05]
     if said:
@@ -112,15 +113,18 @@ def show_times(seconds: Mapping[str, float]) -> None:
 
 
 def show_guesses(guesses: Counter[str]) -> None:
-    """How many files were read in an encoding that was guessed, the most frequent first."""
+    """Show how many files were read in a guessed encoding, the most frequent encoding first."""
     if guesses:
         found = ", ".join(f"{encoding} {n}" for encoding, n in guesses.most_common())
         files = "file was" if guesses.total() == 1 else "files were"
-        say(f"{guesses.total()} {files} read by a guess: {found}; --encoding NAME sets it")
+        say(
+            f"{guesses.total()} {files} read in a guessed encoding: {found}; "
+            "--encoding NAME sets it"
+        )
 
 
 def show_counts(tally: Tally, tense: str = "") -> None:
-    """The closing line, whose counts add up, and the first reasons for skips, the worst first."""
+    """Show the closing line, whose counts add up, and examples of what was skipped and why."""
     click.echo(
         f"seen {tally.seen} = {tally.added} {tense}added + {tally.replaced} {tense}replaced"
         f" + {tally.unchanged} unchanged + {tally.n_skipped} skipped"

@@ -25,11 +25,11 @@ _DEMO_SHORTLIST = 100
     type=click.Path(path_type=Path),
     default="demo.hashret",
     show_default=True,
-    help="The collection to make.",
+    help="The collection to make, a folder.",
 )
 @wait_option
 def demo(to: Path, wait: float) -> None:
-    """Index the docstrings of Python's standard library and answer three questions."""
+    """Index the docstrings of Python's standard library and answer three questions about them."""
     say(f"indexing the docstrings of this Python's standard library into {to} ...")
     run_index(Run(read_docstrings, to, "text", {}, wait=wait))
     with opened(to) as snapshot:

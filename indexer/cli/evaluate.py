@@ -1,4 +1,4 @@
-"""`hashret evaluate`: how good the codes of a collection are."""
+"""The verb `hashret evaluate`: it measures how well codes find what is relevant."""
 
 from __future__ import annotations
 
@@ -32,15 +32,25 @@ def _gains(
 @click.command()
 @collection_argument
 @click.option(
-    "--queries", type=click.Path(path_type=Path), help="What asks: a source as `index` reads."
+    "--queries",
+    type=click.Path(path_type=Path),
+    help="Queries to evaluate: any source that `index` accepts.  [default: every item]",
 )
-@click.option("--label", metavar="FIELD", help="Relevant is what has the query's value of it.")
-@click.option("--qrels", type=click.Path(path_type=Path), help="Judgements: query, item, grade.")
+@click.option(
+    "--label",
+    metavar="FIELD",
+    help="Metadata field: items with the query's value count as relevant.",
+)
+@click.option(
+    "--qrels",
+    type=click.Path(path_type=Path),
+    help="File of relevance judgements, one a line: query, item, grade.",
+)
 @click.option(
     "--gains",
     callback=_gains,
     metavar="GRADE=GAIN,...",
-    help="What the grades of --qrels are worth.  [default: themselves]",
+    help="Gain of each grade of --qrels, for nDCG.  [default: the grade itself]",
 )
 @click.option(
     "-k",
@@ -48,14 +58,14 @@ def _gains(
     type=click.IntRange(min=1),
     default=100,
     show_default=True,
-    help="How many items are judged.",
+    help="With --label: measure the first K hits of each query.",
 )
 @click.option(
     "--radius",
     type=click.IntRange(min=0),
     default=2,
     show_default=True,
-    help="Bits, inclusive, for the precision within a ball.",
+    help="With --label: measure precision among all hits within so many bits, inclusive.",
 )
 @click.option(
     "--rerank",
@@ -63,7 +73,8 @@ def _gains(
     type=click.IntRange(min=1),
     multiple=True,
     metavar="N",
-    help="With --qrels: lengths of shortlists to order by features.  [default: 100]",
+    help="With --qrels: also measure the N nearest codes reordered by features; may be repeated."
+    "  [default: 100]",
 )
 @json_option
 def evaluate(
@@ -77,10 +88,11 @@ def evaluate(
     shortlists: tuple[int, ...],
     as_json: bool,
 ) -> None:
-    """How good the codes of COLLECTION are, by labels or by relevance judgements.
+    """Measure how well the codes of COLLECTION find relevant items.
 
-    With --label, relevant is what has the query's value of that metadata field; without --queries
-    every item asks for the others. With --qrels, what was judged so.
+    Give either --label or --qrels. With --label, an item is relevant if it has the query's value
+    of that metadata field; without --queries, every item is a query for the others. With --qrels,
+    a file says which items are relevant to each of the --queries.
     """
     from indexer import evaluation
 
@@ -95,17 +107,17 @@ def evaluate(
                 f"{flag} goes with {'--qrels' if label is not None else '--label'} only"
             )
     if qrels is not None and queries is None:
-        raise click.UsageError("--qrels judges the answers to --queries: give both")
+        raise click.UsageError("--qrels needs the queries that were judged; add --queries SOURCE")
     with opened(collection) as snapshot:
-        asked = _read(queries, snapshot.kind) if queries is not None else None
+        items = _read(queries, snapshot.kind) if queries is not None else None
         if label is not None:
-            labelled = evaluation.evaluate(snapshot, asked, label, k=k, radius=radius)
+            labelled = evaluation.evaluate(snapshot, items, label, k=k, radius=radius)
             _show(labelled.to_json(), as_json)
             return
         lines = lines_of(Path(str(qrels)), "judgements (--qrels)")
         judgements = evaluation.read_judgements(lines, gains)
         judged = evaluation.evaluate_judged(
-            snapshot, asked or iter(()), judgements, shortlists=shortlists or (100,)
+            snapshot, items or iter(()), judgements, shortlists=shortlists or (100,)
         )
         _show(judged.to_json(), as_json)
 
@@ -115,7 +127,7 @@ def _read(source: Path, kind: str) -> Iterator[Item | Skipped]:
 
     try:
         return corpus.read([source], kind)
-    except InputError as error:  # in reading nothing yet, but looking what there is
+    except InputError as error:  # the source's form is checked before its first item is read
         raise InputError(f"--queries {error}") from error
 
 

@@ -1,4 +1,4 @@
-"""The verb `hashret index`: its options, and what they say of a run."""
+"""The verb `hashret index`: its options, and the run that they describe."""
 
 from __future__ import annotations
 
@@ -46,64 +46,84 @@ def _bits(ctx: click.Context, parameter: click.Parameter, value: int | None) -> 
 
 @click.command()
 @click.argument("sources", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--to", required=True, type=click.Path(path_type=Path), help="The collection.")
+@click.option(
+    "--to",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="The collection, a folder: made if it is not there, added to if it is.",
+)
 @click.option(
     "--kind",
     type=click.Choice(list(KINDS)),
-    help="What the items are.  [default: as found]",
+    help="What the items are.  [default: guessed from the files]",
 )
 @click.option(
     "--bits",
     type=int,
     callback=_bits,
     metavar="8..512",
-    help="Length of a code.  [default: 64; as many as there are of --packed-bits]",
+    help="Bits in a code, a multiple of 8.  [default: 64; with --packed-bits, all of them]",
 )
 @click.option(
     "--preset",
-    help="How the model is built and trained: "
-    + ", ".join(f"of {kind}s {' or '.join(names)}" for kind, names in PRESETS.items())
-    + ".  [default: the first; of --packed-bits, identity]",
+    help="Model to train. "
+    + "; ".join(f"{kind}: {', '.join(names)}" for kind, names in PRESETS.items())
+    + ". The first is the default; with --packed-bits it is identity, which learns nothing.",
 )
 @click.option(
-    "--recipe", type=click.Path(path_type=Path), help="Train as `hashret tune --write` chose."
+    "--recipe",
+    type=click.Path(path_type=Path),
+    help="Train with the settings in this file, which `hashret tune --write` made.",
 )
 @metric_option
 @packed_option
 @click.option(
     "--seed",
     type=SEED,
-    help="Same seed, same machine: same codes.  [default: 0]",
+    help="Seed of the training: on one machine, the same seed gives the same codes.  [default: 0]",
 )
 @device_option
 @click.option(
     "--ids",
     type=click.Path(path_type=Path),
     multiple=True,
-    help="Ids of an array's rows, one a line; given once for all arrays, or once for each.",
+    help="File with an id a line for the rows of an .npy or .npz; give one for all arrays, or one "
+    "for each.",
 )
 @reading_options
 @click.option(
     "--catalog",
     metavar="URL",
-    help="Keep the catalog on PostgreSQL: postgresql+psycopg://USER@HOST/DATABASE.",
+    help="Store ids and metadata on a PostgreSQL server instead of in the folder: "
+    "postgresql+psycopg://USER@HOST/DATABASE.",
 )
-@click.option("--prune", is_flag=True, help="Remove items that the sources no longer have.")
+@click.option("--prune", is_flag=True, help="Remove items that are no longer in SOURCES.")
 @click.option(
     "--store-features/--no-store-features",
     default=None,
-    help="Keep input features, for --rerank.  [default: of texts and images]",
+    help="Store each item's features beside its code, as `query --rerank` needs.  [default: yes "
+    "for texts and images, no for vectors]",
 )
 @click.option("--retrain", is_flag=True, help="Learn a new model and encode everything again.")
-@click.option("--dry-run", is_flag=True, help="Read everything, write nothing, say what would be.")
-@click.option("--report", type=click.Path(path_type=Path), help="Write every skipped item here.")
+@click.option(
+    "--dry-run",
+    is_flag=True,
+    help="Read everything but write nothing; report what would change.",
+)
+@click.option(
+    "--report",
+    type=click.Path(path_type=Path),
+    help="Write every skipped item and its reason to this file, as JSON lines.",
+)
 @click.option(
     "--workers",
     type=click.IntRange(min=1),
-    help="Processes that read and encode.  [default: leaves a core free]",
+    help="Processes that read and encode.  [default: one fewer than the cores]",
 )
 @wait_option
-@click.option("-q", "--quiet", is_flag=True, help="Only the closing line and what was skipped.")
+@click.option(
+    "-q", "--quiet", is_flag=True, help="Show only warnings, skipped items and the closing line."
+)
 def index(
     sources: tuple[Path, ...],
     ids: tuple[Path, ...],
@@ -123,8 +143,9 @@ def index(
 ) -> None:
     """Index SOURCES (folders, .jsonl, .csv, .npy, .npz, single files) into a collection.
 
-    Trains a model if the collection has none, then adds new items, replaces changed ones and
-    skips unchanged ones. An item that can't be used is skipped and its reason reported.
+    If the collection has no model yet, one is trained on these items. Then new items are added,
+    changed ones replaced and unchanged ones left as they are. An item that can't be used is
+    skipped, and the reason is shown.
     """
     from indexer import corpus
     from indexer.ingest.prepare import default_workers
@@ -155,7 +176,7 @@ def index(
 
 
 def _recipe(path: Path, kind: str, preset: str | None) -> dict[str, Any]:
-    """What a recipe says about the model, which may not be another preset than that asked for."""
+    """The settings of a recipe; UsageError if it is for another preset than --preset names."""
     from indexer.tuning.recipes import read_recipe
 
     found = read_recipe(read_text(path, "a recipe of `hashret tune --write`"), kind)
@@ -172,8 +193,9 @@ def _say_if_numbered(sources: tuple[Path, ...], how: Reading, replaced: int) -> 
     for path in sources:
         if not how.ids and vectors.are_numbered(path):
             say(
-                f"note: the rows of {path} have only their numbers as ids, and {replaced} items "
-                "were replaced by such; pass --ids or --id-prefix if they are other items"
+                f"note: the ids in {path} are only row numbers, and {replaced} stored items with "
+                "the same ids were replaced; if these are different items, pass --ids or "
+                "--id-prefix"
             )
             return
 
@@ -181,23 +203,26 @@ def _say_if_numbered(sources: tuple[Path, ...], how: Reading, replaced: int) -> 
 def _kind(
     sources: tuple[Path, ...], kind: str | None, to: Path, catalog: str | None, how: Reading
 ) -> str:
-    """What the items are: as said, as the collection has them, or as found."""
+    """The kind of the items: that of the collection, else that of --kind, else that of the files.
+
+    Raises `InputError` where the collection is of another kind than --kind or a source.
+    """
     from indexer import corpus
     from indexer.ingest.writer_session import another_kind
 
-    held = _kind_of(to, catalog)
-    if held is None:
+    stored = _kind_of(to, catalog)
+    if stored is None:
         return kind or corpus.infer_kind(sources, how)
-    if kind not in (None, held):
-        raise another_kind("--kind", held, to, str(kind))
-    for source in (corpus.Source(path, held) for path in sources):
+    if kind not in (None, stored):
+        raise another_kind("--kind", stored, to, str(kind))
+    for source in (corpus.Source(path, stored) for path in sources):
         if not source.may_fit:
-            raise another_kind(str(source.path), held, to, source.form)
-    return held
+            raise another_kind(str(source.path), stored, to, source.form)
+    return stored
 
 
 def _kind_of(to: Path, address: str | None) -> str | None:
-    """The kind of the collection at `to`, None where there is none yet."""
+    """The kind of the collection at `to`; None if there is no collection yet."""
     from hashret.store.catalog.catalog import Catalog
     from hashret.store.layout import Layout
 
@@ -210,9 +235,9 @@ def _kind_of(to: Path, address: str | None) -> str | None:
 
 @contextmanager
 def _skip_report(path: Path | None) -> Iterator[Callable[[Skipped], None] | None]:
-    """A function that writes skipped items to `path` as JSON lines; None for no path.
+    """Yield a function that writes skipped items to `path` as JSON lines; None without a path.
 
-    A run that fails leaves a report of what it had skipped by then.
+    If the run fails, the report has the items that were skipped up to then.
     """
     if path is None:
         yield None

@@ -1,4 +1,4 @@
-"""The short verbs that write: remove, repair, compact."""
+"""The verbs that maintain a collection: remove, repair, compact."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from indexer.cli.console import say
 @click.argument("ids", metavar="ID...", nargs=-1, required=True)
 @wait_option
 def remove(collection: Path, ids: tuple[str, ...], wait: float) -> None:
-    """Remove the items of these IDs from COLLECTION: all of them, or none if one is unknown."""
+    """Remove the items with these IDs from COLLECTION. If one ID is unknown, nothing is removed."""
     from hashret.store.layout import Layout
     from indexer.writer import Indexer
 
@@ -30,10 +30,15 @@ def remove(collection: Path, ids: tuple[str, ...], wait: float) -> None:
 
 @click.command()
 @collection_argument
-@click.option("--apply", "act", is_flag=True, help="Do it; without, only say what would be done.")
+@click.option(
+    "--apply", "act", is_flag=True, help="Apply the repair.  [default: only show the plan]"
+)
 @wait_option
 def repair(collection: Path, act: bool, wait: float) -> None:
-    """Say how a damaged COLLECTION would be repaired and which items are lost; --apply does it."""
+    """Show how a damaged COLLECTION would be repaired and which items would be lost.
+
+    With --apply, repair it. Damaged files are moved aside, never deleted.
+    """
     from hashret.store import repair as repairing
     from hashret.store.layout import Layout
 
@@ -45,31 +50,32 @@ def repair(collection: Path, act: bool, wait: float) -> None:
     for damage in made.findings.damages:
         click.echo(f"damaged {damage.path}")
     if made.fall_back_to is not None:
-        click.echo(f"back to commit {made.fall_back_to}, the last one with a sound model")
+        click.echo(f"falls back to commit {made.fall_back_to}, the last with an undamaged model")
     if made.salvaged is not None:
         found = made.salvaged
         items = f"{len(found.live)} items"
-        click.echo(f"new catalog of commit {found.commit} as far as it can be read: {items}")
+        click.echo(f"new catalog from what can be read of commit {found.commit}: {items}")
     if made.lost_catalog:
         click.echo("every item is lost with the catalog; index its source again")
     for path, aside in made.moved.items():
         names = [shown(str(one.relative_to(layout.root))) for one in (path, aside)]
         click.echo(f"{'moved' if act else 'would move'} {' to '.join(names)}")
     for name in made.without_features:
-        click.echo(f"without features from now on (no --rerank): segment {name}")
+        click.echo(f"loses its features, so that --rerank no longer works: segment {name}")
     for item_id in made.lost_ids:
         click.echo(f"lost {shown(item_id)}")
     if not act:
-        say("nothing was changed; repeat with --apply to do it")
+        say("nothing was changed; run the command again with --apply to repair")
 
 
 @click.command()
 @collection_argument
 @wait_option
 def compact(collection: Path, wait: float) -> None:
-    """Merge the segments of COLLECTION and leave out items that were removed or replaced.
+    """Merge the segments of COLLECTION and drop items that were removed or replaced.
 
-    No answer changes. Whoever has it open reads on; what only they need stays until the next time.
+    No answer changes. Processes that have the collection open are not disturbed: data that only
+    they still read is deleted by a later `compact`.
     """
     from hashret.store.layout import Layout
     from indexer.writer import Indexer
@@ -81,10 +87,13 @@ def compact(collection: Path, wait: float) -> None:
     click.echo(f"segments {segments} to {now}, rows dropped {done.dropped}")
     click.echo(f"bytes {size} to {left}")
     if done.oldest is None:
-        say("it can't be told here who reads the collection: what was replaced stays on disk")
+        say(
+            "the catalog is on a server, so other machines may be reading: replaced data stays on "
+            "disk"
+        )
     elif done.oldest < done.commit.commit:
         say(
-            f"commit {done.oldest} is still being read: what was replaced since stays on disk; "
-            "repeat when its readers have ended or refreshed"
+            f"a process still reads commit {done.oldest}: data replaced since then stays on disk; "
+            "run `compact` again after that process has ended"
         )
     say(f"{collection}: commit {done.commit.commit}, {done.commit.n_items} items")

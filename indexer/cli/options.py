@@ -1,4 +1,4 @@
-"""What more than one verb has which trains: options, and where it may write what they name."""
+"""Options shared by the verbs that train (index, tune), and the check of their output files."""
 
 from __future__ import annotations
 
@@ -17,58 +17,63 @@ from hashret.specs import VectorSpec
 if TYPE_CHECKING:
     from indexer.corpus import Reading
 
-#: What torch takes for a seed.
+#: The seeds that torch accepts: integers from 0 to 2**63 - 1.
 SEED = click.IntRange(0, 2**63 - 1)
 
 metric_option = click.option(
     "--metric",
     type=click.Choice(list(dict.fromkeys(m for kind in KINDS.values() for m in kind.metrics))),
-    help="What makes vectors near.  [default: cosine]",
+    help="Which vectors count as near: cosine (their length is ignored) or euclidean.  [default: "
+    "cosine]",
 )
 packed_option = click.option(
     "--packed-bits",
     "packed",
     is_flag=True,
-    help="Vectors are bits, 8 in each uint8 or int8 (binary embeddings).",
+    help="Vectors are packed binary embeddings: each uint8 or int8 holds 8 bits.",
 )
 device_option = click.option(
     "--device",
     type=click.Choice(["auto", "cpu", "cuda"]),
     default="auto",
     show_default=True,
-    help="Where training runs.",
+    help="Where training runs; auto takes a GPU if there is one.",
 )
 
 _READING = (
     click.option(
         "--encoding",
         metavar="NAME",
-        help="Of texts and tables that are not UTF-8 and don't say.  [default: guessed]",
+        help="Encoding of files that are not UTF-8 and do not declare one.  [default: guessed]",
     ),
     click.option(
         "--text-field",
         metavar="NAME",
-        help="The column or key of tables with the text.  [default: text]",
+        help="Column or key that holds the text, in tables.  [default: text]",
     ),
     click.option(
         "--id-prefix",
         metavar="TEXT",
         default="",
-        help="Put before every id; {name} in it is the source's name, {path} its path.",
+        help="Put this before every id; {name} becomes the source's name, {path} its path.",
     ),
-    click.option("--follow-links", is_flag=True, help="Follow links in folders."),
+    click.option(
+        "--follow-links",
+        is_flag=True,
+        help="Follow symbolic links inside folders.  [default: skip them]",
+    ),
 )
 
 
 def reading_options(verb: Callable[..., Any]) -> Callable[..., Any]:
-    """The options that say how sources are read; `reading_of` takes their values."""
+    """Add the options that say how sources are read to a verb; `reading_of` takes their values."""
     for option in reversed(_READING):
         verb = option(verb)
     return verb
 
 
 def reading_of(said: dict[str, Any], ids: tuple[Path, ...] = ()) -> Reading:
-    """What the options of `reading_options` say, which are taken out of `said`."""
+    """How sources are read, by the values of `reading_options`, which are removed from `said`."""
     from indexer.corpus import Reading
     from indexer.corpus.decoding import known
 
@@ -83,9 +88,9 @@ def reading_of(said: dict[str, Any], ids: tuple[Path, ...] = ()) -> Reading:
 
 
 def vector_spec(kind: str, metric: str | None, packed: bool) -> VectorSpec | None:
-    """What --metric and --packed-bits say of vectors; None: nothing.
+    """The vector features that --metric or --packed-bits choose; None if neither is given.
 
-    Raises `click.UsageError` for items of another `kind`, and for both at once.
+    Raises `click.UsageError` for items of another `kind`, and if both are given.
     """
     given = "--metric" if metric else "--packed-bits" if packed else None
     if given is None:
@@ -109,10 +114,11 @@ def require_output(
     to: Path | None = None,
     inputs: Iterable[Path | None] = (),
 ) -> None:
-    """Raise `InputError` where writing `what` at `path` would lose or disturb other files.
+    """Raise `InputError` if writing `what` to `path` would overwrite or disturb other files.
 
-    That is: in a collection, such as `to`; as one of the `inputs`, or what `sources` of `kind` are
-    or would be read from; in place of any file that does not begin as a `former` one.
+    `path` must not be inside a collection (`to` or another), nor one of the `inputs`, nor a file
+    that the `sources` of `kind` would be read from. A file that is already there must begin as the
+    pattern `former` says: it is then an earlier output of the same sort.
     """
     from indexer.corpus import Source
 
@@ -131,7 +137,7 @@ def require_output(
 
 
 def _collection_around(path: Path, to: Path | None) -> Path | None:
-    """The collection that has `path` in it: that which is to be made at `to`, or any."""
+    """The collection whose folder contains `path`, `to` among them; None if there is none."""
     from indexer.corpus import files
 
     place = Path(os.path.realpath(path))

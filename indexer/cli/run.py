@@ -1,4 +1,4 @@
-"""A run of `hashret index`: train where needed, add, prune, commit; or what that would do."""
+"""A run of `hashret index`: train if needed, add, prune, commit; or a rehearsal of all that."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One run of `hashret index`, as the command line asked for it."""
+    """What the command line asks of one run of `hashret index`."""
 
     read: Callable[[], Iterator[Item | Skipped]]
     to: Path
     kind: str
-    model: dict[str, Any]  # what was said about the model; None: nothing
-    spec: VectorSpec | None = None  # what was said about vectors
+    model: dict[str, Any]  # options of the model by name; None: not given
+    spec: VectorSpec | None = None  # what --metric or --packed-bits chose
     catalog: str | None = None
     device: str = "auto"
     store_features: bool | None = None
@@ -41,8 +41,14 @@ class Run:
 
 
 def run_index(run: Run, on_skipped: Callable[[Skipped], None] | None = None) -> Tally:
-    """Do what the command line asked for, and say what was done."""
+    """Train if needed, add all items, prune if asked, commit; show what was done."""
     from indexer.writer import Indexer
+
+    shown: set[str] = set()
+
+    def on_note(note: str) -> None:
+        shown.add(note)
+        say(note)
 
     with (
         progress_bars(run.quiet) as on_progress,
@@ -56,7 +62,7 @@ def run_index(run: Run, on_skipped: Callable[[Skipped], None] | None = None) -> 
             resume=True,
             on_progress=on_progress,
             on_skipped=on_skipped,
-            on_note=say,
+            on_note=on_note,
         ) as indexer,
     ):
         try:
@@ -69,13 +75,14 @@ def run_index(run: Run, on_skipped: Callable[[Skipped], None] | None = None) -> 
         if run.prune:
             indexer.prune()
         commit = indexer.commit()
-    if not run.quiet:
-        if report is not None:
+    if report is not None:
+        if not run.quiet:
             show_training(report)
-        show_times(indexer.stopwatch.seconds)
-    elif report is not None:
         for warning in report.warnings:
-            say(f"warning: {warning}")
+            if (line := f"warning: {warning}") not in shown:  # some are said before the training
+                say(line)
+    if not run.quiet:
+        show_times(indexer.stopwatch.seconds)
     show_counts(indexer.tally)
     pruned = f", {indexer.tally.removed} pruned" if run.prune else ""
     say(f"{run.to}: commit {commit.commit}, {commit.n_items} items{pruned}")
@@ -83,7 +90,7 @@ def run_index(run: Run, on_skipped: Callable[[Skipped], None] | None = None) -> 
 
 
 def rehearse(run: Run, on_skipped: Callable[[Skipped], None] | None) -> None:
-    """Say what `run_index` would do, and write nothing."""
+    """Show what `run_index` would do, and write nothing."""
     from indexer.ingest.dry_run import Rehearsal
 
     with Rehearsal(
@@ -103,9 +110,9 @@ def rehearse(run: Run, on_skipped: Callable[[Skipped], None] | None) -> None:
 
 
 def _count_unusable(run: Run, on_skipped: Callable[[Skipped], None] | None) -> None:
-    """Say of sources from which nothing could be learned what they hold, and why it is no use.
+    """Show why each item of the sources can't be used, where none could be learned from.
 
-    Raises `EmptyCorpusError` where not one item can be used.
+    Raises `EmptyCorpusError` if no item can be used.
     """
     from indexer.ingest.dry_run import Rehearsal
 
@@ -118,7 +125,7 @@ def _count_unusable(run: Run, on_skipped: Callable[[Skipped], None] | None) -> N
 
 
 def _require_usable(tally: Tally, tense: str = "") -> None:
-    """Raise `EmptyCorpusError` if nothing came in, or only what was skipped, which is shown."""
+    """Raise `EmptyCorpusError` if there was no item, or if all were skipped, which is shown."""
     if not tally.seen:
         raise EmptyCorpusError(
             "sources: expected at least one item, got none; check the paths and --kind"
@@ -127,17 +134,20 @@ def _require_usable(tally: Tally, tense: str = "") -> None:
         show_counts(tally, tense)
         raise EmptyCorpusError(
             f"sources: expected at least one item that can be used, got {tally.n_skipped} that "
-            "cannot; the reasons stand above"
+            "cannot; see the reasons above"
         )
 
 
 def _fit(indexer: Indexer | Rehearsal, run: Run) -> TrainingReport | None:
-    """Train where there is no model or a new one is wanted; else the asked one must be there."""
-    asked = {name: value for name, value in run.model.items() if value is not None}
+    """Train if there is no model or --retrain was given; else check the options of the model.
+
+    Raises `InputError` if the collection's model was made with other options.
+    """
+    given = {name: value for name, value in run.model.items() if value is not None}
     if indexer.coder is not None and not run.retrain:
-        _require_as_made(indexer, asked, run)
+        _require_as_made(indexer, given, run)
         return None
-    options = _options(run, asked)
+    options = _options(run, given)
     if run.device == "cuda":
         from indexer.training.optimise import choose_device
 
@@ -148,50 +158,61 @@ def _fit(indexer: Indexer | Rehearsal, run: Run) -> TrainingReport | None:
     return indexer.fit(items, options, spec=run.spec)
 
 
-def _options(run: Run, asked: dict[str, Any]) -> TrainingOptions | None:
-    """How to train as asked; None: as is best for the items, where nothing is to be learned."""
+def _options(run: Run, given: dict[str, Any]) -> TrainingOptions | None:
+    """The options of the training, from those given; None where nothing is learned."""
     from indexer.training.options import AS_GIVEN, TrainingOptions
     from indexer.training.presets import preset_for
 
-    # what can't be must not cost the reading of the sources
-    preset = preset_for(run.kind, asked.get("preset"))
+    # a wrong option is refused before the sources are read
+    preset = preset_for(run.kind, given.get("preset"))
     packed = run.spec is not None and run.spec.packed
     if preset == AS_GIVEN and not packed:
         raise InputError(
             f"--preset: expected --packed-bits with {AS_GIVEN}, got numbers; leave the preset out"
         )
-    if packed and asked.get("preset") in (None, AS_GIVEN) and "n_bits" not in asked:
-        if "seed" in asked:
+    if packed and given.get("preset") in (None, AS_GIVEN) and "n_bits" not in given:
+        if "seed" in given:
             raise InputError(
                 f"--seed: expected none with the preset {AS_GIVEN}, which learns nothing; leave it "
                 "out"
             )
         return None
-    return TrainingOptions(**asked, device=run.device)
+    return TrainingOptions(**given, device=run.device)
 
 
-def _require_as_made(indexer: Indexer | Rehearsal, asked: Mapping[str, Any], run: Run) -> None:
-    """Raise `InputError` for an option that says otherwise than what the collection was made with.
+def _require_as_made(indexer: Indexer | Rehearsal, given: Mapping[str, Any], run: Run) -> None:
+    """Raise `InputError` if an option differs from that with which the collection was made.
 
-    `asked`: what was said about the model.
+    `given`: the options of the model that the command line has, by name.
     """
     from indexer.training.options import Multiples
 
     made_with = {**indexer.description["training"]["options"], **indexer.description["features"]}
-    made_with.setdefault("multiples", asdict(Multiples()))  # models of before there were any
-    wanted = dict(asked)
+    made_with.setdefault("multiples", asdict(Multiples()))  # older models record none
+    wanted = dict(given)
     if run.spec is not None:
         made_with["packed-bits"] = made_with.get("packed", False)
         wanted |= {"packed-bits": True} if run.spec.packed else {"metric": run.spec.metric}
     if None not in (indexer.keeps_features, run.store_features):  # there may be no item yet
-        features = {True: "items with features", False: "items without features"}
-        made_with["store-features"] = features[bool(indexer.keeps_features)]
-        wanted["store-features"] = features[bool(run.store_features)]
+        made_with["store-features"] = bool(indexer.keeps_features)
+        wanted["store-features"] = run.store_features
     for name, value in wanted.items():
         value = asdict(value) if isinstance(value, Multiples) else value
         if value is not None and made_with[name] != value:
-            option = "recipe" if name in ("rounds", "multiples") else name.removeprefix("n_")
-            raise InputError(
-                f"--{option}: expected {made_with[name]} as {run.to} was made "
-                f"with, got {value}; pass --retrain to learn a new model"
-            )
+            raise InputError(f"{run.to} {_differing(name, made_with[name], value)} needs --retrain")
+
+
+def _differing(name: str, made: Any, wanted: Any) -> str:
+    """What a collection was made with, and the option of another value that was given."""
+    match name:
+        case "n_bits":
+            return f"has {made}-bit codes; --bits {wanted}"
+        case "store-features":
+            stored, option = ("stores", "no-store") if made else ("does not store", "store")
+            return f"{stored} features; --{option}-features"
+        case "packed-bits":
+            return "was made without --packed-bits; --packed-bits"
+        case "rounds" | "multiples":
+            return f"was made with {name} {made}; a --recipe with {name} {wanted}"
+        case _:
+            return f"was made with --{name} {made}; --{name} {wanted}"

@@ -1,4 +1,4 @@
-"""`hashret tune`: which settings of training suit these files, chosen without labels."""
+"""The verb `hashret tune`: it chooses settings of training for some files, without labels."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from indexer.tuning import Setting, TuningReport
 
 _RECIPE = "the recipe (--write)"
-#: How a recipe begins.
+#: The beginning of a recipe, by which an earlier one is recognised.
 _BEGINNING = re.compile(r'\s*\{\s*"recipe":')
 
 
@@ -38,7 +38,7 @@ _BEGINNING = re.compile(r'\s*\{\s*"recipe":')
 @click.option(
     "--kind",
     type=click.Choice([name for name, row in KINDS.items() if row.tunes]),
-    help="What the items are.  [default: as found]",
+    help="What the items are.  [default: guessed from the files]",
 )
 @click.option(
     "--bits",
@@ -46,16 +46,16 @@ _BEGINNING = re.compile(r'\s*\{\s*"recipe":')
     type=click.IntRange(min=8, max=512),
     multiple=True,
     metavar="8..512",
-    help="Lengths of codes to look at.  [default: 64]",
+    help="Bits in a code, a multiple of 8; repeat it to try several lengths.  [default: 64]",
 )
 @click.option(
     "--seconds",
     type=click.FloatRange(min=0, min_open=True),
     default=600.0,
     show_default=True,
-    help="How long it may take.",
+    help="Time limit for all trials together.",
 )
-@click.option("--preset", help="As `index` has it.")
+@click.option("--preset", help="Model to train, as in `hashret index --preset`.")
 @metric_option
 @packed_option
 @click.option(
@@ -63,15 +63,21 @@ _BEGINNING = re.compile(r'\s*\{\s*"recipe":')
     type=SEED,
     default=0,
     show_default=True,
-    help="As `index` has it.",
+    help="Seed of the training, as in `hashret index --seed`.",
 )
 @device_option
 @reading_options
-@click.option("--workers", type=click.IntRange(min=1), help="Processes that read.")
 @click.option(
-    "--write", type=click.Path(path_type=Path), help="Write the choice here, for `index --recipe`."
+    "--workers",
+    type=click.IntRange(min=1),
+    help="Processes that read.  [default: one fewer than the cores]",
 )
-@click.option("-q", "--quiet", is_flag=True, help="No progress bars.")
+@click.option(
+    "--write",
+    type=click.Path(path_type=Path),
+    help="Write the chosen settings to this file, for `hashret index --recipe`.",
+)
+@click.option("-q", "--quiet", is_flag=True, help="Show no progress bars.")
 @json_option
 def tune(
     sources: tuple[Path, ...],
@@ -89,9 +95,10 @@ def tune(
     as_json: bool,
     **reading: Any,
 ) -> None:
-    """Try settings of training on a sample of SOURCES and choose, without labels, the best.
+    """Try settings of training on a sample of SOURCES and choose the best, without labels.
 
-    Writes no collection. The default comes first and stands unless another is surely better.
+    No collection is written. The default settings are tried first; others are chosen only if they
+    are better beyond doubt.
     """
     began = monotonic()
     from indexer import corpus
@@ -112,7 +119,7 @@ def tune(
             corpus.read(sources, chosen_kind, how, workers=workers or default_workers()),
             chosen_kind,
             n_bits=lengths or (64,),
-            seconds=max(seconds - (monotonic() - began), 1e-3),  # of what loading has left
+            seconds=max(seconds - (monotonic() - began), 1e-3),  # loading has taken its part
             preset=preset,
             seed=seed,
             device=device,
@@ -126,7 +133,7 @@ def tune(
         click.echo(json.dumps(report.to_json()))
     else:
         _show(report)
-    if write is not None:  # after what was found is shown: the disk may be full by now
+    if write is not None:  # after the result is shown, which a full disk must not hide
         with written(write, _RECIPE) as recipe:
             recipe.write(recipe_of(report))
     _say_what_next(report, sources, write)
@@ -146,23 +153,23 @@ def _show(report: TuningReport) -> None:
 
 def _say_what_next(report: TuningReport, sources: tuple[Path, ...], write: Path | None) -> None:
     say(
-        f"* chosen on {report.n_items} items learned from and {report.n_held_out} held out, in "
-        f"{report.seconds:.0f} of {report.budget:.0f} s"
+        f"* chosen by training on {report.n_items} items and testing on {report.n_held_out} "
+        f"others, in {report.seconds:.0f} of {report.budget:.0f} s"
     )
     if not report.complete:
-        say("not all items were read in the time; allow more --seconds for a sample of all")
+        say("time ran out before all items were read; allow more --seconds to sample all of them")
     if report.chosen in report.not_tried:
-        say("no time to measure even the default, so the default stands; allow more --seconds")
+        say("time ran out before the default was measured, so it stands; allow more --seconds")
     elif report.not_tried:
-        say(f"no time for {len(report.not_tried)} settings beside it; allow more --seconds:")
+        say(f"time ran out before {len(report.not_tried)} settings were tried (more --seconds):")
         for setting in report.not_tried:
             changed = [f"{name} {value:g}" for name, value in _differing(report, setting)]
             say(f"  {', '.join(changed)}")
     source = " ".join(map(str, sources))
     if write is None:
-        say("--write FILE keeps the choice for `hashret index --recipe FILE`")
+        say("add --write FILE to save the settings for `hashret index --recipe FILE`")
     else:
-        say(f"use it: hashret index {source} --to COLLECTION --recipe {write}")
+        say(f"to use them: hashret index {source} --to COLLECTION --recipe {write}")
 
 
 def _differing(report: TuningReport, setting: Setting) -> list[tuple[str, float]]:

@@ -29,11 +29,11 @@ from indexer.corpus import files
 from indexer.refusals import Refused
 
 SUFFIXES = (".npy", ".npz")
-#: The largest row that is read, in bytes; a block is many rows of about 4 MiB together.
+#: The largest row that is read, in bytes. A block is as many rows as take about 4 MiB.
 MAX_ROW_BYTES = 64 << 20
 #: The largest array in Fortran order, in bytes; it has to be held in memory whole.
 MAX_FORTRAN_BYTES = 1 << 30
-#: What a file that changes or ends early can raise while its arrays are read.
+#: The errors that reading an array can raise if its file changes or ends early.
 DAMAGE = (
     *(EOFError, OSError, ValueError, RuntimeError, struct.error),
     *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, Refused),
@@ -59,7 +59,7 @@ class StoredArray:
 
     @property
     def rows_per_block(self) -> int:
-        """How many rows make a block of about 4 MiB; at least one."""
+        """The number of rows in a block of about 4 MiB; at least one."""
         return max(1, _BLOCK_BYTES // max(1, self.row_bytes))
 
     def blocks(self, n_rows: int) -> Iterator[np.ndarray]:
@@ -69,7 +69,7 @@ class StoredArray:
         """
         native = self.dtype.newbyteorder("=")
         with self.reopen() as stream:
-            if self.fortran:  # no row lies together, so there are no blocks to read
+            if self.fortran:  # a row is not contiguous, so blocks of rows can't be read
                 whole = npy.read_array(stream, allow_pickle=False)
                 for at in range(0, self.shape[0], n_rows):
                     yield whole[at : at + n_rows].astype(native, order="C")
@@ -176,7 +176,7 @@ def _read_header(stream: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any
     elif version != (1, 0):
         raise ValueError(f"its format version is {version}, later than (3, 0)")
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # a header that Python 2 wrote is as good
+        warnings.simplefilter("ignore", UserWarning)  # headers written by Python 2 are accepted too
         return npy.read_array_header_1_0(stream)
 
 

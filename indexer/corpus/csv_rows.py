@@ -1,4 +1,4 @@
-"""The lines of a CSV or TSV table to rows; one broken quote costs its line, not the table.
+"""Turn the lines of a CSV or TSV table into rows; a broken quote costs one line, not the table.
 
 A quote that is opened and never closed would make one field of all that follows. So lines are
 kept until their row is complete, and where it turns out to be unsound all of them but the first
@@ -37,7 +37,7 @@ _IN_OUR_WORDS = {"unexpected end of data": _ENDLESS} | {
 
 @dataclass(frozen=True, slots=True)
 class _Form:
-    """What the header says: the names of the columns, and how the fields are parted."""
+    """The format of a table by its header: the names of the columns and the delimiter."""
 
     columns: list[str]
     delimiter: str
@@ -59,7 +59,7 @@ class _Form:
 
 @dataclass(frozen=True, slots=True)
 class _Line:
-    """One line. Of one over the limit there is no text, and what follows it is not read again."""
+    """One line. If it is over the limit it has no text, and later lines are not read again."""
 
     number: int
     text: str
@@ -93,7 +93,7 @@ class _RowLines:
         self._spare = _AGAIN_AT_FIRST * rows.MAX_CHARACTERS
 
     def begin(self) -> None:
-        """A new row begins with the next line."""
+        """Begin a new row with the next line."""
         self._spare = min(_AGAIN_AT_FIRST * rows.MAX_CHARACTERS, self._spare + _AGAIN * self.size)
         self.row, self.size, self.is_open = [], 0, False
 
@@ -120,7 +120,7 @@ class _RowLines:
         return line
 
     def keep_first(self) -> None:
-        """The row has but its first line; the others are read again."""
+        """End the row after its first line; the other lines are read again."""
         again = self.row[1:]
         self._again.extendleft(reversed(again))
         self._spare = max(0, self._spare - sum(line.size for line in again))

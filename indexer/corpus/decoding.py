@@ -1,4 +1,4 @@
-"""Bytes of unknown encoding to text: which encoding, and when the bytes are no text at all."""
+"""Decode bytes of unknown encoding: find the encoding, or see that they are no text."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hashret.errors import InputError
 from indexer.corpus.guessing import Guess, guess
 from indexer.refusals import Refused
 
-#: Bytes looked at to tell an encoding or a binary file.
+#: Number of bytes that are inspected to recognise an encoding or a binary file.
 SAMPLE = 4096
 
 # The longer marks first: that of UTF-32 LE begins with that of UTF-16 LE.
@@ -58,7 +58,7 @@ _MEANT = (
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """A text, the name of its encoding, and where that was guessed what else it might be."""
+    """A text, the name of its encoding, and the alternatives if that was guessed."""
 
     text: str
     encoding: str

@@ -1,4 +1,4 @@
-"""A folder of text documents to Items: one item a file."""
+"""Turn a folder of text documents into items, one for each file."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _BATCH_BYTES = 8 << 20
 
 @dataclass(frozen=True, slots=True)
 class Unread:
-    """A document that is found and not read yet: what its item will be, and where it stands."""
+    """A document that was found but not read yet: its path, and the id of its item."""
 
     id: str
     path: Path
@@ -46,7 +46,7 @@ class Unread:
         return Item(self.id, text, encoding_metadata(encoding) | dict(self.metadata))
 
 
-#: What a source yields before its documents are read.
+#: The entries that a source yields before its documents are read.
 Found = Item | Skipped | Unread
 
 

@@ -1,4 +1,4 @@
-"""Which files stand in a source, opened without trusting what they are.
+"""List the files of a source, and open them without trusting what they are.
 
 A source is a stranger's folder: it may hold links out of itself, pipes that never end and names
 in no encoding. Nothing but regular files is opened, links inside a source are not followed, and

@@ -1,4 +1,4 @@
-"""Items as somebody's program gave them: taken by one rule, or reported."""
+"""Check the items that a program passes in: each is accepted by one rule, or reported."""
 
 from __future__ import annotations
 

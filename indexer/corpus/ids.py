@@ -1,4 +1,4 @@
-"""The ids of the rows of an array: from a file of ids, or counted."""
+"""The ids of an array's rows: read from a file of ids, or the row numbers."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def beside(path: Path) -> Path | None:
 
 
 def names_beside(path: Path) -> list[Path]:
-    """Where a file of ids beside an array is looked for, the first that is there before others."""
+    """The paths at which a file of ids is looked for; the first that exists is used."""
     return [path.with_name(path.stem + suffix) for suffix in (".ids.txt", ".ids")]
 
 

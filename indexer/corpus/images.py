@@ -1,4 +1,4 @@
-"""A tree of image files to Items: one item a file, decoded later by `hashret.features.image`."""
+"""Turn a tree of image files into items, one for each; `hashret.features.image` decodes them."""
 
 from __future__ import annotations
 

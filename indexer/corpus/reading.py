@@ -1,4 +1,4 @@
-"""How sources are read: what the user says of them, and what had to be guessed."""
+"""Options of how sources are read, and counts of the encodings that had to be guessed."""
 
 from __future__ import annotations
 

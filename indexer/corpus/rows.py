@@ -1,4 +1,4 @@
-"""The rows of a table, names and values, and how the lines of JSON become such."""
+"""The rows of a table, with names and values, and how they are made of lines of JSON."""
 
 from __future__ import annotations
 

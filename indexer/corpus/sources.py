@@ -1,4 +1,4 @@
-"""What the user named, and what it is: `Source`, `infer_kind` and `read`."""
+"""The folders and files that the user names: what each is, and how its items are read."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from indexer.refusals import Skipped
 
 KINDS = tuple(kinds.KINDS)
 
-#: What the user named: paths of files and folders, or one.
+#: The paths of files and folders that the user names, or a single one.
 Paths = str | PathLike[str] | Sequence[str | PathLike[str]]
 
 
@@ -34,7 +34,7 @@ class Source:
 
     @property
     def form(self) -> str:
-        """What it is: "folder", "table", "arrays", "text" or "image"; else InputError."""
+        """Its form: "folder", "table", "arrays", "text" or "image"; else raises InputError."""
         return _form(self.path).name
 
     @property

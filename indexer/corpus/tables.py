@@ -1,4 +1,4 @@
-"""JSONL and CSV tables to Items: one item a row, its text in the row or in a file beside it."""
+"""Turn JSONL and CSV tables into items, one for each row, with its text or the path of a file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Arrays in .npy and .npz files to Items: one item a row, vectors or images."""
+"""Turn arrays in .npy and .npz files into items, one for each row, a vector or an image."""
 
 from __future__ import annotations
 
@@ -176,9 +176,11 @@ def _ids(
 
 def _finite(block: np.ndarray) -> Iterable[np.ndarray | Refused]:
     """The rows of a block of vectors in float32."""
-    if block.dtype.kind in "iu":  # as they are: they may be packed bits
+    if block.dtype.kind in "iu":  # integers stay as they are, because they may be packed bits
         return block
-    with np.errstate(over="ignore"):  # what overflows float32 is infinite, and refused as that
+    with np.errstate(
+        over="ignore"
+    ):  # numbers too large for float32 become infinite, and are refused later
         rows = block.astype(np.float32)
     refused = Refused("not-finite", "expected finite numbers (in float32), got NaN or infinity")
     finite = np.atleast_1d(np.isfinite(rows).all(axis=1))

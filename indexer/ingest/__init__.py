@@ -1,4 +1,4 @@
-"""Here are items: give me segments. Look up, prepare, encode, write, commit, compact.
+"""Here are items: give me segments. Items are looked up, prepared, encoded, written, committed.
 
 Not for reading files (`indexer.corpus`) nor for learning (`indexer.training`).
 """

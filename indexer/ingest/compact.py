@@ -1,4 +1,4 @@
-"""Merge a collection's segments and leave out the rows of items that are gone.
+"""Merge a collection's segments and drop the rows of removed or replaced items.
 
 The live items become new rows of few, full segments, in their order and as they were: ids,
 content hashes, metadata, previews, codes and features. That is a commit like any other. What it
@@ -21,7 +21,7 @@ from hashret.store.feature_files import StoredFeatures, write_features
 from hashret.store.layout import Layout
 from hashret.store.segments import SegmentRecord, open_segment, write_segment
 
-#: What becomes one segment: rows of former ones.
+#: The rows of former segments that become one new segment.
 _Lot = list[tuple[SegmentRecord, np.ndarray]]
 SEGMENT = 65_536  # rows of a segment: one transaction each, 0.5 MB of codes at 64 bits
 

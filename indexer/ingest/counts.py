@@ -1,4 +1,4 @@
-"""What became of the items of a run: counts that add up, and the seconds of each stage."""
+"""Count what became of the items of a run, and the seconds of each stage."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from time import perf_counter
 
 from indexer.corpus import Skipped
 
-#: Called with a stage's name, how much of it is done and, where it is known, how much there is.
+#: Progress callback: called with (stage, amount done, amount in all or None if unknown).
 Progress = Callable[[str, int, int | None], None]
 
 
@@ -19,14 +19,14 @@ _ORDINARY = {"hidden", "other-type", "collection"}
 
 
 def silent(stage: str, done: int, total: int | None) -> None:
-    """Progress that nobody watches."""
+    """A progress callback that does nothing."""
 
 
 @dataclass(slots=True)
 class Tally:
     """seen = added + replaced + unchanged + skipped; removed counts beside them.
 
-    `first_skipped` keeps the first few of each class; `on_skipped` is told of each.
+    `first_skipped` has the first few of each class; `on_skipped` is called with every one.
     """
 
     added: int = 0
@@ -49,7 +49,7 @@ class Tally:
 
     @property
     def why_none(self) -> str:
-        """Why nothing came of what came in, in words."""
+        """The reason why no item was stored, in words."""
         if not self.seen:
             return (
                 "no item was given to add; a generator that fit has read gives no more: "

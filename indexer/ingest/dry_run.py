@@ -1,4 +1,4 @@
-"""What indexing would do, found out without writing anything."""
+"""Rehearse indexing: count what it would do, without writing anything."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class LastCommit:
         self.found: set[str] = set()
         """The ids that were seen and are those of items of the collection."""
         self.is_anew = False
-        """Whether another model takes over: then no item has a code of it yet."""
+        """Whether a new model is made, of which no item has a code yet."""
         self._seen: set[str] = set()
 
     def see(self, ids: Sequence[str]) -> set[str]:
@@ -72,8 +72,8 @@ class LastCommit:
 class Rehearsal:
     """An `Indexer` that only counts: its `fit`, `add`, `prune` and `commit` write nothing.
 
-    Every item goes the way that it would go, up to its features as the collection's model, or the
-    one that would be learned, takes them; only learning codes and encoding is left out.
+    Every item goes through the same steps as in a run, up to the features for the collection's
+    model, or for the one that would be learned. Only training and encoding are left out.
     """
 
     def __init__(
@@ -85,7 +85,7 @@ class Rehearsal:
         workers: int | None = None,
         on_skipped: Callable[[Skipped], None] | None = None,
     ):
-        """For the collection of items of `kind` at `path`, if there is one."""
+        """A rehearsal for the collection of `kind` at `path`, which need not exist."""
         self.tally = Tally(on_skipped=on_skipped)
         self.description: dict[str, Any] = {}
         self.warnings: list[str] = []
@@ -163,7 +163,7 @@ class Rehearsal:
             )
 
     def add(self, items: Iterable[Item | Skipped]) -> Tally:
-        """Count what `Indexer.add` would make of `items`."""
+        """Count what `Indexer.add` would do with `items`."""
         intake = Intake(self._kind, self._spec, self._last, self._preparer, Stopwatch())
         for batch in intake.batches(taken(items)):
             refused: dict[int, Refused] = {}
@@ -179,14 +179,14 @@ class Rehearsal:
         return self.tally
 
     def prune(self) -> int:
-        """Count the items that would leave."""
+        """Count the items that would be removed."""
         self._pruned = True
         stay = self._again if self._last.is_anew else self._last.found
         self.tally.removed = self._last.n_items - len(stay)
         return self.tally.removed
 
     def commit(self) -> None:
-        """Raise what `Indexer` would: too few items, or some that a new model leaves behind."""
+        """Raise the errors of `Indexer`: too few items, or items that a new model would lose."""
         if self._unlearned is not None:
             raise self._unlearned
         missing = self._last.n_items - len(self._again)

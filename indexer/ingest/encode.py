@@ -1,7 +1,7 @@
-"""Prepared items to codes by blocks, in this process or in workers, with the same result.
+"""Encode prepared items in blocks, in this process or in workers, with the same result.
 
-A block is what goes to a worker and comes back: as every sum is exact (`models.fixed_point`), a
-code does not depend on the block, the worker or how many there are. Blocks come back in order.
+A block is the unit that is sent to a worker. Because every sum is exact (`models.fixed_point`), a
+code does not depend on the block, the worker or their number. Blocks are returned in order.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _OVERFLOW = "features: expected finite numbers, got infinity; scale the vectors 
 
 #: The task of the workers.
 ENCODING = "indexer.ingest.encode:encoding"
-# What is encoded was read before, so nothing of a stranger's runs here: only a hang is ended.
+# The items were decoded before, so no untrusted data is parsed here; only a hang must be ended.
 _LIMITS = Limits(memory_bytes=1 << 46, seconds=600.0)
 
 

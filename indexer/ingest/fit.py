@@ -1,4 +1,4 @@
-"""From a sample of payloads to a featurizer and an encoder."""
+"""Learn from a sample of payloads: first a featurizer, then an encoder of its features."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ from indexer.ingest.prepare import Preparer
 from indexer.ingest.resume import Unfinished
 from indexer.ingest.sample import typical
 from indexer.refusals import Refused
-from indexer.training.report import flat_warnings
+from indexer.training.report import few_warnings, flat_warnings
 
 if TYPE_CHECKING:
     from hashret.features.image import ImageFeaturizer
     from indexer.training import TrainingOptions, TrainingReport
 
-_BLOCK = 4096  # payloads whose features are made at a time
+_BLOCK = 4096  # payloads whose features are computed at a time
 
 
 def spec_for(payloads: Sequence[Payload], spec: Any, preparer: Preparer) -> Any:
-    """The spec of the features to learn from the payloads: as given, as far as it says it."""
+    """The spec of the features to learn: the one given, completed by what suits the payloads."""
     if spec is None:
         return preparer.suggest_spec(payloads)
     if isinstance(spec, VectorSpec) and not spec.n_features:
@@ -47,8 +47,8 @@ def fit_features(
 ) -> tuple[Featurizer, Features]:
     """A featurizer fitted on the payloads that can be used, and their finite features.
 
-    `spec` None: the one that fits them. What is refused here is not reported. Raises
-    `EmptyCorpusError` if not one payload can be used.
+    `spec` None stands for the one that suits them. Payloads that can't be used are left out, and
+    not reported. Raises `EmptyCorpusError` if none can be used.
     """
     spec = spec_for(payloads, spec, preparer)
     results = preparer.prepare(payloads, spec)
@@ -62,14 +62,14 @@ def fit_features(
         prepared = [prepared[i] for i in typical(prepared)]
     featurizer_class: type[Featurizer] = resolve(FEATURIZERS, kind, "kind")
     featurizer = featurizer_class.fit(prepared, spec)
-    # in blocks: what is counted of all texts at once takes several times what it comes to
+    # in blocks: counting the words of all texts at once takes several times the result
     features = stacked([featurizer.transform(block) for block in chunks(prepared, _BLOCK)])
     finite = finite_rows(features)
     return featurizer, features if finite.all() else take_rows(features, finite.nonzero()[0])
 
 
 def options_for(featurizer: Featurizer, options: TrainingOptions | None) -> TrainingOptions:
-    """The options of the training: as given, but bits that are asked for as they are, are so."""
+    """The options given, or the default ones; for packed bits these take the bits as they are."""
     from indexer.training.options import AS_GIVEN, TrainingOptions
 
     spec = featurizer.spec
@@ -82,7 +82,7 @@ def options_for(featurizer: Featurizer, options: TrainingOptions | None) -> Trai
 
 
 def joined(featurizer: Featurizer, encoder: Encoder, features: Features) -> Coder:
-    """The coder of both, learned from these features; of images it knows how near copies are."""
+    """The coder made of both; for images it also learns how alike copies look."""
     coder = Coder(featurizer, encoder)
     if not keeps_looks(featurizer.spec):
         return coder
@@ -103,13 +103,17 @@ def train_encoder(
     on_progress: Progress,
     on_note: Callable[[str], None],
 ) -> tuple[Encoder, TrainingReport]:
-    """An encoder trained on the featurizer's features, and the report of its training.
+    """Train an encoder on the featurizer's features; return it with the report of its training.
 
-    With `resumed`, its checkpoints are gone on from and kept; `on_note` is told of that. Raises
-    `TrainingError`.
+    With `resumed`, training continues from its checkpoints and writes new ones. `on_note` gets a
+    line on that, and the warning that items are few. Raises `TrainingError`.
     """
-    from indexer.training import train  # torch: only those who learn wait
+    from indexer.training import train  # imported here: torch takes a second to load
+    from indexer.training.options import AS_GIVEN
 
+    if options.preset != AS_GIVEN and len(features) > 1:  # fewer are an error
+        for warning in few_warnings(len(features)):
+            on_note(f"warning: {warning}")
     spec = featurizer.spec
     shape = (spec.height, spec.width, spec.channels) if isinstance(spec, ImageSpec) else None
     checkpoints = None
@@ -118,7 +122,7 @@ def train_encoder(
         if checkpoints.found:
             on_note("going on with the training that was interrupted")
         elif checkpoints.dropped:
-            on_note("the training that was interrupted was of other items: anew")
+            on_note("the interrupted training was of other items, so training starts anew")
 
     def report(stage: str, done: int, total: int, loss: float) -> None:
         on_progress(stage, done, total)

@@ -1,4 +1,4 @@
-"""Which of the items given are new or changed, and ready to be encoded?"""
+"""Find the items that are new or changed, and prepare them to be encoded."""
 
 from __future__ import annotations
 
@@ -18,8 +18,10 @@ from indexer.ingest.counts import Stopwatch, Tally
 from indexer.ingest.prepare import Preparer
 from indexer.refusals import Refused
 
-BATCH = 1024  # items taken and encoded at a time: bounds memory, amortises calls of NumPy and SQL
-_BATCH_CHARACTERS = 4 << 20  # fewer items than that where their texts are long
+BATCH = 1024  # items looked up and encoded at a time, to bound memory and save calls of SQL
+_BATCH_CHARACTERS = (
+    4 << 20
+)  # characters of a batch's texts, so that it has fewer items if texts are long
 DUPLICATE = "duplicate id: expected each id once, got it again; rename one, or see --id-prefix"
 # made once: `json.dumps` with arguments builds an encoder at every call
 _as_json = json.JSONEncoder(sort_keys=True, allow_nan=False).encode
@@ -89,7 +91,7 @@ def item_digest(item: Item, kind: str) -> bytes:
 
 
 class Intake:
-    """Takes items from a source by batches: looks them up, prepares those that are not known."""
+    """Takes items from a source in batches, looks them up and prepares the unknown ones."""
 
     def __init__(
         self, kind: str, spec: Any, lookup: Lookup, preparer: Preparer, stopwatch: Stopwatch

@@ -1,9 +1,8 @@
-"""Payloads to prepared ones, bad ones refused one by one: image files in workers, the rest here.
+"""Prepare payloads, and refuse bad ones one by one: image files in workers, others here.
 
-A text or a vector is data already; an image file is a program for a decoder written in C, and so
-are the bytes of one. Where
-the system has no workers, images are decoded in process, with the same list of formats and the
-same limit of pixels. That is how a query's image is decoded everywhere.
+Texts and vectors are plain data, but an image file, or the bytes of one, is untrusted input for a
+decoder written in C. If the system has no workers, images are decoded in this process, with the
+same list of formats and the same limit of pixels. An image that is a query is always decoded so.
 """
 
 from __future__ import annotations

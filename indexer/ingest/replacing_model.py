@@ -1,4 +1,4 @@
-"""Which items does a new model leave behind? Codes of two models can't be compared."""
+"""Find the items that a new model would lose, since codes of two models can't be compared."""
 
 from __future__ import annotations
 

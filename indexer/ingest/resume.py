@@ -1,4 +1,4 @@
-"""What a run of an `Indexer` keeps of itself until it commits, for one that does the same again."""
+"""The files that let an interrupted run of an `Indexer` be resumed; they go with the commit."""
 
 from __future__ import annotations
 

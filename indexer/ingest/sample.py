@@ -33,7 +33,7 @@ def reservoir(stream: Iterable[T], size: int, seed: int) -> list[T]:
     return [member for _, member in kept]
 
 
-#: Vectors more than this many times as long as the median are not learned from.
+#: Vectors are left out of the training if their length exceeds the median times this.
 MOST = 1000.0
 
 

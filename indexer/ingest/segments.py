@@ -1,4 +1,4 @@
-"""Encoded items to segments of codes, features and rows of the catalog."""
+"""Write encoded items as segments: codes, features and rows of the catalog."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """Here are features: give me an encoder. The one room with torch.
 
-`train` is the door: features in, a trained encoder and a report of its training out. Importing
-this package loads no torch, so that the command line can name presets and options. Not for reading
-items (`indexer.corpus`), nor for applying what was learned (`hashret.models`).
+Call `train`: it takes features and returns a trained encoder with a report of its training.
+Importing this package loads no torch, so that the command line can name presets and options. Not
+for reading items (`indexer.corpus`), nor for applying an encoder (`hashret.models`).
 """
 
 from __future__ import annotations
@@ -34,11 +34,13 @@ __all__ = [
 
 
 class Trainer(Protocol):
-    """What a preset names: a class made of a training set, options, a recipe, and the two ways in
-    which a training is watched and kept (`on_progress`, `checkpoints`)."""
+    """The class that a preset names: it learns encoders from a training set by a recipe.
+
+    It is constructed with the training set, options, the recipe, `on_progress` and `checkpoints`.
+    """
 
     def learn(self, n_bits: int) -> tuple[Encoder, TrainingReport]:
-        """An encoder to codes of n_bits, and the report of all that led to it."""
+        """An encoder with codes of n_bits, and the report of its training."""
         ...
 
 
@@ -56,8 +58,8 @@ def train(
     Features are sparse and not negative for text, dense for the others. The same features,
     options, CPU model and number of threads give the same encoder, bit for bit. `on_progress`
     is called with (stage, steps done, steps in all, loss); the loss is NaN for stages that have
-    none. `shape` (height, width, channels) says what images the rows are: then what they look like
-    is learned (`image_views`), else the bare pixels; of images all presets but "dense" need it.
+    none. `shape` (height, width, channels) says that the rows are images: then the views of them
+    are learned (`image_views`), else the bare pixels. For images, all presets but "dense" need it.
     Raises TrainingError for fewer than two items and when a loss is not finite, UnknownKindError
     for an unknown preset or kind, ValueError for features that are not finite or no images of the
     shape, and for options that would change nothing with the preset.
@@ -86,10 +88,10 @@ def train_lengths(
 ) -> Iterator[tuple[Encoder, TrainingReport]]:
     """As `train`, for codes of each of several lengths in bits, in place of `options.n_bits`.
 
-    Gives what `train` gives for each, in less time: what only finds neighbours is done once (its
-    stages are in every report).
+    The results are those of `train` for each length, in less time: the stages that only find
+    neighbours are run once, and are in every report.
     """
-    from indexer.training.training_set import TrainingSet  # SciPy: only those who learn wait
+    from indexer.training.training_set import TrainingSet  # imported here: SciPy is slow to load
 
     options = replace(options, preset=preset_for(kind, options.preset))
     require_used(kind, options)

@@ -1,7 +1,7 @@
-"""The training features, a batch at a time on the device.
+"""Give the training features to the device, a batch at a time.
 
-Sparse features stay sparse: no batch of words is ever made dense on the input side. All
-randomness comes from generators that belong to one training, never from global state.
+Sparse features stay sparse: the input side never makes a batch of words dense. All
+randomness comes from the generators of one training, never from global state.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from indexer.training.networks.autoencoder import Bags, Batch
 
 @dataclass(frozen=True, slots=True)
 class Batches:
-    """n rows of features on their way to `device`, multiplied by `scale`."""
+    """n rows of features, multiplied by `scale` and moved to `device` in batches."""
 
     features: Features
     scale: float
@@ -34,7 +34,7 @@ class Batches:
         return int(self.features.shape[1])
 
     def batch(self, rows: np.ndarray) -> Batch:
-        """The given rows, clean."""
+        """The given rows, uncorrupted."""
         return by_layout(take_rows(self.features, rows), self._bags, self._tensor)
 
     def _bags(self, taken: SparseRows) -> Batch:
@@ -49,7 +49,7 @@ class Batches:
         return torch.from_numpy(dense).to(self.device)
 
     def tiles(self, size: int = 2048) -> Iterator[Batch]:
-        """All rows in order, clean, `size` at a time."""
+        """Yield all rows in order, uncorrupted, `size` at a time."""
         for start in range(0, len(self), size):
             yield self.batch(np.arange(start, min(start + size, len(self))))
 

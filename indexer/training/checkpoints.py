@@ -1,9 +1,9 @@
-"""An interrupted training goes on where it stopped, and ends as it would have ended.
+"""Resume an interrupted training, with the same result as without the interruption.
 
-Training is a fixed sequence of stages, and all its randomness comes from generators of its own. So
-it is simply begun again: what a stage had reached is put back (weights, Adam's moments, losses and
-the states of the generators, at its last checkpoint), a stage that was finished costs nothing, and
-whatever is cheap is computed anew. The end is the same, bit for bit.
+Training is a fixed sequence of stages, and all its randomness comes from generators of its own. A
+resumed training runs the same sequence: a stage that was finished is skipped, one that was begun
+continues from its last checkpoint (weights, Adam's moments, losses and the states of the
+generators), and cheap results are computed again. The result is the same, bit for bit.
 """
 
 from __future__ import annotations
@@ -25,20 +25,21 @@ from hashret.store.checkpoint_files import CheckpointFiles
 from indexer.training.options import TrainingOptions
 from indexer.training.presets import PRESETS
 
-#: Within a stage, so often. A checkpoint of a large model takes a tenth of a second.
+#: Seconds between checkpoints of a stage; writing one of a large model takes a tenth of a second.
 SECONDS = 30.0
 _NAME = "training-"
 
 
 class Checkpoints:
-    """What one training keeps and finds, stage by stage, in the order of its stages."""
+    """The checkpoints of one training, written and read in the order of its stages."""
 
     def __init__(self, files: CheckpointFiles | None = None, key: str = ""):
-        """Without files nothing is kept; what is kept under another key is forgotten."""
+        """Without files nothing is stored; checkpoints stored under another key are deleted."""
         self._files = files
         self._key = key
         self._count = 0
-        #: Whether there was something to go on from, and whether there was only of another key.
+        #: Whether there were checkpoints to resume from; whether there were only ones of another
+        #: key.
         self.found = self.dropped = False
         if files is not None:
             kept = files.read(f"{_NAME}000")
@@ -55,13 +56,13 @@ class Checkpoints:
         rng: np.random.Generator,
         generator: torch.Generator | None,
     ) -> Stage:
-        """The next stage of gradient descent, put back to where it had come."""
+        """The next stage of gradient descent, restored to its last checkpoint."""
         return Stage(*self._next(name), n_steps, optimiser, rng, generator)
 
     def array(
         self, name: str, rng: np.random.Generator, compute: Callable[[], np.ndarray]
     ) -> np.ndarray:
-        """What `compute` gives, which draws from nothing but `rng`; computed only once."""
+        """The result of `compute`, stored once; it must draw from `rng` only."""
         keep, kept = self._next(name)
         if kept is not None:
             rng.bit_generator.state = kept[0]["rng"]
@@ -90,7 +91,7 @@ _Kept = tuple[dict[str, Any], dict[str, np.ndarray]]
 
 
 class Stage:
-    """Gradient descent on its way: the losses of the steps so far, and what comes next."""
+    """A stage of gradient descent in progress: the losses of its steps, and the batches to come."""
 
     def __init__(
         self,
@@ -109,20 +110,20 @@ class Stage:
         self._generator = generator
         self._saved_at = time.monotonic()
         self._epoch_began = rng.bit_generator.state
-        #: The losses of the steps that were taken.
+        #: The losses of the steps taken so far.
         self.losses: list[float] = []
         if kept is not None:
             self._put_back(*kept)
         self._was_finished = len(self.losses) == n_steps
 
     def batches(self, draw: Callable[[], list[np.ndarray]]) -> Iterator[np.ndarray]:
-        """The batches of all epochs that are still to come; `draw` draws those of one epoch."""
+        """Yield the batches of all epochs still to come; `draw` draws those of one epoch."""
         while len(self.losses) < self._n_steps:
             now = self._rng.bit_generator.state
             self._rng.bit_generator.state = self._epoch_began
             epoch = draw()
             taken = len(self.losses) % len(epoch)
-            if taken:  # in the middle of an epoch: more was drawn since its batches were
+            if taken:  # in the middle of an epoch: numbers were drawn since its batches were
                 self._rng.bit_generator.state = now
             for at in range(taken, len(epoch)):
                 yield epoch[at]
@@ -132,9 +133,9 @@ class Stage:
                     self._save()
 
     def finished(self) -> None:
-        """Keep the end of the stage, if it was not kept before."""
+        """Write the checkpoint of the end of the stage, unless it was written before."""
         if not self._was_finished:
-            self._optimiser.state.clear()  # of no use any more
+            self._optimiser.state.clear()  # not needed any more
             self._save()
 
     def _save(self) -> None:
@@ -159,7 +160,7 @@ class Stage:
             if not noun:
                 continue
             weight = self._weights[int(number)]
-            # an array of no dimension, as the number of steps is, comes back with one
+            # an array without dimensions, such as the number of steps, is read back with one
             value = torch.from_numpy(array.copy())
             value = value.reshape(() if noun == "step" else weight.shape).to(weight.device)
             if noun == "weight":

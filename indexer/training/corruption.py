@@ -1,9 +1,9 @@
-"""What must a code not depend on? Corruption of the input; what is rebuilt stays clean.
+"""Corruption of the input, for what a code must not depend on; the target stays clean.
 
-Masked and noisy inputs make a denoising autoencoder (Vincent et al., "Stacked denoising
-autoencoders", JMLR 2010). Images can also be shifted by up to a fourteenth of the side, mirrored,
-and changed in contrast and brightness: none of that changes what a photograph shows (Krizhevsky,
-Sutskever and Hinton, NIPS 2012, section 4.1).
+Masking or adding noise to the input makes a denoising autoencoder (Vincent et al., "Stacked
+denoising autoencoders", JMLR 2010). Images can also be shifted by up to a fourteenth of the side,
+mirrored, and changed in contrast and brightness: none of that changes what a photograph shows
+(Krizhevsky, Sutskever and Hinton, NIPS 2012, section 4.1).
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from hashret.models.patches import Shape
 from indexer.training.networks.autoencoder import Bags, Batch
 from indexer.training.recipe import Corruption
 
-_SHIFT = 1.0 / 14.0  # of the side: two pixels of 28, as far as a photograph's frame may wander
+_SHIFT = 1.0 / 14.0  # largest shift, as a share of the side: two pixels of 28
 _CONTRAST = 0.2  # standard deviation of the factor by which pixels are multiplied
-_BRIGHTNESS = 0.2  # standard deviation of what is added, in standard deviations of a pixel
+_BRIGHTNESS = 0.2  # standard deviation of the offset, in standard deviations of a pixel
 
 
 class Corruptor:
-    """Corrupts batches by the amounts of a recipe, at random by `generator`."""
+    """Corrupts batches at random by the amounts in a recipe, drawing from `generator`."""
 
     def __init__(self, settings: Corruption, shape: Shape | None, generator: torch.Generator):
         self.settings = settings
@@ -29,7 +29,7 @@ class Corruptor:
         self.generator = generator
 
     def features(self, batch: Batch) -> Batch:
-        """A batch of features with all of the corruption, (n, n_features)."""
+        """The batch with all corruptions of the recipe, (n, n_features)."""
         settings = self.settings
         if settings.augmented and self.shape is not None and not isinstance(batch, Bags):
             batch = augment(batch, self.shape, self.generator)
@@ -39,14 +39,14 @@ class Corruptor:
         return batch
 
     def masked(self, batch: Batch) -> Batch:
-        """The batch with some of it set to zero, as the inputs of every layer are."""
+        """The batch with masking corruption only, which the inputs of every layer get."""
         if self.settings.masked_share > 0.0:
             return mask(batch, self.settings.masked_share, self.generator)
         return batch
 
 
 def augment(batch: Tensor, shape: Shape, generator: torch.Generator) -> Tensor:
-    """Each row, an image of `shape` (height, width, channels), changed at random."""
+    """The images, rows of `shape` (height, width, channels), changed at random."""
     height, width, _ = shape
     n, device = len(batch), batch.device
     images = batch.view(n, *shape)  # (n, height, width, channels)
@@ -54,7 +54,7 @@ def augment(batch: Tensor, shape: Shape, generator: torch.Generator) -> Tensor:
     def places(side: int) -> Tensor:
         reach = max(1, round(side * _SHIFT))
         moved = torch.randint(-reach, reach + 1, (n, 1), generator=generator, device=device)
-        # what comes in at the edge repeats it
+        # pixels shifted in at an edge repeat it
         return (torch.arange(side, device=device) + moved).clamp(0, side - 1)  # (n, side)
 
     rows, columns = places(height), places(width)
@@ -67,7 +67,7 @@ def augment(batch: Tensor, shape: Shape, generator: torch.Generator) -> Tensor:
 
 
 def mask(batch: Batch, share: float, generator: torch.Generator) -> Batch:
-    """Masking corruption: each feature is zero with probability `share`, the others scaled up.
+    """The batch with each feature set to 0 with probability `share`, and the others scaled up.
 
     Vincent et al., Stacked denoising autoencoders (JMLR 2010), section 3.3.
     """
@@ -82,6 +82,6 @@ def _masked(values: Tensor, share: float, generator: torch.Generator) -> Tensor:
 
 
 def add_gaussian(batch: Tensor, deviation: float, generator: torch.Generator) -> Tensor:
-    """Gaussian corruption of the given standard deviation, for dense features."""
+    """The dense features plus Gaussian noise of the given standard deviation."""
     noise = torch.randn(batch.shape, generator=generator, device=batch.device)
     return batch + deviation * noise

@@ -1,8 +1,8 @@
-"""Fine-tuning: the whole autoencoder, unrolled, on the loss of its target and of all terms.
+"""Fine-tune the whole autoencoder, unrolled, on the loss of its target and of all terms.
 
-A code is rebuilt into the item and its neighbourhood, through a bottleneck that comes to behave as
-bits do while training goes on (Hinton and Salakhutdinov, Science 2006; Salakhutdinov and Hinton,
-Semantic hashing, 2009).
+The decoder rebuilds the item and its neighbourhood from a code. The bottleneck between them comes
+to behave like bits as training goes on (Hinton and Salakhutdinov, Science 2006; Salakhutdinov and
+Hinton, Semantic hashing, 2009).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from indexer.training.optimise import Descent
 
 @dataclass(frozen=True, slots=True)
 class Unrolled:
-    """The whole autoencoder, with what it takes, what it rebuilds, and what lies between."""
+    """The whole autoencoder with its batches, corruption, bottleneck, target and loss terms."""
 
     network: Autoencoder
     batches: Batches
@@ -35,7 +35,7 @@ class Unrolled:
     mixture: Mixture
 
     def loss(self, rows: np.ndarray, done: float) -> Tensor:
-        """The loss of a batch when the share `done` of fine-tuning is over."""
+        """The loss of a batch when the share `done` (0 to 1) of fine-tuning is over."""
         code, cost = self._coded(rows, done)  # (b, n_bits), a scalar
         loss = self.target.loss(self.network.decode(code), *self.mixture.of(rows))
         if cost is not None:
@@ -51,11 +51,11 @@ class Unrolled:
 
 
 def finetune(whole: Unrolled, descent: Descent, epochs: int) -> float:
-    """Train the whole network; returns the final loss."""
+    """Train the whole network; return its final loss."""
     return descent.run(whole.network.parameters(), epochs, whole.loss)
 
 
 def raw_logits_of(network: Autoencoder, batches: Batches) -> np.ndarray:
-    """The raw logits of all items, clean and without noise, (n, n_raw) float32."""
+    """The raw logits of all items, without corruption or noise, (n, n_raw) float32."""
     with torch.no_grad():
         return np.concatenate([network.raw_logits(tile).cpu().numpy() for tile in batches.tiles()])

@@ -1,10 +1,10 @@
-"""What must a code explain? The item and its neighbourhood, and further terms of the loss.
+"""The losses: what a code must explain (the item and its neighbourhood), and further terms.
 
-Decoding the words of the neighbours beside the item's own is what lifts the precision of text
-codes most (PairRec, Hansen et al., SIGIR 2020; node2hash, Chaidaroon et al., SIGIR 2018). Here
-the target is the item mixed with the *mean* of a wide, label-free neighbourhood. The gradient of
-both losses is linear in the target, so a few neighbours drawn afresh each step give an unbiased
-gradient of the loss on the full mean, in memory linear in the number of items.
+Decoding the words of an item's neighbours as well as its own improves the precision of text codes
+more than anything else (PairRec, Hansen et al., SIGIR 2020; node2hash, Chaidaroon et al., SIGIR
+2018). Here the target is the item mixed with the *mean* of a wide, label-free neighbourhood. The
+gradient of both losses is linear in the target, so a few neighbours drawn afresh each step give an
+unbiased gradient of the loss on the full mean, in memory linear in the number of items.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ from indexer.training.networks.autoencoder import Trunk
 from indexer.training.presets import Balance, Contrast, Independence
 from indexer.training.training_set import Preparation
 
-#: Codes of so many bits or more get the whole weight of the contrast; of shorter ones it falls as
-#: the square of their length.
+#: Bits from which on codes get the full weight of the contrast; for shorter codes the weight falls
+#: with the square of their length.
 CONTRAST_BITS = 64
-#: Added to the variance of a unit of the code: one that never varies is correlated with none.
+#: Added to the variance of a code unit, so that one that never varies correlates with no other.
 _SPREAD_FLOOR = 1e-4
 
 
@@ -50,13 +50,14 @@ def squared_error(outputs: Tensor, target: Tensor) -> Tensor:
 
 
 def contrast(code: Tensor, partners: Tensor, temperature: float) -> Tensor:
-    """Mean cross-entropy of telling each item's partner from all others of the batch, by its code.
+    """Mean cross-entropy of telling each item's partner from the rest of the batch by their codes.
 
-    Both (b, n_bits) in [0, 1]; row i of each belong together. Scores are products of codes in
-    [-1, 1], divided by the bits and the temperature: near codes for partners, far ones for others,
-    and so bits that do not repeat each other. The loss is that of SimCLR (Chen et al., ICML 2020,
-    section 2.1, in one direction), for codes CIBHash (Qiu et al., IJCAI 2021, section 3.1); there
-    the partner is the item corrupted once more, here it may be a neighbour.
+    Both are (b, n_bits) in [0, 1]; row i of one is the partner of row i of the other. Scores are
+    products of codes in [-1, 1], divided by the number of bits and the temperature. The loss pulls
+    partners together and pushes others apart, so bits do not repeat each other. The loss is that of
+    SimCLR (Chen et al., ICML 2020, section 2.1, in one direction), and for codes that of CIBHash
+    (Qiu et al., IJCAI 2021, section 3.1). There the partner is the item under fresh corruption;
+    here it may be a neighbour.
     """
     scores = (2.0 * code - 1.0) @ (2.0 * partners - 1.0).T
     wanted = torch.arange(len(code), device=code.device)
@@ -66,10 +67,10 @@ def contrast(code: Tensor, partners: Tensor, temperature: float) -> Tensor:
 def independence(code: Tensor) -> Tensor:
     """Mean squared correlation of two different bits over a batch of codes (b, n_bits) in [0, 1].
 
-    0 where no bit tells anything about another by a straight line, 1 where all say the same. What
-    makes a code efficient asks for it (Weiss, Torralba and Fergus, Spectral hashing, NIPS 2008,
-    section 2); as a term of training it is the second of Barlow Twins (Zbontar et al., ICML 2021,
-    section 3.1), of one view with itself. Of a single bit it is 0.
+    It is 0 if no two bits are correlated and 1 if all are equal up to their sign. An efficient code
+    needs independent bits (Weiss, Torralba and Fergus, Spectral hashing, NIPS 2008, section 2). As
+    a loss it is the second term of Barlow Twins (Zbontar et al., ICML 2021, section 3.1), of one
+    view with itself. For a single bit it is 0.
     """
     n_bits = code.shape[1]
     centred = code - code.mean(dim=0)
@@ -82,22 +83,22 @@ def independence(code: Tensor) -> Tensor:
 def balance(code: Tensor) -> Tensor:
     """Mean over bits of the squared mean of the batch, codes (b, n_bits) in [0, 1] read as -1 to 1.
 
-    0 where every bit is 1 for half of the batch, 1 where none varies (Weiss, Torralba and Fergus,
-    Spectral hashing, NIPS 2008, section 2).
+    It is 0 if every bit is 1 for half of the batch, and 1 if no bit varies (Weiss, Torralba and
+    Fergus, Spectral hashing, NIPS 2008, section 2).
     """
     return (2.0 * code.mean(dim=0) - 1.0).square().mean()
 
 
 @dataclass(frozen=True, slots=True)
 class Mixture:
-    """Whom the targets of a batch are made of: the item and members of its neighbourhood.
+    """What the target of each item is mixed of: the item and members of its neighbourhood.
 
-    Without a neighbourhood it is the item alone.
+    Without neighbourhoods, the target is the item alone.
     """
 
     near: Neighbourhoods | None
     share: float
-    """Of the target that is the neighbours'; the rest is the item's own."""
+    """The share of the target that is the neighbours'; the rest is the item's own."""
     draws: int
     rng: np.random.Generator
 
@@ -121,30 +122,30 @@ class Mixture:
 
 
 def alone(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The members and weights of targets that are made of nothing but the items themselves."""
+    """The members and weights of targets that consist of the items themselves."""
     return rows[:, None], np.ones(1, np.float32)
 
 
 class Target(ABC):
-    """What the decoder rebuilds of the training items, and how alike they are by it."""
+    """What the decoder rebuilds, with its loss, and the similarity of items that goes with it."""
 
     n_outputs: int | None = None
-    """The width of what the decoder gives; None: that of the features."""
+    """The width of the decoder's output; None: that of the features."""
 
     @abstractmethod
     def loss(self, outputs: Tensor, members: np.ndarray, weights: np.ndarray) -> Tensor:
-        """Of (b, n_outputs) outputs against the weighted mean of each row's members (b, m)."""
+        """The loss of outputs (b, n_outputs) against the weighted mean of each row's members."""
 
     @abstractmethod
     def points(self, rng: np.random.Generator) -> Points:
-        """How alike the items are, without labels; what neighbourhoods are found by."""
+        """Points whose products say how alike items are; neighbourhoods are found by them."""
 
 
 class WordsTarget(Target):
     """Cross-entropy against the item's word distribution.
 
     The distribution of an item is its features (tf-idf), weighted by rarity and L1-normalised;
-    that of an item without a word is empty and costs nothing.
+    that of an item without a word is empty and adds no loss.
     """
 
     def __init__(
@@ -167,7 +168,7 @@ class WordsTarget(Target):
         return word_cross_entropy(outputs, target.to(self._device))
 
     def points(self, rng: np.random.Generator) -> Points:
-        """By latent semantic coordinates and by words."""
+        """Points by latent semantic coordinates and by words."""
         return latent_points(self._rows, rng)
 
 
@@ -188,14 +189,14 @@ class SquaredTarget(Target):
         return squared_error(outputs, target)
 
     def points(self, rng: np.random.Generator) -> Points:
-        """By Euclidean distance of the features."""
+        """Points by Euclidean distance of the features."""
         return euclidean_points(self._features, rng)
 
 
 class ViewsTarget(SquaredTarget):
     """Mean squared error against views of an image, scaled to standard deviation 1.
 
-    Rows of pixels of no known shape have no views: they are rebuilt themselves.
+    Rows of pixels of unknown shape have no views: the pixels are rebuilt instead.
     """
 
     def __init__(
@@ -214,30 +215,30 @@ class ViewsTarget(SquaredTarget):
         self.n_outputs = self._rows.shape[1]
 
     def points(self, rng: np.random.Generator) -> Points:
-        """By the cosines of the views."""
+        """Points by the cosines of the views."""
         return super().points(rng) if self._views is None else cosine_points(self._views)
 
 
 @dataclass(frozen=True, slots=True)
 class CodedBatch:
-    """Training rows, their codes (b, n_bits) in [0, 1], and a way to code rows once more."""
+    """Training rows, their codes (b, n_bits) in [0, 1], and a function that codes rows again."""
 
     rows: np.ndarray
     code: Tensor
     mixture: Mixture
     encode: Callable[[np.ndarray], Tensor]
-    """The codes of some rows, corrupted anew."""
+    """Computes the codes of some rows under fresh corruption."""
 
 
 class ContrastTerm:
-    """`contrast` with a partner of each row, weighted less for codes of few bits."""
+    """`contrast` with a partner for each row, weighted less for codes of few bits."""
 
     def __init__(self, settings: Contrast):
         self.settings = settings
 
     def __call__(self, batch: CodedBatch) -> Tensor:
         """The weighted loss of a batch."""
-        # few bits can't tell many items apart: asking that of them costs what they say of the item
+        # few bits can't tell many items apart: forcing them to would cost what they say of the item
         share = min(1.0, batch.code.shape[1] / CONTRAST_BITS) ** 2
         partners = batch.encode(batch.mixture.partners(batch.rows, self.settings.own_share))
         loss = contrast(batch.code, partners, self.settings.temperature)

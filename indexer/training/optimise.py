@@ -1,4 +1,4 @@
-"""Gradient descent as every stage of training uses it: batches, schedule, precision, alarm."""
+"""Gradient descent for every stage: batches, learning rate, precision, a check of each loss."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from indexer.training.batches import epoch_batches
 from indexer.training.checkpoints import Checkpoints
 from indexer.training.report import OnProgress
 
-#: Steps in which the learning rate grows to its full size: Adam's moments must settle first.
+#: Steps in which the learning rate grows to its full value, while Adam's moments settle.
 _WARM_UP_STEPS = 100
-#: The share of itself that the learning rate falls to by the last step.
+#: The learning rate at the last step, as a share of the full one.
 _LAST_RATE = 0.05
 
 
 @dataclass(frozen=True, slots=True)
 class Descent:
-    """One stage of training: what it is called and how its steps are taken over n items."""
+    """One stage of training: its name, and how its steps over n items are taken."""
 
     stage: str
     n: int
@@ -34,7 +34,7 @@ class Descent:
     on_progress: OnProgress | None
     cosine: bool = False
     generator: torch.Generator | None = None
-    """What the loss draws from besides `rng`: a checkpoint has the states of both."""
+    """The generator of the loss, besides `rng`; a checkpoint holds the states of both."""
     checkpoints: Checkpoints = field(default_factory=Checkpoints)
 
     def run(
@@ -43,7 +43,8 @@ class Descent:
         epochs: int,
         loss_of: Callable[[np.ndarray, float], Tensor],
     ) -> float:
-        """Minimise `loss_of(rows, share of the stage done)`; the mean loss of its last tenth.
+        """Minimise `loss_of(rows, share of the stage done)`; return the mean loss of the last
+        tenth.
 
         Adam (Kingma and Ba, 2015) with a short warm-up and a linear decay, or a `cosine` one
         (Loshchilov and Hutter, 2017), which stays longer at small steps. Raises TrainingError as
@@ -104,11 +105,11 @@ def choose_device(name: str) -> torch.device:
 
 
 def has_bfloat16_units(device: torch.device) -> bool:
-    """Whether matrix products in bfloat16 run on units of their own, and so faster.
+    """Whether the device has matrix units for bfloat16, which make it faster than float32.
 
-    The instructions for it in AVX-512 are none: with these alone a step took half as long again
-    as in float32. PyTorch has no public question for CPUs; where its private one is missing, the
-    answer is no.
+    The bfloat16 instructions of AVX-512 do not count: with them alone a step took half as long
+    again as in float32. PyTorch has no public function that tells this for CPUs; if its private one
+    is missing, the result is False.
     """
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported()

@@ -1,4 +1,4 @@
-"""What may a caller choose of a training? Bits, seed, preset, and how much of everything."""
+"""The options of a training that a caller may choose: bits, seed, preset, and multiples."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from dataclasses import dataclass
 
 from hashret.arguments import require_instance, require_number, shown, whole
 
-#: The preset that learns nothing: vectors that are bits already are the codes, however long.
+#: The preset that learns nothing: packed bits are taken as the codes, whatever their length.
 AS_GIVEN = "identity"
-#: The longest codes, in bits: learned ones, and any that a collection can have.
+#: The longest codes in bits: of those that are learned, and of those that are taken as given.
 _LEARNED_BITS, _GIVEN_BITS = 512, 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
 class Multiples:
-    """How much more or less than its preset a training does; each above 0.
+    """Factors, above 0, that multiply the preset's epochs, neighbours and noise.
 
-    `epochs` of every stage of fine-tuning, `neighbours` that a code must explain, `noise` before
-    the code's sigmoid. Unlike a number of epochs or neighbours, a multiple that was found on a
-    sample (`tuning.tune`) means the same for all of a corpus.
+    `epochs` are those of every stage of fine-tuning, `neighbours` those that a code must explain,
+    `noise` is that before the code's sigmoid. Unlike a number of epochs or neighbours, a factor
+    that was found on a sample (`tuning.tune`) also suits the whole corpus.
     """
 
     epochs: float = 1.0
@@ -37,15 +37,15 @@ class Multiples:
 
 @dataclass(frozen=True, slots=True)
 class TrainingOptions:
-    """What a caller may choose; recorded with the model.
+    """The options of one training; they are recorded with the model.
 
     `n_bits` from 8 to 512 in steps of 8; with the preset "identity" as many as the vectors have,
     at most 65,536. `device` is auto, cpu or cuda. `preset` None is the
     default for the kind of items (`presets.PRESETS`); a report says which. `epochs` (of each
     round of fine-tuning), `neighbours` (how many of an item's nearest its code must explain) and
-    `rounds` (of neighbours found again from the codes learned) are the preset's choice where None;
-    `multiples` scale that. What would change nothing with a preset is refused by the
-    training (`presets.require_used`).
+    `rounds` (how often neighbours are found, each time but the first with the codes learned) are
+    chosen by the preset if None; `multiples` scale them. An option that has no effect with the
+    preset is refused by the training (`presets.require_used`).
     """
 
     n_bits: int = 64

@@ -1,11 +1,12 @@
-"""A dictionary of the corpus's own patches, as the first layer of an encoder of images.
+"""Learn a dictionary of the corpus's own patches, the first layer of an encoder of images.
 
-Patches of one contrast are whitened and clustered by k-means; a filter answers to what lies in the
-direction of a cluster's centre beyond a threshold (Coates, Ng and Lee, "An analysis of single-layer
-networks in unsupervised feature learning", AISTATS 2011, sections 3 and 4.2, where such a
-dictionary did better than autoencoders and RBMs; Coates and Ng, "The importance of encoding versus
-training with sparse coding and vector quantization", ICML 2011, for the threshold). It is the first
-step of the greedy pre-training of images, and stays as it is; what was measured: docs/adr/0023.
+Patches, normalised to one contrast, are whitened and clustered by k-means. The answer of a filter
+is how far a patch lies in the direction of a cluster's centre, beyond a threshold (Coates, Ng and
+Lee, "An analysis of single-layer networks in unsupervised feature learning", AISTATS 2011, sections
+3 and 4.2, where such a dictionary did better than autoencoders and RBMs; Coates and Ng, "The
+importance of encoding versus training with sparse coding and vector quantization", ICML 2011, for
+the threshold). It is the first step of the greedy pre-training of images, and is not changed later.
+Measurements: docs/adr/0023.
 """
 
 from __future__ import annotations
@@ -18,16 +19,20 @@ from scipy.cluster.vq import kmeans2
 from hashret.models.fixed_point import require_bounded, to_grid
 from hashret.models.patches import PatchLayer, Shape
 
-_FILTERS = 64  # more gained little for their time (docs/adr/0023)
-_SIDE = 6  # pixels; patches a pixel apart: with a stride of 2 nothing is gained by them
-_CELLS = 4  # a side, that answers are pooled over
-_ITERATIONS = 12  # of k-means: later ones move no centre that matters
-_SAMPLED_IMAGES = 4_000  # images that patches are taken of
-_SAMPLED_PATCHES = 40_000  # patches that are clustered, hundreds for each filter
-_LEAST_SPREAD = 0.5  # added to a variance in whitening: directions of noise are not blown up
-_THRESHOLD = 0.5  # of an answer, in standard deviations of all of them
-_LEAST_DEVIATION = 1e-3  # of what is divided by it: images all alike have none
-_FEW_IMAGES = 8  # whose patches are in memory together
+_FILTERS = 64  # number of filters; more gained little for their time (docs/adr/0023)
+_SIDE = (
+    6  # pixels of a patch's side; patches are one pixel apart, because a stride of 2 gained nothing
+)
+_CELLS = 4  # cells per side over which answers are pooled
+_ITERATIONS = 12  # iterations of k-means; further ones hardly move a centre
+_SAMPLED_IMAGES = 4_000  # number of images from which patches are taken
+_SAMPLED_PATCHES = 40_000  # number of patches that are clustered, hundreds for each filter
+_LEAST_SPREAD = (
+    0.5  # added to each variance in whitening, so that directions of noise are not amplified
+)
+_THRESHOLD = 0.5  # threshold of an answer, in standard deviations of all answers
+_LEAST_DEVIATION = 1e-3  # least divisor: the deviation is 0 if all images are alike
+_FEW_IMAGES = 8  # number of images whose patches are in memory together
 
 
 def learn_patches(rows: np.ndarray, shape: Shape, rng: np.random.Generator) -> PatchLayer:
@@ -54,7 +59,8 @@ def learn_patches(rows: np.ndarray, shape: Shape, rng: np.random.Generator) -> P
 def _sampled(bare: PatchLayer, rows: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """(at most `_SAMPLED_PATCHES`, side x side x channels): patches of one contrast, mean 0.
 
-    All patches are a hundred times the images, so they are made of few images at a time.
+    All patches together take a hundred times the memory of the images, so only those of a few
+    images are made at a time.
     """
     each = bare.n_places
     chosen = np.sort(rng.permutation(len(rows) * each)[:_SAMPLED_PATCHES])
@@ -74,14 +80,16 @@ def _dictionary(patches: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarr
     values, directions = np.linalg.eigh(centred.T @ centred / len(centred))
     spread = 1.0 / np.sqrt(np.maximum(values, 0.0) + _LEAST_SPREAD)
     whitening = directions * spread @ directions.T
-    # most patches of many corpora are one and the same: a flat background
+    # in many corpora most patches are the same flat background
     white = np.unique(centred @ whitening, axis=0)
-    with warnings.catch_warnings():  # an emptied cluster keeps its place and harms nothing
+    with (
+        warnings.catch_warnings()
+    ):  # a cluster that becomes empty keeps its centre, which does no harm
         warnings.simplefilter("ignore", UserWarning)
         found, _ = kmeans2(white, min(_FILTERS, len(white)), _ITERATIONS, minit="points", rng=rng)
     lengths = np.maximum(np.linalg.norm(found, axis=1, keepdims=True), 1e-6)
     filters = to_grid(whitening @ (found / lengths).T)
-    # patches come uncentred: a filter that adds up to 0 answers alike
+    # the encoder does not centre patches; for a filter that adds up to 0 that makes no difference
     filters = to_grid(filters - filters.mean(axis=0))
     filters[0] -= filters.sum(axis=0)
     answers = centred @ filters

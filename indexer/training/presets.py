@@ -1,10 +1,10 @@
-"""Presets: for each kind of item, the recipes that it may be learned by, the default first.
+"""Presets: the recipes by which each kind of items can be learned, the default first.
 
 A recipe chooses a trunk, a bottleneck, a target with further terms, and a corruption. Each choice
-is a small dataclass of settings; `PARTS` names the class that does what the settings say. Why each
-number is what it is: docs/training-measurements.md.
+is a small dataclass of settings; `PARTS` names the class that carries them out. The reason for each
+number is in docs/training-measurements.md.
 
-To add a part: write its class beside those of its sort (`networks`, `objectives`), and here its
+To add a part, write its class beside similar ones (`networks`, `objectives`), and add here its
 settings, its row of `PARTS` and a row of `PRESETS`. Nothing here imports torch.
 """
 
@@ -35,19 +35,19 @@ class Dense(Trunk):
     """Linear layers with ReLUs between them; the decoder mirrors the encoder."""
 
     hidden: tuple[int, ...]
-    """Units of the hidden layers."""
+    """Number of units in each hidden layer."""
     normalised: bool = False
-    """Whether what a hidden layer sums up is normalised, item by item."""
+    """Whether the sums of a hidden layer are normalised for each item (layer normalisation)."""
     n_latent: int = 0
-    """So many latent semantic coordinates enter the layer of the code, besides the hidden units;
-    of sparse rows only."""
+    """Number of latent semantic coordinates that enter the code layer beside the hidden units; for
+    sparse rows only."""
     input_scale: float | None = None
-    """Multiplies the features; None: whatever makes their root mean square 1."""
+    """Factor of the features; None: the factor that makes their root mean square 1."""
 
 
 @dataclass(frozen=True, slots=True)
 class Patches(Dense):
-    """The same over the answers of images to a dictionary of their patches."""
+    """Linear layers over the answers of images to a dictionary of their patches."""
 
     needs_shape: ClassVar[bool] = True
 
@@ -57,7 +57,7 @@ class Conv(Trunk):
     """Convolutions of stride 2, transposed in the decoder."""
 
     filters: tuple[int, ...]
-    """The channels that each convolution gives."""
+    """Number of output channels of each convolution."""
     needs_shape: ClassVar[bool] = True
 
 
@@ -66,66 +66,66 @@ class NoisySigmoid(Bottleneck):
     """A steep sigmoid of normalised logits with noise, both growing as fine-tuning goes on."""
 
     noise: tuple[float, float] = (0.3, 1.0)
-    """First and last, in standard deviations of a bit's logit."""
+    """Standard deviation of the noise at the start and at the end, in those of a bit's logit."""
     gain: tuple[float, float] = (2.0, 16.0)
-    """Multiplies the noisy logit before its sigmoid, first and last."""
+    """Factor of the noisy logit before its sigmoid, at the start and at the end."""
     has_noise: ClassVar[bool] = True
 
     def with_noise(self, times: float) -> Self:
-        """The settings with the noise so many times as large."""
+        """The settings with the noise multiplied by `times`."""
         return replace(self, noise=(self.noise[0] * times, self.noise[1] * times))
 
 
 @dataclass(frozen=True, slots=True)
 class Gaussian(Bottleneck):
-    """A normal distribution of each bit for each item, drawn from in every step: variational."""
+    """Variational: each item has a normal distribution for each bit, sampled in every step."""
 
     divergence: tuple[float, float] = (0.0, 0.01)
-    """The weight of the divergence from the prior, first and last, in units of the target's loss.
-    That is a mean over words or features, so the last is the weight 1 of a sum over a hundred."""
+    """Weight of the divergence from the prior, at the start and at the end. The target's loss is a
+    mean over words or features, so the last is what 1 would be for a sum over a hundred of them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Words(Target):
-    """The word distribution: cross-entropy over the features, sparse and not negative."""
+    """The item's word distribution, by cross-entropy; features are sparse and not negative."""
 
 
 @dataclass(frozen=True, slots=True)
 class Squared(Target):
-    """The features themselves, dense, by their squared error."""
+    """The features themselves, which are dense, by squared error."""
 
 
 @dataclass(frozen=True, slots=True)
 class Views(Target):
-    """What images look like (`neighbours.image_views`), by squared error.
+    """The views of an image (`neighbours.image_views`), by squared error.
 
-    Of images of unknown shape it is their pixels.
+    If the shape of the images is unknown, the pixels are rebuilt instead.
     """
 
 
 @dataclass(frozen=True, slots=True)
 class Contrast(Term):
-    """Each item's partner, a neighbour, is nearer by its code than the rest of the batch."""
+    """The code of each item's partner, a neighbour, must be nearer than the rest of the batch."""
 
     temperature: float = 0.3
-    """Divides the mean agreement of two codes' bits, from -1 to 1."""
+    """Divisor of the mean agreement of two codes' bits, which is from -1 to 1."""
     own_share: float = 0.0
-    """For this share of the items the partner is the item itself, corrupted anew; where there are
-    no neighbourhoods, for all."""
+    """Share of the items whose partner is the item itself under fresh corruption; without
+    neighbourhoods it is all of them."""
     last_round_only: ClassVar[bool] = True
 
 
 @dataclass(frozen=True, slots=True)
 class Independence(Term):
-    """Bits do not say the same as other bits."""
+    """Bits must not repeat one another."""
 
 
 @dataclass(frozen=True, slots=True)
 class Balance(Term):
-    """Bits are 1 for half of the items, besides what normalised logits do for it."""
+    """Each bit must be 1 for half of the items, beyond what normalised logits achieve."""
 
 
-#: The settings of a part -> the class that does what they say, loaded when a training begins.
+#: The class that carries out the settings of each part; it is loaded when a training begins.
 PARTS: dict[str, str] = {
     "Dense": "indexer.training.networks.dense:DenseTrunk",
     "Patches": "indexer.training.networks.patches:PatchesTrunk",
@@ -143,7 +143,7 @@ PARTS: dict[str, str] = {
 
 
 def made(settings: Any, *arguments: Any) -> Any:
-    """The part that does what the settings say, made of them and the arguments."""
+    """The part that carries out the settings, constructed with them and the arguments."""
     return resolve(PARTS, type(settings).__name__, "part")(settings, *arguments)
 
 
@@ -177,7 +177,7 @@ _PATCHES = replace(_IMAGE, trunk=Patches(hidden=(512, 512), input_scale=1.0), le
 _CONV = replace(
     _IMAGE, trunk=Conv(filters=(32, 64)), corruption=replace(_IMAGE.corruption, augmented=True)
 )
-# a user's own vectors are compared by their near neighbours, which a wide mean would blur
+# for vectors only near neighbours matter, which a mean over many would blur
 _VECTOR = replace(
     _IMAGE,
     bottleneck=NoisySigmoid(noise=(0.1, 0.5)),
@@ -187,7 +187,7 @@ _VECTOR = replace(
 )
 
 
-#: Name -> what turns a training set into encoders (`training.Trainer`).
+#: The trainers (`training.Trainer`), by name.
 TRAINERS: dict[str, str] = {
     "autoencoder": "indexer.training.trainer:AutoencoderTrainer",
     "identity": "indexer.training.vectors.identity:IdentityTrainer",
@@ -202,7 +202,7 @@ class Preset(NamedTuple):
     recipe: Recipe | TowersRecipe | IdentityRecipe
 
 
-#: Kind of item -> name -> preset; the first of a kind is its default.
+#: The presets of each kind of items, by name; the first is the default.
 PRESETS: dict[str, dict[str, Preset]] = {
     "text": {
         "dense": Preset("autoencoder", _TEXT),
@@ -224,7 +224,7 @@ PRESETS: dict[str, dict[str, Preset]] = {
 
 
 def preset_for(kind: str, preset: str | None) -> str:
-    """The preset of this name, or the default where it is None, for a kind of item.
+    """The name of the preset for a kind of items: `preset` itself, or the default if it is None.
 
     Raises UnknownKindError, listing what is known, for another kind or preset.
     """
@@ -244,7 +244,7 @@ def preset_for(kind: str, preset: str | None) -> str:
 def require_used(kind: str, options: TrainingOptions) -> None:
     """Raise ValueError for an option that would change nothing with the preset of `options`.
 
-    Each option is one of the recipe's knobs, or must be left at what it is without being chosen.
+    Each option must be one of the recipe's knobs, or have its default value.
     """
     recipe, times = PRESETS[kind][str(options.preset)].recipe, options.multiples
     no_rounds = "none or 1" if recipe.rounds else "none"
@@ -254,7 +254,13 @@ def require_used(kind: str, options: TrainingOptions) -> None:
         ("rounds", "rounds", no_rounds, options.rounds, options.rounds in (None, recipe.rounds)),
         ("noise", "multiples", "noise 1", times.noise, times.noise == 1.0),
         ("epochs", "epochs", "none", options.epochs, options.epochs is None),
-        ("epochs", "seed", "0", options.seed, options.seed == 0),  # which without learning is idle
+        (
+            "epochs",
+            "seed",
+            "0",
+            options.seed,
+            options.seed == 0,
+        ),  # without learning, a seed has no effect
         ("epochs", "multiples", "epochs 1", times.epochs, times.epochs == 1.0),
     ]
     for knob, name, expected, got, unchanged in checks:

@@ -1,9 +1,9 @@
-"""Greedy layer-wise pre-training: one shallow denoising autoencoder after the other.
+"""Pre-train the layers greedily, one shallow denoising autoencoder after the other.
 
 Each layer learns to rebuild the clean output of the layer below from a corrupted one, with the
 layers below fixed (Hinton and Salakhutdinov, Science 2006; Bengio et al., NIPS 2006; with
-corruption in place of contrastive divergence, Vincent et al., JMLR 2010). The pairs of encoder
-and decoder layers then stand, unrolled, as the start of fine-tuning.
+corruption in place of contrastive divergence, Vincent et al., JMLR 2010). Unrolled, the pairs of
+encoder and decoder layers are the starting point of fine-tuning.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from indexer.training.networks.bottleneck import Coded
 from indexer.training.objectives import alone, squared_error
 from indexer.training.optimise import Descent
 
-#: Items whose mean a decoder layer starts at: enough for a mean, and one batch.
+#: Number of items whose mean is the initial bias of a decoder layer: enough for a mean.
 _SAMPLE = 1024
 
 
 @dataclass(frozen=True, slots=True)
 class LayerOfStack:
-    """One layer of the encoder with that of the decoder, on top of the fixed layers below it."""
+    """One encoder layer with its decoder layer, above the layers that are already trained."""
 
     whole: Unrolled
     index: int
@@ -41,9 +41,9 @@ class LayerOfStack:
         else:
             with torch.no_grad():
                 clean = self.whole.network.hidden(self.index, batch).float()  # (b, n_in)
-            # latent coordinates are nothing that a layer below learned
+            # latent coordinates are fixed, so there is nothing to rebuild
             wanted = clean[:, : clean.shape[1] - self.n_fixed]
-            # in units of the input's variance, so that layers compare
+            # in units of the input's variance, so that losses of different layers are comparable
             variance = wanted.var(dim=0, correction=0).mean().clamp(min=1e-9)
             rebuilt, cost = self._rebuilt(clean)
             loss = squared_error(functional.relu(rebuilt), wanted) / variance
@@ -51,7 +51,7 @@ class LayerOfStack:
 
     @property
     def n_fixed(self) -> int:
-        """How many columns of the layer's input are latent coordinates, the last ones."""
+        """The number of latent coordinates among the layer's input columns; they are the last."""
         return self.whole.network.n_latent if self._is_last else 0
 
     @property
@@ -59,12 +59,12 @@ class LayerOfStack:
         return self.index == len(self.whole.network.encoder) - 1
 
     def _rebuilt(self, clean: Batch) -> tuple[Tensor, Tensor | None]:
-        """What the layer's decoder gives, (b, n_in), and what the bottleneck costs."""
+        """The output of the layer's decoder, (b, n_in), and the loss of the bottleneck, if any."""
         code, cost = self._coded(clean)
         return self.whole.network.decoder[-1 - self.index].forward(code), cost
 
     def _coded(self, clean: Batch) -> Coded:
-        """What the layer's decoder takes: of the last layer a code from -1 to 1."""
+        """The input of the layer's decoder; for the last layer, a code from -1 to 1."""
         network, corruption = self.whole.network, self.whole.corruption
         noisy = corruption.features(clean) if self.index == 0 else corruption.masked(clean)
         active = network.encoder[self.index].forward(noisy)  # (b, n_out)
@@ -75,10 +75,10 @@ class LayerOfStack:
 
 
 def pretrain_layer(layer: LayerOfStack, descent: Descent, epochs: int) -> float:
-    """Train one layer of the stack and its decoder; returns the final loss.
+    """Train one layer of the stack and its decoder; return the final loss.
 
-    The decoder's bias starts at the mean of what it rebuilds, so that no unit of it is born
-    dead below its ReLU.
+    The decoder's bias starts at the mean of its target, so that no unit starts with a ReLU that
+    never opens.
     """
     whole, index = layer.whole, layer.index
     decoder = whole.network.decoder[-1 - index]

@@ -1,8 +1,8 @@
-"""What is a recipe? Everything about a training that does not depend on the corpus.
+"""A recipe: everything about a training that does not depend on the corpus.
 
 A deep autoencoder is four choices: trunk x bottleneck x objectives x corruption. `Recipe` holds one
-settings object for each, and the numbers of the course. The settings there are to choose from, and
-the classes that do what they say, stand in `presets`.
+settings object for each, and the numbers of epochs and steps. The available settings, and the
+classes that carry them out, are in `presets`.
 """
 
 from __future__ import annotations
@@ -12,55 +12,55 @@ from typing import ClassVar, Self
 
 from indexer.training.options import TrainingOptions
 
-#: What `hashret tune` may change of a training -> the values worth trying, in order.
+#: For each setting that `hashret tune` may change, the values worth trying, in order.
 Knobs = dict[str, tuple[float, ...]]
 
-_WIDTHS = (0.25, 0.5, 1.0, 2.0, 4.0)  # multiples of the preset's neighbourhood
-_LENGTHS = (0.5, 1.0, 2.0)  # multiples of the preset's noise, and of its epochs
+_WIDTHS = (0.25, 0.5, 1.0, 2.0, 4.0)  # factors of the preset's number of neighbours
+_LENGTHS = (0.5, 1.0, 2.0)  # factors of the preset's noise, and of its epochs
 _ROUNDS = (1, 2, 3)
 
 
 @dataclass(frozen=True, slots=True)
 class Trunk:
-    """Settings of the layers from features to logits, and of those back."""
+    """Settings of the layers from features to logits, and of those from a code to the output."""
 
     needs_shape: ClassVar[bool] = False
-    """Whether it learns from images only, (height, width, channels)."""
+    """Whether it can learn only from images, rows of (height, width, channels)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Bottleneck:
-    """Settings of what the decoder sees of the logits while they learn to be bits."""
+    """Settings of how logits become the decoder's input while they learn to be bits."""
 
     has_noise: ClassVar[bool] = False
-    """Whether it has noise of a size that `Multiples.noise` scales."""
+    """Whether it has noise that `Multiples.noise` scales."""
 
     def with_noise(self, times: float) -> Self:
-        """The settings with the noise so many times as large; as they are, if there is none."""
+        """The settings with the noise multiplied by `times`; unchanged if there is no noise."""
         return self
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Settings of what the decoder rebuilds."""
+    """Settings of the target, which the decoder rebuilds."""
 
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """Settings of one more loss of the code, beside that of the target."""
+    """Settings of a further loss of the code, besides that of the target."""
 
     weight: float
-    """What the term is multiplied by in the sum of losses."""
+    """Factor of the term in the sum of losses."""
     last_round_only: ClassVar[bool] = False
-    """Whether codes of earlier rounds, which only find neighbours, do without it."""
+    """Whether only the last round uses it; codes of earlier ones only serve to find neighbours."""
 
 
 @dataclass(frozen=True, slots=True)
 class Corruption:
-    """How the network's input differs from what it has to rebuild (a denoising autoencoder)."""
+    """How the network's input is corrupted; the target stays clean (a denoising autoencoder)."""
 
     masked_share: float
-    """This share of each layer's inputs is set to zero."""
+    """Share of each layer's inputs that is set to zero."""
     gaussian: float = 0.0
     """The standard deviation of noise added to dense features, in units of the scaled features."""
     augmented: bool = False
@@ -69,22 +69,22 @@ class Corruption:
 
 @dataclass(frozen=True, slots=True)
 class Neighbourhood:
-    """How an item's nearest others, found without labels, take part in its target."""
+    """How an item's nearest neighbours, found without labels, take part in its target."""
 
     share: float
     """The share of the target that is the neighbourhood's mean; the rest is the item itself."""
     width: float
-    """The neighbourhood has this times the square root of the number of items, and at most a
-    thirtieth of them: the themes of a small corpus are few."""
+    """A neighbourhood has this times the square root of the number of items, but at most a
+    thirtieth of them, because a small corpus has few themes."""
     draws: int
-    """Members drawn afresh for each item and step."""
+    """Number of members that are drawn for each item in each step."""
     rounds: int
-    """How often neighbourhoods are found, each time but the first with the codes learned."""
+    """Number of times neighbourhoods are found: after the first, with the codes learned so far."""
     size: int = 0
     """The number of neighbours for one corpus; set by `Recipe.fitted`."""
 
     def fitted(self, n: int, options: TrainingOptions) -> Neighbourhood:
-        """The neighbourhood in a corpus of n >= 2 items, with what a caller chose."""
+        """The settings for a corpus of n >= 2 items, with the caller's options."""
         size = max(2, min(round(self.width * n**0.5), n // 30))
         size = max(2, min(round(size * options.multiples.neighbours), n // 2))
         rounds = options.rounds or self.rounds
@@ -93,27 +93,27 @@ class Neighbourhood:
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """How the deep autoencoder of one kind of item is learned."""
+    """How a deep autoencoder is trained for one kind of items."""
 
     trunk: Trunk
     bottleneck: Bottleneck
     target: Target
     terms: tuple[Term, ...]
-    """Further losses of the code, summed in this order."""
+    """Further losses of the code, added in this order."""
     corruption: Corruption
     neighbourhood: Neighbourhood | None
-    """None: each item is rebuilt from itself alone, in one round."""
+    """None: the target of each item is the item alone, and there is one round."""
     pretrain_epochs: int
-    """Of each layer; 0: no greedy pre-training."""
+    """Number of epochs for each layer; 0: no greedy pre-training."""
     epochs: int
-    """Of fine-tuning, in each round."""
+    """Number of epochs of fine-tuning in each round."""
     least_steps: int
-    """A small corpus gets as many epochs as make this many steps of fine-tuning."""
+    """Least number of steps of fine-tuning; a small corpus gets more epochs to reach it."""
     batch_size: int
     learning_rate: float
 
     def fitted(self, n: int, options: TrainingOptions) -> Recipe:
-        """The recipe for n >= 2 items, with what a caller chose in place of its own."""
+        """The recipe for n >= 2 items, with the caller's options in place of its own values."""
         batch_size = max(2, min(self.batch_size, n // 8))
         enough = -(-self.least_steps // max(1, n // batch_size))
         epochs = max(1, round(max(self.epochs, enough) * options.multiples.epochs))
@@ -129,17 +129,17 @@ class Recipe:
 
     @property
     def needs_shape(self) -> bool:
-        """Whether it learns from images only."""
+        """Whether it can learn only from images."""
         return self.trunk.needs_shape
 
     @property
     def rounds(self) -> int:
-        """The number of networks trained, each on neighbours that the former one helped to find."""
+        """The number of networks trained; each finds neighbours for the next."""
         return self.neighbourhood.rounds if self.neighbourhood else 1
 
     @property
     def knobs(self) -> Knobs:
-        """What may be tuned, the weightiest first; nothing else of `Multiples` and rounds acts."""
+        """What may be tuned, the most effective first; all else in `Multiples` has no effect."""
         knobs: Knobs = {}
         if self.neighbourhood:
             knobs |= {"neighbours": _WIDTHS, "rounds": _ROUNDS}
@@ -150,7 +150,7 @@ class Recipe:
 
 @dataclass(frozen=True, slots=True)
 class IdentityRecipe:
-    """Nothing is learned: vectors that are bits are the codes (`vectors.identity`)."""
+    """Nothing is learned: packed bits are taken as the codes (`vectors.identity`)."""
 
     needs_shape: ClassVar[bool] = False
     rounds: ClassVar[None] = None
@@ -162,25 +162,25 @@ class TowersRecipe:
     """How the codes of a user's own vectors are learned (`vectors.towers`)."""
 
     hidden: int = 1024
-    """Units of the shallow network beside the linear map of the code."""
+    """Number of units in the shallow network beside the linear map of the code."""
     steps: int = 600
-    """At least so many; whole epochs. A small corpus gets fewer: it has less to teach."""
+    """Least number of steps, in whole epochs; fewer for a small corpus, which has less to teach."""
     block: int = 4096
-    """Items that are compared in a step."""
+    """Number of items in a block, which are compared in a step."""
     queries: int = 512
-    """Items of a block whose neighbours are to be found."""
+    """Number of items of a block that serve as queries."""
     perplexity: float = 20.0
-    """The number of neighbours that an item has in a block: the exponential of their entropy."""
+    """Perplexity: the effective number of neighbours of an item in a block."""
     symmetric_weight: float = 8.0
-    """The weight of the same loss by the query's bits in place of its weights: this divided by
-    the number of bits, and at most 1. Short codes are asked as buckets, long ones by weights."""
+    """Weight of the loss by the query's bits instead of its confidences: this divided by the number
+    of bits, at most 1. Short codes are searched as buckets, long ones by confidences."""
     learning_rate: float = 0.6
-    """Divided by the number of bits, at `rate_features` features."""
+    """Learning rate times the number of bits, for `rate_features` features."""
     rate_features: float = 384.0
     needs_shape: ClassVar[bool] = False
     rounds: ClassVar[None] = None
     knobs: ClassVar[Knobs] = {"neighbours": _WIDTHS, "epochs": (*_LENGTHS, 4.0)}
 
     def steps_for(self, n: int) -> int:
-        """The steps for n items."""
+        """The number of steps for n items."""
         return min(self.steps, self.steps // 6 + n // 20)

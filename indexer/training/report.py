@@ -1,4 +1,4 @@
-"""How did a training go? A report of its stages and codes, and warnings of what looks wrong."""
+"""The report of a training: its stages, how its codes are spread, and warnings with what to try."""
 
 from __future__ import annotations
 
@@ -12,19 +12,20 @@ import numpy as np
 from hashret.codes import Codes
 from indexer.training.options import TrainingOptions
 
-#: Codes are called collapsed if there are fewer distinct ones than this share of distinct items.
+#: Codes have collapsed if the number of distinct codes is below this share of the distinct items.
 _DISTINCT_SHARE = 0.05
-#: A code that more than this share of the items have is warned of.
+#: A warning is given if more than this share of the items have one and the same code.
 _ONE_CODE_SHARE = 0.5
-#: Images of fewer levels than this, of 255, from their darkest to their lightest area are called
-#: flat: of 12 bits beside others of 16 bits all are. This share of them is warned of.
+#: An image is flat if its darkest and its lightest area differ by fewer grey levels (of 255) than
+#: the first number; a warning is given if the second, a share of the images, are flat. Images of
+#: 12 bits that are read beside images of 16 bits are all flat.
 _FLAT_LEVELS, _FLAT_SHARE = 16.0, 0.2
-#: A bit is called dead if it is 1, or 0, for less than this share of the items.
+#: A bit is dead if it is 1, or 0, for less than this share of the items.
 _DEAD_SHARE = 0.01
-#: Codes learned from fewer items find less than the features do. Precision at a tenth of the items,
-#: by codes of 64 bits and by words, texts of five newsgroups: of 20 items .27 and .36 (chance .20),
-#: of 50 .34 and .36, of 100 .36 and .34. A shortlist of a quarter by words gave .34 of 20; codes of
-#: 16 bits were no better (.28, .32, .35).
+#: Number of items below which codes find less than the features they are learned from. Precision
+#: at a tenth of the items, texts of five newsgroups (chance .20), codes of 64 bits and words: .27
+#: and .36 with 20 items, .34 and .36 with 50, .36 and .34 with 100. Reordering the nearest quarter
+#: by words gave .34 with 20 items; codes of 16 bits were no better (.28, .32, .35).
 _FEW_ITEMS = 100
 
 
@@ -32,12 +33,12 @@ _FEW_ITEMS = 100
 class StageReport:
     """One stage of training.
 
-    `loss` is the mean over the stage's last tenth, None where nothing is learned. The others
-    are of fine-tuning, None elsewhere: `noise` the final standard deviation of the noise on
-    the logits (after the gain), `saturated` the share of noise-free units above .9 or below .1,
-    `bit_balance` the least, mean and greatest share of ones over the bits, `n_distinct` the
-    number of different codes, `recall` the share of the 10 nearest floats that items held out
-    from training find among the first 10 of at most 16,384.
+    `loss` is the mean over the stage's last tenth of steps; None if nothing is learned in it.
+    The other fields describe fine-tuning and are None elsewhere. `noise` is the final standard
+    deviation of the noise on the logits (after the gain). `saturated` is the share of noise-free
+    code units above .9 or below .1. `bit_balance` has the least, mean and greatest share of ones
+    over the bits. `n_distinct` is the number of different codes. `recall` is recall@10 by codes of
+    the 10 nearest floats, for items held out from training among at most 16,384.
     """
 
     stage: str
@@ -67,57 +68,66 @@ class TrainingReport:
 
 
 def bit_balance(codes: Codes) -> tuple[float, float, float]:
-    """The least, mean and greatest share of ones over the bits of at least one code."""
+    """The least, mean and greatest share of ones over the bits of `codes`, at least one."""
     shares = codes.bits.mean(axis=0)
     return float(shares.min()), float(shares.mean()), float(shares.max())
 
 
 def code_warnings(codes: Codes, n_distinct_items: int) -> list[str]:
-    """What is wrong with the codes of all training items, in words with what to try."""
+    """Warnings about the codes of all training items, each with what to try."""
     warnings = []
     if n_distinct_items < 2:
-        return ["items: all are alike, so all have the same code; index more than one thing"]
+        return ["items: all are the same, so all have the same code; add different ones"]
     n_distinct = codes.n_distinct()
-    # never more distinct codes than codes: with few bits many items must share one
+    # with few bits there are fewer possible codes than items, which must share them
     possible = min(float(n_distinct_items), 2.0**codes.n_bits)
     if n_distinct < _DISTINCT_SHARE * possible and n_distinct_items > 2 * n_distinct:
         warnings.append(
             f"codes: {n_distinct} distinct ones for {n_distinct_items} distinct items (collapsed); "
-            "try more bits, another seed or, by a recipe (`hashret tune`), more epochs"
+            "try more bits, another seed or, with a recipe (`hashret tune`), more epochs"
         )
     most = int(np.unique(codes.packed, axis=0, return_counts=True)[1].max())
     if most > _ONE_CODE_SHARE * len(codes):
         warnings.append(
-            f"codes: {most} of {len(codes)} items have one and the same code (nearly constant to "
-            "what was learned); look at some of them, are they what they should be?"
+            f"codes: {most} of {len(codes)} items have one and the same code (the model can't tell "
+            "them apart); look at some of them, are they what they should be?"
         )
     shares = codes.bits.mean(axis=0)
     dead = int(((shares < _DEAD_SHARE) | (shares > 1.0 - _DEAD_SHARE)).sum())
     if dead:
         warnings.append(
             f"codes: {dead} of {codes.n_bits} bits are the same for nearly all items (dead); "
-            "try fewer bits, another seed or, by a recipe (`hashret tune`), more epochs"
+            "try fewer bits, another seed or, with a recipe (`hashret tune`), more epochs"
         )
-    if len(codes) < _FEW_ITEMS:
-        warnings.append(
-            f"items: {len(codes)} are few to learn codes from (fewer than {_FEW_ITEMS}), which "
-            "miss some of what is alike; add more, or keep features and ask with --rerank"
-        )
-    return warnings
+    return warnings + few_warnings(len(codes))
+
+
+def few_warnings(n_items: int) -> list[str]:
+    """A warning if there are too few items to learn useful codes; known before the training."""
+    if n_items >= _FEW_ITEMS:
+        return []
+    warning = (
+        f"only {n_items} items: too few to learn useful codes (about {_FEW_ITEMS} is the least "
+        f"that makes sense); add more, or store features and query with --rerank {n_items}"
+    )
+    return [warning]
 
 
 def flat_warnings(spans: np.ndarray) -> list[str]:
-    """What is wrong with images, (n,) levels from the darkest to the lightest area of each."""
+    """A warning if many images are flat.
+
+    `spans` (n,) has the grey levels, of 255, between each image's darkest and lightest area.
+    """
     flat = int((spans < _FLAT_LEVELS).sum())
     if flat < _FLAT_SHARE * len(spans):
         return []
-    told = (
-        f"images: {flat} of {len(spans)} are nearly constant (less than a sixteenth of the range "
-        "from black to white, as very dark ones are); are they of fewer bits than the others, or "
-        "empty?"
+    warning = (
+        f"images: {flat} of {len(spans)} are nearly constant (they span less than a sixteenth of "
+        "the range from black to white); check whether they are empty, or have fewer bits a pixel "
+        "than the others"
     )
-    return [told]
+    return [warning]
 
 
-#: Called with (stage, steps done, steps in all, loss of the step).
+#: Progress callback: called with (stage, steps done, steps in all, loss of the step).
 OnProgress = Callable[[str, int, int, float], None]

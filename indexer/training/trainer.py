@@ -1,10 +1,9 @@
-"""The deep autoencoder, from features to an encoder: rounds of neighbourhoods and networks.
+"""Train the deep autoencoder, from features to an encoder, in rounds.
 
 Neighbourhoods are found without labels; the layers of a network are pre-trained one by one, then
-all are fine-tuned to rebuild items and their neighbourhoods. In each further round neighbourhoods
-are found again, by the features and the codes just learned together, and a fresh network learns
-from them. Rounds before the last only serve to find neighbours, so codes of several lengths share
-them.
+all are fine-tuned to rebuild items and their neighbourhoods. In each further round, neighbourhoods
+are found again, by features and learned codes together, and a new network is trained on them. The
+rounds before the last only serve to find neighbours, so codes of several lengths share them.
 """
 
 from __future__ import annotations
@@ -42,9 +41,9 @@ from indexer.training.report import (
 )
 from indexer.training.training_set import Preparation, TrainingSet
 
-#: Bits of the codes of rounds before the last: the default length, which tells neighbours well.
+#: Bits of the codes in rounds before the last: the default length, which finds neighbours well.
 _ROUND_BITS = 64
-#: The logistic curve of this slope is nearest to the normal distribution function.
+#: The slope with which a logistic curve is nearest to the normal distribution function.
 _PROBIT_SLOPE = 1.702
 
 
@@ -77,7 +76,7 @@ class AutoencoderTrainer:
         self._searched = False
 
     def learn(self, n_bits: int) -> tuple[Encoder, TrainingReport]:
-        """An encoder to codes of n_bits; what only finds neighbours is done once for all calls."""
+        """An encoder with codes of n_bits; earlier rounds run once for all calls."""
         if self.recipe.neighbourhood and not self._searched:
             self._near = self._neighbourhoods(self.recipe.neighbourhood)
             self._searched = True
@@ -95,7 +94,7 @@ class AutoencoderTrainer:
         return self.trunk.of_items(encoder), report
 
     def _neighbourhoods(self, wanted: Neighbourhood) -> Neighbourhoods:
-        """Those of the last round, found by the features and the codes of all rounds before."""
+        """The neighbourhoods of the last round, by features and the codes of earlier rounds."""
         rng = np.random.default_rng(self.options.seed)
         points = by_features = self.target.points(rng)
         for turn in range(1, wanted.rounds):
@@ -113,8 +112,8 @@ class AutoencoderTrainer:
 class _Round:
     """One round: neighbourhoods, and a fresh network trained on them.
 
-    Each round draws from its own sources of randomness, so that the last one learns the same
-    whether or not codes of other lengths were learned before.
+    Each round has its own random generators, so that the last one learns the same whether or not
+    codes of other lengths were learned before.
     """
 
     def __init__(self, trainer: AutoencoderTrainer, turn: int):
@@ -144,7 +143,7 @@ class _Round:
         return near
 
     def learn(self, near: Neighbourhoods | None, n_bits: int) -> Encoder:
-        """Pre-train, fine-tune and export a network; the encoder takes what the trunk sees."""
+        """Pre-train, fine-tune and export a network; the encoder takes the trunk's features."""
         whole = self._unrolled(near, n_bits)
         self._pretrain(whole)
         began = time.perf_counter()
@@ -156,7 +155,7 @@ class _Round:
         return encoder
 
     def _unrolled(self, near: Neighbourhoods | None, n_bits: int) -> Unrolled:
-        """A new network between the recipe's parts."""
+        """A new network, joined with the parts of the recipe."""
         trainer, recipe, wanted = self.trainer, self.recipe, self.recipe.neighbourhood
         is_last = self.turn == recipe.rounds
         bottleneck: Bottleneck = made(recipe.bottleneck, self.generator)
@@ -173,7 +172,7 @@ class _Round:
         )
 
     def _pretrain(self, whole: Unrolled) -> None:
-        """Pre-train a network layer by layer; hidden layers once for all rounds."""
+        """Pre-train a network layer by layer; its hidden layers once for all rounds."""
         network, before = whole.network, self.trainer.pretrained
         first = 0
         if before is not None:

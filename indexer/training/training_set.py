@@ -1,4 +1,4 @@
-"""What is learned from? Rows of features, and the shape of the images that they are, if any."""
+"""The data of a training: rows of features and, if they are images, their shape."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _Result = TypeVar("_Result")
 
 @dataclass(frozen=True, slots=True)
 class TrainingSet:
-    """n rows of features; `shape` (height, width, channels) where they are rows of pixels."""
+    """n rows of features, with `shape` (height, width, channels) if they are rows of pixels."""
 
     features: Features
     shape: Shape | None = None
@@ -31,10 +31,10 @@ class TrainingSet:
         return len(self.features)
 
     def require_usable(self, preset: str, *, needs_shape: bool) -> None:
-        """Raise TrainingError for fewer than two rows, ValueError for what no preset can take.
+        """Raise TrainingError for fewer than two rows, and ValueError for unusable features.
 
-        That is numbers that are not finite, a shape of another number of pixels, and none where
-        the preset needs one.
+        Unusable are numbers that are not finite, a shape with another number of pixels, and a
+        missing shape if the preset needs one.
         """
         if len(self) < 2:
             raise TrainingError(
@@ -53,7 +53,7 @@ class TrainingSet:
 
 
 class Preparation:
-    """What is found out about a training set before any network is made: each thing once, timed."""
+    """Results that a training needs before any network is made; each is computed once and timed."""
 
     def __init__(self, items: TrainingSet, seed: int, on_progress: OnProgress | None):
         self.items = items
@@ -62,11 +62,11 @@ class Preparation:
         self._on_progress = on_progress
 
     def rng(self) -> np.random.Generator:
-        """A source of randomness for one stage, the same for each."""
+        """A random generator for one stage; it is the same for each stage."""
         return np.random.default_rng(self.seed)
 
     def stage(self, name: str, compute: Callable[[], _Result]) -> _Result:
-        """What `compute` gives; its time is reported as a stage."""
+        """The result of `compute`, whose time is reported as a stage."""
         began = time.perf_counter()
         found = compute()
         self.stages.append(StageReport(name, time.perf_counter() - began))

@@ -134,7 +134,7 @@ def test_items_all_alike_are_a_warning_and_have_one_code(value):
     encoder, report = train(items, "vector", QUICK)
     assert encoder.encode(items).n_distinct() == 1
     assert report.warnings == [
-        "items: all are alike, so all have the same code; index more than one thing"
+        "items: all are the same, so all have the same code; add different ones"
     ]
 
 

@@ -189,7 +189,7 @@ def test_from_the_command_line_to_a_collection_that_records_it(source, tmp_path,
     recipe.write_text(recipe.read_text().replace("0.05", "0.25"))
     other = run("index", source, "--to", to, "--recipe", recipe)
     assert other.exit_code == 1
-    assert "--recipe: expected" in other.stderr
+    assert "a --recipe with multiples" in other.stderr
 
 
 def test_the_table_marks_the_choice_and_names_what_was_not_tried(source, monkeypatch):

@@ -34,29 +34,31 @@ from hashret.indexes.multi_index.substrings import (
 )
 from hashret.indexes.scan import LazyScan
 
-_INLINED_WORDS = 1  # a copy of longer codes in each table would save a tenth of the time only
-# What a kernel counts a candidate for, where a probe and its slot's first candidate count one each:
-# inlined candidates follow one another in memory, others are at least asked for in time.
+# Words in the longest code of which each table holds a copy: with longer ones that would save only
+# a tenth of the time.
+_INLINED_WORDS = 1
+# The cost of a further candidate of a slot for a kernel, in units of a probe (and of the slot's
+# first candidate): inlined candidates follow one another in memory, others are prefetched.
 _INLINED_CANDIDATE, _CANDIDATE = 0.06, 0.3
 
 
 def candidate_cost(n_bits: int, *, with_kernels: bool) -> float:
-    """What a further candidate of a slot counts, where a probe and the first count one each."""
+    """The cost of a further candidate of a slot, in units of a probe or of the first candidate."""
     if not with_kernels:
         return 1.0
     return _INLINED_CANDIDATE if n_bits <= 64 * _INLINED_WORDS else _CANDIDATE
 
 
-_BUILD_NS = 35.0  # a code and table, beside finding the distinct codes
-_STEPS = 10  # of a search for the k nearest in NumPy, more or less
-_SHARE = 60  # of the work of comparing all codes: what takes more than a 60th is not tried unseen
-# What is expected of the nearest before any was seen: the share given up, and the effort a code.
+_BUILD_NS = 35.0  # ns per code and table, besides finding the distinct codes
+_STEPS = 10  # typical number of steps of a search for the k nearest in NumPy
+_SHARE = 60  # without experience, a query may take 1/60 of the work of comparing all codes
+# Expected before the first search for the nearest: the share of queries given up, effort per code.
 _GIVEN_UP, _EFFORT = 0.05, 1 / 600
 
 
 @dataclass(frozen=True, slots=True)
 class MultiCosts:
-    """ns of a call, of each step that all its queries take, of a query, of a probe or candidate."""
+    """Times in ns: of a call, of a step of all its queries, of a query, of a probe or candidate."""
 
     call: float
     step: float
@@ -65,11 +67,11 @@ class MultiCosts:
 
 
 class MultiIndex(ExactIndex[MultiCosts]):
-    """Substring tables over the distinct codes; built in about 0.2 s a million of 64 bits.
+    """Substring tables over the distinct codes, built in about 0.2 s a million of 64 bits.
 
-    A query whose probes and candidates would exceed `budget` (default n // 60, a small part of
-    the time of comparing every code) is answered by `linear`, by default a scan: on uniformly
-    random codes, for very large k or for a wide radius multi-index hashing cannot win.
+    A query whose probes and candidates would exceed `budget` (default n // 60, a small part of the
+    time of comparing every code) is answered by `linear`, by default a scan. This happens with
+    uniformly random codes, a very large k or a wide radius, where multi-index hashing is slower.
     """
 
     name: ClassVar[str] = "multi-index"
@@ -117,7 +119,7 @@ class MultiIndex(ExactIndex[MultiCosts]):
             )
             for turn, part in enumerate(parts)
         ]
-        if inline:  # nobody needs to know the place of a code that is here itself
+        if inline:  # the code itself is stored here, so its place is not needed
             for turn in range(len(parts)):
                 self._stored[turn] = self._references[self._stored[turn]]
             self._references = self._references[:0]
@@ -137,7 +139,7 @@ class MultiIndex(ExactIndex[MultiCosts]):
 
     @classmethod
     def expected(cls, call: Call, size: Size, costs: MultiCosts, seen: Seen) -> float | None:
-        """The ns of all steps, and of the queries that are given up, which cost `seen.linear`."""
+        """The ns of all steps, plus `seen.linear` for each query expected to be given up."""
         experience = seen.experience
         if call.k is None and _SHARE * experience.effort > size.n and not experience.known:
             return None
@@ -152,7 +154,7 @@ class MultiIndex(ExactIndex[MultiCosts]):
 
     @classmethod
     def unseen(cls, call: Call, size: Size, *, compiled: bool) -> Experience:
-        """Within a radius what uniformly random codes would take; of the nearest a guess."""
+        """For a radius the work on uniformly random codes; for the nearest a fixed guess."""
         if call.k is not None:
             return Experience(_GIVEN_UP, size.n * _EFFORT)
         each = candidate_cost(size.n_bits, with_kernels=compiled)
@@ -162,7 +164,7 @@ class MultiIndex(ExactIndex[MultiCosts]):
     def calibrate(
         cls, codes: Codes, queries: Codes, known: MultiCosts, slower: float
     ) -> MultiCosts:
-        """Its costs as measured on these codes, at a small radius and a wide one."""
+        """The costs as measured on these codes, at a small radius and at a wide one."""
         near, far, n = 1, 6, 64
         index = cls(codes, budget=len(codes))
         call, each = line(lambda n: index.within(queries[:n], near), n)
@@ -205,7 +207,7 @@ class MultiIndex(ExactIndex[MultiCosts]):
     def _work(
         self, probed: int = 0, compared: int = 0, given_up: int = 0, effort: float = 0.0
     ) -> Work:
-        """So much work in all tables."""
+        """The work of so many probes, comparisons and units of effort in all tables."""
         return Work(self.name, len(self._tables), probed, compared, given_up, effort)
 
     def _answer(

@@ -1,4 +1,4 @@
-"""Multi-index hashing in NumPy: a block of queries takes step after step together."""
+"""Multi-index hashing in NumPy: the queries of a block go through the steps together."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ _QUERIES = 256  # queries that advance together
 
 
 class Progress:
-    """What a block of queries has found, and how near the rest must be to matter."""
+    """The pairs that a block of queries has found, and the distance up to which others matter."""
 
     def __init__(
         self, words: np.ndarray, caps: np.ndarray, k: int | None, start: int, pairs: Pairs
     ):
         self.words = words
-        self.caps = caps  # a part of the caller's array, which sees it shrink
+        self.caps = caps  # a view of the caller's array, which is to see it shrink
         self.pairs = pairs
         self._start = start
         self._k = k
@@ -29,7 +29,7 @@ class Progress:
         self._seen = np.zeros((len(words), n_bits + 1), np.int64) if k is not None else None
 
     def add(self, queries: np.ndarray, rows: np.ndarray, distances: np.ndarray) -> None:
-        """Add new pairs and draw the caps in to the k-th distances."""
+        """Add new pairs, and lower the caps to the k-th distances."""
         self.pairs.add(queries + self._start, rows, distances)
         if self._seen is None or self._k is None:
             return
@@ -66,7 +66,7 @@ class Tables(NamedTuple):
         return np.concatenate(given_up)
 
     def _widen(self, progress: Progress, budget: int) -> np.ndarray:
-        """Take step after step until all is known; return the queries that became too dear."""
+        """Take steps until every answer is complete; return the queries that exceed the budget."""
         tables = self.tables
         hashed = [table.hashed(progress.words) for table in tables]
         active = np.arange(len(progress.words))
@@ -80,7 +80,7 @@ class Tables(NamedTuple):
             affordable = spent[active] + probes * (1 + table.occupancy) <= budget
             too_dear.append(active[~affordable])
             active = active[affordable]
-            # blocks, since a late step makes thousands of probes a query
+            # in blocks, because a late step makes thousands of probes a query
             size = max(1, PROBES // max(1, probes))
             for start in range(0, len(active) if probes else 0, size):
                 part = active[start : start + size]
@@ -98,7 +98,7 @@ class Tables(NamedTuple):
             too_dear.append(active[over])
             active = active[~over]
             step += 1
-            # everything at less than `step` is known now
+            # everything nearer than `step` is known now
             active = active[progress.caps[active] >= step]
         return np.concatenate(too_dear)
 

@@ -1,4 +1,4 @@
-"""The tables of multi-index hashing: codes by the value of a few consecutive bits."""
+"""The tables of multi-index hashing, which find codes by the value of some consecutive bits."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def cut(n_bits: int, n_items: int) -> list[Substring]:
 
 
 def slot_bits(length: int, n_items: int) -> int:
-    """How many bits address the slots of a substring: about one item to a slot, if it can."""
+    """The number of bits that address a substring's slots: about one item a slot, if possible."""
     return min(length, max(1, round(log2(max(1, n_items)))))
 
 
@@ -66,11 +66,11 @@ def work_within(
 
 
 class SubstringTable:
-    """Codes addressed by the hash of one substring; a slot may mix values, none is compared.
+    """Codes addressed by the hash of one substring; codes with different values may share a slot.
 
     `offsets` (n_slots + 1,) uint32 cuts `places` (n,) uint32 into slots. `words` (n, 1) uint64
     holds codes of one word in the order of `places`, or is None: reading them there saves a random
-    access a candidate and costs their memory once more.
+    access for each candidate, at the price of the memory of one more copy.
     """
 
     def __init__(
@@ -82,7 +82,7 @@ class SubstringTable:
         places: np.ndarray,
         inlined: np.ndarray | None,
     ):
-        """Fills `offsets`, `places` and `inlined` (n,), which are parts of the owner's arrays."""
+        """Fill `offsets`, `places` and `inlined` (n,), which are views of the owner's arrays."""
         self.part = part
         self.hash = LinearHash(part.length)
         address_bits = slot_bits(part.length, len(words))
@@ -104,7 +104,7 @@ class SubstringTable:
             self.words = inlined[:, None]
 
     def hashed(self, words: np.ndarray) -> np.ndarray:
-        """What `slots` wants to know of each query, (n,) uint64."""
+        """The hash of each query's substring, (n,) uint64, from which `slots` starts."""
         return self.hash(self.part.of(words)[:, None])
 
     def slots(self, hashed: np.ndarray, flips: int) -> np.ndarray:
@@ -113,14 +113,14 @@ class SubstringTable:
         return ((hashed[:, None] ^ keys) >> self.shift).view(np.int64)
 
     def n_probes(self, flips: int) -> int:
-        """How many slots `slots` gives for one query."""
+        """The number of slots that `slots` returns for one query."""
         return comb(self.part.length, flips)
 
 
 class Flips(NamedTuple):
-    """`keys` and `masks` (m,) uint64: what to xor to a key and to a substring.
+    """Numbers that flip bits: `keys` are xored to a key, `masks` to a substring; (m,) uint64.
 
-    Those of f bits in substring j stand from edges[j, f] to edges[j, f + 1].
+    Those that flip f bits of substring j are at edges[j, f] to edges[j, f + 1] (exclusive).
     """
 
     keys: np.ndarray
@@ -144,7 +144,7 @@ def flips_of(parts: list[Substring], most: int) -> Flips:
 
 
 def most_affordable(parts: list[Substring], budget: float) -> int:
-    """The most flips whose probes of the longest substring a budget covers."""
+    """The largest number of flipped bits whose probes of the longest substring fit the budget."""
     longest = max(part.length for part in parts)
     flips = 0
     while flips < longest and comb(longest, flips + 1) <= budget:

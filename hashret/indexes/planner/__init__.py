@@ -1,1 +1,1 @@
-"""Which exact index answers this question soonest? Estimates first, then the clock."""
+"""Which exact index answers this question fastest? Estimates decide first, measured times later."""

@@ -1,4 +1,4 @@
-"""Measure what the steps of each path cost on this machine, in half a second."""
+"""Measure what the steps of each exact index cost on this machine, in half a second."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from hashret.indexes import kernels
 from hashret.indexes.planner.cost_model import GIVEN, PATHS
 from hashret.indexes.scan import ScanIndex
 
-_CODES = 1 << 19  # beyond the second cache, as real ones are
-_LEAST = 1e-3  # ns; a difference of two measurements may come out below nothing
+_CODES = 1 << 19  # codes to measure on: more than the second-level cache holds, as in real use
+_LEAST = 1e-3  # ns; the least cost, since a difference of two measurements can be negative
 
 
 def measure(n_codes: int = _CODES) -> dict[str, Any]:
-    """The costs of what this process now answers with: kernels if they are loaded, else NumPy.
+    """The costs of each index by name, for kernels if they are loaded, else for NumPy.
 
-    By path; on random codes of 64 bits, on one thread. Raises nothing and keeps nothing.
+    They are measured on random codes of 64 bits, on one thread. Nothing is stored.
     """
     rng = np.random.default_rng(0)
     codes = Codes(rng.integers(0, 256, (n_codes, 8), dtype=np.uint8))

@@ -1,4 +1,4 @@
-"""What each exact path would take for a call: it is asked, with what was seen of such calls."""
+"""Estimate the time of a call by each exact index, from its costs and from earlier calls."""
 
 from __future__ import annotations
 
@@ -15,39 +15,39 @@ from hashret.indexes.clusters import ClusterIndex, n_centres
 from hashret.indexes.costs import Call, ExactIndex, Experience, Seen, Size, fading
 from hashret.registry import resolve
 
-#: The paths that the planner takes, by name.
+#: The classes of the indexes that the planner may choose, called paths, by name.
 PATHS: dict[str, type[ExactIndex[Any]]] = {
     name: resolve(INDEXES, name, "index") for name in PLANNED
 }
-#: The costs of each path by NumPy (False) and by kernels (True), where none were measured.
+#: The default costs of each path, with NumPy (False) and with kernels (True).
 GIVEN: dict[bool, dict[str, Any]] = {
     False: {name: path.NUMPY for name, path in PATHS.items()},
     True: {name: path.COMPILED for name, path in PATHS.items()},
 }
-_measured: dict[bool, Mapping[str, Any]] = {}  # on this machine
+_measured: dict[bool, Mapping[str, Any]] = {}  # costs measured on this machine
 
-LOOK = 8e6  # ns of a look at a sample of the codes
+LOOK = 8e6  # ns of `Prospects.look`, which clusters a sample of the codes
 KERNELS_LOAD = 500e6  # ns of importing Numba and reading what it has compiled
-KERNELS_COMPILE = 40e9  # ns, if nobody has compiled them yet
+KERNELS_COMPILE = 40e9  # ns, if they were not compiled on this machine yet
 
-# At most so many codes of a look, centres of them and queries among them: more take longer and say
-# the same.
+# Largest number of codes in the sample of `look`, of its centres, and of queries: more take longer
+# and tell the same.
 _LOOKED, _CENTRES, _ASKED = 4096, 256, 256
-_FEW = 256  # codes that are not worth a look
+_FEW = 256  # number of codes up to which that is not worth while
 
 
 def current(with_kernels: bool) -> Mapping[str, Any]:
-    """The costs of each path as known best: as measured on this machine, or those given."""
+    """The costs of each path: those measured on this machine, else the defaults."""
     return _measured.get(with_kernels, GIVEN[with_kernels])
 
 
 def is_measured(with_kernels: bool) -> bool:
-    """Whether `use` has been told."""
+    """Whether `use` was called, with costs of kernels or without."""
     return with_kernels in _measured
 
 
 def use(costs: Mapping[str, Any], with_kernels: bool) -> None:
-    """Plan by these costs from now on, in the whole process."""
+    """Make all planners of this process use these costs from now on."""
     _measured[with_kernels] = costs
 
 
@@ -61,7 +61,7 @@ def as_numbers(costs: Mapping[str, Any]) -> dict[str, float]:
 
 
 def from_numbers(numbers: Mapping[str, float]) -> dict[str, Any] | None:
-    """Costs as they were kept; None unless every number is there and none is below 0 or endless."""
+    """The costs that `as_numbers` gave; None if a number is missing, negative or not finite."""
     given = as_numbers(GIVEN[True])
     if set(numbers) != given.keys() or not all(
         isinstance(value, float) and (0 < value < math.inf or value == given[name] == 0)
@@ -75,21 +75,23 @@ def from_numbers(numbers: Mapping[str, float]) -> dict[str, Any] | None:
 
 
 class Prospects:
-    """Estimates over fixed codes. What clusters would compare is known only after `look`."""
+    """Estimates of times over fixed codes; those of clusters are known only after `look`."""
 
     def __init__(self, codes: Codes):
         self._codes = codes
         self._size = Size(len(codes), codes.n_bits)
-        self._experience: dict[tuple[str, tuple[int, bool]], Experience] = {}  # by path and kind
+        self._experience: dict[
+            tuple[str, tuple[int, bool]], Experience
+        ] = {}  # by path and kind of call
         self._reach: dict[tuple[int, bool], float] = {}  # bits to the k-th, by kind of call
         self._sample: ClusterIndex | None = None
         self._asked = codes[:0]
-        self._shares: dict[int, float] = {}  # of all codes, by radius
+        self._shares: dict[int, float] = {}  # share of all codes that clusters compare, by radius
 
     def expected(self, call: Call, with_kernels: bool, linear: str) -> dict[str, float]:
-        """The ns that each path would take that comes into question.
+        """The estimated ns of each path that is worth considering for the call.
 
-        `linear` names the path that answers the queries that another gives up.
+        `linear` names the path that answers queries which another path gives up.
         """
         costs, share, size = current(with_kernels), self._share(call), self._size
         none = Seen(Experience(), None, 0.0)
@@ -103,18 +105,19 @@ class Prospects:
         return expected
 
     def to_build(self, name: str, with_kernels: bool) -> float:
-        """The ns that building a path takes."""
+        """The estimated ns of building a path."""
         return PATHS[name].to_build(self._size, current(with_kernels)[name])
 
     @property
     def may_look(self) -> bool:
-        """Whether `look` would say something new, and of codes that are not just a few."""
+        """Whether `look` was not called yet and there are enough codes to be worth it."""
         return self._sample is None and len(self._codes) >= _FEW
 
     def look(self) -> None:
-        """Make clusters of a small sample, and see from its own codes what they leave to compare.
+        """Estimate the share of codes that clusters compare, by clustering a small sample.
 
-        As if queries were like codes. It takes about `LOOK` ns.
+        Codes of the sample serve as queries, so real ones are assumed to resemble the codes. This
+        takes about `LOOK` ns.
         """
         n = len(self._codes)
         looked = min(n, _LOOKED)
@@ -123,7 +126,7 @@ class Prospects:
         self._asked = sample[:: max(1, looked // _ASKED)]
 
     def learn(self, call: Call, n_queries: int, found: Neighbors) -> None:
-        """Take in how so many queries were answered, and how far their answers reach."""
+        """Update the experience with the answers to n_queries: the work, and how far they reach."""
         if not n_queries:
             return
         experience = self._experience.get((found.work.path.split(" + ")[0], call.kind))
@@ -135,7 +138,7 @@ class Prospects:
             self._reach[call.kind] = fading(before, reach, n_queries)
 
     def forget_expected(self) -> None:
-        """Drop what was expected of kernels, or of NumPy, but not what was seen."""
+        """Drop what was only expected, because kernels replace NumPy; keep what was seen."""
         seen = {key: each for key, each in self._experience.items() if each.known}
         self._experience = seen
 
@@ -146,7 +149,7 @@ class Prospects:
         return self._experience[key]
 
     def _share(self, call: Call) -> float | None:
-        """The share of all codes that clusters would compare; None if that is not known."""
+        """The share of all codes that clusters would compare; None if it is not known."""
         is_known = call.k is None or call.kind in self._reach
         if self._sample is None or not is_known:
             return None

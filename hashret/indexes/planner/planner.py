@@ -1,4 +1,4 @@
-"""Send each question to the cheapest exact path, and build a path when it has paid for itself."""
+"""Answer each question by the fastest exact index, and build an index when that pays off."""
 
 from __future__ import annotations
 
@@ -20,56 +20,57 @@ from hashret.indexes.planner.cost_model import PATHS, Prospects
 from hashret.indexes.planner.timings import Trials
 from hashret.indexes.table.index import TableIndex
 
-_CLASSES = 1000  # of questions whose times are remembered
+_CLASSES = 1000  # number of classes of questions whose times are remembered
 # Build a path for a trial once this class of question has cost BUILD_AFTER times its build time,
 # if its estimate is below TRY_IF_WITHIN times the best path's. Up to NEVER_BEYOND times that it
-# must wait longer, by the square of the ratio. The codes are looked at on the first of these terms.
+# must wait longer, by the square of the ratio. `Prospects.look` is called on the first condition.
 TRY_IF_WITHIN, BUILD_AFTER, NEVER_BEYOND = 2, 16, 4
-# A path that has earned this share of its build is built in place of one that has earned all of
-# its own, if it saves more in each answer.
+# A path whose credit covers this share of its build time is built instead of one whose credit
+# covers all of its own, if it saves more time in each answer.
 _NEARLY = 2 / 3
 
 
 class PlannedIndex:
-    """The default: all exact paths behind one, each built on need.
+    """The default index: it chooses among all exact indexes, its paths, and builds them on demand.
 
-    The rule: a path's cost is estimated from the number of queries and codes, the ball or the
-    substrings to probe, and what clusters of a sample would leave to compare. Of the paths that
-    stand, the cheapest answers. One that doesn't stand is credited what it would have saved, and
-    built as soon as its credit covers its build (or that of another does, and its own nearly: of
-    these the one with most to gain is built). So a single question in a fresh process is a scan and
-    loads nothing, a large batch builds what suits it at once, and no sequence of questions costs
-    much over twice the best. Compiled kernels, where they can be had, are loaded by the same rule.
-    What answers take is timed now and then, so that the choice follows the clock in the end
-    (`timings`), and between that the path found best is taken without a thought.
+    The time of each path is estimated from the number of queries and codes, the ball or the
+    substrings to probe, and the codes that clusters of a sample would compare. The fastest of the
+    paths that are built answers. A path that is not built is credited the time it would have saved,
+    and is built as soon as its credit covers its build time. (If the credit of one path does and
+    that of others nearly does, the one that saves most is built.) So a single query in a fresh
+    process is answered by a scan and loads nothing, a large batch builds the suitable path at once,
+    and no sequence of questions takes much more than twice the time of the best choice. Compiled
+    kernels, if installed, are loaded by the same rule. Answers are timed now and then, so that
+    measured times decide in the end (`timings`); in between, the best path is used without further
+    planning.
     """
 
     exact: ClassVar[bool] = True
     supports: ClassVar[frozenset[str]] = BOTH
 
     def __init__(self, codes: Codes, table_of: Callable[[Codes], TableIndex] = TableIndex):
-        """`table_of` builds the hash table, or finds it where it is kept."""
+        """`table_of` builds the hash table, or reads it from the cache."""
         self._codes = codes
         self._parts: dict[str, Index] = {}
         self._credit = dict.fromkeys((*PATHS, "kernels"), 0.0)
-        self._trials: dict[int, Trials] = {}  # by `_class_of`: a number is soonest looked up
-        # for how many single buckets the table is settled on, which gives them by its own way: a
-        # look-up is so brief that even asking a dictionary shows
+        self._trials: dict[int, Trials] = {}  # by `_class_of`; a number is looked up fastest
+        # number of single buckets that the table may still answer directly: a look-up is so brief
+        # that even the access to a dictionary would matter
         self._look_ups = 0
         self._look_up: Callable[[Codes], Neighbors]
-        self._with_kernels = False  # whether what was timed is theirs
-        self._costs = cost_model.current(False)  # what was timed is a multiple of these
+        self._with_kernels = False  # whether the times are of kernels
+        self._costs = cost_model.current(False)  # times are kept as multiples of these
         self._prospects = Prospects(codes)
         self._builders: dict[str, Callable[[], Index]] = {
             **{name: _builder(path, codes) for name, path in PATHS.items()},
             "table": lambda: table_of(codes),
             "multi-index": lambda: MultiIndex(codes, linear=self._linear),
         }
-        self._thinking = Lock()  # answers by a path that is settled on don't wait for it
+        self._thinking = Lock()  # held while planning; a settled path answers without it
 
     @classmethod
     def build(cls, codes: Codes) -> Self:
-        """Plan over these codes; nothing is built yet."""
+        """A planner over these codes; no path is built yet."""
         return cls(codes)
 
     @property
@@ -79,7 +80,7 @@ class PlannedIndex:
 
     @property
     def n_bytes(self) -> int:
-        """Bytes of memory held beyond the codes themselves, by what is built so far."""
+        """Bytes of memory held beyond the codes themselves, by the paths built so far."""
         return sum(part.n_bytes for part in list(self._parts.values()))
 
     @property
@@ -89,11 +90,11 @@ class PlannedIndex:
 
     @property
     def built(self) -> frozenset[str]:
-        """The names of the paths that stand."""
+        """The names of the paths that are built."""
         return frozenset(self._parts)
 
     def part(self, name: str) -> Index:
-        """The path of this name, built if it does not stand. ValueError if there is none."""
+        """The path of this name, built on first use. Raises ValueError if there is none."""
         if name not in self._builders:
             known = ", ".join(sorted(self._builders))
             raise ValueError(f"path: expected one of {known}, got {name!r}; choose one of these")
@@ -137,17 +138,17 @@ class PlannedIndex:
     def _ask(
         self, call: Call, question_class: int, queries: Codes, radii: int | np.ndarray
     ) -> list[Neighbors]:
-        """Let the best path answer, and time it; or a few by a path on trial, then the rest.
+        """Let the best path answer, and time it; or first try another path on a few queries.
 
-        `radii` of the queries, where they ask for what is within.
+        `radii` are those of the queries; they are ignored if the call is for the nearest.
         """
-        if call.n_queries == 1 and not self._parts:  # nothing pays for itself in one question
+        if call.n_queries == 1 and not self._parts:  # nothing pays off in one question
             first = _put_to(self.part("scan"), call, radii)(queries)
             self._prospects.learn(call, 1, first)
             return [first]
         known = self._timed(question_class)
         if known.again and known.last in self._expected(call, self._with_kernels):
-            # the path that was just asked, and is warm now
+            # the path that has just answered, whose data are in the caches now
             known.again -= 1
             self._earn(known, 1)
             found = self._answers(known.last, call, known, queries, radii, 0)
@@ -173,10 +174,10 @@ class PlannedIndex:
         return found
 
     def _settle(self, call: Call, known: Trials) -> None:
-        """After the last call in a row, let the best path answer the next without a thought."""
+        """After the last call in a row, let the best path answer the next without planning."""
         if known.again or not known.settling:
             return
-        # by what these taught, which may be that it does not come into question
+        # estimated anew: these calls may have shown that the path is not worth considering
         name, expected = known.last, self._expected(call, self._with_kernels)
         if name in expected:
             known.settle(name, self._parts[name], known.expected(name, expected[name]))
@@ -186,14 +187,14 @@ class PlannedIndex:
                 self._look_ups, known.untimed = known.untimed, 0
 
     def _earn(self, known: Trials, n_calls: int) -> None:
-        """Credit what would save time what it would have saved in so many calls."""
+        """Credit each path that would save time with the time it would have saved in n_calls."""
         for name, gain in known.saved.items():
             self._credit[name] += n_calls * gain
 
     def _due(
         self, known: Trials, best: str, expected: dict[str, float], n_queries: int
     ) -> str | None:
-        """Which path to try that stands and is not expected to be the best."""
+        """The path to try next: one that is built and not expected to be the best; None if none."""
         for name in list(self._parts):
             due = name != best and name in expected
             if due and known.is_due(name, expected[name], expected[best], n_queries):
@@ -209,13 +210,13 @@ class PlannedIndex:
         radii: int | np.ndarray,
         warm: int,
     ) -> list[Neighbors]:
-        """The answers by one path, timed; to the first `warm` queries by themselves."""
+        """The answers of one path, timed; the first `warm` queries are answered separately."""
         index = self.part(name)
         cuts = [slice(0, call.n_queries)]
         if warm:
             cuts = [slice(0, warm), slice(warm, call.n_queries)]
         calls = [call._replace(n_queries=cut.stop - cut.start) for cut in cuts]
-        # all of them now: an answer may teach that this path does not come into question
+        # all estimates first: an answer may show that this path is not worth considering
         expected = [self._expected(each, self._with_kernels)[name] for each in calls]
         parts = []
         for cut, each, estimate in zip(cuts, calls, expected, strict=True):
@@ -230,7 +231,7 @@ class PlannedIndex:
         return parts
 
     def _timed(self, question_class: int) -> Trials:
-        """What is known of a class of questions, by the kernels or the NumPy that now answer."""
+        """The times of a class of questions, taken with what answers now, kernels or NumPy."""
         if self._costs is not cost_model.current(kernels.loaded() is not None):
             self._forget_times()
         if question_class not in self._trials:
@@ -240,7 +241,7 @@ class PlannedIndex:
         return self._trials[question_class]
 
     def _forget_times(self) -> None:
-        """What NumPy took says nothing of kernels, nor multiples of old costs of new ones."""
+        """Drop all times when kernels replace NumPy or the costs change: they no longer apply."""
         self._with_kernels = kernels.loaded() is not None
         self._costs = cost_model.current(self._with_kernels)
         self._forget()
@@ -251,7 +252,7 @@ class PlannedIndex:
         self._look_ups = 0
 
     def _choose(self, call: Call, known: Trials) -> tuple[str, dict[str, float]]:
-        """The path to take, and what each should take; `known` is told what it waits for."""
+        """The path to take, and the expected ns of each; records in `known` what would be saved."""
         by_model = self._expected(call, self._with_kernels)
         expected = {name: known.expected(name, ns) for name, ns in by_model.items()}
         standing = [name for name in expected if name == "scan" or name in self._parts]
@@ -290,7 +291,7 @@ class PlannedIndex:
         return best, expected
 
     def _expected(self, call: Call, with_kernels: bool) -> dict[str, float]:
-        """The ns that each path would take that comes into question."""
+        """The expected ns of each path that is worth considering for the call."""
         linear = self._linear_name(with_kernels)
         return self._prospects.expected(call, with_kernels, linear)
 
@@ -298,7 +299,7 @@ class PlannedIndex:
         return self._prospects.to_build(name, self._with_kernels)
 
     def _linear_name(self, with_kernels: bool) -> str:
-        """What answers the queries that multi-index hashing gives up."""
+        """The name of the path that answers queries which multi-index hashing gives up."""
         return "faiss-flat" if "faiss-flat" in self._parts and not with_kernels else "scan"
 
     def _linear(self) -> Index:
@@ -306,9 +307,9 @@ class PlannedIndex:
 
 
 def _class_of(n_queries: int, bound: int, asks: int) -> int:
-    """The class of a question: calls of one class are timed together.
+    """The class of a question, as a number; calls of one class are timed together.
 
-    `bound` is the radius or k; `asks` 0 for what is within, 1 for the nearest, 2 with ties.
+    `bound` is the radius or k. `asks` is 0 for a radius, 1 for the nearest, 2 for these with ties.
     """
     return bound << 8 | n_queries.bit_length() << 2 | asks
 
@@ -322,7 +323,7 @@ _OF_NONE = -1
 
 
 def _put_to(index: Index, call: Call, radii: int | np.ndarray) -> Callable[[Codes], Neighbors]:
-    """What answers some queries by an index."""
+    """A function that asks an index this call's question for some of its queries."""
     if call.k is None:
         return partial(index.within, radius=radii)
     return partial(index.search, k=call.k, ties=call.ties)

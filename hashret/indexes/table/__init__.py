@@ -1,1 +1,1 @@
-"""Which rows have this code, or nearly? The hash table, and the orders in which it is probed."""
+"""Which rows have this code, or nearly? The hash table, and the orders of probing it."""

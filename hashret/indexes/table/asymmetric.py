@@ -1,6 +1,6 @@
-"""The rows of highest score: by comparing every code, or probing the buckets of highest score.
+"""Find the rows of highest score, by comparing every code or by probing the likeliest buckets.
 
-The score is `hashret.rank.expected_agreement`: a query's confidences against stored bits.
+The score is `hashret.rank.expected_agreement`, of a query's confidences with stored bits.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from hashret.indexes.table.multiprobe import probe_by_confidence
 
 
 def compare_all(codes: Codes, queries: Codes, confidences: np.ndarray, k: int) -> Neighbors:
-    """For each query the k rows of highest score, and all that equal the k-th, by row.
+    """For each query the k rows of highest score, and all that tie with the k-th, in order of rows.
 
-    `confidences` (n_queries, n_bits). In time linear in the number of codes; complete up to no
-    distance (radius -1).
+    `confidences` (n_queries, n_bits). Every code is compared. The complete radius is -1, because
+    the search is not by distance.
     """
     parts = []
     for query, opinion in enumerate(confidences):
@@ -35,10 +35,10 @@ def probe(
     k: int,
     budget: int,
 ) -> Neighbors:
-    """For each query what is found in at most `budget` buckets, those of highest score first.
+    """For each query the rows of at most `budget` buckets, opened in the order of their score.
 
-    `table` is over `codes`; `confidences` (n_queries, n_bits). A complete radius of 0 says that
-    the first k by score are among what was found, -1 that the budget ran out before.
+    `table` is over `codes`; `confidences` (n_queries, n_bits). A complete radius of 0 means that
+    the k best by score are among the rows, -1 that the budget ran out before this was certain.
     """
     parts = []
     for query, confidence in enumerate(confidences):

@@ -25,18 +25,18 @@ from hashret.indexes.scan import LazyScan
 from hashret.indexes.table import layout
 from hashret.indexes.table.layout import HALF, LOW, SortedKeys
 
-_PROBES = 1 << 16  # probes made at once: their arrays stay in the second cache
+_PROBES = 1 << 16  # probes made at once: their arrays fit the second-level cache
 _PROBE_COST = 10  # a probe takes as long as comparing about so many codes
-_AT = (1 << 36) - 1  # the bits of the kernel's answer that say where a run begins
-_LEFT = -1  # the length of a run that it leaves to plain Python
+_AT = (1 << 36) - 1  # mask of a run's position in the kernel's answer
+_LEFT = -1  # the kernel's answer for a run that it leaves to plain Python
 _NO_ROWS = np.empty(0, np.uint32)
-_ONE_LOOK_UP = Work("table", 1, 1)  # of a key that is the whole code
-_BUILD_NS = 150.0  # a code
+_ONE_LOOK_UP = Work("table", 1, 1)  # the work of one look-up, if the key is the whole code
+_BUILD_NS = 150.0  # ns per code
 
 
 @dataclass(frozen=True, slots=True)
 class TableCosts:
-    """ns of a call, of each of its queries, and of each probe: one look-up in the table."""
+    """Times in ns: of a call, of each of its queries, and of each probe, one look-up."""
 
     call: float
     query: float
@@ -44,12 +44,12 @@ class TableCosts:
 
 
 class TableIndex(ExactIndex[TableCosts]):
-    """A table over whole codes; built in about 0.2 s a million.
+    """A hash table over whole codes, built in about 0.2 s a million.
 
-    `within` flips bits while the ball is smaller than the collection is large, counting
-    `probe_cost` comparisons for a probe, and compares every code where it isn't; `search`
-    widens the ball bit by bit under the same rule. Codes of up to 64 bits are found by their
-    key alone; longer ones are folded into a key and the whole code is compared.
+    `within` probes every code in the ball if that takes less time than comparing every stored code
+    (a probe counts as `probe_cost` comparisons), and compares them all otherwise. `search` widens
+    the ball bit by bit under the same rule. Codes of up to 64 bits are found by their key alone;
+    longer ones are folded into a key, and the whole code is compared.
     """
 
     name: ClassVar[str] = "table"
@@ -63,7 +63,7 @@ class TableIndex(ExactIndex[TableCosts]):
         probe_cost: float = _PROBE_COST,
         parts: tuple[SortedKeys, np.ndarray] | None = None,
     ):
-        """Build the table; or hold these `parts` of it, as `from_tensors` does."""
+        """Build the table, or take over its `parts`, as `from_tensors` does."""
         if len(codes) >= 1 << 32:
             raise ValueError(
                 f"codes: expected fewer than 2**32, got {len(codes)}; index them in parts"
@@ -73,7 +73,7 @@ class TableIndex(ExactIndex[TableCosts]):
         self._hash = LinearHash(codes.n_bits)
         self._linear = LazyScan(codes)
         self._keys, self._rows = parts or layout.built(codes, self._hash)
-        # what kernels are given; they read whole codes only where keys may collide
+        # for kernels, which read whole codes only if keys may collide
         self._words = codes.words if codes.n_bits > 64 else np.empty((0, 1), np.uint64)
         self._arrays = (self._words, *self._hash.constants, *self._keys.arrays, self._rows)
         shifts, mask = self._hash.constants
@@ -84,20 +84,20 @@ class TableIndex(ExactIndex[TableCosts]):
         size = codes.n_bits // 8
         self._single = np.array([*addresses, cell_shift, mask, *shifts, size], np.uint64)
         self._single_at = self._single.ctypes.data
-        # kept once they are loaded, which is for good: asking each time takes a tenth of a look-up
+        # kernels are never unloaded; asking for them each time would take a tenth of a look-up
         self._kernel: Callable[[bytes, int], int] | None = None
 
     @classmethod
     def from_tensors(cls, codes: Codes, tensors: Mapping[str, np.ndarray]) -> Self:
-        """The table of these codes from its `tensors`, read-only and memory-mapped perhaps.
+        """The table of these codes made of its `tensors`, which may be read-only memory maps.
 
-        Nothing is copied. Raises DamagedError unless they are what building gives, which is looked
-        at row by row, in a fifth of the time that building takes.
+        Nothing is copied. Every row is checked, in a fifth of the time of building; DamagedError is
+        raised unless the tensors are exactly those that building gives.
         """
         return cls(codes, parts=layout.checked(codes, LinearHash(codes.n_bits), tensors))
 
     def tensors(self) -> dict[str, np.ndarray]:
-        """What the table is made of: ``blocks`` and ``entries`` uint64, ``rows`` uint32."""
+        """The arrays of the table: ``blocks`` and ``entries`` uint64, ``rows`` uint32."""
         blocks, entries, _ = self._keys.arrays
         return {"blocks": blocks, "entries": entries, "rows": self._rows}
 
@@ -112,9 +112,9 @@ class TableIndex(ExactIndex[TableCosts]):
     def bucket(self, code: bytes) -> np.ndarray:
         """The rows with exactly this code (n_bits // 8 bytes), ascending, as uint32.
 
-        They may be a view of the table's own memory, not to be written to. The fast path for a
-        single code: one kernel, or plain Python, since a NumPy call costs more than the whole
-        look-up. Raises ValueError for a code of another length.
+        The array may be a view of the table's own memory and must not be written to. This is the
+        fast way for a single code: one kernel or plain Python, because one call of NumPy takes
+        longer than the look-up. Raises ValueError for a code of another length.
         """
         kernel = self._kernel
         if kernel is None and (compiled := kernels.loaded()) is not None:
@@ -165,7 +165,7 @@ class TableIndex(ExactIndex[TableCosts]):
         """Its costs as measured on these codes."""
         index, ball = cls(codes), ball_size(64, 2)
         call, query = line(lambda n: index.within(queries[:n], 0), len(queries))
-        many = 4 * (len(index) // (_PROBE_COST * ball) > 0)  # else it would rather compare
+        many = 4 * (len(index) // (_PROBE_COST * ball) > 0)  # else comparing would be chosen
         probe = line(lambda n: index.within(queries[:n], 2), many)[1] / ball if many else query
         return TableCosts(call, query - probe, probe)
 
@@ -185,7 +185,7 @@ class TableIndex(ExactIndex[TableCosts]):
             flips += 1
         if len(active):
             caps = np.full(len(queries), self.n_bits)
-            caps[active] = -1  # the scan finds again what probing found for these
+            caps[active] = -1  # drops what probing found: the scan finds it again
             pairs.keep_within(caps)
             pairs.add_answers(self._linear().search(queries[active], k, ties=ties), active)
         answer = pairs.neighbors(len(queries), self.n_bits).first(k, ties=ties)
@@ -216,7 +216,7 @@ class TableIndex(ExactIndex[TableCosts]):
         return pairs.neighbors(len(queries), radii)
 
     def look_up(self, queries: Codes) -> Neighbors:
-        """`within` radius 0 of a single code, (1, n_bits // 8), in half the calls of NumPy.
+        """`within` radius 0 for a single code, (1, n_bits // 8), with half as many NumPy calls.
 
         Raises ValueError for a code of another length.
         """
@@ -231,7 +231,7 @@ class TableIndex(ExactIndex[TableCosts]):
         return ball_size(self.n_bits, radius) * self._probe_cost <= len(self)
 
     def _buckets(self, queries: Codes) -> Neighbors:
-        """`within` radius 0: at most one run a query, so that nothing needs to be sorted."""
+        """`within` radius 0: each query finds at most one run, so nothing needs to be sorted."""
         n_queries = len(queries)
         compiled = kernels.loaded()
         if compiled is not None:
@@ -250,7 +250,10 @@ class TableIndex(ExactIndex[TableCosts]):
         return self._exact(limits, rows)
 
     def _rows_of(self, runs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The rows of runs (uint64, as the keys' words) one after the other; lengths; int64."""
+        """The rows of all runs in a row, and the length of each run, both int64.
+
+        Each run is the uint64 word beside its key.
+        """
         lengths = (runs >> HALF).view(np.int64)
         rows = expand((runs & LOW).view(np.int64), lengths)  # of a run of one its row itself
         shared = np.repeat(lengths > 1, lengths)
@@ -290,7 +293,7 @@ class TableIndex(ExactIndex[TableCosts]):
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """(query, row, distance) of all rows at `first` to `last` bits from each query.
 
-        Adds what it did to the counters of `work`.
+        The probes and comparisons are added to the counters of `work`.
         """
         compiled = kernels.loaded()
         if compiled is not None:
@@ -323,7 +326,7 @@ class TableIndex(ExactIndex[TableCosts]):
 
 @lru_cache(maxsize=32)
 def _sphere_keys(n_bits: int, first: int, last: int) -> tuple[np.ndarray, np.ndarray]:
-    """What to xor to a key to flip `first` to `last` bits, and how many each flips (uint16)."""
+    """Numbers to xor to a key to flip `first` to `last` bits, and how many each flips (uint16)."""
     keys = [flip_keys(n_bits, flips) for flips in range(first, last + 1)]
     flips = np.arange(first, last + 1, dtype=np.uint16)
     return np.concatenate(keys), np.repeat(flips, [len(part) for part in keys])

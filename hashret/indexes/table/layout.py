@@ -1,6 +1,6 @@
-"""What a hash table is made of: built from codes, or looked at whether it is of these codes.
+"""The arrays of a hash table: how they are built from codes, and how stored ones are checked.
 
-Sorting the keys is most of building; that they are in order is seen in passing over them.
+Most of the time of building goes into sorting the keys; one pass checks that they are sorted.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from hashret.codes import Codes
 from hashret.errors import DamagedError
 from hashret.indexes.linear_hash import LinearHash
 
-#: Two numbers share a word of 64 bits: the lower one, and how far the upper one is shifted.
+#: Two numbers of 32 bits share a word of 64: the mask of the lower one, the shift of the upper one.
 LOW, HALF = np.uint64((1 << 32) - 1), np.uint64(32)
 _NONE = np.empty(0, np.uint32)
 
 
 def built(codes: Codes, hashed: LinearHash) -> tuple[SortedKeys, np.ndarray]:
-    """The keys of the codes with their runs, and the rows of the runs of several."""
+    """The keys of the codes, each with its run, and the rows of all runs longer than one."""
     keys = hashed(codes.words)
     order = np.argsort(keys, kind="stable")  # stable: rows ascend within a bucket
     keys = keys[order]
@@ -30,7 +30,8 @@ def built(codes: Codes, hashed: LinearHash) -> tuple[SortedKeys, np.ndarray]:
     lengths = np.diff(first, append=len(keys))
     shared = lengths > 1
     begins = np.cumsum(lengths * shared) - lengths
-    # of each key the length of its run, and where the run begins, or of one row that itself
+    # for each key the length of its run (upper half), and the position of the run or, if it has
+    # one row, that row (lower half)
     runs = lengths.astype(np.uint64) << HALF
     runs |= np.where(shared, begins, order[first]).astype(np.uint64)
     rows = order[np.repeat(shared, lengths)].astype(np.uint32)
@@ -40,7 +41,7 @@ def built(codes: Codes, hashed: LinearHash) -> tuple[SortedKeys, np.ndarray]:
 def checked(
     codes: Codes, hashed: LinearHash, tensors: Mapping[str, np.ndarray]
 ) -> tuple[SortedKeys, np.ndarray]:
-    """What `built` gives, from tensors. Raises DamagedError unless they are just that."""
+    """The result of `built`, made of tensors. Raises DamagedError unless they are exactly that."""
     blocks, entries, rows = (tensors.get(name, _NONE) for name in ("blocks", "entries", "rows"))
     types = [(array.ndim, array.dtype.str) for array in (blocks, entries, rows)]
     if types == [(1, "<u8"), (1, "<u8"), (1, "<u4")] and len(entries) % 2 == 0:
@@ -56,7 +57,7 @@ def checked(
 
 
 def _order_of(runs: np.ndarray, stored: np.ndarray, n: int) -> np.ndarray | None:
-    """All n rows, run by run, int64; None where these runs don't have so many."""
+    """All n rows, run by run, int64; None if the runs don't have n rows."""
     lengths = (runs >> HALF).view(np.int64)
     begins = (runs & LOW).view(np.int64)
     shared = lengths > 1
@@ -72,9 +73,9 @@ def _order_of(runs: np.ndarray, stored: np.ndarray, n: int) -> np.ndarray | None
 
 
 def _are_in_order(entries: np.ndarray, order: np.ndarray, keys: np.ndarray) -> bool:
-    """Whether the runs have rows of their keys, each row once, ascending as the keys do.
+    """Whether each run has exactly the rows of its key, ascending, and the keys ascend too.
 
-    `keys` are those of the codes in that order.
+    `keys` are the keys of the codes in the order of the rows.
     """
     lengths = (entries[1::2] >> HALF).view(np.int64)
     told = entries[::2]
@@ -86,25 +87,25 @@ def _are_in_order(entries: np.ndarray, order: np.ndarray, keys: np.ndarray) -> b
     )
 
 
-_CELLS = 4  # cells to a key, as a power of two: of absent keys one in seventeen meets a set bit
-#: Cells to a block, as a power of two: their bits fill a word.
+_CELLS = 4  # log2 of the cells per key: of absent keys, one in seventeen meets a set bit
+#: log2 of the cells in a block: their bits fill a word.
 BLOCK = 6
 _SIX, _ONE, _INNER = np.uint64(BLOCK), np.uint64(1), np.uint64((1 << BLOCK) - 1)
 
 
 class SortedKeys:
-    """m keys, uint64, ascending and distinct, of `width` bits, spread evenly (hashed).
+    """m distinct uint64 keys, ascending, each with a uint64 word; the keys must be hashes.
 
-    A word, uint64, says something of each; a key and its word share a cache line. The leading
-    bits of a key name one of about 16 cells a key. Blocks of 64 cells have a bitmap, of the cells
-    with keys in them, and the place of their first key beside it: a clear bit turns an absent key
-    away, and the set bits below count where a present one is, but for the few that share a cell
-    (Bagwell, "Ideal hash trees", EPFL 2001, section 3.1, without the tree). Together at most 22
-    bytes a key, and 16 for no key at all.
+    A key and its word share a cache line. The leading bits of a key name its cell; there are about
+    16 cells per key. Each block of 64 cells has a bitmap of the cells that hold keys, and beside it
+    the position of its first key. A clear bit shows that a key is absent. For a set bit, the number
+    of set bits below it gives the key's position, apart from the few keys that share a cell
+    (Bagwell, "Ideal hash trees", EPFL 2001, section 3.1, without the tree). All this takes at most
+    22 bytes a key, and 16 without any key.
     """
 
     def __init__(self, entries: np.ndarray, blocks: np.ndarray, width: int):
-        """Over what `build` made, which may be read-only and memory-mapped."""
+        """Take over arrays that `build` made; they may be read-only memory maps."""
         self._entries = entries
         self._blocks = blocks
         self._shift = width - (len(blocks) // 2).bit_length() + 1 - BLOCK
@@ -114,12 +115,12 @@ class SortedKeys:
 
     @classmethod
     def build(cls, keys: np.ndarray, words: np.ndarray, width: int) -> Self:
-        """Lay keys and words out."""
+        """Build the arrays from keys and their words."""
         return cls(np.stack([keys, words], axis=1).ravel(), blocks_of(keys, width), width)
 
     @property
     def arrays(self) -> tuple[np.ndarray, np.ndarray, np.uint64]:
-        """Blocks, entries, and the shift that leaves a key's cell, for kernels."""
+        """Blocks, entries, and the shift that turns a key into its cell, for kernels."""
         return self._blocks, self._entries, np.uint64(self._shift)
 
     @property
@@ -128,7 +129,7 @@ class SortedKeys:
         return self._entries.nbytes + self._blocks.nbytes
 
     def place(self, key: int) -> int:
-        """The position of one key, -1 if it is absent; without NumPy's cost of a call."""
+        """The position of one key, -1 if it is absent; plain Python is faster than NumPy here."""
         blocks, keys = self._views
         cell = key >> self._shift
         at = cell >> BLOCK << 1
@@ -141,13 +142,13 @@ class SortedKeys:
         return place if place < end and keys[place] == key else -1
 
     def word(self, place: int) -> int:
-        """What stands beside the key at a position."""
+        """The word beside the key at a position."""
         return self._words[place]
 
     def find(self, probes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Which of `probes` (n,) uint64 are present (int64), and their words (uint64).
+        """The positions of those `probes` (n,) uint64 that are present, and their words.
 
-        In no particular order.
+        They are int64 and uint64 arrays, in no particular order.
         """
         cells = probes >> np.uint64(self._shift)
         blocks = self._blocks.reshape(-1, 2)[:, 0].take((cells >> _SIX).view(np.int64))
@@ -158,7 +159,7 @@ class SortedKeys:
         low = (places & LOW).view(np.int64) + np.bitwise_count(below)
         high = (places >> HALF).view(np.int64)
         found, words = [which[:0]], [wanted[:0]]
-        middle = low  # most cells hold one key; others are bisected, all at once
+        middle = low  # most cells hold one key; the others are searched by bisection, all at once
         while len(which):
             seen = self._entries.take(2 * middle)
             hit = np.flatnonzero(seen == wanted)
@@ -176,9 +177,9 @@ class SortedKeys:
 
 
 def blocks_of(keys: np.ndarray, width: int) -> np.ndarray:
-    """Of each block of cells its bitmap, and where its first key is and that after its last.
+    """The bitmap of each block of cells, and the positions of its first key and after its last.
 
-    (2 * n_blocks,) uint64: bitmaps and places, these in half a word each, in turn.
+    (2 * n_blocks,) uint64: bitmaps alternate with the two positions, which share a word.
     """
     cell_bits = min(width, max(BLOCK, round(log2(max(1, len(keys)))) + _CELLS))
     cells = keys >> np.uint64(width - cell_bits)

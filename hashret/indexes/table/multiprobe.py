@@ -1,9 +1,10 @@
-"""Probing the hash table in the order of doubt: the least certain bits are flipped first.
+"""Probe the hash table in the order of confidence: the least certain bits are flipped first.
 
-Sets of flips come in ascending order of the sum of their bits' certainties, without all of them
-being made: from each set two follow, one with the next bit besides, one with the next bit in
-place of its last. Source: Lv, Josephson, Wang, Charikar, Li, "Multi-probe LSH: efficient indexing
-for high-dimensional similarity search", VLDB 2007, section 4.4 (query-directed probing sequence).
+Sets of flipped bits are generated in ascending order of the sum of their bits' certainties, only as
+many as are needed: each set has two successors, one with the next bit added and one with the next
+bit in place of its last. Source: Lv, Josephson, Wang, Charikar, Li, "Multi-probe LSH: efficient
+indexing for high-dimensional similarity search", VLDB 2007, section 4.4 (query-directed probing
+sequence).
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from hashret.indexes.table.index import TableIndex
 
 
 class Probed(NamedTuple):
-    """The rows found, probe by probe; the probes made; whether all first k rows are among them."""
+    """The rows found, probe by probe; the number of probes; whether they hold the k best rows."""
 
     rows: np.ndarray
     n_probes: int
@@ -49,11 +50,11 @@ def flips_by_cost(costs: list[int]) -> Iterator[tuple[int, int]]:
 def probe_by_confidence(
     table: TableIndex, code: np.ndarray, costs: np.ndarray, k: int, budget: int
 ) -> Probed:
-    """The rows of the first `budget` buckets around a code, or of as many as hold the first k.
+    """The rows of the first `budget` buckets around a code, or of as many as hold the k best.
 
     `code` (n_bits // 8,) uint8; `costs` (n_bits,) integers: how certain each of its bits is. Rows
-    are ordered by the cost of their flips, so once k are found, and all that cost as much as the
-    k-th, these are the first k: then the answer is complete.
+    come in the order of the cost of their flips. So once k are found, and all that cost as much as
+    the k-th, no other row can be better, and the answer is complete.
     """
     n_bytes = len(code)
     centre = int.from_bytes(code.tobytes(), "little")

@@ -1,1 +1,1 @@
-"""What if the codes changed, or only some are meant? Indexes kept through changes, and subsets."""
+"""What if codes changed, or only some are searched? Indexes kept through changes, and subsets."""

@@ -1,4 +1,4 @@
-"""The indexes of a snapshot: built on first use, and kept through small changes."""
+"""The indexes of a snapshot: each is built on first use, and reused after small changes."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from hashret.indexes.views.delta import MAX_SHARE, UpdatedApproximateIndex, Upda
 from hashret.registry import require_name, resolve
 from hashret.row_numbers import RowNumbers
 
-#: How an index is named or built: a name of `INDEXES` or `APPROXIMATE`, or a call with the codes.
+#: A name in `INDEXES` or `APPROXIMATE`, or a function that builds an index from codes.
 IndexKind = str | Callable[[Codes], Index]
 
 
-_UNASKED = 16  # moves that a former index is kept through without being asked for
-_BUILDERS = 4  # calls whose indexes are kept: each written inline is another
+_UNASKED = 16  # moves of the snapshot after which an index that was not used is dropped
+_BUILDERS = 4  # functions whose indexes are kept: a lambda written inline is a new one each time
 
 
 def require_known(kind: IndexKind) -> None:
@@ -36,7 +36,7 @@ def require_known(kind: IndexKind) -> None:
 
 
 class _Former(NamedTuple):
-    """An index of former codes, their row numbers, and moves since it was last asked for."""
+    """An index of former codes, their row numbers, and the moves since it was last used."""
 
     base: Index
     rows: RowNumbers
@@ -44,20 +44,20 @@ class _Former(NamedTuple):
 
 
 class KeptIndexes:
-    """The indexes over one snapshot's codes, and the last whole ones of those before.
+    """The indexes over a snapshot's codes, and the last fully built ones of its former codes.
 
-    The codes and their row numbers are the caller's, the same at every call until `moved`.
+    The caller passes the codes and their row numbers, the same at every call until `moved`.
     """
 
     def __init__(self, table_of: Callable[[Codes], TableIndex] = TableIndex) -> None:
-        """`table_of` builds hash tables over all codes, or finds them where they are kept."""
+        """`table_of` builds hash tables over all codes, or reads them from the cache."""
         self._with_table: dict[IndexKind, Callable[[Codes], Index]] = {
             "auto": lambda codes: PlannedIndex(codes, table_of),
             "table": table_of,
         }
         self._indexes: dict[IndexKind, Index] = {}
         self._bases: dict[IndexKind, _Former] = {}
-        self._own_table: TableIndex | None = None  # where no index has one to probe
+        self._own_table: TableIndex | None = None  # used if no index has a table
 
     def of(self, kind: IndexKind, codes: Codes, rows: RowNumbers) -> Index:
         """The index of this kind over `codes`, whose row numbers are `rows`.
@@ -79,7 +79,7 @@ class KeptIndexes:
         return resolve(known, kind, "index").build if isinstance(kind, str) else kind
 
     def moved(self, former: RowNumbers) -> None:
-        """The snapshot is another; `former` are the row numbers of the one before."""
+        """Adapt to a snapshot that moved; `former` are its row numbers before."""
         for kind, index in self._indexes.items():
             if isinstance(index, UpdatedIndex):
                 self._bases[kind] = self._bases[kind]._replace(n_moves=0)
@@ -93,7 +93,7 @@ class KeptIndexes:
         self._indexes, self._own_table = {}, None
 
     def _forget_builders(self) -> None:
-        """Let go the indexes of all calls but the last few, former ones first."""
+        """Drop the indexes of all builder functions but the last few, former ones first."""
         former = [kind for kind in self._bases if kind not in self._indexes]
         builders = [kind for kind in (*former, *self._indexes) if not isinstance(kind, str)]
         for oldest in builders[:-_BUILDERS]:
@@ -101,7 +101,7 @@ class KeptIndexes:
             self._bases.pop(oldest, None)
 
     def table(self, codes: Codes) -> TableIndex:
-        """The hash table over all codes: that of the planner if it stands, else one kept here."""
+        """The hash table over all codes: the planner's if it is built, else one kept here."""
         planned = self._indexes.get("auto")
         if isinstance(planned, PlannedIndex):
             return planned.table
@@ -110,7 +110,7 @@ class KeptIndexes:
         return self._own_table
 
     def _updated(self, kind: IndexKind, codes: Codes, rows: RowNumbers) -> Index | None:
-        """The last whole index of this kind, brought up to date, if it is worth keeping."""
+        """The last fully built index of this kind, updated; None if it is not worth reusing."""
         if kind not in self._bases:
             return None
         base, former, _ = self._bases[kind]

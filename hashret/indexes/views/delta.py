@@ -1,4 +1,4 @@
-"""A standing index after a small change: rows gone are passed over, rows added stand beside it."""
+"""Reuse an index after a small change: removed rows are skipped, added ones searched beside it."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ from hashret.indexes.base import (
 from hashret.indexes.planner.planner import PlannedIndex
 
 MAX_SHARE = 0.1
-"""Beyond this share of rows gone or added, an index of its own serves the new codes better."""
+"""The share of removed or added rows above which building a new index is better."""
 
 
 class UpdatedIndex(OverCodes):
-    """Answers about `codes`, most of which a `base` index of former codes knows already.
+    """An index over `codes`, most of which are in a `base` index over former codes.
 
-    Exact whenever the base is: it is asked for more than k until k of its rows remain, and its
-    answers and those of the added rows are merged by (distance, row).
+    It is exact if the base is. The base is searched for more than k rows until k that still exist
+    are found; its answers and those among the added rows are merged by (distance, row).
     """
 
     exact: ClassVar[bool] = True
     supports: ClassVar[frozenset[str]] = BOTH
 
     def __init__(self, base: Index, moved: np.ndarray, codes: Codes):
-        """`moved` (len(base),) int64: where each row of the base is in `codes`, -1 if it is gone.
+        """`moved` (len(base),) int64: the row in `codes` of each row of the base, -1 if removed.
 
-        Increasing but for the -1; what is not from the base is at the end of `codes`.
+        It increases, apart from the -1. The rows that the base lacks are at the end of `codes`.
         """
         self._base = base
         self._moved = moved
@@ -46,7 +46,7 @@ class UpdatedIndex(OverCodes):
 
     @classmethod
     def build(cls, codes: Codes) -> Self:
-        """An index of these codes, as if none had stood before."""
+        """Build an index over the codes that has no base."""
         return cls(PlannedIndex(codes), np.arange(len(codes)), codes)
 
     @property
@@ -71,7 +71,7 @@ class UpdatedIndex(OverCodes):
         return replace(found, complete_radius=radii.astype(np.int32))
 
     def _nearest_kept(self, queries: Codes, k: int) -> Neighbors:
-        """Every row of the base that is not gone, up to some distance that k of them reach."""
+        """Every row of the base that still exists, up to a distance within which there are k."""
         wanted = k + 1
         while True:
             found = self._kept(self._base.search(queries, wanted, ties=True))
@@ -101,7 +101,7 @@ class UpdatedIndex(OverCodes):
 
 
 class UpdatedApproximateIndex(UpdatedIndex):
-    """The same over an approximate `base`: rows added are searched exactly, the others as before.
+    """The same over an approximate `base`; the added rows are searched exactly.
 
     The recall reported is the one measured where the base was built.
     """
@@ -120,5 +120,5 @@ class UpdatedApproximateIndex(UpdatedIndex):
         return replace(found, complete_radius=np.full(len(found), -1, np.int32))
 
     def within(self, queries: Codes, radius: int | np.ndarray) -> Neighbors:
-        """Not answered, as by the base."""
+        """Raises an error, as the base does."""
         return self._base.within(queries, radius)

@@ -1,4 +1,4 @@
-"""Some of the rows only: exact answers among the rows that a condition selected."""
+"""An index over some of the rows only, such as those that satisfy a condition."""
 
 from __future__ import annotations
 
@@ -14,12 +14,11 @@ from hashret.indexes.table.index import TableIndex
 
 
 class SubsetIndex:
-    """Answers among chosen rows of some codes, exactly and by the cheapest path.
+    """Exact answers among chosen rows of some codes, by the fastest path.
 
-    The chosen codes are copied and indexed by themselves, so an answer is as full as the choice
-    allows however few rows it leaves, and costs what so many rows cost. Rows are numbered as in
-    all codes, `len` counts the chosen ones. Not a member of `INDEXES`: it is built from rows as
-    well as codes.
+    The chosen codes are copied and indexed by themselves. So an answer has k rows whenever k are
+    chosen, and takes the time of so many rows. Rows are numbered as in all codes; `len` counts the
+    chosen ones. The class is not in `INDEXES`, because it is built from rows as well as codes.
     """
 
     exact: ClassVar[bool] = True
@@ -33,7 +32,7 @@ class SubsetIndex:
 
     @classmethod
     def build(cls, codes: Codes) -> Self:
-        """An index of all of these codes."""
+        """Build an index in which all of the codes are chosen."""
         return cls(codes, np.arange(len(codes)))
 
     @property
@@ -43,7 +42,7 @@ class SubsetIndex:
 
     @property
     def n_bytes(self) -> int:
-        """Bytes of memory held beyond the codes that these were chosen from."""
+        """Bytes of memory held beyond the codes from which these were chosen."""
         return self.codes.packed.nbytes + self._rows.nbytes + self._index.n_bytes
 
     @property
@@ -63,6 +62,6 @@ class SubsetIndex:
         return self.numbered(self._index.within(queries, radius))
 
     def numbered(self, found: Neighbors) -> Neighbors:
-        """An answer about the chosen codes alone, with rows numbered as in all codes."""
+        """An answer whose rows are positions among the chosen codes, renumbered as in all codes."""
         # increasing, so the order by (distance, row) stays
         return replace(found, rows=self._rows[found.rows])

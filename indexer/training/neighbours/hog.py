@@ -15,10 +15,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-_ORIENTATIONS = 8  # over half a turn, as a histogram has bins
-_CELL = 4  # pixels a side: the finest that neighbours gained by
-_SHARPNESS = 4.0  # an orientation takes |cos of the angle between| to this power
-_TILE_IMAGES = 1024  # images at a time, for memory
+_ORIENTATIONS = 8  # number of bins of orientations over half a turn
+_CELL = 4  # pixels per side of a cell: finer ones gained nothing
+_SHARPNESS = 4.0  # exponent of |cos| of the angle to a bin's direction, which weighs a gradient
+_TILE_IMAGES = 1024  # number of images at a time, which bounds memory
 
 
 def oriented_gradients(rows: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray:
@@ -35,7 +35,7 @@ def oriented_gradients(rows: np.ndarray, shape: tuple[int, int, int]) -> np.ndar
 
 def _of_tile(rows: Tensor, shape: tuple[int, int, int]) -> Tensor:
     images = rows.float().view(-1, *shape).permute(0, 3, 1, 2)
-    # what lies beyond the edge repeats it
+    # pixels beyond the edge repeat it
     wide = functional.pad(images, (1, 1, 1, 1), mode="replicate")
     across = wide[..., 1:-1, 2:] - wide[..., 1:-1, :-2]
     down = wide[..., 2:, 1:-1] - wide[..., :-2, 1:-1]

@@ -1,8 +1,8 @@
-"""Latent semantic directions: a linear map of texts that enters the encoder beside its words.
+"""Latent semantic directions: a linear map of texts, used by the encoder beside their words.
 
-Latent semantic analysis (Deerwester et al., 1990) knows which words go together and was fitted to
-no neighbourhood. A network of millions of weights overfits the neighbourhoods of its own documents;
-this map can't.
+Latent semantic analysis (Deerwester et al., 1990) finds which words occur together, and is not
+fitted to neighbourhoods. A network of millions of weights overfits the neighbourhoods of its own
+documents; this map can't.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from hashret.sparse import SparseRows, to_scipy
 from indexer.training.neighbours.randomized_svd import principal_directions
 from indexer.training.neighbours.term_weighting import l2_normalised, rarity, rarity_weighted
 
-_ITEMS_EACH = 30  # a small corpus has no more directions than one for so many items
+_ITEMS_EACH = 30  # least number of items per direction, so that a small corpus has fewer
 
 
 def latent_directions(rows: SparseRows, most: int, rng: np.random.Generator) -> np.ndarray:

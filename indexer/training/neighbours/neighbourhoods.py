@@ -1,4 +1,4 @@
-"""Which training items are neighbours? Found without labels.
+"""Find which training items are neighbours, without labels.
 
 An index of floats (Faiss) holds a pool of items and finds the nearest of each, some rows at a time,
 so memory is linear in the number of items; words, which it can't hold, are compared in tiles. The
@@ -17,10 +17,10 @@ import torch
 from hashret.indexes.faiss_library import faiss, use_threads
 from indexer.training.neighbours.similarities import EXACT_ITEMS, Points, similarities
 
-#: Members of a neighbourhood that are drawn from it for training: their mean stands for the whole.
+#: Largest number of members drawn from a neighbourhood; their mean stands for that of all.
 MOST_MEMBERS = 128
 
-_TILE_ROWS = 1024  # items that are asked for together: their similarities fit in a core's cache
+_TILE_ROWS = 1024  # queries compared at a time: their similarities fit a core's cache
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""How alike are training items? By their features, and by codes already learned.
+"""Measure how alike training items are, by their features and by codes already learned.
 
 Every similarity is an inner product of points, so that one index of floats serves them all; that of
 few texts has a product of sparse rows besides.
@@ -15,7 +15,7 @@ from hashret.sparse import SparseRows, to_scipy
 from indexer.training.neighbours.randomized_svd import principal_coordinates
 from indexer.training.neighbours.term_weighting import l2_normalised, rarity_weighted
 
-#: Up to this many items are compared with all others: beyond, time would grow as the square.
+#: Number of items up to which all are compared with all; beyond, time would grow as the square.
 EXACT_ITEMS = 20_000
 
 _LATENT = 100  # latent semantic coordinates, for topics

@@ -1,4 +1,4 @@
-"""Weights of words beyond tf-idf: what a document is about, as its neighbourhood sees it."""
+"""Weights of words for finding neighbours: tf-idf times rarity, which stresses the subject."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""The autoencoder as every trunk trains it: layers down to the bits, and as many up again.
+"""The autoencoder that every trunk trains: an encoder down to the bits, a decoder up again.
 
-A trunk makes one, and turns what was learned into the NumPy encoder that is stored; the decoder is
-thrown away. Weights are stored (n_in, n_out): a batch of sparse rows then needs only the rows of
-the first matrix that occur in it, and export keeps the layout that queries read.
+A trunk makes the network and, after training, exports its encoder to NumPy; the decoder is
+discarded. Weights are stored (n_in, n_out): for a batch of sparse rows, only the rows of the
+first matrix are read whose features occur in it, and queries read the same layout.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from hashret.models.fixed_point import NORM_FLOOR
 from hashret.sparse import Features, values_of
 from indexer.training.networks.bottleneck import LogitMoments
 
-#: The length of the vector of latent coordinates in training, beside hundreds of units near 1.
+#: Euclidean length of the latent coordinates in training, beside hundreds of units near 1.
 LATENT_LENGTH = 30.0
 
 
@@ -63,25 +63,25 @@ class Layer(nn.Module, ABC):
 
 
 class DecoderLayer(Layer):
-    """A layer that may rebuild features, and so can begin near their mean."""
+    """A layer of the decoder, which can start at the mean of what it rebuilds."""
 
     @abstractmethod
     def start_at(self, mean: Tensor) -> None:
-        """Begin near the (n_out,) mean of what it is to rebuild."""
+        """Initialise the layer so that its output is near `mean` (n_out,)."""
 
 
 class Autoencoder(nn.Module):
-    """Layers down to the bits, and as many up again; the ReLU stands between them.
+    """An encoder to raw logits and a decoder with as many layers, with ReLUs between layers.
 
-    If `normalised`, what the encoder's hidden layers sum up is normalised item by item before it
-    (Ba, Kiros and Hinton, Layer normalization, 2016): how loudly the words of an item speak, few
-    and rare ones or many, says nothing of what it is about. `latent` (n_features, n_latent) are
-    fixed directions: an item's coordinates in them, as a unit vector, enter the last layer of the
-    encoder too, behind what the hidden layers give.
+    If `normalised`, the sums of the encoder's hidden layers are normalised for each item before the
+    ReLU (Ba, Kiros and Hinton, Layer normalization, 2016), because their size, which depends on how
+    many and how rare the item's words are, says nothing of its subject. `latent` (n_features,
+    n_latent) are fixed directions: the item's coordinates in them, scaled to unit length, enter the
+    last layer of the encoder after the outputs of the hidden layers.
 
-    `encoder[-1]` gives raw logits. A bottleneck makes a code of them; `decode` starts from there.
-    `decoder[-1 - i]` rebuilds what `encoder[i]` takes, but the last may rebuild something else of
-    the item than its features (`objectives`).
+    `encoder[-1]` returns raw logits. A bottleneck turns them into a code, which `decode` takes.
+    `decoder[-1 - i]` rebuilds the input of `encoder[i]`; the last one may rebuild another target
+    than the features (`objectives`).
     """
 
     latent: Tensor | None
@@ -101,11 +101,11 @@ class Autoencoder(nn.Module):
         self.register_buffer("latent", latent)
         self.encoder = encoder
         self.decoder = decoder
-        # plain lists for their types; this is what makes PyTorch see the layers
+        # the lists above are typed; PyTorch finds the layers by this one
         self.layers = nn.ModuleList([*encoder, *decoder])
 
     def copy_hidden(self, other: Autoencoder) -> None:
-        """Take over all layers of `other` but the two that touch the code."""
+        """Copy all layers of `other` except the two next to the code."""
         pairs = zip(
             [*self.encoder[:-1], *self.decoder[1:]],
             [*other.encoder[:-1], *other.decoder[1:]],
@@ -115,12 +115,12 @@ class Autoencoder(nn.Module):
             mine.load_state_dict(theirs.state_dict())
 
     def raw_logits(self, batch: Batch) -> Tensor:
-        """What a bottleneck takes, float32, (n, n_bits) or a multiple of it wide."""
+        """The input of a bottleneck, float32, (n, n_raw); n_raw is a multiple of n_bits."""
         active = self.hidden(len(self.encoder) - 1, batch) if len(self.encoder) > 1 else batch
         return self.encoder[-1].forward(active).float()  # (n, n_raw)
 
     def hidden(self, count: int, batch: Batch) -> Tensor:
-        """The output of the first `count` >= 1 hidden layers; of all, with latent coordinates."""
+        """The output of the first `count` >= 1 hidden layers; if these are all, and coordinates."""
         active = self.activated(self.encoder[0].forward(batch))  # (n, hidden[0])
         for layer in self.encoder[1:count]:
             active = self.activated(layer.forward(active))  # (n, hidden[i])
@@ -132,17 +132,17 @@ class Autoencoder(nn.Module):
 
     @property
     def n_latent(self) -> int:
-        """So many of the columns that enter the last layer are coordinates, the last ones."""
+        """The number of latent coordinates that enter the last layer, as its last columns."""
         return 0 if self.latent is None else self.latent.shape[1]
 
     def activated(self, sums: Tensor) -> Tensor:
-        """The output of a hidden layer of the encoder that sums up to this, (n, width)."""
+        """The output of a hidden layer of the encoder with these sums, (n, width)."""
         if self.normalised:
             sums = functional.layer_norm(sums, sums.shape[1:], eps=NORM_FLOOR)
         return functional.relu(sums)
 
     def decode(self, code: Tensor) -> Tensor:
-        """(n, n_outputs) from codes (n, n_bits): the last layer's output, no nonlinearity."""
+        """The decoder's output (n, n_outputs) for codes (n, n_bits); no final nonlinearity."""
         active = 2.0 * code - 1.0  # (n, n_bits), bits as -1 and 1
         for layer in self.decoder[:-1]:
             active = functional.relu(layer.forward(active))  # (n, hidden[i]), backwards
@@ -152,8 +152,8 @@ class Autoencoder(nn.Module):
 class Trunk(ABC):
     """The layers from features to logits and back: made anew for each network, and exported.
 
-    `features` are what the network takes of the training items, times `scale`. That need not be
-    the items' own features: `of_items` says how an encoder of it takes those.
+    `features` times `scale` are the network's input. They need not be the items' own features:
+    `of_items` turns an encoder of the former into one of the latter.
     """
 
     features: Features
@@ -163,24 +163,24 @@ class Trunk(ABC):
     def network(
         self, n_bits: int, n_raw: int, n_outputs: int | None, generator: torch.Generator
     ) -> Autoencoder:
-        """A new one; its encoder gives n_raw raw numbers, its decoder takes n_bits.
+        """A new network; its encoder returns n_raw numbers, its decoder takes n_bits.
 
-        The decoder gives `n_outputs` numbers; None: as many as there are features.
+        The decoder returns `n_outputs` numbers; None: as many as there are features.
         """
 
     @abstractmethod
     def export(self, network: Autoencoder, moments: LogitMoments, logit_scale: float) -> Encoder:
-        """The encoder half in NumPy, of `features`, with the normalisation folded in.
+        """The encoder in NumPy, for rows like `features`, with the normalisation folded in.
 
         Raises ValueError if the weights are too large for exact sums.
         """
 
     def of_items(self, encoder: Encoder) -> Encoder:
-        """What `export` gave, as an encoder of the items' own features."""
+        """An encoder that `export` returned, as an encoder of the items' own features."""
         return encoder
 
 
 def unit_scale(features: Features) -> float:
-    """What makes the root mean square of the features' stored numbers 1."""
+    """The factor that makes the root mean square of the features' stored numbers 1."""
     mean_square = float(np.square(values_of(features), dtype=np.float64).mean())
     return float(1.0 / np.sqrt(max(mean_square, 1e-12)))

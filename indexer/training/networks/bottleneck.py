@@ -1,8 +1,8 @@
-"""What is a bit while it learns? The bottlenecks between an encoder's logits and its decoder.
+"""The bottlenecks between an encoder's logits and its decoder: what stands for a bit in training.
 
-A bit has no gradient, so training puts something in its place that has one and comes to behave as
-the bit will. Whatever that is, a bottleneck ends the same way: a code's bits are its normalised
-logits above 0, the mean over the training items, which is what `export` stores.
+A bit has no gradient, so training uses a substitute that has one and comes to behave like a bit.
+The final code is the same for all bottlenecks: a bit is 1 if its normalised logit is above 0, the
+mean over the training items. This is what `export` stores.
 """
 
 from __future__ import annotations
@@ -17,35 +17,35 @@ from torch import Tensor
 
 from indexer.training.presets import Gaussian, NoisySigmoid
 
-#: Added to the variance of a logit: a bit that never varies stays at its threshold.
+#: Added to the variance of a logit, so that a bit that never varies stays at its threshold.
 _VARIANCE_FLOOR = 1e-5
-#: The least and greatest logarithm of a variance that is drawn with: neither is ever of use.
+#: Bounds of the logarithm of the variance of a draw, far beyond any useful value.
 _LOG_VARIANCES = (-8.0, 8.0)
 
 
 class Coded(NamedTuple):
-    """What a bottleneck makes of a batch."""
+    """The output of a bottleneck for a batch."""
 
     code: Tensor
     """(n, n_bits); 0 and 1 are the bits, and the decoder takes 2 x code - 1."""
     cost: Tensor | None = None
-    """A scalar that is added to the loss; None where the bottleneck has none of its own."""
+    """A scalar that is added to the loss; None if the bottleneck has no loss of its own."""
 
 
 class Final(NamedTuple):
-    """What stands between normalised logits and the decoder when training ends."""
+    """The noise and slope between normalised logits and the decoder when training ends."""
 
     noise: float
-    """Its standard deviation on a normalised logit."""
+    """Standard deviation of the noise on a normalised logit."""
     gain: float | None
-    """The slope of the sigmoid after it; None where there is no sigmoid."""
+    """Slope of the sigmoid after the noise; None if there is no sigmoid."""
 
 
 class Bottleneck(ABC):
-    """What the decoder sees of raw logits; `generator` is what it draws from."""
+    """Turns raw logits into the decoder's input; noise is drawn from `generator`."""
 
     raw_per_bit = 1
-    """Numbers that the encoder's last layer gives for each bit; those of the logits come first."""
+    """Number of outputs of the encoder's last layer for each bit; the logits come first."""
 
     def __init__(self, settings: Any, generator: torch.Generator):
         self.settings = settings
@@ -53,14 +53,14 @@ class Bottleneck(ABC):
 
     @abstractmethod
     def __call__(self, raw: Tensor, done: float) -> Coded:
-        """The code of (n, n_bits x raw_per_bit) raw numbers, once the share `done` is trained."""
+        """The code of raw numbers (n, n_bits x raw_per_bit), when the share `done` is trained."""
 
     @abstractmethod
     def final(self, raw: np.ndarray) -> Final:
-        """Its state at the end, of what all items gave, (n, n_bits x raw_per_bit) float32."""
+        """Its final state, for the raw numbers of all items, (n, n_bits x raw_per_bit) float32."""
 
     def _noise(self, like: Tensor) -> Tensor:
-        """Standard normal, of the same shape."""
+        """Standard normal noise of the same shape."""
         return torch.randn(like.shape, generator=self.generator, device=like.device)
 
 
@@ -77,7 +77,7 @@ class NoisySigmoidBottleneck(Bottleneck):
     settings: NoisySigmoid
 
     def __call__(self, raw: Tensor, done: float) -> Coded:
-        """The code in (0, 1), by the noise and the gain of this moment."""
+        """The code in (0, 1), with the noise and gain for the share `done`."""
         noise, gain = ramp(self.settings.noise, done), ramp(self.settings.gain, done)
         logits = normalise(raw.float())  # (n, n_bits)
         return Coded(torch.sigmoid(gain * (logits + noise * self._noise(logits))))
@@ -88,7 +88,7 @@ class NoisySigmoidBottleneck(Bottleneck):
 
 
 class GaussianBottleneck(Bottleneck):
-    """normalised mean + deviation x a standard normal, both given by the encoder for each item.
+    """normalised mean + deviation x a standard normal; the encoder gives both for each item.
 
     This is a variational autoencoder with the prior of a standard normal for each bit: with the
     divergence from it, the loss is the negative evidence lower bound (Kingma and Welling,
@@ -103,7 +103,7 @@ class GaussianBottleneck(Bottleneck):
     raw_per_bit = 2  # the mean and the logarithm of the variance
 
     def __call__(self, raw: Tensor, done: float) -> Coded:
-        """Real numbers about the means, and what their divergence from the prior costs."""
+        """Real numbers drawn around the means, and the loss of their divergence from the prior."""
         raw_mean, log_variance = raw.float().chunk(2, dim=1)  # (n, n_bits) each
         mean, log_variance = normalise(raw_mean), log_variance.clamp(*_LOG_VARIANCES)
         drawn = mean + torch.exp(0.5 * log_variance) * self._noise(mean)  # (n, n_bits)
@@ -118,7 +118,7 @@ class GaussianBottleneck(Bottleneck):
 
 
 def ramp(ends: tuple[float, float], done: float) -> float:
-    """The value on the straight line between two ends at the share `done` of the way."""
+    """The value at the share `done` of the way on a straight line between two ends."""
     return ends[0] + (ends[1] - ends[0]) * done
 
 
@@ -134,7 +134,7 @@ def normalise(raw: Tensor) -> Tensor:
 
 @dataclass(frozen=True, slots=True)
 class LogitMoments:
-    """Where the raw logits of the training items lie, per bit: (n_bits,) float64 each."""
+    """The mean and deviation of the training items' raw logits, (n_bits,) float64 each."""
 
     threshold: np.ndarray
     deviation: np.ndarray
@@ -147,7 +147,7 @@ class LogitMoments:
 
 
 class _Sign(torch.autograd.Function):
-    """-1 or 1 forward; backward as tanh, so that what is far from its threshold stays.
+    """-1 or 1 forward; the gradient of tanh backward, so that sure bits hardly move.
 
     A straight-through estimator (Bengio, Léonard, Courville, 2013), saturating.
     """

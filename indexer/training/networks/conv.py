@@ -1,4 +1,4 @@
-"""The convolutional trunk: strided convolutions from pixels to the logits, transposed ones back.
+"""The convolutional trunk: strided convolutions from pixels to logits, transposed ones back.
 
 Convolutions of stride 2 in place of pooling, and transposed convolutions in the decoder (Radford,
 Metz and Chintala, "Unsupervised representation learning with deep convolutional generative
@@ -71,14 +71,14 @@ class Convolution(Layer):
 
 
 class TransposedConvolution(DecoderLayer):
-    """The way back: half the size to `shape`, (height, width, channels)."""
+    """The way back: from half the size to `shape` (height, width, channels)."""
 
     def __init__(self, shape: Shape, n_in: int, generator: torch.Generator):
         super().__init__()
         self.shape = shape
         self.weight = nn.Parameter(torch.empty(n_in, shape[2], KERNEL, KERNEL))
         self.bias = nn.Parameter(torch.zeros(shape[2]))
-        taps = n_in * KERNEL * KERNEL / STRIDE**2  # that meet in one output
+        taps = n_in * KERNEL * KERNEL / STRIDE**2  # terms that are added in one output
         with torch.no_grad():
             self.weight.normal_(0.0, math.sqrt(2.0 / taps), generator=generator)
 
@@ -87,7 +87,7 @@ class TransposedConvolution(DecoderLayer):
         height, width, _ = self.shape
         small = (*halved(height, width), self.weight.shape[0])
         images = _images(batch, small)  # (n, n_in, height / 2, width / 2)
-        # of two sizes that halve to the same one, an even one is one larger
+        # an odd and the next even size have the same half; the even one needs one more row
         more = (1 - height % 2, 1 - width % 2)
         return _rows(
             functional.conv_transpose2d(
@@ -96,7 +96,7 @@ class TransposedConvolution(DecoderLayer):
         )
 
     def start_at(self, mean: Tensor) -> None:
-        """The bias is the mean of each channel, and the weights are halved."""
+        """Set the bias to the mean of each channel and halve the weights."""
         with torch.no_grad():
             self.bias.copy_(mean.view(-1, self.shape[2]).mean(dim=0))
             self.weight.mul_(0.5)
@@ -113,7 +113,7 @@ def conv_autoencoder(
 ) -> Autoencoder:
     """Images of `shape` -> a block of stride 2 for each number of filters -> n_raw, and back.
 
-    The decoder takes n_bits; its last layer gives pixels again, or `n_outputs` other numbers.
+    The decoder takes n_bits; its last layer returns pixels again, or `n_outputs` other numbers.
     `n_raw` None: as many as bits.
     """
     encoder: list[Layer] = []
@@ -146,7 +146,7 @@ class ConvTrunk(Trunk):
     def network(
         self, n_bits: int, n_raw: int, n_outputs: int | None, generator: torch.Generator
     ) -> Autoencoder:
-        """A new one for images of the shape."""
+        """A new network for images of the shape."""
         filters = self.settings.filters
         return conv_autoencoder(self.shape, filters, n_bits, generator, n_outputs, n_raw=n_raw)
 

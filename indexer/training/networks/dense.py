@@ -1,4 +1,4 @@
-"""The dense trunk: linear layers from features, sparse or dense, to the logits and up again."""
+"""The dense trunk: linear layers from features, sparse or dense, to logits and back."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from indexer.training.networks.export import on_grid, weights_of
 from indexer.training.presets import Dense
 from indexer.training.training_set import Preparation
 
-#: A layer is no wider than the features, but few features still need some units to be told apart.
+#: Least number of units of a layer, which otherwise is no wider than there are features.
 _LEAST_UNITS = 32
 
 
@@ -50,7 +50,7 @@ class Linear(DecoderLayer):
         return torch.addmm(self.bias, batch, self.weight)
 
     def start_at(self, mean: Tensor) -> None:
-        """The bias is the mean, and the weights are halved."""
+        """Set the bias to the mean and halve the weights."""
         with torch.no_grad():
             self.bias.copy_(mean)
             self.weight.mul_(0.5)
@@ -69,8 +69,8 @@ def dense_autoencoder(
 ) -> Autoencoder:
     """n_features -> hidden -> n_raw, then n_bits -> hidden reversed -> n_outputs; linear layers.
 
-    `n_outputs` None: as many as features; `n_raw` None: as many as bits. The rest is for
-    `Autoencoder`.
+    `n_outputs` None: as many as features; `n_raw` None: as many as bits. The other arguments are
+    those of `Autoencoder`.
     """
     down = list(pairwise((n_features, *hidden, n_bits if n_raw is None else n_raw)))
     if latent is not None:
@@ -85,7 +85,7 @@ def dense_autoencoder(
 
 
 class DenseTrunk(Trunk):
-    """Linear layers over the items' features; of texts, with latent coordinates before the code."""
+    """Linear layers over the items' features; texts get latent coordinates before the code."""
 
     def __init__(self, settings: Dense, preparation: Preparation):
         self.settings = settings
@@ -108,7 +108,7 @@ class DenseTrunk(Trunk):
     def network(
         self, n_bits: int, n_raw: int, n_outputs: int | None, generator: torch.Generator
     ) -> Autoencoder:
-        """A new one, its hidden layers no wider than the features."""
+        """A new network whose hidden layers are no wider than the features."""
         n_features = int(self.features.shape[1])
         widest = max(n_features, _LEAST_UNITS)
         return dense_autoencoder(

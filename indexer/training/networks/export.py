@@ -1,6 +1,6 @@
-"""How do learned weights become a NumPy encoder? Normalisation folded in, on the fixed-point grid.
+"""Turn learned weights into those of a NumPy encoder, on the fixed-point grid.
 
-Every trunk's `export` ends here. What the grid is and why: `hashret.models.fixed_point`.
+Every trunk's `export` uses these functions. `hashret.models.fixed_point` explains the grid.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ def weights_of(network: Autoencoder) -> Weights:
 def on_grid(
     weights: list[np.ndarray], biases: list[np.ndarray], moments: LogitMoments
 ) -> tuple[list[np.ndarray], list[np.ndarray], tuple[float, ...]]:
-    """Weights (n_in, n_out) and biases with the normalisation folded in, on the grid, and clamps.
+    """Weights (n_in, n_out), biases and clamps, on the grid, with the normalisation folded in.
 
-    Of the last layer only the columns of logits remain, one for each bit. Weights come back as
-    float32, biases as float64 (`fixed_point`). Raises ValueError if they are too large for exact
+    Of the last layer only the columns of logits remain, one for each bit. Weights are float32,
+    biases float64 (`fixed_point`). Raises ValueError if they are too large for exact
     sums.
     """
     n_bits = len(moments.threshold)

@@ -1,4 +1,4 @@
-"""The trunk of images by their patches: a dense one over the answers to a learned dictionary."""
+"""The patches trunk: a dense trunk over the answers of images to a learned dictionary."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from indexer.training.training_set import Preparation
 
 
 class PatchesTrunk(DenseTrunk):
-    """Linear layers over the answers of each image; the dictionary is learned once, before."""
+    """Linear layers over the answers of each image to a dictionary that is learned before."""
 
     def _seen(self, preparation: Preparation) -> Features:
         self._layer, answers = preparation.patches

@@ -1,9 +1,9 @@
-"""Two towers as they are trained: one gives an item's bits, one a query's weights of them.
+"""Two towers in training: one computes an item's bits, the other a query's weights of bits.
 
 The code tower is a linear map plus a shallow network that starts at zero, so training begins at
 the code of the linear map alone; the query tower is linear. `export_towers` turns both into the
-NumPy encoder that is stored. There a linear path goes through ReLU units in pairs, x W being
-relu(x W) - relu(-x W), so that the encoder is like any other.
+NumPy encoder that is stored. In it the linear map uses pairs of ReLU units, since x W equals
+relu(x W) - relu(-x W), so that the encoder has the same form as any other.
 """
 
 from __future__ import annotations
@@ -42,13 +42,13 @@ class TwoTowers(nn.Module):
         self.outer = nn.Parameter(torch.zeros(hidden, n_bits))
         self.query = nn.Parameter(start.clone())
         self.query_offset = nn.Parameter(shift.clone())
-        # how steeply scores grow with agreement: of a query's weights, of a query's bits
+        # log of the slope of scores in the agreement, by a query's weights and by its bits
         self.log_steepness = nn.Parameter(torch.zeros(2))
         with torch.no_grad():
             self.inner.normal_(0.0, math.sqrt(2.0 / n_features), generator=generator)
 
     def widened(self, hidden: int, generator: torch.Generator) -> TwoTowers:
-        """The same maps with `hidden` units more to learn from here on."""
+        """The same maps with `hidden` more units, to be learned from here on."""
         projection, offset = (array.detach().cpu().numpy() for array in (self.linear, self.offset))
         return TwoTowers(projection, offset, hidden, generator).to(self.linear.device)
 
@@ -59,19 +59,19 @@ class TwoTowers(nn.Module):
 
     def logits(self, features: Tensor) -> Tensor:
         """(n, n_bits) float32: a bit is 1 where its logit is positive."""
-        # the linear part not in bfloat16, whose 8 bits would flip codes that are learned from
+        # not in bfloat16, whose 8 bits of precision would flip bits of the codes
         with torch.autocast(features.device.type, enabled=False):
             straight = torch.addmm(self.offset, features, self.linear)  # (n, n_bits)
         active = functional.relu(torch.addmm(self.inner_bias, features, self.inner))  # (n, hidden)
         return straight + (active @ self.outer).float()
 
     def weights(self, features: Tensor) -> Tensor:
-        """(n, n_bits): what agreement in each bit is worth to a query."""
+        """(n, n_bits): the weight that a query gives to agreement in each bit."""
         with torch.autocast(features.device.type, enabled=False):
             return torch.addmm(self.query_offset, features, self.query)
 
     def scores(self, features: Tensor, bits: Tensor, *, by_bits: Tensor | None = None) -> Tensor:
-        """(n, m) log-odds, up to a constant a row, of each of m items being a query's neighbour.
+        """(n, m) log-odds, up to a constant for each row, that an item is a query's neighbour.
 
         `bits` (m, n_bits) of -1 and 1. The query gives its weights, or `by_bits`, its own bits.
         """

@@ -1,5 +1,5 @@
-"""How are codes of a user's own vectors learned? Two towers, begun at the best rotation (ITQ).
+"""How are codes of a user's own vectors learned? Two towers, starting at a rotation (ITQ).
 
-`towers` is their trainer, `itq` the rotation; `identity` takes vectors of bits as they are. Not for
-vectors by the deep autoencoder: that is `trainer`, with the presets "dense" and "variational".
+`towers` is the trainer, `itq` finds the rotation, and `identity` takes packed bits as they are. Not
+for the deep autoencoder of vectors (presets "dense" and "variational"): that is `trainer`.
 """

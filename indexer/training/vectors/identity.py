@@ -1,4 +1,4 @@
-"""The trainer of vectors that are bits already: there is nothing to learn."""
+"""The trainer for vectors that are bits already, which learns nothing."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class IdentityTrainer:
-    """Takes bits, as -1 and 1, for the codes."""
+    """Takes the bits of the features, as -1 and 1, as the codes."""
 
     def __init__(
         self,
@@ -41,7 +41,7 @@ class IdentityTrainer:
             )
 
     def learn(self, n_bits: int) -> tuple[IdentityEncoder, TrainingReport]:
-        """The encoder that gives the bits; TrainingError unless they are n_bits."""
+        """The encoder that returns the bits; raises TrainingError unless there are n_bits."""
         began = time.perf_counter()
         given = self._features.shape[1]
         if n_bits != given:

@@ -1,8 +1,8 @@
 """The rotation that codes of vectors start from: principal directions, then ITQ.
 
 Gong and Lazebnik, "Iterative quantization: a Procrustean approach to learning binary codes", CVPR
-2011, section 2: of all rotations of the leading principal directions, one that brings the
-centred items near to the corners of a cube loses least when only signs are kept.
+2011, section 2: among all rotations of the leading principal directions, the one that brings the
+centred items nearest to the corners of a cube loses least when only signs are kept.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def principal_directions(items: np.ndarray, count: int) -> np.ndarray:
 def itq_rotation(reduced: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """The (n_bits, n_bits) rotation for (n, n_bits) centred items."""
     n_bits = reduced.shape[1]
-    # products in float32, twice as fast: only the rotation itself must be exactly one
+    # float32 products are twice as fast; only the rotation itself must be exact
     reduced = np.asarray(reduced, np.float32)
     rotation = np.linalg.qr(rng.standard_normal((n_bits, n_bits)))[0]
     for _ in range(_ITERATIONS):
@@ -38,8 +38,8 @@ def itq_rotation(reduced: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 def itq_projection(items: np.ndarray, n_bits: int, rng: np.random.Generator) -> np.ndarray:
     """The (n_features, n_bits) float64 projection whose signs are the ITQ codes of the items.
 
-    More bits than features are an overcomplete frame: the items are padded with zeros to n_bits
-    dimensions and rotated there, so that every bit looks along another direction.
+    With more bits than features, the items are padded with zeros to n_bits dimensions and rotated
+    there (an overcomplete frame), so that every bit has a direction of its own.
     """
     count = min(n_bits, items.shape[1])
     directions = principal_directions(items, count)

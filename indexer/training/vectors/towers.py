@@ -1,10 +1,9 @@
-"""The trainer of a user's own vectors: codes by which the nearest floats are found.
+"""Train codes of a user's own vectors by which the nearest float vectors are found.
 
 Training starts at the ITQ codes (`itq`) and learns two towers (`networks.two_towers`) to order
-items as the floats do (`NearFloats`), through bits that are rounded from the first step. The
-distance that codes follow is the Euclidean one of the features; of unit vectors that is the order
-of cosine. Items held out from it all then decide by their recall between the towers and the
-rotation alone.
+items as the floats do (`NearFloats`), through bits that are rounded from the first step. Codes
+follow the Euclidean distance of the features, which for unit vectors gives the order of cosines.
+Finally, the recall for held-out items decides between the towers and the rotation alone.
 """
 
 from __future__ import annotations
@@ -41,14 +40,16 @@ from indexer.training.report import (
 from indexer.training.training_set import TrainingSet
 from indexer.training.vectors.itq import itq_projection
 
-#: Items that the rotation is found on, and that held-out items search: enough for either.
+#: Number of items on which the rotation is found, and among which held-out items search.
 _SAMPLE = 16_384
-#: Held out: a 32nd, at most 500 items; of small corpora up to 50 but never over a quarter.
+#: Held-out items: 1/_SHARE of all, at most _MOST; in small corpora up to _FEW, at most a quarter.
 _SHARE, _MOST, _FEW = 32, 500, 50
-#: With fewer held-out items than this nothing can be decided, and nothing is learned.
+#: Least number of held-out items; with fewer nothing can be decided, and nothing is learned.
 _LEAST = 5
-_TRUTH = 10  # nearest items by the floats that a held-out one should find first
-_LARGEST_RATE = 0.02  # of Adam, whatever the bits and features: larger steps diverged
+_TRUTH = 10  # number of nearest float vectors that a held-out item should find first
+_LARGEST_RATE = (
+    0.02  # largest learning rate of Adam, for any bits and features; larger ones diverged
+)
 
 
 class TowersTrainer:
@@ -69,7 +70,7 @@ class TowersTrainer:
         self._checkpoints = checkpoints or Checkpoints()
 
     def learn(self, n_bits: int) -> tuple[DenseEncoder, TrainingReport]:
-        """An encoder to codes of n_bits."""
+        """An encoder with codes of n_bits."""
         options = replace(self._options, n_bits=n_bits)
         course = _Course(
             self._features, options, self._recipe, self._on_progress, self._checkpoints
@@ -118,7 +119,7 @@ class _Course:
         self.features = features
 
     def run(self) -> tuple[DenseEncoder, TrainingReport]:
-        """Rotate, learn, and keep what held-out items find their neighbours with."""
+        """Find the rotation, train, and keep whichever has the better recall for held-out items."""
         start = self._rotated()
         best = self._judged(start, "rotate")
         if len(self.held_out) >= _LEAST:
@@ -128,7 +129,7 @@ class _Course:
         return best.encoder, self.report
 
     def _rotated(self) -> TwoTowers:
-        """Towers of nothing but the ITQ projection, logits of mean 0 and variance 1."""
+        """Towers that consist of the ITQ projection only, with logits of mean 0 and variance 1."""
         began = time.perf_counter()
         rows = self.pool[:_SAMPLE] * np.float32(self.scale)
         mean = rows.mean(axis=0, dtype=np.float64)
@@ -138,7 +139,7 @@ class _Course:
             lambda: itq_projection(rows - mean, self.options.n_bits, self.rng),
         )
         variance = float(np.square((rows - mean) @ projection).mean())
-        if variance > 1e-12:  # items all alike have none
+        if variance > 1e-12:  # identical items have none
             projection /= np.sqrt(variance)
         towers = TwoTowers(projection, -mean @ projection, 0, self.initial)
         self._finished("rotate", began)
@@ -174,8 +175,8 @@ class _Course:
         return batch
 
     def _descent(self) -> Descent:
-        # a step of Adam moves every weight alike: the more features a logit sums, the less each
-        # weight should move; and the more bits there are, the nearer is the start to the goal
+        # a step of Adam moves every weight by about as much: the more features a logit adds up, the
+        # less each weight should move; and with more bits the start is nearer to the goal
         rate = self.recipe.learning_rate / self.options.n_bits
         rate *= np.sqrt(self.recipe.rate_features / self.items.n_features)
         return Descent(
@@ -192,7 +193,7 @@ class _Course:
         )
 
     def _judged(self, towers: TwoTowers, stage: str) -> _Judged:
-        """The towers as an encoder, and what it is worth to held-out items."""
+        """The towers as an encoder, with its recall for held-out items."""
         try:
             encoder = export_towers(towers, self.scale)
         except ValueError as error:
@@ -243,16 +244,16 @@ def held_out_recall(
     return by_weights, by_distance
 
 
-#: The score of an item for itself, far below all others: it is never its own neighbour.
+#: The score of an item with itself, far below all others, so that it is never its own neighbour.
 _NEVER = -1e4
-_BISECTIONS = 30  # of 15 units of log temperature: to 1e-8
+_BISECTIONS = 30  # number of bisections of 15 units of log temperature, to a precision of 1e-8
 
 
 def similarities(queries: Tensor, features: Tensor) -> Tensor:
-    """Minus half the squared distances up to a constant a row, (n_queries, n); -inf to oneself.
+    """Minus half the squared distances, up to a constant for each row, (n_queries, n).
 
-    `queries` are the first rows of `features`. Always in float32: bfloat16 could not tell near
-    neighbours apart.
+    An item's similarity to itself is -inf. `queries` are the first rows of `features`. Computed in
+    float32, because bfloat16 could not tell near neighbours apart.
     """
     with torch.autocast(features.device.type, enabled=False):
         near = queries @ features.T - 0.5 * features.square().sum(dim=1)
@@ -261,7 +262,7 @@ def similarities(queries: Tensor, features: Tensor) -> Tensor:
 
 
 def temperature_for(near: Tensor, perplexity: float) -> float:
-    """What `similarities` are divided by so that each row has about `perplexity` neighbours.
+    """The divisor of `similarities` that gives each row about `perplexity` neighbours.
 
     One temperature for all rows: the mean entropy of softmax(near / temperature) is the
     logarithm of the perplexity (van der Maaten and Hinton, JMLR 2008, section 2, per row there).
@@ -287,7 +288,7 @@ class NearFloats:
     symmetric_weight: float
 
     def __call__(self, features: Tensor) -> Tensor:
-        """Mean cross-entropy by the query's weights and, for a part, by the query's own bits."""
+        """Mean cross-entropy by the query's weights plus, with a factor, by its own bits."""
         queries = features[: self.queries]
         near = torch.softmax(similarities(queries, features) / self.temperature, dim=1)
         bits = sign(self.towers.logits(features))  # (n, n_bits)
@@ -297,16 +298,16 @@ class NearFloats:
 
 
 def cross_entropy(near: Tensor, scores: Tensor) -> Tensor:
-    """The mean cross-entropy of softmax(scores), oneself left out, against the rows of `near`."""
+    """The mean cross-entropy of softmax(scores), without the item itself, against `near`."""
     own = torch.eye(*scores.shape, dtype=torch.bool, device=scores.device)
     others = scores.masked_fill(own, _NEVER)
     return -(near * functional.log_softmax(others, dim=1)).sum(dim=1).mean()
 
 
 def set_steepness(loss: NearFloats, features: Tensor) -> None:
-    """Start both scores as steep as fits the distances best: learning would take long to get there.
+    """Set the initial steepness of both scores to the value that fits the distances best.
 
-    Too flat a start spends its steps on undoing what the rotation had right.
+    Learning it would take long, and from too flat a start the first steps would undo the rotation.
     """
     towers, queries = loss.towers, features[: loss.queries]
     with torch.no_grad():
