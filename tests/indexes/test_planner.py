@@ -159,13 +159,15 @@ def test_clusters_are_built_where_neighbours_are_far_and_codes_clustered(monkeyp
     monkeypatch.setattr(cost_model, "LOOK", 1e5)
     codes, queries = around(20_000, 128, 60, 0.05), around(300, 128, 60, 0.05, seed=2)
     index = PlannedIndex(codes)
-    scan = ScanIndex(codes)
+    scan, paths = ScanIndex(codes), []
     for start in range(0, 300, batch):
         some = queries[start : start + batch]
         found = index.search(some, 10)
         assert as_lists(found) == as_lists(scan.search(some, 10))
-    assert main_path(found) == "clusters"
-    assert main_path(index.within(queries, 7)) == "clusters"
+        paths.append(main_path(found))
+    # the planner may have another path on trial in one of them
+    assert "clusters" in paths[-3:]
+    assert "clusters" in [main_path(index.within(queries, 7)) for _ in range(3)]
 
 
 def test_an_answer_may_teach_that_its_path_was_none(monkeypatch):
