@@ -90,3 +90,12 @@ def test_reading_imports_nothing_that_writes(arguments):
     assert not {m for m in modules if m.startswith("indexer.")} - {"indexer.cli"}
     if arguments == ["--help"]:
         assert "numpy" not in modules
+
+
+@pytest.mark.parametrize("index", ["auto", "faiss-flat", "faiss-hnsw"])
+def test_no_deprecation_of_a_library_reaches_the_user(index):
+    command = "from indexer.cli import main; main()"
+    run = [sys.executable, "-W", "error::DeprecationWarning", "-c", command]
+    query = ["query", str(GOLDEN), "a ship in a storm", "-k", "3", "--index", index]
+    done = subprocess.run([*run, *query], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")

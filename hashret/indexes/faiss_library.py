@@ -7,8 +7,12 @@ one waits for ever (facebookresearch/faiss#5206).
 from __future__ import annotations
 
 import os
+import warnings
 
-import faiss
+with warnings.catch_warnings():
+    # the types that SWIG makes have no __module__, of which Python 3.12 and newer complain
+    warnings.simplefilter("ignore", DeprecationWarning)
+    import faiss
 
 __all__ = ["faiss", "use_threads"]
 
