@@ -280,9 +280,8 @@ class Collection(Snapshot):
 
         The form behind `query`, `within` and `bucket`: payloads and errors are theirs.
         """
-        index = self._searcher.over(
-            question
-        )  # what can't be asked is said before a payload is read
+        # what can't be asked is said before a payload is read
+        index = self._searcher.over(question)
         if question.probes is not None and question.probes >= len(index):
             question = replace(question, probes=None)  # to compare all costs less
         ranking = self._ranking(question)
