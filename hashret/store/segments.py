@@ -1,9 +1,14 @@
-"""Segments: immutable files of packed codes, the truth that every index is built from."""
+"""Segments: ranges of rows in immutable files, the truth that every index is built from.
+
+The first `n_coded` rows of a segment have codes (and features, where the collection keeps them);
+the rows after them are items that no code could be made of.
+"""
 
 from __future__ import annotations
 
 import io
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -15,45 +20,82 @@ from hashret.store.refusals import plainly
 from hashret.store.untrusted import open_plain
 
 _MAX_HEADER = 4096  # bytes
+SUFFIX = ".npy"
+NOTHING = np.empty(0, np.uint32)
 
 
 @dataclass(frozen=True, slots=True)
-class SegmentRecord:
-    """The codes of rows `first_row` to ``first_row + n_rows - 1`` and the file they are in."""
+class Segment:
+    """Rows `first_row` to ``first_row + n_rows - 1`` of a collection, at one commit."""
 
     name: str
     first_row: int
     n_rows: int
+    n_coded: int
     n_bits: int
-    file: FileRecord
+    model: str
+    codes: FileRecord | None
+    """None where no row has a code."""
+    records: FileRecord | None
+    """The file of ids and metadata (`store.records`); None in a collection of format 2."""
+    texts: FileRecord | None = None
+    """The file of the texts, where they are kept (`store.texts`)."""
     features: FileRecord | None = None
-    """The file of the rows' input features, where they are kept (`store.feature_files`)."""
+    """The file of the coded rows' input features, where they are kept (`store.feature_files`)."""
+    removed: np.ndarray = field(default_factory=lambda: NOTHING, compare=False)
+    """The rows of the segment, counted from 0, that the commit does not show, sorted uint32."""
+
+    @property
+    def stop(self) -> int:
+        """The row after the last."""
+        return self.first_row + self.n_rows
+
+    @property
+    def n_live(self) -> int:
+        """The number of items that the commit shows."""
+        return self.n_rows - len(self.removed)
+
+    @property
+    def removed_codes(self) -> np.ndarray:
+        """Those of the removed rows that have a code."""
+        return self.removed[: int(np.searchsorted(self.removed, self.n_coded))]
+
+    @property
+    def files(self) -> Iterator[FileRecord]:
+        """Every file of the segment."""
+        yield from filter(None, (self.codes, self.records, self.texts, self.features))
+
+    def live(self, n: int) -> np.ndarray:
+        """The live ones of the first `n` rows of the segment, counted from 0, (m,) int64."""
+        shown = np.ones(n, bool)
+        shown[self.removed[: int(np.searchsorted(self.removed, n))]] = False
+        return np.flatnonzero(shown)
 
 
-def write_segment(layout: Layout, name: str, codes: Codes) -> FileRecord:
+def write_codes(layout: Layout, name: str, codes: Codes) -> FileRecord:
     """Write codes as a plain .npy array of (n, n_bits // 8) uint8."""
     header = io.BytesIO()
     np.lib.format.write_array_header_1_0(
         header, np.lib.format.header_data_from_array_1_0(codes.packed)
     )
-    path = layout.segments / f"{name}.npy"
+    path = layout.segments / f"{name}{SUFFIX}"
     return write_file(path, [header.getvalue(), np.ascontiguousarray(codes.packed).data.cast("B")])
 
 
-def open_segment(layout: Layout, record: SegmentRecord) -> Codes:
+def open_codes(layout: Layout, segment: Segment) -> Codes:
     """The codes of a segment, memory-mapped. Raises `DamagedError` unless every byte is sound."""
-    path = layout.segments / record.file.name
-    require_sound(path, record.file)
-    shape = (record.n_rows, record.n_bits // 8)
+    shape = (segment.n_coded, segment.n_bits // 8)
+    if segment.codes is None:
+        return Codes.empty(segment.n_bits)
+    path = layout.segments / segment.codes.name
+    require_sound(path, segment.codes)
     with plainly(path, "read"), open_plain(path) as stream:
         begin = _begin_of_codes(stream.read(_MAX_HEADER), shape)
-        if begin < 0 or record.file.size != begin + shape[0] * shape[1]:
+        if begin < 0 or segment.codes.size != begin + shape[0] * shape[1]:
             raise DamagedError(
                 f"{path}: expected uint8 codes of shape {shape}, got another file; "
                 "index the collection again"
             )
-        if shape[0] == 0:
-            return Codes.empty(record.n_bits)
         return Codes(np.memmap(stream, np.uint8, "r", begin, shape))
 
 

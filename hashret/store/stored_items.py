@@ -1,0 +1,197 @@
+"""The items of a commit: found by row, by id, by a condition on their metadata, or in order.
+
+Rows number the items of all segments; those of a segment follow one another. Files are opened when
+something of them is first wanted.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from heapq import merge
+from typing import Protocol
+
+import numpy as np
+
+from hashret.errors import DamagedError
+from hashret.store.layout import Layout
+from hashret.store.records import ItemRecord, Records, hashes
+from hashret.store.segments import Segment
+from hashret.store.texts import Texts
+from hashret.store.untrusted import RESTORE
+from hashret.unicode_text import is_storable
+from hashret.where.conditions import Condition
+
+
+class Opener(Protocol):
+    """Opens the records of a segment, wherever they are."""
+
+    def __call__(self, layout: Layout, segment: Segment) -> Records:
+        """Raises `DamagedError`."""
+        ...
+
+
+def open_records(layout: Layout, segment: Segment) -> Records:
+    """The records of a segment in their file."""
+    if segment.records is None:
+        raise DamagedError(f"{layout.root}: expected records of {segment.name}, got none; {RESTORE}")
+    path = layout.segments / segment.records.name
+    return Records.open(path, segment.records, segment.n_rows)
+
+
+class StoredItems:
+    """The items of some segments less the removed ones; threads may share it while none changes it.
+
+    A writer adds segments and removes rows as it stages them.
+    """
+
+    def __init__(
+        self, layout: Layout, segments: Sequence[Segment], opener: Opener = open_records
+    ):
+        self._layout = layout
+        self._opener = opener
+        self._opened: dict[str, Records] = {}
+        self._texts: dict[str, Texts] = {}
+        self._set(segments)
+
+    def _set(self, segments: Iterable[Segment]) -> None:
+        self.segments = list(segments)
+        self._firsts = [segment.first_row for segment in self.segments]
+
+    def keep_opened(self, former: StoredItems) -> None:
+        """Take over the files that `former`, of another commit of the same folder, has opened."""
+        names = {segment.name for segment in self.segments}
+        self._opened = {k: v for k, v in former._opened.copy().items() if k in names}
+        self._texts = {k: v for k, v in former._texts.copy().items() if k in names}
+
+    # what a writer changes
+
+    def add(self, segment: Segment) -> None:
+        """Add a segment, whose rows come after all others."""
+        self._set([*self.segments, segment])
+
+    def remove(self, rows: np.ndarray) -> None:
+        """Hide rows; those that are hidden already stay so."""
+        for i, offsets in self._by_segment(rows):
+            removed = np.union1d(self.segments[i].removed, offsets).astype(np.uint32)
+            self.segments[i] = replace(self.segments[i], removed=removed)
+
+    def restore(self, rows: np.ndarray) -> None:
+        """Show hidden rows again."""
+        for i, offsets in self._by_segment(rows):
+            removed = np.setdiff1d(self.segments[i].removed, offsets).astype(np.uint32)
+            self.segments[i] = replace(self.segments[i], removed=removed)
+
+    def drop(self, names: Iterable[str] | None = None) -> None:
+        """Leave out the segments of these names, or all."""
+        gone = None if names is None else set(names)
+        self._set([] if gone is None else [s for s in self.segments if s.name not in gone])
+
+    # reading
+
+    def __len__(self) -> int:
+        return sum(segment.n_live for segment in self.segments)
+
+    @property
+    def n_uncoded(self) -> int:
+        """The number of items without a code."""
+        return len(self) - sum(s.n_coded - len(s.removed_codes) for s in self.segments)
+
+    def records(self, segment: Segment) -> Records:
+        """The opened records of a segment. Raises `DamagedError`."""
+        found = self._opened.get(segment.name)
+        if found is None:
+            found = self._opened[segment.name] = self._opener(self._layout, segment)
+        return found
+
+    def _place(self, row: int) -> tuple[Segment, int]:
+        """The segment of a row, and the row counted from its first."""
+        at = bisect_right(self._firsts, row) - 1
+        if at < 0 or row >= self.segments[at].stop:
+            raise DamagedError(f"{self._layout.root}: expected row {row}, got none; {RESTORE}")
+        return self.segments[at], row - self._firsts[at]
+
+    def id(self, row: int) -> str:
+        """The id of a row."""
+        segment, offset = self._place(row)
+        return self.records(segment).id(offset)
+
+    def digest(self, row: int) -> bytes:
+        """The digest of a row's content."""
+        segment, offset = self._place(row)
+        return self.records(segment).digest(offset)
+
+    def record(self, row: int) -> ItemRecord:
+        """The item of a row, but for its text."""
+        segment, offset = self._place(row)
+        return self.records(segment).record(offset)
+
+    def text(self, row: int) -> str | None:
+        """The text of a row; None where the collection keeps none."""
+        segment, offset = self._place(row)
+        if segment.texts is None:
+            return None
+        found = self._texts.get(segment.name)
+        if found is None:
+            path = self._layout.segments / segment.texts.name
+            found = self._texts[segment.name] = Texts(path, segment.texts, segment.n_rows)
+        return found.text(offset)
+
+    def find(self, ids: Iterable[str]) -> dict[str, int]:
+        """The row of each id that is shown; unknown ids are left out."""
+        return dict(self._versions(ids, live=True))
+
+    def versions(self, ids: Iterable[str]) -> list[tuple[str, int]]:
+        """The rows of each id, also those that are hidden."""
+        return list(self._versions(ids, live=False))
+
+    def _versions(self, ids: Iterable[str], *, live: bool) -> Iterator[tuple[str, int]]:
+        wanted = [one for one in dict.fromkeys(ids) if is_storable(one)]
+        hashed = hashes(wanted)
+        for segment in reversed(self.segments):  # a version that is shown is mostly a late one
+            if not wanted:
+                return
+            rows = self.records(segment).find(wanted, hashed)
+            found = rows >= 0
+            if live and len(segment.removed) and found.any():
+                found &= ~np.isin(rows, segment.removed)
+            if not found.any():
+                continue
+            for i in np.flatnonzero(found).tolist():
+                yield wanted[i], segment.first_row + int(rows[i])
+            if live:
+                left = np.flatnonzero(~found)
+                wanted, hashed = [wanted[i] for i in left.tolist()], hashed[left]
+
+    def by_id(self) -> Iterator[tuple[str, int]]:
+        """The (id, row) of every item, ordered by id, in memory of 4 bytes an item."""
+        return merge(*(self._segment_by_id(segment) for segment in self.segments))
+
+    def _segment_by_id(self, segment: Segment) -> Iterator[tuple[str, int]]:
+        shown = np.ones(segment.n_rows, bool)
+        shown[segment.removed] = False
+        for item_id, row in self.records(segment).by_id():
+            if shown[row]:
+                yield item_id, segment.first_row + row
+
+    def rows_where(self, condition: Condition) -> np.ndarray:
+        """The rows of the items that satisfy the condition, increasing int64."""
+        from hashret.where.columns import satisfied  # it loads Arrow's functions
+
+        found = []
+        for segment in self.segments:
+            fits = satisfied(condition, self.records(segment))
+            fits[segment.removed] = False
+            found.append(segment.first_row + np.flatnonzero(fits))
+        return np.concatenate(found) if found else np.empty(0, np.int64)
+
+    def _by_segment(self, rows: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
+        """The position of each segment that has some of the rows, and these, counted from 0."""
+        rows = np.sort(np.asarray(rows, np.int64))
+        owner = np.searchsorted(np.array(self._firsts, np.int64), rows, side="right") - 1
+        for i in np.unique(owner).tolist():
+            offsets = rows[owner == i] - self._firsts[i]
+            if i < 0 or offsets[-1] >= self.segments[i].n_rows:
+                raise DamagedError(f"{self._layout.root}: expected rows of items, got others; {RESTORE}")
+            yield i, offsets

@@ -1,0 +1,109 @@
+"""The texts of a segment's items, as they were given: an Arrow IPC file, compressed.
+
+One column ``text``, in record batches of 64 rows, so that reading one text decompresses no more
+than its batch. Every read is checked block by block (`hashret.store.checked`).
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Lock
+
+import pyarrow as pa
+
+from hashret.errors import DamagedError
+from hashret.store.checked import CheckedFile
+from hashret.store.files import FileRecord, write_file
+from hashret.store.layout import Layout
+from hashret.store.untrusted import RESTORE
+
+SUFFIX = ".texts.arrow"
+#: Rows of a batch: 64 posts of a newsgroup are decompressed in a twentieth of a millisecond, and
+#: take a tenth more space than in batches of 1,024.
+_ROWS = 64
+_SCHEMA = pa.schema([pa.field("text", pa.string())])
+
+
+def write_texts(layout: Layout, name: str, texts: Sequence[str | None]) -> FileRecord:
+    """Write the texts of a segment's rows, in their order."""
+    sink = pa.BufferOutputStream()
+    options = pa.ipc.IpcWriteOptions(compression="zstd")
+    with pa.ipc.new_file(sink, _SCHEMA, options=options) as writer:
+        for start in range(0, len(texts), _ROWS):
+            column = pa.array(texts[start : start + _ROWS], pa.string())
+            writer.write_batch(pa.RecordBatch.from_arrays([column], schema=_SCHEMA))
+    return write_file(layout.segments / f"{name}{SUFFIX}", [memoryview(sink.getvalue())])
+
+
+class Texts:
+    """The texts of one segment; any number of threads may read them at once."""
+
+    def __init__(self, path: Path, record: FileRecord, n_rows: int):
+        """Raises `DamagedError` unless the file is as it was written, of `n_rows` texts."""
+        self._path = path
+        self._n_rows = n_rows
+        self._lock = Lock()  # a reader seeks
+        with self._damage():
+            self._reader = pa.ipc.open_file(pa.PythonFile(_Checked(path, record), mode="r"))
+            n_batches = -(-n_rows // _ROWS)
+            if self._reader.schema != _SCHEMA or self._reader.num_record_batches != n_batches:
+                raise ValueError("other columns")
+
+    def text(self, row: int) -> str | None:
+        """The text of a row; None where there is none, as for an item of another source."""
+        with self._damage(), self._lock:
+            batch = self._reader.get_batch(row // _ROWS)
+            start = row - row % _ROWS
+            if batch.num_rows != min(_ROWS, self._n_rows - start):
+                raise ValueError(f"a batch of {batch.num_rows} rows")
+            found = batch.column(0)[row - start : row - start + 1]
+            found.validate(full=True)
+            text: str | None = found[0].as_py()
+        return text
+
+    @contextmanager
+    def _damage(self) -> Iterator[None]:
+        """Within it, what pyarrow can't read is a `DamagedError`."""
+        try:
+            yield
+        except (pa.ArrowException, ValueError, TypeError, OSError, MemoryError) as error:
+            if isinstance(error, DamagedError):
+                raise
+            raise DamagedError(
+                f"{self._path}: expected the texts of {self._n_rows} items, got {error!s:.200}; "
+                f"{RESTORE}"
+            ) from error
+
+
+class _Checked(io.RawIOBase):
+    """A file for pyarrow, of which every block is checked before it is given."""
+
+    def __init__(self, path: Path, record: FileRecord):
+        self._file = CheckedFile(path, record)
+        self._at = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        base = (0, self._at, len(self._file.data))[whence]
+        self._at = max(0, base + offset)
+        return self._at
+
+    def tell(self) -> int:
+        return self._at
+
+    def read(self, size: int = -1) -> bytes:
+        stop = len(self._file.data) if size < 0 else min(len(self._file.data), self._at + size)
+        if stop <= self._at:
+            return b""
+        self._file.require(self._at, stop)
+        found = self._file.data[self._at : stop].tobytes()
+        self._at = stop
+        return found
