@@ -1,0 +1,131 @@
+"""A file of a collection that is mapped, and checked block by block as it is read.
+
+Whoever reads a few rows of a large file reads, and hashes, a few blocks of it. A block is checked
+once; what is changed on the disk after that is not noticed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import mmap
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+
+from hashret.store.files import BLOCK, DIGEST, FileRecord, damaged, open_recorded, other_sha256
+from hashret.store.refusals import plainly
+
+_NOTHING = np.empty(0, np.uint8)
+_NOTHING.setflags(write=False)
+
+
+class CheckedFile:
+    """The bytes of a recorded file, mapped read-only.
+
+    `data` (size,) uint8 is a view of all bytes; call `require` for those that you are about to
+    read. Threads may share one: at worst two of them check the same block.
+    """
+
+    def __init__(self, path: Path, record: FileRecord):
+        """Map the file at `path`, which nothing opens again.
+
+        Raises DamagedError unless it has the recorded size, and `StorageError` where the system
+        refuses.
+        """
+        self._path = path
+        self._record = record
+        self._map: mmap.mmap | None = None
+        self.data = _NOTHING
+        n_blocks = -(-record.size // BLOCK)
+        if record.blocks and len(record.blocks) != n_blocks * DIGEST:
+            got = f"got {len(record.blocks)} bytes of digests"
+            raise damaged(path, f"expected the digests of {n_blocks} blocks, {got}")
+        self._verified = np.zeros(n_blocks, bool)
+        self._all_verified = False
+        with plainly(path, "read"), open_recorded(path, record) as stream:
+            if record.size == 0:  # the system maps no empty file
+                return
+            try:
+                self._map = mmap.mmap(stream.fileno(), record.size, access=mmap.ACCESS_READ)
+            except ValueError as error:  # cut since it was opened
+                raise damaged(path, f"expected {record.size} bytes, got fewer") from error
+        self.data = np.frombuffer(self._map, np.uint8)
+
+    def require(self, start: int, stop: int) -> None:
+        """Check the blocks of bytes `start` to `stop` (exclusive) that were not checked yet.
+
+        Raises DamagedError for one that is not as it was written, and ValueError for a range that
+        does not lie in the file.
+        """
+        if self._all_verified:
+            return
+        if not 0 <= start <= stop <= len(self.data):
+            raise self._outside(start, stop)
+        if start == stop:
+            return
+        for block in range(start // BLOCK, (stop - 1) // BLOCK + 1):
+            if not self._verified[block]:
+                self._verify(block)
+
+    def require_ranges(self, starts: np.ndarray, stops: np.ndarray) -> None:
+        """Do as `require` for each of the ranges, (n,) integers; their order does not matter."""
+        if self._all_verified or len(starts) == 0:
+            return
+        starts, stops = np.asarray(starts, np.int64), np.asarray(stops, np.int64)
+        if int(starts.min()) < 0 or int(stops.max()) > len(self.data) or (starts > stops).any():
+            raise self._outside(int(starts.min()), int(stops.max()))
+        some = stops > starts
+        first, last = starts[some] // BLOCK, (stops[some] - 1) // BLOCK
+        # every block of every range, as often as it is in one
+        ends = np.cumsum(last - first + 1)
+        blocks = np.repeat(last + 1 - ends, last - first + 1)
+        blocks += np.arange(len(blocks))
+        for block in np.unique(blocks[~self._verified[blocks]]).tolist():
+            if not self._verified[block]:  # checked meanwhile, with the whole file
+                self._verify(block)
+
+    def require_all(self) -> None:
+        """Check every block that was not checked yet, and a file without any too."""
+        if not len(self._verified):
+            self._verify_whole()
+        self.require(0, self._record.size)
+
+    def close(self) -> None:
+        """Give the file back to the system, once no view of `data` is in use any more."""
+        self.data = _NOTHING
+        self._all_verified = False
+        if self._map is not None:
+            with suppress(BufferError):  # a view is in use: the map goes with it
+                self._map.close()
+            self._map = None
+
+    def _verify(self, block: int) -> None:
+        if not self._record.blocks:
+            self._verify_whole()
+            return
+        begin = block * BLOCK
+        end = min(begin + BLOCK, self._record.size)
+        piece = self.data[begin:end]
+        if len(piece) != end - begin:
+            raise self._outside(begin, end)
+        recorded = self._record.blocks[block * DIGEST : (block + 1) * DIGEST]
+        found = hashlib.sha256(piece.data).digest()[:DIGEST]
+        if found != recorded:
+            which = f"SHA-256 {recorded[:8].hex()}... of bytes {begin} to {end - 1}"
+            raise damaged(self._path, f"expected {which}, got {found[:8].hex()}...")
+        self._verified[block] = True
+        self._all_verified = bool(self._verified.all())
+
+    def _verify_whole(self) -> None:
+        found = hashlib.sha256(self.data.data).hexdigest()
+        if found != self._record.sha256:
+            raise other_sha256(self._path, self._record, found)
+        self._verified[:] = True
+        self._all_verified = True
+
+    def _outside(self, start: int, stop: int) -> ValueError:
+        return ValueError(
+            f"range: expected bytes within 0 to {len(self.data)}, got {start} to {stop}; look at "
+            "what gave it, or at whether the file was closed"
+        )
