@@ -6,26 +6,29 @@ hits of what was found (`hashret.search`).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from functools import partial
 from os import PathLike
 from pathlib import Path
+from threading import Lock
 from typing import Any, Self, TypedDict, Unpack, overload
 
 import numpy as np
 
 from hashret.arguments import require_flag, whole
+from hashret.coder import Coder
+from hashret.codes import Codes
 from hashret.errors import CollectionError, DamagedError
 from hashret.indexes.base import Index
 from hashret.indexes.views.cache import IndexKind, require_known
-from hashret.items import Hits, Id, Item, ids_of
+from hashret.items import Hits, Id, Item, id_of, ids_of
 from hashret.kinds import kind_of
 from hashret.search.hits import Ranking, hits
 from hashret.search.question import Order, Question, payloads_of
 from hashret.search.searcher import Searcher
-from hashret.snapshot import Snapshot
-from hashret.sparse import take_rows
+from hashret.snapshot import Snapshot, StoredItem
+from hashret.sparse import Features, take_rows
 from hashret.store.catalog.catalog import Catalog
 from hashret.store.layout import Layout
 from hashret.store.repair.verify import Findings, examine
@@ -51,45 +54,47 @@ class _SimilarOptions(TypedDict, total=False):
     index: IndexKind | None
 
 
-class Collection(Snapshot):
+class Collection:
     """One folder, one snapshot of it, and answers from it.
 
     Answers are exact for the codes: `query` gives the true k nearest, `within` and `bucket` all
     items within the radius (inclusive, in bits) and no other, unless the index was chosen by
-    name and says that it is approximate. Use one `Collection` from one thread at a time; any
-    number of them, in any number of processes, can read the same folder, also while an
-    `Indexer` writes to it.
+    name and says that it is approximate. Any number of threads may ask one `Collection` at once,
+    also while one of them refreshes it: each answer is of one commit. Any number of them, in any
+    number of processes, can read the same folder, also while an `Indexer` writes to it; a forked
+    process may go on with the one of its parent.
     """
 
-    def __init__(self, layout: Layout, catalog: Catalog, index: IndexKind):
-        super().__init__(layout, catalog)
-        self._searcher = Searcher(self, index)
+    def __init__(self, snapshot: Snapshot, index: IndexKind, address: str | None):
+        self._now: tuple[Snapshot, Searcher] | None = snapshot, Searcher(snapshot, index)
+        self._root = snapshot.layout.root
+        self._address = address
+        self._moving = Lock()
 
     @classmethod
     def open(
         cls,
         path: str | PathLike[str],
         *,
+        commit: int | None = None,
         index: IndexKind = "auto",
         catalog: str | None = None,
     ) -> Self:
-        """Open the last commit of the collection in the folder `path`.
+        """Open the last commit of the collection in the folder `path`, or the one of a number.
 
-        `index` names the path that questions take ("auto" chooses among the exact ones; see
+        An earlier commit can be opened until a compaction deletes what only it needs. `index`
+        names the path that questions take ("auto" chooses among the exact ones; see
         `hashret.indexes.INDEXES`, and `APPROXIMATE` for those that may miss a neighbour), or
         builds one from the codes. `catalog` is the address of the PostgreSQL server of a
         collection that has one, where it is another than the collection records. Raises
-        `NotACollectionError`, `FormatVersionError`, `DamagedError`, `CatalogServerError` or
-        `UnknownKindError`.
+        `NotACollectionError`, `FormatVersionError`, `DamagedError`, `CatalogServerError`,
+        `UnknownKindError`, or CollectionError for a commit that is not there.
         """
         require_known(index)
-        layout = Layout.find(path)
-        opened = Catalog.open(layout, address=catalog)
-        try:
-            return cls(layout, opened, index)
-        except BaseException:
-            opened.close()
-            raise
+        if commit is not None:
+            whole("commit", commit)
+        snapshot = Snapshot.open(Layout.find(path), address=catalog, commit=commit)
+        return cls(snapshot, index, catalog)
 
     def refresh(self) -> bool:
         """Move to the last commit; True if it is another than before.
@@ -99,26 +104,160 @@ class Collection(Snapshot):
         was opened, it moves to that. An error leaves the snapshot as it was: CollectionError where
         the folder was deleted, or holds items of another kind.
         """
-        former, catalog = self.rows, self._catalog
-        if not super().refresh():
-            return False
-        if self._catalog is catalog:
-            self._searcher.moved(former)
-        else:  # of another folder, whose row numbers are others
-            self._searcher = Searcher(self, self._searcher.kind)
-        return True
+        with self._moving:
+            snapshot, searcher = self._opened
+            change = snapshot.folder.change()
+            if change == "deleted":
+                snapshot.folder.require_unchanged()
+            if change:
+                layout = Layout.find(self._root)
+                now = Snapshot.open(layout, address=self._address)
+                if now.kind != snapshot.kind:
+                    now.close()
+                    raise CollectionError(
+                        f"{layout.root}: expected items of kind {snapshot.kind}, as when it was "
+                        f"opened, got a collection of {now.kind} items in its place; open it anew"
+                    )
+                self._now = now, Searcher(now, searcher.kind)
+                return True
+            with Catalog.open(snapshot.layout, address=self._address) as catalog:
+                last = catalog.last_commit()
+            if last == snapshot.committed:
+                return False
+            now = Snapshot.open(snapshot.layout, address=self._address, former=snapshot)
+            self._now = now, Searcher(now, searcher.kind, searcher)
+            return True
+
+    def close(self) -> None:
+        """Let go of the commit; the collection can't be asked afterwards."""
+        now, self._now = self._now, None
+        if now is not None:
+            now[0].close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
 
     def __reduce__(self) -> tuple[Callable[[Path], Self], tuple[Path]]:
         """A copy, also one in another process, is the same folder opened again."""
-        self._catalog.require_open()
-        address = self._catalog.address
-        again = partial(type(self).open, index=self._searcher.kind, catalog=address)
-        return again, (self._layout.root,)
+        kind = self._opened[1].kind
+        again = partial(type(self).open, index=kind, catalog=self._address)
+        return again, (self._root,)
+
+    @property
+    def _opened(self) -> tuple[Snapshot, Searcher]:
+        """The snapshot and its searcher: read once, so that an answer is of one commit."""
+        now = self._now
+        if now is None:
+            raise CollectionError(
+                f"{self._root}: expected an open collection, got one that was closed; open it again"
+            )
+        return now
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """What the collection holds at its commit; it never changes, also when this refreshes."""
+        return self._opened[0]
+
+    # what a snapshot says, of the commit that is the collection's now
+
+    def __len__(self) -> int:
+        """The number of items, also of those without a code."""
+        return len(self.snapshot)
+
+    def __contains__(self, item_id: object) -> bool:
+        return bool(self.snapshot.rows_of([id_of(item_id)]))
+
+    @property
+    def kind(self) -> str:
+        """What the items are: "text", "image" or "vector"."""
+        return self.snapshot.kind
+
+    @property
+    def commit(self) -> int:
+        """The number of the commit; 0 before the first."""
+        return self.snapshot.commit
+
+    @property
+    def codes(self) -> Codes:
+        """The codes of all items that have one. Raises CollectionError without a model."""
+        return self.snapshot.codes
+
+    @property
+    def n_bits(self) -> int:
+        """The length of a code in bits."""
+        return self.snapshot.n_bits
+
+    @property
+    def coder(self) -> Coder:
+        """The model, read on first use."""
+        return self.snapshot.coder
+
+    @property
+    def description(self) -> dict[str, Any]:
+        """How the model was made: its specs and the report of its training, as JSON values."""
+        return self.snapshot.description
+
+    @property
+    def has_features(self) -> bool:
+        """Whether the collection keeps features, or looks, of every item to rank a shortlist by."""
+        return self.snapshot.has_features
+
+    @property
+    def keeps_looks(self) -> bool:
+        """Whether what the collection keeps of every item is how it looks, not what codes see."""
+        return self.snapshot.keeps_looks
+
+    @property
+    def copy_distance(self) -> float | None:
+        """Up to which distance of their looks images are copies; None where none are kept."""
+        return self.snapshot.copy_distance
+
+    def features(self, positions: np.ndarray) -> Features:
+        """What is kept to rank the items at these positions among `codes` by (`Snapshot`)."""
+        return self.snapshot.features(positions)
+
+    def find(self, ids: Iterable[Id]) -> np.ndarray:
+        """Where among `codes` the items of these ids are, (n,) int64; -1 where there is none.
+
+        A `str` is one id. Raises TypeError for what is no id (`hashret.items.id_of`).
+        """
+        return self.snapshot.find(ids)
+
+    def get(self, item_id: Id) -> StoredItem:
+        """The stored item of this id, as `hashret.items.id_of` takes it.
+
+        Raises `UnknownItemError`, and TypeError for what is no id.
+        """
+        return self.snapshot.get(item_id)
+
+    def items(self, *, where: str | None = None) -> Iterator[StoredItem]:
+        """The items of the snapshot that satisfy `where`, or all, ordered by id.
+
+        In memory of 4 bytes an item.
+        """
+        return self.snapshot.in_order(where=where)
+
+    def column(self, field: str) -> list[Any]:
+        """The metadata `field` of every item with a code, None where one has none.
+
+        Row for row with `codes`.
+        """
+        return self.snapshot.column(field)
+
+    def positions_where(self, where: str) -> np.ndarray:
+        """Where among `codes` the items are that satisfy `where`, increasing, (n,) int64.
+
+        Raises `WhereError` and `DamagedError`.
+        """
+        return self.snapshot.positions_where(where)
 
     @property
     def index(self) -> Index:
         """The index over `codes`, built on first use."""
-        return self._searcher.index()
+        return self._opened[1].index()
 
     # asking
 
@@ -281,25 +420,26 @@ class Collection(Snapshot):
         The form behind `query`, `within` and `bucket`: payloads and errors are theirs.
         """
         # what can't be asked is said before a payload is read
-        index = self._searcher.over(question)
+        snapshot, searcher = self._opened
+        index = searcher.over(question)
         if question.probes is not None and question.probes >= len(index):
             question = replace(question, probes=None)  # to compare all costs less
-        ranking = self._ranking(question)
-        payloads, single = payloads_of(item_or_items, self.kind)
-        answers = [Hits((), note=kind_of(self.kind).unknown)] * len(payloads)
+        ranking = _ranking(snapshot, question)
+        payloads, single = payloads_of(item_or_items, snapshot.kind)
+        answers = [Hits((), note=kind_of(snapshot.kind).unknown)] * len(payloads)
         if payloads:
-            asked = self.coder.encode(payloads)
+            asked = snapshot.coder.encode(payloads)
             known = np.flatnonzero(asked.known)
-            for answered in self._searcher.answers(
+            for answered in searcher.answers(
                 question, asked.codes, known, ranking.depth, asked.confidences
             ):
                 places = answered.queries
                 rows = None
                 if ranking.compares_features:
-                    rows = self.coder.kept(take_rows(asked.features, places))
+                    rows = snapshot.coder.kept(take_rows(asked.features, places))
                 for query, i in enumerate(places.tolist()):
                     row = None if rows is None else take_rows(rows, np.array([query]))
-                    answers[i] = hits(self, ranking, answered, query, asked.confidences[i], row)
+                    answers[i] = hits(snapshot, ranking, answered, query, asked.confidences[i], row)
         return answers[0] if single else answers
 
     def ask_similar(self, question: Question, ids: Id | _Ids, *, include_self: bool = False) -> Any:
@@ -309,68 +449,79 @@ class Collection(Snapshot):
         question by score, since stored bits have no doubts.
         """
         question.require_of_stored()
-        self._searcher.over(question)
-        ranking = self._ranking(question)
+        snapshot, searcher = self._opened
+        searcher.over(question)
+        ranking = _ranking(snapshot, question)
         asked, single = ids_of(ids)
-        positions = self._positions(asked)
+        positions = snapshot.rows.find(np.array(snapshot.require_rows(asked), np.int64))
         # one more than asked, since the item itself is among its nearest
         depth = None if ranking.depth is None else ranking.depth + 1
         answers = []
-        for answered in self._searcher.answers(question, self.codes, positions, depth):
+        for answered in searcher.answers(question, snapshot.codes, positions, depth):
             block = answered.queries
-            certain = self.codes[block].bits.astype(np.float32)
+            certain = snapshot.codes[block].bits.astype(np.float32)
             for query, position in enumerate(block.tolist()):
-                row = self.features(block[query : query + 1]) if ranking.compares_features else None
+                row = (
+                    snapshot.features(block[query : query + 1])
+                    if ranking.compares_features
+                    else None
+                )
                 besides = None if include_self else position
-                answers.append(hits(self, ranking, answered, query, certain[query], row, besides))
+                answers.append(
+                    hits(snapshot, ranking, answered, query, certain[query], row, besides)
+                )
         return answers[0] if single else answers
-
-    def _ranking(self, question: Question) -> Ranking:
-        """The order of the hits. Raises CollectionError where it needs features and has none."""
-        if question.rerank and not self.has_features:
-            raise CollectionError(
-                f"{self._layout.root}: expected the features of every item to rank by, got items "
-                "without; index it anew with --retrain --store-features"
-            )
-        return Ranking.of(question, self)
 
     def info(self) -> dict[str, Any]:
         """What the collection is, as JSON values: items, bits, commit, model, index, bytes."""
-        kind = self._searcher.kind
+        snapshot, searcher = self._opened
+        with Catalog.open(snapshot.layout, address=self._address) as catalog:
+            place, size = catalog.place, catalog.n_bytes()
         return {
-            "kind": self.kind,
-            "n_items": len(self),
-            "n_bits": self._model.n_bits if self._model else None,
-            "commit": self.commit,
-            "committed_at": self._last.created_at,
-            "model": self._about_model(),
-            "index": kind if isinstance(kind, str) else "custom",
-            "catalog": self._catalog.place,
-            "bytes": {"catalog": self._catalog.n_bytes(), **self._layout.sizes()},
+            "kind": snapshot.kind,
+            "n_items": len(snapshot),
+            "uncoded": snapshot.committed.n_uncoded,
+            "n_bits": snapshot.model.n_bits if snapshot.model else None,
+            "commit": snapshot.commit,
+            "committed_at": snapshot.committed.created_at,
+            "model": _about_model(snapshot),
+            "index": searcher.kind if isinstance(searcher.kind, str) else "custom",
+            "catalog": place,
+            "bytes": {"catalog": size, **snapshot.layout.sizes()},
         }
 
-    def _about_model(self) -> dict[str, Any] | None:
-        if self._model is None:
-            return None
-        about = self.description
-        try:
-            features = about["features"]
-            kind = features["kind"]
-            packed = {"packed_bits": True} if features.get("packed") else {}
-            return {
-                "name": self._model.name,
-                "features": kind,
-                **packed,
-                "encoder": about["encoder"]["kind"],
-                "n_features": self._n_features(),
-                "preset": about["training"]["options"]["preset"],
-                "trained_on": about["training"]["n_items"],
-            }
-        except (KeyError, TypeError) as error:
-            raise DamagedError(
-                f"{self._layout.root}: expected a description of the model, got one without "
-                f"{error}; train it again"
-            ) from error
+
+def _ranking(snapshot: Snapshot, question: Question) -> Ranking:
+    """The order of the hits. Raises CollectionError where it needs features and has none."""
+    if question.rerank and not snapshot.has_features:
+        raise CollectionError(
+            f"{snapshot.layout.root}: expected the features of every item to rank by, got items "
+            "without; index it anew with --retrain --store-features"
+        )
+    return Ranking.of(question, snapshot)
+
+
+def _about_model(snapshot: Snapshot) -> dict[str, Any] | None:
+    if snapshot.model is None:
+        return None
+    about = snapshot.description
+    try:
+        features = about["features"]
+        packed = {"packed_bits": True} if features.get("packed") else {}
+        return {
+            "name": snapshot.model.name,
+            "features": features["kind"],
+            **packed,
+            "encoder": about["encoder"]["kind"],
+            "n_features": int(snapshot.spec("encoder").n_features),
+            "preset": about["training"]["options"]["preset"],
+            "trained_on": about["training"]["n_items"],
+        }
+    except (KeyError, TypeError) as error:
+        raise DamagedError(
+            f"{snapshot.layout.root}: expected a description of the model, got one without "
+            f"{error}; train it again"
+        ) from error
 
 
 def verified(path: str | PathLike[str]) -> Findings:

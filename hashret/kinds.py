@@ -28,6 +28,8 @@ class Kind:
     """The key of a JSON or CSV row that holds the payload itself; "" if rows only name files."""
     stores_features: bool = False
     """Whether a new collection stores features, which rank a shortlist, unless told otherwise."""
+    stores_texts: bool = False
+    """Whether a payload is a text, which a new collection stores unless told otherwise."""
     has_looks: bool = False
     """Whether a shortlist can be ranked by how items look instead of by their features."""
     decodes_files: bool = False
@@ -58,6 +60,7 @@ KINDS: Mapping[str, Kind] = {
             query_file="a text file",
             key="text",
             stores_features=True,
+            stores_texts=True,
             tunes=True,
         ),
         Kind(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import overload
+from typing import Self, overload
 
 import numpy as np
 
@@ -21,6 +21,15 @@ class RowNumbers:
         self._starts = begins  # (n_runs,) position at which each run begins
         self._firsts = rows[begins]  # (n_runs,) first number of each run
         self._n = len(rows)
+
+    @classmethod
+    def of_runs(cls, firsts: np.ndarray, lengths: np.ndarray) -> Self:
+        """The numbers of runs that follow one another: (n_runs,) int64 each, no run empty."""
+        numbers = cls(np.empty(0, np.int64))
+        ends = np.cumsum(lengths)
+        numbers._starts, numbers._firsts = ends - lengths, firsts
+        numbers._n = int(ends[-1]) if len(ends) else 0
+        return numbers
 
     def __len__(self) -> int:
         return self._n

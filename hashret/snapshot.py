@@ -1,21 +1,22 @@
-"""What a collection holds at one commit: rows, codes, model, features, metadata.
+"""What a collection holds at one commit: codes, items, model, features.
 
-It answers from the commit that was the last one when it was opened or refreshed, whatever a writer
-does meanwhile. Positions count the items of the snapshot, row for row with its codes; rows are the
-catalog's numbers for them.
+A `Snapshot` never changes, whatever a writer does meanwhile, so any number of threads may read it.
+Positions count the items that have a code, row for row with `codes`; rows are the numbers that the
+store gives to all items.
 """
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from hashlib import blake2b
+from functools import cached_property
 from typing import Any, Self
 
 import numpy as np
 
 from hashret import specs
-from hashret.arguments import require_instance, whole
+from hashret.arguments import require_instance
 from hashret.coder import Coder, keeps_looks, n_kept
 from hashret.codes import Codes
 from hashret.errors import CollectionError, DamagedError, UnknownItemError
@@ -24,158 +25,98 @@ from hashret.kinds import kind_of
 from hashret.row_numbers import RowNumbers
 from hashret.sparse import Features
 from hashret.store.catalog.catalog import Catalog
-from hashret.store.catalog.records import CommitRecord, ItemRecord, damaged
+from hashret.store.catalog.records import CommitRecord
 from hashret.store.feature_files import StoredFeatures
 from hashret.store.layout import Layout
 from hashret.store.leases import Lease
 from hashret.store.model_files import ModelRecord, read_description, read_model
-from hashret.store.segments import SegmentRecord, open_segment
-from hashret.where.conditions import Condition
+from hashret.store.opened_folder import OpenedFolder
+from hashret.store.segments import Segment, open_codes
+from hashret.store.stored_items import StoredItems
 from hashret.where.grammar import parse
 
 
 @dataclass(frozen=True, slots=True)
 class StoredItem:
-    """An item as the collection keeps it: everything but the payload.
+    """An item as the collection keeps it.
 
-    `code` is hexadecimal, byte by byte; `preview` the beginning of a text.
+    `code` is hexadecimal, byte by byte, "" for an item without a code; `preview` is the beginning
+    of a text, and `text` the whole, None where the collection keeps no texts.
     """
 
     id: str
     metadata: dict[str, Any]
     code: str
     preview: str
-
-
-_CROWD, _CROWDS = 256, 1000  # positions that are a crowd, and crowds remembered
+    text: str | None = None
 
 
 class Snapshot:
-    """The items of one commit, row for row with their codes."""
+    """The items of one commit, and their codes. Open one by `Snapshot.open`."""
 
-    def __init__(self, layout: Layout, catalog: Catalog):
-        self._layout = layout
-        self._catalog = catalog
-        self._opened: dict[SegmentRecord, Codes] = {}
-        self._looked_at = -1  # rows up to this one are known to be as they were written
-        self._index_looked_at = False
-        self._lease = Lease(layout)
-        try:
-            self._load()
-        except BaseException:
-            self._lease.close()
-            raise
+    def __init__(
+        self,
+        layout: Layout,
+        catalog: Catalog,
+        folder: OpenedFolder,
+        lease: Lease,
+        commit: CommitRecord,
+        former: Snapshot | None,
+    ):
+        self.layout = layout
+        self.folder = folder
+        self.committed = commit
+        self.kind = catalog.kind
+        self.segments = catalog.segments_of(commit)
+        self.model = None if commit.model is None else catalog.model(commit.model)
+        self.items = StoredItems(layout, self.segments)
+        if former is not None:
+            self.items.keep_opened(former.items)
+        self.rows = _coded_rows(self.segments)
+        n_bits = 8 if self.model is None else self.model.n_bits
+        self._codes = _codes_of(layout, self.segments, n_bits, former)
+        self.close = weakref.finalize(self, _release, lease, folder)
+        """Let go of the commit: a compaction may delete what only this snapshot needed."""
 
-    def _load(self) -> None:
-        """Move to the last commit; segments that are open already are not read again."""
-        moved = self._lease.moved(self._catalog.last_commit)
-        with self._catalog.folder.reading(), moved as last:
-            self._read(last)
+    @classmethod
+    def open(
+        cls,
+        layout: Layout,
+        *,
+        address: str | None = None,
+        commit: int | None = None,
+        former: Snapshot | None = None,
+    ) -> Self:
+        """The last commit of a collection, or the one of a number.
 
-    def _read(self, last: CommitRecord) -> None:
-        segments = self._catalog.segments(last.commit)
-        live = self._catalog.live_rows(last.commit)
-        self._catalog.require_rows(live, last)
-        model = self._catalog.model(last.model) if last.model is not None else None
-        n_bits = model.n_bits if model is not None else 8
-        codes, opened = self._codes_of(segments, live, n_bits)
-        # nothing has failed, so the snapshot moves as a whole
-        self._last, self._segments, self._opened = last, segments, opened
-        self._model, self._rows, self._codes = model, RowNumbers(live), codes
-        self._index_looked_at = False
-        self._stored_features: StoredFeatures | None = None
-        self._crowds: dict[tuple[int, bytes], np.ndarray] = {}
-        self._coder: Coder | None = None
-        self._description: dict[str, Any] | None = None
-
-    def _codes_of(
-        self, segments: Sequence[SegmentRecord], live: np.ndarray, n_bits: int
-    ) -> tuple[Codes, dict[SegmentRecord, Codes]]:
-        """The codes of the live rows, and of each segment for the next time it is wanted."""
-        parts = ((s, self._opened.get(s) or open_segment(self._layout, s)) for s in segments)
-        n = sum(segment.n_rows for segment in segments)
-        if len(segments) < 2 or len(live) != n:
-            opened = dict(parts)
-            codes = Codes.concatenate(list(opened.values())) if opened else Codes.empty(n_bits)
-            if len(live) != n:
-                rows = [np.arange(s.first_row, s.first_row + s.n_rows) for s in segments]
-                codes = codes[np.searchsorted(np.concatenate(rows), live)]
-            return codes, opened
-        # one copy, and no file mapped beside it: the pages of both would be this process's memory
-        packed, opened, at = np.empty((n, n_bits // 8), np.uint8), {}, 0
-        for segment, part in parts:
-            if part.n_bits != n_bits:
-                raise DamagedError(
-                    f"{self._layout.root}: expected codes of {n_bits} bits, got {part.n_bits} in "
-                    f"{segment.file.name}; `hashret verify` names the damage"
-                )
-            packed[at : at + len(part)] = part.packed
-            opened[segment] = Codes(packed[at : at + len(part)])
-            at += len(part)
-        return Codes(packed), opened
-
-    def refresh(self) -> bool:
-        """Move to the last commit; True if it is another than before.
-
-        Only what changed is read; of another folder, where one was put in the place of the one
-        that was opened, everything. An error leaves the snapshot as it was.
+        `address` is that of the catalog's server. What `former`, an earlier snapshot of the same
+        folder, has read is not read again. Raises what `Catalog.open` raises, and CollectionError
+        for a commit that is not there (any more).
         """
-        self._catalog.require_open()
-        change = self._catalog.folder.change()
-        if change == "deleted":
-            self._catalog.folder.require_unchanged()
-        if not change:
-            last = self._catalog.last_commit()
-            if last == self._last:
-                return False
-            if last.commit > self._last.commit:
-                self._load()
-                return True
-        self._reopen()  # another folder, or another catalog written over the one that was opened
-        return True
-
-    def _reopen(self) -> None:
-        """Move to the collection that stands at the path now."""
-        layout = Layout.find(self._layout.root)
-        catalog = Catalog.open(layout, address=self._catalog.address)
+        folder, lease = OpenedFolder(layout), Lease(layout)
         try:
-            if catalog.kind != self.kind:
-                raise CollectionError(
-                    f"{layout.root}: expected items of kind {self.kind}, as when it was opened, "
-                    f"got a collection of {catalog.kind} items in its place; open it anew"
-                )
-            now = Snapshot(layout, catalog)
+            with Catalog.open(layout, address=address) as catalog, folder.reading():
+                find = catalog.last_commit if commit is None else lambda: catalog.commit(commit)
+                return cls(layout, catalog, folder, lease, lease.hold(find), former)
         except BaseException:
-            catalog.close()
+            _release(lease, folder)
             raise
-        Snapshot.close(self)
-        vars(self).update(vars(now))  # all that a snapshot is: nothing of the former stays
 
-    def close(self) -> None:
-        """Release the catalog; the collection can't be asked afterwards."""
-        self._lease.close()
-        self._catalog.close()
+    def __len__(self) -> int:
+        """The number of items, also of those without a code."""
+        return self.committed.n_items
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self.close()
-
-    @property
-    def kind(self) -> str:
-        """What the items are: "text", "image" or "vector"."""
-        return self._catalog.kind
+    # codes
 
     @property
     def commit(self) -> int:
         """The number of the snapshot's commit; 0 before the first."""
-        return self._last.commit
+        return self.committed.commit
 
     @property
     def codes(self) -> Codes:
         """All codes of the snapshot. Raises CollectionError if it has no model yet."""
-        self._require_model()
+        self.require_model()
         return self._codes
 
     @property
@@ -183,243 +124,218 @@ class Snapshot:
         """The length of a code in bits."""
         return self.codes.n_bits
 
-    @property
-    def rows(self) -> RowNumbers:
-        """The catalog's number of each item, row for row with `codes`."""
-        return self._rows
+    def coded_places(self) -> dict[tuple[str, bytes], int]:
+        """Where among `codes` those of each segment begin, by its name and its removed rows."""
+        places, at = {}, 0
+        for segment in self.segments:
+            if segment.n_coded:
+                places[segment.name, segment.removed_codes.tobytes()] = at
+                at += segment.n_coded - len(segment.removed_codes)
+        return places
 
-    @property
-    def has_features(self) -> bool:
-        """Whether the collection keeps features, or looks, of every item to rank a shortlist by."""
-        return all(segment.features for segment in self._segments)
+    # the model
 
-    def features(self, positions: np.ndarray) -> Features:
-        """What is kept to rank the items at these positions among `codes` by, row for row.
+    @cached_property
+    def coder(self) -> Coder:
+        """The model, read on first use."""
+        with self.folder.reading():
+            coder = Coder.from_description(*read_model(self.layout, self.require_model()))
+        if coder.featurizer.spec.kind != self.kind:
+            raise DamagedError(
+                f"{self.layout.root}: expected a model of {self.kind} items, got one of "
+                f"{coder.featurizer.spec.kind} items; index it again"
+            )
+        return coder
 
-        (n, n_features) float32 input features, sparse for text; of images their looks
-        (`keeps_looks`). Raises CollectionError where they are not kept
-        and `DamagedError`, TypeError for what is no 1-D array of positions.
-        """
-        positions = _positions_given(positions)
-        if self._stored_features is None:
-            width = n_kept(self._spec("features"), self._spec("encoder"))
-            self._stored_features = StoredFeatures(self._layout, self._segments, width)
-        with self._catalog.folder.reading():
-            return self._stored_features.take(self._rows[positions])
+    def require_model(self) -> ModelRecord:
+        """The record of the model. Raises CollectionError where nothing was learned yet."""
+        if self.model is None:
+            raise CollectionError(
+                f"{self.layout.root}: expected a collection with a model, got one without; "
+                "fit it first, as `hashret index` does"
+            )
+        return self.model
 
-    @property
-    def copy_distance(self) -> float | None:
-        """Up to which distance of their looks images are copies; None where none are kept."""
-        return float(self._spec("features").copy_distance) if self.keeps_looks else None
+    @cached_property
+    def description(self) -> dict[str, Any]:
+        """How the model was made: its specs and the report of its training, as JSON values."""
+        with self.folder.reading():
+            return read_description(self.layout, self.require_model())
 
-    @property
-    def keeps_looks(self) -> bool:
-        """Whether what the collection keeps of every item is how it looks, not what codes see."""
-        has_looks = kind_of(self.kind).has_looks
-        return has_looks and self.has_features and keeps_looks(self._spec("features"))
-
-    def _n_features(self) -> int:
-        """The width of the features that the model takes, by its description."""
-        return int(self._spec("encoder").n_features)
-
-    def _spec(self, part: str) -> Any:
+    def spec(self, part: str) -> Any:
         """The spec of the model's "features" or "encoder", by its description."""
         try:
             return specs.from_json(self.description[part])
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise DamagedError(
-                f"{self._layout.root}: expected the description of a model, got "
+                f"{self.layout.root}: expected the description of a model, got "
                 f"{type(error).__name__}: {error}; train it again"
             ) from error
 
-    def find(self, ids: Iterable[Id]) -> np.ndarray:
-        """Where among `codes` the items of these ids are, (n,) int64; -1 for an unknown id.
+    # features
 
-        A `str` is one id. Raises TypeError for what is no id (`hashret.items.id_of`).
+    @property
+    def has_features(self) -> bool:
+        """Whether the collection keeps features, or looks, of every item to rank a shortlist by."""
+        return all(segment.features for segment in self.segments if segment.n_coded)
+
+    def features(self, positions: np.ndarray) -> Features:
+        """What is kept to rank the items at these positions among `codes` by, row for row.
+
+        (n, n_features) float32 input features, sparse for text; of images their looks
+        (`keeps_looks`). Raises CollectionError where they are not kept, `DamagedError`, and
+        TypeError for what is no 1-D array of positions.
         """
-        asked, _ = ids_of(ids)
-        rows = self._rows_of(asked)
-        known = [item_id in rows for item_id in asked]
-        positions = np.searchsorted(self._rows, [rows.get(item_id, 0) for item_id in asked])
-        return np.where(known, positions, -1).astype(np.int64)
+        positions = _positions_given(positions)
+        with self.folder.reading():
+            return self._features.take(self.rows[positions])
 
-    def column(self, field: str) -> list[Any]:
-        """The metadata `field` of every item, None where it has none; row for row with `codes`."""
-        require_instance("field", field, str)
-        values: list[Any] = [None] * len(self)
-        for page in self._pages():
-            positions = np.searchsorted(self._rows, [record.row for record in page])
-            for record, position in zip(page, positions, strict=True):
-                values[position] = record.metadata.get(field)
-        return values
+    @cached_property
+    def _features(self) -> StoredFeatures:
+        width = n_kept(self.spec("features"), self.spec("encoder"))
+        return StoredFeatures(self.layout, self.segments, width)
 
-    @property
-    def coder(self) -> Coder:
-        """The model, read on first use."""
-        if self._coder is None:
-            coder = Coder.from_description(*self._read_model())
-            if coder.featurizer.spec.kind != self.kind:
-                raise DamagedError(
-                    f"{self._layout.root}: expected a model of {self.kind} items, got one of "
-                    f"{coder.featurizer.spec.kind} items; index it again"
+    @cached_property
+    def copy_distance(self) -> float | None:
+        """Up to which distance of their looks images are copies; None where none are kept."""
+        return float(self.spec("features").copy_distance) if self.keeps_looks else None
+
+    @cached_property
+    def keeps_looks(self) -> bool:
+        """Whether what the collection keeps of every item is how it looks, not what codes see."""
+        has_looks = kind_of(self.kind).has_looks
+        return has_looks and self.has_features and keeps_looks(self.spec("features"))
+
+    # items
+
+    def find(self, ids: Iterable[Id]) -> np.ndarray:
+        """Where among `codes` the items of these ids are, (n,) int64; -1 for one without a code.
+
+        So also for an unknown id. A `str` is one id. Raises TypeError for what is no id
+        (`hashret.items.id_of`).
+        """
+        wanted, _ = ids_of(ids)
+        rows = self.rows_of(wanted)
+        return self.rows.find(np.array([rows.get(one, -1) for one in wanted], np.int64))
+
+    def rows_of(self, ids: Iterable[str]) -> dict[str, int]:
+        """The row of each id that the snapshot has."""
+        with self.folder.reading():
+            return self.items.find(ids)
+
+    def require_rows(self, ids: Sequence[str]) -> list[int]:
+        """The row of each id. Raises `UnknownItemError`."""
+        rows = self.rows_of(ids)
+        for item_id in ids:
+            if item_id not in rows:
+                raise UnknownItemError(
+                    f"id: expected one of the {len(self)} items of {self.layout.root}, "
+                    f"got {item_id!r}; `hashret list` shows the ids"
                 )
-            self._coder = coder
-        return self._coder
-
-    def _read_model(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-        with self._catalog.folder.reading():
-            return read_model(self._layout, self._require_model())
-
-    def _require_model(self) -> ModelRecord:
-        self._catalog.require_open()
-        if self._model is None:
-            raise CollectionError(
-                f"{self._layout.root}: expected a collection with a model, got one without; "
-                "fit it first, as `hashret index` does"
-            )
-        return self._model
-
-    @property
-    def description(self) -> dict[str, Any]:
-        """How the model was made: its specs and the report of its training, as JSON values."""
-        if self._description is None:
-            with self._catalog.folder.reading():
-                self._description = read_description(self._layout, self._require_model())
-        return self._description
-
-    def __len__(self) -> int:
-        return len(self._rows)
-
-    def __contains__(self, item_id: object) -> bool:
-        return bool(self._rows_of([id_of(item_id)]))
+        return [rows[item_id] for item_id in ids]
 
     def get(self, item_id: Id) -> StoredItem:
         """The stored item of this id, as `hashret.items.id_of` takes it.
 
         Raises `UnknownItemError`, and TypeError for what is no id.
         """
-        position = int(self._positions([id_of(item_id)])[0])
-        record = self.records([position])[position]
-        return self._stored(record, position)
+        return self.stored(self.require_rows([id_of(item_id)])[0])
 
-    def items(self, *, where: str | None = None) -> Iterator[StoredItem]:
-        """The items of the snapshot that satisfy `where`, or all, ordered by id.
+    def stored(self, row: int) -> StoredItem:
+        """The stored item of a row."""
+        with self.folder.reading():
+            record = self.items.record(row)
+            text = self.items.text(row)
+        position = int(self.rows.find(np.array([row]))[0])
+        code = self._codes.hex(position) if position >= 0 else ""
+        return StoredItem(record.id, dict(record.metadata), code, record.preview, text)
 
-        In memory that does not grow with them.
+    def in_order(self, *, where: str | None = None) -> Iterator[StoredItem]:
+        """The items that satisfy `where`, or all, ordered by id.
+
+        In memory of 4 bytes an item.
         """
-        for page in self._pages(None if where is None else parse(where)):
-            positions = self._positions_of_rows([record.row for record in page])
-            for record, position in zip(page, positions, strict=True):
-                yield self._stored(record, int(position))
-
-    # rows of the catalog and positions among the codes
-
-    def _rows_of(self, ids: Iterable[str]) -> dict[str, int]:
-        """The row of each id that the snapshot has."""
-        wanted = set(ids)
-        pairs = self._catalog.versions(wanted)
-        rows = np.array([row for _, row in pairs], np.int64)
-        live = self._rows.find(rows) >= 0
-        found = {item_id: row for (item_id, row), here in zip(pairs, live, strict=True) if here}
-        records = self._catalog.items(found.values())
-        agree = all(records[row].id == item_id for item_id, row in found.items())
-        if not agree or len(found) != live.sum():
-            raise damaged(self._layout, "expected ids that lead to their items", "others")
-        if len(found) < len(wanted):
-            self._look_at_rows(index=True)
-        return found
+        with self.folder.reading():
+            if where is not None:
+                rows = self.items.rows_where(parse(where)).tolist()
+                pairs = iter(sorted((self.items.id(row), row) for row in rows))
+            else:
+                pairs = self.items.by_id()
+            for _, row in pairs:
+                yield self.stored(row)
 
     def positions_where(self, where: str) -> np.ndarray:
         """Where among `codes` the items are that satisfy `where`, increasing, (n,) int64.
 
         Raises `WhereError` and `DamagedError`.
         """
-        condition = parse(where)
-        self._look_at_rows()
-        # a damaged page may have a row twice
-        positions = self._rows.find(np.unique(self._catalog.rows_where(condition)))
+        with self.folder.reading():
+            positions = self.rows.find(self.items.rows_where(parse(where)))
         return positions[positions >= 0]
 
-    def _pages(self, condition: Condition | None = None) -> Iterator[list[ItemRecord]]:
-        """All items by id, or those that satisfy a condition; that none is missing is checked."""
-        if condition is not None:
-            self._look_at_rows(index=True)
-        last, count = "", 0
-        for page in self._catalog.item_pages(self.commit, where=condition):
-            for record in page:
-                if record.id <= last and count:
-                    raise damaged(self._layout, "expected ids in their order", "others")
-                last, count = record.id, count + 1
-            yield page
-        if condition is None and count != len(self):
-            raise damaged(self._layout, f"expected {len(self)} items", f"{count} listed")
+    def column(self, field: str) -> list[Any]:
+        """The metadata `field` of every item with a code, None where it has none.
 
-    def _look_at_rows(self, *, index: bool = False) -> None:
-        """Before anything is concluded from a row that was not found; once, but for new rows."""
-        from hashret.store.repair.audit import require_sound_index, require_sound_items
-
-        require_sound_items(self._catalog, np.asarray(self._rows), self._looked_at)
-        self._looked_at = max(self._looked_at, int(self._rows[-1]) if len(self) else -1)
-        if index and not self._index_looked_at:
-            require_sound_index(self._catalog)
-            self._index_looked_at = True
-
-    def first_by_id(self, positions: np.ndarray, count: int) -> np.ndarray:
-        """The `count` of these positions whose ids come first.
-
-        Where many items share a code, the same positions tie in query after query, and reading
-        their ids takes most of the time: so the last such choices are remembered.
+        Row for row with `codes`.
         """
-        positions, count = _positions_given(positions), whole("count", count)
-        if len(positions) < _CROWD:
-            return self._chosen_by_id(positions, count)
-        crowd = count, blake2b(positions.tobytes(), digest_size=16).digest()
-        if crowd not in self._crowds:
-            while len(self._crowds) >= _CROWDS:
-                del self._crowds[next(iter(self._crowds))]
-            self._crowds[crowd] = self._chosen_by_id(positions, count)
-        return self._crowds[crowd]
+        require_instance("field", field, str)
+        with self.folder.reading():
+            return [
+                value
+                for segment in self.segments
+                for value in self.items.values(segment, field, segment.live(segment.n_coded))
+            ]
 
-    def _chosen_by_id(self, positions: np.ndarray, count: int) -> np.ndarray:
-        rows = self._catalog.first_by_id(self._rows[positions].tolist(), count)
-        return np.searchsorted(self._rows, rows)
 
-    def records(self, positions: Iterable[int]) -> dict[int, ItemRecord]:
-        """The catalog's rows of the items at these positions.
+def _release(lease: Lease, folder: OpenedFolder) -> None:
+    lease.close()
+    folder.close()
 
-        Raises `DamagedError`, and TypeError for what is no 1-D array of positions.
-        """
-        given = _positions_given(positions)
-        wanted = dict(zip(self._rows[given].tolist(), given.tolist(), strict=True))
-        records = self._catalog.items(wanted)
-        return {position: records[row] for row, position in wanted.items()}
 
-    def _positions(self, ids: Sequence[str]) -> np.ndarray:
-        rows = self._rows_of(ids)
-        for item_id in ids:
-            if item_id not in rows:
-                raise UnknownItemError(
-                    f"id: expected one of the {len(self)} items of {self._layout.root}, "
-                    f"got {item_id!r}; `hashret list` shows the ids"
-                )
-        return self._positions_of_rows([rows[item_id] for item_id in ids])
+def _coded_rows(segments: Sequence[Segment]) -> RowNumbers:
+    """The rows of the items with a code, of all segments."""
+    firsts, lengths = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
+    for segment in segments:
+        removed = segment.removed_codes.astype(np.int64)
+        begins = np.append(-1, removed) + 1
+        length = np.append(removed, segment.n_coded) - begins
+        firsts.append(segment.first_row + begins[length > 0])
+        lengths.append(length[length > 0])
+    return RowNumbers.of_runs(np.concatenate(firsts), np.concatenate(lengths))
 
-    def _positions_of_rows(self, rows: list[int] | np.ndarray) -> np.ndarray:
-        if not len(rows):
-            return np.empty(0, np.int64)
-        positions = np.searchsorted(self._rows, rows)
-        if (
-            len(self._rows) == 0
-            or (self._rows[positions.clip(max=len(self._rows) - 1)] != rows).any()
-        ):
+
+def _codes_of(
+    layout: Layout, segments: Sequence[Segment], n_bits: int, former: Snapshot | None
+) -> Codes:
+    """The codes of the live rows of all segments, in one array.
+
+    Each segment is mapped, copied and let go of, so the memory is that of the result; of a single
+    one with nothing removed the map itself is the result. What `former` has is copied from there.
+    """
+    segments = [segment for segment in segments if segment.n_coded]
+    known = {} if former is None else former.coded_places()
+    if len(segments) == 1 and not len(segments[0].removed_codes) and segments[0].n_bits == n_bits:
+        return open_codes(layout, segments[0])
+    counts = [segment.n_coded - len(segment.removed_codes) for segment in segments]
+    packed = np.empty((sum(counts), n_bits // 8), np.uint8)
+    at = 0
+    for segment, count in zip(segments, counts, strict=True):
+        if segment.n_bits != n_bits:
             raise DamagedError(
-                f"{self._layout.root}: expected a code for every item, got items without; "
-                "restore the collection from a copy or index it again"
+                f"{layout.root}: expected codes of {n_bits} bits, got {segment.n_bits} in "
+                f"{segment.name}; `hashret verify` names the damage"
             )
-        return positions
-
-    def _stored(self, record: ItemRecord, position: int) -> StoredItem:
-        return StoredItem(record.id, record.metadata, self.codes.hex(position), record.preview)
+        part = packed[at : at + count]
+        place = known.get((segment.name, segment.removed_codes.tobytes()))
+        if former is not None and place is not None:
+            part[:] = former.codes.packed[place : place + count]
+        else:
+            codes = open_codes(layout, segment).packed
+            if count < segment.n_coded:
+                codes = codes[segment.live(segment.n_coded)]
+            part[:] = codes
+        at += count
+    return Codes(packed)
 
 
 def _positions_given(positions: Any) -> np.ndarray:

@@ -45,7 +45,7 @@ from indexer.workers.pool import AVAILABLE
 if TYPE_CHECKING:
     from indexer.training import TrainingOptions, TrainingReport
 from indexer.ingest.sample import MAX_TRAINING_ITEMS
-from indexer.ingest.segments import features_kept
+from indexer.ingest.segments import features_kept, texts_kept
 
 _MOST_WORKERS = 1 << 10  # processes; a machine has no more cores
 
@@ -68,6 +68,7 @@ class Indexer:
         catalog: str | None = None,
         wait_seconds: float = 0.0,
         store_features: bool | None = None,
+        store_text: bool | None = None,
         workers: int | None = None,
         resume: bool = False,
         on_progress: Progress = silent,
@@ -78,7 +79,9 @@ class Indexer:
 
         `store_features` says whether the input features of what is added are kept beside the
         codes, for ranking a shortlist by them (`Collection.query(rerank=...)`); None: as the
-        collection does, and for a new one texts and images, of which they are small. `workers` is
+        collection does, and for a new one texts and images, of which they are small. `store_text`
+        says the same of the texts themselves (`Hit.text`); None: as the collection does, and a new
+        one stores them. `workers` is
         how many processes decode images, or encode texts and vectors; 1 encodes in this one,
         None leaves a core free. What is written does not depend on it.
         `catalog` is the address of a PostgreSQL database, as
@@ -100,6 +103,7 @@ class Indexer:
         self._workers = workers or default_workers()
         self._progress = on_progress
         self._store_features = store_features
+        self._store_text = store_text
         self._resumes = resume
         self._on_note = on_note
         if os.name == "posix" and not AVAILABLE:
@@ -213,7 +217,7 @@ class Indexer:
         elif self._unfinished.forget_encoding() and self._resumes:
             self._on_note("what was encoded before the interruption was of another model: anew")
         self._staging = Staging(self._catalog, keep=keep, refitted=refitted)
-        anew = self._staging.n_kept_anew() if keep else 0
+        anew = self._staging.n_kept_anew() if keep and not refitted else 0
         self.tally.replaced += anew
         self.tally.added -= anew
         return self._staging
@@ -336,7 +340,8 @@ class Indexer:
         staging = self._staged
         if self._resumes:
             self._unfinished.encoding(self._doing)
-        segments = SegmentWriter(self._layout, staging, str(self._model_name))
+        n_bits = self._require_coder().n_bits
+        segments = SegmentWriter(self._layout, staging, str(self._model_name), n_bits)
         with closing(
             self._encoded(staging, items)
         ) as stream:  # an error leaves no worker process behind
@@ -362,7 +367,14 @@ class Indexer:
         """Yield the items in batches with their codes; workers encode while others are read."""
         coder = self._require_coder()
         spec = coder.featurizer.spec
-        intake = Intake(self.kind, spec, staging, self._preparer, self.stopwatch)
+        intake = Intake(
+            self.kind,
+            spec,
+            staging,
+            self._preparer,
+            self.stopwatch,
+            keeps_texts=self._keeps_texts(),
+        )
         batches, ahead = tee(intake.batches(items))
         found = encode_all(
             coder,
@@ -393,6 +405,12 @@ class Indexer:
             self._store_features = kind_of(self.kind).stores_features if before is None else before
         return self._store_features
 
+    def _keeps_texts(self) -> bool:
+        if self._store_text is None:
+            before = texts_kept(self._catalog)
+            self._store_text = kind_of(self.kind).stores_texts if before is None else before
+        return self._store_text
+
     def remove(self, ids: Id | Iterable[Id]) -> int:
         """Hide the items of these ids, or of this one, from the next commit on.
 
@@ -401,14 +419,14 @@ class Indexer:
         """
         asked = list(dict.fromkeys(ids_of(ids)[0]))
         staging = self._staged
-        known = staging.known(asked)
+        known = staging.items.find(asked)
         for item_id in asked:
             if item_id not in known:
                 raise UnknownItemError(
-                    f"id: expected one of the {staging.n_live()} items of {self._layout.root}, "
+                    f"id: expected one of the {len(staging.items)} items of {self._layout.root}, "
                     f"got {item_id!r}; `hashret list` shows the ids"
                 )
-        staging.remove([row for row, _ in known.values()])
+        staging.remove(list(known.values()))
         self._removed.update(asked)
         self.tally.removed += len(asked)
         return len(asked)
@@ -421,9 +439,9 @@ class Indexer:
         staging = self._staged
         self._pruned = True
         removed = staged(self._catalog, staging, self._removed)[0] if self._refitted else 0
-        for page in staging.unseen():
-            staging.remove([row for row, _ in page])
-            removed += len(page)
+        for rows in staging.unseen():
+            staging.remove(rows)
+            removed += len(rows)
         self.tally.removed += removed
         return removed
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from heapq import nsmallest
 from typing import Self
 
 import numpy as np
@@ -116,19 +117,18 @@ def _ranked(
             alike, positions, distances, scores = (
                 one[keep] for one in (alike, positions, distances, scores)
             )
-    records = snapshot.records(positions.tolist())
-    ids = [records[position].id for position in positions.tolist()]
+    items, rows = snapshot.items, snapshot.rows[positions].tolist()
+    ids = [items.id(row) for row in rows]
     keys = ranking.keys(distances, scores, alike)
     ranked = []
     for i in rank.order(*keys, ids, alike if reranked else None)[:k]:
-        position = int(positions[i])
-        record = records[position]
+        record = items.record(rows[i])
         ranked.append(
             Hit(
                 record.id,
                 int(distances[i]),
                 float(scores[i]),
-                snapshot.codes.hex(position),
+                snapshot.codes.hex(int(positions[i])),
                 record.metadata,
                 record.preview,
                 None if alike is None else float(alike[i]),
@@ -142,5 +142,7 @@ def _first(
 ) -> np.ndarray:
     """The `count` positions that come first by (first, second, id), unsorted."""
     certain, tied = rank.contenders(first, second, count)
-    chosen = snapshot.first_by_id(positions[tied], count - len(certain))
-    return np.concatenate([certain, tied[np.isin(positions[tied], chosen)]])
+    rows = snapshot.rows[positions[tied]].tolist()
+    named = zip((snapshot.items.id(row) for row in rows), tied.tolist(), strict=True)
+    chosen = [place for _, place in nsmallest(count - len(certain), named)]
+    return np.concatenate([certain, np.array(chosen, np.intp)])

@@ -16,7 +16,6 @@ from hashret.indexes.views.cache import IndexKind, KeptIndexes, require_known
 from hashret.indexes.views.subset import SubsetIndex
 from hashret.items import Approximation
 from hashret.plan import Plan
-from hashret.row_numbers import RowNumbers
 from hashret.search.machine import SearchCosts, table_of
 from hashret.search.question import Question
 from hashret.snapshot import Snapshot
@@ -41,22 +40,20 @@ class Answered(NamedTuple):
 class Searcher:
     """The indexes over a snapshot's codes, and what searching them has cost.
 
-    `kind` is the index for questions that name none. After the snapshot has moved to another
-    commit, `moved` must be called.
+    `kind` is the index for questions that name none. Threads may share a searcher.
     """
 
-    def __init__(self, snapshot: Snapshot, kind: IndexKind):
+    def __init__(self, snapshot: Snapshot, kind: IndexKind, former: Searcher | None = None):
+        """`former` is that of an earlier snapshot of the same folder, whose indexes are reused."""
         self.kind = kind
         self._snapshot = snapshot
         self._indexes = KeptIndexes(table_of)
         self._costs = SearchCosts()
+        if former is not None:
+            self._indexes = former._indexes.moved(former._snapshot.rows)
+            self._costs = former._costs
         # the last condition, and the index over the items that satisfy it
         self._chosen: tuple[str, SubsetIndex] | None = None
-
-    def moved(self, former: RowNumbers) -> None:
-        """Adapt to a snapshot that moved; `former` are its row numbers before."""
-        self._indexes.moved(former)
-        self._chosen = None
 
     def index(self, kind: IndexKind | None = None) -> Index:
         """The index of this kind over all codes, built on first use. Raises `UnknownKindError`."""
@@ -76,10 +73,12 @@ class Searcher:
 
     def _among(self, where: str) -> SubsetIndex:
         """The index over the items that satisfy `where`; the last one is remembered."""
-        if self._chosen is None or self._chosen[0] != where:
+        chosen = self._chosen
+        if chosen is None or chosen[0] != where:
             positions = self._snapshot.positions_where(where)
-            self._chosen = where, SubsetIndex(self._snapshot.codes, positions)
-        return self._chosen[1]
+            chosen = where, SubsetIndex(self._snapshot.codes, positions)
+            self._chosen = chosen
+        return chosen[1]
 
     def answers(
         self,

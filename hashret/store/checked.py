@@ -33,7 +33,7 @@ class CheckedFile:
         Raises DamagedError unless it has the recorded size, and `StorageError` where the system
         refuses.
         """
-        self._path = path
+        self.path = path
         self._record = record
         self._map: mmap.mmap | None = None
         self.data = _NOTHING
@@ -113,14 +113,14 @@ class CheckedFile:
         found = hashlib.sha256(piece.data).digest()[:DIGEST]
         if found != recorded:
             which = f"SHA-256 {recorded[:8].hex()}... of bytes {begin} to {end - 1}"
-            raise damaged(self._path, f"expected {which}, got {found[:8].hex()}...")
+            raise damaged(self.path, f"expected {which}, got {found[:8].hex()}...")
         self._verified[block] = True
         self._all_verified = bool(self._verified.all())
 
     def _verify_whole(self) -> None:
         found = hashlib.sha256(self.data.data).hexdigest()
         if found != self._record.sha256:
-            raise other_sha256(self._path, self._record, found)
+            raise other_sha256(self.path, self._record, found)
         self._verified[:] = True
         self._all_verified = True
 

@@ -3,10 +3,12 @@
 ::
 
     COLLECTION/
-      catalog.sqlite              items, segments, models, commits
+      catalog.sqlite              commits, segments, removed rows, models
       catalog.json                or the address of a server that has them
-      segments/NAME.npy           packed codes, immutable
-      segments/NAME.safetensors   the input features of the same rows, where they are kept
+      segments/NAME.npy           packed codes; like all files of a segment, immutable
+      segments/NAME.arrow         ids and metadata of its items (`store.records`)
+      segments/NAME.texts.arrow   their texts, where they are kept
+      segments/NAME.safetensors   the input features of the coded ones, where they are kept
       models/NAME/model.json      what the model is, and the report of its training
       models/NAME/model.safetensors   its arrays
       writer.lock, writer.json    the writer, and who it is
@@ -31,8 +33,8 @@ from hashret.store.files import TEMPORARY, sync_folder
 from hashret.store.refusals import plainly
 from hashret.store.untrusted import BESIDE, is_file, is_folder, require_plain, touch_plain
 
-#: What writers call a file of codes or features, and the folder of a model.
-SEGMENT_NAME = re.compile(r"c[0-9]+-[0-9]+\.(npy|safetensors)")
+#: What writers call the files of a segment, and the folder of a model.
+SEGMENT_NAME = re.compile(r"(c[0-9]+-[0-9]+)\.(npy|arrow|texts\.arrow|safetensors)")
 MODEL_NAME = re.compile(r"m[0-9]+")
 #: What a model is and its arrays, in the folder of its name.
 MODEL_FILES = ("model.json", "model.safetensors")

@@ -43,55 +43,22 @@ class Lease:
     """
 
     def __init__(self, layout: Layout):
-        self._layout = layout
-        self._held: int | None = None
-        self._file = self._open()
+        self._file = _opened(layout)
 
-    def _open(self) -> IO[bytes] | None:
-        self._process = os.getpid()
-        if not AVAILABLE:
-            return None
-        try:
-            return open_plain(self._layout.readers)
-        except OSError as error:
-            if error.errno in _UNREADABLE:
-                return None
-            raise
+    def hold(self, find: Callable[[], CommitRecord]) -> CommitRecord:
+        """Hold the commit that `find` gives, until `close`.
 
-    @contextmanager
-    def moved(self, last_commit: Callable[[], CommitRecord]) -> Iterator[CommitRecord]:
-        """Move to the last commit, and stay there unless the block raises.
-
-        The commit held before is given up only once the block is done.
+        `find` is called again once it is held: what deletes asks who holds a commit before it does.
         """
-        before = self._held
-        record = self._hold_last(last_commit)
-        try:
-            yield record
-        except BaseException:
-            if record.commit != before:
-                self._lock(_NONE, record.commit)
-            raise
-        if before is not None and record.commit != before:
-            self._lock(_NONE, before)
-        self._held = record.commit
-
-    def _hold_last(self, last_commit: Callable[[], CommitRecord]) -> CommitRecord:
         while True:
-            record = last_commit()
-            # held while it is the last one, it is safe: what deletes leaves the last one alone
-            if self._lock(_SHARED, record.commit) and last_commit() == record:
+            record = find()
+            if self._lock(_SHARED, record.commit) and find() == record:
                 return record
-            if record.commit != self._held:
-                self._lock(_NONE, record.commit)
+            self._lock(_NONE, record.commit)
 
     def _lock(self, how: int, commit: int) -> bool:
         if self._file is None:
             return True
-        if self._process != os.getpid():  # a fork: its parent's locks are not to be moved
-            self._file.close()
-            self._file = self._open()
-            return self._lock(how, commit)
         try:
             return _set(self._file, how, commit, 1)
         except OSError:  # a file system without these locks: whoever deletes meets the same
@@ -103,6 +70,17 @@ class Lease:
         if self._file is not None:
             self._file.close()
             self._file = None
+
+
+def _opened(layout: Layout) -> IO[bytes] | None:
+    if not AVAILABLE:
+        return None
+    try:
+        return open_plain(layout.readers)
+    except OSError as error:
+        if error.errno in _UNREADABLE:
+            return None
+        raise
 
 
 @contextmanager

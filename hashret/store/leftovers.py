@@ -12,12 +12,11 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from hashret.store.aside import move, moves_aside
-from hashret.store.feature_files import SUFFIX as FEATURES
 from hashret.store.layout import MODEL_FILES, MODEL_NAME, SEGMENT_NAME, Layout
 from hashret.store.refusals import plainly
 from hashret.store.untrusted import is_file, is_folder
 
-_HALF_SEGMENT = re.compile(r".*\.(npy|safetensors)\.tmp")
+_HALF_SEGMENT = re.compile(r".*\.(npy|arrow|safetensors)\.tmp")
 _HALF_WRITTEN = {f"{name}.tmp" for name in MODEL_FILES}
 _CHECKPOINT = re.compile(r".*\.checkpoint(\.tmp)?")
 
@@ -51,7 +50,8 @@ def _is_of_a_writer(name: str) -> bool:
 
 
 def _is_of(path: Path, segments: Collection[str]) -> bool:
-    return path.suffix in (".npy", FEATURES) and path.stem in segments
+    found = SEGMENT_NAME.fullmatch(path.name)
+    return found is not None and found[1] in segments
 
 
 def _delete_model(folder: Path) -> bool:

@@ -118,7 +118,9 @@ class Strings(Column):
         try:
             return str(self._bytes[start:stop], "utf-8")
         except UnicodeDecodeError as error:
-            raise DamagedError(f"{self._file.path}: expected UTF-8, got {error}; {RESTORE}") from error
+            raise DamagedError(
+                f"{self._file.path}: expected UTF-8, got {error}; {RESTORE}"
+            ) from error
 
 
 _READERS: list[tuple[Any, type[Column]]] = [

@@ -269,7 +269,9 @@ class Records:
             (field.name, field.metadata == _JSON, self._column(self._child(i)))
             for i, field in enumerate(self.fields)
         ]
-        self._others = self._column(batch.column(_OTHERS)) if _OTHERS in batch.schema.names else None
+        self._others = (
+            self._column(batch.column(_OTHERS)) if _OTHERS in batch.schema.names else None
+        )
 
     def _child(self, i: int) -> pa.Array:
         return self.batch.column(_METADATA).field(i)

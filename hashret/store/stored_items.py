@@ -10,7 +10,7 @@ from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from heapq import merge
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -35,7 +35,9 @@ class Opener(Protocol):
 def open_records(layout: Layout, segment: Segment) -> Records:
     """The records of a segment in their file."""
     if segment.records is None:
-        raise DamagedError(f"{layout.root}: expected records of {segment.name}, got none; {RESTORE}")
+        raise DamagedError(
+            f"{layout.root}: expected records of {segment.name}, got none; {RESTORE}"
+        )
     path = layout.segments / segment.records.name
     return Records.open(path, segment.records, segment.n_rows)
 
@@ -46,9 +48,7 @@ class StoredItems:
     A writer adds segments and removes rows as it stages them.
     """
 
-    def __init__(
-        self, layout: Layout, segments: Sequence[Segment], opener: Opener = open_records
-    ):
+    def __init__(self, layout: Layout, segments: Sequence[Segment], opener: Opener = open_records):
         self._layout = layout
         self._opener = opener
         self._opened: dict[str, Records] = {}
@@ -73,13 +73,13 @@ class StoredItems:
 
     def remove(self, rows: np.ndarray) -> None:
         """Hide rows; those that are hidden already stay so."""
-        for i, offsets in self._by_segment(rows):
+        for i, offsets in self._among(rows):
             removed = np.union1d(self.segments[i].removed, offsets).astype(np.uint32)
             self.segments[i] = replace(self.segments[i], removed=removed)
 
     def restore(self, rows: np.ndarray) -> None:
         """Show hidden rows again."""
-        for i, offsets in self._by_segment(rows):
+        for i, offsets in self._among(rows):
             removed = np.setdiff1d(self.segments[i].removed, offsets).astype(np.uint32)
             self.segments[i] = replace(self.segments[i], removed=removed)
 
@@ -89,6 +89,11 @@ class StoredItems:
         self._set([] if gone is None else [s for s in self.segments if s.name not in gone])
 
     # reading
+
+    def rows(self) -> Iterator[int]:
+        """The rows of all items, increasing."""
+        for segment in self.segments:
+            yield from (segment.first_row + segment.live(segment.n_rows)).tolist()
 
     def __len__(self) -> int:
         return sum(segment.n_live for segment in self.segments)
@@ -164,6 +169,11 @@ class StoredItems:
                 left = np.flatnonzero(~found)
                 wanted, hashed = [wanted[i] for i in left.tolist()], hashed[left]
 
+    def values(self, segment: Segment, key: str, rows: np.ndarray) -> list[Any]:
+        """The metadata value of this key of some rows of a segment; None where one has none."""
+        records = self.records(segment)
+        return [records.metadata(row).get(key) for row in rows.tolist()]
+
     def by_id(self) -> Iterator[tuple[str, int]]:
         """The (id, row) of every item, ordered by id, in memory of 4 bytes an item."""
         return merge(*(self._segment_by_id(segment) for segment in self.segments))
@@ -186,12 +196,18 @@ class StoredItems:
             found.append(segment.first_row + np.flatnonzero(fits))
         return np.concatenate(found) if found else np.empty(0, np.int64)
 
-    def _by_segment(self, rows: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
+    def by_segment(self, rows: np.ndarray) -> list[tuple[str, np.ndarray]]:
+        """The name of each segment that has some of the rows, and these, counted from its first."""
+        return [(self.segments[i].name, offsets) for i, offsets in self._among(rows)]
+
+    def _among(self, rows: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
         """The position of each segment that has some of the rows, and these, counted from 0."""
         rows = np.sort(np.asarray(rows, np.int64))
         owner = np.searchsorted(np.array(self._firsts, np.int64), rows, side="right") - 1
         for i in np.unique(owner).tolist():
             offsets = rows[owner == i] - self._firsts[i]
             if i < 0 or offsets[-1] >= self.segments[i].n_rows:
-                raise DamagedError(f"{self._layout.root}: expected rows of items, got others; {RESTORE}")
+                raise DamagedError(
+                    f"{self._layout.root}: expected rows of items, got others; {RESTORE}"
+                )
             yield i, offsets

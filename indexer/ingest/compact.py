@@ -1,14 +1,14 @@
 """Merge a collection's segments and drop the rows of removed or replaced items.
 
-The live items become new rows of few, full segments, in their order and as they were: ids,
-content hashes, metadata, previews, codes and features. That is a commit like any other. What it
-replaced is then deleted as far as no open snapshot still reads it (`store.catalog_purge`).
+The live items become new rows of few, large segments, in their order and as they were: records,
+texts, codes and features. That is a commit like any other. What it replaced is then deleted as far
+as no open snapshot still reads it (`hashret.store.catalog.purge`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -19,11 +19,16 @@ from hashret.store.catalog.records import CommitRecord
 from hashret.store.catalog.staging import Staging
 from hashret.store.feature_files import StoredFeatures, write_features
 from hashret.store.layout import Layout
-from hashret.store.segments import SegmentRecord, open_segment, write_segment
+from hashret.store.records import merged, write_records
+from hashret.store.segments import Segment, open_codes, write_codes
+from hashret.store.stored_items import StoredItems
+from hashret.store.texts import write_texts
 
-#: The rows of former segments that become one new segment.
-_Lot = list[tuple[SegmentRecord, np.ndarray]]
-SEGMENT = 65_536  # rows of a segment: one transaction each, 0.5 MB of codes at 64 bits
+#: Segments, and the live rows of each, counted from its first, that become one new segment.
+_Lot = list[tuple[Segment, np.ndarray]]
+#: Rows of a segment that compaction makes: 16 times those that a writer makes, so that a hundred
+#: million items stand in a hundred segments. Its columns are held in memory while it is written.
+COMPACTED = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,17 +55,17 @@ def compact(layout: Layout, catalog: Catalog, n_features: int) -> Compaction:
     """
     size = _size(layout, catalog)
     last = catalog.last_commit()
-    segments = catalog.segments(last.commit)
-    live = catalog.live_rows(last.commit)
-    catalog.require_rows(live, last)
-    dropped = sum(segment.n_rows for segment in segments) - len(live)
-    scattered = _scattered(segments, live)
-    lots = list(_lots(scattered, live))
+    segments = catalog.segments_of(last)
+    dropped = sum(len(segment.removed) for segment in segments)
+    scattered = _scattered(segments)
+    lots = list(_lots(scattered))
     if dropped or len(lots) < len(scattered):
         staging = Staging(catalog)
         try:
-            _merge(layout, catalog, staging, scattered, lots, n_features)
-            last = staging.finish(str(last.model))
+            staging.forget_segments([segment.name for segment in scattered])
+            for lot in lots:
+                _merge(layout, staging, scattered, lot, n_features)
+            last = staging.finish(last.model or "")
         except BaseException:
             staging.abandon()
             raise
@@ -73,59 +78,62 @@ def _size(layout: Layout, catalog: Catalog) -> int:
     return catalog.n_bytes() + sum(layout.sizes().values())
 
 
-def _scattered(segments: list[SegmentRecord], live: np.ndarray) -> list[SegmentRecord]:
+def _scattered(segments: list[Segment]) -> list[Segment]:
     """The segments from the first on that has gone rows or could be fuller; those before stay."""
     for i, segment in enumerate(segments):
-        if len(_live_of(segment, live)) < max(segment.n_rows, SEGMENT):
+        if segment.n_live < max(segment.n_rows, COMPACTED):
             return segments[i:]
     return []
 
 
-def _live_of(segment: SegmentRecord, live: np.ndarray) -> np.ndarray:
-    bounds = segment.first_row, segment.first_row + segment.n_rows
-    return live[slice(*np.searchsorted(live, bounds))]
-
-
 def _merge(
-    layout: Layout,
-    catalog: Catalog,
-    staging: Staging,
-    segments: list[SegmentRecord],
-    lots: list[_Lot],
-    n_features: int,
+    layout: Layout, staging: Staging, segments: list[Segment], lot: _Lot, n_features: int
 ) -> None:
-    kept = StoredFeatures(layout, segments, n_features)
-    opened = {segment.name: open_segment(layout, segment) for segment in segments}
-    for pieces in lots:
-        rows = np.concatenate([rows for _, rows in pieces])
-        parts = [opened[segment.name][rows - segment.first_row] for segment, rows in pieces]
-        name, first = staging.new_segment()
-        codes = Codes.concatenate(parts)
-        file = write_segment(layout, name, codes)
-        beside = None
-        if pieces[0][0].features is not None:
+    """Write and stage the segment that a lot becomes: the rows with a code first."""
+    items = StoredItems(layout, [segment for segment, _ in lot])
+    coded = [(segment, rows[rows < segment.n_coded]) for segment, rows in lot]
+    uncoded = [(segment, rows[rows >= segment.n_coded]) for segment, rows in lot]
+    pieces = [(segment, rows) for segment, rows in coded + uncoded if len(rows)]
+    name, first = staging.new_segment()
+    codes = beside = texts = None
+    n_coded = sum(len(rows) for _, rows in coded)
+    model = lot[0][0]
+    if n_coded:
+        parts = [open_codes(layout, segment)[rows] for segment, rows in coded if len(rows)]
+        codes = write_codes(layout, name, Codes.concatenate(parts))
+        if model.features is not None:
+            kept = StoredFeatures(layout, segments, n_features)
+            rows = np.concatenate([segment.first_row + rows for segment, rows in coded])
             beside = write_features(layout, name, kept.take(rows))
-        found = catalog.items(rows.tolist())
-        records = [replace(found[row], row=first + i) for i, row in enumerate(rows.tolist())]
-        record = SegmentRecord(name, first, len(rows), codes.n_bits, file, beside)
-        staging.add_segment(record, str(catalog.last_commit().model), records)
-    staging.forget_segments([segment.name for segment in segments])
+    batch = merged([(items.records(segment), rows) for segment, rows in pieces])
+    records = write_records(layout, name, batch)
+    if model.texts is not None:
+        all_rows = (s.first_row + row for s, rows in pieces for row in rows.tolist())
+        texts = write_texts(layout, name, [items.text(row) for row in all_rows])
+    files = (codes, records, texts, beside)
+    segment = Segment(name, first, batch.num_rows, n_coded, model.n_bits, model.model, *files)
+    staging.add_segment(segment, [])
 
 
-def _lots(segments: list[SegmentRecord], live: np.ndarray) -> Iterator[_Lot]:
-    """The live rows of the segments, in order, in lots of up to `SEGMENT`.
+def _lots(segments: list[Segment]) -> Iterator[_Lot]:
+    """The live rows of the segments, in order, in lots of up to `COMPACTED`.
 
-    A lot holds rows with features or rows without: a segment has them of all its rows or none.
+    The segments of a lot have the same parts, but for codes: one has features, or texts, of all of
+    its rows or of none.
     """
     lot: _Lot = []
-    room = SEGMENT
+    room = COMPACTED
     for segment in segments:
-        rows = _live_of(segment, live)
+        rows = segment.live(segment.n_rows)
         while len(rows):
-            if lot and (room == 0 or (lot[0][0].features is None) != (segment.features is None)):
+            if lot and (room == 0 or _parts(lot[0][0]) != _parts(segment)):
                 yield lot
-                lot, room = [], SEGMENT
+                lot, room = [], COMPACTED
             lot.append((segment, rows[:room]))
             rows, room = rows[room:], room - len(lot[-1][1])
     if lot:
         yield lot
+
+
+def _parts(segment: Segment) -> tuple[bool, bool, str]:
+    return segment.features is not None, segment.texts is not None, segment.model

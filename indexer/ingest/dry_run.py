@@ -25,7 +25,7 @@ from indexer.ingest.fit import fit_features, spec_for
 from indexer.ingest.intake import Intake
 from indexer.ingest.packed import packing_warnings
 from indexer.ingest.prepare import Preparer
-from indexer.ingest.replacing_model import refusal, requiring_all
+from indexer.ingest.replacing_model import last_items, refusal, requiring_all
 from indexer.ingest.sample import MAX_TRAINING_ITEMS, reservoir
 from indexer.ingest.segments import features_kept
 from indexer.refusals import Refused
@@ -42,31 +42,29 @@ class LastCommit:
 
     def __init__(self, catalog: Catalog | None):
         self.catalog = catalog
-        self.commit, self.n_items = 0, 0
-        if catalog is not None:
-            last = catalog.last_commit()
-            self.commit, self.n_items = last.commit, last.n_items
+        self.items = None if catalog is None else last_items(catalog)
+        self.n_items = 0 if self.items is None else len(self.items)
         self.found: set[str] = set()
         """The ids that were seen and are those of items of the collection."""
         self.is_anew = False
         """Whether a new model is made, of which no item has a code yet."""
         self._seen: set[str] = set()
 
-    def see(self, ids: Sequence[str]) -> set[str]:
-        """Mark ids as seen in this run; returns those of them that had been seen before."""
+    def see(self, ids: Sequence[str]) -> tuple[set[str], dict[str, tuple[int, bytes]]]:
+        """Mark ids as seen in this run.
+
+        Returns those of them that had been seen before, and the row and digest of those that stand
+        in the collection, encoded by the model in use.
+        """
         before = self._seen.intersection(ids)
         self._seen.update(ids)
-        if self.catalog is not None:
-            self.found.update(self.catalog.rows(ids, self.commit))
-        return before
-
-    def known(self, ids: Sequence[str]) -> dict[str, tuple[int, bytes]]:
-        """Row and content hash of those of the ids that have a code of the model in use."""
-        if self.catalog is None or self.is_anew:
-            return {}
-        rows = self.catalog.rows(ids, self.commit)
-        records = self.catalog.items(rows.values())
-        return {item_id: (row, records[row].content_hash) for item_id, row in rows.items()}
+        if self.items is None:
+            return before, {}
+        rows = self.items.find(ids)
+        self.found.update(rows)
+        if self.is_anew:
+            return before, {}
+        return before, {one: (row, self.items.digest(row)) for one, row in rows.items()}
 
 
 class Rehearsal:
@@ -192,7 +190,6 @@ class Rehearsal:
         missing = self._last.n_items - len(self._again)
         if self._last.catalog is None or not self._last.is_anew or self._pruned or not missing:
             return
-        pages = self._last.catalog.item_pages(self._last.commit)
-        ids = (record.id for page in pages for record in page)
+        ids = (item_id for item_id, _ in last_items(self._last.catalog).by_id())
         example = next(i for i in ids if i not in self._again)
         raise refusal(self._last.catalog, missing, example)

@@ -6,12 +6,13 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 from hashret.errors import PayloadError
 from hashret.features import FEATURIZERS
 from hashret.items import Item
 from hashret.registry import resolve
+from hashret.store.records import DIGEST, ItemRecord
 from indexer.corpus import Skipped
 from indexer.corpus.files import refusal_of
 from indexer.ingest.counts import Stopwatch, Tally
@@ -34,22 +35,13 @@ class Lookup(Protocol):
     kept_from: int
     """Rows from here on were staged by a run that was interrupted, and this one goes on from it."""
 
-    def see(self, ids: Sequence[str]) -> set[str]:
-        """Mark ids as seen in this run; returns those of them that had been seen before."""
+    def see(self, ids: Sequence[str]) -> tuple[set[str], dict[str, tuple[int, bytes]]]:
+        """Mark ids as seen in this run.
+
+        Returns those of them that had been seen before, and the row and digest of those that stand
+        in the collection, encoded by the model in use.
+        """
         ...
-
-    def known(self, ids: Sequence[str]) -> dict[str, tuple[int, bytes]]:
-        """Row and content hash of those of the ids that have a code of the model in use."""
-        ...
-
-
-class Pending(NamedTuple):
-    """What is kept of an item until its segment is written: not its payload."""
-
-    id: str
-    digest: bytes
-    metadata: dict[str, Any]
-    preview: str
 
 
 @dataclass(slots=True)
@@ -60,7 +52,7 @@ class Batch:
     codes are there, not when it is read, so that reports come in the order of the source.
     """
 
-    pending: list[Pending] = field(default_factory=list)
+    pending: list[ItemRecord] = field(default_factory=list)
     prepared: list[Any] = field(default_factory=list)
     skipped: list[Skipped] = field(default_factory=list)
     unchanged: int = 0
@@ -79,7 +71,7 @@ class Batch:
 
 
 def item_digest(item: Item, kind: str) -> bytes:
-    """What an item is known by: sha256 over its payload's content and its metadata, 32 bytes.
+    """What an item is known by: the beginning of the SHA-256 over its content and its metadata.
 
     The metadata is that of `metadata_of`. Raises `PayloadError` for a payload of another kind, and
     OSError for an unreadable file.
@@ -87,14 +79,21 @@ def item_digest(item: Item, kind: str) -> bytes:
     hasher = hashlib.sha256()
     resolve(FEATURIZERS, kind, "kind").digest(item.payload, hasher)
     hasher.update(b"\0" + _as_json(item.metadata).encode())
-    return hasher.digest()
+    return hasher.digest()[:DIGEST]
 
 
 class Intake:
     """Takes items from a source in batches, looks them up and prepares the unknown ones."""
 
     def __init__(
-        self, kind: str, spec: Any, lookup: Lookup, preparer: Preparer, stopwatch: Stopwatch
+        self,
+        kind: str,
+        spec: Any,
+        lookup: Lookup,
+        preparer: Preparer,
+        stopwatch: Stopwatch,
+        *,
+        keeps_texts: bool = False,
     ):
         self._kind = kind
         self._spec = spec
@@ -102,6 +101,7 @@ class Intake:
         self._preparer = preparer
         self._stopwatch = stopwatch
         self._preview = resolve(FEATURIZERS, kind, "kind").preview
+        self._keeps_texts = keeps_texts
 
     def batches(self, items: Iterable[Item | Skipped]) -> Iterator[Batch]:
         """All `items`, as `indexer.corpus.given` takes them, by batches in their order."""
@@ -137,14 +137,16 @@ class Intake:
                 else:
                     batch.prepared.append(result)
                     preview = self._preview(item.payload)
-                    batch.pending.append(Pending(item.id, digest, dict(item.metadata), preview))
+                    text = str(item.payload) if self._keeps_texts else None
+                    record = ItemRecord(item.id, digest, item.metadata, preview, text)
+                    batch.pending.append(record)
         return batch
 
     def _changed(self, items: list[Item], batch: Batch) -> list[tuple[Item, bytes]]:
         """The items to encode with their content hashes; the others are noted in `batch`."""
         with self._stopwatch.stage("catalog"):
             asked = [item.id for item in items]
-            before, known = self._lookup.see(asked), self._lookup.known(asked)
+            before, known = self._lookup.see(asked)
         changed = []
         with self._stopwatch.stage("read"):
             for item in items:

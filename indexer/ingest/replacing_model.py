@@ -11,36 +11,42 @@ from hashret.errors import CollectionError
 from hashret.items import Item
 from hashret.store.catalog.catalog import Catalog
 from hashret.store.catalog.staging import Staging
+from hashret.store.stored_items import StoredItems
 from indexer.corpus import Skipped
 from indexer.corpus.given import taken
 
 _PAGE = 1024  # items looked up at a time
 
 
+def last_items(catalog: Catalog) -> StoredItems:
+    """The items of the last commit."""
+    return StoredItems(catalog.layout, catalog.segments_of(catalog.last_commit()))
+
+
 def requiring_all(items: Iterable[Item | Skipped], catalog: Catalog) -> Iterator[Item | Skipped]:
     """The same; CollectionError at their end if an item that the catalog shows was not there.
 
     Says before a training what `staged` says after it, but for items that can't be used. In
-    memory of 9 bytes a row.
+    memory of a byte a row.
     """
-    commit = catalog.last_commit().commit
-    rows = catalog.live_rows(commit)
-    found = np.zeros(len(rows), bool)
+    there = last_items(catalog)
+    found = np.zeros(there.segments[-1].stop if there.segments else 0, bool)
     for page in chunks(taken(items), _PAGE):
-        here = catalog.rows([one.id for one in page if isinstance(one, Item)], commit)
-        found[np.searchsorted(rows, list(here.values()))] = True
+        here = there.find([one.id for one in page if isinstance(one, Item)])
+        found[list(here.values())] = True
         yield from page
-    missing = rows[~found]
-    if len(missing):
-        raise refusal(catalog, len(missing), catalog.ids_of_rows(missing[:1].tolist())[0])
+    missing = [row for row in there.rows() if not found[row]]
+    if missing:
+        raise refusal(catalog, len(missing), there.id(missing[0]))
 
 
 def staged(catalog: Catalog, staging: Staging, removed: Set[str]) -> tuple[int, str]:
     """How many items of the last commit are not staged again, beside those `removed`, and one."""
     missing, example = 0, ""
-    for page in catalog.item_pages(catalog.last_commit().commit):
-        ids = {record.id for record in page} - removed
-        lost = ids - staging.known(sorted(ids)).keys()
+    there = last_items(catalog)
+    for rows in chunks(there.rows(), _PAGE):
+        ids = {there.id(row) for row in rows} - removed
+        lost = ids - staging.items.find(sorted(ids)).keys()
         if lost:
             missing, example = missing + len(lost), example or min(lost)
     return missing, example

@@ -1,26 +1,26 @@
-"""Write encoded items as segments: codes, features and rows of the catalog."""
+"""Write encoded items as segments: codes, records, texts, features and a row of the catalog."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from hashret.codes import Codes
 from hashret.sparse import Features, stacked
 from hashret.store.catalog.catalog import Catalog
-from hashret.store.catalog.records import ItemRecord
 from hashret.store.catalog.staging import Staging
 from hashret.store.feature_files import write_features
 from hashret.store.layout import Layout
-from hashret.store.segments import SegmentRecord, write_segment
-from indexer.ingest.compact import SEGMENT
+from hashret.store.records import ItemRecord, batch_of, write_records
+from hashret.store.segments import Segment, write_codes
+from hashret.store.texts import write_texts
 from indexer.ingest.encode import Encoded
-from indexer.ingest.intake import Pending
 
-if TYPE_CHECKING:
-    pass
+#: Rows of a segment: few enough to be held in memory, enough that a collection has few files.
+SEGMENT = 65_536
+# Letters of the texts of a segment, after which it is written although it has fewer rows.
+_MOST_LETTERS = 1 << 27
 
 
 class SegmentWriter:
@@ -29,52 +29,74 @@ class SegmentWriter:
     `waiting` is how many there are that stand in no segment yet.
     """
 
-    def __init__(self, layout: Layout, staging: Staging, model: str):
+    def __init__(self, layout: Layout, staging: Staging, model: str, n_bits: int):
         """For codes of the model of this name."""
         self._layout = layout
         self._staging = staging
         self._model = model
+        self._n_bits = n_bits
         self._forget()
 
     def _forget(self) -> None:
-        self._pending: list[Pending] = []
+        self._coded: list[ItemRecord] = []
+        self._uncoded: list[ItemRecord] = []
         self._codes: list[np.ndarray] = []
         self._features: list[Features] = []
+        self._letters = 0
 
     @property
     def waiting(self) -> int:
         """The number of items gathered."""
-        return len(self._pending)
+        return len(self._coded) + len(self._uncoded)
 
     @property
     def is_full(self) -> bool:
         """Whether they fill a segment."""
-        return self.waiting >= SEGMENT
+        return self.waiting >= SEGMENT or self._letters >= _MOST_LETTERS
 
-    def gather(self, pending: Iterable[Pending], encoded: Encoded) -> None:
-        """Take the items and, row for row, what they were encoded to."""
-        self._pending += pending
+    def gather(self, coded: Iterable[ItemRecord], encoded: Encoded) -> None:
+        """Take items and, row for row, what they were encoded to."""
+        self._take(self._coded, coded)
         self._codes.append(encoded.codes.packed)
         if encoded.features is not None:
             self._features.append(encoded.features)
 
+    def gather_uncoded(self, items: Iterable[ItemRecord]) -> None:
+        """Take items that no code could be made of."""
+        self._take(self._uncoded, items)
+
+    def _take(self, to: list[ItemRecord], items: Iterable[ItemRecord]) -> None:
+        before = len(to)
+        to += items
+        self._letters += sum(len(item.text) for item in to[before:] if item.text)
+
     def write(self) -> tuple[int, int]:
         """Write and stage what was gathered; returns how many items, and how many they replace."""
-        staging = self._staging
-        name, first = staging.new_segment()
-        records = [ItemRecord(first + i, *one) for i, one in enumerate(self._pending)]
-        packed = Codes(np.concatenate(self._codes))
-        file = write_segment(self._layout, name, packed)
-        beside = None
-        if self._features:
+        name, first = self._staging.new_segment()
+        items = self._coded + self._uncoded
+        codes = beside = texts = None
+        if self._coded:
+            packed = Codes(np.concatenate(self._codes))
+            codes = write_codes(self._layout, name, packed)
+        if self._features and self._coded:
             beside = write_features(self._layout, name, stacked(self._features))
-        segment = SegmentRecord(name, first, len(packed), packed.n_bits, file, beside)
-        replaced = staging.add_segment(segment, self._model, records)
+        records = write_records(self._layout, name, batch_of(items))
+        if any(item.text is not None for item in items):
+            texts = write_texts(self._layout, name, [item.text for item in items])
+        n_coded, parts = len(self._coded), (codes, records, texts, beside)
+        segment = Segment(name, first, len(items), n_coded, self._n_bits, self._model, *parts)
+        replaced = self._staging.add_segment(segment, [item.id for item in items])
         self._forget()
-        return len(records), replaced
+        return len(items), replaced
 
 
 def features_kept(catalog: Catalog) -> bool | None:
     """Whether the last commit has the input features of its items; None without any item."""
-    segments = catalog.segments(catalog.last_commit().commit)
+    segments = [s for s in catalog.segments(catalog.last_commit().commit) if s.n_coded]
     return all(segment.features is not None for segment in segments) if segments else None
+
+
+def texts_kept(catalog: Catalog) -> bool | None:
+    """Whether the last commit has the texts of its items; None without any item."""
+    segments = catalog.segments(catalog.last_commit().commit)
+    return all(segment.texts is not None for segment in segments) if segments else None

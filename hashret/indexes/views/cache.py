@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from threading import RLock
 from typing import NamedTuple
 
 import numpy as np
@@ -46,11 +47,14 @@ class _Former(NamedTuple):
 class KeptIndexes:
     """The indexes over a snapshot's codes, and the last fully built ones of its former codes.
 
-    The caller passes the codes and their row numbers, the same at every call until `moved`.
+    The caller passes the codes and their row numbers, the same at every call. Threads may share it.
     """
 
     def __init__(self, table_of: Callable[[Codes], TableIndex] = TableIndex) -> None:
         """`table_of` builds hash tables over all codes, or reads them from the cache."""
+        self._table_of = table_of
+        # held while an index is built, so that threads do not build it twice; not while it is used
+        self._building = RLock()
         self._with_table: dict[IndexKind, Callable[[Codes], Index]] = {
             "auto": lambda codes: PlannedIndex(codes, table_of),
             "table": table_of,
@@ -64,13 +68,15 @@ class KeptIndexes:
 
         Raises `UnknownKindError`.
         """
-        if kind not in self._indexes:
-            index = self._updated(kind, codes, rows)
-            if index is None:
-                index = self._builder(kind)(codes)
-            self._indexes[kind] = index
-            self._forget_builders()
-        return self._indexes[kind]
+        found = self._indexes.get(kind)
+        if found is None:
+            with self._building:
+                found = self._indexes.get(kind)
+                if found is None:
+                    found = self._updated(kind, codes, rows) or self._builder(kind)(codes)
+                    self._indexes = {**self._indexes, kind: found}
+                    self._forget_builders()
+        return found
 
     def _builder(self, kind: IndexKind) -> Callable[[Codes], Index]:
         if kind in self._with_table:
@@ -78,26 +84,32 @@ class KeptIndexes:
         known = INDEXES | APPROXIMATE
         return resolve(known, kind, "index").build if isinstance(kind, str) else kind
 
-    def moved(self, former: RowNumbers) -> None:
-        """Adapt to a snapshot that moved; `former` are its row numbers before."""
-        for kind, index in self._indexes.items():
-            if isinstance(index, UpdatedIndex):
-                self._bases[kind] = self._bases[kind]._replace(n_moves=0)
-            else:
-                self._bases[kind] = _Former(index, former)
-        self._bases = {
+    def moved(self, former: RowNumbers) -> KeptIndexes:
+        """The indexes for a snapshot that follows; `former` are the row numbers of this one.
+
+        This object goes on to answer for the snapshot that it is of.
+        """
+        now = KeptIndexes(self._table_of)
+        with self._building:
+            bases = dict(self._bases)
+            for kind, index in self._indexes.items():
+                if isinstance(index, UpdatedIndex):
+                    bases[kind] = bases[kind]._replace(n_moves=0)
+                else:
+                    bases[kind] = _Former(index, former)
+        now._bases = {
             kind: base._replace(n_moves=base.n_moves + 1)
-            for kind, base in self._bases.items()
+            for kind, base in bases.items()
             if base.n_moves < _UNASKED
         }
-        self._indexes, self._own_table = {}, None
+        return now
 
     def _forget_builders(self) -> None:
         """Drop the indexes of all builder functions but the last few, former ones first."""
         former = [kind for kind in self._bases if kind not in self._indexes]
         builders = [kind for kind in (*former, *self._indexes) if not isinstance(kind, str)]
         for oldest in builders[:-_BUILDERS]:
-            self._indexes.pop(oldest, None)
+            self._indexes = {k: v for k, v in self._indexes.items() if k != oldest}
             self._bases.pop(oldest, None)
 
     def table(self, codes: Codes) -> TableIndex:
@@ -105,9 +117,10 @@ class KeptIndexes:
         planned = self._indexes.get("auto")
         if isinstance(planned, PlannedIndex):
             return planned.table
-        if self._own_table is None:
-            self._own_table = TableIndex(codes)
-        return self._own_table
+        with self._building:
+            if self._own_table is None:
+                self._own_table = TableIndex(codes)
+            return self._own_table
 
     def _updated(self, kind: IndexKind, codes: Codes, rows: RowNumbers) -> Index | None:
         """The last fully built index of this kind, updated; None if it is not worth reusing."""

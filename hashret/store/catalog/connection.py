@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from typing import Self
 
-from sqlalchemy import ColumnElement, Connection, select
+from sqlalchemy import Connection, select
 
 from hashret.errors import CollectionError, FormatVersionError, InputError
 from hashret.kinds import KINDS
@@ -202,14 +202,6 @@ class CatalogConnection:
             self.folder.require_own_journal()
         with self.folder.reading(), self._database.errors(), connection.begin():
             yield connection
-
-    def has_id(self, ids: list[str]) -> ColumnElement[bool]:
-        """An item whose id is one of these."""
-        return self._database.has_id(ids)
-
-    def one_of(self, column: ColumnElement[str], texts: list[str]) -> ColumnElement[bool]:
-        """A text that is one of these."""
-        return self._database.one_of(column, texts)
 
     @property
     def place(self) -> str:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
 
-from sqlalchemy import ColumnElement, Connection, Table
+from sqlalchemy import Connection, Table
 
 from hashret.store.catalog.address import Address
 from hashret.store.layout import Layout
-from hashret.where.conditions import Condition
 
 
 class Database(Protocol):
@@ -44,28 +42,6 @@ class Database(Protocol):
 
     def require_schema(self, connection: Connection) -> None:
         """Raise `DamagedError` if there is anything but hashret's own tables and indexes."""
-        ...
-
-    def has_id(self, ids: Sequence[str]) -> ColumnElement[bool]:
-        """An item whose id is one of these."""
-        ...
-
-    def one_of(self, column: ColumnElement[str], texts: Sequence[str]) -> ColumnElement[bool]:
-        """A text that is one of these."""
-        ...
-
-    def by_id(self) -> tuple[ColumnElement[str], ...]:
-        """What items are ordered by where they are ordered by id: by its code points."""
-        ...
-
-    def after_id(self, item_id: str) -> ColumnElement[bool]:
-        """An item whose id comes after this one."""
-        ...
-
-    def where(
-        self, connection: Connection, condition: Condition, visible: ColumnElement[bool]
-    ) -> ColumnElement[bool]:
-        """The condition on a row of the table of items, for rows that are `visible`."""
         ...
 
     def faults(self, connection: Connection) -> list[str]:

@@ -12,26 +12,18 @@ import os
 import platform
 import time
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from sqlalchemy import (
-    ARRAY,
-    BigInteger,
-    ColumnElement,
     Connection,
     Table,
-    Text,
-    any_,
-    case,
     create_engine,
     event,
     exc,
-    literal,
     select,
     text,
-    tuple_,
 )
 from sqlalchemy.pool import NullPool
 from sqlalchemy.schema import CreateSchema, DropSchema
@@ -46,10 +38,7 @@ from hashret.errors import (
 )
 from hashret.store.catalog import tables as t
 from hashret.store.catalog.address import Address
-from hashret.store.catalog.where import in_sql, judged
-from hashret.store.catalog.where_postgresql import JsonValue, odd_metadata
 from hashret.store.layout import Layout
-from hashret.where.conditions import Condition
 
 _CONNECT_SECONDS = 10
 _POLL_SECONDS = 0.1
@@ -239,34 +228,6 @@ class PostgresqlDatabase:
             f"{self.name}: schema {self._address.schema}: expected hashret's own tables, got "
             f"another {name!r:.80}; restore the database or index it again"
         )
-
-    def has_id(self, ids: Sequence[str]) -> ColumnElement[bool]:
-        """An item whose id is one of these."""
-        starts = list({t.first_characters(item_id) for item_id in ids})
-        return self.one_of(t.start_of_id, starts) & self.one_of(t.items.c.id, ids)
-
-    def one_of(self, column: ColumnElement[str], texts: Sequence[str]) -> ColumnElement[bool]:
-        """A text that is one of these; as one array, so that the statement is always the same."""
-        return column == any_(literal(list(texts), ARRAY(Text)))
-
-    def by_id(self) -> tuple[ColumnElement[str], ...]:
-        """What items are ordered by where they are ordered by id."""
-        return t.start_of_id, t.items.c.id
-
-    def after_id(self, item_id: str) -> ColumnElement[bool]:
-        """An item whose id comes after this one."""
-        place = literal(t.first_characters(item_id)), literal(item_id)
-        return tuple_(*self.by_id()) > tuple_(*place)
-
-    def where(
-        self, connection: Connection, condition: Condition, visible: ColumnElement[bool]
-    ) -> ColumnElement[bool]:
-        """The condition in SQL, but for the few items whose metadata PostgreSQL cannot read."""
-        odd = odd_metadata()
-        known = judged(connection, condition, visible, odd)
-        chosen = [row for row, holds in known.items() if holds]
-        among = t.items.c.row == any_(literal(chosen, ARRAY(BigInteger)))
-        return case((odd, among), else_=in_sql(condition, JsonValue.of))
 
     def faults(self, connection: Connection) -> list[str]:
         """Indexes that the server itself holds invalid; rows have checksums of their own."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import delete, false, func, or_, select
+from sqlalchemy import delete, or_, select
 
 from hashret.store.catalog import tables as t
 from hashret.store.catalog.catalog import Catalog
@@ -34,12 +34,10 @@ def _forget_before(catalog: Catalog, oldest: int) -> bool:
             connection.execute(delete(t.segments).where(t.segments.c.removed <= oldest)),
             connection.execute(delete(t.commits).where(t.commits.c.commit < oldest)),
         ]
-        # a segment that was replaced since is still read at `oldest`, by all its rows less the
-        # removed ones: the rows of these must stay as long
-        first = select(func.min(t.segments.c.first_row)).where(t.segments.c.removed.is_not(None))
-        still_read = func.coalesce(t.items.c.row >= first.scalar_subquery(), false())
-        unseen = (t.items.c.removed <= oldest) & ~still_read
-        gone.append(connection.execute(delete(t.items).where(unseen)))
+        there = select(t.segments.c.name)
+        gone.append(
+            connection.execute(delete(t.removals).where(t.removals.c.segment.not_in(there)))
+        )
         named = [select(table.c.model) for table in (t.commits, t.segments)]
         unnamed = ~or_(*(t.models.c.name.in_(names) for names in named))
         gone.append(connection.execute(delete(t.models).where(unnamed)))

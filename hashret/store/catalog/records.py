@@ -2,32 +2,31 @@
 
 from __future__ import annotations
 
+import json
+from base64 import b64decode, b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from hashret.errors import DamagedError
-from hashret.store.catalog.sums import checksum, removal
+from hashret.store.catalog.sums import checksum
 from hashret.store.feature_files import SUFFIX as FEATURES
 from hashret.store.files import FileRecord
 from hashret.store.layout import Layout
 from hashret.store.model_files import ModelRecord
-from hashret.store.segments import SegmentRecord
+from hashret.store.records import SUFFIX as RECORDS
+from hashret.store.segments import SUFFIX as CODES
+from hashret.store.segments import Segment
+from hashret.store.texts import SUFFIX as TEXTS
 from hashret.store.untrusted import require_name, require_number, require_object, require_types
 
 MAX_ROW = 1 << 48
+MAX_ROWS = 1 << 32  # of one segment
 MAX_BITS = 1 << 16
-
-
-@dataclass(frozen=True, slots=True)
-class ItemRecord:
-    """An item's row: its id, what it is known by, and what is shown of it."""
-
-    row: int
-    id: str
-    content_hash: bytes
-    metadata: dict[str, Any]
-    preview: str
+#: What each file of a segment is for, and how its name ends.
+PARTS = {"codes": CODES, "records": RECORDS, "texts": TEXTS, "features": FEATURES}
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +36,11 @@ class CommitRecord:
     commit: int
     created_at: str
     n_items: int
-    model: str | None
-    rows_sum: int = 0
-    """Over the rows of these items (`catalog_sums.sum_of_rows`)."""
+    n_uncoded: int = 0
+    """How many of these items have no code."""
+    model: str | None = None
+    state: int = 0
+    """Over its segments and removed rows (`hashret.store.catalog.sums.state_of`)."""
 
 
 def damaged(layout: Layout, expected: str, got: str) -> DamagedError:
@@ -50,35 +51,61 @@ def damaged(layout: Layout, expected: str, got: str) -> DamagedError:
     )
 
 
-def item_of(layout: Layout, row: Any) -> ItemRecord:
-    """The item of a whole row of `items`. Raises `DamagedError`."""
-    content = (row.row, row.id, row.content_hash, row.metadata, row.preview, row.added)
-    require_types(content, int, str, bytes, str, str, int)
-    beside = None
-    if row.removed is not None:
-        require_types((row.removed,), int)
-        beside = removal(row.row, row.removed)
-    if checksum(*content) != row.checksum or beside != row.removal:
-        raise damaged(layout, f"row {row.row}: expected its checksum to agree", "another")
-    metadata = require_object(row.metadata)
-    return ItemRecord(row.row, row.id, row.content_hash, metadata, row.preview)
+def files_as_json(segment: Segment) -> str:
+    """The files of a segment, as `segment_of` reads them."""
+    files = {}
+    for part in PARTS:
+        file: FileRecord | None = getattr(segment, part)
+        if file is not None:
+            files[part] = [file.size, file.sha256, b64encode(file.blocks).decode()]
+    return json.dumps(files)
 
 
-def segment_of(layout: Layout, row: Sequence[Any], next_row: int) -> SegmentRecord:
+def segment_of(layout: Layout, row: Sequence[Any], next_row: int) -> Segment:
     """The segment of a whole row of `segments`, not before `next_row`. Raises `DamagedError`."""
     _require_checksum(layout, row, "segment")
-    name, first, n, bits, size, sha256, *kept = row[:8]
+    name, first, n, coded, bits, model, files = row[:7]
     require_name(name, "segment")
-    require_types((first, n, bits, size, sha256), int, int, int, int, str)
+    require_types((first, n, coded, bits, model), int, int, int, int, str)
     require_number(first, next_row, MAX_ROW, "rows in order")
-    require_number(n, 0, MAX_ROW, "a number of rows")
+    require_number(n, 1, MAX_ROWS, "a number of rows")
+    require_number(coded, 0, n, "a number of codes")
     require_number(bits, 8, MAX_BITS, "a number of bits")
-    features = None
-    if kept != [None, None]:
-        require_types(kept, int, str)
-        features = FileRecord(f"{name}{FEATURES}", *kept)
-    codes = FileRecord(f"{name}.npy", size, sha256)
-    return SegmentRecord(name, first, n, bits, codes, features)
+    found: dict[str, FileRecord] = {}
+    for part, stored in require_object(files).items():
+        if part not in PARTS:
+            raise damaged(layout, f"segment {name}: expected files of hashret", repr(part)[:80])
+        require_types(stored if isinstance(stored, list) else [stored], int, str, str)
+        size, sha256, blocks = stored
+        try:
+            found[part] = FileRecord(f"{name}{PARTS[part]}", size, sha256, b64decode(blocks))
+        except ValueError as error:
+            raise damaged(layout, f"segment {name}: expected base64", str(error)) from error
+    if ("codes" in found) != bool(coded) or "records" not in found:
+        raise damaged(layout, f"segment {name}: expected codes and records", ", ".join(found))
+    return Segment(
+        name,
+        first,
+        n,
+        coded,
+        bits,
+        model,
+        found.get("codes"),
+        found["records"],
+        found.get("texts"),
+        found.get("features"),
+    )
+
+
+def removal_of(layout: Layout, row: Sequence[Any]) -> tuple[str, np.ndarray]:
+    """The segment and its removed rows, (n,) uint32, of a whole row of `removals`."""
+    segment, added, cause, rows, stated = row
+    rows = bytes(rows) if isinstance(rows, memoryview) else rows
+    require_types((segment, added, cause, rows), str, int, str, bytes)
+    _require_checksum(layout, (segment, added, cause, rows, stated), "removal")
+    if len(rows) % 4:
+        raise damaged(layout, f"removal of {segment!r:.80}: expected rows", f"{len(rows)} bytes")
+    return segment, np.frombuffer(rows, "<u4")
 
 
 def model_of(layout: Layout, row: Sequence[Any]) -> ModelRecord:
@@ -96,10 +123,11 @@ def model_of(layout: Layout, row: Sequence[Any]) -> ModelRecord:
 
 def commit_of(row: Sequence[Any]) -> CommitRecord:
     """The commit of a whole row of `commits`. Raises `DamagedError`."""
-    require_types(row, int, str, int, str, int, int)
+    require_types(row, int, str, int, int, str, int, int)
     if checksum(*row[:-1]) != row[-1]:
         raise DamagedError(f"catalog: commit {row[0]}: expected its checksum to agree, got another")
-    return CommitRecord(*row[:-1])
+    commit, created_at, n_items, n_uncoded, model, state = row[:-1]
+    return CommitRecord(commit, created_at, n_items, n_uncoded, model or None, state)
 
 
 def _require_checksum(layout: Layout, row: Sequence[Any], noun: str) -> None:

@@ -2,37 +2,29 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cache, partial
 from typing import Any
 
 from sqlalchemy import (
-    ColumnElement,
     Connection,
     Engine,
     Table,
-    case,
     create_engine,
     event,
     exc,
-    func,
-    select,
 )
 from sqlalchemy.pool import NullPool
 
 from hashret.errors import DamagedError, HashretError, NotACollectionError
 from hashret.store.catalog import tables as t
 from hashret.store.catalog.sqlite_guard import require_schema, require_sqlite, restrain, vacuum
-from hashret.store.catalog.where import in_sql, judged
-from hashret.store.catalog.where_sqlite import JsonValue, odd_metadata
 from hashret.store.layout import Layout
 from hashret.store.refusals import sqlite_error
-from hashret.where.conditions import Condition
 
 _BUSY_SECONDS = 30.0  # a writer's last transaction is short; wait for it rather than fail
 
@@ -116,11 +108,6 @@ class SqliteDatabase:
                     f"{catalog}: expected UTF-8, got another text; "
                     "restore the collection from a copy or index it again"
                 ) from error
-            if "JSON" in message:
-                raise DamagedError(
-                    f"{catalog}: expected JSON as metadata, got {message}; "
-                    "restore the collection from a copy or index it again"
-                ) from error
             raise sqlite_error(catalog, error.orig) from error
         except UnicodeDecodeError as error:  # of a message of SQLite that quotes the damage
             raise DamagedError(
@@ -176,34 +163,6 @@ class SqliteDatabase:
         schema = connection.exec_driver_sql("SELECT type, name, sql FROM sqlite_master").all()
         wanted = [(kind, n, sql) for kind, n, sql in schema if name is None or n == name]
         require_schema(wanted, t.statements(connection.dialect))
-
-    def has_id(self, ids: Sequence[str]) -> ColumnElement[bool]:
-        """An item whose id is one of these."""
-        return self.one_of(t.items.c.id, ids)
-
-    def one_of(self, column: ColumnElement[str], texts: Sequence[str]) -> ColumnElement[bool]:
-        """A text that is one of these."""
-        return column.in_(texts)
-
-    def by_id(self) -> tuple[ColumnElement[str], ...]:
-        """What items are ordered by where they are ordered by id."""
-        return (t.items.c.id,)
-
-    def after_id(self, item_id: str) -> ColumnElement[bool]:
-        """An item whose id comes after this one."""
-        return t.items.c.id > item_id
-
-    def where(
-        self, connection: Connection, condition: Condition, visible: ColumnElement[bool]
-    ) -> ColumnElement[bool]:
-        """The condition in SQL, but for the few items whose metadata SQLite reads otherwise."""
-        odd = odd_metadata()
-        known = judged(connection, condition, visible, odd)
-        if not known:
-            return in_sql(condition, JsonValue)
-        chosen = json.dumps([row for row, holds in known.items() if holds])
-        among = select(func.json_each(chosen).table_valued("value").c.value)
-        return case((odd, t.items.c.row.in_(among)), else_=in_sql(condition, JsonValue))
 
     def faults(self, connection: Connection) -> list[str]:
         """What SQLite's own check of its file finds."""

@@ -10,44 +10,32 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any
 
-from sqlalchemy import (
-    ARRAY,
-    ColumnElement,
-    Connection,
-    Table,
-    delete,
-    exists,
-    func,
-    literal,
-    select,
-    update,
-)
-from sqlalchemy.schema import CreateTable, DropTable
+import numpy as np
+from sqlalchemy import ColumnElement, Connection, delete, func, select, update
 
-from hashret._backports import chunks
 from hashret.errors import CatalogServerError, PayloadError
 from hashret.store.catalog import tables as t
 from hashret.store.catalog.catalog import Catalog
 from hashret.store.catalog.connection import NOT_WRITTEN
-from hashret.store.catalog.records import CommitRecord, ItemRecord
-from hashret.store.catalog.sums import LAST, checksum, removal, sum_of_rows
+from hashret.store.catalog.records import CommitRecord, files_as_json, removal_of, segment_of
+from hashret.store.catalog.sums import LAST, checksum, state_of
 from hashret.store.leftovers import delete_unnamed
 from hashret.store.model_files import ModelRecord
-from hashret.store.segments import SegmentRecord
+from hashret.store.segments import NOTHING, Segment
+from hashret.store.stored_items import StoredItems
 from hashret.unicode_text import is_storable
 
-_CHUNK = 500
-_ROWS = 5000
-# made once: `json.dumps` with arguments builds an encoder at every call
-_as_json = json.JSONEncoder(sort_keys=True, allow_nan=False).encode
-_ITEM = ["row", "id", "content_hash", "metadata", "preview", "checksum", "added"]
+_PAGE = 1000  # rows given at once
 
 
 class Staging:
-    """A commit in the making; the caller holds the writer lock."""
+    """A commit in the making; the caller holds the writer lock.
+
+    `items` are those that it would show.
+    """
 
     def __init__(self, catalog: Catalog, *, keep: bool = False, refitted: bool = False):
         """Begin the next commit, cleaning up what a dead writer left.
@@ -56,198 +44,205 @@ class Staging:
         items, `refitted` or not.
         """
         self._catalog = catalog
-        self._last = catalog.last_commit().commit
+        last = catalog.last_commit()
+        self._last = last.commit
         self.commit = self._last + 1
         self._refitted = refitted
-        #: Whether what was staged before stays, and the first row of it, or of what comes.
-        self.kept, self.kept_from = keep, 0
+        #: Whether what was staged before stays.
+        self.kept = keep
+        with catalog.transaction() as connection:
+            self.kept_from = _next_row(connection, self._last)
+            """The first row of what was staged before, or of what comes."""
         if keep:
             self._keep()
         else:
             self._clean()
         with catalog.transaction() as connection:
-            highest = connection.execute(select(func.max(t.items.c.row))).scalar()
-            connection.execute(DropTable(t.seen, if_exists=True))
-            connection.execute(CreateTable(t.seen))
-        self.next_row = 0 if highest is None else highest + 1
+            self.next_row = _next_row(connection, self.commit)
         self._kept_to = self.next_row
-        if not keep:
-            self.kept_from = self.next_row
+        self.items = StoredItems(catalog.layout, catalog.segments(self.commit))
+        self._removed: dict[str, np.ndarray] = {}  # by segment, for no new version
+        # which rows were seen in this run; the ids seen that have no row (yet) are few
+        self._seen = np.zeros(self._kept_to, bool)
+        self._seen_ids: set[str] = set()
 
     def _keep(self) -> None:
         """Go on from what was staged, but for what was removed for another reason than anew."""
-        i, anew = t.items.c, t.items.alias()
+        r = t.removals.c
         with self._catalog.transaction() as connection:
-            before = select(func.max(i.row)).where(i.added <= self._last)
-            highest = connection.execute(before).scalar()
-            if not self._refitted:  # else every former item left with its model
-                replaced = select(anew.c.id).where(anew.c.added > self._last)
-                undone = update(t.items).where(i.removed > self._last, i.added <= self._last)
-                connection.execute(
-                    undone.where(i.id.not_in(replaced)).values(removed=None, removal=None)
-                )
-        self.kept_from = 0 if highest is None else highest + 1
+            connection.execute(delete(t.removals).where(r.added > self._last, r.cause == ""))
         self._delete_unnamed_files()
 
     def n_kept_anew(self) -> int:
         """How many of the kept items replaced a former version."""
-        i, before = t.items.c, t.items.alias()
-        query = select(func.count()).select_from(
-            t.items.join(before, (i.id == before.c.id) & (before.c.removed == self.commit))
-        )
-        query = query.where(i.row >= self.kept_from, before.c.row < self.kept_from)
+        return sum(len(rows) for name, rows in self._replaced() if self._is_former(name))
+
+    def _replaced(self) -> list[tuple[str, np.ndarray]]:
+        """The rows of each segment that what was staged has replaced."""
+        r = t.removals.c
+        query = select(t.removals).where(r.added == self.commit, r.cause != "")
         with self._catalog.transaction() as connection:
-            return 0 if self._refitted else int(connection.execute(query).scalar_one())
+            found = connection.execute(query).all()
+        return [removal_of(self._catalog.layout, row) for row in found]
+
+    def _is_former(self, name: str) -> bool:
+        return any(s.name == name and s.first_row < self.kept_from for s in self.items.segments)
 
     def forget_unseen(self) -> None:
         """Give up kept items that the source has no more; their former versions are back."""
         if not self.kept:
             return
-        i = t.items.c
-        unseen = (i.row >= self.kept_from) & (i.row < self._kept_to) & i.removed.is_(None)
-        query = select(i.row, i.id).where(unseen, ~exists().where(t.seen.c.id == i.id))
+        unseen = self._unseen(self.kept_from, self._kept_to)
+        gone = [self.items.id(row) for row in unseen.tolist()]
+        self.remove(unseen.tolist())
+        if self._refitted or not gone:
+            return
+        firsts = {segment.name: segment.first_row for segment in self.items.segments}
+        replaced = {
+            row + firsts[name]
+            for name, rows in self._replaced()
+            if self._is_former(name)
+            for row in rows.tolist()
+        }
+        back = np.array([row for _, row in self.items.versions(gone) if row in replaced], np.int64)
+        self.items.restore(back)
+        self._write_anew(back, firsts)
+
+    def _write_anew(self, back: np.ndarray, firsts: dict[str, int]) -> None:
+        """Write the replaced rows of this commit without those that are back."""
+        r = t.removals
         with self._catalog.transaction() as connection:
-            gone = connection.execute(query).all()
-            self._mark_removed([row for row, _ in gone])
-            for chunk in chunks([] if self._refitted else [item_id for _, item_id in gone], _CHUNK):
-                back = update(t.items).where(i.removed == self.commit, i.row < self.kept_from)
-                connection.execute(back.where(i.id.in_(chunk)).values(removed=None, removal=None))
+            query = select(r).where(r.c.added == self.commit, r.c.cause != "")
+            for found in connection.execute(query).all():
+                name, rows = removal_of(self._catalog.layout, found)
+                left = rows[~np.isin(rows + firsts[name], back)] if name in firsts else rows
+                if len(left) < len(rows):
+                    self._write_removal(connection, name, found.cause, left)
 
     def _clean(self) -> None:
         """Undo what a writer staged and never committed, in the catalog and on disk."""
         # asked again: an error while committing does not say that nothing was committed
         last = self._catalog.last_commit().commit
         with self._catalog.transaction() as connection:
-            for table in (t.items, t.segments):
+            for table in (t.removals, t.segments, t.models):
                 connection.execute(delete(table).where(table.c.added > last))
-            undone = {"removed": None, "removal": None}
-            connection.execute(update(t.items).where(t.items.c.removed > last).values(undone))
             self._set_segments(t.segments.c.removed > last, removed=None)
-            connection.execute(delete(t.models).where(t.models.c.added > last))
         self._delete_unnamed_files()
 
     def _delete_unnamed_files(self) -> None:
         delete_unnamed(self._catalog.layout, *self._catalog.names())
 
-    def known(self, ids: Sequence[str]) -> dict[str, tuple[int, bytes]]:
-        """Row and content hash of the ids that are live, with what was staged so far."""
-        columns = t.items.c.id, t.items.c.row, t.items.c.content_hash
-        found = {}
-        with self._catalog.transaction() as connection:
-            for chunk in chunks(filter(is_storable, ids), _CHUNK):
-                query = select(*columns).where(
-                    self._catalog.has_id(chunk), t.items.c.removed.is_(None)
-                )
-                for item_id, row, content_hash in connection.execute(query):
-                    found[item_id] = (row, bytes(content_hash))
-        return found
+    def see(self, ids: Sequence[str]) -> tuple[set[str], dict[str, tuple[int, bytes]]]:
+        """Mark ids as seen in this run.
 
-    def see(self, ids: Sequence[str]) -> set[str]:
-        """Mark ids as seen in this run; returns those of them that had been seen before.
-
-        Raises `PayloadError` for an id that cannot be stored (a lone surrogate, a NUL).
+        Returns those of them that had been seen before, and the row and digest of each that has
+        one. Raises `PayloadError` for an id that cannot be stored (a lone surrogate, a NUL).
         """
         for item_id in ids:
             if not is_storable(item_id):
                 raise PayloadError(
                     f"id: expected Unicode text without NUL, got {item_id!r}; give it another id"
                 )
-        once = set(ids)
-        before: set[str] = set()
-        with self._catalog.transaction() as connection:
-            for chunk in chunks(once, _CHUNK):
-                query = select(t.seen.c.id).where(self._catalog.one_of(t.seen.c.id, chunk))
-                before.update(connection.execute(query).scalars())
-            _insert(connection, t.seen, ["id"], [(item_id,) for item_id in once - before])
-        return before
+        rows = self.items.find(ids)
+        before = set()
+        for item_id in dict.fromkeys(ids):
+            row = rows.get(item_id)
+            if row is None:
+                if item_id in self._seen_ids:
+                    before.add(item_id)
+                self._seen_ids.add(item_id)
+            elif row >= self._kept_to or self._seen[row]:
+                before.add(item_id)
+            else:
+                self._seen[row] = True
+        return before, {one: (row, self.items.digest(row)) for one, row in rows.items()}
 
-    def unseen(self, page: int = 1000) -> Iterator[list[tuple[int, str]]]:
-        """Live (row, id) pairs of former commits that were not seen in this run, by row."""
-        i = t.items.c
-        query = (
-            select(i.row, i.id)
-            .where(i.removed.is_(None), i.added <= self._last)
-            .where(~exists().where(t.seen.c.id == i.id))
-            .order_by(i.row)
-            .limit(page)
-        )
-        after = -1
-        while True:
-            with self._catalog.transaction() as connection:
-                later = connection.execute(query.where(i.row > after))
-                found = [(row, item_id) for row, item_id in later]
-            if not found:
-                return
-            after = found[-1][0]
-            yield found
+    def _unseen(self, start: int, stop: int) -> np.ndarray:
+        """The live rows from `start` to `stop` that were not seen in this run."""
+        parts = [
+            segment.first_row + segment.live(segment.n_rows)
+            for segment in self.items.segments
+            if start <= segment.first_row < stop
+        ]
+        rows = np.concatenate(parts) if parts else np.empty(0, np.int64)
+        return rows[~self._seen[rows]]
 
-    def add_segment(self, record: SegmentRecord, model: str, items: Sequence[ItemRecord]) -> int:
-        """Stage a segment and its items, rows in order; live items of the same ids are replaced.
+    def unseen(self) -> Iterator[list[int]]:
+        """Live rows of former commits that were not seen in this run, increasing, by pages."""
+        rows = self._unseen(0, self.kept_from).tolist()
+        for start in range(0, len(rows), _PAGE):
+            yield rows[start : start + _PAGE]
+
+    def add_segment(self, segment: Segment, ids: Sequence[str]) -> int:
+        """Stage a segment whose rows have these ids; live items of the same ids are replaced.
 
         Returns how many those were.
         """
-        replaced = [row for row, _ in self.known([item.id for item in items]).values()]
-        rows = []
-        for item in items:
-            metadata = _as_json(item.metadata)
-            content = (item.row, item.id, item.content_hash, metadata, item.preview)
-            rows.append((*content, checksum(*content, self.commit), self.commit))
+        replaced = np.array(sorted(self.items.find(ids).values()), np.int64)
+        row = (
+            segment.name,
+            segment.first_row,
+            segment.n_rows,
+            segment.n_coded,
+            segment.n_bits,
+            segment.model,
+            files_as_json(segment),
+            self.commit,
+            None,
+        )
         with self._catalog.transaction() as connection:
-            self._mark_removed(replaced)
-            beside = record.features
-            segment = {
-                "name": record.name,
-                "first_row": record.first_row,
-                "n_rows": record.n_rows,
-                "n_bits": record.n_bits,
-                "size": record.file.size,
-                "sha256": record.file.sha256,
-                "features_size": beside.size if beside else None,
-                "features_sha256": beside.sha256 if beside else None,
-                "model": model,
-                "added": self.commit,
-                "removed": None,
-            }
-            connection.execute(
-                t.segments.insert().values(**segment, checksum=checksum(*segment.values()))
-            )
-            _insert(connection, t.items, _ITEM, rows)
-        self.next_row = record.first_row + record.n_rows
+            for name, offsets in self.items.by_segment(replaced):
+                self._write_removal(connection, name, segment.name, offsets)
+            connection.execute(t.segments.insert().values((*row, checksum(*row))))
+        self.items.remove(replaced)
+        self.items.add(segment)
+        self._seen_ids.difference_update(ids)
+        self.next_row = segment.stop
         return len(replaced)
 
     def remove(self, rows: Sequence[int]) -> None:
         """Stage the removal of rows."""
-        with self._catalog.transaction():
-            self._mark_removed(rows)
+        with self._catalog.transaction() as connection:
+            for name, offsets in self.items.by_segment(np.array(rows, np.int64)):
+                now = np.union1d(self._removed.get(name, NOTHING), offsets).astype(np.uint32)
+                self._removed[name] = now
+                self._write_removal(connection, name, "", now)
+        self.items.remove(np.array(rows, np.int64))
 
-    def _mark_removed(self, rows: Sequence[int]) -> None:
-        for chunk in chunks(rows, _CHUNK):
-            self._catalog.connection.execute(
-                update(t.items)
-                .where(t.items.c.row.in_(chunk))
-                .values(removed=self.commit, removal=removal(t.items.c.row, self.commit))
-            )
+    def _write_removal(
+        self, connection: Connection, segment: str, cause: str, rows: np.ndarray
+    ) -> None:
+        """Say which rows of a segment this commit removes for a cause, in place of what it said."""
+        r = t.removals
+        connection.execute(
+            delete(r).where(r.c.segment == segment, r.c.added == self.commit, r.c.cause == cause)
+        )
+        if len(rows):
+            row = (segment, self.commit, cause, rows.astype("<u4").tobytes())
+            connection.execute(r.insert().values((*row, checksum(*row))))
 
     def drop_all_segments(self) -> None:
         """Stage the removal of every segment and item, for codes of a new model."""
-        live = t.items.c.removed.is_(None)
-        gone = {"removed": self.commit, "removal": removal(t.items.c.row, self.commit)}
-        with self._catalog.transaction() as connection:
-            connection.execute(update(t.items).where(live).values(gone))
+        with self._catalog.transaction():
             self._set_segments(t.segments.c.removed.is_(None), removed=self.commit)
+        self.items.drop()
 
     def forget_segments(self, names: Sequence[str]) -> None:
-        """Stage the removal of segments whose codes are lost; their rows are removed before."""
+        """Stage the removal of segments, with all of their rows."""
         with self._catalog.transaction():
             self._set_segments(t.segments.c.name.in_(names), removed=self.commit)
+        self.items.drop(names)
 
-    def forget_features(self, names: Sequence[str]) -> None:
-        """Give up, for every commit, the damaged feature files of these segments."""
-        none = {"features_size": None, "features_sha256": None}
-        with self._catalog.transaction():
-            self._set_segments(t.segments.c.name.in_(names), **none)
+    def forget_files(self, part: str, names: Sequence[str]) -> None:
+        """Give up, for every commit, the "features" or the "texts" of these segments."""
+        s = t.segments
+        with self._catalog.transaction() as connection:
+            for row in connection.execute(select(s).where(s.c.name.in_(names))).all():
+                segment = segment_of(self._catalog.layout, row, 0)
+                without = replace(segment, **{part: None})
+                self._set_segments(s.c.name == segment.name, files=files_as_json(without))
 
-    def _set_segments(self, which: ColumnElement[bool], **values: int | None) -> None:
+    def _set_segments(self, which: ColumnElement[bool], **values: int | str | None) -> None:
         """Change columns of segments, and their checksums with them."""
         connection = self._catalog.connection
         for row in connection.execute(select(t.segments).where(which)).all():
@@ -265,12 +260,6 @@ class Staging:
             row = (record.name, record.n_bits, json.dumps(files), self.commit)
             connection.execute(t.models.insert().values((*row, checksum(*row))))
 
-    def n_live(self) -> int:
-        """How many items there would be."""
-        query = select(func.count()).select_from(t.items).where(t.items.c.removed.is_(None))
-        with self._catalog.transaction() as connection:
-            return int(connection.execute(query).scalar_one())
-
     def new_segment(self) -> tuple[str, int]:
         """The name of the next segment, and its first row.
 
@@ -282,10 +271,11 @@ class Staging:
     def finish(self, model: str) -> CommitRecord:
         """Make everything staged visible, durably, by one row."""
         created_at = datetime.now(UTC).isoformat(timespec="seconds")
-        live = self._catalog.live_rows(self.commit)
-        row = (self.commit, created_at, self.n_live(), model, sum_of_rows(live))
-        record = CommitRecord(*row)
-        self._catalog.require_rows(live, record)
+        segments = self._catalog.segments(self.commit)
+        n_items, n_uncoded = len(self.items), self.items.n_uncoded
+        row = (self.commit, created_at, n_items, n_uncoded, model, state_of(segments))
+        record = CommitRecord(self.commit, created_at, n_items, n_uncoded, model or None, row[-1])
+        self._catalog.segments_of(record)
         try:
             with self._catalog.transaction() as connection:
                 connection.execute(t.commits.insert().values((*row, checksum(*row))))
@@ -302,6 +292,13 @@ class Staging:
             self._clean()
 
 
+def _next_row(connection: Connection, commit: int) -> int:
+    """The row after the last of every segment up to this commit, shown or not."""
+    s = t.segments.c
+    query = select(func.max(s.first_row + s.n_rows)).where(s.added <= commit)
+    return int(connection.execute(query).scalar() or 0)
+
+
 def forget_after(catalog: Catalog, commit: int) -> None:
     """Make `commit` the last one again; the caller holds the writer lock."""
     with catalog.transaction() as connection:
@@ -314,25 +311,3 @@ def _set_last(connection: Connection, commit_checksum: int) -> None:
     """Say which commit is the last one, by its row's checksum."""
     statement = t.meta.update().where(t.meta.c.key == LAST).values(value=str(commit_checksum))
     connection.execute(statement)
-
-
-def _insert(
-    connection: Connection, table: Table, names: list[str], rows: list[tuple[Any, ...]]
-) -> None:
-    """Insert rows with values of these columns.
-
-    As they are where the driver takes values by position, which is three times as fast in SQLite as
-    through SQLAlchemy's dicts. PostgreSQL gets them column by column, as arrays.
-    """
-    made = table.insert().compile(dialect=connection.dialect, column_keys=names)
-    if getattr(made, "positiontup", None) == names:
-        if rows:
-            connection.exec_driver_sql(str(made), rows)
-        return
-    types = [table.c[name].type for name in names]
-    for chunk in chunks(rows, _ROWS):
-        columns = [
-            func.unnest(literal(list(values), ARRAY(kind)))
-            for values, kind in zip(zip(*chunk, strict=True), types, strict=True)
-        ]
-        connection.execute(table.insert().from_select(names, select(*columns)))

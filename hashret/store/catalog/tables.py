@@ -1,5 +1,7 @@
-"""The catalog's tables. A row is visible at commit c iff added <= c and not removed by c.
+"""The catalog's tables: which segments, models and removed rows make up which commit.
 
+A segment is visible at commit c if added <= c and not removed by c; a removal if added <= c. Their
+size is that of the number of segments: items are columns of their segment (`hashret.store.records`).
 What each `checksum` covers stands in `hashret.store.catalog.sums`.
 """
 
@@ -12,19 +14,14 @@ from types import MappingProxyType
 from sqlalchemy import (
     BigInteger,
     Column,
-    ForeignKeyConstraint,
-    Index,
     LargeBinary,
     MetaData,
     PrimaryKeyConstraint,
     Table,
-    func,
-    text,
 )
 from sqlalchemy import Integer as _Integer
 from sqlalchemy import String as _String
 from sqlalchemy import Text as _Text
-from sqlalchemy.dialects.postgresql import ExcludeConstraint
 from sqlalchemy.engine import Dialect
 from sqlalchemy.schema import CreateIndex, CreateTable
 
@@ -32,27 +29,8 @@ from sqlalchemy.schema import CreateIndex, CreateTable
 Integer = _Integer().with_variant(BigInteger(), "postgresql")
 String = _String().with_variant(_String(collation="C"), "postgresql")
 Text = _Text().with_variant(_Text(collation="C"), "postgresql")
-# An entry of a PostgreSQL index has at most 2704 bytes, an id 4096 characters.
-_START = 512
 
-FORMAT_VERSION = 2
-
-
-@lru_cache(maxsize=2)  # of the readers' engine and of the writers'
-def statements(dialect: Dialect) -> Mapping[str, str]:
-    """The statement that makes each table and index, by name."""
-    made: dict[str, str] = {}
-    for table in metadata.tables.values():
-        made[table.name] = str(CreateTable(table).compile(dialect=dialect))
-        for index in table.indexes - ONLY_POSTGRESQL:
-            made[str(index.name)] = str(CreateIndex(index).compile(dialect=dialect))
-    return MappingProxyType(made)
-
-
-def _of_a_model() -> ForeignKeyConstraint:
-    """Said for readers; SQLite does not enforce it unless told, and so PostgreSQL is not told."""
-    return ForeignKeyConstraint(["model"], ["models.name"]).ddl_if(dialect="sqlite")
-
+FORMAT_VERSION = 3
 
 metadata = MetaData()
 
@@ -74,9 +52,9 @@ commits = Table(
     Column("commit", Integer, primary_key=True, autoincrement=False),
     Column("created_at", String, nullable=False),
     Column("n_items", Integer, nullable=False),
-    Column("model", String, nullable=False),
-    _of_a_model(),
-    Column("rows_sum", BigInteger, nullable=False),  # over the rows of the live items
+    Column("n_uncoded", Integer, nullable=False),  # of these, the items without a code
+    Column("model", String, nullable=False),  # "" before anything was learned
+    Column("state", BigInteger, nullable=False),  # over the visible segments and removed rows
     Column("checksum", BigInteger, nullable=False),
 )
 
@@ -86,63 +64,40 @@ segments = Table(
     Column("name", String, primary_key=True),
     Column("first_row", Integer, nullable=False),
     Column("n_rows", Integer, nullable=False),
+    Column("n_coded", Integer, nullable=False),
     Column("n_bits", Integer, nullable=False),
-    Column("size", Integer, nullable=False),
-    Column("sha256", String, nullable=False),
-    Column("features_size", Integer),  # of the file of features, where they are kept
-    Column("features_sha256", String),
     Column("model", String, nullable=False),
-    _of_a_model(),
+    Column("files", Text, nullable=False),  # JSON: part -> [size, sha256, blocks in base64]
     Column("added", Integer, nullable=False),
     Column("removed", Integer),
     Column("checksum", BigInteger, nullable=False),
 )
 
-items = Table(
-    "items",
+#: Rows that a commit hid. One of several of a commit for one segment says which segment replaced
+#: its rows, so that a run that goes on after an interruption knows why they are gone.
+removals = Table(
+    "removals",
     metadata,
-    Column("row", Integer, primary_key=True, autoincrement=False),
-    Column("id", String, nullable=False),
-    Column("content_hash", LargeBinary(32), nullable=False),
-    Column("metadata", Text, nullable=False),  # JSON
-    Column("preview", Text, nullable=False),
-    Column("checksum", BigInteger, nullable=False),  # over all but the two last
+    Column("segment", String, nullable=False),
     Column("added", Integer, nullable=False),
-    Column("removed", Integer),
-    Column("removal", BigInteger),  # beside `removed`, so that neither changes unnoticed
-    ExcludeConstraint(
-        ("id", "="), using="hash", where=text("removed IS NULL"), name="items_live_id"
-    ).ddl_if(dialect="postgresql"),
-)
-Index("items_by_id", items.c.id).ddl_if(dialect="sqlite")
-Index(
-    "items_live_id",
-    items.c.id,
-    unique=True,
-    sqlite_where=text("removed IS NULL"),
-).ddl_if(dialect="sqlite")
-#: The first characters of an item's id, which PostgreSQL finds and orders items by.
-start_of_id = func.substr(items.c.id, 1, _START)
-ONLY_POSTGRESQL = {Index("items_by_start_of_id", start_of_id).ddl_if(dialect="postgresql")}
-Index(
-    "items_removed",
-    items.c.removed,
-    sqlite_where=text("removed IS NOT NULL"),
-    postgresql_where=text("removed IS NOT NULL"),
-)
-
-# What a run of a writer has seen; of its session, and gone with it.
-seen = Table(
-    "seen",
-    MetaData(),
-    Column("id", String),
-    PrimaryKeyConstraint("id").ddl_if(dialect="sqlite"),
-    ExcludeConstraint(("id", "="), using="hash").ddl_if(dialect="postgresql"),
-    schema="temp",
-    sqlite_with_rowid=False,
+    Column("cause", String, nullable=False),  # the segment with their new versions, or ""
+    Column("rows", LargeBinary, nullable=False),  # counted from the segment's first, uint32
+    Column("checksum", BigInteger, nullable=False),
+    PrimaryKeyConstraint("segment", "added", "cause"),
 )
 
 
-def first_characters(item_id: str) -> str:
-    """What `start_of_id` is of this id."""
-    return item_id[:_START]
+@lru_cache(maxsize=2)  # of the readers' engine and of the writers'
+def statements(dialect: Dialect) -> Mapping[str, str]:
+    """The statement that makes each table and index, by name."""
+    return made_by(metadata, dialect)
+
+
+def made_by(tables: MetaData, dialect: Dialect) -> Mapping[str, str]:
+    """The statement that makes each of these tables, and each of their indexes, by name."""
+    made: dict[str, str] = {}
+    for table in tables.tables.values():
+        made[table.name] = str(CreateTable(table).compile(dialect=dialect))
+        for index in table.indexes:
+            made[str(index.name)] = str(CreateIndex(index).compile(dialect=dialect))
+    return MappingProxyType(made)
