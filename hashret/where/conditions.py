@@ -1,6 +1,7 @@
 """What a condition on the metadata is, and when an item satisfies it.
 
-`holds` here, in Python, and `hashret.store.catalog.where`, in SQL, give a condition this meaning:
+`holds` here, item by item, and `hashret.where.columns`, on all items at once, give a condition this
+meaning:
 
 * A missing field is null. Integers are compared exactly, however large.
 * Values are equal only if they are of one type: 1 and 1.0 are; 1 and '1', or 1 and true, are not.
@@ -13,7 +14,7 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -82,7 +83,9 @@ class Or:
     parts: tuple[Condition, ...]
 
 
-Condition = AnyOf | Order | Contains | StartsWith | Not | And | Or
+#: What one field's value decides alone.
+Comparison = AnyOf | Order | Contains | StartsWith
+Condition = Comparison | Not | And | Or
 
 #: The comparison for each sign of an `Order`; it works on Python's values and on SQL's columns.
 SIGNS: dict[str, Callable[[Any, Any], Any]] = {
@@ -102,18 +105,33 @@ def holds(condition: Condition, item_id: str, metadata: Mapping[str, Any]) -> bo
             return all(holds(part, item_id, metadata) for part in parts)
         case Or(parts):
             return any(holds(part, item_id, metadata) for part in parts)
-    value = _value(condition.field, item_id, metadata)
-    match condition:
+    keys = condition.field.keys
+    return accepts(condition)(inner_value(metadata, keys) if keys else item_id)
+
+
+def accepts(comparison: Comparison) -> Callable[[Any], bool]:
+    """The test of a comparison: whether it holds for a value of its field, None if that is missing.
+
+    The values are those of JSON, as Python has them.
+    """
+    match comparison:
         case AnyOf(_, values):
-            return any(_same(value, other) for other in values)
-        case Order(_, sign, other):
-            return kind_of(value) == kind_of(other) and bool(SIGNS[sign](value, other))
+            wanted = {_alike(value) for value in values}
+            return lambda value: _alike(value) in wanted
+        case Order(_, sign, bound):
+            kind, compared = kind_of(bound), SIGNS[sign]
+            return lambda value: kind_of(value) == kind and bool(compared(value, bound))
         case Contains(_, part):
-            if isinstance(value, list):
-                return any(_same(member, part) for member in value)
-            return isinstance(value, str) and isinstance(part, str) and part in value
+            return lambda value: _contains(value, part)
         case StartsWith(_, start):
-            return isinstance(value, str) and value.startswith(start)
+            return lambda value: isinstance(value, str) and value.startswith(start)
+
+
+def inner_value(value: Any, keys: Iterable[str]) -> Any:
+    """What the keys lead to within a value, one object within the other; None if nothing."""
+    for key in keys:
+        value = value.get(key) if isinstance(value, Mapping) else None
+    return value
 
 
 def kind_of(value: Any) -> str:
@@ -127,18 +145,16 @@ def kind_of(value: Any) -> str:
     return "string" if isinstance(value, str) else "other"
 
 
-def _same(value: Any, other: Value) -> bool:
+def _alike(value: Any) -> tuple[str, Any]:
+    """What two values have in common if they are equal; no condition has one of kind "other"."""
     kind = kind_of(value)
-    return kind == kind_of(other) and kind != "other" and bool(value == other)
+    return kind, (None if kind == "other" else value)
 
 
-def _value(field: Field, item_id: str, metadata: Mapping[str, Any]) -> Any:
-    if not field.keys:
-        return item_id
-    value: Any = metadata
-    for key in field.keys:
-        value = value.get(key) if isinstance(value, Mapping) else None
-    return value
+def _contains(value: Any, part: Value) -> bool:
+    if isinstance(value, list):
+        return _alike(part) in map(_alike, value)
+    return isinstance(value, str) and isinstance(part, str) and part in value
 
 
 def float_beside(number: int | float, *, above: bool) -> float:
