@@ -19,7 +19,7 @@ from hashret.sparse import Features, SparseRows, by_layout, stacked, take_rows
 from hashret.store.files import FileRecord, require_sound, write_file
 from hashret.store.layout import Layout
 from hashret.store.refusals import plainly
-from hashret.store.segments import SegmentRecord
+from hashret.store.segments import Segment
 from hashret.store.untrusted import open_plain
 
 SUFFIX = ".safetensors"
@@ -131,7 +131,7 @@ class FeatureFile:
 class StoredFeatures:
     """The features of a snapshot's rows, wherever they are; files are opened when first needed."""
 
-    def __init__(self, layout: Layout, segments: list[SegmentRecord], n_features: int):
+    def __init__(self, layout: Layout, segments: list[Segment], n_features: int):
         self._layout = layout
         self._segments = segments
         self._n_features = n_features
@@ -163,7 +163,7 @@ class StoredFeatures:
             return together
         return take_rows(together, np.argsort(np.concatenate(order)))
 
-    def _file(self, segment: SegmentRecord) -> FeatureFile:
+    def _file(self, segment: Segment) -> FeatureFile:
         if segment.features is None:
             raise CollectionError(
                 f"{self._layout.root}: expected the features of every item, got items without; "
@@ -171,6 +171,6 @@ class StoredFeatures:
             )
         if segment.name not in self._open:
             self._open[segment.name] = FeatureFile(
-                self._layout, segment.features, segment.n_rows, self._n_features
+                self._layout, segment.features, segment.n_coded, self._n_features
             )
         return self._open[segment.name]

@@ -5,15 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
-
 from hashret.errors import DamagedError
 from hashret.store.catalog.catalog import Catalog
 from hashret.store.catalog.records import CommitRecord
 from hashret.store.files import require_sound
 from hashret.store.layout import Layout
 from hashret.store.model_files import read_model, require_model_file
-from hashret.store.segments import SegmentRecord, open_segment
+from hashret.store.segments import Segment, open_codes
+from hashret.store.stored_items import open_records
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,11 +30,11 @@ class Findings:
     commit: CommitRecord | None = None
     n_files: int = 0
     damages: list[Damage] = field(default_factory=list)
-    segments: list[SegmentRecord] = field(default_factory=list)  # whose codes are lost
-    features: list[SegmentRecord] = field(default_factory=list)  # whose features alone are lost
-    rows: list[int] = field(default_factory=list)  # of the catalog, that are not as written
+    segments: list[Segment] = field(default_factory=list)  # whose codes or records are lost
+    features: list[Segment] = field(default_factory=list)  # whose features alone are lost
+    texts: list[Segment] = field(default_factory=list)  # whose texts alone are lost
     model_is_sound: bool = True
-    catalog_is_sound: bool = True  # as a database; single rows may be damaged
+    catalog_is_sound: bool = True
 
     @property
     def is_sound(self) -> bool:
@@ -73,47 +72,29 @@ def _examine_catalog(layout: Layout, catalog: Catalog, found: Findings) -> None:
         found.add(layout, layout.catalog, DamagedError(f"SQLite: {fault}"))
     if not found.catalog_is_sound:
         return
-    found.commit = commit = catalog.last_commit()
-    covered = [(s.first_row, s.first_row + s.n_rows) for s in catalog.segments(commit.commit)]
-    live = 0
-    for row, error in catalog.examined_rows(commit.commit):
-        live += 1
-        if error is None and not any(first <= row < stop for first, stop in covered):
-            error = DamagedError(f"row {row}: expected codes in a segment, got none")
-        if error is not None:
-            found.rows.append(row)
-            found.add(layout, layout.catalog, error)
-    if live != commit.n_items:
-        what = f"expected {commit.n_items} items in commit {commit.commit}, got {live}"
-        found.add(layout, layout.catalog, DamagedError(what))
-    removed = catalog.removed_rows(commit.commit)
-    shown = sum(
-        stop - first - int(np.count_nonzero((removed >= first) & (removed < stop)))
-        for first, stop in covered
-    )
-    if shown != live:
-        what = f"expected a row for each of {shown} codes, got {live}"
-        found.catalog_is_sound = False
-        found.add(layout, layout.catalog, DamagedError(what))
+    found.commit = catalog.last_commit()
+    catalog.segments_of(found.commit)
 
 
 def _examine_files(layout: Layout, catalog: Catalog, commit: CommitRecord, found: Findings) -> None:
     for segment in catalog.segments(commit.commit):
-        found.n_files += 1
-        try:
-            open_segment(layout, segment)
-        except DamagedError as error:
-            found.segments.append(segment)
-            found.add(layout, layout.segments / segment.file.name, error)
-        if segment.features is None:
-            continue
-        found.n_files += 1
-        path = layout.segments / segment.features.name
-        try:
-            require_sound(path, segment.features)
-        except DamagedError as error:
-            found.features.append(segment)
-            found.add(layout, path, error)
+        parts = ((found.segments, segment.codes), (found.segments, segment.records))
+        optional = ((found.features, segment.features), (found.texts, segment.texts))
+        for damaged, file in (*parts, *optional):
+            if file is None:
+                continue
+            found.n_files += 1
+            path = layout.segments / file.name
+            try:
+                require_sound(path, file)
+                if file is segment.codes:
+                    open_codes(layout, segment)
+                elif file is segment.records:
+                    open_records(layout, segment)
+            except DamagedError as error:
+                if segment not in damaged:
+                    damaged.append(segment)
+                found.add(layout, path, error)
     if commit.model is None:
         return
     try:
