@@ -353,8 +353,9 @@ class Records:
 
     def by_id(self) -> Iterator[tuple[str, int]]:
         """All (id, row) pairs, ordered by id."""
-        order = self.column("id")
-        for row in pa.compute.sort_indices(order).to_numpy().tolist():
+        import pyarrow.compute as pc  # loaded only where it is needed
+
+        for row in pc.sort_indices(self.ids).to_numpy().tolist():
             yield self._ids[row], row
 
     def rows(self, rows: np.ndarray) -> pa.RecordBatch:
