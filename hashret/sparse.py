@@ -46,7 +46,7 @@ class SparseRows:
     @property
     def nnz_per_row(self) -> np.ndarray:
         """The number of stored features of each row, (n,) int64."""
-        return np.diff(self.indptr)
+        return np.asarray(self.indptr[1:] - self.indptr[:-1])
 
     def rows(self, start: int, stop: int) -> SparseRows:
         """Rows start to stop (exclusive) as views."""
