@@ -65,7 +65,7 @@ def similarities(query: Features, features: Features) -> np.ndarray:
     def products(rows: SparseRows) -> np.ndarray:
         wanted = require_sparse(query, "sparse items").to_dense()[0].astype(np.float64)
         owner = np.repeat(np.arange(len(rows)), rows.nnz_per_row)
-        terms = wanted[rows.indices] * rows.values
+        terms = wanted.take(rows.indices) * rows.values
         return np.bincount(owner, weights=terms, minlength=len(rows))
 
     def nearness(rows: np.ndarray) -> np.ndarray:

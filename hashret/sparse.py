@@ -46,7 +46,7 @@ class SparseRows:
     @property
     def nnz_per_row(self) -> np.ndarray:
         """The number of stored features of each row, (n,) int64."""
-        return np.diff(self.indptr)
+        return np.asarray(self.indptr[1:] - self.indptr[:-1])
 
     def rows(self, start: int, stop: int) -> SparseRows:
         """Rows start to stop (exclusive) as views."""
@@ -60,18 +60,28 @@ class SparseRows:
 
     def take(self, rows: np.ndarray) -> SparseRows:
         """The given rows, copied, in the given order."""
-        lengths = self.nnz_per_row[rows]
-        indptr = np.zeros(len(rows) + 1, np.int64)
-        np.cumsum(lengths, out=indptr[1:])
-        positions = np.repeat(self.indptr[:-1][rows] - indptr[:-1], lengths)
-        positions += np.arange(indptr[-1])
-        return SparseRows(indptr, self.indices[positions], self.values[positions], self.n_features)
+        starts = self.indptr[:-1][rows]
+        indptr, positions = positions_of(starts, self.indptr[1:][rows] - starts)
+        indices, values = self.indices.take(positions), self.values.take(positions)
+        return SparseRows(indptr, indices, values, self.n_features)
 
     def to_dense(self) -> np.ndarray:
         """The rows as a dense (n, n_features) float32 array."""
         dense = np.zeros(self.shape, np.float32)
         dense[np.repeat(np.arange(len(self)), self.nnz_per_row), self.indices] = self.values
         return dense
+
+
+def positions_of(starts: np.ndarray, lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Where the elements of rows lie that begin at `starts`, of these `lengths`, (n,) int64.
+
+    Returns the rows' own `indptr` (n + 1,) and the positions (indptr[-1],), both int64.
+    """
+    indptr = np.zeros(len(starts) + 1, np.int64)
+    np.cumsum(lengths, out=indptr[1:])
+    positions = np.repeat(starts - indptr[:-1], lengths)
+    positions += np.arange(len(positions))
+    return indptr, positions
 
 
 #: What a featurizer returns and an encoder takes: sparse rows, or dense (n, n_features) float32.

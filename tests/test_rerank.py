@@ -10,12 +10,7 @@ from hashret import Collection, specs
 from hashret.errors import CollectionError, DamagedError
 from hashret.items import Item
 from hashret.rank import similarities
-from hashret.sparse import SparseRows
 from hashret.specs import VectorSpec
-from hashret.store.feature_files import FeatureFile, StoredFeatures, write_features
-from hashret.store.files import FileRecord
-from hashret.store.layout import Layout
-from hashret.store.segments import SegmentRecord
 from indexer import Indexer, TrainingOptions
 from tests.corpora import clustered_vectors, topic_items
 from tests.models.encoders import as_sparse
@@ -36,39 +31,6 @@ def filled(path, kind, items, **options):
 @pytest.fixture(scope="module")
 def texts(tmp_path_factory):
     return filled(tmp_path_factory.mktemp("texts") / "c", "text", topic_items(60))
-
-
-def stored(layout, parts, width):
-    segments, row = [], 0
-    for i, part in enumerate(parts):
-        file = write_features(layout, f"s{i}", part)
-        codes = FileRecord(f"s{i}.npy", 0, "")
-        segments.append(SegmentRecord(f"s{i}", row, len(part), 8, codes, file))
-        row += len(part) + 2  # rows between segments may belong to no one
-    return segments, StoredFeatures(layout, segments, width)
-
-
-@settings(max_examples=30, deadline=None)
-@given(
-    sizes=st.lists(st.integers(0, 5), min_size=1, max_size=4),
-    width=st.integers(1, 6),
-    sparse=st.booleans(),
-    half=st.booleans(),
-    seed=st.integers(0, 999),
-)
-def test_rows_come_back_as_they_were_written(tmp_path_factory, sizes, width, sparse, half, seed):
-    rng = np.random.default_rng(seed)
-    layout = Layout.create(tmp_path_factory.mktemp("f") / "c")
-    dense = [rng.random((n, width)).astype(np.float32).round(1 if half else 9) for n in sizes]
-    dense = [np.where(part > 0.4, part, 0).astype(np.float32) for part in dense]
-    segments, features = stored(layout, [as_sparse(d) if sparse else d for d in dense], width)
-    rows = np.concatenate([np.arange(s.first_row, s.first_row + s.n_rows) for s in segments])
-    truth = np.concatenate(dense)
-    order = rng.permutation(len(rows))[: rng.integers(0, len(rows) + 1)]
-    taken = features.take(rows[order])
-    found = taken.to_dense() if isinstance(taken, SparseRows) else taken
-    assert found.dtype == np.float32
-    assert np.array_equal(found, truth[order])
 
 
 @settings(max_examples=40, deadline=None)
@@ -322,21 +284,3 @@ def test_damage_to_features_is_found_before_they_are_used(tmp_path):
         assert collection.query("ship storm", k=3)
         with pytest.raises(DamagedError, match="SHA-256"):
             collection.query("ship storm", k=40, rerank=40)
-
-
-@pytest.mark.parametrize(
-    ("part", "n_rows", "width"),
-    [(np.ones((3, 2), np.float32), 4, 2), (np.ones((3, 2), np.float32), 3, 5)],
-)
-def test_features_of_another_shape_are_damage(tmp_path, part, n_rows, width):
-    layout = Layout.create(tmp_path / "c")
-    with pytest.raises(DamagedError, match="features of a segment"):
-        FeatureFile(layout, write_features(layout, "a", part), n_rows, width)
-
-
-def test_a_feature_beyond_the_vocabulary_is_damage(tmp_path):
-    layout = Layout.create(tmp_path / "c")
-    rows = SparseRows(np.array([0, 1]), np.array([7], np.int32), np.ones(1, np.float32), 9)
-    file = FeatureFile(layout, write_features(layout, "a", rows), 1, 5)
-    with pytest.raises(DamagedError, match="beyond"):
-        file.take(np.array([0]))

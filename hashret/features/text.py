@@ -141,11 +141,13 @@ class TextFeaturizer:
             ends[row + 1] = len(found)
         width = self.n_features + 1
         keys = np.fromiter(found, np.int64, len(found))
-        keys += np.repeat(np.arange(len(prepared)) * width, np.diff(ends))
+        keys += np.repeat(np.arange(len(prepared)) * width, ends[1:] - ends[:-1])
         keys.sort()
-        firsts = np.flatnonzero(np.diff(keys, prepend=-1))
-        counts = np.diff(firsts, append=len(keys))
-        rows, places = np.divmod(keys[firsts], width)
+        is_first = np.ones(len(keys) + 1, bool)  # of its kind; one more ends the last kind
+        np.not_equal(keys[1:], keys[:-1], out=is_first[1:-1])
+        firsts = np.flatnonzero(is_first)
+        counts = firsts[1:] - firsts[:-1]
+        rows, places = np.divmod(keys[firsts[:-1]], width)
         return rows, places - 1, counts
 
     def similarities(self, query: Features, features: Features) -> np.ndarray:

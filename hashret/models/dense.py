@@ -148,5 +148,6 @@ class _Layer:
         sums = np.empty((len(rows), self.weight.shape[1]))
         for row in range(len(rows)):
             part = slice(int(rows.indptr[row]), int(rows.indptr[row + 1]))
-            sums[row] = rows.values[part] @ self.weight[rows.indices[part]].astype(np.float64)
+            weights = self.weight.take(rows.indices[part], axis=0)
+            sums[row] = rows.values[part] @ weights.astype(np.float64)
         return sums

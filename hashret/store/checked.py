@@ -24,7 +24,8 @@ class CheckedFile:
     """The bytes of a recorded file, mapped read-only.
 
     `data` (size,) uint8 is a view of all bytes; call `require` for those that you are about to
-    read. Threads may share one: at worst two of them check the same block.
+    read. `all_verified` says that nothing is left to check. Threads may share one: at worst two of
+    them check the same block.
     """
 
     def __init__(self, path: Path, record: FileRecord):
@@ -42,7 +43,7 @@ class CheckedFile:
             got = f"got {len(record.blocks)} bytes of digests"
             raise damaged(path, f"expected the digests of {n_blocks} blocks, {got}")
         self._verified = np.zeros(n_blocks, bool)
-        self._all_verified = False
+        self.all_verified = False
         with plainly(path, "read"), open_recorded(path, record) as stream:
             if record.size == 0:  # the system maps no empty file
                 return
@@ -58,7 +59,7 @@ class CheckedFile:
         Raises DamagedError for one that is not as it was written, and ValueError for a range that
         does not lie in the file.
         """
-        if self._all_verified:
+        if self.all_verified:
             return
         if not 0 <= start <= stop <= len(self.data):
             raise self._outside(start, stop)
@@ -70,7 +71,7 @@ class CheckedFile:
 
     def require_ranges(self, starts: np.ndarray, stops: np.ndarray) -> None:
         """Do as `require` for each of the ranges, (n,) integers; their order does not matter."""
-        if self._all_verified or len(starts) == 0:
+        if self.all_verified or len(starts) == 0:
             return
         starts, stops = np.asarray(starts, np.int64), np.asarray(stops, np.int64)
         if int(starts.min()) < 0 or int(stops.max()) > len(self.data) or (starts > stops).any():
@@ -94,7 +95,7 @@ class CheckedFile:
     def close(self) -> None:
         """Give the file back to the system, once no view of `data` is in use any more."""
         self.data = _NOTHING
-        self._all_verified = False
+        self.all_verified = False
         if self._map is not None:
             with suppress(BufferError):  # a view is in use: the map goes with it
                 self._map.close()
@@ -115,14 +116,14 @@ class CheckedFile:
             which = f"SHA-256 {recorded[:8].hex()}... of bytes {begin} to {end - 1}"
             raise damaged(self.path, f"expected {which}, got {found[:8].hex()}...")
         self._verified[block] = True
-        self._all_verified = bool(self._verified.all())
+        self.all_verified = bool(self._verified.all())
 
     def _verify_whole(self) -> None:
         found = hashlib.sha256(self.data.data).hexdigest()
         if found != self._record.sha256:
             raise other_sha256(self.path, self._record, found)
         self._verified[:] = True
-        self._all_verified = True
+        self.all_verified = True
 
     def _outside(self, start: int, stop: int) -> ValueError:
         return ValueError(

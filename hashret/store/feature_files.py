@@ -2,25 +2,26 @@
 
 One safetensors file a segment, row for row with it: ``values`` (n, n_features) for dense
 features; ``indptr`` (n + 1,) int64, ``indices`` and ``values`` for sparse ones. Numbers are kept
-exactly, in the narrowest type that holds them all. A file is checked against its recorded size
-and SHA-256 before it is parsed; rows are then read one by one (dense ones as they are mapped), so
-a shortlist costs no more than its rows.
+exactly, in the narrowest type that holds them all. A file is mapped, and of it only the blocks
+that are read are checked against their digests (`store.checked`), so a shortlist costs no more than
+its rows.
 """
 
 from __future__ import annotations
 
-import json
+from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
 from hashret.errors import CollectionError, DamagedError
-from hashret.sparse import Features, SparseRows, by_layout, stacked, take_rows
-from hashret.store.files import FileRecord, require_sound, write_file
+from hashret.sparse import Features, SparseRows, by_layout, positions_of, take_rows
+from hashret.store.checked import CheckedFile
+from hashret.store.files import FileRecord, write_file
 from hashret.store.layout import Layout
-from hashret.store.refusals import plainly
+from hashret.store.mapped_tensors import mapped_tensors
 from hashret.store.segments import Segment
-from hashret.store.untrusted import open_plain
 
 SUFFIX = ".safetensors"
 
@@ -48,84 +49,123 @@ def _narrowed(values: np.ndarray) -> np.ndarray:
 
 
 class FeatureFile:
-    """The features of one segment's rows."""
+    """The features of one segment's rows, mapped; only what is read is checked."""
 
     def __init__(self, layout: Layout, record: FileRecord, n_rows: int, n_features: int):
-        """Raises `DamagedError` unless the file is sound and holds n_rows of n_features."""
-        from safetensors import SafetensorError, safe_open
-
+        """Raises `DamagedError` unless the file's header is sound and of n_rows of n_features."""
         self._path = layout.segments / record.name
-        self._n_features = n_features
-        require_sound(self._path, record)
+        self.n_features = n_features
         try:
-            with plainly(self._path, "read"), safe_open(self._path, framework="numpy") as tensors:
-                names = set(tensors.keys())
-                self._values: Any = tensors.get_slice("values")
-                self._indptr: np.ndarray | None = None
-                if "indptr" in names:
-                    self._indices: Any = tensors.get_slice("indices")
-                    self._indptr = tensors.get_tensor("indptr")
-        except (SafetensorError, KeyError, ValueError, TypeError) as error:
-            raise self._damaged(str(error)) from error
+            self._tensors = mapped_tensors(CheckedFile(self._path, record))
+        except ValueError as error:
+            raise self.damaged(str(error)) from error
+        if self._tensors.keys() not in ({"values"}, {"indptr", "indices", "values"}):
+            raise self.damaged("arrays of other names")
         self._check(n_rows)
-        self._mapped: np.ndarray | None = None
+
+    @property
+    def is_sparse(self) -> bool:
+        """Whether the rows are sparse."""
+        return "indptr" in self._tensors
+
+    @property
+    def n_stored(self) -> int:
+        """The number of stored features of all rows."""
+        return len(self._tensors["values"].elements)
 
     def take(self, rows: np.ndarray) -> Features:
         """The features of rows of this segment, counted from 0, in the given order."""
-        if self._indptr is None:
-            if self._mapped is None:
-                self._mapped = self._map()
-            return np.asarray(self._mapped[rows], np.float32)
-        bounds = [(int(self._indptr[row]), int(self._indptr[row + 1])) for row in rows]
-        indptr = np.zeros(len(rows) + 1, np.int64)
-        np.cumsum([stop - start for start, stop in bounds], out=indptr[1:])
-        # an empty slice is not one that the library cuts
-        full = [(start, stop) for start, stop in bounds if stop > start]
-        indices = [self._indices[start:stop] for start, stop in full]
-        values = [self._values[start:stop] for start, stop in full]
-        taken = SparseRows(
-            indptr,
-            np.concatenate([np.empty(0, np.int32), *indices]).astype(np.int32),
-            np.concatenate([np.empty(0, np.float32), *values]).astype(np.float32),
-            self._n_features,
-        )
-        found = taken.indices
-        if len(found) and not 0 <= found.min() <= found.max() < self._n_features:
-            raise self._damaged("a feature beyond the last")
-        return taken
+        return _sparse_rows([(self, rows)]) if self.is_sparse else _dense_rows([(self, rows)])
 
-    def _map(self) -> np.ndarray:
-        """The dense values where they lie in the file; its header is known to be sound."""
-        with open_plain(self._path) as stream:
-            length = int.from_bytes(stream.read(8), "little")
-            values = json.loads(stream.read(length))["values"]
-            begin = 8 + length + values["data_offsets"][0]
-            dtype = {"F16": "<f2", "F32": "<f4"}[values["dtype"]]
-            return np.memmap(stream, dtype, "r", begin, tuple(values["shape"]))
+    def dense(self, rows: np.ndarray) -> np.ndarray:
+        """Dense rows as they are stored."""
+        values, width = self._tensors["values"], self.n_features
+        values.require(rows * width, (rows + 1) * width)
+        return values.elements.reshape(values.shape)[rows]
+
+    def bounds(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Where sparse rows begin and end among the stored features, which may be anything."""
+        indptr = self._tensors["indptr"]
+        indptr.require(rows, rows + 2)
+        return indptr.elements.take(rows), indptr.elements.take(rows + 1)
+
+    def stored(
+        self, starts: np.ndarray, stops: np.ndarray, positions: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """The indices and values at `positions`, which lie within `starts` to `stops`."""
+        indices, values = self._tensors["indices"], self._tensors["values"]
+        indices.require(starts, stops)
+        values.require(starts, stops)
+        return indices.elements.take(positions), values.elements.take(positions)
 
     def _check(self, n_rows: int) -> None:
-        shape = tuple(self._values.get_shape())
-        types = {self._values.get_dtype()}
-        if self._indptr is None:
-            fits = shape == (n_rows, self._n_features)
+        values = self._tensors["values"]
+        fits = values.elements.dtype in (np.float16, np.float32)
+        if self.is_sparse:
+            indptr, indices = self._tensors["indptr"], self._tensors["indices"]
+            fits &= indptr.elements.dtype == np.int64 and indptr.shape == (n_rows + 1,)
+            fits &= indices.elements.dtype in (np.uint16, np.int32)
+            fits &= values.shape == indices.shape == (self.n_stored,)
         else:
-            indptr = self._indptr
-            fits = (
-                indptr.dtype == np.int64
-                and indptr.shape == (n_rows + 1,)
-                and indptr[0] == 0
-                and bool((np.diff(indptr) >= 0).all())
-                and shape == tuple(self._indices.get_shape()) == (int(indptr[-1]),)
-                and self._indices.get_dtype() in ("U16", "I32")
-            )
-        if not fits or not types <= {"F16", "F32"}:
-            raise self._damaged(f"other arrays, of shape {shape}")
+            fits &= values.shape == (n_rows, self.n_features)
+        if not fits:
+            raise self.damaged(f"other arrays, of shape {values.shape}")
 
-    def _damaged(self, got: str) -> DamagedError:
+    def damaged(self, got: str) -> DamagedError:
+        """The error for features that are not those of this segment."""
         return DamagedError(
             f"{self._path}: expected the features of a segment, got {got}; "
             "index the collection again"
         )
+
+
+#: Rows of segments, counted from the first of each.
+_Pieces = list[tuple[FeatureFile, np.ndarray]]
+
+
+def _dense_rows(pieces: _Pieces) -> np.ndarray:
+    values = np.concatenate([file.dense(rows) for file, rows in pieces], dtype=np.float32)
+    if not np.isfinite(values).all():
+        raise _found_in(pieces, _dense_rows, "NaN or infinity")
+    return values
+
+
+def _sparse_rows(pieces: _Pieces) -> SparseRows:
+    """The rows of all pieces, one below the other.
+
+    What can be done for all of them at once is: a collection may have many small segments.
+    """
+    n_features = pieces[0][0].n_features
+    found = [file.bounds(rows) for file, rows in pieces]
+    starts = np.concatenate([begin for begin, _ in found])
+    stops = np.concatenate([end for _, end in found])
+    n_stored = np.repeat([file.n_stored for file, _ in pieces], [len(rows) for _, rows in pieces])
+    # no row is longer than all features, so that few rows of a stranger's file take little memory
+    fit = (starts >= 0) & (starts <= stops) & (stops <= n_stored) & (stops - starts <= n_features)
+    if not fit.all():
+        raise _found_in(pieces, _sparse_rows, "rows with bounds that none can have")
+    indptr, positions = positions_of(starts, stops - starts)
+    indices, values = np.empty(len(positions), np.int32), np.empty(len(positions), np.float32)
+    row = 0
+    for (file, rows), bounds in zip(pieces, found, strict=True):
+        here = slice(indptr[row], indptr[row + len(rows)])
+        indices[here], values[here] = file.stored(*bounds, positions[here])
+        row += len(rows)
+    if len(indices) and not 0 <= indices.min() <= indices.max() < n_features:
+        raise _found_in(pieces, _sparse_rows, "a feature beyond the last")
+    if not np.isfinite(values).all():
+        raise _found_in(pieces, _sparse_rows, "NaN or infinity")
+    return SparseRows(indptr, indices, values, n_features)
+
+
+def _found_in(pieces: _Pieces, take: Callable[[_Pieces], Any], got: str) -> DamagedError:
+    """The error for what was found in one of the pieces, which names its file."""
+    for piece in pieces if len(pieces) > 1 else []:
+        try:
+            take([piece])
+        except DamagedError as error:
+            return error
+    return pieces[0][0].damaged(got)
 
 
 class StoredFeatures:
@@ -135,6 +175,7 @@ class StoredFeatures:
         self._layout = layout
         self._segments = segments
         self._n_features = n_features
+        self._first = np.array([segment.first_row for segment in segments], np.int64)
         self._open: dict[str, FeatureFile] = {}
 
     def take(self, rows: np.ndarray) -> Features:
@@ -143,25 +184,26 @@ class StoredFeatures:
         Raises `DamagedError` for a file that is not as it was written, and CollectionError
         where a row's features are not kept.
         """
-        first = np.array([segment.first_row for segment in self._segments])
-        owner = np.searchsorted(first, rows, side="right") - 1
-        parts: list[Features] = []
-        order: list[np.ndarray] = []
-        for at in np.unique(owner):
-            (here,) = np.nonzero(owner == at)
-            order.append(here)
-            parts.append(self._file(self._segments[at]).take(rows[here] - first[at]))
-        if not parts:
+        if len(rows) == 0:
             return np.empty((0, self._n_features), np.float32)
-        try:
-            together = stacked(parts)
-        except TypeError as error:
+        owner = np.searchsorted(self._first, rows, side="right") - 1
+        order = None
+        if (owner[1:] < owner[:-1]).any():
+            order = np.argsort(owner, kind="stable")
+            owner, rows = owner[order], rows[order]
+        begins = [0, *(np.flatnonzero(np.diff(owner)) + 1).tolist(), len(rows)]
+        pieces = [
+            (self._file(self._segments[owner[begin]]), rows[begin:end] - self._first[owner[begin]])
+            for begin, end in pairwise(begins)
+        ]
+        kinds = {file.is_sparse for file, _ in pieces}
+        if len(kinds) > 1:
             raise DamagedError(
-                f"{self._layout.segments}: {error}; index the collection again"
-            ) from error
-        if len(parts) == 1:
-            return together
-        return take_rows(together, np.argsort(np.concatenate(order)))
+                f"{self._layout.segments}: expected features that are all sparse or all dense, got "
+                "both; index the collection again"
+            )
+        together = _sparse_rows(pieces) if kinds == {True} else _dense_rows(pieces)
+        return together if order is None else take_rows(together, np.argsort(order))
 
     def _file(self, segment: Segment) -> FeatureFile:
         if segment.features is None:
