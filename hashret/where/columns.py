@@ -227,7 +227,7 @@ def _read_json(texts: pa.Array) -> list[Any]:
 
 
 def _compared(comparison: Comparison, column: pa.Array) -> np.ndarray:
-    """Whether a comparison holds for each value of a column that is not JSON; for nulls, anything."""
+    """Whether a comparison holds for each value of a column that is no JSON; anything for nulls."""
     kind = _kind_of_column(column)
     if kind == "string":  # the bytes of UTF-8 have the order of code points, halves of pairs too
         column = column.view(pa.binary())
