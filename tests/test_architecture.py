@@ -22,6 +22,7 @@ HOMES: dict[str, tuple[str, ...]] = {
     "chardet": ("indexer/corpus/guessing.py",),
     "torch": ("indexer/training/",),
     "faiss": ("hashret/indexes/faiss_library.py",),
+    "pyarrow": ("hashret/store/", "hashret/where/columns.py"),
     "sqlalchemy": ("hashret/store/catalog/", "hashret/store/repair/"),
     "PIL": ("hashret/features/",),
     "regex": ("hashret/features/", "hashret/unicode_text.py"),
@@ -266,7 +267,7 @@ def test_every_package_that_is_needed_has_a_home():
 def test_importing_the_door_is_light():
     script = (
         "import sys, hashret, indexer; "
-        "print([m for m in ('torch', 'faiss', 'sqlalchemy', 'numpy', 'click') if m in sys.modules])"
+        "print([m for m in ('torch', 'faiss', 'sqlalchemy', 'pyarrow', 'numpy', 'click') if m in sys.modules])"
     )
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=True

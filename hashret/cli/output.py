@@ -47,11 +47,15 @@ where_option = click.option(
 
 def none_because(collection: Collection, where: str | None) -> str:
     """Why no item satisfies the condition `where`, in parentheses; "" if some do, or none knows."""
-    from hashret.where.explain import reason
+    from hashret.where.explain import kinds_by_asking, reason
 
     if where is None or len(collection.positions_where(where)):
         return ""
-    why = reason(where, lambda other: len(collection.positions_where(other)) > 0)
+
+    def some(other: str) -> bool:
+        return len(collection.positions_where(other)) > 0
+
+    why = reason(where, lambda field: kinds_by_asking(field, some))
     return f" ({why})" if why else ""
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
 import numpy as np
@@ -73,8 +73,10 @@ class Columns(Protocol):
 
     @property
     def other(self) -> pa.Array | None:
-        """For each item a JSON object of its keys that have no column, or null; None if no item has
-        any."""
+        """For each item a JSON object of its keys that have no column, or null.
+
+        None if no item has such keys.
+        """
         ...
 
     def field(self, key: str) -> pa.Array | None:
@@ -89,8 +91,7 @@ class Columns(Protocol):
 def satisfied(condition: Condition, columns: Columns) -> np.ndarray:
     """Whether each item satisfies the condition, (n_rows,) bool. Raises `DamagedError`."""
     found = np.empty(columns.n_rows, bool)
-    for start in range(0, columns.n_rows, _AT_ONCE):
-        rows = slice(start, min(start + _AT_ONCE, columns.n_rows))
+    for rows in _ranges(columns.n_rows):
         found[rows] = _Rows(columns, rows).satisfied(condition)
     return found
 
@@ -101,10 +102,14 @@ def kinds(field: Field, columns: Columns) -> np.ndarray:
     Raises `DamagedError`.
     """
     found = np.empty(columns.n_rows, np.uint8)
-    for start in range(0, columns.n_rows, _AT_ONCE):
-        rows = slice(start, min(start + _AT_ONCE, columns.n_rows))
+    for rows in _ranges(columns.n_rows):
         found[rows] = _Rows(columns, rows).kinds(field)
     return found
+
+
+def _ranges(n_rows: int) -> Iterator[slice]:
+    for start in range(0, n_rows, _AT_ONCE):
+        yield slice(start, min(start + _AT_ONCE, n_rows))
 
 
 class _Rows:
@@ -178,33 +183,32 @@ class _Rows:
         of_value: Callable[[Any], bool | int],
         of_column: Callable[[pa.Array], np.ndarray],
     ) -> np.ndarray:
-        """What is said `of_value` for each row's value of a field.
+        """What `of_value` says of each row's value of a field.
 
-        `of_column` says the same of all values of a column that is not JSON; of nulls, anything.
+        `of_column` says the same of all values of a column that is not JSON, and anything of nulls.
         """
         if not field.keys:
             return of_column(self.ids)
         key, *inner = field.keys
         column = self.field(key) if is_unicode(key) else None
+        if column is None and self.other is not None:
+            rows, objects = self._values_of(None, self.other)
+            return np.array([of_value(inner_value(one, field.keys)) for one in objects])[rows]
         if column is not None and self.is_json(key):
             rows, values = self._values_of(key, column)
-            found = np.array([of_value(inner_value(value, inner)) for value in values])[rows]
-        elif column is not None and not inner:
-            found = of_column(column)
-            if column.null_count:
-                found[column.is_null().to_numpy(zero_copy_only=False)] = of_value(None)
-        else:
-            found = np.full(self.n_rows, of_value(None))
-        if (other := self.other) is not None:
-            rows, objects = self._values_of(None, other)
-            has_key = np.array([key in (one or {}) for one in objects])
-            said = np.array([of_value(inner_value(one, field.keys)) for one in objects])
-            found = np.where(has_key[rows], said[rows], found)
+            return np.array([of_value(inner_value(value, inner)) for value in values])[rows]
+        if column is None or inner:
+            return np.full(self.n_rows, of_value(None))
+        found = of_column(column)
+        if column.null_count:
+            found[column.is_null().to_numpy(zero_copy_only=False)] = of_value(None)
         return found
 
     def _values_of(self, key: str | None, column: pa.Array) -> tuple[np.ndarray, list[Any]]:
-        """The different values of a key's column of JSON (of the other keys' if it is None), with
-        null as None, and which of them each row has."""
+        """The place of each row's value in a list of the different values of a column of JSON.
+
+        Null is None there. `key` is the column's, None for that of the keys without a column.
+        """
         if key not in self._read:
             encoded = column.dictionary_encode("encode")
             values = _read_json(encoded.dictionary)
@@ -223,12 +227,9 @@ def _read_json(texts: pa.Array) -> list[Any]:
 
 
 def _compared(comparison: Comparison, column: pa.Array) -> np.ndarray:
-    """Whether a comparison holds for each value of a column that is not JSON; of nulls, anything.
-
-    UTF-8 has the order of code points, and so it has with what Unicode does not allow.
-    """
+    """Whether a comparison holds for each value of a column that is no JSON; anything for nulls."""
     kind = _kind_of_column(column)
-    if kind == "string":
+    if kind == "string":  # the bytes of UTF-8 have the order of code points, halves of pairs too
         column = column.view(pa.binary())
     found = None
     match comparison:
@@ -249,6 +250,7 @@ def _compared(comparison: Comparison, column: pa.Array) -> np.ndarray:
 
 
 def _is_one_of(column: pa.Array, values: list[Any]) -> pa.Array:
+    """Whether each value of a column is one of these values of the column's kind."""
     near = [_beside(value, column.type, above=True) for value in values]
     held = [
         one
@@ -263,8 +265,10 @@ def _is_one_of(column: pa.Array, values: list[Any]) -> pa.Array:
 
 
 def _beside(value: Any, held: pa.DataType, *, above: bool) -> Any:
-    """The nearest value of a column's type that is not below the value (if `above`), or that is not
-    above it; an integer may be out of the type's range."""
+    """The nearest value of a column's type that is not below the value, or not above it.
+
+    It compares with the column's values as the value does. An integer may be out of range.
+    """
     if held == pa.binary():
         return _bytes(value)
     if held == pa.float64():

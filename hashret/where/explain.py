@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 
 from hashret.where.conditions import (
     And,
@@ -18,7 +18,7 @@ from hashret.where.conditions import (
 )
 from hashret.where.grammar import parse
 
-#: A value of each type that has an order. A field is of that type if it is below this value, or
+#: A value of each kind that has an order. A field is of that kind if it is below this value, or
 #: not below it.
 _ZERO = {"number": "0", "string": "''"}
 #: What to do where a field holds values of this type and the condition needs others.
@@ -28,30 +28,39 @@ _FIX = {
 }
 
 
-def reason(expression: str, some: Callable[[str], bool]) -> str:
+def reason(expression: str, kinds_of: Callable[[Field], Collection[str]]) -> str:
     """Why no item satisfies the `expression`, in words; "" if there is no simple reason.
 
     The reasons are that no item has a field, or that the field holds strings where the condition
-    needs numbers, or the other way round. `some` tells whether any item satisfies another
-    expression; it is called at most three times for each field. Raises `WhereError`.
+    needs numbers, or the other way round. `kinds_of` gives the kinds of the values that items have
+    in a field (`hashret.where.conditions.kind_of`). Raises `WhereError`.
     """
     found: dict[str, None] = {}
-    for field, kinds in _required(parse(expression)):
-        name, written = ".".join(field.keys), _written(field)
-        if not some(f"{written} is not null"):
+    for field, wanted in _required(parse(expression)):
+        name, held = ".".join(field.keys), set(kinds_of(field)) - {"null"}
+        if not held:
             found[f"no item has a field {name!r}"] = None
-        elif (
-            kinds
-            and kinds <= _ZERO.keys()
-            and not any(some(_is_a(written, kind)) for kind in kinds)
-        ):
-            wanted = " or ".join(f"{kind}s" for kind in sorted(kinds))
-            others = [kind for kind in _ZERO if kind not in kinds and some(_is_a(written, kind))]
+        elif wanted and wanted <= _FIX.keys() and not wanted & held:
+            told = " or ".join(f"{kind}s" for kind in sorted(wanted))
+            others = [kind for kind in _FIX if kind in held]
             if others:
-                found[f"field {name!r} holds {others[0]}s, not {wanted}; {_FIX[others[0]]}"] = None
+                found[f"field {name!r} holds {others[0]}s, not {told}; {_FIX[others[0]]}"] = None
             else:
-                found[f"field {name!r} holds no {wanted}"] = None
+                found[f"field {name!r} holds no {told}"] = None
     return "; ".join(found)
+
+
+def kinds_by_asking(field: Field, some: Callable[[str], bool]) -> set[str]:
+    """The kinds of the values that items have in a field; "other" stands for all without an order.
+
+    `some` tells whether any item satisfies an expression.
+    """
+    first, *rest = field.keys
+    written = ".".join([f"field({first!r})", *rest])
+    held = {
+        kind for kind, zero in _ZERO.items() if some(f"{written} < {zero} or {written} >= {zero}")
+    }
+    return held or ({"other"} if some(f"{written} is not null") else set())
 
 
 def _required(condition: Condition) -> Iterator[tuple[Field, set[str]]]:
@@ -68,13 +77,3 @@ def _required(condition: Condition) -> Iterator[tuple[Field, set[str]]]:
             yield field, {kind_of(value)}
         case Contains(field, _) | StartsWith(field, _) if field.keys:
             yield field, {"other"}
-
-
-def _is_a(written: str, kind: str) -> str:
-    return f"{written} < {_ZERO[kind]} or {written} >= {_ZERO[kind]}"
-
-
-def _written(field: Field) -> str:
-    """The field as it is written in an expression."""
-    first, *rest = field.keys
-    return ".".join([f"field({first!r})", *rest])
