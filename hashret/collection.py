@@ -437,9 +437,9 @@ class Collection:
                 rows = None
                 if ranking.compares_features:
                     rows = snapshot.coder.kept(take_rows(asked.features, places))
-                for query, i in enumerate(places.tolist()):
-                    row = None if rows is None else take_rows(rows, np.array([query]))
-                    answers[i] = hits(snapshot, ranking, answered, query, asked.confidences[i], row)
+                ranked = hits(snapshot, ranking, answered, asked.confidences[places], rows)
+                for i, one in zip(places.tolist(), ranked, strict=True):
+                    answers[i] = one
         return answers[0] if single else answers
 
     def ask_similar(self, question: Question, ids: Id | _Ids, *, include_self: bool = False) -> Any:
@@ -456,20 +456,13 @@ class Collection:
         positions = snapshot.rows.find(np.array(snapshot.require_rows(asked), np.int64))
         # one more than asked, since the item itself is among its nearest
         depth = None if ranking.depth is None else ranking.depth + 1
-        answers = []
+        answers: list[Hits] = []
         for answered in searcher.answers(question, snapshot.codes, positions, depth):
             block = answered.queries
             certain = snapshot.codes[block].bits.astype(np.float32)
-            for query, position in enumerate(block.tolist()):
-                row = (
-                    snapshot.features(block[query : query + 1])
-                    if ranking.compares_features
-                    else None
-                )
-                besides = None if include_self else position
-                answers.append(
-                    hits(snapshot, ranking, answered, query, certain[query], row, besides)
-                )
+            rows = snapshot.features(block) if ranking.compares_features else None
+            besides = None if include_self else block
+            answers += hits(snapshot, ranking, answered, certain, rows, besides)
         return answers[0] if single else answers
 
     def info(self) -> dict[str, Any]:

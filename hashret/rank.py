@@ -17,6 +17,7 @@ from hashret.sparse import Features, SparseRows, by_layout, require_dense, requi
 # not depend on the order of summation, hence not on what else was asked in the same batch.
 _GRID = float(1 << 24)
 _PAIRS = 1 << 16  # from this many codes on, two bytes are looked up at once
+_FEW = 256  # codes a query up to which no tables are made for it
 _TILE_ROWS = 64  # rows of features compared at a time: they stay in the cache too
 _TILE = 1 << 13  # codes scored at a time: their columns stay in the cache
 
@@ -53,6 +54,28 @@ def expected_agreement(confidences: np.ndarray, codes: Codes) -> np.ndarray:
         for position, sums in enumerate(tables):
             part += sums[tile[:, position]]
     return (0.5 * n_bits * _GRID + total) / (_GRID * n_bits)
+
+
+def agreements(confidences: np.ndarray, codes: Codes, queries: np.ndarray) -> np.ndarray:
+    """The `expected_agreement` of each code with its query, (n,) float64.
+
+    `queries` (n,), in ascending order, says which row of `confidences` (n_queries, n_bits) each
+    code is compared with.
+    """
+    limits = np.searchsorted(queries, np.arange(len(confidences) + 1))
+    if len(codes) > _FEW * len(confidences):
+        scores = np.empty(len(codes))
+        for query, confidence in enumerate(confidences):
+            part = slice(limits[query], limits[query + 1])
+            scores[part] = expected_agreement(confidence, codes[part])
+        return scores
+    opinion = opinions(confidences)
+    total = np.empty(len(codes))
+    for start in range(0, len(codes), _TILE):
+        part = slice(start, start + _TILE)
+        signs = 2.0 * codes[part].bits - 1.0
+        np.einsum("ij,ij->i", signs, opinion[queries[part]], out=total[part])
+    return (0.5 * codes.n_bits * _GRID + total) / (_GRID * codes.n_bits)
 
 
 def similarities(query: Features, features: Features) -> np.ndarray:

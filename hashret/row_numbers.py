@@ -44,6 +44,8 @@ class RowNumbers:
         at = np.where(at < 0, at + self._n, at)
         if at.size and not 0 <= at.min() <= at.max() < self._n:
             raise IndexError(f"position: expected one of {self._n}, got {positions}")
+        if len(self._starts) == 1:  # nothing was removed: no run to look for
+            return self._firsts[0] + at
         run = np.searchsorted(self._starts, at, side="right") - 1
         found: np.int64 | np.ndarray = self._firsts[run] + (at - self._starts[run])
         return found

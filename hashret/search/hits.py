@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from heapq import nsmallest
-from typing import Self
+from itertools import pairwise, repeat
+from typing import NamedTuple, Self
 
 import numpy as np
 
@@ -13,12 +14,16 @@ from hashret.items import Approximation, Hit, Hits
 from hashret.search.question import Question
 from hashret.search.searcher import Answered
 from hashret.snapshot import Snapshot
-from hashret.sparse import Features
+from hashret.sparse import Features, rows_between
 
 #: Number of nearest codes among which copies of an image are looked for. With 1,500 photographs,
 #: the original is among the 50 nearest to every copy in colour. Grey copies lack the colours in
 #: their codes: 94 in 100 of their originals are among the 500 nearest, 98 among 1,000.
 _LOOKED_AT = 2_000
+
+
+#: Items whose features are compared at a time, to bound the memory for them.
+_COMPARED = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,26 +64,163 @@ class Ranking:
         return (-scores, distances) if self.question.by_score else (distances, -scores)
 
 
+class Ranked(NamedTuple):
+    """The items found for the queries of a block, in the order of their hits.
+
+    Query i has the slice `limits[i]` to ``limits[i + 1]`` of the other arrays: `positions` among
+    the snapshot's codes, `distances` in bits, `scores`, and `alike`, the similarities of features,
+    where these decided the order.
+    """
+
+    limits: np.ndarray
+    positions: np.ndarray
+    distances: np.ndarray
+    scores: np.ndarray
+    alike: np.ndarray | None = None
+
+    def take(self, limits: np.ndarray, places: np.ndarray) -> Ranked:
+        """The items at these places of the arrays, for queries with these limits."""
+        alike = None if self.alike is None else self.alike[places]
+        chosen = self.positions[places], self.distances[places], self.scores[places]
+        return Ranked(limits, *chosen, alike)
+
+
 def hits(
     snapshot: Snapshot,
     ranking: Ranking,
     answered: Answered,
-    query: int,
     confidences: np.ndarray,
     features: Features | None = None,
-    besides: int | None = None,
-) -> Hits:
-    """The ranked hits of one query; `query` is its position among those in `answered`.
+    besides: np.ndarray | None = None,
+) -> list[Hits]:
+    """The ranked hits of each query of a block.
 
-    `confidences` (n_bits,) are those of the query; `features` is its one row of features, needed if
-    the order depends on their similarity. The item at position `besides` is left out.
+    `confidences` (n_queries, n_bits) are those of the queries; `features` are theirs, row for row,
+    needed if the order depends on the similarity of features. The item at the position
+    ``besides[i]`` is no hit of query i.
     """
-    question = ranking.question
-    positions, distances = answered.found[query]
+    found = scored(snapshot, answered, confidences, besides)
+    keys = ranking.keys(found.distances, found.scores)
+    if features is None:
+        ranked = _hits(snapshot, _best(snapshot, found, keys, ranking.question.k))
+    else:
+        found = _best(snapshot, found, keys, ranking.depth)
+        ranked = []
+        for part, of_queries in _parts(found, features):
+            ranked += _by_features(snapshot, ranking, part, of_queries)
+    return [_answer(ranking, answered, query, one) for query, one in enumerate(ranked)]
+
+
+def scored(
+    snapshot: Snapshot,
+    answered: Answered,
+    confidences: np.ndarray,
+    besides: np.ndarray | None = None,
+) -> Ranked:
+    """What was found for the queries of a block, with scores, in no order yet."""
+    found = answered.found
+    queries = np.repeat(np.arange(len(found)), np.diff(found.limits))
+    limits, positions, distances = found.limits, found.rows, found.distances
     if besides is not None:
-        others = positions != besides
-        positions, distances = positions[others], distances[others]
-    ranked = _ranked(snapshot, ranking, positions, distances, confidences, features)
+        others = positions != besides[queries]
+        positions, distances, queries = positions[others], distances[others], queries[others]
+        limits = np.searchsorted(queries, np.arange(len(found) + 1))
+    scores = rank.agreements(confidences, snapshot.codes[positions], queries)
+    return Ranked(limits, positions, distances, scores)
+
+
+def _best(
+    snapshot: Snapshot, found: Ranked, keys: tuple[np.ndarray, ...], count: int | None
+) -> Ranked:
+    """The first `count` items of each query by the keys and then the id, in this order.
+
+    Ids are read only where all keys are equal.
+    """
+    limits = found.limits
+    queries = np.repeat(np.arange(len(limits) - 1), np.diff(limits))
+    order = np.lexsort((*reversed(keys), queries))
+    tied = np.zeros(len(order) + 1, bool)  # whether an item ties with the one before it
+    tied[1:-1] = queries[1:] == queries[:-1]
+    for key in keys:
+        ordered = key[order]
+        tied[1:-1] &= ordered[1:] == ordered[:-1]
+    stops = limits[1:] if count is None else np.minimum(limits[1:], limits[:-1] + count)
+    if tied.any():
+        order = order.copy()
+        untied = np.flatnonzero(~tied)
+        for start, stop in zip(limits[:-1].tolist(), stops.tolist(), strict=True):
+            end = int(untied[np.searchsorted(untied, stop)])
+            if start < stop and tied[start + 1 : end].any():
+                order[start:end] = _with_ids(snapshot, found, order[start:end], tied[start:end])
+    chosen = [order[start:stop] for start, stop in zip(limits[:-1], stops, strict=True)]
+    bounds = np.append(0, np.cumsum(stops - limits[:-1]))
+    return found.take(bounds, np.concatenate(chosen) if chosen else order)
+
+
+def _with_ids(snapshot: Snapshot, found: Ranked, places: np.ndarray, tied: np.ndarray) -> list[int]:
+    """The places, already in order by their keys, with those that tie in order of their ids."""
+    groups = np.cumsum(~tied).tolist()
+    rows = snapshot.rows[found.positions[places]].tolist()
+    items = snapshot.items
+    is_tied = tied | np.append(tied[1:], False)
+    ids = [items.id(row) if one else "" for row, one in zip(rows, is_tied.tolist(), strict=True)]
+    named = sorted(zip(groups, ids, places.tolist(), strict=True))
+    return [place for _, _, place in named]
+
+
+def _parts(found: Ranked, features: Features) -> Iterator[tuple[Ranked, Features]]:
+    """The queries, with their features, in parts of at most `_COMPARED` items, or of one query."""
+    start, n = 0, len(found.limits) - 1
+    while start < n:
+        stop = int(np.searchsorted(found.limits, found.limits[start] + _COMPARED, side="right")) - 1
+        stop = min(n, max(stop, start + 1))
+        limits = found.limits[start : stop + 1]
+        part = found.take(limits - limits[0], np.arange(limits[0], limits[-1]))
+        yield part, rows_between(features, start, stop)
+        start = stop
+
+
+def _by_features(
+    snapshot: Snapshot, ranking: Ranking, found: Ranked, features: Features
+) -> list[tuple[Hit, ...]]:
+    """The hits of queries, whose features are given row for row, by the similarity of features."""
+    stored = snapshot.features(found.positions)
+    similarities = snapshot.coder.featurizer.similarities
+    alike = np.empty(len(found.positions))
+    for query, (start, stop) in enumerate(pairwise(found.limits.tolist())):
+        if stop > start:
+            one = rows_between(features, query, query + 1)
+            alike[start:stop] = similarities(one, rows_between(stored, start, stop))
+    found = found._replace(alike=alike)
+    if ranking.question.rerank:
+        keys: tuple[np.ndarray, ...] = (-alike, *ranking.keys(found.distances, found.scores))
+    else:
+        keys = ranking.keys(found.distances, found.scores, alike)
+    return _hits(snapshot, _best(snapshot, found, keys, ranking.question.k))
+
+
+def _hits(snapshot: Snapshot, found: Ranked) -> list[tuple[Hit, ...]]:
+    """The hits of each query, with the records of their items."""
+    items, packed = snapshot.items, snapshot.codes.packed[found.positions]
+    made = []
+    alike = repeat(None) if found.alike is None else found.alike.tolist()
+    for row, code, distance, score, likeness in zip(
+        snapshot.rows[found.positions].tolist(),
+        packed,
+        found.distances.tolist(),
+        found.scores.tolist(),
+        alike,
+        strict=False,
+    ):
+        item_id, metadata, preview = items.shown(row)
+        code_text = code.tobytes().hex()
+        made.append(Hit(item_id, distance, score, code_text, metadata, preview, likeness))
+    return [tuple(made[start:stop]) for start, stop in pairwise(found.limits.tolist())]
+
+
+def _answer(ranking: Ranking, answered: Answered, query: int, ranked: tuple[Hit, ...]) -> Hits:
+    """The hits of a query with what is known about them."""
+    question = ranking.question
     radius = int(answered.found.complete_radius[query])
     approximation = answered.approximation
     note = ""
@@ -89,60 +231,3 @@ def hits(
         note = note or f"the {question.probes} nearest buckets are empty; allow more probes"
     plan = replace(answered.plan, proved=radius)
     return Hits(ranked, "" if ranked else note, radius, approximation, plan)
-
-
-def _ranked(
-    snapshot: Snapshot,
-    ranking: Ranking,
-    positions: np.ndarray,
-    distances: np.ndarray,
-    confidences: np.ndarray,
-    features: Features | None,
-) -> tuple[Hit, ...]:
-    """The best of the items at these positions as hits, in order."""
-    k, reranked = ranking.question.k, bool(ranking.question.rerank)
-    scores = rank.expected_agreement(confidences, snapshot.codes[positions])
-    if ranking.depth is not None and len(positions) > ranking.depth:
-        keep = _first(snapshot, positions, *ranking.keys(distances, scores), ranking.depth)
-        positions, distances, scores = positions[keep], distances[keep], scores[keep]
-    alike = None
-    if features is not None and len(positions):
-        stored = snapshot.features(positions)
-        alike = snapshot.coder.featurizer.similarities(features, stored)
-        if k is not None:  # drop the others before any record is read
-            if reranked:
-                keep = rank.highest(alike, k)
-            else:
-                keep = np.concatenate(rank.contenders(*ranking.keys(distances, scores, alike), k))
-            alike, positions, distances, scores = (
-                one[keep] for one in (alike, positions, distances, scores)
-            )
-    items, rows = snapshot.items, snapshot.rows[positions].tolist()
-    ids = [items.id(row) for row in rows]
-    keys = ranking.keys(distances, scores, alike)
-    ranked = []
-    for i in rank.order(*keys, ids, alike if reranked else None)[:k]:
-        record = items.record(rows[i])
-        ranked.append(
-            Hit(
-                record.id,
-                int(distances[i]),
-                float(scores[i]),
-                snapshot.codes.hex(int(positions[i])),
-                record.metadata,
-                record.preview,
-                None if alike is None else float(alike[i]),
-            )
-        )
-    return tuple(ranked)
-
-
-def _first(
-    snapshot: Snapshot, positions: np.ndarray, first: np.ndarray, second: np.ndarray, count: int
-) -> np.ndarray:
-    """The `count` positions that come first by (first, second, id), unsorted."""
-    certain, tied = rank.contenders(first, second, count)
-    rows = snapshot.rows[positions[tied]].tolist()
-    named = zip((snapshot.items.id(row) for row in rows), tied.tolist(), strict=True)
-    chosen = [place for _, place in nsmallest(count - len(certain), named)]
-    return np.concatenate([certain, np.array(chosen, np.intp)])

@@ -96,7 +96,8 @@ def open_codes(layout: Layout, segment: Segment) -> Codes:
                 f"{path}: expected uint8 codes of shape {shape}, got another file; "
                 "index the collection again"
             )
-        return Codes(np.memmap(stream, np.uint8, "r", begin, shape))
+        # as a plain array: those of NumPy's own class for a map are slow to cut
+        return Codes(np.memmap(stream, np.uint8, "r", begin, shape).view(np.ndarray))
 
 
 def _begin_of_codes(head: bytes, shape: tuple[int, int]) -> int:

@@ -127,6 +127,12 @@ class StoredItems:
         segment, offset = self._place(row)
         return self.records(segment).digest(offset)
 
+    def shown(self, row: int) -> tuple[str, dict[str, Any], str]:
+        """What a hit shows of a row: its id, metadata and preview."""
+        segment, offset = self._place(row)
+        records = self.records(segment)
+        return records.id(offset), records.metadata(offset), records.preview(offset)
+
     def record(self, row: int) -> ItemRecord:
         """The item of a row, but for its text."""
         segment, offset = self._place(row)
