@@ -348,6 +348,9 @@ class Indexer:
             for batch, encoded in stream:
                 batch.count(self.tally, encoded.refused)
                 segments.gather((batch.pending[row] for row in encoded.rows.tolist()), encoded)
+                unknown = encoded.unknown(len(batch.pending))
+                segments.gather_uncoded(batch.pending[row] for row in unknown)
+                self.tally.uncoded += len(unknown)
                 if segments.is_full:
                     self._write(segments)
                 self._progress("encode", self.tally.seen + segments.waiting, total)

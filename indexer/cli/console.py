@@ -129,6 +129,11 @@ def show_counts(tally: Tally, tense: str = "") -> None:
         f"seen {tally.seen} = {tally.added} {tense}added + {tally.replaced} {tense}replaced"
         f" + {tally.unchanged} unchanged + {tally.n_skipped} skipped"
     )
+    if tally.uncoded:
+        say(
+            f"{tally.uncoded} {tense}stored without a code, since the model knows nothing in them: "
+            "found by id and --where, never a hit"
+        )
     shown = tally.examples()
     for skipped in shown:
         say(f"skipped {skipped.id}: {skipped.reason}")

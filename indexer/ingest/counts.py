@@ -26,6 +26,7 @@ def silent(stage: str, done: int, total: int | None) -> None:
 class Tally:
     """seen = added + replaced + unchanged + skipped; removed counts beside them.
 
+    `uncoded` are those of the added and replaced ones that no code could be made of.
     `first_skipped` has the first few of each class; `on_skipped` is called with every one.
     """
 
@@ -33,6 +34,7 @@ class Tally:
     replaced: int = 0
     unchanged: int = 0
     removed: int = 0
+    uncoded: int = 0
     skipped: Counter[str] = field(default_factory=Counter)
     first_skipped: list[Skipped] = field(default_factory=list)
     on_skipped: Callable[[Skipped], None] | None = None

@@ -166,7 +166,8 @@ class Rehearsal:
         for batch in intake.batches(taken(items)):
             refused: dict[int, Refused] = {}
             if self._featurizer is not None and batch.prepared:
-                refused = usable_features(self._featurizer, batch.prepared)[2]
+                rows, _, refused = usable_features(self._featurizer, batch.prepared)
+                self.tally.uncoded += len(batch.prepared) - len(rows) - len(refused)
             batch.count(self.tally, refused)
             coded = {one.id for row, one in enumerate(batch.pending) if row not in refused}
             again = coded & self._last.found

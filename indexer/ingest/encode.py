@@ -25,7 +25,6 @@ from hashret.store.model_files import ModelRecord, read_model
 from indexer.refusals import Refused
 from indexer.workers.pool import AVAILABLE, Limits, Work, Workers, each
 
-_NO_FEATURE = "no known feature: expected at least one word of the collection's vocabulary"
 _OVERFLOW = "features: expected finite numbers, got infinity; scale the vectors as the others are"
 
 #: The task of the workers.
@@ -39,8 +38,9 @@ class Encoded:
     """What became of a block of prepared items.
 
     `rows` (m,) int64: the positions of those that have a code, increasing; `codes` and
-    `features`, where they were asked for, are theirs, row for row. `refused` says of every other
-    position why it has none.
+    `features`, where they were asked for, are theirs, row for row. `refused` says of the positions
+    of unusable items why they are. All others are of items without a known feature: sound, but
+    without a code.
     """
 
     rows: np.ndarray
@@ -48,23 +48,26 @@ class Encoded:
     features: Features | None
     refused: dict[int, Refused]
 
+    def unknown(self, n: int) -> list[int]:
+        """The positions, of `n` in all, of the items without a known feature."""
+        coded = set(self.rows.tolist())
+        return [row for row in range(n) if row not in coded and row not in self.refused]
+
 
 def usable_features(
     featurizer: Featurizer, prepared: Sequence[Any]
 ) -> tuple[np.ndarray, Features, dict[int, Refused]]:
-    """The positions of prepared items that can be encoded, their features, row for row, and why
-    each of the others cannot; nothing raises for an item."""
+    """The positions of prepared items that can be encoded, their features, row for row, and the
+    items that can't be used, with the reason.
+
+    Those of neither have no known feature. Nothing raises for an item.
+    """
     features = featurizer.transform(prepared)
     finite = finite_rows(features)
     sound = known(features) & finite
-    refused = {
-        row: Refused("no-known-feature", _NO_FEATURE)
-        if finite[row]
-        else Refused("overflow", _OVERFLOW)
-        for row in np.flatnonzero(~sound).tolist()
-    }
+    refused = {row: Refused("overflow", _OVERFLOW) for row in np.flatnonzero(~finite).tolist()}
     rows = np.flatnonzero(sound)
-    return rows, take_rows(features, rows) if refused else features, refused
+    return rows, features if sound.all() else take_rows(features, rows), refused
 
 
 def encode(coder: Coder, prepared: Sequence[Any], with_features: bool = True) -> Encoded:
