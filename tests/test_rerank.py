@@ -15,7 +15,7 @@ from hashret.specs import VectorSpec
 from hashret.store.feature_files import FeatureFile, StoredFeatures, write_features
 from hashret.store.files import FileRecord
 from hashret.store.layout import Layout
-from hashret.store.segments import SegmentRecord
+from hashret.store.segments import Segment
 from indexer import Indexer, TrainingOptions
 from tests.corpora import clustered_vectors, topic_items
 from tests.models.encoders import as_sparse
@@ -43,7 +43,8 @@ def stored(layout, parts, width):
     for i, part in enumerate(parts):
         file = write_features(layout, f"s{i}", part)
         codes = FileRecord(f"s{i}.npy", 0, "")
-        segments.append(SegmentRecord(f"s{i}", row, len(part), 8, codes, file))
+        n = len(part)
+        segments.append(Segment(f"s{i}", row, n, n, 8, "m1", codes, None, features=file))
         row += len(part) + 2  # rows between segments may belong to no one
     return segments, StoredFeatures(layout, segments, width)
 
