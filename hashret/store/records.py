@@ -353,9 +353,10 @@ class Records:
 
     def by_id(self) -> Iterator[tuple[str, int]]:
         """All (id, row) pairs, ordered by id."""
-        import pyarrow.compute as pc  # loaded only where it is needed
+        from pyarrow.compute import sort_indices  # it takes a while to load
 
-        for row in pc.sort_indices(self.ids).to_numpy().tolist():
+        order = sort_indices(self.column("id")).to_numpy().astype(np.uint32)
+        for row in map(int, order):
             yield self._ids[row], row
 
     def rows(self, rows: np.ndarray) -> pa.RecordBatch:

@@ -21,27 +21,27 @@ from hashret.errors import (
 )
 from hashret.store.catalog import tables
 from hashret.store.catalog.catalog import Catalog
-from hashret.store.catalog.records import ItemRecord
 from hashret.store.catalog.staging import Staging
 from hashret.store.files import write_file
 from hashret.store.layout import Layout
 from hashret.store.lock import writer_lock
 from hashret.store.model_files import read_model, write_model
-from hashret.store.segments import SegmentRecord, open_segment, write_segment
-from tests.catalogs import change, connected
+from hashret.store.records import ItemRecord, batch_of, write_records
+from hashret.store.segments import Segment, open_codes, write_codes
+from hashret.store.stored_items import StoredItems
+from hashret.store.texts import write_texts
+from tests.catalogs import change
 
 
 def stage(layout, staging, ids, text="", model="m1"):
     """Stage one segment with an item for each id."""
-    first = staging.next_row
-    codes = Codes(np.full((len(ids), 2), staging.commit, np.uint8))
-    name = f"c{staging.commit}-{first}"
-    file = write_segment(layout, name, codes)
-    items = [
-        ItemRecord(first + i, item_id, bytes(32), {"text": text}, text)
-        for i, item_id in enumerate(ids)
-    ]
-    staging.add_segment(SegmentRecord(name, first, len(ids), 16, file), model, items)
+    name, first = staging.new_segment()
+    codes = write_codes(layout, name, Codes(np.full((len(ids), 2), staging.commit, np.uint8)))
+    batch = batch_of([ItemRecord(one, bytes(16), {"text": text}, text) for one in ids])
+    records = write_records(layout, name, batch)
+    texts = write_texts(layout, name, [text] * len(ids))
+    n = len(ids)
+    staging.add_segment(Segment(name, first, n, n, 16, model, codes, records, texts), ids)
 
 
 def with_model(layout, staging):
@@ -75,17 +75,17 @@ def filled(layout):
 
 def visible(catalog, commit):
     """id -> text at a commit, by every way of reading, which must agree."""
-    pages = [record for page in catalog.item_pages(commit, page=2) for record in page]
-    assert [record.id for record in pages] == sorted(record.id for record in pages)
-    rows = catalog.rows([record.id for record in pages], commit)
-    assert rows == {record.id: record.row for record in pages}
-    records = catalog.items(rows.values())
-    in_segments = {
-        row for s in catalog.segments(commit) for row in range(s.first_row, s.first_row + s.n_rows)
-    }
-    removed = set(catalog.removed_rows(commit).tolist())
-    assert in_segments - removed == set(rows.values())
-    return {records[row].id: records[row].preview for row in rows.values()}
+    items = StoredItems(catalog.layout, catalog.segments(commit))
+    pairs = list(items.by_id())
+    assert [item_id for item_id, _ in pairs] == sorted(item_id for item_id, _ in pairs)
+    rows = items.find([item_id for item_id, _ in pairs])
+    assert rows == dict(pairs)
+    assert list(items.rows()) == sorted(rows.values())
+    assert len(items) == len(rows)
+    records = {row: items.record(row) for row in rows.values()}
+    assert {record.id: row for row, record in records.items()} == rows
+    assert all(items.text(row) == record.preview for row, record in records.items())
+    return {item_id: records[row].preview for item_id, row in rows.items()}
 
 
 ids = st.lists(st.sampled_from("abcdefg"), unique=True, max_size=5)
@@ -115,7 +115,7 @@ def test_every_snapshot_stands_whatever_comes_after(tmp_path_factory, steps):
             stage(layout, staging, chosen, str(number))
             now = now | dict.fromkeys(chosen, str(number))
         elif what == "remove":
-            staging.remove([row for row, _ in staging.known(chosen).values()])
+            staging.remove(list(staging.items.find(chosen).values()))
             now = {k: v for k, v in now.items() if k not in chosen}
         elif what == "drop":
             staging.drop_all_segments()
@@ -123,6 +123,8 @@ def test_every_snapshot_stands_whatever_comes_after(tmp_path_factory, steps):
         elif what == "commit":
             record = staging.finish("m1")
             assert record.n_items == len(now)
+            assert catalog.last_commit() == catalog.commit(record.commit) == record
+            catalog.segments_of(record)
             committed = history[record.commit] = dict(now)
             staging = Staging(catalog)
         elif what in ("abandon", "crash"):
@@ -138,21 +140,67 @@ def test_every_snapshot_stands_whatever_comes_after(tmp_path_factory, steps):
     catalog.close()
 
 
-def test_seen_and_unseen(filled):
+def test_seen_and_unseen(filled, monkeypatch):
+    monkeypatch.setattr("hashret.store.catalog.staging._PAGE", 1)
     with Catalog.open(filled, write=True) as catalog:
         staging = Staging(catalog)
-        assert staging.see(["a", "x", "a"]) == set()
-        assert staging.see(["a", "y"]) == {"a"}
+        assert staging.see(["a", "x", "a"]) == (set(), {"a": (0, bytes(16))})
+        assert staging.see(["a", "y"]) == ({"a"}, {"a": (0, bytes(16))})
         stage(filled, staging, ["y"])
-        assert [pair[1] for page in staging.unseen(page=1) for pair in page] == ["b", "c"]
-        with pytest.raises(PayloadError):
+        assert staging.see(["y", "x"]) == ({"x", "y"}, {"y": (3, bytes(16))})
+        assert list(staging.unseen()) == [[1], [2]]
+        with pytest.raises(PayloadError, match="Unicode"):
             staging.see(["\ud800"])
 
 
-def test_first_by_id(filled):
-    with Catalog.open(filled) as catalog:
-        assert catalog.first_by_id([2, 1, 0], 2) == [0, 1]
-        assert catalog.first_by_id([2, 1, 0], 0) == []
+def test_items_are_removed_and_forgotten_with_their_segment(filled):
+    with Catalog.open(filled, write=True) as catalog:
+        staging = Staging(catalog)
+        stage(filled, staging, ["c", "d"], "two")
+        staging.finish("m1")
+        staging = Staging(catalog)
+        staging.forget_segments([catalog.segments(2)[0].name])
+        staging.finish("m1")
+        assert visible(catalog, 3) == {"c": "two", "d": "two"}
+        assert visible(catalog, 2) == {"a": "one", "b": "one", "c": "two", "d": "two"}
+
+
+@pytest.mark.parametrize("refitted", [False, True])
+def test_a_writer_goes_on_from_what_was_staged(filled, refitted):
+    """It keeps the segments that the interrupted one staged, but no removal of its own."""
+    with Catalog.open(filled, write=True) as catalog:
+        staging = Staging(catalog)
+        if refitted:
+            staging.drop_all_segments()
+        stage(filled, staging, ["b", "d"], "two")
+        stage(filled, staging, ["e"], "two")
+        if not refitted:
+            staging.remove([0])
+    with Catalog.open(filled, write=True) as catalog:
+        staging = Staging(catalog, keep=True, refitted=refitted)
+        assert staging.n_kept_anew() == (0 if refitted else 1)
+        seen = ["a", "e"] if refitted else ["a", "b", "e"]
+        _, known = staging.see(seen)
+        assert {one: row for one, (row, _) in known.items()} == (
+            {"e": 5} if refitted else {"a": 0, "b": 3, "e": 5}
+        )
+        staging.forget_unseen()
+        staging.finish("m1")
+        assert visible(catalog, 2) == (
+            {"e": "two"} if refitted else {"a": "one", "b": "two", "c": "one", "e": "two"}
+        )
+        assert visible(catalog, 1) == dict.fromkeys("abc", "one")
+
+
+def test_an_item_whose_new_version_is_gone_is_back_in_its_former_one(filled):
+    with Catalog.open(filled, write=True) as catalog:
+        stage(filled, Staging(catalog), ["b", "c"], "two")
+    with Catalog.open(filled, write=True) as catalog:
+        staging = Staging(catalog, keep=True)
+        staging.see(["c"])
+        staging.forget_unseen()
+        staging.finish("m1")
+        assert visible(catalog, 2) == {"a": "one", "b": "one", "c": "two"}
 
 
 _KILLED_WRITER = """
@@ -167,7 +215,7 @@ with writer_lock(layout):
     (layout.segments / "half.npy.tmp").write_bytes(b"half")
     if {inside}:
         catalog.connection.begin()
-        catalog.connection.execute(tables.items.delete())
+        catalog.connection.execute(tables.segments.delete())
     os.kill(os.getpid(), signal.SIGKILL)
 """
 
@@ -183,7 +231,7 @@ def test_a_killed_writer_leaves_the_last_commit(filled, inside):
     with writer_lock(filled), Catalog.open(filled, write=True) as catalog:
         staging = Staging(catalog)  # the lock of the dead is free, its left-overs go
         assert not list(filled.segments.glob("*.tmp"))
-        assert len(list(filled.segments.iterdir())) == 1
+        assert len(list(filled.segments.iterdir())) == 3, "codes, records and texts"
         stage(filled, staging, ["d"], "three")
         staging.finish("m1")
         assert visible(catalog, 2) == {"a": "one", "b": "one", "c": "one", "d": "three"}
@@ -215,21 +263,36 @@ def flip(path, position, bit=0):
     path.write_bytes(data)
 
 
+def read_codes(layout, segment):
+    return open_codes(layout, segment)
+
+
+def read_records(layout, segment):
+    return StoredItems(layout, [segment]).record(segment.first_row)
+
+
+def read_texts(layout, segment):
+    return StoredItems(layout, [segment]).text(segment.first_row)
+
+
+@pytest.mark.parametrize(
+    ("part", "read"), [("codes", read_codes), ("records", read_records), ("texts", read_texts)]
+)
 @pytest.mark.parametrize("position", [0, 12, 128, -1])
-def test_a_damaged_segment_is_found(filled, position):
+def test_a_damaged_file_of_a_segment_is_found(filled, part, read, position):
     with Catalog.open(filled) as catalog:
-        (record,) = catalog.segments(1)
-        assert len(open_segment(filled, record)) == 3
-        path = filled.segments / record.file.name
+        (segment,) = catalog.segments(1)
+        read(filled, segment)
+        path = filled.segments / getattr(segment, part).name
         flip(path, position)
         with pytest.raises(DamagedError, match="SHA-256"):
-            open_segment(filled, record)
+            read(filled, segment)
         path.write_bytes(path.read_bytes()[:-1])
         with pytest.raises(DamagedError, match="bytes"):
-            open_segment(filled, record)
+            read(filled, segment)
         path.unlink()
         with pytest.raises(DamagedError, match="none"):
-            open_segment(filled, record)
+            read(filled, segment)
 
 
 @pytest.mark.parametrize("name", ["model.json", "model.safetensors"])
@@ -242,23 +305,6 @@ def test_a_damaged_model_is_found(filled, name):
         flip(filled.models / "m1" / name, 5)
         with pytest.raises(DamagedError):
             read_model(filled, record)
-
-
-@pytest.mark.parametrize(
-    ("column", "value"),
-    [("preview", "x"), ("id", "z"), ("added", 0), ("content_hash", b"0")],
-)
-def test_a_changed_row_is_found(filled, column, value):
-    rows = tables.items
-    with connected(filled.root) as connection:
-        connection.execute(rows.update().where(rows.c.row == 1).values({column: value}))
-    with Catalog.open(filled) as catalog:
-        with pytest.raises(DamagedError, match="row 1"):
-            catalog.items([0, 1, 2])
-        with pytest.raises(DamagedError):
-            list(catalog.item_pages(1))
-        with pytest.raises(DamagedError, match="expected 2 rows"):
-            catalog.items([0, 99])
 
 
 def test_other_files_are_not_taken_for_a_catalog(filled, tmp_path, each_catalog):
@@ -283,7 +329,7 @@ def test_a_collection_can_be_moved_and_copied(filled, tmp_path):
     copy = Layout.find(tmp_path / "other place #1?")
     with Catalog.open(copy) as catalog:
         assert visible(catalog, 1) == dict.fromkeys("abc", "one")
-        assert len(open_segment(copy, catalog.segments(1)[0])) == 3
+        assert len(open_codes(copy, catalog.segments(1)[0])) == 3
 
 
 def test_a_failed_write_leaves_the_old_file(tmp_path):
