@@ -98,12 +98,17 @@ def batch_of(items: Sequence[ItemRecord]) -> pa.RecordBatch:
     )
 
 
-def write_records(layout: Layout, name: str, batch: pa.RecordBatch) -> FileRecord:
-    """Write the columns of a segment's items."""
+def as_file(batch: pa.RecordBatch) -> pa.Buffer:
+    """The bytes of a file with these columns."""
     sink = pa.BufferOutputStream()
     with pa.ipc.new_file(sink, batch.schema) as writer:
         writer.write_batch(batch)
-    return write_file(layout.segments / f"{name}{SUFFIX}", [memoryview(sink.getvalue())])
+    return sink.getvalue()
+
+
+def write_records(layout: Layout, name: str, batch: pa.RecordBatch) -> FileRecord:
+    """Write the columns of a segment's items."""
+    return write_file(layout.segments / f"{name}{SUFFIX}", [memoryview(as_file(batch))])
 
 
 def _assembled(
@@ -353,8 +358,10 @@ class Records:
 
     def by_id(self) -> Iterator[tuple[str, int]]:
         """All (id, row) pairs, ordered by id."""
+        import pyarrow.compute as pc  # loaded only where it is needed
+
         order = self.column("id")
-        for row in pa.compute.sort_indices(order).to_numpy().tolist():
+        for row in pc.sort_indices(order).to_numpy().tolist():
             yield self._ids[row], row
 
     def rows(self, rows: np.ndarray) -> pa.RecordBatch:
