@@ -32,7 +32,6 @@ from hashret.store.leases import Lease
 from hashret.store.model_files import ModelRecord, read_description, read_model
 from hashret.store.opened_folder import OpenedFolder
 from hashret.store.segments import Segment, open_codes
-from hashret.store.stored_items import StoredItems
 from hashret.where.grammar import parse
 
 
@@ -67,9 +66,9 @@ class Snapshot:
         self.folder = folder
         self.committed = commit
         self.kind = catalog.kind
-        self.segments = catalog.segments_of(commit)
+        self.items = catalog.items_of(commit)
+        self.segments = self.items.segments
         self.model = None if commit.model is None else catalog.model(commit.model)
-        self.items = StoredItems(layout, self.segments)
         if former is not None:
             self.items.keep_opened(former.items)
         self.rows = _coded_rows(self.segments)

@@ -12,7 +12,7 @@ import hashlib
 import os
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO
 
@@ -134,6 +134,20 @@ def require_sound(path: Path, record: FileRecord) -> None:
             digest.update(chunk)
     if (found := digest.hexdigest()) != record.sha256:
         raise other_sha256(path, record, found)
+
+
+def with_blocks(path: Path, record: FileRecord) -> FileRecord:
+    """The same with the digests of the file's blocks; as it is where the file is damaged."""
+    digest, blocks = hashlib.sha256(), _BlockDigests()
+    try:
+        with plainly(path, "read"), open_recorded(path, record) as stream:
+            while chunk := stream.read(_CHUNK):
+                digest.update(chunk)
+                blocks.update(chunk)
+    except DamagedError:
+        return record
+    is_sound = digest.hexdigest() == record.sha256
+    return replace(record, blocks=blocks.finish()) if is_sound else record
 
 
 def other_sha256(path: Path, record: FileRecord, found: str) -> DamagedError:

@@ -98,12 +98,17 @@ def batch_of(items: Sequence[ItemRecord]) -> pa.RecordBatch:
     )
 
 
-def write_records(layout: Layout, name: str, batch: pa.RecordBatch) -> FileRecord:
-    """Write the columns of a segment's items."""
+def as_file(batch: pa.RecordBatch) -> pa.Buffer:
+    """The bytes of a file with these columns."""
     sink = pa.BufferOutputStream()
     with pa.ipc.new_file(sink, batch.schema) as writer:
         writer.write_batch(batch)
-    return write_file(layout.segments / f"{name}{SUFFIX}", [memoryview(sink.getvalue())])
+    return sink.getvalue()
+
+
+def write_records(layout: Layout, name: str, batch: pa.RecordBatch) -> FileRecord:
+    """Write the columns of a segment's items."""
+    return write_file(layout.segments / f"{name}{SUFFIX}", [memoryview(as_file(batch))])
 
 
 def _assembled(

@@ -20,7 +20,7 @@ _PAGE = 1024  # items looked up at a time
 
 def last_items(catalog: Catalog) -> StoredItems:
     """The items of the last commit."""
-    return StoredItems(catalog.layout, catalog.segments_of(catalog.last_commit()))
+    return catalog.items_of(catalog.last_commit())
 
 
 def requiring_all(items: Iterable[Item | Skipped], catalog: Catalog) -> Iterator[Item | Skipped]:

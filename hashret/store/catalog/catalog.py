@@ -8,6 +8,7 @@ the databases differ in is `hashret.store.catalog.database`.
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -28,23 +29,30 @@ from hashret.store.catalog.records import (
 from hashret.store.catalog.sums import LAST, state_of
 from hashret.store.model_files import ModelRecord
 from hashret.store.segments import Segment
+from hashret.store.stored_items import StoredItems
 from hashret.store.untrusted import RESTORE
 
 
 class Catalog(CatalogConnection):
     """What the catalog of one collection says; `open` or `create` it."""
 
+    _commits = t.commits
+
+    def _commit_of(self, row: Sequence[Any]) -> CommitRecord:
+        return commit_of(row)
+
     def last_commit(self) -> CommitRecord:
         """The newest commit; number 0 without items or model before the first."""
         last = select(t.meta.c.value).where(t.meta.c.key == LAST).scalar_subquery()
-        newest = select(t.commits).order_by(t.commits.c.commit.desc()).limit(1).subquery()
+        of_all = self._commits
+        newest = select(of_all).order_by(of_all.c.commit.desc()).limit(1).subquery()
         # one statement, so that both are of one moment
         query = select(last, newest).select_from(select(last).subquery().outerjoin(newest, true()))
         with self.transaction() as connection:
             stated, *found = connection.execute(query).one()
         if stated == "" and found == [None] * len(found):
             return CommitRecord(0, "", 0)
-        record = commit_of(found)
+        record = self._commit_of(found)
         if stated != str(found[-1]):
             raise damaged(self.layout, "commits: expected the last one", f"commit {record.commit}")
         return record
@@ -89,6 +97,10 @@ class Catalog(CatalogConnection):
             )
         return segments
 
+    def items_of(self, commit: CommitRecord) -> StoredItems:
+        """The items of a commit. Raises `DamagedError` as `segments_of`."""
+        return StoredItems(self.layout, self.segments_of(commit))
+
     def model(self, name: str) -> ModelRecord:
         """The model of this name. Raises `DamagedError` if there is none."""
         with self.transaction() as connection:
@@ -116,7 +128,7 @@ class Catalog(CatalogConnection):
     def commit(self, number: int) -> CommitRecord:
         """The commit of this number. Raises CollectionError where it is not there (any more)."""
         with self.transaction() as connection:
-            query = select(t.commits).where(t.commits.c.commit == number)
+            query = select(self._commits).where(self._commits.c.commit == number)
             found = connection.execute(query).one_or_none()
         if found is None:
             last = self.last_commit().commit
@@ -124,15 +136,16 @@ class Catalog(CatalogConnection):
                 f"{self.layout.root}: expected a commit up to {last} that was not compacted away, "
                 f"got {number}; leave it out for the last one"
             )
-        return commit_of(found)
+        return self._commit_of(found)
 
     def commits(self) -> list[CommitRecord]:
         """All commits, newest first."""
+        query = select(self._commits).order_by(self._commits.c.commit.desc())
         with self.transaction() as connection:
-            found = connection.execute(select(t.commits).order_by(t.commits.c.commit.desc())).all()
-        return [commit_of(row) for row in found]
+            found = connection.execute(query).all()
+        return [self._commit_of(row) for row in found]
 
 
 def visible(table: Any, commit: int) -> Any:
-    """Whether a row of `segments` is of this commit."""
+    """Whether a row of `segments`, or of the former `items`, is of this commit."""
     return (table.c.added <= commit) & or_(table.c.removed.is_(None), table.c.removed > commit)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from typing import Self
+from typing import Self, cast
 
 from sqlalchemy import Connection, select
 
@@ -31,6 +31,8 @@ NOT_WRITTEN = "nothing was committed; open it again and do it once more"
 # Of the process that this one was forked from. They are never closed: that would say good-bye to
 # the server in the parent's name, and SQLite does not allow it.
 _INHERITED: list[Connection] = []
+# The format before this one, which is read and rewritten (`hashret.store.catalog.former`).
+_FORMER = "2"
 
 
 class CatalogConnection:
@@ -50,6 +52,8 @@ class CatalogConnection:
         self.kind = kind
         #: The address that was given in place of the recorded one.
         self.address = address
+        #: The format that the collection had until it was opened for writing, if another.
+        self.rewritten_from: int | None = None
         #: What stood at the path when the catalog was opened.
         self.folder = OpenedFolder(layout)
         self._database = database
@@ -70,7 +74,8 @@ class CatalogConnection:
         """Open the catalog of an existing collection.
 
         Where it is on a server, `address` stands in place of the one that the collection records,
-        and a writer waits so long for another one. Raises `NotACollectionError`,
+        and a writer waits so long for another one. One of the former format is read as it is, and
+        rewritten before it is written into (`rewritten_from`). Raises `NotACollectionError`,
         `FormatVersionError`, `DamagedError`, `CatalogServerError` or `LockedError`; InputError
         for the address of a server where the catalog is in the folder.
         """
@@ -129,18 +134,28 @@ class CatalogConnection:
                     # beside data that are not of it a new catalog would have them deleted
                     if make and not database.is_made(connection) and not layout.has_data:
                         database.make(connection)
-                        rows = {"format": str(t.FORMAT_VERSION), "kind": make, LAST: ""}
-                        rows[FIXED] = str(checksum(rows["format"], make))
-                        connection.execute(
-                            t.meta.insert(), [{"key": k, "value": v} for k, v in rows.items()]
-                        )
-                    kind = _kind_of(connection, layout, database)
+                        connection.execute(t.meta.insert(), facts(make))
+                    version, kind = _known_facts(connection, layout, database)
                 if write and address is not None:
                     settle(layout, address)
-                return cls(layout, database, connection, kind, write=write, address=address)
+                if version == t.FORMAT_VERSION:
+                    return cls(layout, database, connection, kind, write=write, address=address)
+                # loaded where it is needed: it has tables of its own
+                from hashret.store.catalog.former import FormerCatalog
+
+                former = FormerCatalog(
+                    layout, database, connection, kind, write=write, address=address
+                )
+                if not write or make not in (None, kind):  # who wants another kind refuses it
+                    return cast(Self, former)
+                with former:
+                    former.rewrite()
             except BaseException:
                 connection.close()
                 raise
+        rewritten = cls._opened(layout, address, write, wait_seconds)
+        rewritten.rewritten_from = version
+        return rewritten
 
     def close(self) -> None:
         """Close the connection; the catalog can't be asked afterwards."""
@@ -245,19 +260,33 @@ def _database(layout: Layout, given: str | None) -> Database:
     return database_of(layout, None)
 
 
-def _kind_of(connection: Connection, layout: Layout, database: Database) -> str:
-    """The kind of the items, once the format and the schema are known to be ours."""
+def facts(kind: str, last: str = "") -> list[dict[str, str]]:
+    """The rows of `meta`; `last` is the checksum of the last commit, "" before the first."""
+    rows = {"format": str(t.FORMAT_VERSION), "kind": kind, LAST: last}
+    rows[FIXED] = str(checksum(rows["format"], kind))
+    return [{"key": key, "value": value} for key, value in rows.items()]
+
+
+def _known_facts(connection: Connection, layout: Layout, database: Database) -> tuple[int, str]:
+    """The format, and the kind of the items, once the schema is known to be ours."""
     database.require_table(connection, t.meta)
-    facts = {row.key: row.value for row in connection.execute(select(t.meta))}
-    if facts.get("format") != str(t.FORMAT_VERSION):
+    found = {row.key: row.value for row in connection.execute(select(t.meta))}
+    version = found.get("format")
+    if version == str(t.FORMAT_VERSION):
+        tables = t.metadata
+    elif version == _FORMER:
+        from hashret.store.catalog import former_tables
+
+        tables = former_tables.metadata
+    else:
         raise FormatVersionError(
-            f"{layout.root}: expected format {t.FORMAT_VERSION}, got {facts.get('format')!r}; "
+            f"{layout.root}: expected format {t.FORMAT_VERSION} or {_FORMER}, got {version!r}; "
             "open it with the hashret that wrote it"
         )
-    database.require_schema(connection)
-    kind = require_name(facts.get("kind"), "kind")
-    if facts.get(FIXED) != str(checksum(facts["format"], kind)):
+    database.require_schema(connection, tables)
+    kind = require_name(found.get("kind"), "kind")
+    if found.get(FIXED) != str(checksum(version, kind)):
         raise damaged(layout, f"kind {kind!r}: expected its checksum to agree", "another")
     if kind not in KINDS:
         raise damaged(layout, f"kind: expected one of {', '.join(KINDS)}", repr(kind))
-    return kind
+    return int(version), kind

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Protocol
 
-from sqlalchemy import Connection, Table
+from sqlalchemy import Connection, MetaData, Table
 
 from hashret.store.catalog.address import Address
 from hashret.store.layout import Layout
@@ -40,8 +41,17 @@ class Database(Protocol):
         """Raise `DamagedError` if this table, where it stands, is not as hashret makes it."""
         ...
 
-    def require_schema(self, connection: Connection) -> None:
-        """Raise `DamagedError` if there is anything but hashret's own tables and indexes."""
+    def require_schema(self, connection: Connection, tables: MetaData) -> None:
+        """Raise `DamagedError` if there is anything but these tables and their indexes."""
+        ...
+
+    def replace(
+        self, connection: Connection, former: MetaData, fill: Callable[[Connection], None]
+    ) -> None:
+        """Put new tables, as `fill` fills them, in the place of the `former` ones, all at once.
+
+        Outside of a transaction; a connection of SQLite can't be asked afterwards.
+        """
         ...
 
     def faults(self, connection: Connection) -> list[str]:

@@ -12,12 +12,13 @@ import os
 import platform
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from sqlalchemy import (
     Connection,
+    MetaData,
     Table,
     create_engine,
     event,
@@ -199,13 +200,22 @@ class PostgresqlDatabase:
         if table.name in found and found[table.name] != _expected(connection, table):
             raise self._other(table.name)
 
-    def require_schema(self, connection: Connection) -> None:
-        """Raise `DamagedError` unless there are hashret's tables, all of them and no other."""
+    def require_schema(self, connection: Connection, tables: MetaData) -> None:
+        """Raise `DamagedError` unless there are these tables, all of them and no other."""
         found = self._columns(connection)
-        for name in sorted(found.keys() | t.metadata.tables.keys()):
-            table = t.metadata.tables.get(name)
+        for name in sorted(found.keys() | tables.tables.keys()):
+            table = tables.tables.get(name)
             if table is None or found.get(name) != _expected(connection, table):
                 raise self._other(name)
+
+    def replace(
+        self, connection: Connection, former: MetaData, fill: Callable[[Connection], None]
+    ) -> None:
+        """Drop the tables and make others in one transaction."""
+        with connection.begin():
+            former.drop_all(connection)
+            t.metadata.create_all(connection)
+            fill(connection)
 
     def _columns(self, connection: Connection) -> dict[str, list[tuple[str, str]]]:
         """The columns of each table or view of the schema, with their types, in order."""

@@ -61,6 +61,22 @@ def files_as_json(segment: Segment) -> str:
     return json.dumps(files)
 
 
+def row_of_segment(segment: Segment, added: int, removed: int | None = None) -> tuple[Any, ...]:
+    """The whole row of `segments`, as `segment_of` reads it."""
+    row = (
+        segment.name,
+        segment.first_row,
+        segment.n_rows,
+        segment.n_coded,
+        segment.n_bits,
+        segment.model,
+        files_as_json(segment),
+        added,
+        removed,
+    )
+    return (*row, checksum(*row))
+
+
 def segment_of(layout: Layout, row: Sequence[Any], next_row: int) -> Segment:
     """The segment of a whole row of `segments`, not before `next_row`. Raises `DamagedError`."""
     _require_checksum(layout, row, "segment")
@@ -97,6 +113,12 @@ def segment_of(layout: Layout, row: Sequence[Any], next_row: int) -> Segment:
     )
 
 
+def row_of_removal(segment: str, added: int, cause: str, rows: np.ndarray) -> tuple[Any, ...]:
+    """The whole row of `removals`, as `removal_of` reads it."""
+    row = (segment, added, cause, rows.astype("<u4").tobytes())
+    return (*row, checksum(*row))
+
+
 def removal_of(layout: Layout, row: Sequence[Any]) -> tuple[str, np.ndarray]:
     """The segment and its removed rows, (n,) uint32, of a whole row of `removals`."""
     segment, added, cause, rows, stated = row
@@ -119,6 +141,19 @@ def model_of(layout: Layout, row: Sequence[Any]) -> ModelRecord:
         require_types(stored if isinstance(stored, list) else [stored], int, str)
         files[require_name(file, "file")] = FileRecord(file, *stored)
     return ModelRecord(name, n_bits, files)
+
+
+def row_of_commit(record: CommitRecord) -> tuple[Any, ...]:
+    """The whole row of `commits`, as `commit_of` reads it."""
+    row = (
+        record.commit,
+        record.created_at,
+        record.n_items,
+        record.n_uncoded,
+        record.model or "",
+        record.state,
+    )
+    return (*row, checksum(*row))
 
 
 def commit_of(row: Sequence[Any]) -> CommitRecord:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterator
+import stat
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cache, partial
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import (
     Connection,
     Engine,
+    MetaData,
     Table,
     create_engine,
     event,
@@ -23,13 +26,14 @@ from sqlalchemy.pool import NullPool
 from hashret.errors import DamagedError, HashretError, NotACollectionError
 from hashret.store.catalog import tables as t
 from hashret.store.catalog.sqlite_guard import require_schema, require_sqlite, restrain, vacuum
+from hashret.store.files import sync_folder
 from hashret.store.layout import Layout
-from hashret.store.refusals import sqlite_error
+from hashret.store.refusals import plainly, sqlite_error
 
 _BUSY_SECONDS = 30.0  # a writer's last transaction is short; wait for it rather than fail
 
 #: The file that a connection is being made to.
-_FILE: ContextVar[Layout] = ContextVar("_FILE")
+_FILE: ContextVar[Path] = ContextVar("_FILE")
 
 
 @cache
@@ -59,21 +63,27 @@ def _engine(write: bool) -> Engine:
 
 
 def _connect(write: bool) -> sqlite3.Connection:
-    layout = _FILE.get()
+    path = _FILE.get()
     # A reader may have to roll back what a killed writer left half done, so it opens for
     # writing where it may, and is kept from changing anything by query_only.
-    writable = os.access(layout.root, os.W_OK) and (
-        os.access(layout.catalog, os.W_OK) or not layout.catalog.exists()
-    )
+    writable = os.access(path.parent, os.W_OK) and (os.access(path, os.W_OK) or not path.exists())
     mode = "rwc" if write else ("rw" if writable else "ro")
     # by the URI itself: in a database URL a "#" or "?" of the path would be read as its end
-    uri = f"{layout.catalog.absolute().as_uri()}?mode={mode}"
-    require_sqlite(layout.catalog, write=write)
+    uri = f"{path.absolute().as_uri()}?mode={mode}"
+    require_sqlite(path, write=write)
     connection = sqlite3.connect(
         uri, uri=True, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
     )
     restrain(connection)
     return connection
+
+
+def _connection_to(path: Path, *, write: bool) -> Connection:
+    token = _FILE.set(path)
+    try:
+        return _engine(write).connect()
+    finally:
+        _FILE.reset(token)
 
 
 class SqliteDatabase:
@@ -87,11 +97,7 @@ class SqliteDatabase:
     def connect(self, write: bool, wait_seconds: float) -> Connection:
         """A connection to the file; a reader's can change nothing."""
         # The writer is alone by the lock of the folder: nothing to wait for here.
-        token = _FILE.set(self._layout)
-        try:
-            return _engine(write).connect()
-        finally:
-            _FILE.reset(token)
+        return _connection_to(self._layout.catalog, write=write)
 
     @contextmanager
     def errors(self) -> Iterator[None]:
@@ -153,16 +159,28 @@ class SqliteDatabase:
 
     def require_table(self, connection: Connection, table: Table) -> None:
         """Raise `DamagedError` if a table is not as hashret makes it."""
-        self._require(connection, table.name)
+        found = [row for row in _schema(connection) if row[1] == table.name]
+        require_schema(found, t.statements(table.metadata, connection.dialect))
 
-    def require_schema(self, connection: Connection) -> None:
-        """Raise `DamagedError` if there is anything but hashret's own."""
-        self._require(connection, None)
+    def require_schema(self, connection: Connection, tables: MetaData) -> None:
+        """Raise `DamagedError` if there is anything but these."""
+        require_schema(_schema(connection), t.statements(tables, connection.dialect))
 
-    def _require(self, connection: Connection, name: str | None) -> None:
-        schema = connection.exec_driver_sql("SELECT type, name, sql FROM sqlite_master").all()
-        wanted = [(kind, n, sql) for kind, n, sql in schema if name is None or n == name]
-        require_schema(wanted, t.statements(connection.dialect))
+    def replace(
+        self, connection: Connection, former: MetaData, fill: Callable[[Connection], None]
+    ) -> None:
+        """Write a new file beside the old one, and give it the name of that."""
+        old, new = self._layout.catalog, self._layout.new_sqlite
+        with plainly(self._layout.root, "rewrite"):
+            for path in (new, new.with_name(f"{new.name}-journal")):
+                path.unlink(missing_ok=True)  # of a writer that was killed
+            with _connection_to(new, write=True) as made, made.begin():
+                t.metadata.create_all(made)
+                fill(made)
+            new.chmod(stat.S_IMODE(old.stat().st_mode))
+            sync_folder(self._layout.root)
+            new.replace(old)
+            sync_folder(self._layout.root)
 
     def faults(self, connection: Connection) -> list[str]:
         """What SQLite's own check of its file finds."""
@@ -185,3 +203,9 @@ class SqliteDatabase:
 
     def discard(self, connection: Connection) -> None:
         """Nothing: the file is deleted with the folder."""
+
+
+def _schema(connection: Connection) -> list[tuple[Any, Any, Any]]:
+    """The (type, name, SQL) of everything that is in the database."""
+    found = connection.exec_driver_sql("SELECT type, name, sql FROM sqlite_master").all()
+    return [(kind, name, sql) for kind, name, sql in found]

@@ -20,7 +20,15 @@ from hashret.errors import CatalogServerError, PayloadError
 from hashret.store.catalog import tables as t
 from hashret.store.catalog.catalog import Catalog
 from hashret.store.catalog.connection import NOT_WRITTEN
-from hashret.store.catalog.records import CommitRecord, files_as_json, removal_of, segment_of
+from hashret.store.catalog.records import (
+    CommitRecord,
+    files_as_json,
+    removal_of,
+    row_of_commit,
+    row_of_removal,
+    row_of_segment,
+    segment_of,
+)
 from hashret.store.catalog.sums import LAST, checksum, state_of
 from hashret.store.leftovers import delete_unnamed
 from hashret.store.model_files import ModelRecord
@@ -179,21 +187,10 @@ class Staging:
         Returns how many those were.
         """
         replaced = np.array(sorted(self.items.find(ids).values()), np.int64)
-        row = (
-            segment.name,
-            segment.first_row,
-            segment.n_rows,
-            segment.n_coded,
-            segment.n_bits,
-            segment.model,
-            files_as_json(segment),
-            self.commit,
-            None,
-        )
         with self._catalog.transaction() as connection:
             for name, offsets in self.items.by_segment(replaced):
                 self._write_removal(connection, name, segment.name, offsets)
-            connection.execute(t.segments.insert().values((*row, checksum(*row))))
+            connection.execute(t.segments.insert().values(row_of_segment(segment, self.commit)))
         self.items.remove(replaced)
         self.items.add(segment)
         self._seen_ids.difference_update(ids)
@@ -218,8 +215,7 @@ class Staging:
             delete(r).where(r.c.segment == segment, r.c.added == self.commit, r.c.cause == cause)
         )
         if len(rows):
-            row = (segment, self.commit, cause, rows.astype("<u4").tobytes())
-            connection.execute(r.insert().values((*row, checksum(*row))))
+            connection.execute(r.insert().values(row_of_removal(segment, self.commit, cause, rows)))
 
     def drop_all_segments(self) -> None:
         """Stage the removal of every segment and item, for codes of a new model."""
@@ -273,13 +269,14 @@ class Staging:
         created_at = datetime.now(UTC).isoformat(timespec="seconds")
         segments = self._catalog.segments(self.commit)
         n_items, n_uncoded = len(self.items), self.items.n_uncoded
-        row = (self.commit, created_at, n_items, n_uncoded, model, state_of(segments))
-        record = CommitRecord(self.commit, created_at, n_items, n_uncoded, model or None, row[-1])
+        state = state_of(segments)
+        record = CommitRecord(self.commit, created_at, n_items, n_uncoded, model or None, state)
         self._catalog.segments_of(record)
+        row = row_of_commit(record)
         try:
             with self._catalog.transaction() as connection:
-                connection.execute(t.commits.insert().values((*row, checksum(*row))))
-                _set_last(connection, checksum(*row))
+                connection.execute(t.commits.insert().values(row))
+                _set_last(connection, row[-1])
         except CatalogServerError as error:
             raise CatalogServerError(
                 f"{error}; whether commit {self.commit} was made, `hashret info` will say"

@@ -87,13 +87,8 @@ removals = Table(
 )
 
 
-@lru_cache(maxsize=2)  # of the readers' engine and of the writers'
-def statements(dialect: Dialect) -> Mapping[str, str]:
-    """The statement that makes each table and index, by name."""
-    return made_by(metadata, dialect)
-
-
-def made_by(tables: MetaData, dialect: Dialect) -> Mapping[str, str]:
+@lru_cache(maxsize=4)  # of the readers' engine and of the writers', for two formats
+def statements(tables: MetaData, dialect: Dialect) -> Mapping[str, str]:
     """The statement that makes each of these tables, and each of their indexes, by name."""
     made: dict[str, str] = {}
     for table in tables.tables.values():
