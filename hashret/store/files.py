@@ -2,8 +2,8 @@
 
 A file appears whole or not at all: it is written under a temporary name in the same folder,
 flushed, synced, checked for its size, renamed, and the folder is synced. Every file is recorded
-with its size and SHA-256, and nothing is parsed before both agree. The digests of its blocks are
-recorded too, so that a reader of a few bytes need not read the whole file (`store.checked`).
+with its size, its SHA-256 and the digests of its blocks. Nothing is parsed before the size and the
+SHA-256 agree, or the size and the digests of the blocks that are read (`store.checked`).
 """
 
 from __future__ import annotations
