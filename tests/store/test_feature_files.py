@@ -17,7 +17,7 @@ from hashret.store.feature_files import FeatureFile, StoredFeatures, write_featu
 from hashret.store.files import BLOCK, FileRecord, write_file
 from hashret.store.layout import Layout
 from hashret.store.mapped_tensors import mapped_tensors
-from hashret.store.segments import SegmentRecord
+from hashret.store.segments import Segment
 from tests.models.encoders import as_sparse
 
 TYPES = ["float16", "float32", "uint16", "int32", "int64"]
@@ -198,7 +198,10 @@ def test_numbers_out_of_range_are_damage_to_the_rows_that_have_them(tmp_path, ch
         write_file(layout.segments / "b.safetensors", [content]),
         write_features(layout, "c", three_rows()),
     ]
-    segments = [SegmentRecord(f.name, 3 * i, 3, 8, NO_CODES, f) for i, f in enumerate(files)]
+    segments = [
+        Segment(f.name, 3 * i, 3, 3, 8, "m1", NO_CODES, None, features=f)
+        for i, f in enumerate(files)
+    ]
     features = StoredFeatures(layout, segments, WIDTH)
     for rows in ([3 + row], [0, 3 + row, 8], [8, 3 + row, 1, 3 + row]):
         with pytest.raises(DamagedError, match=r"b\.safetensors: expected the features"):
@@ -269,7 +272,9 @@ def test_rows_come_back_as_they_were_written(tmp_path_factory, sizes, width, spa
     segments, first = [], 0
     for i, part in enumerate(dense):
         file = write_features(layout, f"s{i}", as_sparse(part) if sparse else part)
-        segments.append(SegmentRecord(f"s{i}", first, len(part), 8, NO_CODES, file))
+        segments.append(
+            Segment(f"s{i}", first, len(part), len(part), 8, "m1", NO_CODES, None, features=file)
+        )
         first += len(part) + 2
     rows = np.concatenate([np.arange(s.first_row, s.first_row + s.n_rows) for s in segments])
     asked = rng.integers(0, len(rows), rng.integers(0, 12)) if len(rows) else np.empty(0, int)
