@@ -10,6 +10,7 @@ from hashret import Collection, specs
 from hashret.errors import CollectionError, DamagedError
 from hashret.items import Item
 from hashret.rank import similarities
+from hashret.snapshot import Snapshot
 from hashret.specs import VectorSpec
 from indexer import Indexer, TrainingOptions
 from tests.corpora import clustered_vectors, topic_items
@@ -196,7 +197,7 @@ def test_copies_come_first_and_all_else_by_codes(images, asked, k, looked_at, ra
 
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr("hashret.search.hits._LOOKED_AT", looked_at)
-            patch.setattr(Collection, "copy_distance", copies)
+            patch.setattr(Snapshot, "copy_distance", copies)
             found = [
                 collection.query(picture, k=k),
                 collection.similar(own, k=k, include_self=True),
