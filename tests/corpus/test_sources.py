@@ -154,7 +154,7 @@ def test_links_are_followed_where_that_is_said(tmp_path):
     (folder / "nowhere.txt").symlink_to("none")
     (folder / "out").symlink_to("../out")
     (folder / "self").symlink_to(".")
-    with pytest.raises(InputError, match="got links; --follow-links"):
+    with pytest.raises(InputError, match="got symbolic links; follow them with --follow-links"):
         corpus.infer_kind([folder])
     assert not [x for x in corpus.read([folder], "text") if isinstance(x, Item)]
     how = Reading(follow_links=True)
