@@ -160,7 +160,9 @@ def test_a_label_that_no_two_items_share_is_an_error(tmp_path):
     items = few_items(tmp_path / "c", 8)
     with Collection.open(tmp_path / "c") as collection:
         for queries in (None, items):
-            with pytest.raises(InputError, match=r"--label: .* besides itself, got a different"):
+            with pytest.raises(
+                InputError, match=r"--label: .* shares with another item, got a different"
+            ):
                 evaluate(collection, queries, "own")
         other = [*items, Item("other", "ship sail", {"own": items[0].id})]
         found = evaluate(collection, other, "own", k=3)
@@ -324,7 +326,7 @@ def test_wrong_usage_leaves_with_2(path, arguments):
         ("folder", "expected judgements (--qrels), got a folder; check the path"),
         ("binary", "expected judgements (--qrels) in UTF-8, got other bytes in line 1"),
         ("words", "judgements, line 1: expected a query, an item and a whole grade"),
-        ("others", "such as 'q0', got those of others, such as 'x9'; give both the same ids"),
+        ("others", "such as 'q0', got only others, such as 'x9'; give both the same ids"),
         ("right", None),
     ],
 )
