@@ -212,7 +212,7 @@ class ConvSpec:
 
 @dataclass(frozen=True, slots=True)
 class PatchSpec:
-    """A convolution whose outputs are pooled (`models.patches`), followed by dense layers."""
+    """A convolution whose responses are pooled (`models.patches`), followed by dense layers."""
 
     kind: ClassVar[str] = "patches"
     height: int
@@ -224,8 +224,8 @@ class PatchSpec:
     side: int = 6
     """Height and width of a filter, in pixels."""
     cells: int = 4
-    """The number of rows and of columns of cells over which outputs are pooled; fewer if the
-    convolution has fewer outputs."""
+    """The number of rows, and of columns, of the grid of cells over which responses are pooled;
+    fewer if a small image has fewer responses."""
     hidden: tuple[int, ...] = (512, 512)
     """The number of units in each hidden dense layer."""
     input_scale: float = 1.0
@@ -249,16 +249,16 @@ class PatchSpec:
         return self.height * self.width * self.channels
 
     @property
-    def n_answers(self) -> int:
-        """The number of pooled outputs of an image: one for each filter and cell."""
+    def n_responses(self) -> int:
+        """The number of pooled filter responses of an image: one for each filter and cell."""
         cells = [min(self.cells, n - self.side + 1) for n in (self.height, self.width)]
         return math.prod(cells) * self.n_filters
 
     def dense(self) -> DenseSpec:
-        """The dense layers; they take the pooled outputs and the mean colours of the cells."""
+        """The dense layers; they take the pooled responses and the mean colours of the cells."""
         colours = [min(self.cells, n) for n in (self.height, self.width)]
         return DenseSpec(
-            n_features=self.n_answers + math.prod(colours) * self.channels,
+            n_features=self.n_responses + math.prod(colours) * self.channels,
             n_bits=self.n_bits,
             hidden=self.hidden,
             clamps=self.clamps,
