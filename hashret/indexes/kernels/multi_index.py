@@ -3,9 +3,8 @@
 The algorithm is that of `hashret.indexes.multi_index.index`. Memory is prefetched for a group of
 probes at a time, for the reason given in `hashret.indexes.kernels.table`.
 
-A step is a number of flipped bits and a table: step s probes table s % m with s // m flips. A place
-is the position of a distinct code in `words`; a reference stands for its rows
-(`hashret.indexes.distinct`).
+A step is a number of flipped bits and a table: step s probes table s % m with s // m flips. A
+reference stands for all rows that have one code (`hashret.indexes.distinct`).
 """
 
 from __future__ import annotations
