@@ -181,6 +181,9 @@ def _none_known(roots: Sequence[Path], how: Reading) -> InputError:
     """The error for folders without a text or an image."""
     got, advice = "neither", "name a folder with some"
     for root in map(Path, roots):
+        if files.is_collection(root):
+            got, advice = "a collection of hashret", "name the source that it was made from"
+            break
         for entry in islice(files.walk(root, follow=how.follow_links), SAMPLE_FILES):
             if isinstance(entry, Skipped) and entry.error_class == "symlink":
                 got, advice = "symbolic links", "follow them with --follow-links"

@@ -116,6 +116,7 @@ def test_the_kind_of_arrays(tmp_path):
         ([], "got neither"),
         (["a.xyz"], "got neither"),
         (["t.npy"], "got t.npy; name a table or an array itself"),
+        (["catalog.sqlite", "segments/c.npy"], "got a collection of hashret; name the source"),
     ],
 )
 def test_a_kind_that_is_not_clear_is_asked_for(tmp_path, names, says):
