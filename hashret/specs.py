@@ -59,16 +59,14 @@ class ImageSpec:
     #: The values of fields that older models do not record.
     ABSENT: ClassVar[Mapping[str, Any]] = {"reading": 1}
     height: int = 32
-    """In pixels."""
     width: int = 32
-    """In pixels."""
     channels: int = 3
     """3 for RGB, 1 for grey."""
     reading: int = 2
     """How pixels become levels: 2 by `features.levels`, 1 by `features.former_levels`."""
     ranges: tuple[float, ...] = ()
-    """The numbers for black and white (`features.levels`) in images of 16 bits, of other whole
-    numbers and of floats: six numbers. (): learned from the corpus."""
+    """Six numbers, for black and white in images of 16 bits, of other integers and of floats
+    (`features.levels`); (): learned from the corpus."""
     copy_distance: float = 0.0
     """The largest distance between the `features.looks` of copies of one image; learned."""
 
@@ -98,8 +96,7 @@ class VectorSpec:
 
     kind: ClassVar[str] = "vector"
     n_features: int = 0
-    """The width of every vector, in bits if they are packed. 0: learned, as the most frequent width
-    of the first 1,000 vectors."""
+    """The width of vectors, in bits if packed; 0: learned, the most frequent of the first 1,000."""
     metric: str = "cosine"
     """How vectors are compared: by "cosine", which ignores their length, or "euclidean"."""
     packed: bool = False
@@ -160,8 +157,7 @@ class DenseSpec:
     normalised: bool = False
     """Whether hidden layers have layer normalisation: mean 0 and variance 1 for each item."""
     n_latent: int = 0
-    """The number of linear coordinates of the features that, as a unit vector, enter the last layer
-    too."""
+    """The width of a unit vector, linear in the features, that also enters the last layer."""
 
     def __post_init__(self) -> None:
         if self.n_latent < 0 or (self.n_latent and not self.hidden):
@@ -224,8 +220,7 @@ class PatchSpec:
     side: int = 6
     """Height and width of a filter, in pixels."""
     cells: int = 4
-    """The number of rows, and of columns, of the grid of cells over which responses are pooled;
-    fewer if a small image has fewer responses."""
+    """Rows, and columns, of the grid of cells over which responses are pooled; fewer if need be."""
     hidden: tuple[int, ...] = (512, 512)
     """The number of units in each hidden dense layer."""
     input_scale: float = 1.0

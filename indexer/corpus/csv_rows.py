@@ -113,7 +113,7 @@ class _RowLines:
         if line.is_cut or self.size > rows.MAX_CHARACTERS:
             raise _OverLimit
         if self.size - self.row[0].size > self._spare:
-            raise csv.Error("the table has too many broken quotes to search for the end of this")
+            raise csv.Error("too many quotes are broken to search for the end of this one")
         return line.text
 
     def take(self) -> _Line | None:

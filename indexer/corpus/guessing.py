@@ -25,14 +25,14 @@ CANDIDATES = (
 )
 
 _SAMPLE = 16_384  # bytes from which the encoding is guessed; more don't change the guess
-_BEFORE = 512  # bytes of the sample before the first byte beyond ASCII, which tell nothing
+_BEFORE = 512  # bytes of the sample before the first byte beyond ASCII; earlier ones tell nothing
 _ODD_SAMPLE = 2_048  # characters in which odd words are counted
 _RIVALS = 8  # encodings for which odd words are counted, those of chardet's highest confidence
 # A text with few bytes beyond ASCII gets the encoding of most texts of its folder.
 _SHORT = 32  # bytes beyond ASCII; with fewer a text is short
 _OTHERS = 3  # texts of the folder that must agree, besides being more than half
 _POSSIBLE = 0.1  # the least score of that encoding for the text, as a share of the best score
-_LEAST_FACTOR = 0.01  # of a score, however many words are odd
+_LEAST_FACTOR = 0.01  # the least factor of a score, however many words are odd
 _HIGH = re.compile(rb"[\x80-\xff]")
 _HIGH_BYTES = bytes(range(0x80, 0x100))
 _MOST_FREQUENT = "cp1252"  # of all encodings but UTF-8, by surveys of the web
