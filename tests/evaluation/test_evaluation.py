@@ -196,7 +196,7 @@ def test_a_collection_without_items_is_an_error(tmp_path):
 
 
 def test_judgements_of_other_queries_are_an_error(topics):
-    with pytest.raises(InputError, match=r"ids of the 3 queries, .* such as 'q0', .* as 'x9'; "):
+    with pytest.raises(InputError, match=r"ids of the 3 queries, such as 'q0', .* as 'x9'; "):
         evaluate_judged(topics, asking(3), {"x9": {"sea-000": 1}})
     with pytest.raises(InputError, match="queries: expected at least one, got none"):
         evaluate_judged(topics, [], {"x9": {"sea-000": 1}})
