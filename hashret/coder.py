@@ -62,7 +62,7 @@ def n_kept(features: Any, encoder: specs.EncoderSpec) -> int:
         return encoder.n_features
     from hashret.features.looks import n_looks  # imported here: only images need Pillow
 
-    return n_looks(features, getattr(encoder, "n_answers", 0))
+    return n_looks(features, getattr(encoder, "n_responses", 0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +91,7 @@ class Coder:
         if not keeps_looks(self.featurizer.spec):
             return features
         featurizer = cast("ImageFeaturizer", self.featurizer)
-        return featurizer.looks(np.asarray(features), self.encoder.answers)
+        return featurizer.looks(np.asarray(features), self.encoder.responses)
 
     @property
     def n_kept(self) -> int:

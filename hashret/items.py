@@ -21,7 +21,7 @@ from hashret.plan import Plan
 
 
 class Decoded(Protocol):
-    """An image of Pillow: the part of its interface that is used here."""
+    """A Pillow image: the part of its interface that is used here."""
 
     mode: str
 
@@ -51,7 +51,7 @@ class Item:
 
     `payload` is a `str` for text; for a vector a 1-D float array; for an image the path of a file
     (`str` or `PathLike`, and nothing else is one), the file's content (bytes, or a file object
-    open for reading them), an image of Pillow, or an array (height, width) or (height, width,
+    open for reading them), a Pillow image, or an array (height, width) or (height, width,
     channels). `metadata` has string keys and values that JSON can hold. Some other ids and values
     are accepted and converted: see `id_of` and `metadata_of`.
     """

@@ -1,9 +1,9 @@
-"""Order a shortlist: by Hamming distance, then by the query's confidences, then by id.
+"""Order a shortlist: by Hamming distance, then by the asymmetric score, then by id.
 
-The confidences give an asymmetric score: the query keeps its real-valued opinion of every bit
-while the stored side has only bits. Sources: Gordo, Perronnin, Gong, Lazebnik, "Asymmetric
-distances for binary embeddings", TPAMI 2014, section 3; the look-up by byte is that of product
-quantisation (Jégou, Douze, Schmid, TPAMI 2011, section III).
+The score is asymmetric because the query keeps its real-valued confidence for each bit; only the
+stored codes are binary. Sources: Gordo, Perronnin, Gong, Lazebnik, "Asymmetric distances for binary
+embeddings", TPAMI 2014, section 3; the look-up by byte is that of product quantisation (Jégou,
+Douze, Schmid, TPAMI 2011, section III).
 """
 
 from __future__ import annotations
@@ -13,39 +13,39 @@ import numpy as np
 from hashret.codes import Codes
 from hashret.sparse import Features, SparseRows, by_layout, require_dense, require_sparse
 
-# Confidences are rounded to this grid so that their sums are exact in float64 and a score does
-# not depend on the order of summation, hence not on what else was asked in the same batch.
-_GRID = float(1 << 24)
-_PAIRS = 1 << 16  # from this many codes on, two bytes are looked up at once
+# Steps of a confidence between 0 and 1. Confidences are rounded to these steps so that their sums
+# are exact in float64: then a score does not depend on the order of summation, and so not on the
+# other queries of a batch.
+_STEPS = float(1 << 24)
+_PAIRS = 1 << 16  # codes; from so many on, two bytes are looked up at once
 _FEW = 256  # codes a query up to which no tables are made for it
-_TILE_ROWS = 64  # rows of features compared at a time: they stay in the cache too
+_TILE_ROWS = 64  # rows of features compared at a time: they stay in the cache
 _TILE = 1 << 13  # codes scored at a time: their columns stay in the cache
 
 
-def opinions(confidences: np.ndarray) -> np.ndarray:
-    """How far a query leans to 1 in each bit, or to 0 if negative: (n_bits,) whole float64.
+def signed_confidences(confidences: np.ndarray) -> np.ndarray:
+    """The confidences about 0, in steps: positive for a 1, negative for a 0; whole float64.
 
-    Flipping a bit away from where it leans costs twice its opinion's size in the sum that
-    `expected_agreement` is made of, exactly.
+    `confidences` (n_bits,) and the result have the same shape. If a code has the less likely value
+    of a bit, twice the absolute value is lost from the sum in `expected_agreement`, exactly.
     """
-    return np.rint((np.asarray(confidences, np.float64) - 0.5) * _GRID)
+    return np.rint((np.asarray(confidences, np.float64) - 0.5) * _STEPS)
 
 
 def expected_agreement(confidences: np.ndarray, codes: Codes) -> np.ndarray:
     """The share of bits in which each code is expected to agree with the query, (n,) float64.
 
-    `confidences` (n_bits,): how far the query leans to 1 in each of its bits, 0.5 being no
-    opinion. For a query of certain bits (0.0 and 1.0) the result is
-    ``(n_bits - distance) / n_bits``. Confidences may go beyond 0 and 1, for bits that count for
-    more than others.
+    `confidences` (n_bits,) are the query's confidences that its bits are 1; 0.5 is undecided. If
+    all are certain (0.0 or 1.0), the result is ``(n_bits - distance) / n_bits``. Confidences below
+    0 or above 1 are allowed, and give a bit more weight than others.
     """
     n_bits = codes.n_bits
-    opinion = opinions(confidences).reshape(-1, 8)
-    signs = np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1, bitorder="little")
-    by_byte = opinion @ (2.0 * signs.T - 1.0)  # (n_bytes, 256): a byte's share of the sum
+    signed = signed_confidences(confidences).reshape(-1, 8)
+    bits = np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1, bitorder="little")
+    by_byte = signed @ (2.0 * bits.T - 1.0)  # (n_bytes, 256): what each value adds to the sum
     tables, columns = by_byte, codes.packed
     if len(codes) >= _PAIRS and columns.shape[1] % 2 == 0:
-        # a look-up for two bytes: half as many, for tables that take longer to make
+        # one look-up for two bytes: half as many look-ups, in tables that take longer to make
         tables = (by_byte[1::2, :, None] + by_byte[::2, None, :]).reshape(-1, 1 << 16)
         columns = columns.view("<u2")
     total = np.zeros(len(codes))
@@ -53,7 +53,7 @@ def expected_agreement(confidences: np.ndarray, codes: Codes) -> np.ndarray:
         part, tile = total[start : start + _TILE], columns[start : start + _TILE]
         for position, sums in enumerate(tables):
             part += sums[tile[:, position]]
-    return (0.5 * n_bits * _GRID + total) / (_GRID * n_bits)
+    return (0.5 * n_bits * _STEPS + total) / (_STEPS * n_bits)
 
 
 def agreements(confidences: np.ndarray, codes: Codes, queries: np.ndarray) -> np.ndarray:
@@ -69,45 +69,45 @@ def agreements(confidences: np.ndarray, codes: Codes, queries: np.ndarray) -> np
             part = slice(limits[query], limits[query + 1])
             scores[part] = expected_agreement(confidence, codes[part])
         return scores
-    opinion = opinions(confidences)
+    signed = signed_confidences(confidences)
     total = np.empty(len(codes))
     for start in range(0, len(codes), _TILE):
         part = slice(start, start + _TILE)
         signs = 2.0 * codes[part].bits - 1.0
-        np.einsum("ij,ij->i", signs, opinion[queries[part]], out=total[part])
-    return (0.5 * codes.n_bits * _GRID + total) / (_GRID * codes.n_bits)
+        np.einsum("ij,ij->i", signs, signed[queries[part]], out=total[part])
+    return (0.5 * codes.n_bits * _STEPS + total) / (_STEPS * codes.n_bits)
 
 
 def similarities(query: Features, features: Features) -> np.ndarray:
-    """How alike each row of features is to the one row `query`, (n,) float64: larger is nearer.
+    """The similarity of each row of features to the one row `query`, (n,) float64.
 
-    The inner product of sparse rows (the cosine: they are of unit length), minus the Euclidean
-    distance of dense ones. A row's figure does not depend on the rows beside it.
+    For sparse rows it is the inner product, which is the cosine, because they have unit length. For
+    dense rows it is minus the Euclidean distance. It does not depend on the other rows.
     """
 
-    def products(rows: SparseRows) -> np.ndarray:
-        wanted = require_sparse(query, "sparse items").to_dense()[0].astype(np.float64)
+    def inner_products(rows: SparseRows) -> np.ndarray:
+        dense_query = require_sparse(query, "sparse items").to_dense()[0].astype(np.float64)
         owner = np.repeat(np.arange(len(rows)), rows.nnz_per_row)
-        terms = wanted.take(rows.indices) * rows.values
+        terms = dense_query[rows.indices] * rows.values
         return np.bincount(owner, weights=terms, minlength=len(rows))
 
-    def nearness(rows: np.ndarray) -> np.ndarray:
-        wanted = require_dense(query, "dense items")
+    def minus_distances(rows: np.ndarray) -> np.ndarray:
+        dense_query = require_dense(query, "dense items")
         squares = np.empty(len(rows))
         for start in range(0, len(rows), _TILE_ROWS):
             tile = slice(start, start + _TILE_ROWS)
-            squares[tile] = np.square(rows[tile].astype(np.float64) - wanted).sum(axis=1)
+            squares[tile] = np.square(rows[tile].astype(np.float64) - dense_query).sum(axis=1)
         return -np.sqrt(squares)
 
-    return by_layout(features, products, nearness)
+    return by_layout(features, inner_products, minus_distances)
 
 
 def highest(scores: np.ndarray, k: int) -> np.ndarray:
-    """The positions of the k highest scores, and of all that equal the k-th, ascending."""
+    """The positions of the k highest scores and of all that equal the k-th, ascending."""
     if len(scores) <= k:
         return np.arange(len(scores))
-    last = np.partition(scores, len(scores) - k)[len(scores) - k]
-    return np.flatnonzero(scores >= last)
+    kth = np.partition(scores, len(scores) - k)[len(scores) - k]
+    return np.flatnonzero(scores >= kth)
 
 
 def order(
@@ -116,31 +116,31 @@ def order(
     ids: list[str],
     similarities: np.ndarray | None = None,
 ) -> list[int]:
-    """The positions sorted by (first, second, id), ascending; sequences of equal length.
+    """The positions of n hits, sorted by (first, second, id), ascending.
 
-    (distance, -score) is the order of hits, (-score, distance) the asymmetric one. With
-    `similarities`, by (-similarity, first, second, id).
+    `first` and `second` are (n,): distance and -score for the usual order, -score and distance for
+    the order by score. With `similarities` (n,), hits are sorted by (-similarity, first, second,
+    id).
     """
-    nearness = np.zeros(len(ids)) if similarities is None else -similarities
-    keys = list(zip(nearness.tolist(), first.tolist(), second.tolist(), ids, strict=True))
+    leading = np.zeros(len(ids)) if similarities is None else -similarities
+    keys = list(zip(leading.tolist(), first.tolist(), second.tolist(), ids, strict=True))
     return sorted(range(len(ids)), key=keys.__getitem__)
 
 
 def contenders(first: np.ndarray, second: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
-    """Who is among the first k for certain, and who ties for the last places.
+    """The positions that are certainly among the first k, and those that tie for the last places.
 
-    Returns two arrays of positions: those whose (first, second) is strictly less than that of the
-    k-th, and those equal to it, of which only the ids can choose. Fewer than k in all: everything
-    is certain.
+    Certain are those whose (first, second) is less than that of the k-th; those equal to it tie,
+    and only their ids decide. If there are at most k in all, every one is certain.
     """
     if len(first) <= k:
         return np.arange(len(first)), np.empty(0, np.intp)
-    # of perhaps very many only the k-th is looked for, once by either key, and nothing sorted
-    last = np.partition(first, k - 1)[k - 1]
-    certain = np.flatnonzero(first < last)
-    level = np.flatnonzero(first == last)
-    wanted = k - len(certain)
-    among = second[level]
-    last_second = np.partition(among, wanted - 1)[wanted - 1]
-    certain = np.concatenate([certain, level[among < last_second]])
-    return certain, level[among == last_second]
+    # only the k-th is selected, by one key and then the other: sorting very many takes longer
+    kth = np.partition(first, k - 1)[k - 1]
+    certain = np.flatnonzero(first < kth)
+    tied = np.flatnonzero(first == kth)
+    n_missing = k - len(certain)
+    seconds = second[tied]
+    kth_second = np.partition(seconds, n_missing - 1)[n_missing - 1]
+    certain = np.concatenate([certain, tied[seconds < kth_second]])
+    return certain, tied[seconds == kth_second]

@@ -1,9 +1,9 @@
-"""Every recorded choice as a frozen dataclass, with JSON both ways.
+"""The settings of featurizers and encoders, as frozen dataclasses that are stored as JSON.
 
-A spec holds what must be known to rebuild a thing: numbers and words, never arrays (those are
-tensors beside it). `to_json` writes the class's `kind` with the fields; `from_json` finds the
-class by that kind and refuses unknown kinds and fields by name, so a model written by a newer
-version is refused and not misread.
+A spec holds the numbers and words that are needed to rebuild a featurizer or an encoder. Learned
+arrays are not in it; they are stored as tensors beside it. `to_json` writes the class's `kind` with
+the fields. `from_json` finds the class by that kind and refuses unknown kinds and fields, so that a
+model written by a newer version is refused and not misread.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ class TextSpec:
     """Text as a bag of words: sublinear tf-idf over the corpus's own vocabulary, unit length."""
 
     kind: ClassVar[str] = "text"
-    #: What the absence of a field means in what was written before there was such a field.
-    absent: ClassVar[dict[str, Any]] = {"rule": 1, "fold_accents": False}
+    #: The values of fields that older models do not record.
+    ABSENT: ClassVar[Mapping[str, Any]] = {"rule": 1, "fold_accents": False}
     vocabulary_size: int = 10_000
-    """At most this many terms, the ones in the most documents."""
+    """The largest number of terms; those in the most documents are chosen."""
     min_documents: int = 2
-    """Terms in fewer documents are left out."""
+    """Terms in fewer documents than this are left out."""
     max_share: float = 0.5
-    """Terms in a larger share of the documents are left out: they tell nothing apart."""
+    """Terms in a larger share of the documents are left out, because they distinguish nothing."""
     rule: int = 2
-    """How a text becomes words: 2 as `features.tokens` says; 1 as in models of before it."""
+    """How a text is cut into words: 2 by `features.tokens`; 1 as in models older than that rule."""
     fold_accents: bool = True
-    """Whether é is e, as `features.folding` says, by rule 2; by rule 1 it never is."""
+    """Whether accents are removed (`features.folding`), so that é is e; never by rule 1."""
 
     def __post_init__(self) -> None:
         _require_whole(self, vocabulary_size=1, min_documents=0, rule=1)
@@ -56,18 +56,19 @@ class ImageSpec:
     """Images as pixels at a chosen size, centred."""
 
     kind: ClassVar[str] = "image"
+    #: The values of fields that older models do not record.
+    ABSENT: ClassVar[Mapping[str, Any]] = {"reading": 1}
     height: int = 32
     width: int = 32
     channels: int = 3
     """3 for RGB, 1 for grey."""
     reading: int = 2
-    """How pixels become numbers: 2 by `hashret.features.levels`, 1 as models of before have it."""
+    """How pixels become levels: 2 by `features.levels`, 1 by `features.former_levels`."""
     ranges: tuple[float, ...] = ()
-    """Black and white of images of 16 bits, of other whole numbers and of floats (`levels`): six
-    numbers; (): as the corpus says, set when fitted."""
+    """Six numbers, for black and white in images of 16 bits, of other integers and of floats
+    (`features.levels`); (): learned from the corpus."""
     copy_distance: float = 0.0
-    """Up to which distance of their `looks` images are copies of one; set when fitted."""
-    ABSENT: ClassVar[Mapping[str, Any]] = {"reading": 1}
+    """The largest distance between the `features.looks` of copies of one image; learned."""
 
     def __post_init__(self) -> None:
         _require_whole(self, height=1, width=1, reading=1)
@@ -76,8 +77,8 @@ class ImageSpec:
         pairs = list(zip(self.ranges[::2], self.ranges[1::2], strict=False))
         if len(self.ranges) not in (0, 6) or any(low > high for low, high in pairs):
             raise ValueError(
-                f"ranges: expected black and white of three kinds, got {self.ranges!r}; leave it "
-                "out, and the corpus says it"
+                "ranges: expected numbers for black and white of three kinds of images, got "
+                f"{self.ranges!r}; leave it out, and they are learned from the corpus"
             )
         if self.channels not in (1, 3):
             raise ValueError(
@@ -88,19 +89,18 @@ class ImageSpec:
 
 @dataclass(frozen=True, slots=True)
 class VectorSpec:
-    """Float vectors, made unit length if their angles count, then centred and scaled.
+    """Float vectors, centred and scaled, by cosine first made unit length; or packed bits.
 
-    Or packed bits, of which each is a feature, -1 or 1.
+    Each of the packed bits is a feature, -1 or 1.
     """
 
     kind: ClassVar[str] = "vector"
     n_features: int = 0
-    """The width of every vector, in bits where these are packed; 0: the commonest of the first
-    1,000, set when fitted."""
+    """The width of vectors, in bits if packed; 0: learned, the most frequent of the first 1,000."""
     metric: str = "cosine"
-    """What makes vectors near: "cosine" (their length says nothing) or "euclidean"."""
+    """How vectors are compared: by "cosine", which ignores their length, or "euclidean"."""
     packed: bool = False
-    """Whether a vector is bytes of 8 bits each: uint8, or int8, which is uint8 - 128."""
+    """Whether a vector is packed bits, 8 in each byte: uint8, or int8, which is uint8 - 128."""
 
     def __post_init__(self) -> None:
         _require_whole(self, n_features=0)
@@ -108,13 +108,13 @@ class VectorSpec:
             raise ValueError(f"packed: expected True or False, got {self.packed!r}; choose one")
         if self.packed and self.n_features % 8:
             raise ValueError(
-                f"n_features: expected a multiple of 8 bits of packed vectors, got "
-                f"{self.n_features}; leave it out"
+                f"n_features: expected a multiple of 8 for packed bits, got {self.n_features}; "
+                "leave it out"
             )
         if self.packed and self.metric != "cosine":
             raise ValueError(
                 f"metric: expected none with packed bits, got {self.metric!r}; leave it out: bits "
-                "are compared by Hamming distance, which orders as their cosine does"
+                "are compared by Hamming distance, which gives the same order as their cosine"
             )
         if self.metric not in ("cosine", "euclidean"):
             raise ValueError(
@@ -122,12 +122,12 @@ class VectorSpec:
             )
 
     def of_width(self, width: int) -> VectorSpec:
-        """The spec for vectors of so many numbers, which are bytes where bits are packed."""
+        """The spec for vectors of `width` numbers, which are bytes if bits are packed."""
         return replace(self, n_features=8 * width if self.packed else width)
 
 
 def _require_whole(spec: Any, **least: int) -> None:
-    """Raise ValueError for a field that is no whole number, or less than the least."""
+    """Raise ValueError if a field is not an integer, or less than its least value."""
     for name, lowest in least.items():
         value = getattr(spec, name)
         if type(value) is not int or value < lowest:
@@ -145,18 +145,19 @@ class DenseSpec:
     n_features: int
     n_bits: int
     hidden: tuple[int, ...] = (500, 500)
+    """The number of units in each hidden layer."""
     input_scale: float = 1.0
-    """Features are multiplied by this first."""
+    """The factor by which features are multiplied first."""
     clamps: tuple[float, ...] = ()
-    """For each layer the bound on the activations entering it (`models.fixed_point`)."""
+    """The bound on the activations that enter each layer (`models.fixed_point`)."""
     logit_scale: float = 1.0
-    """Logits times this are the log-odds of a bit being 1, as the confidences use them."""
+    """The factor from logits to the log-odds of a bit being 1, of which confidences are made."""
     query_clamp: float | None = None
-    """The bound on the features entering the query tower; None: there is no tower."""
+    """The bound on the features that enter the query tower; None: there is no query tower."""
     normalised: bool = False
-    """Whether what a hidden layer sums up is made mean 0 and variance 1, item by item."""
+    """Whether hidden layers have layer normalisation: mean 0 and variance 1 for each item."""
     n_latent: int = 0
-    """So many linear coordinates of the features enter the last layer too, as a unit vector."""
+    """The width of a unit vector, linear in the features, that also enters the last layer."""
 
     def __post_init__(self) -> None:
         if self.n_latent < 0 or (self.n_latent and not self.hidden):
@@ -174,7 +175,7 @@ class DenseSpec:
 
 @dataclass(frozen=True, slots=True)
 class ConvSpec:
-    """The encoder half of a convolutional autoencoder: blocks of stride 2, then the bits."""
+    """The encoder half of a convolutional autoencoder: convolutions of stride 2, then the bits."""
 
     kind: ClassVar[str] = "conv"
     height: int
@@ -182,13 +183,13 @@ class ConvSpec:
     channels: int
     n_bits: int
     filters: tuple[int, ...] = (32, 64)
-    """The channels that come out of each block."""
+    """The number of output channels of each convolution."""
     input_scale: float = 1.0
-    """Features are multiplied by this first."""
+    """The factor by which features are multiplied first."""
     clamps: tuple[float, ...] = ()
-    """For each layer the bound on the activations entering it (`models.fixed_point`)."""
+    """The bound on the activations that enter each layer (`models.fixed_point`)."""
     logit_scale: float = 1.0
-    """Logits times this are the log-odds of a bit being 1, as the confidences use them."""
+    """The factor from logits to the log-odds of a bit being 1, of which confidences are made."""
 
     @property
     def n_features(self) -> int:
@@ -196,7 +197,7 @@ class ConvSpec:
         return self.height * self.width * self.channels
 
     def layer_shapes(self) -> list[tuple[int, int]]:
-        """The shape of each layer's weight: 9 x channels in by channels out, last the bits'."""
+        """Shapes of the weights: (9 x channels in, channels out) each, and last (n_in, n_bits)."""
         height, width, channels = self.height, self.width, self.channels
         shapes = []
         for n_out in self.filters:
@@ -207,7 +208,7 @@ class ConvSpec:
 
 @dataclass(frozen=True, slots=True)
 class PatchSpec:
-    """A convolution whose answers are pooled (`models.patches`), and dense layers behind it."""
+    """A convolution whose responses are pooled (`models.patches`), followed by dense layers."""
 
     kind: ClassVar[str] = "patches"
     height: int
@@ -215,24 +216,26 @@ class PatchSpec:
     channels: int
     n_bits: int
     n_filters: int = 64
+    """The number of filters of the convolution."""
     side: int = 6
     """Height and width of a filter, in pixels."""
     cells: int = 4
-    """Cells a side that answers are pooled over; fewer where there are fewer places."""
+    """Rows, and columns, of the grid of cells over which responses are pooled; fewer if need be."""
     hidden: tuple[int, ...] = (512, 512)
+    """The number of units in each hidden dense layer."""
     input_scale: float = 1.0
-    """Features are multiplied by this first."""
+    """The factor by which features are multiplied first."""
     clamps: tuple[float, ...] = ()
-    """For each dense layer the bound on the activations entering it (`models.fixed_point`)."""
+    """The bound on the activations that enter each dense layer (`models.fixed_point`)."""
     logit_scale: float = 1.0
-    """Logits times this are the log-odds of a bit being 1, as the confidences use them."""
+    """The factor from logits to the log-odds of a bit being 1, of which confidences are made."""
 
     def __post_init__(self) -> None:
         _require_whole(self, height=1, width=1, channels=1, n_filters=1, side=1, cells=1)
         if self.side > min(self.height, self.width):
             raise ValueError(
-                f"side: expected at most that of the images, {self.height} x {self.width}, "
-                f"got {self.side}; choose a smaller one"
+                f"side: expected a filter that fits in images of {self.height} x {self.width} "
+                f"pixels, got {self.side}; choose a smaller one"
             )
 
     @property
@@ -241,16 +244,16 @@ class PatchSpec:
         return self.height * self.width * self.channels
 
     @property
-    def n_answers(self) -> int:
-        """How many answers of filters an image has: those of each cell."""
+    def n_responses(self) -> int:
+        """The number of pooled filter responses of an image: one for each filter and cell."""
         cells = [min(self.cells, n - self.side + 1) for n in (self.height, self.width)]
         return math.prod(cells) * self.n_filters
 
     def dense(self) -> DenseSpec:
-        """The layers behind the convolution: they take answers and the colours of the cells."""
+        """The dense layers; they take the pooled responses and the mean colours of the cells."""
         colours = [min(self.cells, n) for n in (self.height, self.width)]
         return DenseSpec(
-            n_features=self.n_answers + math.prod(colours) * self.channels,
+            n_features=self.n_responses + math.prod(colours) * self.channels,
             n_bits=self.n_bits,
             hidden=self.hidden,
             clamps=self.clamps,
@@ -260,7 +263,7 @@ class PatchSpec:
 
 @dataclass(frozen=True, slots=True)
 class IdentitySpec:
-    """An encoder that learned nothing: its features are the bits."""
+    """The encoder that learns nothing: the bits of a code are the features themselves."""
 
     kind: ClassVar[str] = "identity"
     n_features: int
@@ -274,13 +277,14 @@ class IdentitySpec:
 
     @property
     def n_bits(self) -> int:
-        """The length of a code: a bit of each feature."""
+        """The length of a code: one bit for each feature."""
         return self.n_features
 
 
 Spec = TextSpec | ImageSpec | VectorSpec | DenseSpec | ConvSpec | PatchSpec | IdentitySpec
-#: Encoders whose layers `models.exact_encoder` adds up; and all.
+#: The specs of encoders that have layers, which `models.exact_encoder` computes.
 LayersSpec = DenseSpec | ConvSpec | PatchSpec
+#: The specs of all encoders.
 EncoderSpec = LayersSpec | IdentitySpec
 #: The kind of an encoder's spec -> the encoder that it rebuilds, imported on first use.
 MODELS: dict[str, str] = {
@@ -301,9 +305,10 @@ def to_json(spec: Spec) -> dict[str, Any]:
 
 
 def from_json(data: dict[str, Any]) -> Any:
-    """The spec that `to_json` wrote. Raises FormatVersionError on an unknown kind or field.
+    """The spec that `to_json` wrote.
 
-    DamagedError for a field whose value is of another type than declared, or not finite.
+    Raises FormatVersionError for an unknown kind or field, and DamagedError if a field is missing,
+    or its value is of another type than declared, out of range or not finite.
     """
     fields = dict(data)
     kind = fields.pop("kind", None)
@@ -314,7 +319,7 @@ def from_json(data: dict[str, Any]) -> Any:
             "open it with the hashret that wrote it"
         )
     spec = _SPECS[kind]
-    fields = {**getattr(spec, "ABSENT", {}), **fields}  # what a model of before has no word for
+    fields = {**getattr(spec, "ABSENT", {}), **fields}
     unknown = set(fields) - {field.name for field in dataclasses.fields(spec)}
     if unknown:
         raise FormatVersionError(
@@ -330,8 +335,8 @@ def from_json(data: dict[str, Any]) -> Any:
             )
     try:
         given = {name: tuple(v) if isinstance(v, list) else v for name, v in fields.items()}
-        return spec(**{**getattr(spec, "absent", {}), **given})
-    except (TypeError, ValueError) as error:  # a field is missing, or out of its range
+        return spec(**given)
+    except (TypeError, ValueError) as error:  # a field is missing, or out of range
         raise DamagedError(f"model: {error}; train it again") from error
 
 

@@ -112,7 +112,10 @@ def odd(tmp_path):
             "v.npz",
             "expected one vector, an array of numbers, (width,) or (1, width), got a (2, 24)",
         ),
-        ("many.npy", "got array (2, 24) of float64; save one vector, or ask with many by --batch"),
+        (
+            "many.npy",
+            "got array (2, 24) of float64; save one vector, or query with many by --batch",
+        ),
         ("words.npy", "expected one vector"),
         ("folder", "got a folder"),
         ("nowhere.npy", "got no such file"),

@@ -265,3 +265,16 @@ def test_items_that_only_their_row_numbers_name(place):
     done = ok("index", *other, "--ids", place / "ids")
     assert counts(done) == ([30, 0, 30, 0, 0], None)
     assert note not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("n", "options", "warns"),
+    [(40, ["--bits", 16], True), (100, ["--bits", 16], False), (40, ["--packed-bits"], False)],
+)
+def test_the_warning_of_few_items_is_that_of_the_run(tmp_path, n, options, warns):
+    vectors = clustered_vectors(n)
+    packed = np.packbits(vectors > 0, axis=1)
+    np.save(tmp_path / "v.npy", packed if "--packed-bits" in options else vectors)
+    command = ["index", tmp_path / "v.npy", "--to", tmp_path / "c", *options]
+    for done in (ok(*command, "--dry-run"), ok(*command)):
+        assert (f"warning: only {n} items: too few" in done.stderr) == warns

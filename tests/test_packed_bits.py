@@ -197,7 +197,7 @@ def test_index_and_query_from_files(tmp_path):
         assert "; leave " in said
     status, said = cli("tune", source, "--packed-bits", "--preset", "identity", "-q")
     assert status == 1
-    assert "expected one that learns" in said
+    assert "expected one that is trained" in said
 
 
 @pytest.fixture(scope="module")

@@ -68,7 +68,7 @@ def test_enough_probes_give_the_first_by_score(asked, vectors, where):
             1,
             None,
         )
-        assert str(hits.plan).endswith("surely the first by score")
+        assert str(hits.plan).endswith("proved to be the best by score")
 
 
 @pytest.mark.parametrize("probes", [120, 10**9, 10**30])

@@ -1,7 +1,8 @@
-"""Images as hashret read them before their depth was kept (`ImageSpec.reading` 1).
+"""Read images by the first rule, which reduced every image to 8 bits (`ImageSpec.reading` 1).
 
-A JPEG is decoded at a fraction of its size, of 16 bits the upper 8 are kept, and what has no known
-depth is stretched by its own range. Models that were learned so go on like this; no new one does.
+A JPEG is decoded at a fraction of its size, 16 bits are cut to the upper 8, and images of unknown
+depth are stretched by their own range. Models that were trained with this rule need it; new models
+use `hashret.features.levels`.
 """
 
 from __future__ import annotations
@@ -24,12 +25,12 @@ def pixels(payload: Payload, spec: ImageSpec) -> np.ndarray:
 
 
 def _decoded(payload: Payload, spec: ImageSpec) -> Image.Image:
-    """An upright image of mode L or RGB, whatever came in."""
+    """The upright image in mode L or RGB."""
     if isinstance(payload, np.ndarray):
         return _plain(_from_array(payload))
     with opened(payload) as image:
         if not isinstance(payload, Image.Image):
-            # a JPEG is decoded at a fraction of its size at once; the caller's own stays as it is
+            # decodes a JPEG at a fraction of its size; a caller's image must not be changed
             image.draft(None, (2 * spec.width, 2 * spec.height))
         return _plain(ImageOps.exif_transpose(image))
 
@@ -44,12 +45,11 @@ def _from_array(array: np.ndarray) -> Image.Image:
 
 
 def _to_bytes(array: np.ndarray) -> np.ndarray:
-    """An array of another type than uint8, in any byte order, as bytes. Raises `PayloadError`.
+    """An array of another dtype, in any byte order, as uint8. Raises `PayloadError`.
 
-    Unsigned integers of 16 bits are an image of that depth, whatever they hold: the upper byte is
-    kept. Any other integers must be 0 to 255 and are those bytes: no depth is known for them, and
-    one guessed from what an image holds would give two images of a corpus two scales. For floats
-    see `_stretched`.
+    Of uint16 the upper byte is taken, whatever the range of the image. Other integers have no known
+    depth and must be 0 to 255: a depth guessed for each image would give the images of a corpus
+    different scales. For floats see `_stretched`.
     """
     kind = array.dtype.kind
     if kind == "b":
@@ -71,7 +71,10 @@ def _to_bytes(array: np.ndarray) -> np.ndarray:
 
 
 def _stretched(array: np.ndarray) -> np.ndarray:
-    """Numbers by their own range, floats within [0, 1] by that. Raises `PayloadError`."""
+    """The numbers scaled to 0 to 255, from their own range; floats within [0, 1] from that range.
+
+    Raises `PayloadError`.
+    """
     wide = array.astype(np.float64)
     if not np.isfinite(wide).all():
         raise PayloadError(
@@ -85,12 +88,12 @@ def _stretched(array: np.ndarray) -> np.ndarray:
 
 
 def _plain(image: Image.Image) -> Image.Image:
-    """Mode L or RGB: transparency on white, wide integers and floats scaled, the rest converted."""
+    """The image in mode L or RGB, with transparent areas on white, and wide numbers scaled."""
     if image.mode.startswith("I;16") or image.mode in ("I", "F"):
         array = np.asarray(image)
         # Pillow opens most 16-bit files as 32-bit integers
         if image.mode == "I" and array.min() >= 0 and array.max() < 1 << 16:
             array = array.astype(np.uint16)
-        is_deep = array.dtype.kind == "u"  # else of 32 bits or signed: of no depth we know
-        return Image.fromarray(_to_bytes(array) if is_deep else _stretched(array))
+        has_depth = array.dtype.kind == "u"  # signed integers, of 32 bits, have no known depth
+        return Image.fromarray(_to_bytes(array) if has_depth else _stretched(array))
     return flattened(image)

@@ -1,9 +1,10 @@
 """Images as pixels at a chosen size, centred.
 
-Of a file the first frame counts, turned as EXIF asks for; transparency is flattened on white. The
-whole image is squeezed to the chosen size: cropping would lose what stands at the edges, and
-padding would make the frame the strongest feature. The same pixels give the same features, whether
-they come as a file, as its bytes or as an array (but for JPEGs beyond `pictures.MAX_PIXELS`).
+Only the first frame of a file is read, and turned as EXIF says; transparent areas become white. The
+whole image is resized to the chosen size, whatever its proportions: cropping would lose what is at
+the edges, and padding would make the frame the strongest feature. The same pixels give the same
+features, whether they come as a file, as its bytes or as an array (except for JPEGs with more than
+`pictures.MAX_PIXELS`).
 """
 
 from __future__ import annotations
@@ -49,9 +50,9 @@ class ImageFeaturizer(CentredFeaturizer[ImageSpec]):
 
     @classmethod
     def suggest_spec(cls, payloads: Sequence[Payload]) -> ImageSpec:
-        """The images' own size where they are all alike and at most 32 x 32, else 32 x 32.
+        """The spec with the images' size if that is the same for all and at most 32 x 32.
 
-        Grey where every image of the sample is grey.
+        Otherwise the size is 32 x 32. The spec is for grey if every image of the sample is grey.
         """
         forms = []
         for payload in cls.sample(payloads):
@@ -61,7 +62,7 @@ class ImageFeaturizer(CentredFeaturizer[ImageSpec]):
 
     @staticmethod
     def sample(payloads: Sequence[Payload]) -> Sequence[Payload]:
-        """The payloads, at most about 64, that are looked at to suggest a spec."""
+        """The payloads, at most about 64, from which a spec is suggested."""
         return payloads[:: max(1, len(payloads) // _SAMPLE)]
 
     @staticmethod
@@ -82,10 +83,10 @@ class ImageFeaturizer(CentredFeaturizer[ImageSpec]):
 
     @classmethod
     def prepare(cls, payload: Payload, spec: ImageSpec) -> Means | np.ndarray:
-        """What of the image `transform` takes: its `Means`, or bytes by the former reading.
+        """The image as `transform` takes it: its `Means`, or bytes if `spec.reading` is 1.
 
-        Raises `PayloadError` with the reason, also for numbers that are on another scale than
-        those of the corpus, once that is known.
+        Raises `PayloadError` with the reason, also if its numbers are on another scale than the
+        corpus's and that is known already.
         """
         if spec.reading == 1:
             return former_levels.pixels(payload, spec)
@@ -123,26 +124,26 @@ class ImageFeaturizer(CentredFeaturizer[ImageSpec]):
         return centred.reshape(len(pixels), self.n_features)
 
     def looks(
-        self, features: np.ndarray, answers: Callable[[np.ndarray], np.ndarray]
+        self, features: np.ndarray, responses: Callable[[np.ndarray], np.ndarray]
     ) -> np.ndarray:
-        """What of images is kept to rank copies by (`features.looks`), (n, n_looks) float32.
+        """The `features.looks` of images, by which copies are found, (n, n_looks) float32.
 
-        `answers` is what a model says of rows of features.
+        `responses` is a function from features to a model's filter responses.
         """
         shape = (-1, self.spec.height, self.spec.width, self.spec.channels)
 
         def of_levels(pixels: np.ndarray) -> np.ndarray:
-            return answers(self._features(pixels.astype(np.float32)))
+            return responses(self._features(pixels.astype(np.float32)))
 
         starts = range(0, len(features), _BLOCK)
         blocks = [features[start : start + _BLOCK] for start in starts] or [features]
-        # features came from levels in steps: to these they are rounded back
+        # features were made of levels in steps; rounding gives exactly these levels
         scaled = (block.reshape(shape) / np.float64(self._scale) + self._mean for block in blocks)
         steps = (np.rint(one * _STEPS) / _STEPS for one in scaled)
         return np.concatenate([looks(one, of_levels) for one in steps])
 
     def spans(self, features: Features) -> np.ndarray:
-        """How many of the 255 levels lie between an image's darkest and lightest, (n,) float64."""
+        """The difference between each image's lightest and darkest level, (n,) float64."""
         mean = self._mean.reshape(-1)
         pixels = (row / np.float32(self._scale) + mean for row in np.asarray(features))
         return np.array([np.ptp(one) for one in pixels], np.float64)
@@ -164,7 +165,7 @@ class ImageFeaturizer(CentredFeaturizer[ImageSpec]):
 
     @classmethod
     def digest(cls, payload: Payload, hasher: Hasher) -> None:
-        """Hash a file's bytes, or form and numbers of what is decoded; see `pictures.digest`."""
+        """Update a hash with the content of an image; see `pictures.digest`."""
         digest(payload, hasher)
 
 

@@ -1,9 +1,9 @@
-"""Pictures of any depth as means of their areas, and these as levels on one scale.
+"""Reduce images of any bit depth to a small size, and bring them to levels on one scale.
 
-A level is 0 for black and 255 for white, in steps of 1/256. What is black and white in numbers of
-more than 8 bits no file says, so the corpus does (`learned_ranges`), never a picture by itself: the
-same numbers are then the same picture, and a dark one stays dark. All sums are of whole numbers and
-exact, so the same picture has the same levels in bytes, in 16 bits and in floats.
+A level is 0 for black and 255 for white, in steps of 1/256. An image of more than 8 bits does not
+say which numbers are black and white. They are learned from the corpus (`learned_ranges`), and not
+from each image: so equal numbers give equal levels, and a dark image stays dark. All sums are of
+integers and so exact, and an image has the same levels in 8 bits, in 16 bits and in floats.
 """
 
 from __future__ import annotations
@@ -18,55 +18,55 @@ from hashret.errors import PayloadError
 from hashret.features.pictures import flattened, opened, require_image_shape
 from hashret.items import Payload
 
-_STEPS = 256  # of a level
-_WHITE = 255
-#: What of the pictures' least and greatest means the scale leaves out: a few that are far from all
-#: the others do not make these black.
+_STEPS = 256  # steps in one level
+_WHITE = 255  # the level of white
+#: The share of images at either end that may lie outside the learned range, so that a few images
+#: with extreme numbers don't make all others black.
 _OUTLIERS = 0.01
-#: So much beyond its range, as a share of it, a resampled picture of floats may go.
+#: How far a resampled image of floats may exceed its range, as a share of the range.
 _OVERSHOOT = 1 / 8
-#: Floats that go to 1 or to 255 are taken as whole numbers of so small a unit: 16 bits.
+#: `Means.unit` of floats -> the number for white; the floats are rounded to integers in this unit,
+#: which then have about 16 bits.
 _FLOAT_UNITS = {65535.0: 1.0, float(_STEPS): float(_WHITE)}
-_LUMA = np.array([19595, 38470, 7471]) / (1 << 16)  # ITU-R BT.601, as Pillow rounds it
+_LUMA = np.array([19595, 38470, 7471]) / (1 << 16)  # weights of R, G, B; ITU-R BT.601 as in Pillow
 
-#: Black and white of 16 bits, of other whole numbers, and of floats, where the corpus has none of
-#: these. Floats say by themselves whether they go to 1 or to 255.
+#: Black and white for each depth that the corpus does not have. For floats each image tells whether
+#: its white is 1 or 255.
 _UNKNOWN = {"16": (0.0, 65535.0), "whole": (0.0, 255.0), "float": (0.0, 0.0)}
 
 
 class Means(NamedTuple):
-    """A picture reduced to (height, width, channels): the means of its areas.
-
-    `depth` is "8", "16", "whole" (any other whole numbers) or "float"; `values` are in units of
-    1 / `unit` of the picture's own numbers.
-    """
+    """An image reduced to a small size; each value is the mean of an area."""
 
     depth: str
+    """ "8", "16", "whole" (any other integers) or "float"."""
     unit: float
+    """The factor from the image's own numbers to `values`."""
     values: np.ndarray
+    """(height, width, channels)."""
 
 
 def means_of(payload: Payload, height: int, width: int, channels: int) -> Means:
-    """The picture squeezed to height x width; grey is the luma of colours, colour of grey is grey.
+    """The image reduced to height x width, in grey (the luma) if `channels` is 1, else in RGB.
 
     Raises `PayloadError`.
     """
-    depth, unit, pixels = _whole_numbers(pixels_of(payload))
+    depth, unit, pixels = _as_integers(pixels_of(payload))
     sums = area_sums(area_sums(pixels, height).transpose(1, 0, 2), width).transpose(1, 0, 2)
     means = sums / float(pixels.shape[0] * pixels.shape[1])
     if channels == 1 and means.shape[2] == 3:
         means = luma_of(means)
     elif channels == 3 and means.shape[2] == 1:
         means = np.repeat(means, 3, axis=2)
-    if depth == "8":  # a fourth of the memory
+    if depth == "8":  # steps of levels in uint16 take a quarter of the memory
         return Means(depth, _STEPS, np.rint(means * _STEPS).astype(np.uint16))
     return Means(depth, unit, np.ascontiguousarray(means))
 
 
 def pixels_of(payload: Payload) -> np.ndarray:
-    """The picture upright, (height, width, 1 or 3), in numbers of its own depth.
+    """The upright image, (height, width, 1 or 3), in the numbers of its own depth.
 
-    uint8, uint16, int64 or float64. Raises `PayloadError`.
+    The dtype is uint8, uint16, int64 or float64. Raises `PayloadError`.
     """
     if isinstance(payload, np.ndarray):
         found = _of_array(payload)
@@ -77,7 +77,7 @@ def pixels_of(payload: Payload) -> np.ndarray:
 
 
 def levels(means: Sequence[Any], ranges: Sequence[float]) -> np.ndarray:
-    """The levels of `Means` as float32 multiples of 1/256, by what `learned_ranges` gave."""
+    """The levels of `Means`, float32 multiples of 1/256; `ranges` are those of `learned_ranges`."""
     depth, unit, values = means
     low, high = _range(depth, unit, values, ranges)
     scale = float(_WHITE * _STEPS)
@@ -86,7 +86,7 @@ def levels(means: Sequence[Any], ranges: Sequence[float]) -> np.ndarray:
 
 
 def require_in_range(means: Means, ranges: Sequence[float]) -> None:
-    """Raise `PayloadError` for numbers that are on another scale than the collection's."""
+    """Raise `PayloadError` if an image's numbers are far outside the range of the collection's."""
     if means.depth == "8":
         return
     low, high = _range(*means, ranges)
@@ -94,17 +94,18 @@ def require_in_range(means: Means, ranges: Sequence[float]) -> None:
     if least < low - (high - low) or most > high + (high - low):
         raise PayloadError(
             f"image: expected numbers from about {low:g} to {high:g}, as the collection's images "
-            f"of {_noun(means.depth)} have, got {least:g} to {most:g}; bring it to their scale",
+            f"of {_noun(means.depth)} have, got {least:g} to {most:g}; scale it to this range",
             "other-scale",
         )
 
 
 def learned_ranges(corpus: Iterable[Sequence[Any]]) -> tuple[float, ...]:
-    """What is black and white in a corpus: of 16 bits, of other whole numbers, of floats.
+    """The numbers for black and white in a corpus of `Means`, three pairs.
 
-    Whole numbers go from 0 to the least of 255, 511, 1023, ... that holds them; floats from 0 to 1
-    or 255 if one of these does, else likewise; where some are negative, from the least number to
-    the greatest. One picture in a hundred may go beyond.
+    The pairs are for images of 16 bits, of other integers and of floats. Black is 0, and white is
+    the least of 255, 511, 1023, ... that is not exceeded; for floats it is 1 or 255 if these are
+    not exceeded. If there are negative numbers, black and white are the least and the greatest
+    number. One image in a hundred may lie outside at either end.
     """
     found: dict[str, list[tuple[float, float]]] = {depth: [] for depth in _UNKNOWN}
     for depth, unit, values in corpus:
@@ -116,14 +117,15 @@ def learned_ranges(corpus: Iterable[Sequence[Any]]) -> tuple[float, ...]:
             ranges += _UNKNOWN[depth]
             continue
         lows, highs = np.sort(np.array(extremes), axis=0).T
-        out = int(_OUTLIERS * len(lows))
-        ranges += _range_from(depth, float(lows[out]), float(highs[-1 - out]))
+        n_outside = int(_OUTLIERS * len(lows))
+        ranges += _range_from(depth, float(lows[n_outside]), float(highs[-1 - n_outside]))
     return tuple(ranges)
 
 
 def _range(
     depth: str, unit: float, values: np.ndarray, ranges: Sequence[float]
 ) -> tuple[float, float]:
+    """The numbers for black and white in one image."""
     if depth == "8":
         return 0.0, float(_WHITE)
     at = 2 * list(_UNKNOWN).index(depth)
@@ -135,12 +137,13 @@ def _range(
 
 
 def _extremes(depth: str, unit: float, values: np.ndarray) -> tuple[float, float]:
-    """The least and the greatest number; of floats that go to 1 or to 255, that."""
+    """The least and the greatest number; for floats up to 1 or 255, these are the greatest."""
     most = _FLOAT_UNITS.get(unit) if depth == "float" else None
     return float(values.min()) / unit, float(values.max()) / unit if most is None else most
 
 
 def _range_from(depth: str, least: float, most: float) -> tuple[float, float]:
+    """The numbers for black and white of numbers from `least` to `most`; see `learned_ranges`."""
     if least < (-_OVERSHOOT * most if depth == "float" else 0.0):
         return least, most if most > least else least + 1.0
     if depth == "float" and most <= 1.0:
@@ -156,7 +159,7 @@ def _noun(depth: str) -> str:
 
 
 def luma_of(images: np.ndarray) -> np.ndarray:
-    """(..., 1): the lightness of (..., 1 or 3) grey or coloured images, in the same numbers."""
+    """The luma, (..., 1), of grey or RGB images (..., 1 or 3), in the same numbers."""
     if images.shape[-1] == 1:
         return images
     red, green, blue = (images[..., i] * _LUMA[i] for i in range(3))
@@ -164,13 +167,14 @@ def luma_of(images: np.ndarray) -> np.ndarray:
 
 
 def area_sums(values: np.ndarray, count: int) -> np.ndarray:
-    """The weighted sums of the first axis over `count` areas of equal length.
+    """The weighted sums along the first axis over `count` areas of equal length, (count, ...).
 
-    A row counts for as much as lies in an area: the weights of each add up to len(values).
+    A row that two areas share counts in each by its part. The weights of an area sum to
+    len(values).
     """
     n = len(values)
     wide = np.float64 if values.dtype.kind == "f" else np.int64
-    # numbers of 8 bits add up in 32 where there are not too many: that is faster
+    # if sums of bytes fit in 32 bits, 32 bits are faster
     kind = np.uint32 if values.dtype == np.uint8 and (n + 2 * count) * 256 < 1 << 32 else wide
     found = np.empty((count, *values.shape[1:]), wide)
     for i in range(count):
@@ -183,8 +187,8 @@ def area_sums(values: np.ndarray, count: int) -> np.ndarray:
     return found
 
 
-def _whole_numbers(pixels: np.ndarray) -> tuple[str, float, np.ndarray]:
-    """The depth, the unit and the pixels in it, whole where they can be: then sums are exact."""
+def _as_integers(pixels: np.ndarray) -> tuple[str, float, np.ndarray]:
+    """The depth, the unit and the pixels times the unit, as integers if their range allows it."""
     if pixels.dtype.kind != "f":
         return {"uint8": "8", "uint16": "16"}.get(pixels.dtype.name, "whole"), 1.0, pixels
     low, high = float(pixels.min()), float(pixels.max())
@@ -203,6 +207,7 @@ def _of_image(image: Image.Image) -> np.ndarray:
 
 
 def _of_array(array: np.ndarray) -> np.ndarray:
+    """The array in one of the dtypes of `pixels_of`, without transparency."""
     require_image_shape(array)
     kind = array.dtype.kind
     if kind == "b":
@@ -216,13 +221,14 @@ def _of_array(array: np.ndarray) -> np.ndarray:
     elif kind not in "iu":
         raise PayloadError(f"image: expected an array of numbers, got {array.dtype}; convert it")
     elif array.dtype.itemsize != 1 or kind == "i":
-        array = array.astype(np.uint16) if array.dtype.str[1:] == "u2" else _of_32_bits(array)
+        array = array.astype(np.uint16) if array.dtype.str[1:] == "u2" else _as_int64(array)
     if array.ndim == 3 and array.shape[2] in (2, 4):
         return np.asarray(flattened(Image.fromarray(np.ascontiguousarray(_bytes(array)))))
     return array
 
 
-def _of_32_bits(array: np.ndarray) -> np.ndarray:
+def _as_int64(array: np.ndarray) -> np.ndarray:
+    """The integers as int64. Raises `PayloadError` for more than 32 bits: sums might overflow."""
     low, high = int(array.min()), int(array.max())
     if low < -(1 << 31) or high >= 1 << 32:
         raise PayloadError(
@@ -232,7 +238,10 @@ def _of_32_bits(array: np.ndarray) -> np.ndarray:
 
 
 def _bytes(array: np.ndarray) -> np.ndarray:
-    """A picture with transparency in 8 bits, by its type or by how its transparency is told."""
+    """An image with transparency, in 8 bits.
+
+    White is 255, in uint16 65535; in floats it is 1 if the transparency goes only to 1.
+    """
     if array.dtype == np.uint8:
         return array
     white = 65535.0 if array.dtype == np.uint16 else float(_WHITE)

@@ -1,13 +1,14 @@
-"""The looks of an image: a small vector beside its code, similar for altered copies.
+"""The looks of an image: a small vector, stored beside its code, that altered copies share.
 
-Three parts: what a model says of its patches, of the image in grey, summed up to 128 numbers; the
-grey image itself at 8 x 8, centred; and the mean colours of a grid. The first two are made unit
-length, so that light and contrast say nothing, and the colours count for little: a copy in grey,
-darker, cropped or compressed anew is nearer to its original than another picture is, but only the
-picture itself is at distance 0.
+It has three parts: the model's filter responses to the image in grey, reduced to 128 numbers; the
+grey image at 8 x 8 pixels, centred; and the mean colours of a grid. The first two have unit length,
+so that brightness and contrast have no effect, and the colours have little weight. So a copy that
+is grey, darker, cropped or compressed again is nearer to its original than another image is, but
+only the image itself is at distance 0.
 
-The answers are summed up with signs drawn once for all, which keeps distances (Achlioptas,
-"Database-friendly random projections", JCSS 2003): an eighth of the numbers tells copies as well.
+The responses are reduced by a random projection with fixed signs, which preserves distances
+(Achlioptas, "Database-friendly random projections", JCSS 2003). An eighth of the numbers finds
+copies as well.
 """
 
 from __future__ import annotations
@@ -20,37 +21,39 @@ import numpy as np
 from hashret.features.levels import area_sums, luma_of
 from hashret.specs import ImageSpec
 
-#: What the squared distances of the three parts count. Tried on 1,500 photographs: more for the
-#: grey image finds fewer of those with a border or a caption, none fewer of the brighter ones.
-_ANSWERS, _GREY, _COLOURS = 1.0, 0.1, 0.02
-_GREY_SIDE, _COLOUR_SIDE = 8, 4  # cells a side, fewer where there are fewer pixels
-_N_SUMS = 128  # sums of answers that are kept, a multiple of 64; fewer answers are kept themselves
+#: The weights of the three parts in a squared distance, chosen on 1,500 photographs: with more
+#: weight on the grey image, fewer copies with a border or a caption are found; with none, fewer
+#: brighter ones.
+_RESPONSES, _GREY, _COLOURS = 1.0, 0.1, 0.02
+_GREY_SIDE, _COLOUR_SIDE = 8, 4  # cells in a row or column of the grid; fewer in a smaller image
+_N_SUMS = 128  # numbers that responses are reduced to, a multiple of 64; fewer are not reduced
 
-#: Copies are nearer than so much of the distance that one in twenty pairs of pictures is within:
-#: pairs, and not the nearest of each, as many may be in a corpus more than once. Of 1,500
-#: photographs all copies in grey, recompressed or darker and 98 % of brighter ones are, and one in
-#: ten has another one so near, of the same label; from 1.2 times as far on other labels come in.
+# Copies are nearer to each other than `_COPY_SHARE` of the distance within which `_PAIRS`, one in
+# twenty, of all pairs of images are. (All pairs, and not the nearest image of each, because many
+# images may be in a corpus more than once.) Of 1,500 photographs, all copies that were grey,
+# recompressed or darker are found, and 98 % of the brighter ones. One photograph in ten has another
+# one within this distance, with the same label. At 1.2 times this distance, some have other labels.
 _COPY_SHARE, _PAIRS = 0.6, 0.05
-_SAMPLE = 2_000  # number of images whose pairs are measured
+_SAMPLE = 2_000  # images whose pairs are measured
 
-#: (n, height, width, channels) levels to what a model says of each, (n, n_answers).
-Answers = Callable[[np.ndarray], np.ndarray]
+#: A function from levels, (n, height, width, channels), to filter responses, (n, n_responses).
+Responses = Callable[[np.ndarray], np.ndarray]
 
 
-def n_looks(spec: ImageSpec, n_answers: int) -> int:
-    """The width of `looks` for a model with so many answers."""
+def n_looks(spec: ImageSpec, n_responses: int) -> int:
+    """The width of `looks` for a model with `n_responses` filter responses."""
     sides = spec.height, spec.width
     grey, colours = (
         min(most, sides[0]) * min(most, sides[1]) for most in (_GREY_SIDE, _COLOUR_SIDE)
     )
-    return min(n_answers, _N_SUMS) + grey + colours * spec.channels
+    return min(n_responses, _N_SUMS) + grey + colours * spec.channels
 
 
-def looks(levels: np.ndarray, answers: Answers) -> np.ndarray:
-    """(n, `n_looks`) float32, in half precision, of (n, height, width, channels) levels."""
+def looks(levels: np.ndarray, responses: Responses) -> np.ndarray:
+    """The looks, (n, n_looks) float32 in half precision, of levels (n, height, width, channels)."""
     grey = luma_of(levels)
     parts = [
-        (_ANSWERS, _unit(_summed(answers(np.repeat(grey, levels.shape[3], axis=3))))),
+        (_RESPONSES, _unit(_summed(responses(np.repeat(grey, levels.shape[3], axis=3))))),
         (_GREY, _unit(_centred(_cells(grey, _GREY_SIDE)))),
         (_COLOURS, _cells(levels, _COLOUR_SIDE) / 255.0),
     ]
@@ -59,15 +62,15 @@ def looks(levels: np.ndarray, answers: Answers) -> np.ndarray:
 
 
 def sampled(features: np.ndarray) -> np.ndarray:
-    """The rows of images, at most 2,000 of them, that `copy_distance` is measured on."""
+    """The rows of at most 2,000 images, evenly spaced, on which `copy_distance` is measured."""
     return features[:: max(1, -(-len(features) // _SAMPLE))]
 
 
 def copy_distance(rows: np.ndarray) -> float:
-    """Up to which distance of their looks two images are copies of one, inclusive.
+    """The largest distance between the looks of two copies of one image, inclusive.
 
-    Three fifths of the distance that one pair in twenty is within, of the `looks` (n, n_looks) of
-    images of the corpus; 0 for fewer than two.
+    `rows` (n, n_looks) are the looks of images of the corpus. The result is three fifths of the
+    distance within which one in twenty of their pairs is; 0 for fewer than two images.
     """
     if len(rows) < 2:
         return 0.0
@@ -79,21 +82,26 @@ def copy_distance(rows: np.ndarray) -> float:
     return _COPY_SHARE * float(np.sqrt(max(np.partition(pairs, nth)[nth], 0.0)))
 
 
-def _summed(answers: np.ndarray) -> np.ndarray:
-    """(n, at most `_N_SUMS`) float64; exact, as answers lie on the grid of `fixed_point`."""
-    n_answers = answers.shape[1]
-    return answers if n_answers <= _N_SUMS else answers.astype(np.float64) @ _signs(n_answers)
+def _summed(responses: np.ndarray) -> np.ndarray:
+    """The responses reduced to at most `_N_SUMS` numbers, (n, m).
+
+    The sums are exact in float64, because responses are on the grid of `fixed_point`.
+    """
+    n_responses = responses.shape[1]
+    return (
+        responses if n_responses <= _N_SUMS else responses.astype(np.float64) @ _signs(n_responses)
+    )
 
 
 @lru_cache(maxsize=4)
-def _signs(n_answers: int) -> np.ndarray:
-    """(n_answers, `_N_SUMS`) of -1 and 1, the same ones everywhere and for ever."""
-    drawn = np.random.PCG64(0).random_raw(n_answers * _N_SUMS // 64).astype("<u8")
-    return 2.0 * np.unpackbits(drawn.view(np.uint8)).reshape(n_answers, _N_SUMS) - 1.0
+def _signs(n_responses: int) -> np.ndarray:
+    """The random projection, (n_responses, `_N_SUMS`) of -1 and 1, which must never change."""
+    drawn = np.random.PCG64(0).random_raw(n_responses * _N_SUMS // 64).astype("<u8")
+    return 2.0 * np.unpackbits(drawn.view(np.uint8)).reshape(n_responses, _N_SUMS) - 1.0
 
 
 def _cells(images: np.ndarray, most: int) -> np.ndarray:
-    """(n, cells): the means over a grid of at most so many cells a side."""
+    """The means over a grid of at most `most` cells a side, (n, cells x channels)."""
     n, height, width, channels = images.shape
     rows, columns = min(most, height), min(most, width)
     sums = area_sums(images.astype(np.float64).transpose(1, 2, 0, 3), rows)
@@ -107,6 +115,6 @@ def _centred(rows: np.ndarray) -> np.ndarray:
 
 
 def _unit(rows: np.ndarray) -> np.ndarray:
-    """Rows of Euclidean length 1, zeros of what is nearly zero."""
+    """The rows scaled to Euclidean length 1; rows of nearly 0 become 0."""
     lengths = np.sqrt(np.square(rows, dtype=np.float64).sum(axis=1, keepdims=True))
     return np.divide(rows, lengths, out=np.zeros(rows.shape), where=lengths > 1e-6)

@@ -1,8 +1,9 @@
-"""One picture, however it was given, opened within limits.
+"""Open one image within limits, whether it is a path, bytes, a file object or a Pillow image.
 
-Only a `str` or an `os.PathLike` names a file. Bytes, file objects and images of Pillow are pictures
-themselves and meet the limits of files; nothing that they hold is ever taken as a path. Decoding is
-strict: a short list of formats whatever a file is called, a limit on bytes and on pixels.
+Only a `str` or an `os.PathLike` is a path. Bytes, file objects and Pillow images are images
+themselves; the same limits apply to them, and nothing inside them is ever opened as a path.
+Decoding is strict: only a few formats are accepted, whatever the file's name, and the number of
+bytes and of pixels is limited.
 """
 
 from __future__ import annotations
@@ -24,31 +25,34 @@ from PIL.JpegImagePlugin import JpegImageFile
 from hashret.errors import PayloadError
 from hashret.features.base import Hasher
 
+#: The formats that are decoded, by Pillow's names.
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP")
+#: The most pixels that are decoded: 256 MB of memory as RGBA.
 MAX_PIXELS = 64_000_000
-#: A JPEG of more than `MAX_PIXELS` and up to so many is decoded at half its height and width.
+#: A JPEG with more than `MAX_PIXELS` and at most this many is decoded at half its height and width.
 MAX_JPEG_PIXELS = 4 * MAX_PIXELS
-#: The largest file, or content of one, in bytes: room for the most pixels, uncompressed.
+#: The largest file, or content of one, in bytes: enough for the most pixels, uncompressed.
 MAX_BYTES = 512 << 20
-_CHUNK = 1 << 20
-_READING = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)  # what the system has of them
-_JPEG = b"\xff\xd8\xff"  # how a JPEG begins
-_ORIENTATION = 0x0112  # the tag of EXIF that says how a picture is to be turned
+_CHUNK = 1 << 20  # bytes that are read at a time
+# Flags for opening a file, where the system has them: not waiting for a pipe, no conversions.
+_OPEN_FLAGS = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+_JPEG = b"\xff\xd8\xff"  # the first bytes of every JPEG
+_ORIENTATION = 0x0112  # EXIF's tag for how the image must be turned to be upright
 _BYTES = (bytes, bytearray, memoryview)
 _ENCODED = (str, os.PathLike, *_BYTES)
-_WANTED = "expected a path, bytes, a binary file object, an image of Pillow or an array"
+_EXPECTED = "expected a path, bytes, a binary file object, a Pillow image or an array"
 
 
 def is_encoded(payload: Any) -> bool:
-    """Whether a payload is a file, or the content of one, that a decoder has to read."""
+    """Whether a payload is a file, or the content of one, that has to be decoded."""
     return isinstance(payload, _ENCODED) or hasattr(payload, "read")
 
 
 def source_of(payload: Any) -> Path | bytes:
-    """Where the bytes of an encoded payload are (`is_encoded`): a path, or the bytes themselves.
+    """The path of an encoded payload (`is_encoded`), or its bytes.
 
-    A file object is read from its beginning where it can go there, else from where it stands.
-    Raises `PayloadError` for one that can't be read, or holds too much.
+    A file object is read from its beginning if it is seekable, else from its current position.
+    Raises `PayloadError` if it can't be read or has more than `MAX_BYTES`.
     """
     if isinstance(payload, str | os.PathLike):
         return Path(os.fsdecode(payload))
@@ -62,22 +66,22 @@ def source_of(payload: Any) -> Path | bytes:
 
 @contextmanager
 def opened(payload: Any) -> Iterator[Image.Image]:
-    """An image of Pillow whose pixels are not read yet.
+    """Yield a Pillow image whose pixels are not decoded yet.
 
-    Whatever goes wrong with it inside the block is raised as `PayloadError`.
+    Any error that is raised inside the `with` block becomes a `PayloadError`.
     """
     try:
         with warnings.catch_warnings():
-            # Pillow only warns of a bomb below twice its limit, and of damaged EXIF data
+            # Pillow warns of images above its own limit, which is not ours, and of damaged EXIF
             warnings.simplefilter("ignore")
             if isinstance(payload, Image.Image):
-                yield _own(payload)
+                yield _checked(payload)
             elif is_encoded(payload):
                 with _stream(source_of(payload)) as stream, _identified(stream) as image:
                     _require_few_pixels(image)
                     yield image
             else:
-                raise PayloadError(f"image: {_WANTED}, got {type(payload).__name__}; decode it")
+                raise PayloadError(f"image: {_EXPECTED}, got {type(payload).__name__}; decode it")
     except PayloadError:
         raise
     except Image.DecompressionBombError as error:
@@ -88,12 +92,12 @@ def opened(payload: Any) -> Iterator[Image.Image]:
         ) from error
     except UnidentifiedImageError as error:
         raise PayloadError(
-            f"image: expected one of {', '.join(FORMATS)}, got {_noun(payload)} that is none, or "
-            "damaged; save the picture in one of them",
+            f"image: expected one of {', '.join(FORMATS)}, got {_noun(payload)} that is none of "
+            "them, or damaged; save the image in one of these formats",
             "bad-image",
         ) from error
-    # A stranger's bytes bring Pillow's decoders to raise almost anything (struct.error,
-    # ZeroDivisionError, NotImplementedError, ...): all of it says the same.
+    # On malformed bytes Pillow's decoders may raise almost anything (struct.error,
+    # ZeroDivisionError, NotImplementedError, ...); all of it means a damaged image.
     except Exception as error:
         raise PayloadError(
             f"image: expected one of {', '.join(FORMATS)}, got {type(error).__name__}: {error}; "
@@ -103,17 +107,17 @@ def opened(payload: Any) -> Iterator[Image.Image]:
 
 
 def require_image_shape(array: np.ndarray) -> None:
-    """Raise `PayloadError` unless an array is (height, width), or that by 1 to 4 channels."""
+    """Raise `PayloadError` unless an array is (height, width) or (height, width, 1 to 4)."""
     right_shape = array.ndim == 2 or (array.ndim == 3 and 1 <= array.shape[2] <= 4)
     if not right_shape or 0 in array.shape:
         raise PayloadError(
             "image: expected an array of (height, width) or (height, width, 1 to 4 channels), "
-            f"got shape {array.shape}; one image at a time"
+            f"got the shape {array.shape}; pass one image at a time"
         )
 
 
 def flattened(image: Image.Image) -> Image.Image:
-    """An image of 8 bits in mode L or RGB: transparency on white, other colours converted."""
+    """The image in mode L or RGB, 8 bits a channel, with transparent areas on white."""
     if image.mode in ("LA", "PA", "RGBA", "La", "RGBa") or "transparency" in image.info:
         rgba = image.convert("RGBA")
         white = Image.new("RGBA", rgba.size, "white")
@@ -125,33 +129,33 @@ def flattened(image: Image.Image) -> Image.Image:
 
 
 def digest(payload: Any, hasher: Hasher) -> None:
-    """Hash what a picture is known by: a file's bytes, or form and numbers of what is decoded.
+    """Update a hash with the content of an image: a file's bytes, or an array's shape and numbers.
 
-    Raises `PayloadError` for what is no picture, or can be read only once, and OSError.
+    Raises `PayloadError` for a payload that is no image or can be read only once, and OSError.
     """
     if isinstance(payload, np.ndarray):
         hasher.update(f"{payload.shape}{payload.dtype}".encode() + payload.tobytes())
     elif isinstance(payload, Image.Image):
         with opened(payload) as image:
-            turned = image.getexif().get(_ORIENTATION), image.info.get("transparency")
-            hasher.update(f"{image.size}{image.mode}{turned}{image.getpalette()}".encode())
+            shown_as = image.getexif().get(_ORIENTATION), image.info.get("transparency")
+            hasher.update(f"{image.size}{image.mode}{shown_as}{image.getpalette()}".encode())
             hasher.update(image.tobytes())
     elif not is_encoded(payload):
-        raise PayloadError(f"image: {_WANTED}, got {payload!r:.80}; decode it first")
+        raise PayloadError(f"image: {_EXPECTED}, got {payload!r:.80}; decode it first")
     else:
-        if hasattr(payload, "read") and not _goes_back(payload):
+        if hasattr(payload, "read") and not _is_seekable(payload):
             raise PayloadError(
-                f"image: expected a file object that can be read again, got {_noun(payload)} that "
-                "can't; pass the bytes that it holds"
+                f"image: expected a file object that can be read twice, got {_noun(payload)} that "
+                "is not seekable; pass its bytes"
             )
         with _stream(source_of(payload)) as stream:
             while chunk := stream.read(_CHUNK):
                 hasher.update(chunk)
 
 
-def _own(image: Image.Image) -> Image.Image:
-    """The caller's image, if it may be read."""
-    # MPO is what Pillow calls a JPEG of several pictures; an image that was made has no format
+def _checked(image: Image.Image) -> Image.Image:
+    """The caller's Pillow image; raises `PayloadError` for another format or too many pixels."""
+    # MPO is a JPEG with several images; an image that was not read from a file has no format
     if image.format not in (None, "MPO", *FORMATS):
         raise PayloadError(
             f"image: expected one of {', '.join(FORMATS)}, got an image opened as {image.format}; "
@@ -163,11 +167,12 @@ def _own(image: Image.Image) -> Image.Image:
 
 
 def _identified(stream: IO[bytes]) -> Image.Image:
+    """The image in a file, of which only the header is read; a very large JPEG at half its size."""
     head = stream.read(len(_JPEG))
     stream.seek(0)
     if head != _JPEG:
         return Image.open(stream, formats=FORMATS)
-    # not by way of `Image.open`, which refuses JPEGs that are read here at half their size
+    # `Image.open` would refuse the large JPEGs that are decoded at half their size here
     image = JpegImageFile(stream)
     width, height = image.size
     if MAX_PIXELS < width * height <= MAX_JPEG_PIXELS:
@@ -185,17 +190,17 @@ def _require_few_pixels(image: Image.Image) -> None:
 
 
 def _stream(source: Path | bytes) -> IO[bytes]:
-    """What a path names or bytes hold, open for reading. Raises `PayloadError`, and OSError."""
+    """A stream of bytes, or of the regular file at a path. Raises `PayloadError` and OSError."""
     if isinstance(source, bytes):
         return BytesIO(source)
     if not source.is_file():
         raise PayloadError(
             f"image: expected the path of a regular file, got {str(source)!r:.200}; check it"
         )
-    # what became a pipe since must not hold up the reader
-    descriptor = os.open(source, os.O_RDONLY | _READING)
-    about = os.fstat(descriptor)
-    if not stat.S_ISREG(about.st_mode) or about.st_size > MAX_BYTES:
+    # if it has become a pipe since the check, opening it must not wait
+    descriptor = os.open(source, os.O_RDONLY | _OPEN_FLAGS)
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode) or status.st_size > MAX_BYTES:
         os.close(descriptor)
         raise PayloadError(
             f"image: expected a regular file of at most {MAX_BYTES} bytes, got another at "
@@ -206,10 +211,10 @@ def _stream(source: Path | bytes) -> IO[bytes]:
 
 
 def _read(stream: Any) -> bytes:
-    """All bytes of a file object, or so many that they are too many."""
+    """All bytes of a file object, or slightly more than `MAX_BYTES` of them."""
     parts, size = [], 0
     try:
-        if _goes_back(stream):
+        if _is_seekable(stream):
             stream.seek(0)
         while size <= MAX_BYTES:
             part = stream.read(_CHUNK)
@@ -234,16 +239,16 @@ def _read(stream: Any) -> bytes:
     return b"".join(parts)
 
 
-def _goes_back(stream: Any) -> bool:
-    """Whether a file object can be read from its beginning again."""
+def _is_seekable(stream: Any) -> bool:
+    """Whether a file object can be read again from its beginning."""
     try:
         return bool(stream.seekable())
-    except Exception:  # none is asked for such a method, and a closed one raises
+    except Exception:  # a file object may lack the method, and a closed one raises
         return False
 
 
 def _noun(payload: Any) -> str:
-    """What to call a payload in an error, without what it holds."""
+    """A short name of a payload for an error message, without its content."""
     if isinstance(payload, str | os.PathLike):
         return f"the file {os.fsdecode(payload)!r:.200}"
     return f"an object of type {type(payload).__name__}"

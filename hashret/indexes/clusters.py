@@ -4,12 +4,13 @@ Each item x belongs to the nearest centre c; the items of a cluster at one dista
 ring. By the triangle inequality, all items within r of a query q lie in a band of each cluster, the
 rings d(q, c) - r to d(q, c) + r, and only these are compared. Bands are small if codes are
 clustered, as those of a trained model are, and they grow slowly with r, whereas the number of
-probes grows as fast as the ball. With uniformly random codes nearly all are compared, and out of
-order, so that a scan is faster. Sources: Burkhard and
-Keller, "Some approaches to best-match file searching", CACM 1973 (rings of whole-numbered
-distances); Fukunaga and Narendra, "A branch and bound algorithm for computing k-nearest neighbors",
-IEEE Transactions on Computers 1975; Chávez and Navarro, "A compact space decomposition for
-effective metric indexing", Pattern Recognition Letters 2005.
+probes of a hash table grows as fast as the ball. With uniformly random codes nearly all are
+compared, and out of order, so that a scan is faster.
+
+Sources: Burkhard and Keller, "Some approaches to best-match file searching", CACM 1973 (rings of
+whole-numbered distances); Fukunaga and Narendra, "A branch and bound algorithm for computing
+k-nearest neighbors", IEEE Transactions on Computers 1975; Chávez and Navarro, "A compact space
+decomposition for effective metric indexing", Pattern Recognition Letters 2005.
 """
 
 from __future__ import annotations
@@ -28,27 +29,30 @@ from hashret.indexes.distinct import FIND_NS, DistinctCodes
 from hashret.indexes.gather import MORE, Pairs, kth_distance, slabs
 
 _SAMPLE = 32  # codes per centre in the sample that improves the centres
-_SEED = 0
+_SEED = 0  # of the choice of centres, so that the same codes have the same index
 _TILE = 1 << 17  # distances to centres computed at once: their operands stay in the cache
-_SPARE = 16  # codes of padding after the last one, because kernels read so many at once
-_ENOUGH = 4  # times k: rows of the nearest clusters that NumPy compares first, to lower the limit
-_BLOCK, _BLOCK_CODES = 256, 1 << 22  # queries at once, and codes they may find in one cluster
-_CENTRE = 3  # a centre costs as much as so many codes
+_PADDING = 16  # codes after the last one, because kernels read so many at once
+_FIRST_ROWS = 4  # times k: rows of the nearest clusters that NumPy compares first, for a low limit
+_BLOCK = 256  # queries that kernels search at once, which read each cluster once for all of them
+_BLOCK_CODES = 1 << 22  # codes that the queries of a block may find in one cluster, for memory
+_CENTRE = 3  # codes that can be compared in the time that one centre takes
 _BUILD_NS = 100.0  # ns per code, besides finding distinct codes and comparing them with centres
 
 
 @dataclass(frozen=True, slots=True)
 class ClusterCosts:
-    """Times in ns: of a call, of each cluster in it, of each query, of each word compared.
-
-    The last one is that of building, for each pair of a centre and a word of a code.
-    """
+    """The times of the steps of a search and of building, in ns."""
 
     call: float
+    """Of a call, whatever it searches."""
     cluster: float
+    """Of each cluster, once for all queries of a call."""
     query: float
+    """Of each query."""
     word: float
+    """Of each word of 64 bits that is compared with a query."""
     pair: float
+    """Of each pair of a centre and a word of a code, in building."""
 
 
 class ClusterIndex(ExactIndex[ClusterCosts]):
@@ -77,11 +81,11 @@ class ClusterIndex(ExactIndex[ClusterCosts]):
         clusters, distances = assigned(distinct.codes, self._centres)
         # numbers of 16 bits sort several times faster
         order = np.argsort(distances, kind="stable")
-        few = clusters.astype(np.min_scalar_type(m))
-        order = order[np.argsort(few[order], kind="stable")]
+        narrow = clusters.astype(np.min_scalar_type(m))
+        order = order[np.argsort(narrow[order], kind="stable")]
         self._references = distinct.references[order]
         self._runs = distinct.runs
-        self._columns = np.zeros((words.shape[1], n + _SPARE), np.uint64)
+        self._columns = np.zeros((words.shape[1], n + _PADDING), np.uint64)
         self._columns[:, :n] = words[order].T
         #: (m * width + 1,) first position of ring d of cluster c, at c * (n_bits + 1) + d
         self._rings = np.zeros(m * width + 1, np.uint32)
@@ -105,8 +109,8 @@ class ClusterIndex(ExactIndex[ClusterCosts]):
             self._reach,
             self._centre_columns,
         )
-        held = self._centres.packed.nbytes + self._runs.n_bytes
-        return held + sum(array.nbytes for array in arrays)
+        others = self._centres.packed.nbytes + self._runs.n_bytes
+        return others + sum(array.nbytes for array in arrays)
 
     @classmethod
     def expected(cls, call: Call, size: Size, costs: ClusterCosts, seen: Seen) -> float | None:
@@ -163,7 +167,7 @@ class ClusterIndex(ExactIndex[ClusterCosts]):
         return pairs.neighbors(len(queries), radii.astype(np.int32))
 
     def share(self, queries: Codes, radius: int) -> float:
-        """The mean share of the codes that queries of one radius would compare."""
+        """The mean share of the codes that queries of one radius would have to compare."""
         away = hamming(queries, self._centres).astype(np.int64)
         _, lengths = self._bands(away, np.arange(len(self._centres)), radius)
         return float(lengths.sum() / max(1, len(queries) * len(self)))
@@ -183,21 +187,22 @@ class ClusterIndex(ExactIndex[ClusterCosts]):
         block = max(1, min(_BLOCK, _BLOCK_CODES // max(1, int(self._sizes.max(initial=0)))))
         parts = []
         for start in range(0, max(1, len(queries)), block):
-            asked, some = queries[start : start + block], radii[start : start + block]
+            batch = queries[start : start + block]
+            batch_radii = radii[start : start + block]
             limits, rows, distances, (probed, compared) = compiled.clusters.within(
-                self._centre_columns, asked.words, some, self.n_bits, *self._arrays
+                self._centre_columns, batch.words, batch_radii, self.n_bits, *self._arrays
             )
-            work = self._work(len(asked), probed, compared)
-            parts.append(Neighbors(limits, rows, distances, some.astype(np.int32), work))
+            work = self._work(len(batch), probed, compared)
+            parts.append(Neighbors(limits, rows, distances, batch_radii.astype(np.int32), work))
         return parts[0] if len(parts) == 1 else merge(parts)
 
     def _nearest_compiled(
         self, compiled: kernels.Kernels, queries: Codes, k: int, ties: bool
     ) -> Neighbors:
         n = len(self)
-        kept = min(n, k + MORE) if ties else k
+        max_hits = min(n, k + MORE) if ties else k
         (limits, rows, distances, radius, cut), (probed, compared) = compiled.clusters.nearest(
-            self._centre_columns, queries.words, k, kept, self.n_bits, *self._arrays, n
+            self._centre_columns, queries.words, k, max_hits, self.n_bits, *self._arrays, n
         )
         work = self._work(len(queries), probed, compared)
         if not cut:
@@ -223,7 +228,7 @@ class ClusterIndex(ExactIndex[ClusterCosts]):
         away = hamming(query, self._centres)[0].astype(np.int64)
         pairs.compared += len(away)
         order = np.argsort(away, kind="stable")
-        enough = min(_ENOUGH * k, len(self))
+        enough = min(_FIRST_ROWS * k, len(self))
         n_first = int(np.searchsorted(np.cumsum(self._sizes[order]), enough)) + 1
         words = query.words[0]
         near = self._gather(words, away, order[:n_first], self.n_bits, number, pairs, k)
@@ -239,9 +244,10 @@ class ClusterIndex(ExactIndex[ClusterCosts]):
         pairs: Pairs,
         k: int | None = None,
     ) -> int:
-        """Add what is within a limit in the bands of some clusters; with k, only the k nearest.
+        """Add the rows within a limit, from the bands of some clusters, to `pairs`.
 
-        And all that tie with the k-th. Returns the limit, or the distance of the k-th if given.
+        With k, only the k nearest of them and those that tie with the k-th. Returns the limit, or
+        with k the distance of the k-th if that is less.
         """
         low, lengths = self._bands(away[clusters], clusters, limit)
         pairs.probed += int((lengths > 0).sum())
@@ -253,7 +259,7 @@ class ClusterIndex(ExactIndex[ClusterCosts]):
                 near += np.bitwise_count(column[places] ^ word)
             pairs.compared += len(places)
             if k is not None:
-                # as floats, which hold such counts exactly
+                # floats, because bincount's weights are; they hold such counts exactly
                 counts = np.bincount(near, self._runs.lengths(references), len(seen))
                 seen += counts.astype(np.int64)
                 limit = min(limit, int(kth_distance(seen, k)))
@@ -264,15 +270,18 @@ class ClusterIndex(ExactIndex[ClusterCosts]):
 
 
 def n_centres(n_codes: int) -> int:
-    """How many centres suit so many codes: more leave less to compare, in bands too short."""
+    """The number of centres to use for so many codes.
+
+    With more centres there are fewer codes to compare, but in more and shorter bands.
+    """
     return isqrt(n_codes) // 2
 
 
 def choose_centres(codes: Codes, at_most: int) -> Codes:
-    """At most so many distinct codes, but at least one of any, each in the midst of others.
+    """At most `at_most` distinct codes, but at least one if there is any, as centres of clusters.
 
-    Of a sample, some codes taken at random and then the majority, bit by bit, of those nearest to
-    each of them: one round of the k-means of Hamming space.
+    One round of k-means in Hamming space, on a sample: random codes first, then for each of them
+    the majority, bit by bit, of the codes that are nearest to it.
     """
     n = len(codes)
     wanted = min(n, max(1, at_most))
@@ -290,7 +299,10 @@ def choose_centres(codes: Codes, at_most: int) -> Codes:
 
 
 def assigned(codes: Codes, centres: Codes) -> tuple[np.ndarray, np.ndarray]:
-    """Of each code the nearest centre, the first of equals, and its distance; (n,) each."""
+    """The nearest centre of each code, (n,) uint32, and its distance in bits, (n,) uint16.
+
+    Of several nearest centres the first one counts.
+    """
     compiled = kernels.loaded()
     if compiled is not None and len(codes):
         columns = np.ascontiguousarray(centres.words.T)

@@ -16,8 +16,8 @@ from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
 from hashret.codes import Codes, Work
 from hashret.indexes.base import BOTH, OverCodes
 
-_DOUBT = 8  # queries; the experience of so many weighs as much as the first expectation
-_TURNS = 3  # repetitions of a measurement, of which the shortest time counts
+_PRIOR_QUERIES = 8  # weight of the first estimate, as the number of queries seen that match it
+_REPEATS = 3  # runs of a measurement, of which the shortest counts
 
 C = TypeVar("C")
 
@@ -54,17 +54,24 @@ class Size(NamedTuple):
 
 
 def fading(before: float | None, seen: float, n_queries: int) -> float:
-    """The mean of `before` and of what was seen of n_queries, weighted by their number."""
-    return seen if before is None else before + n_queries / (n_queries + _DOUBT) * (seen - before)
+    """The estimate `before`, moved towards `seen`, the mean of n_queries new queries.
+
+    More queries move it further: `_PRIOR_QUERIES` move it half of the way.
+    """
+    weight = n_queries / (n_queries + _PRIOR_QUERIES)
+    return seen if before is None else before + weight * (seen - before)
 
 
 @dataclass(slots=True)
 class Experience:
-    """What an index does with the queries of one kind: an expectation at first, then a mean."""
+    """What an index does with the queries of one kind: an estimate at first, then a mean."""
 
-    given_up: float = 0.0  # share of the queries
-    effort: float = 0.0  # mean of a query, as in `Work.effort`
+    given_up: float = 0.0
+    """The share of the queries that the index gave up."""
+    effort: float = 0.0
+    """The mean effort of a query, in the unit of `Work.effort`."""
     known: bool = False
+    """Whether any such query was seen."""
 
     def learn(self, n_queries: int, work: Work) -> None:
         """Update the means with the work of `n_queries` queries, weighted by their number."""
@@ -77,11 +84,11 @@ class Seen(NamedTuple):
     """What an index needs to know about a kind of calls in order to estimate their time."""
 
     experience: Experience
-    """What this index did with them."""
+    """What this index did with such calls."""
     share: float | None
-    """The share of the codes that clusters would leave to compare; None if that is not known."""
+    """The share of the codes that clusters would have to compare; None if that is not known."""
     linear: float
-    """ns of a query that the index gives up, which is answered by comparing all codes."""
+    """The time in ns of a query that the index gives up, so that a scan answers it."""
 
 
 class ExactIndex(OverCodes, Generic[C]):
@@ -91,9 +98,9 @@ class ExactIndex(OverCodes, Generic[C]):
     supports: ClassVar[frozenset[str]] = BOTH
     name: ClassVar[str]
     NUMPY: ClassVar[Any]
-    """Its costs `C` by NumPy."""
+    """The costs `C` of its NumPy path."""
     COMPILED: ClassVar[Any]
-    """Its costs `C` by kernels."""
+    """The costs `C` of its kernels."""
 
     @classmethod
     @abstractmethod
@@ -102,7 +109,7 @@ class ExactIndex(OverCodes, Generic[C]):
 
     @classmethod
     def to_build(cls, size: Size, costs: C) -> float:
-        """The estimated ns of building; 0 for an index that only keeps the codes."""
+        """The estimated ns of building; 0 for an index that builds nothing."""
         return 0.0
 
     @classmethod
@@ -113,25 +120,25 @@ class ExactIndex(OverCodes, Generic[C]):
     @classmethod
     @abstractmethod
     def calibrate(cls, codes: Codes, queries: Codes, known: C, slower: float) -> C:
-        """The costs of this index as measured on these codes, random ones of 64 bits.
+        """The costs of this index on this machine, measured on random codes of 64 bits.
 
-        Costs that can't be measured on them are the `known` ones times `slower`, the factor by
-        which a scan is slower here than its known costs say.
+        Costs that can't be measured on random codes are the `known` ones times `slower`, the
+        factor by which a scan is slower on this machine than its known costs predict.
         """
 
 
-def line(ask: Callable[[int], object], n: int) -> tuple[float, float]:
-    """The ns of a call and of each of its queries, from the times of 1 query and of n queries."""
-    one, many = _ns(ask, 1), _ns(ask, n)
+def line(search: Callable[[int], object], n: int) -> tuple[float, float]:
+    """The ns of a call, and of each query in it, from the times of 1 query and of n queries."""
+    one, many = _ns(search, 1), _ns(search, n)
     each = (many - one) / max(1, n - 1)
     return one - each, each
 
 
-def _ns(ask: Callable[[int], object], n: int) -> float:
-    ask(n)  # builds what is built on first use, which must not be timed
+def _ns(search: Callable[[int], object], n: int) -> float:
+    search(n)  # builds what is built on first use, which must not be timed
     taken = []
-    for _ in range(_TURNS):
+    for _ in range(_REPEATS):
         start = process_time()
-        ask(n)
+        search(n)
         taken.append(process_time() - start)
-    return 1e9 * min(taken)  # processor time, and the least: what else runs is not to count
+    return 1e9 * min(taken)  # the least processor time, so that other processes don't count

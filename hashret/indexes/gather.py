@@ -38,8 +38,8 @@ class Pairs:
 
     def add_answers(self, found: Neighbors, queries: np.ndarray) -> None:
         """Add answers to some of the queries, with their work; `queries` are their positions."""
-        asked = np.repeat(queries, np.diff(found.limits))
-        self.add(asked, found.rows, found.distances)
+        query = np.repeat(queries, np.diff(found.limits))
+        self.add(query, found.rows, found.distances)
         self._others.append(found.work)
 
     def keep_within(self, caps: np.ndarray) -> None:

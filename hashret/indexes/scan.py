@@ -93,21 +93,22 @@ class ScanIndex(ExactIndex[ScanCosts]):
         block = max(_BLOCK, _BLOCK_CODES // max(1, len(self)))
         parts = []
         for start in range(0, max(1, len(queries)), block):
-            asked, some = queries[start : start + block], radii[start : start + block]
+            batch = queries[start : start + block]
+            batch_radii = radii[start : start + block]
             limits, rows, distances = compiled.scan.within(
-                self._words, asked.words, some, self.n_bits
+                self._words, batch.words, batch_radii, self.n_bits
             )
-            work = self._compared(len(asked))
-            parts.append(Neighbors(limits, rows, distances, some.astype(np.int32), work))
+            work = self._compared(len(batch))
+            parts.append(Neighbors(limits, rows, distances, batch_radii.astype(np.int32), work))
         return parts[0] if len(parts) == 1 else merge(parts)
 
     def _nearest_compiled(
         self, compiled: kernels.Kernels, queries: Codes, k: int, ties: bool
     ) -> Neighbors:
         n = len(self)
-        kept = min(n, k + MORE) if ties else k
+        max_hits = min(n, k + MORE) if ties else k
         limits, rows, distances, radius, cut = compiled.scan.nearest(
-            self._words, queries.words, k, kept, self.n_bits
+            self._words, queries.words, k, max_hits, self.n_bits
         )
         if not cut:
             return Neighbors(limits, rows, distances, radius, self._compared(len(queries)))

@@ -50,17 +50,17 @@ class Encoder(Protocol):
         ...
 
     def confidences(self, features: Features, logits: np.ndarray) -> np.ndarray:
-        """How far each query leans to 1 in each bit, (n, n_bits) float32; 0.5 is no opinion.
+        """The confidence of each query that each bit is 1, (n, n_bits) float32; 0.5 is undecided.
 
-        `features` are those that gave `logits`. An encoder with no better way to weigh the bits
-        of stored codes for a query gives the `probabilities` (docs/adr/0006).
+        `logits` are those of `features`. The confidences are the `probabilities`, unless the
+        encoder has a better way to weigh the bits of stored codes for a query (docs/adr/0006).
         """
         ...
 
-    def answers(self, features: Features) -> np.ndarray:
-        """What it sees in images besides their pixels, for ranking, (n, `n_answers`) float32.
+    def responses(self, features: Features) -> np.ndarray:
+        """The pooled filter responses of images, by which copies are found, (n, m) float32.
 
-        The spec says how many there are (`PatchSpec.n_answers`); most encoders give none.
+        The spec says how many there are (`PatchSpec.n_responses`); most encoders have none.
         """
         ...
 

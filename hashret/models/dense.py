@@ -82,7 +82,7 @@ class DenseEncoder(ExactEncoder[DenseSpec]):
         return sums
 
     def confidences(self, features: Features, logits: np.ndarray) -> np.ndarray:
-        """How far each query leans to 1 in each bit, (n, n_bits) float32; 0.5 is no opinion.
+        """The confidence of each query that each bit is 1, (n, n_bits) float32; 0.5 is undecided.
 
         `features` are those that gave `logits`. Without a query tower these are `probabilities`.
         """

@@ -70,8 +70,8 @@ class ExactEncoder(ABC, Generic[S]):
             logits[start:stop] = self._tile_logits(rows_between(features, start, stop))
         return logits
 
-    def answers(self, features: Features) -> np.ndarray:
-        """No answers, (n, 0) float32; see `models.base.Encoder.answers`."""
+    def responses(self, features: Features) -> np.ndarray:
+        """No responses, (n, 0) float32; see `models.base.Encoder.responses`."""
         return np.empty((len(features), 0), np.float32)
 
     def _require_dense(self, tile: Features) -> np.ndarray:
@@ -109,7 +109,7 @@ class ExactEncoder(ABC, Generic[S]):
         return (1.0 / (1.0 + np.exp(-scaled))).astype(np.float32)
 
     def confidences(self, features: Features, logits: np.ndarray) -> np.ndarray:
-        """How far each query leans to 1 in each bit, (n, n_bits) float32: the `probabilities`."""
+        """The confidence of each query that each bit is 1, (n, n_bits): the `probabilities`."""
         return self.probabilities(logits)
 
 

@@ -23,7 +23,7 @@ EXACT_SUM = 2.0**53 / UNITS**2
 #: Bound of |weight|, below which float32 with its 24 bits stores it exactly.
 MAX_WEIGHT = 2.0**24 / UNITS
 
-#: Added to the variance or length of a row that is normalised, in training as in what is kept.
+#: Added to the variance or squared length of a row that is normalised, here and in training.
 NORM_FLOOR = 1e-5
 
 #: Largest clamp: no activation exceeds it, and a wider one would leave less room for weights.
@@ -47,9 +47,9 @@ def to_grid(values: np.ndarray) -> np.ndarray:
 def normalised(sums: np.ndarray) -> np.ndarray:
     """Rows (n, width) of mean 0 and variance 1, the same on every machine; writes to `sums`.
 
-    Layer normalisation (Ba, Kiros and Hinton, 2016, section 3) without a learned scale, of at most
-    32,768 units. What is added up lies on a grid, so that each sum is exact in any order; all else
-    is one rounding of one number at a time, which is the same everywhere.
+    This is layer normalisation (Ba, Kiros and Hinton, 2016, section 3) without a learned scale, for
+    at most 32,768 units. All sums are of numbers on the grid, and so exact in any order; all else
+    rounds single numbers, which is the same everywhere.
     """
     for start in range(0, len(sums), _NORMALISED_ROWS):
         rows = sums[start : start + _NORMALISED_ROWS]
@@ -61,7 +61,7 @@ def normalised(sums: np.ndarray) -> np.ndarray:
 
 
 def unit(sums: np.ndarray) -> np.ndarray:
-    """Rows (n, width) of Euclidean length 1 on the grid, zeros of zeros; as `normalised`."""
+    """Rows (n, width) of Euclidean length 1, on the grid as in `normalised`; zeros remain zeros."""
     _put_on_grid(np.clip(sums, -_WIDEST_CLAMP, _WIDEST_CLAMP, out=sums))
     sums *= (1.0 / np.sqrt(_squares(sums) + NORM_FLOOR))[:, None]
     _put_on_grid(sums)

@@ -64,8 +64,8 @@ class IdentityEncoder:
         """The `probabilities`."""
         return self.probabilities(logits)
 
-    def answers(self, features: Features) -> np.ndarray:
-        """No answers, (n, 0) float32; see `models.base.Encoder.answers`."""
+    def responses(self, features: Features) -> np.ndarray:
+        """No responses, (n, 0) float32; see `models.base.Encoder.responses`."""
         return np.empty((len(features), 0), np.float32)
 
     def tensors(self) -> dict[str, np.ndarray]:

@@ -1,14 +1,15 @@
-"""The first layer for images: one convolution with patches, its answers pooled over a grid.
+"""The first layer for images: a convolution with learned patches, pooled over a grid of cells.
 
-Filters answer to patches that are centred and scaled to one contrast; the ReLU keeps what answers
-well, and square roots of the means over the cells of a grid are the features of the image, beside
-the mean colour of each cell (Coates, Ng and Lee, "An analysis of single-layer networks in
-unsupervised feature learning", AISTATS 2011, section 3; a linear filter and a threshold in place of
-distances, Coates and Ng, "The importance of encoding versus training with sparse coding and vector
-quantization", ICML 2011). How the filters are learned: `indexer.training.patch_dictionary`.
+Every patch of an image is centred and scaled to unit contrast, multiplied with the filters, and
+passed through a ReLU: these are its filter responses. The features of the image are the square
+roots of the mean responses in each cell of a grid, and the mean colour of each cell. Sources:
+Coates, Ng and Lee, "An analysis of single-layer networks in unsupervised feature learning", AISTATS
+2011, section 3; Coates and Ng, "The importance of encoding versus training with sparse coding and
+vector quantization", ICML 2011 (a linear filter and a threshold instead of distances).
+`indexer.training.patch_dictionary` learns the filters.
 
-All sums lie on the grid of `fixed_point`, and everything else is one rounding of one number at a
-time, so an image's features are the same in any batch and on any machine.
+All sums are of numbers on the grid of `fixed_point`, and so exact; all else rounds single numbers.
+So an image's features are the same in any batch and on any machine.
 """
 
 from __future__ import annotations
@@ -27,9 +28,9 @@ from hashret.models.fixed_point import EXACT_SUM, to_grid
 from hashret.sparse import Features
 from hashret.specs import PatchSpec
 
-#: Clamp of pixels in units of the input scale, with which their squares add up exactly.
+#: Clamp of pixels in units of the input scale, so that sums of their squares are exact.
 PIXEL_CLAMP = 64.0
-#: Clamp of answers and features: float32 holds them exactly, with 16 bits after the point.
+#: Clamp of responses and features: float32 holds them exactly, with 16 bits after the point.
 _FEATURE_CLAMP = 128.0
 #: Added to the variance of a patch, so that flat ones are not amplified to full contrast.
 _VARIANCE_FLOOR = 1e-3
@@ -43,7 +44,7 @@ Shape = tuple[int, int, int]
 
 @dataclass(frozen=True, eq=False)
 class PatchLayer:
-    """Rows of pixels to features of their patches.
+    """The map from pixels to the features of their patches.
 
     Filters and biases are multiples of 2^-16; the sum of a filter's absolute values is at most
     `fixed_point.EXACT_SUM` / `PIXEL_CLAMP`.
@@ -54,11 +55,12 @@ class PatchLayer:
     side: int
     """Height and width of a patch, in pixels."""
     cells: int
-    """Cells a side that answers are pooled over; fewer where there are fewer places."""
+    """The number of rows, and of columns, of the grid of cells over which responses are pooled;
+    fewer if a small image has fewer responses."""
     input_scale: float
-    """Pixels are multiplied by this first."""
+    """The factor by which pixels are multiplied first."""
     filters: np.ndarray
-    """(side x side x channels, n_filters) float32; each adds up to 0: light says nothing."""
+    """(side x side x channels, n_filters) float32; each sums to 0, so brightness has no effect."""
     bias: np.ndarray
     """(n_filters,) float64."""
     mean: np.ndarray
@@ -72,8 +74,8 @@ class PatchLayer:
         return (self.shape[0] - self.side + 1) * (self.shape[1] - self.side + 1)
 
     @property
-    def n_answers(self) -> int:
-        """The number of filter answers among the features; they come first, then colours."""
+    def n_responses(self) -> int:
+        """The number of filter responses among the features; colours come after them."""
         height, width = (min(self.cells, n - self.side + 1) for n in self.shape[:2])
         return height * width * self.filters.shape[1]
 
@@ -87,17 +89,20 @@ class PatchLayer:
         return found
 
     def pooled(self, pixels: np.ndarray) -> np.ndarray:
-        """(n, n_out) float64: roots of the cells' mean answers, then the cells' mean colours."""
+        """The features, not centred, (n, n_out) float64: roots of mean responses, then colours."""
         images = self._images(pixels)
-        answers = _patches_of(images, self.side) @ np.asarray(self.filters, np.float64)
-        answers *= _inverse_contrasts(images, self.side)
-        answers += self.bias
-        np.clip(answers, 0.0, _FEATURE_CLAMP, out=answers)
-        roots = np.sqrt(_cell_means(to_grid(answers), self.cells))
+        responses = _patches_of(images, self.side) @ np.asarray(self.filters, np.float64)
+        responses *= _inverse_contrasts(images, self.side)
+        responses += self.bias
+        np.clip(responses, 0.0, _FEATURE_CLAMP, out=responses)
+        roots = np.sqrt(_cell_means(to_grid(responses), self.cells))
         return np.hstack([roots, _cell_means(images, self.cells)])
 
     def patches(self, pixels: np.ndarray) -> np.ndarray:
-        """(n, down, across, side x side x channels) float64: patches of one contrast, uncentred."""
+        """The patches scaled to unit contrast, not centred, (n, down, across, size) float64.
+
+        The size of a patch is side x side x channels.
+        """
         images = self._images(pixels)
         return _patches_of(images, self.side) * _inverse_contrasts(images, self.side)
 
@@ -123,15 +128,15 @@ def _inverse_contrasts(images: np.ndarray, side: int) -> np.ndarray:
 
 
 def _window_sums(maps: np.ndarray, side: int) -> np.ndarray:
-    """Sums over side x side of (n, height, width), at every place where they fit."""
+    """The sums over all windows of side x side in (n, height, width)."""
     rows = sliding_window_view(maps, side, axis=1).sum(axis=-1)
     return np.asarray(sliding_window_view(rows, side, axis=2).sum(axis=-1))
 
 
 def _cell_means(maps: np.ndarray, cells: int) -> np.ndarray:
-    """(n, cells x channels): the means over a grid of cells of (n, down, across, channels).
+    """The means over a grid of cells, (n, cells x channels), of (n, down, across, channels).
 
-    Where a side is no multiple of `cells`, cells overlap by one row or column.
+    If a side is not a multiple of `cells`, neighbouring cells overlap by one row or column.
     """
     means = [
         maps[:, rows, columns].mean(axis=(1, 2))
@@ -147,7 +152,7 @@ def _cells(length: int, cells: int) -> list[slice]:
 
 
 class PatchEncoder(ExactEncoder[PatchSpec]):
-    """A convolution whose answers are pooled (`PatchLayer`), then a `DenseEncoder` of these."""
+    """A convolution whose responses are pooled (`PatchLayer`), followed by a `DenseEncoder`."""
 
     def __init__(self, spec: PatchSpec, layer: PatchLayer, dense: DenseEncoder):
         super().__init__(spec)
@@ -189,14 +194,14 @@ class PatchEncoder(ExactEncoder[PatchSpec]):
         self._require_finite(pixels)
         return self._dense.logits(self._layer.features(pixels))
 
-    def answers(self, features: Features) -> np.ndarray:
-        """The filters' pooled answers, centred and scaled, (n, n_answers) float32."""
+    def responses(self, features: Features) -> np.ndarray:
+        """The pooled filter responses, centred and scaled, (n, n_responses) float32."""
         pixels = self._require_dense(features)
         self._require_finite(pixels)
-        return self._layer.features(pixels)[:, : self._layer.n_answers]
+        return self._layer.features(pixels)[:, : self._layer.n_responses]
 
     def tensors(self) -> dict[str, np.ndarray]:
-        """The learned arrays: those of the dense layers, and ``patches.`` filters and the like."""
+        """The learned arrays by name: those of the dense layers, and ``patches.*``."""
         layer = self._layer
         return self._dense.tensors() | {
             "patches.filters": layer.filters,
@@ -217,7 +222,7 @@ class PatchEncoder(ExactEncoder[PatchSpec]):
         filters = tensor_of(tensors, "patches.filters", (size, spec.n_filters), np.float32)
         bias = tensor_of(tensors, "patches.bias", (spec.n_filters,), np.float64)
         largest = np.abs(filters).sum(axis=0, dtype=np.float64).max()
-        if not largest * PIXEL_CLAMP <= EXACT_SUM:  # NaN neither
+        if not largest * PIXEL_CLAMP <= EXACT_SUM:  # also refuses NaN
             raise DamagedError("model: expected smaller filters of patches; train it again")
         layer = PatchLayer(
             shape=(spec.height, spec.width, spec.channels),

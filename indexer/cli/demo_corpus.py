@@ -1,4 +1,4 @@
-"""A real corpus that every machine has: the docstrings of Python's own standard library."""
+"""The demo's corpus, which every machine has: the docstrings of Python's standard library."""
 
 from __future__ import annotations
 
@@ -14,21 +14,23 @@ from hashret.items import Item
 from indexer.corpus import files
 from indexer.refusals import Refused
 
+# Folders that are left out: tests, applications, and packages that were installed.
 _LEFT_OUT = frozenset(
     ("test", "tests", "idle_test", "idlelib", "lib2to3", "site-packages", "dist-packages")
 )
-_MAX_BYTES = 8 << 20
+_MAX_BYTES = 8 << 20  # of a source file; larger ones are left out
 
 
 def read_docstrings(min_words: int = 8) -> Iterator[Item]:
-    """The docstrings of `min_words` words or more, in the order of their source files.
+    """The docstrings with at least `min_words` words, in the order of their source files.
 
-    They are those of the modules, classes, functions and methods of the installed standard
-    library, read from its sources with `ast`; nothing is imported. An id is the dotted name, as
-    in ``json.dumps``, and from its second use on (branches that define a name twice, property
-    setters) carries ``#2``, ``#3``, .... Metadata: `module`, `kind` ("module", "class",
-    "function" or "method") and `name`, the last part of the id.
-    Raises EmptyCorpusError where the library's sources are not installed.
+    They belong to the modules, classes, functions and methods of the installed standard library.
+    Its sources are parsed with `ast`; nothing is imported. The id is the dotted name, such as
+    ``json.dumps``. If a name is defined again (in another branch, or as a property's setter), the
+    id ends with ``#2``, ``#3``, .... The metadata are `module`, `kind` ("module", "class",
+    "function" or "method") and `name`, the last part of the dotted name.
+
+    Raises EmptyCorpusError if the sources of the library are not installed.
     """
     root = Path(sysconfig.get_path("stdlib"))
     uses: Counter[str] = Counter()
@@ -57,42 +59,46 @@ def _sources(root: Path) -> Iterator[tuple[Path, str]]:
 
 
 def _parsed(path: Path) -> ast.Module:
+    """The syntax tree of a source file; an empty one if it can't be read or parsed."""
     try:
         source = files.read_bytes(path, _MAX_BYTES)
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # escapes such as "\d" in old modules
+            warnings.simplefilter("ignore")  # invalid escapes such as "\d" in old modules
             return ast.parse(source)
     except (Refused, SyntaxError, ValueError):
-        return ast.Module(body=[], type_ignores=[])  # a file of bad syntax, kept for its tests
+        return ast.Module(body=[], type_ignores=[])  # the library has files of bad syntax, as tests
 
 
 def _docstrings(module: ast.Module, name: str) -> Iterator[tuple[str, str, str]]:
-    """(dotted name, kind, cleaned docstring) of everything that stands outside functions."""
+    """(dotted name, kind, docstring) of every definition that is not inside a function."""
     text = _docstring(module)
     if text:
         yield name, "module", text
-    yield from _of_body(module, name, "function")
+    yield from _definitions(module, name, "function")
 
 
-def _of_body(parent: ast.AST, prefix: str, function_kind: str) -> Iterator[tuple[str, str, str]]:
+def _definitions(
+    parent: ast.AST, prefix: str, function_kind: str
+) -> Iterator[tuple[str, str, str]]:
     for node in ast.iter_child_nodes(parent):
         if isinstance(node, ast.ClassDef):
             qualified = f"{prefix}.{node.name}"
             text = _docstring(node)
             if text:
                 yield qualified, "class", text
-            yield from _of_body(node, qualified, "method")
+            yield from _definitions(node, qualified, "method")
         elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             text = _docstring(node)
             if text:
                 yield f"{prefix}.{node.name}", function_kind, text
         elif isinstance(node, ast.If | ast.Try | ast.With | ast.ExceptHandler):
-            yield from _of_body(node, prefix, function_kind)
+            yield from _definitions(node, prefix, function_kind)
 
 
 def _docstring(
     node: ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef,
 ) -> str:
+    """The docstring without its indentation, "" if there is none."""
     text = ast.get_docstring(node) or ""
-    # A docstring can write half of a surrogate pair as an escape, which no catalog can hold.
+    # An escape in a docstring may be half of a surrogate pair, which no catalog can store.
     return text.encode("utf-8", "replace").decode("utf-8")

@@ -1,19 +1,19 @@
-"""Here are files: give me Items.
+"""Here are files and folders: which items are in them?
 
 ::
 
-    sources     what the user named; its kind; `read`
-    forms       folders, tables, arrays, ...: a row for each form of a source
-    reading     what the user says of them, and what had to be guessed
-    given       items as a program gave them
+    sources     the paths that the user names; the kind of their items; `read`
+    forms       folders, tables, arrays, ...: one row for each form of a source
+    reading     options of reading, and counts of guessed encodings
+    given       items that a program passes in
     documents   a folder of texts         decoding and guessing (bytes), extract/ (formats to text)
-    images      a tree of image files
+    images      a folder of image files
     tables      JSONL and CSV             lines (bounded), rows and csv_rows (parsed and checked)
     vectors     .npy and .npz             arrays (blocks of rows), ids
     files       the only way to a file    walks folders, opens nothing but regular files
 
-Everything that stands in a source comes out once, as an `Item` or as a `Skipped`, so that the
-counts of a run add up. Nothing here decodes images or learns anything.
+Everything in a source is returned exactly once, as an `Item` or as a `Skipped`, so that the counts
+of a run add up. Images are not decoded here, and nothing is learned.
 """
 
 from indexer.corpus.reading import Reading

@@ -1,9 +1,9 @@
-"""NumPy arrays in .npy and .npz files, read in blocks of rows.
+"""Read NumPy arrays from .npy and .npz files, in blocks of rows.
 
-Not `numpy.load`: it maps an .npy (a file that is cut while it is mapped kills the process) and
-takes a member of an .npz whole into memory, however large its header says that it is. Here
-nothing is allocated for rows that are not there. Arrays of Python objects are refused: to load
-them would run code from the file.
+`numpy.load` is not used. It would map an .npy into memory, and a file that is truncated while it is
+mapped kills the process; and it would read a whole member of an .npz, of whatever size its header
+claims. Here no memory is allocated for rows that don't exist. Arrays of Python objects are refused,
+because loading them would run code from the file.
 """
 
 from __future__ import annotations
@@ -28,33 +28,36 @@ from hashret.errors import InputError
 from indexer.corpus import files
 from indexer.refusals import Refused
 
+#: The suffixes of files with arrays.
 SUFFIXES = (".npy", ".npz")
-#: The largest row that is read, in bytes. A block is as many rows as take about 4 MiB.
+#: The largest row that is read, in bytes.
 MAX_ROW_BYTES = 64 << 20
-#: The largest array in Fortran order, in bytes; it has to be held in memory whole.
+#: The largest array in Fortran order, in bytes; it has to be read as a whole.
 MAX_FORTRAN_BYTES = 1 << 30
-#: The errors that reading an array can raise if its file changes or ends early.
+#: The errors that reading an array can raise if its file is damaged, changes or ends early.
 DAMAGE = (
     *(EOFError, OSError, ValueError, RuntimeError, struct.error),
     *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, Refused),
 )
 
-_BLOCK_BYTES = 4 << 20
-_NUMBERS = "fiu"  # kinds of dtypes
+_BLOCK_BYTES = 4 << 20  # bytes of the rows that are read at a time
+_NUMBERS = "fiu"  # kinds of dtypes that are numbers
+_MAX_HEADER = 1 << 16  # bytes; headers of the first version are shorter
 
 
 @dataclass(frozen=True, slots=True)
 class StoredArray:
-    """An array in a file: what its header says, and how to open its bytes again."""
+    """An array in a file: its header, and a function that opens the file again."""
 
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
     fortran: bool
+    """Whether it is in Fortran order, column by column."""
     reopen: Callable[[], IO[bytes]]
 
     @property
     def row_bytes(self) -> int:
-        """The size of one row."""
+        """The size of one row in bytes."""
         return math.prod(self.shape[1:]) * self.dtype.itemsize
 
     @property
@@ -65,11 +68,11 @@ class StoredArray:
     def blocks(self, n_rows: int) -> Iterator[np.ndarray]:
         """The array in blocks of `n_rows` rows, the last one shorter, in native byte order.
 
-        Raises one of `DAMAGE` where the file ends early, after all whole rows before that.
+        If the file ends early, raises one of `DAMAGE` after all complete rows.
         """
         native = self.dtype.newbyteorder("=")
         with self.reopen() as stream:
-            if self.fortran:  # a row is not contiguous, so blocks of rows can't be read
+            if self.fortran:  # rows are not contiguous, so they can't be read one by one
                 whole = npy.read_array(stream, allow_pickle=False)
                 for at in range(0, self.shape[0], n_rows):
                     yield whole[at : at + n_rows].astype(native, order="C")
@@ -87,10 +90,10 @@ class StoredArray:
 
 
 def stored_arrays(path: Path, closing: ExitStack) -> dict[str, StoredArray]:
-    """The arrays of an .npy (one, named "array") or .npz file by name; reads only headers.
+    """The arrays in an .npz file by name, or the one in an .npy file, named "array".
 
-    An .npz stays open until `closing` ends. Raises InputError for what is no such file, an array
-    of Python objects, an encrypted member, or one that is too large to be read in rows.
+    Only headers are read. An .npz stays open until `closing` is closed. Raises InputError for any
+    other file, an array of Python objects, an encrypted member, or rows that are too large.
     """
     try:
         if path.suffix.lower() == ".npy":
@@ -104,8 +107,8 @@ def stored_arrays(path: Path, closing: ExitStack) -> dict[str, StoredArray]:
         }
     except Refused as refused:
         raise InputError(f"{path}: {refused.reason}") from refused
-    # Parsers of the standard library and NumPy meet a stranger's bytes here, and raise almost
-    # anything (TokenError, KeyError, MemoryError, ...): all of it says the same.
+    # On malformed bytes the parsers of NumPy and the standard library may raise almost anything
+    # (TokenError, KeyError, MemoryError, ...); all of it means a file that can't be read.
     except Exception as error:
         raise InputError(
             f"{path}: expected NumPy arrays without objects, got: {error}; save it again, as "
@@ -114,9 +117,9 @@ def stored_arrays(path: Path, closing: ExitStack) -> dict[str, StoredArray]:
 
 
 def read_vector(path: Path) -> np.ndarray:
-    """The one vector in an .npy or .npz file, (width,) of numbers; InputError for anything else.
+    """The only vector in an .npy or .npz file, (width,), from an array (width,) or (1, width).
 
-    An array of one row, (1, width), is one vector too.
+    Raises InputError for anything else.
     """
     with ExitStack() as closing:
         arrays = stored_arrays(path, closing)
@@ -131,7 +134,7 @@ def read_vector(path: Path) -> np.ndarray:
         ):
             raise InputError(
                 f"{path}: expected one vector, an array of numbers, (width,) or (1, width), got "
-                f"{found or 'no array'}; save one vector, or ask with many by --batch"
+                f"{found or 'no array'}; save one vector, or query with many by --batch"
             )
         if array.shape[0] * array.row_bytes > MAX_ROW_BYTES:
             raise InputError(
@@ -152,6 +155,7 @@ def _member(archive: zipfile.ZipFile, name: str) -> Callable[[], IO[bytes]]:
 
 
 def _stored(name: str, reopen: Callable[[], IO[bytes]]) -> StoredArray:
+    """The array of this name, after reading and checking its header."""
     with reopen() as stream:
         shape, fortran, dtype = _read_header(stream)
     array = StoredArray(shape, dtype, fortran, reopen)
@@ -164,12 +168,14 @@ def _stored(name: str, reopen: Callable[[], IO[bytes]]) -> StoredArray:
     if fortran and math.prod(shape) * dtype.itemsize > MAX_FORTRAN_BYTES:
         raise Refused(
             "too-large",
-            f"expected an array in C order, got {name!r}, large and in Fortran order; save it so",
+            f"expected an array in C order, got {name!r}, large and in Fortran order; save it in C "
+            "order (numpy.ascontiguousarray)",
         )
     return array
 
 
 def _read_header(stream: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    """The shape, whether it is in Fortran order, and the dtype."""
     version = npy.read_magic(stream)
     if version in ((2, 0), (3, 0)):
         stream = _as_first_version(stream)
@@ -181,13 +187,13 @@ def _read_header(stream: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any
 
 
 def _as_first_version(stream: IO[bytes]) -> IO[bytes]:
-    """The header of a later version, without its magic, as one of the first would be.
+    """The header of a later format version, rewritten as one of version (1, 0), without the magic.
 
-    Later versions are for headers of more than 64 KiB and for fields with names beyond Latin-1,
-    which no array of numbers or strings has: a longer header is refused before it is read.
+    Later versions are for headers of 64 KiB or more and for names of fields beyond Latin-1, which
+    arrays of numbers or strings don't have. So a longer header is refused before it is read.
     """
     (size,) = struct.unpack("<I", stream.read(4))
-    if size >= 1 << 16:
+    if size >= _MAX_HEADER:
         raise ValueError(f"its header has {size:,} bytes, more than numbers or strings need")
     header = stream.read(size)
     if len(header) < size:

@@ -1,9 +1,10 @@
-"""Turn the lines of a CSV or TSV table into rows; a broken quote costs one line, not the table.
+"""Parse the lines of a CSV or TSV table into rows; an unbalanced quote costs one line only.
 
-A quote that is opened and never closed would make one field of all that follows. So lines are
-kept until their row is complete, and where it turns out to be unsound all of them but the first
-are read again, each as the beginning of a row. Sound quoting is believed, even over many lines,
-unless these lines are so clearly rows themselves that the quotes at both ends must be strays.
+A quote that is opened and never closed would make one field of the rest of the table. So lines are
+held back until their row is complete. If its quoting turns out to be broken, only its first line is
+refused, and the others are parsed again, each as the beginning of a row. Correct quoting over many
+lines is accepted, unless these lines are so clearly rows themselves that the quotes at both ends
+must be stray ones.
 """
 
 from __future__ import annotations
@@ -16,20 +17,23 @@ from typing import Any
 
 from hashret.errors import InputError
 from indexer.corpus import rows
+from indexer.corpus.decoding import encoding_metadata
 from indexer.corpus.lines import Lines
-from indexer.corpus.rows import BadRow, Row, said_of, too_large
+from indexer.corpus.rows import BadRow, Row, too_large
 from indexer.refusals import Refused
 
 _DELIMITERS = ",;\t"
-# Delimiters in the right number on each of the lines within a quoted field, all together, from
-# which on these lines are taken as rows. Prose has as many commas as the table on one line in
-# three or so; on eight in a row hardly ever.
+# Number of delimiters in the lines of a quoted field from which on these lines are taken as rows,
+# if each line has as many as the header. About one line of prose in three has as many commas as the
+# table; lines with eight in all hardly ever do.
 _CLEARLY_ROWS = 8
-# Characters that may be read again after broken quotes: so many limits of a row at first, and
-# so many for each character that is behind. It keeps the time linear in the table.
-_AGAIN_AT_FIRST, _AGAIN = 4, 8
+# Characters that may be parsed again after broken quotes, so that the time stays linear in the
+# size of the table: at first so many times the limit of a row, and then so many for each
+# character that has been parsed.
+_SPARE_AT_FIRST, _SPARE_PER_CHARACTER = 4, 8
 _ENDLESS = "a quote is opened and not closed"
-_IN_OUR_WORDS = {"unexpected end of data": _ENDLESS} | {
+# Messages of the csv module -> ours.
+_MESSAGES = {"unexpected end of data": _ENDLESS} | {
     f"'{delimiter}' expected after '\"'": "a quoted field goes on after its closing quote"
     for delimiter in _DELIMITERS
 }
@@ -37,20 +41,20 @@ _IN_OUR_WORDS = {"unexpected end of data": _ENDLESS} | {
 
 @dataclass(frozen=True, slots=True)
 class _Form:
-    """The format of a table by its header: the names of the columns and the delimiter."""
+    """The format of a table, found from its header: columns, delimiter and use of quotes."""
 
     columns: list[str]
     delimiter: str
     has_quotes: bool
 
     def reader(self, lines: Iterable[str]) -> Iterator[list[str]]:
-        """The rows of these lines; raises csv.Error for unsound quoting."""
+        """The rows of these lines; raises csv.Error for broken quoting."""
         if self.has_quotes:
             return csv.reader(lines, delimiter=self.delimiter, strict=True)
         return csv.reader(lines, delimiter=self.delimiter, quoting=csv.QUOTE_NONE)
 
     def is_row(self, line: _Line) -> bool:
-        """Whether this line alone is a sound row."""
+        """Whether this line alone is a row with the right number of fields."""
         try:
             return len(next(self.reader([line.text]), [])) == len(self.columns)
         except csv.Error:
@@ -59,29 +63,30 @@ class _Form:
 
 @dataclass(frozen=True, slots=True)
 class _Line:
-    """One line. If it is over the limit it has no text, and later lines are not read again."""
+    """One line of a table; the text of a line over the limit is dropped."""
 
     number: int
     text: str
     size: int
+    """In characters, also if the text was dropped."""
     is_odd: bool
     """Whether it has an odd number of quotes, so that it opens or closes a quoted field."""
 
     @property
     def is_cut(self) -> bool:
-        """Whether it is over the limit."""
+        """Whether the line was over the limit."""
         return self.size > 0 and not self.text
 
 
 class _OverLimit(Exception):  # noqa: N818 - caught where rows are made
-    """A row is larger than a row may be."""
+    """A row has more than `rows.MAX_CHARACTERS`."""
 
 
 class _RowLines:
-    """An iterator over lines for csv.reader, which keeps the lines of the row that is being read.
+    """An iterator over lines for csv.reader, which remembers the lines of the current row.
 
-    Raises _OverLimit when the row grows over the limit, and csv.Error when too much was read
-    again already.
+    Raises _OverLimit if the row grows over the limit, and csv.Error if too many characters have
+    been parsed again already.
     """
 
     def __init__(self, lines: Lines) -> None:
@@ -89,12 +94,13 @@ class _RowLines:
         self.size = 0
         self.is_open = False  # whether a quoted field goes on after the lines of this row
         self._lines = lines
-        self._again: deque[_Line] = deque()
-        self._spare = _AGAIN_AT_FIRST * rows.MAX_CHARACTERS
+        self._again: deque[_Line] = deque()  # lines to parse again, before new ones are read
+        self._spare = _SPARE_AT_FIRST * rows.MAX_CHARACTERS  # characters that may be parsed again
 
     def begin(self) -> None:
         """Begin a new row with the next line."""
-        self._spare = min(_AGAIN_AT_FIRST * rows.MAX_CHARACTERS, self._spare + _AGAIN * self.size)
+        earned = _SPARE_PER_CHARACTER * self.size
+        self._spare = min(_SPARE_AT_FIRST * rows.MAX_CHARACTERS, self._spare + earned)
         self.row, self.size, self.is_open = [], 0, False
 
     def __iter__(self) -> _RowLines:
@@ -107,11 +113,11 @@ class _RowLines:
         if line.is_cut or self.size > rows.MAX_CHARACTERS:
             raise _OverLimit
         if self.size - self.row[0].size > self._spare:
-            raise csv.Error("so many quotes are broken that the end of this one is not looked for")
+            raise csv.Error("too many quotes are broken to search for the end of this one")
         return line.text
 
     def take(self) -> _Line | None:
-        """One more line for this row; None at the end of the table."""
+        """Add the next line to the row and return it; None at the end of the table."""
         line = self._again.popleft() if self._again else self._read()
         if line is not None:
             self.row.append(line)
@@ -120,7 +126,7 @@ class _RowLines:
         return line
 
     def keep_first(self) -> None:
-        """End the row after its first line; the other lines are read again."""
+        """End the row after its first line; the other lines will be parsed again."""
         again = self.row[1:]
         self._again.extendleft(reversed(again))
         self._spare = max(0, self._spare - sum(line.size for line in again))
@@ -128,7 +134,7 @@ class _RowLines:
         del self.row[1:]
 
     def pass_over(self) -> int:
-        """Read on to the end of a row that is too large; the number of its last line."""
+        """Skip to the end of a row that is too large; returns the number of its last line."""
         last = self.row[-1].number
         while self.is_open and self.take() is not None:
             last = self.row.pop().number
@@ -149,19 +155,20 @@ class _RowLines:
 def csv_rows(
     lines: Lines, name: str, payload: str = "text", *, is_tsv: bool = False
 ) -> Iterator[Row | BadRow]:
-    """The rows of a table with a header; blank lines are passed over.
+    """The rows of a table with a header, without blank lines.
 
-    The delimiter is the one of comma, semicolon and tab by which the header has a column `payload`
-    or `path`, and the most columns. A column without a name is called "column 3" after its
-    place, from 1. Quoting is that of RFC 4180, strictly; in a TSV (`is_tsv`, the delimiter is a
-    tab, and the header has no quote) there is none, and a quote is a letter.
+    The delimiter is the comma, semicolon or tab that gives the header a column `payload` or `path`,
+    and the most columns. A column without a name is called by its place, from 1: "column 3".
+    Quoting is strictly that of RFC 4180. A TSV (`is_tsv`, a tab as delimiter, and no quote in the
+    header) has no quoting; in it a quote is an ordinary character.
 
-    A row of unsound quoting costs the line that it begins on: reading goes on with the next
-    line, and each further one that is no sound row is a `BadRow` of its own. A row that is sound,
-    or too large, is all of its lines, unless these are clearly rows themselves.
-    Raises InputError if the header has no such column, or a name twice.
+    If the quoting of a row is broken, the line on which it begins becomes a `BadRow`, and parsing
+    goes on with the next line. A row with correct quoting, or one over the limit, takes all of its
+    lines, unless these are clearly rows themselves. Raises InputError if the header has no column
+    `payload` or `path`, or two columns of one name.
     """
-    # The csv module has one limit for the process: raised, since rows are limited above.
+    # The csv module has one limit for the whole process. It is raised here, because `_RowLines`
+    # limits the rows.
     csv.field_size_limit(max(csv.field_size_limit(), rows.MAX_CHARACTERS + 1))
     source = _RowLines(lines)
     form = _header(source, lines, name, payload, is_tsv)
@@ -176,7 +183,7 @@ def csv_rows(
         except StopIteration:
             return
         except csv.Error as error:
-            yield _broken(source, _IN_OUR_WORDS.get(str(error), str(error)))
+            yield _broken(source, _MESSAGES.get(str(error), str(error)))
         except _OverLimit:
             yield _over_limit(source, form)
         except Refused as refused:
@@ -184,25 +191,26 @@ def csv_rows(
 
 
 def _require_own_lines(source: _RowLines, form: _Form, n_values: int) -> None:
-    """Raise csv.Error if the lines that a row goes over are other rows, which it swallowed."""
+    """Raise csv.Error if the lines of a row after the first are clearly rows themselves."""
     swallowed = source.row[1:]
-    # a row with another number of fields is bad already: then one line is enough
+    # a row with a wrong number of fields is bad in any case: then fewer delimiters are enough
     needed = _CLEARLY_ROWS if n_values == len(form.columns) else 1
     if _n_delimiters(len(swallowed), form) >= needed and all(map(form.is_row, swallowed)):
-        raise csv.Error(f"a quote closed only in line {swallowed[-1].number}, beyond other rows")
+        raise csv.Error(f"a quote is closed only in line {swallowed[-1].number}, after other rows")
 
 
 def _broken(source: _RowLines, what: str) -> BadRow:
+    """Refuse the first line of a row with broken quoting; its other lines are parsed again."""
     first, n_again = source.row[0].number, len(source.row) - 1
     source.keep_first()
-    went_on = f" (lines {first + 1} to {first + n_again} are read as rows)" if n_again else ""
-    return BadRow(first, Refused("bad-csv", f"line {first} is lost to its quotes: {what}{went_on}"))
+    rest = f" (lines {first + 1} to {first + n_again} are read as rows)" if n_again else ""
+    return BadRow(first, Refused("bad-csv", f"line {first} has broken quotes: {what}{rest}"))
 
 
 def _over_limit(source: _RowLines, form: _Form) -> BadRow:
-    """What becomes of a row that is too large: all of it is lost, or the line of a broken quote."""
+    """Refuse a row that is over the limit, or only its first line if that has a broken quote."""
     first = source.row[0]
-    limit = first.size + rows.MAX_CHARACTERS  # a first line over the limit says nothing of others
+    limit = first.size + rows.MAX_CHARACTERS  # however long the first line is, others are searched
     is_endless = False
     while source.is_open and source.size <= limit and not is_endless:
         is_endless = source.take() is None
@@ -227,7 +235,7 @@ def _fields(form: _Form, values: list[str], lines: Lines) -> tuple[dict[str, Any
     if len(values) != len(form.columns):
         raise Refused("bad-csv", f"expected {len(form.columns)} fields, got {len(values)}")
     values, encoding = lines.read_again(values)
-    return dict(zip(form.columns, values, strict=True)), said_of(encoding)
+    return dict(zip(form.columns, values, strict=True)), encoding_metadata(encoding)
 
 
 def _header(source: _RowLines, lines: Lines, name: str, payload: str, is_tsv: bool) -> _Form:
@@ -235,26 +243,30 @@ def _header(source: _RowLines, lines: Lines, name: str, payload: str, is_tsv: bo
         line = next(source, "")
     except _OverLimit:
         reason = too_large("row").reason
-        raise InputError(f"{name}: expected a header row, got: {reason}") from None
+        raise InputError(
+            f"{name}: expected a header row, got: {reason}; check whether it is a table"
+        ) from None
     (line,), _ = lines.read_again([line])
     found = {delimiter: _cells(line, delimiter) for delimiter in _DELIMITERS}
-    meant = {d: columns for d, columns in found.items() if {payload, "path"} & set(columns)}
-    if not meant:
+    usable = {d: columns for d, columns in found.items() if {payload, "path"} & set(columns)}
+    if not usable:
         columns = max(found.values(), key=len)
         got = ", ".join(f"{column!r:.60}" for column in columns[:12]) or repr(line[:200])
         raise InputError(
-            f"{name}: expected a header row with a column {payload!r} or 'path', got {got}; say by "
-            "--text-field which column holds the text, or give the table a header"
+            f"{name}: expected a header row with a column {payload!r} or 'path', got {got}; name "
+            "the column of the text with --text-field, or give the table a header"
         )
-    delimiter = max(meant, key=lambda delimiter: len(meant[delimiter]))
-    columns = meant[delimiter]
+    delimiter = max(usable, key=lambda delimiter: len(usable[delimiter]))
+    columns = usable[delimiter]
     if len(set(columns)) < len(columns):
-        raise InputError(f"{name}: expected columns with different names, got {line[:200]!r}")
+        raise InputError(
+            f"{name}: expected columns with different names, got {line[:200]!r}; rename some"
+        )
     return _Form(columns, delimiter, not is_tsv or delimiter != "\t" or '"' in line)
 
 
 def _cells(line: str, delimiter: str) -> list[str]:
-    """The names in a header if this is its delimiter; none where its quoting is unsound."""
+    """The column names of a header with this delimiter; none if its quoting is broken."""
     try:
         cells = next(csv.reader([line], delimiter=delimiter, strict=True), [])
     except csv.Error:

@@ -1,4 +1,4 @@
-"""Decode bytes of unknown encoding: find the encoding, or see that they are no text."""
+"""Decode bytes of unknown encoding: find the encoding, or find that they are not text."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from indexer.refusals import Refused
 #: Number of bytes that are inspected to recognise an encoding or a binary file.
 SAMPLE = 4096
 
-# The longer marks first: that of UTF-32 LE begins with that of UTF-16 LE.
+# Byte order marks; the mark of UTF-32 LE comes first, because it begins with that of UTF-16 LE.
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
     (codecs.BOM_UTF32_LE, "utf-32"),
@@ -23,28 +23,30 @@ _MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
-# Control characters that no text has: all but tab, line feed, vertical tab, form feed,
+# Control characters that text does not contain: all but tab, line feed, vertical tab, form feed,
 # carriage return and escape.
 _CONTROLS = bytes(c for c in range(0x20) if c not in b"\t\n\v\f\r\x1b") + b"\x7f"
-_C1 = re.compile(rb"[\x80-\x9f]")
-# ISO 2022 is ASCII to look at: only its escapes tell it.
+_BYTES_PER_CONTROL = 50  # bytes with more control characters than one in so many are not text
+_C1 = re.compile(rb"[\x80-\x9f]")  # characters of Windows-1252, controls of Latin-1
+# Escape sequences -> the encodings to try. ISO 2022 uses bytes of ASCII only; just its escape
+# sequences show what it is.
 _ISO_2022 = {
     b"\x1b$)C": ("iso2022_kr",),
     b"\x1b$": ("iso2022_jp", "iso2022_jp_ext", "iso2022_jp_2"),
 }
 _WIDE = ("utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be")
-# In UTF-16 and UTF-32 of any script at least such a part of the bytes is none of ASCII's letters
-# and signs; a text with a stray NUL has hardly one.
+# The least share of bytes in UTF-16 or UTF-32, of any script, that are not printable ASCII. ASCII
+# text with a stray NUL has hardly any.
 _NOT_ASCII = 0.25
 _ASCII_TEXT = bytes(range(0x20, 0x7F)) + b"\t\n\r"
-# Encodings that a document may declare: a fixed list, since a codec's name from a stranger can
-# ask for things that are no character sets (punycode, unicode_escape).
+# Encodings that a document may declare. The list is fixed, because some of Python's codecs are not
+# character sets (punycode, unicode_escape), and documents come from strangers.
 _DECLARABLE = re.compile(
     r"windows-125[0-8]|iso-8859-(?:[2-8]|1[03456])|koi8-[ru]|macintosh|mac-cyrillic|ibm866"
     r"|big5hkscs|gb18030|euc-jp|cp949|cp932|cp874|iso-2022-(?:jp|kr)"
 )
-# What the declared names of today's documents mean in truth (WHATWG Encoding Standard, 4.2).
-_MEANT = (
+# Declared names -> the encodings that they mean in practice (WHATWG Encoding Standard, 4.2).
+_ALIASES = (
     dict.fromkeys(("gb2312", "gbk", "gb_2312-80", "x-gbk"), "gb18030")
     | dict.fromkeys(("shift_jis", "shift-jis", "x-sjis", "sjis", "windows-31j"), "cp932")
     | dict.fromkeys(("euc-kr", "ks_c_5601-1987", "ksc5601", "windows-949"), "cp949")
@@ -58,7 +60,7 @@ _MEANT = (
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """A text, the name of its encoding, and the alternatives if that was guessed."""
+    """A text, the name of its encoding, and the guess if the encoding was guessed."""
 
     text: str
     encoding: str
@@ -66,23 +68,24 @@ class Decoded:
 
 
 def known(encoding: str) -> str:
-    """Python's name for an encoding of text that a user names; InputError if there is none."""
+    """Python's name of the text encoding that a user names; raises InputError if it is unknown."""
     try:
         found = codecs.lookup(encoding).name
         with suppress(UnicodeDecodeError):
-            b"abcd".decode(found)  # LookupError for what is no encoding of texts
+            b"abcd".decode(found)  # LookupError for codecs that are not text encodings
         return found
     except (LookupError, ValueError) as error:
         raise InputError(
             f"encoding: expected the name of an encoding, such as cp1251 or gb18030, got "
-            f"{encoding!r}"
+            f"{encoding!r}; use a name that Python knows"
         ) from error
 
 
 def sniff(head: bytes) -> str | None:
-    """The encoding that the first bytes show, by a byte order mark or by zeros (UTF-16 and 32).
+    """The encoding that a byte order mark, or zero bytes as in UTF-16 and UTF-32, show.
 
-    None: nothing is shown, so UTF-8 or an encoding of one or more bytes a character.
+    None if the first bytes show no encoding: then it is UTF-8, or an older encoding without zero
+    bytes.
     """
     for mark, encoding in _MARKS:
         if head.startswith(mark):
@@ -101,19 +104,21 @@ def sniff(head: bytes) -> str | None:
 
 
 def decode(data: bytes, declared: str = "", encoding: str | None = None) -> Decoded:
-    """The text of `data`; raises `Refused` ("not-text").
+    """The text of `data`; raises `Refused` ("not-text") if it is not text.
 
-    In this order: the encoding that `sniff` sees; UTF-8, strictly; `encoding`, which the user
-    named, and then nothing else; the encoding that the document itself has `declared`; UTF-8
-    with damage, each damaged byte as U+FFFD, named "utf-8-damaged"; a guess. Text has no NUL, and
-    hardly any other control characters.
+    The encodings are tried in this order: the one that `sniff` finds; UTF-8, strictly; the user's
+    `encoding`, and if that is given, no other; the one that the document has `declared`; damaged
+    UTF-8, with U+FFFD for each damaged byte, which is named "utf-8-damaged"; the best guess. Text
+    has no NUL and hardly any other control characters.
     """
     shown = sniff(data[:SAMPLE])
     if shown is not None:
         try:
             return Decoded(_text(data.decode(shown)), shown.removesuffix("-sig"))
         except UnicodeDecodeError as error:
-            raise Refused("not-text", f"begins as {shown} but is not: {error.reason}") from error
+            raise Refused(
+                "not-text", f"expected {shown}, as its first bytes show, got: {error.reason}"
+            ) from error
     if b"\x1b$" in data and (escaped := _iso_2022(data)) is not None:
         return escaped
     try:
@@ -126,7 +131,7 @@ def decode(data: bytes, declared: str = "", encoding: str | None = None) -> Deco
 
 
 def decode_bytes(data: bytes, encoding: str | None = None) -> Decoded:
-    """The text of bytes that are not UTF-8, in `encoding` or by a guess."""
+    """The text of bytes that are not UTF-8, in `encoding`, or if that is None in a guessed one."""
     if encoding is not None:
         return Decoded(_decode_as(encoding, data), shown_name(encoding, data))
     found = guess(data)
@@ -138,9 +143,9 @@ def decode_bytes(data: bytes, encoding: str | None = None) -> Decoded:
 
 
 def shown_name(encoding: str, data: bytes = b"\x80") -> str:
-    """What metadata and messages call an encoding of Python's name.
+    """The name for metadata and messages of an encoding that has this name in Python.
 
-    Windows-1252 without bytes that Latin-1 has not is Latin-1.
+    Windows-1252 is called Latin-1 if `data` has no byte in which the two differ.
     """
     if encoding == "cp1252" and not _C1.search(data):
         return "latin-1"
@@ -152,12 +157,13 @@ def _decode_as(encoding: str, data: bytes) -> str:
         return data.decode(encoding)
     except UnicodeDecodeError as error:
         raise Refused(
-            "not-text", f"expected {encoding}, as was said, or UTF-8; got bytes that are neither"
+            "not-text",
+            f"expected {encoding}, the encoding given, or UTF-8; got bytes that are neither",
         ) from error
 
 
 def _n_ascii(head: bytes, encoding: str) -> int:
-    """How many characters of ASCII there are if this is the encoding; 0 where it cannot be."""
+    """The number of ASCII characters if this is the encoding; 0 if it can't be."""
     try:
         text = codecs.getincrementaldecoder(encoding)().decode(head)
     except UnicodeDecodeError:
@@ -168,6 +174,7 @@ def _n_ascii(head: bytes, encoding: str) -> int:
 
 
 def _iso_2022(data: bytes) -> Decoded | None:
+    """The text if `data` is in an encoding of ISO 2022."""
     for escape, names in _ISO_2022.items():
         for name in names if escape in data else ():
             try:
@@ -178,18 +185,19 @@ def _iso_2022(data: bytes) -> Decoded | None:
 
 
 def _decode_other(data: bytes, declared: str) -> Decoded:
-    if len(data) - len(data.translate(None, _CONTROLS)) > len(data) / 50:
-        raise Refused("not-text", "expected text, got bytes that are mostly no characters")
-    name = _MEANT.get(declared.lower(), declared.lower())
+    """The text of bytes that are not UTF-8, if the user names no encoding."""
+    if len(data) - len(data.translate(None, _CONTROLS)) > len(data) / _BYTES_PER_CONTROL:
+        raise Refused("not-text", "expected text, got bytes with many control characters")
+    name = _ALIASES.get(declared.lower(), declared.lower())
     if _DECLARABLE.fullmatch(name):
         try:
             return Decoded(_text(data.decode(name)), name)
         except UnicodeDecodeError:
-            pass  # declared wrongly: go on as if nothing had been said
+            pass  # the declaration is wrong; go on without it
     damaged = data.decode("utf-8", "replace")
     n_damaged = damaged.count("\ufffd")
     n_ascii = len(damaged.encode("ascii", "ignore"))
-    # In another encoding, hardly ever do two high bytes in a row form a UTF-8 character.
+    # In another encoding, two high bytes in a row hardly ever form a UTF-8 character.
     if len(damaged) - n_ascii > 2 * n_damaged:
         return Decoded(_text(damaged), "utf-8-damaged")
     _text(data.decode("latin-1"))
@@ -197,6 +205,12 @@ def _decode_other(data: bytes, declared: str) -> Decoded:
 
 
 def _text(text: str) -> str:
+    """The same text; raises `Refused` if it contains NUL."""
     if "\0" in text:
         raise Refused("not-text", "expected text, got bytes with NUL among them")
     return text
+
+
+def encoding_metadata(encoding: str) -> dict[str, str]:
+    """The metadata that names the encoding of an item; empty for UTF-8."""
+    return {} if encoding == "utf-8" else {"encoding": encoding}

@@ -1,4 +1,4 @@
-"""Turn a folder of text documents into items, one for each file."""
+"""Read a folder of text documents: one item for each file."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from indexer.refusals import Refused, Skipped
 if TYPE_CHECKING:
     from indexer.workers.pool import Work
 
+#: The suffixes of documents.
 SUFFIXES = tuple(EXTRACTORS)
-#: The largest text that is read, in bytes.
+#: The largest document that is read, in bytes.
 MAX_BYTES = 16 << 20
 
-# Documents, with what stands between them, that go to a worker together.
-_BATCH = 128
-_BATCH_BYTES = 8 << 20
+_BATCH = 128  # entries that go to a worker together, to save messages
+_BATCH_BYTES = 8 << 20  # bytes of documents after which a batch ends, for memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,51 +39,51 @@ class Unread:
     """In bytes, when it was found."""
     metadata: Mapping[str, Any]
     follow: bool = False
-    """Whether the path may be a link, as for what the user named."""
+    """Whether the path may be a symbolic link, as one that the user names may."""
 
     def item(self, text: str, encoding: str) -> Item:
         """The item, now that its text is read."""
-        return Item(self.id, text, encoding_metadata(encoding) | dict(self.metadata))
+        return Item(self.id, text, decoding.encoding_metadata(encoding) | dict(self.metadata))
 
 
-#: The entries that a source yields before its documents are read.
+#: An entry of a source before its documents are read.
 Found = Item | Skipped | Unread
 
 
 def is_document(path: Path) -> bool:
-    """Whether a file's name is that of a document, or says nothing."""
+    """Whether a file has the suffix of a document, or no suffix."""
     return not path.suffix or path.suffix.lower() in SUFFIXES
 
 
 def read_folder(root: Path, *, follow: bool = False) -> Iterator[Unread | Skipped]:
     """Every document under `root`, and every other entry as `Skipped`, in a stable order.
 
-    `follow`: links are followed, wherever they lead.
+    With `follow`, symbolic links are followed, wherever they lead.
     """
     for entry in files.walk(root, follow=follow):
         if isinstance(entry, Skipped):
             yield entry
         else:
-            said = files.id_metadata(entry.relative)
-            yield Unread(files.id_of(entry.relative), entry.path, entry.size, said, follow)
+            metadata = files.id_metadata(entry.relative)
+            yield Unread(files.id_of(entry.relative), entry.path, entry.size, metadata, follow)
 
 
 def read_file(path: Path, relative: str) -> Unread:
-    """The one document that the user named, perhaps by a link; its id comes from `relative`."""
-    said = files.id_metadata(relative)
-    return Unread(files.id_of(relative), path, path.stat().st_size, said, follow=True)
+    """The document at a path that the user names, which may be a link; `relative` gives its id."""
+    metadata = files.id_metadata(relative)
+    return Unread(files.id_of(relative), path, path.stat().st_size, metadata, follow=True)
 
 
 def decoded(
     found: Iterable[Found], workers: int = 1, reading: Reading | None = None
 ) -> Iterator[Item | Skipped]:
-    """The same in the same order, with every document read by workers (`indexer.workers.pool`).
+    """The entries in the same order, with every document read by workers (`indexer.workers.pool`).
 
-    Where encodings are guessed, a short text follows the others of its folder (`by_majority`,
-    of those that stand within a hundred documents); `reading` counts these guesses.
+    If an encoding has to be guessed, a short text gets the encoding of most documents of its folder
+    in the same batch (`by_majority`). `reading` counts the guesses.
 
-    Before the first document nothing is read ahead and no worker started. Where the system has
-    none, documents are read here.
+    No entry is read ahead and no worker is started before the first document. On a system without
+    workers, this process reads the documents.
     """
     stream = iter(found)
     for one in stream:
@@ -99,28 +99,35 @@ def _decoded(found: Iterator[Found], n: int, how: Reading) -> Iterator[Item | Sk
     chunks = _chunks(found)
     if not AVAILABLE:
         for chunk in chunks:
-            yield from _joined(chunk, reading(how.encoding)(_asked(chunk), lambda at: None), how)
+            results = reading(how.encoding)(_unread(chunk), lambda at: None)
+            yield from _joined(chunk, results, how)
         return
     chunks, again = tee(chunks)
     with Workers("indexer.corpus.documents:reading", [how.encoding], n=n) as workers:
-        for chunk, read in zip(chunks, workers.map(map(_asked, again)), strict=True):
+        for chunk, read in zip(chunks, workers.map(map(_unread, again)), strict=True):
             yield from _joined(chunk, read, how)
 
 
 def reading(encoding: str | None) -> Work:
-    """The task of the workers: a document's text, in UTF-8, its encoding, and the guess it is."""
+    """The task of the workers: read documents.
+
+    The result for one document is its text in UTF-8, its encoding, and the fields of the `Guess`
+    other than the text, or None if the encoding was not guessed.
+    """
     from indexer.workers.pool import each
 
-    def one(asked: tuple[Path, bool]) -> tuple[bytes, str, list[Any] | None]:
-        text = read_text(asked[0], encoding, follow=asked[1])
-        found = text.guess
-        guessed = None if found is None else [found.encoding, found.n_high, found.rivals]
-        return text.text.encode(), text.encoding, guessed
+    def one(document: tuple[Path, bool]) -> tuple[bytes, str, list[Any] | None]:
+        path, follow = document
+        found = read_text(path, encoding, follow=follow)
+        guess = found.guess
+        fields = None if guess is None else [guess.encoding, guess.n_high, guess.rivals]
+        return found.text.encode(), found.encoding, fields
 
     return each(one)
 
 
 def _chunks(found: Iterator[Found]) -> Iterator[list[Found]]:
+    """The entries in batches, which end with so many entries or so many bytes."""
     chunk: list[Found] = []
     size = 0
     for one in found:
@@ -136,11 +143,13 @@ def _chunks(found: Iterator[Found]) -> Iterator[list[Found]]:
         yield chunk
 
 
-def _asked(chunk: list[Found]) -> list[tuple[Path, bool]]:
+def _unread(chunk: list[Found]) -> list[tuple[Path, bool]]:
+    """The (path, follow) of each document of a batch, as workers take them."""
     return [(one.path, one.follow) for one in chunk if isinstance(one, Unread)]
 
 
 def _joined(chunk: list[Found], read: list[Any], how: Reading) -> Iterator[Item | Skipped]:
+    """The entries of a batch, with the documents replaced by what the workers read."""
     unread = [one for one in chunk if isinstance(one, Unread)]
     results = iter(_agreed(unread, read, how))
     for one in chunk:
@@ -154,7 +163,7 @@ def _joined(chunk: list[Found], read: list[Any], how: Reading) -> Iterator[Item 
 
 
 def _agreed(unread: list[Unread], read: list[Any], how: Reading) -> list[Any]:
-    """The results with the guesses of each folder agreed on, and counted."""
+    """The results, with short texts decoded as most others of their folder; counts the guesses."""
     folders: dict[Path, list[int]] = {}
     for i, (one, result) in enumerate(zip(unread, read, strict=True)):
         if not isinstance(result, Refused) and result[2] is not None:
@@ -170,7 +179,7 @@ def _agreed(unread: list[Unread], read: list[Any], how: Reading) -> list[Any]:
 
 
 def _read_as(result: Any, guessed: str, encoding: str) -> Any:
-    """A result in another encoding than the one guessed, if all of its text allows that."""
+    """The result decoded with another encoding than the guessed one, if all its bytes allow it."""
     try:
         data = result[0].decode().encode(guessed)
         return data.decode(encoding).encode(), decoding.shown_name(encoding, data), result[2]
@@ -179,11 +188,11 @@ def _read_as(result: Any, guessed: str, encoding: str) -> Any:
 
 
 def read_text(path: Path, encoding: str | None = None, *, follow: bool = False) -> decoding.Decoded:
-    """The text of a document and its encoding, `encoding` if nothing else is shown; or `Refused`.
+    """The text of a document, and its encoding, as `decoding.decode` finds it; raises `Refused`.
 
-    Its suffix, in any case, says how it is read (`extract.EXTRACTORS`); a file without one is
-    plain text (20 Newsgroups and mail folders have such names) unless a NUL is among its first
-    4 KiB.
+    The suffix, in upper or lower case, selects how the file is read (`extract.EXTRACTORS`). A file
+    without a suffix, as in 20 Newsgroups or mail folders, is plain text unless its first 4 KiB
+    contain NUL.
     """
     suffix = path.suffix.lower()
     if not is_document(path):
@@ -196,11 +205,6 @@ def read_text(path: Path, encoding: str | None = None, *, follow: bool = False) 
     if not found.text or found.text.isspace():
         raise Refused("empty-text", "expected text, got nothing but white space")
     return found
-
-
-def encoding_metadata(encoding: str) -> dict[str, str]:
-    """What an item says of its encoding: nothing where it is UTF-8."""
-    return {} if encoding == "utf-8" else {"encoding": encoding}
 
 
 def _require_no_nul(path: Path, *, follow: bool) -> None:

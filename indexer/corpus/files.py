@@ -1,9 +1,9 @@
-"""List the files of a source, and open them without trusting what they are.
+"""List the files of a source and open them, without trusting them.
 
-A source is a stranger's folder: it may hold links out of itself, pipes that never end and names
-in no encoding. Nothing but regular files is opened, links inside a source are not followed, and
-every entry is either returned or reported. A tree that changes while it is read is not
-defended against beyond that.
+The folder of a source may come from a stranger. It may contain symbolic links that lead out of it,
+pipes that never end, and names that are not valid in any encoding. Only regular files are opened,
+links inside a source are not followed, and every entry is either returned or reported. There is no
+further protection against a folder that changes while it is read.
 """
 
 from __future__ import annotations
@@ -20,30 +20,31 @@ from urllib.parse import unquote_to_bytes
 from hashret.unicode_text import is_unicode
 from indexer.refusals import Refused, Skipped
 
-_Identity = tuple[int, int] | None  # of a folder: device and inode
-_LINK = "a symbolic link; links inside a source are not followed, but by --follow-links"
+_Identity = tuple[int, int] | None  # device and inode of a folder; None if these can't be read
+_LINK = "a symbolic link; links inside a source are followed only with --follow-links"
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A regular file of a source: where it is, and its path relative to the root with ``/``."""
+    """A regular file of a source."""
 
     path: Path
     relative: str
+    """The path relative to the source's root, with ``/``."""
     size: int
     """In bytes, when the folder was listed."""
 
 
 def id_of(relative: str) -> str:
-    """The id of a file: its relative path, percent-encoded where that is not UTF-8.
+    """The id of a file: its relative path, percent-encoded if that is not valid UTF-8.
 
-    In such a name, and only there, each undecodable byte becomes ``%XX`` and ``%`` becomes
-    ``%25``. `path_of` gives the name back; items of such files carry the metadata
-    ``"id_encoding": "percent"``, which tells them from names that only look encoded.
+    Only in such a path, each undecodable byte becomes ``%XX``, and ``%`` becomes ``%25``. `path_of`
+    returns the path of an id. The items of such files have the metadata ``"id_encoding":
+    "percent"``, because other names may look like encoded ones.
     """
     if is_unicode(relative):
         return relative
-    # Python keeps an undecodable byte 0xNN of a file name as U+DCNN (PEP 383).
+    # Python decodes a byte 0xNN of a file name that is not UTF-8 as U+DCNN (PEP 383).
     return "".join(
         f"%{ord(c) - 0xDC00:02X}" if "\udc80" <= c <= "\udcff" else "%25" if c == "%" else c
         for c in relative
@@ -51,23 +52,21 @@ def id_of(relative: str) -> str:
 
 
 def path_of(item_id: str) -> str:
-    """The relative path whose id, under ``"id_encoding": "percent"``, is `item_id`."""
+    """The relative path of an id that has the metadata ``"id_encoding": "percent"``."""
     return os.fsdecode(unquote_to_bytes(item_id))
 
 
 def id_metadata(relative: str) -> dict[str, str]:
-    """The metadata that says how `id_of` wrote the id; empty for every ordinary name."""
+    """The metadata that tells whether `id_of` encoded the path; empty for every ordinary name."""
     return {} if is_unicode(relative) else {"id_encoding": "percent"}
 
 
 def walk(root: Path, *, follow: bool = False) -> Iterator[Entry | Skipped]:
     """Every entry under the folder `root`, in the order of the bytes of their relative paths.
 
-    Memory grows with the entries of the folders on one path, not with the tree. A hidden folder
-    is reported once, and so is one that cannot be listed, and one that is a collection.
-
-    `follow`: links are followed, wherever they lead; one to a folder that it stands in itself is
-    reported.
+    A folder that is hidden, is a collection or can't be listed is one `Skipped`. With `follow`,
+    symbolic links are followed, wherever they lead; only a link to a folder that contains it is
+    skipped. Memory grows with the entries of the folders on one path, not with those of the tree.
     """
     above = (_identity(root),) if follow else None
     stack = [_listing(root, "", above)]
@@ -84,11 +83,12 @@ def walk(root: Path, *, follow: bool = False) -> Iterator[Entry | Skipped]:
 def open_regular(path: Path, *, follow: bool = False) -> io.BufferedReader:
     """Open a regular file for reading, or raise `Refused`; pipes and devices are never opened.
 
-    `follow` allows the last component to be a link, for what the user named.
+    `follow` allows the last component of the path to be a symbolic link, for paths that the user
+    names.
     """
     try:
-        # Asked before opening, since to open a device can act on it; and again after, since the
-        # entry may have been exchanged between the two.
+        # The type is checked before opening, because opening a device can have effects, and again
+        # after opening, because the entry may have been replaced in between.
         _require_regular(path.stat().st_mode if follow else path.lstat().st_mode)
         flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
         descriptor = os.open(path, flags if follow else flags | getattr(os, "O_NOFOLLOW", 0))
@@ -103,14 +103,11 @@ def open_regular(path: Path, *, follow: bool = False) -> io.BufferedReader:
 
 
 def read_bytes(path: Path, limit: int, *, follow: bool = False) -> bytes:
-    """All bytes of a regular file of at most `limit` bytes; raises `Refused`.
-
-    A larger file is refused by its size and not read.
-    """
+    """All bytes of a regular file; raises `Refused`, also for a file of more than `limit` bytes."""
     with open_regular(path, follow=follow) as stream:
         try:
             size = os.fstat(stream.fileno()).st_size
-            # One byte more than allowed, since a file can grow after its size was asked.
+            # One byte more than allowed, because a file may have grown in the meantime.
             data = stream.read(limit + 1) if size <= limit else b""
         except OSError as error:
             raise refusal_of(error) from error
@@ -120,9 +117,9 @@ def read_bytes(path: Path, limit: int, *, follow: bool = False) -> bytes:
 
 
 def read_head(path: Path, size: int, *, limit: int | None = None, follow: bool = False) -> bytes:
-    """The first `size` bytes of a regular file, or all it has; raises `Refused`.
+    """The first `size` bytes of a regular file, or all if it has fewer; raises `Refused`.
 
-    A file of more than `limit` bytes is refused by its size.
+    A file of more than `limit` bytes is refused.
     """
     with open_regular(path, follow=follow) as stream:
         try:
@@ -134,7 +131,7 @@ def read_head(path: Path, size: int, *, limit: int | None = None, follow: bool =
 
 
 def refusal_of(error: OSError | ValueError) -> Refused:
-    """What the operating system's error on one file means for its report."""
+    """The refusal for an error that the operating system raised for a file."""
     code = getattr(error, "errno", None)
     if code == errno.ELOOP:
         return Refused("symlink", _LINK)
@@ -142,10 +139,12 @@ def refusal_of(error: OSError | ValueError) -> Refused:
         return Refused("missing-file", "there is no such file")
     if code == errno.ENXIO:
         return Refused("not-a-regular-file", "expected a regular file, got a socket or a device")
-    return Refused("unreadable", f"cannot be read: {getattr(error, 'strerror', None) or error}")
+    reason = getattr(error, "strerror", None) or error
+    return Refused("unreadable", f"expected a file that can be read, got: {reason}")
 
 
 def _require_regular(mode: int) -> None:
+    """Raise `Refused` unless the mode is that of a regular file."""
     if stat.S_ISLNK(mode):
         raise Refused("symlink", _LINK)
     if not stat.S_ISREG(mode):
@@ -165,15 +164,15 @@ def _noun(mode: int) -> str:
 def _listing(
     folder: Path, prefix: str, above: tuple[_Identity, ...] | None
 ) -> Iterator[Entry | Skipped | tuple[Path, str, tuple[_Identity, ...] | None]]:
-    """What stands in one folder, in order: files, refusals, and arguments for each subfolder.
+    """The entries of one folder, in order; for each subfolder, the arguments of its own listing.
 
-    `above` are this folder and those that it stands in; None where links are not followed.
+    `above` has this folder and those that contain it; None if links are not followed.
     """
     follow = above is not None
     try:
         with os.scandir(folder) as entries:
-            # A folder sorts as its path with the "/", so that the whole tree comes out in the
-            # order of relative paths: "a.txt" before "a/b.txt".
+            # A folder is sorted by its name with a "/", so that the tree is listed in the order of
+            # relative paths: "a.txt" before "a/b.txt".
             found = sorted(
                 (os.fsencode(entry.name) + b"/" * entry.is_dir(follow_symlinks=follow), entry)
                 for entry in entries
@@ -191,7 +190,7 @@ def _listing(
         elif key.endswith(b"/") and above is None:
             yield folder / entry.name, relative + "/", None
         elif key.endswith(b"/") and (inner := _identity(folder / entry.name)) in (above or ()):
-            yield Skipped(id_of(relative), "a link to a folder that it stands in", "symlink")
+            yield Skipped(id_of(relative), "a link to a folder that contains it", "symlink")
         elif key.endswith(b"/"):
             yield folder / entry.name, relative + "/", (*(above or ()), inner)
         else:
@@ -199,7 +198,10 @@ def _listing(
 
 
 def is_below(path: Path, folder: Path) -> bool:
-    """Whether a file at `path`, there or not yet, is in or below `folder`, by any name of it."""
+    """Whether a file at `path`, which need not exist yet, is in or below `folder`.
+
+    Links and other names of the folder are seen through.
+    """
     parents = Path(os.path.realpath(path)).parents
     if not folder.exists():
         return Path(os.path.realpath(folder)) in parents
@@ -207,7 +209,7 @@ def is_below(path: Path, folder: Path) -> bool:
 
 
 def is_collection(folder: Path) -> bool:
-    """Whether a folder is a collection, such as the one that is being written beside its source."""
+    """Whether a folder is a collection of hashret, which is not a source."""
     try:
         catalogs = (folder / "catalog.sqlite", folder / "catalog.json")
         return any(c.is_file() for c in catalogs) and (folder / "segments").is_dir()
@@ -216,7 +218,7 @@ def is_collection(folder: Path) -> bool:
 
 
 def _identity(folder: Path) -> _Identity:
-    """What tells a folder from all others; None for one that cannot be asked."""
+    """The device and inode of a folder, which identify it; None if these can't be read."""
     try:
         status = folder.stat()
     except OSError:

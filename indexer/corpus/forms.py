@@ -1,4 +1,4 @@
-"""What can a source be? One row a form: its names, and how items of each kind stand in it."""
+"""The forms of sources: one row for each, with its suffixes and how its items are read."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from indexer.corpus import arrays, documents, files, ids, images, tables, vector
 from indexer.corpus.reading import Reading
 from indexer.corpus.rows import Row
 
-# How much of a source is looked at to tell its kind.
+#: The number of files in a folder by which the kind of its items is inferred.
 SAMPLE_FILES = 10_000
-_SAMPLE_ROWS = 20
+_SAMPLE_ROWS = 20  # rows of a table by which the kind of its items is inferred
 
-#: What stands in the source at a path, read as the user says, documents not yet read. The last
-#: argument stands before the numbers of an array's rows that have no other ids.
+#: A function (path, options, prefix) that yields the entries of a source. Documents are not read
+#: yet. The prefix is for the row numbers of an array without ids.
 Found = Callable[[Path, Reading, str], Iterator[documents.Found]]
 
 
@@ -27,20 +27,21 @@ class Form:
     name: str
     suffixes: tuple[str, ...]
     is_named: Callable[[Path], bool]
-    """Whether a file's name says that it is of this form."""
+    """Whether a file's name shows that it has this form."""
     found: Mapping[str, Found]
-    """Kind of items -> how they are found in it; of other kinds none can stand there."""
+    """Kind of items -> the function that finds them; it has no items of other kinds."""
     kinds: Callable[[Path, Reading], Iterable[str]]
-    """The kinds of what stands in one, once for each thing, as far as is quickly seen."""
+    """The kind of each entry of a source, or of the first ones."""
     noun: str
-    """What it is called in a message."""
+    """Its name in a message, with the suffixes."""
     beside: Callable[[Path], list[Path]] = lambda path: []
-    """Where files would stand that are read with one."""
+    """The paths of other files that are read with it, whether they exist or not."""
     is_item: bool = False
-    """Whether such a file is a single item, and a folder may hold many of them."""
+    """Whether a file of this form is a single item, of which a folder can have many."""
 
 
 def _folder_kinds(root: Path, how: Reading) -> Iterator[str]:
+    """The kind of each of the first files of a folder that is an item."""
     for entry in islice(files.walk(root, follow=how.follow_links), SAMPLE_FILES):
         if isinstance(entry, files.Entry):
             for form in FORMS.values():
@@ -49,6 +50,7 @@ def _folder_kinds(root: Path, how: Reading) -> Iterator[str]:
 
 
 def _table_kind(path: Path, how: Reading) -> Iterator[str]:
+    """ "image" if most of the first rows have the path of an image and no text, else "text"."""
     field = tables.payload_field("text", how)
     first = islice(tables.read_rows(path, how), _SAMPLE_ROWS)
     rows = [row.fields for row in first if type(row) is Row]
@@ -126,10 +128,10 @@ FORMS: Mapping[str, Form] = {
 
 
 def form_named(path: Path) -> Form | None:
-    """The form that a file's name says it is, None for a name that no form has."""
+    """The form of a file by its name; None if no form has such a name."""
     return next((form for form in FORMS.values() if form.is_named(path)), None)
 
 
 def forms_of(kind: str) -> list[Form]:
-    """The forms of sources in which items of the kind can stand."""
+    """The forms that can hold items of the kind."""
     return [form for form in FORMS.values() if kind in form.found]

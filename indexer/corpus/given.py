@@ -1,4 +1,4 @@
-"""Check the items that a program passes in: each is accepted by one rule, or reported."""
+"""Check the items that a program passes in: each is accepted or reported as skipped."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from indexer.refusals import Refused, Skipped
 
 
 def taken(items: Iterable[Any]) -> Iterator[Item | Skipped]:
-    """Every member of `items`, in order: an `Item` with a `str` as id and metadata of JSON values.
+    """Every element of `items`, in order, as an `Item` with a `str` id and JSON metadata.
 
-    What is no item, or has an id or metadata that can't be taken (`hashret.items.id_of` and
-    `metadata_of` say which), is a `Skipped` with the reason; without an id, it is named by its
-    place, as ``items[17]``. Raises TypeError for what is no iterable of items at all.
+    An element that is no item, or whose id or metadata is not accepted (`hashret.items.id_of`,
+    `metadata_of`), becomes a `Skipped` with the reason; without a usable id, its place is its id,
+    such as ``items[17]``. Raises TypeError if `items` is not an iterable of items.
     """
     if isinstance(items, str | bytes | Mapping | Item | Skipped) or not isinstance(items, Iterable):
         raise TypeError(

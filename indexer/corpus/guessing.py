@@ -1,9 +1,9 @@
-"""Which encoding are bytes in that say nothing of it? A guess, and what else it might have been.
+"""Guess the encoding of bytes that don't show it, together with the other possible encodings.
 
-chardet knows how often letters follow one another in the languages of an encoding. On a few
-words it is often undecided between several; then the reading is preferred in which fewer
-words are odd: letters of two scripts side by side, signs amid letters, capitals after small
-letters. No rule names a language.
+chardet knows how often letters follow one another in the languages that an encoding is used for. On
+a few words it is often undecided. Then the encoding is preferred with which fewer words look odd:
+letters of two scripts side by side, symbols between letters, capitals after small letters. No rule
+depends on a language.
 """
 
 from __future__ import annotations
@@ -14,8 +14,9 @@ from collections import Counter
 from dataclasses import dataclass, field
 from functools import lru_cache
 
-# Python's names; of two that are alike the one with more characters. Left out: EBCDIC, and what
-# was never common in files, since each further candidate costs others right guesses.
+# Python's names of the encodings that are guessed; of two similar ones, the one with more
+# characters. EBCDIC and encodings that were never common in files are left out, because with each
+# further candidate more guesses are wrong.
 CANDIDATES = (
     *("cp1250", "cp1251", "cp1252", "cp1253", "cp1254", "cp1255", "cp1256", "cp1257", "cp1258"),
     *("iso8859-2", "iso8859-5", "iso8859-6", "iso8859-7", "iso8859-8", "iso8859-13", "iso8859-15"),
@@ -23,37 +24,41 @@ CANDIDATES = (
     *("cp874", "tis-620", "gb18030", "big5hkscs", "cp932", "euc_jis_2004", "cp949"),
 )
 
-# Bytes that a guess is made on: more change no verdict. What is before the first byte beyond
-# ASCII says nothing.
-_SAMPLE = 16_384
-_BEFORE = 512
-# Characters, and readings, that are looked at for odd words.
-_LOOKED_AT, _RIVALS = 2_048, 8
-# A text of fewer bytes beyond ASCII follows the others of its folder, of at least so many, if they
-# agree and this reading of it is not out of the question.
-_SHORT, _OTHERS, _POSSIBLE = 32, 3, 0.1
+_SAMPLE = 16_384  # bytes from which the encoding is guessed; more don't change the guess
+_BEFORE = 512  # bytes of the sample before the first byte beyond ASCII; earlier ones tell nothing
+_ODD_SAMPLE = 2_048  # characters in which odd words are counted
+_RIVALS = 8  # encodings for which odd words are counted, those of chardet's highest confidence
+# A text with few bytes beyond ASCII gets the encoding of most texts of its folder.
+_SHORT = 32  # bytes beyond ASCII; with fewer a text is short
+_OTHERS = 3  # texts of the folder that must agree, besides being more than half
+_POSSIBLE = 0.1  # the least score of that encoding for the text, as a share of the best score
+_LEAST_FACTOR = 0.01  # the least factor of a score, however many words are odd
 _HIGH = re.compile(rb"[\x80-\xff]")
 _HIGH_BYTES = bytes(range(0x80, 0x100))
-_MOST_FREQUENT = "cp1252"  # of all that is not UTF-8, by surveys of the web
-_APART = {"LATIN", "CYRILLIC", "GREEK", "HEBREW", "ARABIC", "THAI"}
+_MOST_FREQUENT = "cp1252"  # of all encodings but UTF-8, by surveys of the web
+# Scripts that don't occur together in one word.
+_SEPARATE = {"LATIN", "CYRILLIC", "GREEK", "HEBREW", "ARABIC", "THAI"}
+# Scripts without spaces between words, so that Latin letters may stand directly beside them.
 _EAST_ASIAN = {"CJK", "HANGUL", "KATAKANA"}
-_WITHIN_WORDS = "’‘·"  # the signs that are
+_WITHIN_WORDS = "’‘·"  # symbols that may stand between letters
 
 
 @dataclass(frozen=True, slots=True)
 class Guess:
-    """The text as it is most likely read, the encoding by Python's name, and how sure that is."""
+    """The most likely encoding of a text, and its rivals."""
 
     text: str
+    """The text, decoded with this encoding."""
     encoding: str
+    """Python's name of the encoding."""
     n_high: int
-    """How many bytes are beyond ASCII."""
+    """The number of bytes beyond ASCII."""
     rivals: dict[str, float] = field(default_factory=dict)
-    """The score of each encoding that is possible; with the guess itself, best first."""
+    """The score of each possible encoding, also of the guessed one, best first."""
 
 
 def guess(data: bytes) -> Guess | None:
-    """The most likely reading of `data`, one that is possible for all of it; None if none is."""
+    """The most likely encoding in which all of `data` can be decoded; None if there is none."""
     import chardet
 
     first = _HIGH.search(data)
@@ -68,8 +73,8 @@ def guess(data: bytes) -> Guess | None:
         name = one["encoding"]
         if name is not None:
             readable = sample.decode(name, "ignore")
-            scores[name] = one["confidence"] * max(0.01, 1 - _oddness(readable)) ** 2
-            if name == _MOST_FREQUENT:  # counts where there is next to nothing to go by
+            scores[name] = one["confidence"] * max(_LEAST_FACTOR, 1 - _oddness(readable)) ** 2
+            if name == _MOST_FREQUENT:  # decides if there are hardly any letters to judge by
                 n_letters = sum(c > "\x7f" and c.isalpha() for c in readable)
                 scores[name] *= 1 + 1 / max(1, n_letters)
     best_first = sorted(scores, key=lambda name: -scores[name])
@@ -83,7 +88,7 @@ def guess(data: bytes) -> Guess | None:
 
 
 def by_majority(guesses: list[Guess]) -> list[str]:
-    """The encoding of each of the texts of one folder, where a short one follows the others."""
+    """The encodings of the texts of one folder: short ones get the encoding of the majority."""
     votes = Counter(one.encoding for one in guesses)
     encoding, n = max(votes.items(), key=lambda pair: pair[1], default=("", 0))
     if n < _OTHERS or 2 * n <= len(guesses):
@@ -98,56 +103,61 @@ def by_majority(guesses: list[Guess]) -> list[str]:
 
 
 def _oddness(text: str) -> float:
-    """How many places in a text are odd, for each of its characters beyond ASCII."""
+    """The number of odd places in a text, divided by that of its characters beyond ASCII."""
     n_odd, n_high = 0.0, 0
     first = next((i for i, c in enumerate(text) if c > "\x7f"), 0)
-    seen = text[max(0, first - 8) : first + _LOOKED_AT]
-    last, before = _sort(" "), _sort(" ")
-    for character in seen:
-        sort = _sort(character)
-        n_high += sort.is_high
-        n_odd += sort.is_none
-        if sort.is_high or last.is_high:
-            scripts = {last.script, sort.script}
-            is_mixed = len(scripts) == 2 and scripts <= _APART
-            if is_mixed or (last.is_small and sort.is_capital):
+    sample = text[max(0, first - 8) : first + _ODD_SAMPLE]
+    before, last = _class_of(" "), _class_of(" ")  # of the two characters before this one
+    for character in sample:
+        this = _class_of(character)
+        n_high += this.is_high
+        n_odd += this.is_invalid
+        if this.is_high or last.is_high:
+            scripts = {last.script, this.script}
+            is_mixed = len(scripts) == 2 and scripts <= _SEPARATE
+            if is_mixed or (last.is_small and this.is_capital):
                 n_odd += 1
             elif "LATIN" in scripts and scripts & _EAST_ASIAN:
-                n_odd += 0.5  # a model's number stands so, beside words that have no spaces
-        if last.is_sign and {before.script, sort.script} <= _APART:
+                n_odd += 0.5  # often odd, but the name of a product may look like this
+        if last.is_symbol and {before.script, this.script} <= _SEPARATE:
             n_odd += 1
-        before, last = last, sort
+        before, last = last, this
     return n_odd / max(1, n_high)
 
 
 @dataclass(frozen=True, slots=True)
-class _Sort:
-    """What a character is, as far as words are made of it."""
+class _CharacterClass:
+    """The properties of a character that show whether a word is odd."""
 
     script: str
+    """The script of a letter, as in its Unicode name; "" for other characters."""
     is_high: bool
+    """Whether it is beyond ASCII."""
     is_small: bool
+    """Whether it is a letter and no capital."""
     is_capital: bool
-    is_sign: bool
-    is_none: bool
+    is_symbol: bool
+    """Whether it is a symbol, number or punctuation beyond ASCII that is odd between letters."""
+    is_invalid: bool
+    """Whether it is a control or unassigned character beyond ASCII."""
 
 
 @lru_cache(8192)
-def _sort(character: str) -> _Sort:
+def _class_of(character: str) -> _CharacterClass:
     category = unicodedata.category(character)
     is_high = character > "\x7f"
     is_letter = category[0] in "LM"
     script = unicodedata.name(character, "?").split()[0] if is_letter else ""
     if character in "ªºµ":
         script = "LATIN"
-    return _Sort(
+    return _CharacterClass(
         script,
         is_high,
         is_small=is_letter and category != "Lu",
         is_capital=category == "Lu",
-        is_sign=is_high
+        is_symbol=is_high
         and category[0] in "SPN"
         and category != "Pd"
         and character not in _WITHIN_WORDS,
-        is_none=is_high and category in ("Cc", "Cn", "Co"),
+        is_invalid=is_high and category in ("Cc", "Cn", "Co"),
     )

@@ -20,9 +20,9 @@ MAX_LENGTH = 4096
 
 
 def checked(given: Any) -> str:
-    """The id for what was given as one, as `id_of` takes it.
+    """The id that a given value stands for, by `id_of`.
 
-    Raises `Refused` ("bad-id") for anything else and for what no catalog can hold.
+    Raises `Refused` ("bad-id") if the value is no id, or one that no catalog can store.
     """
     try:
         item_id = id_of(given)
@@ -40,7 +40,7 @@ def checked(given: Any) -> str:
 
 
 def beside(path: Path) -> Path | None:
-    """The file of ids that stands beside an array: ``<stem>.ids.txt`` or ``<stem>.ids``."""
+    """The file of ids beside an array, ``<stem>.ids.txt`` or ``<stem>.ids``; None without one."""
     return next(filter(Path.exists, names_beside(path)), None)
 
 
@@ -50,17 +50,17 @@ def names_beside(path: Path) -> list[Path]:
 
 
 def from_array(array: StoredArray, n_rows: int) -> Iterator[Any]:
-    """The values of a 1-D array of ids: strings, or integers; bytes are taken as UTF-8."""
+    """The values of a 1-D array of ids, strings or integers; bytes are decoded as UTF-8."""
     for block in array.blocks(n_rows):
         for value in block.tolist():
             yield value.decode("utf-8", "surrogateescape") if isinstance(value, bytes) else value
 
 
 def from_file(path: Path, n_items: int, closing: ExitStack) -> Iterable[Any]:
-    """The `n_items` ids of a file: one a line in UTF-8, or an .npy of strings or integers.
+    """The `n_items` ids in a file: a text in UTF-8, one id a line, or an .npy array.
 
-    Blank lines at the end are no ids. Raises InputError if it is neither, or has another number
-    of ids; a text is read once for that before its first id is returned.
+    Blank lines at the end are ignored. The lines of a text are counted before the first id is
+    returned. Raises InputError if the file is neither, or has another number of ids.
     """
     if path.suffix.lower() == ".npy":
         array = stored_arrays(path, closing)["array"]
@@ -70,16 +70,19 @@ def from_file(path: Path, n_items: int, closing: ExitStack) -> Iterable[Any]:
     for n_lines, line in enumerate(_lines(path), 1):
         n_ids = n_lines if line and not line.isspace() else n_ids
     if not n_ids <= n_items <= n_lines:
-        raise InputError(f"{path}: expected {n_items} ids, one a line, got {n_ids}")
+        raise InputError(
+            f"{path}: expected {n_items} ids, one a line, got {n_ids}; give each row of the array "
+            "one id"
+        )
     return islice(_lines(path), n_items)
 
 
 def require_ids(array: StoredArray, n_items: int, path: Path) -> None:
-    """Raise InputError unless `array` is 1-D, of strings or integers, and `n_items` long."""
+    """Raise InputError unless `array` has the shape (n_items,) and holds strings or integers."""
     if array.shape != (n_items,) or array.dtype.kind not in "USiu":
         raise InputError(
-            f"{path}: expected {n_items} ids as strings or integers, "
-            f"got an array of {array.dtype} with the shape {array.shape}"
+            f"{path}: expected {n_items} ids as strings or integers, got an array of {array.dtype} "
+            f"with the shape {array.shape}; give each row of the array one id"
         )
 
 
@@ -95,4 +98,4 @@ def _lines(path: Path) -> Iterator[str]:
     except Refused as refused:
         raise InputError(f"{path}: {refused.reason}") from refused
     except (OSError, ValueError, EOFError) as error:
-        raise InputError(f"{path}: expected ids, one a line: {error}") from error
+        raise InputError(f"{path}: expected ids, one a line, got: {error}; check it") from error

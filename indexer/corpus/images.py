@@ -1,4 +1,4 @@
-"""Turn a tree of image files into items, one for each; `hashret.features.image` decodes them."""
+"""Read a folder of image files: one item for each. `hashret.features.image` decodes them later."""
 
 from __future__ import annotations
 
@@ -9,20 +9,21 @@ from hashret.items import Item
 from indexer.corpus import files
 from indexer.refusals import Refused, Skipped
 
+#: The suffixes of image files.
 SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".tif", ".tiff", ".bmp")
-#: The largest image file that is read, in bytes: room for the most pixels allowed, uncompressed.
+#: The largest image file that is read, in bytes: enough for the most pixels, uncompressed.
 MAX_BYTES = 512 << 20
 
 
 def is_image(path: Path) -> bool:
-    """Whether the name is that of an image file."""
+    """Whether a file has the suffix of an image."""
     return path.suffix.lower() in SUFFIXES
 
 
 def read_folder(root: Path, *, follow: bool = False) -> Iterator[Item | Skipped]:
     """Every image file under `root`, and every other entry as `Skipped`, in a stable order.
 
-    `follow`: links are followed, wherever they lead.
+    With `follow`, symbolic links are followed, wherever they lead.
     """
     for entry in files.walk(root, follow=follow):
         if isinstance(entry, Skipped):
@@ -32,7 +33,7 @@ def read_folder(root: Path, *, follow: bool = False) -> Iterator[Item | Skipped]
 
 
 def read_file(path: Path, relative: str, *, follow: bool = False) -> Item | Skipped:
-    """One image file as an item with its path as payload; nothing is decoded yet."""
+    """The item of one image file, with its path as payload; nothing is decoded yet."""
     item_id = files.id_of(relative)
     try:
         if not is_image(path):
@@ -45,6 +46,6 @@ def read_file(path: Path, relative: str, *, follow: bool = False) -> Item | Skip
 
 
 def require_image_file(path: Path, *, follow: bool = False) -> None:
-    """Raise `Refused` unless `path` is a regular file that can be read, not empty or large."""
+    """Raise `Refused` unless `path` is a readable regular file, not empty and not too large."""
     if not files.read_head(path, 1, limit=MAX_BYTES, follow=follow):
         raise Refused("empty-file", "expected an image, got a file of zero bytes")

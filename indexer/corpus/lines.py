@@ -1,4 +1,4 @@
-"""The lines of a table as text, in bounded memory, whatever its encoding and compression."""
+"""Read the lines of a table, in any encoding and possibly compressed, in bounded memory."""
 
 from __future__ import annotations
 
@@ -11,38 +11,40 @@ from pathlib import Path
 
 from indexer.corpus import decoding, files, guessing
 
-_CHUNK = 1 << 20
-# Python decodes a byte 0xNN that is not UTF-8 as U+DCNN (PEP 383), so that a line can be read
-# before it is known whether it is sound.
+_CHUNK = 1 << 20  # characters of an overlong line that are read at a time
+# Python decodes a byte 0xNN that is not UTF-8 as U+DCNN (PEP 383). So a line can be read before its
+# encoding is known.
 _ESCAPED_BYTE = re.compile("[\udc80-\udcff]")
 
 
 class Lines:
-    """The lines of one table; `number` is that of the last line read, from 1.
+    """The lines of one table.
 
-    In a table that is not shown to be UTF-16 or UTF-32, bytes that are not UTF-8 come as lone
-    surrogates; see `is_escaped`. `read` and `discard` raise what the stream raises.
-
-    `other` is the encoding of such bytes, by Python's name: as the user said (`is_said`), or as it
-    is guessed from the beginning of the table or from the first of them.
+    If the table is not in UTF-16 or UTF-32, bytes that are not UTF-8 are read as lone surrogates
+    (`is_escaped`), and decoded by `read_again`. `read` and `discard` raise the errors of the
+    stream.
     """
 
     def __init__(
-        self, stream: io.TextIOWrapper, encoding: str, ends: str, said: str | None = None
+        self, stream: io.TextIOWrapper, encoding: str, ends: str, given: str | None = None
     ) -> None:
         self.encoding = encoding
-        self.other = said
-        self.is_said = said is not None
+        #: Python's name of the encoding of bytes that are not UTF-8: the one that the user gave, or
+        #: one guessed from the beginning of the table or from the first of these bytes.
+        self.other = given
+        self.is_given = given is not None
+        #: The name of the encoding that was guessed first; None if none was.
         self.guessed: str | None = None
+        #: The number of the last line read, from 1.
         self.number = 0
         self._stream = stream
         self._ends = ends
         self._cut = False
 
     def read(self, limit: int) -> str:
-        """The next line with its end, or "" at the end of the table.
+        """The next line with its line end, or "" at the end of the table.
 
-        At most `limit` + 1 characters: a longer line is cut there, and `discard` reads its rest.
+        A line of more than `limit` characters is cut after `limit` + 1; `discard` reads its rest.
         """
         line = self._stream.readline(limit + 1)
         if line:
@@ -51,26 +53,26 @@ class Lines:
         return line
 
     def discard(self) -> Iterator[str]:
-        """The rest of the last line, if it was cut, in parts; goes on to the line's end."""
+        """The rest of the last line, in parts, if the line was cut."""
         while self._cut and (part := self._stream.readline(_CHUNK)):
             self._cut = part[-1] not in self._ends
             yield part
 
     def read_again(self, texts: Sequence[str]) -> tuple[list[str], str]:
-        """The same texts with the bytes that are not UTF-8 read in the table's other encoding.
+        """The texts with bytes that are not UTF-8 decoded, and the name of their encoding.
 
-        And the name of that encoding, that of the table if there are no such bytes. Raises
-        `Refused` where it is not the one that was said.
+        The name is that of the table's encoding if there are no such bytes. Raises `Refused` if
+        they are not in the encoding that the user gave.
         """
         data = b"".join(as_bytes(text) for text in texts if is_escaped(text))
         if not data:
             return list(texts), self.encoding
-        if self.other is not None and not _can_be(data, self.other) and not self.is_said:
+        if self.other is not None and not _can_be(data, self.other) and not self.is_given:
             self.other = None
         decoded = decoding.decode_bytes(data, self.other)
         if decoded.guess is not None:
             self.other = decoded.guess.encoding
-        if not self.is_said:
+        if not self.is_given:
             self.guessed = self.guessed or decoded.encoding
         name = self.other or "latin-1"
         again = [as_bytes(text).decode(name) if is_escaped(text) else text for text in texts]
@@ -86,7 +88,7 @@ def _can_be(data: bytes, encoding: str) -> bool:
 
 
 def is_escaped(text: str) -> bool:
-    """Whether `text` holds bytes that are not UTF-8."""
+    """Whether `text` contains bytes that are not UTF-8, as lone surrogates."""
     return not text.isascii() and _ESCAPED_BYTE.search(text) is not None
 
 
@@ -97,11 +99,11 @@ def as_bytes(text: str) -> bytes:
 
 @contextmanager
 def opened(path: Path, newline: str, encoding: str | None = None) -> Iterator[Lines]:
-    r"""The lines of a regular file, decompressed if its name ends in .gz.
+    r"""Yield the lines of a regular file, decompressed if its name ends in .gz.
 
-    `encoding` is that of a table which is neither UTF-8 nor shown to be UTF-16 or UTF-32.
-    `newline` is "\n", or "" to end lines at "\r" too. Raises `Refused` if it is no regular file,
-    and EOFError, zlib.error or OSError if a gzip stream is damaged at its beginning.
+    `encoding` is used for bytes that are not UTF-8, if the first bytes show neither UTF-16 nor
+    UTF-32. Lines end at "\n", or with the `newline` "" at "\r" too. Raises `Refused` if it is not a
+    regular file, and EOFError, zlib.error or OSError if a gzip stream is damaged at its beginning.
     """
     with files.open_regular(path, follow=True) as raw:
         is_gzip = path.suffix.lower() == ".gz"
@@ -120,12 +122,12 @@ def opened(path: Path, newline: str, encoding: str | None = None) -> Iterator[Li
 
 
 def _is_wide(encoding: str | None) -> bool:
-    """Whether the ends of lines are not the bytes that they are in ASCII."""
+    """Whether line ends are other bytes than in ASCII, as in UTF-16."""
     return encoding is not None and "\n".encode(encoding) != b"\n"
 
 
 def _other(head: bytes) -> str | None:
-    """The encoding of a table by its beginning; None if that is UTF-8 or has nothing else."""
+    """The guessed encoding of bytes that are not UTF-8 at the beginning of a table, if any."""
     whole = head[: head.rfind(b"\n") + 1] or head
     escaped = "".join(filter(is_escaped, whole.decode("utf-8", "surrogateescape").splitlines(True)))
     found = guessing.guess(as_bytes(escaped)) if escaped else None

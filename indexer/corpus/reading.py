@@ -11,23 +11,23 @@ from indexer.corpus.files import id_of
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What a user says of the sources; `guesses` counts what had to be guessed all the same.
-
-    `ids` are files with the ids of arrays' rows: one for all rows of all arrays, or one for each
-    array. `encoding` is that of texts and tables which are not UTF-8 and have no byte order mark.
-    `text_field` is the column or key of a table that holds the text. `id_prefix` is put before
-    every id; in it ``{name}`` stands for the source's name and ``{path}`` for its path as given.
-    """
+    """How to read sources, and counts of the encodings that were guessed in doing so."""
 
     ids: tuple[Path, ...] = ()
+    """Files with the ids of arrays' rows: one for all rows of all arrays, or one for each array."""
     encoding: str | None = None
+    """The encoding of texts and tables that are not UTF-8 and have no byte order mark."""
     text_field: str | None = None
+    """The field of a table that holds the text; None: `text`."""
     id_prefix: str = ""
+    """The prefix of every id. In it ``{name}`` stands for the source's name, and ``{path}`` for its
+    path as given."""
     follow_links: bool = False
+    """Whether symbolic links in folders are followed, wherever they lead."""
     guesses: Counter[str] = field(default_factory=Counter)
-    """How many files were read in which encoding because it is the most likely one."""
+    """Encoding -> the number of files for which it was guessed."""
 
     def prefix_of(self, path: Path) -> str:
-        """What stands before the ids of the source at `path`."""
+        """The prefix of the ids of the source at `path`."""
         name, whole = id_of(path.name), id_of(path.as_posix())
         return self.id_prefix.replace("{name}", name).replace("{path}", whole)

@@ -1,4 +1,4 @@
-"""The rows of a table, with names and values, and how they are made of lines of JSON."""
+"""The rows of a table, and the parsing of JSON lines into rows."""
 
 from __future__ import annotations
 
@@ -10,35 +10,39 @@ from typing import Any
 
 from hashret.items import MAX_DEPTH
 from hashret.unicode_text import is_unicode
+from indexer.corpus.decoding import encoding_metadata
 from indexer.corpus.lines import Lines, is_escaped
 from indexer.refusals import Refused
 
-#: The longest JSONL line and CSV row, in characters.
+#: The largest JSONL line or CSV row, in characters.
 MAX_CHARACTERS = 16 << 20
 
-# The longest whole number, in digits: Python refuses to convert more, since that is quadratic.
+# The longest integer, in digits. Python refuses to convert more than 4,300, because that takes
+# quadratic time.
 _MAX_DIGITS = 4_000
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One row: the line that it begins on (from 1), its fields, and what else to say of it."""
+    """One row of a table."""
 
     line: int
+    """The number of the line on which it begins, from 1."""
     fields: dict[str, Any]
-    said: dict[str, str] = field(default_factory=dict)
+    metadata: dict[str, str] = field(default_factory=dict)
+    """What reading adds to the fields: the encoding, if it is not UTF-8."""
 
 
 @dataclass(frozen=True, slots=True)
 class BadRow:
-    """A row that cannot be used: the line that it begins on (from 1), and why."""
+    """A row that can't be used: the line on which it begins, from 1, and the reason."""
 
     line: int
     refused: Refused
 
 
 def json_rows(lines: Lines) -> Iterator[Row | BadRow]:
-    """The objects of a JSON Lines table; blank lines are passed over."""
+    """The rows of a JSON Lines table, without blank lines."""
     while line := lines.read(MAX_CHARACTERS):
         if len(line) > MAX_CHARACTERS:
             for _ in lines.discard():
@@ -46,12 +50,13 @@ def json_rows(lines: Lines) -> Iterator[Row | BadRow]:
             yield BadRow(lines.number, too_large("line"))
         elif not line.isspace():
             try:
-                if is_escaped(line) and not lines.is_said:
+                if is_escaped(line) and not lines.is_given:
                     raise Refused(
-                        "not-utf8", "expected UTF-8, as JSON is; --encoding NAME reads another"
+                        "not-utf8",
+                        "expected UTF-8, as JSON must be; name another encoding with --encoding",
                     )
                 (line,), encoding = lines.read_again([line])
-                yield Row(lines.number, _json_object(line), said_of(encoding))
+                yield Row(lines.number, _json_object(line), encoding_metadata(encoding))
             except Refused as refused:
                 reason = f"line {lines.number}: {refused.reason}"
                 yield BadRow(lines.number, Refused(refused.error_class, reason))
@@ -63,17 +68,17 @@ def _json_object(line: str) -> dict[str, Any]:
     except RecursionError:
         raise _too_deep() from None
     except ValueError as error:
-        said = (
+        reason = (
             f"{error.msg} at column {error.colno}"
             if isinstance(error, json.JSONDecodeError)
             else error
         )
-        raise Refused("bad-json", f"expected a JSON object: {said}") from error
+        raise Refused("bad-json", f"expected a JSON object: {reason}") from error
     if not isinstance(value, dict):
         raise Refused("bad-json", f"expected a JSON object, got {_json_noun(value)}")
     if line.count("[") + line.count("{") > MAX_DEPTH:
         _require_shallow(value)
-    # Only an escape can bring a lone surrogate into a line that was sound UTF-8.
+    # In a line of valid UTF-8, a lone surrogate can only come from an escape.
     if "\\ud" in line or "\\uD" in line:
         _require_characters(value)
     return value
@@ -120,7 +125,7 @@ def _too_deep() -> Refused:
 
 def _require_characters(value: Any) -> None:
     if not is_unicode(json.dumps(value, ensure_ascii=False)):
-        raise Refused("bad-json", "half of a surrogate pair is escaped, which is no text")
+        raise Refused("bad-json", "an escape is half of a surrogate pair, which is not text")
 
 
 def _json_noun(value: Any) -> str:
@@ -130,11 +135,6 @@ def _json_noun(value: Any) -> str:
     return nouns.get(type(value), "an array")
 
 
-def said_of(encoding: str) -> dict[str, str]:
-    """The metadata that names the encoding of a row, where that is not UTF-8."""
-    return {} if encoding == "utf-8" else {"encoding": encoding}
-
-
 def too_large(noun: str) -> Refused:
-    """The refusal of a line or row of more than `MAX_CHARACTERS`."""
+    """The refusal of a line or row with more than `MAX_CHARACTERS`."""
     return Refused("too-large", f"expected a {noun} of at most {MAX_CHARACTERS:,} characters")

@@ -1,4 +1,4 @@
-"""The folders and files that the user names: what each is, and how its items are read."""
+"""The folders and files that the user names: which items they hold, and how these are read."""
 
 from __future__ import annotations
 
@@ -21,47 +21,48 @@ from indexer.refusals import Skipped
 
 KINDS = tuple(kinds.KINDS)
 
-#: The paths of files and folders that the user names, or a single one.
+#: One path of a file or folder, or several.
 Paths = str | PathLike[str] | Sequence[str | PathLike[str]]
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """One folder or file to read items of one kind ("text", "image" or "vector") from."""
+    """One folder or file, and the kind of the items in it ("text", "image" or "vector")."""
 
     path: Path
     kind: str
 
     @property
     def form(self) -> str:
-        """Its form: "folder", "table", "arrays", "text" or "image"; else raises InputError."""
+        """The name of its form ("folder", "table", ...); raises InputError if it has none."""
         return _form(self.path).name
 
     @property
     def may_fit(self) -> bool:
-        """Whether items of its kind can stand in what it is, as far as its name says."""
+        """Whether a source of its form can hold items of its kind; nothing is read."""
         return self.kind in _form(self.path).found
 
     def require_readable(self) -> None:
-        """Raise InputError unless it exists, can be opened and is a source of this kind."""
+        """Raise InputError unless it exists, can be opened and can hold items of its kind."""
         form, fitting = _form(self.path), forms_of(self.kind)
         if form in fitting:
             return
         if form is FOLDER:
             suffixes = " or ".join(suffix for one in fitting for suffix in one.suffixes)
             raise InputError(
-                f"{self.path}: expected {suffixes} files by name, got a folder; name the files "
-                "themselves"
+                f"{self.path}: expected {suffixes} files, got a folder; name the files themselves"
             )
         raise InputError(
-            f"{self.path}: expected a source of kind {self.kind}, got {form.name}; "
-            f"pass another --kind, or one of {', '.join(one.name for one in fitting)}"
+            f"{self.path}: expected a source of {self.kind} items "
+            f"({', '.join(one.name for one in fitting)}), got {form.noun}; pass another --kind or "
+            "another source"
         )
 
     def would_read(self, path: Path) -> bool:
-        """Whether a file at `path`, there or not yet, is the source or would be read with it.
+        """Whether a file at `path`, which need not exist yet, would be read as part of the source.
 
-        So would a document or an image in a folder, and a file of ids beside an array.
+        This is the source itself, a document or image in its folder, or a file of ids beside its
+        array.
         """
         form, place = _form(self.path), Path(os.path.realpath(path))
         if path.exists() and path.samefile(self.path):
@@ -73,9 +74,9 @@ class Source:
         return any(one.is_item and one.is_named(place) for one in forms_of(self.kind))
 
     def found(self, how: Reading, before: str = "") -> Iterator[documents.Found]:
-        """What stands in the source, in a stable order; documents are found and not yet read.
+        """The entries of the source, in a stable order; documents are not read yet.
 
-        `before` stands before the numbers of an array's rows that have no other ids.
+        Rows of an array that have no ids get `before` and their number as id.
         """
         return _form(self.path).found[self.kind](self.path, how, before)
 
@@ -83,21 +84,20 @@ class Source:
 def read(
     paths: Paths, kind: str, how: Reading | None = None, *, workers: int = 1
 ) -> Iterator[Item | Skipped]:
-    """Every item of the sources at `paths`, and everything that became none, as `Skipped`.
+    """Every item of the sources at `paths`, and every other entry as a `Skipped`.
 
-    The order is stable: sources as given; in a folder by relative path, in a table by line, in
-    an array by row. Memory does not grow with the corpus. One path stands for a list of it.
-    `how` says more of the sources.
+    The order is stable: the sources as given, in a folder by relative path, in a table by line, in
+    an array by row. Memory does not grow with the corpus. `how` has the options of reading; its
+    counts begin at 0. Documents are read by `workers` processes with limits.
 
-    Ids are as given, else the path relative to the source's folder with ``/``. A row of an array
-    without ids has its number; of one of several arrays, ``FILE:ROW``, unless a prefix with the
-    source's name tells them apart. That ids are unique over all sources is not checked here.
-    Documents are read by `workers` processes, within limits. What `how` counts it counts anew.
+    An id is the one in the source, or else the path relative to the source's folder, with ``/``.
+    Without ids, a row of an array has its number as id, or ``FILE:ROW`` if there are several
+    arrays and their prefixes don't differ. It is not checked here that ids are unique.
 
-    Raises, before anything is read, UnknownKindError for a kind, and InputError for a source
-    that does not exist, cannot be opened or is of an unknown type or another kind; while it
-    reads, InputError for a table without a usable header and a file without the arrays asked
-    for.
+    Before anything is read, raises UnknownKindError for an unknown kind, and InputError for a
+    source that does not exist, can't be opened, or has an unknown form or another kind. While
+    reading, raises InputError for a table without a usable header, and for a file without a
+    suitable array.
     """
     kinds.kind_of(kind)
     how = how or Reading()
@@ -111,45 +111,46 @@ def read(
 
 
 def _require_arrays(sources: list[Source], n_ids: int) -> None:
-    """Raise InputError unless all sources are arrays, to which so many files of ids can belong."""
+    """Raise InputError unless all sources are arrays, with one file of ids for all or for each."""
     if any(source.form != "arrays" for source in sources) or not sources:
         raise InputError("ids: expected .npy or .npz sources to give ids to; leave them out")
     if n_ids not in (1, len(sources)):
         raise InputError(
             f"ids: expected one file for all arrays or one for each of the {len(sources)}, got "
-            f"{n_ids}"
+            f"{n_ids} files; give one or {len(sources)}"
         )
 
 
 def _found(sources: list[Source], how: Reading) -> Iterator[documents.Found]:
-    """What stands in the sources, one after the other, each thing with its id."""
+    """The entries of the sources, one source after the other, with their final ids."""
     paths = [source.path for source in sources]
     each: Iterator[Iterator[documents.Found]]
     if how.ids:
         each = vectors.read_files(paths, sources[0].kind, how.ids)
     else:
-        before = _numbered_after(paths, how)
+        before = _row_prefixes(paths, how)
         each = (source.found(how, before.get(source.path, "")) for source in sources)
     for source, found in zip(sources, each, strict=True):
         prefix = how.prefix_of(source.path)
         yield from (replace(one, id=prefix + one.id) for one in found) if prefix else found
 
 
-def _numbered_after(paths: list[Path], how: Reading) -> dict[Path, str]:
-    """What stands before the row numbers of each array, where several would have the same ids."""
-    several = [path for path in paths if _form(path).name == "arrays"]
-    if len({how.prefix_of(path) for path in several}) == len(several):
+def _row_prefixes(paths: list[Path], how: Reading) -> dict[Path, str]:
+    """The prefix of the row numbers of each array; empty if the numbers are unique without."""
+    arrays = [path for path in paths if _form(path).name == "arrays"]
+    if len({how.prefix_of(path) for path in arrays}) == len(arrays):
         return {}
-    are_told = len({path.name for path in several}) == len(several)
-    return {path: files.id_of(path.name if are_told else path.as_posix()) + ":" for path in several}
+    names_differ = len({path.name for path in arrays}) == len(arrays)
+    names = {path: path.name if names_differ else path.as_posix() for path in arrays}
+    return {path: files.id_of(name) + ":" for path, name in names.items()}
 
 
 def infer_kind(paths: Paths, how: Reading | None = None) -> str:
-    """The kind of the sources, "text", "image" or "vector", from what stands there.
+    """The kind of the items in the sources: "text", "image" or "vector".
 
-    Files in folders count by their names (the first 10,000), tables by whether their first rows
-    have a `text` or a `path` to an image; one kind must have twice as many as the others.
-    Raises InputError if there is nothing to judge by or no kind is clear.
+    The first 10,000 files of a folder count by their suffixes. A table counts by whether its first
+    rows have a text or the `path` of an image. One kind must have at least twice the count of all
+    others. Raises InputError if nothing is found, or if the kind is not clear.
     """
     how = how or Reading()
     counts: Counter[str] = Counter()
@@ -159,7 +160,7 @@ def infer_kind(paths: Paths, how: Reading | None = None) -> str:
     if not counts:
         raise _none_known(paths, how)
     n_files = counts.total()
-    # no folder holds arrays: beside what folders hold they were named by mistake
+    # arrays are never items of a folder; together with items that are, the kind is not clear
     n_named_only = sum(n for kind, n in counts.items() if kind not in FOLDER.found)
     for kind, n in counts.most_common(1):
         if n >= 2 * (n_files - n) and n_named_only in (0, n_files):
@@ -172,17 +173,20 @@ def infer_kind(paths: Paths, how: Reading | None = None) -> str:
 
 
 def _listed(paths: Paths) -> list[Path]:
-    """The paths in a list of them, or the one path: never its letters."""
+    """The paths as a list; a single string is one path."""
     return [Path(path) for path in ([paths] if isinstance(paths, str | PathLike) else paths)]
 
 
 def _none_known(roots: Sequence[Path], how: Reading) -> InputError:
-    """The error for folders without a single text or image."""
+    """The error for folders without a text or an image."""
     got, advice = "neither", "name a folder with some"
     for root in map(Path, roots):
+        if files.is_collection(root):
+            got, advice = "a collection of hashret", "name the source that it was made from"
+            break
         for entry in islice(files.walk(root, follow=how.follow_links), SAMPLE_FILES):
             if isinstance(entry, Skipped) and entry.error_class == "symlink":
-                got, advice = "links", "--follow-links follows them"
+                got, advice = "symbolic links", "follow them with --follow-links"
             form = form_named(entry.path) if isinstance(entry, files.Entry) else None
             if isinstance(entry, files.Entry) and form is not None and not form.is_item:
                 got, advice = entry.relative, "name a table or an array itself, not its folder"
@@ -195,20 +199,29 @@ def _none_known(roots: Sequence[Path], how: Reading) -> InputError:
 
 
 def _form(path: Path) -> Form:
-    """What a source is; raises InputError for what is none."""
+    """The form of the source at a path; raises InputError if it has none or can't be read."""
     try:
         mode = path.stat().st_mode
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
-        raise InputError(f"{path}: expected a file or folder to read, got: {reason}") from error
+        raise InputError(
+            f"{path}: expected a file or folder to read, got: {reason}; check the path"
+        ) from error
     if not os.access(path, os.R_OK):
-        raise InputError(f"{path}: expected a file or folder to read, got no permission")
+        raise InputError(
+            f"{path}: expected a file or folder to read, got no permission; check who may read it"
+        )
     if stat.S_ISDIR(mode):
         return FOLDER
     if not stat.S_ISREG(mode):
-        raise InputError(f"{path}: expected a regular file or folder, got a pipe or device")
+        raise InputError(
+            f"{path}: expected a regular file or folder, got a pipe or device; name a file"
+        )
     form = form_named(path)
     if form is None:
-        known = "; ".join(one.noun for one in FORMS.values())
-        raise InputError(f"{path}: expected {known}; got the unknown type {path.suffix!r}")
+        known = ", ".join(one.noun for one in FORMS.values())
+        raise InputError(
+            f"{path}: expected {known}, got the unknown type {path.suffix!r}; convert it to one of "
+            "these"
+        )
     return form

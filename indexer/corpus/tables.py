@@ -1,4 +1,4 @@
-"""Turn JSONL and CSV tables into items, one for each row, with its text or the path of a file."""
+"""Read JSONL and CSV tables: one item for each row, with its text or the path of a file."""
 
 from __future__ import annotations
 
@@ -23,27 +23,27 @@ JSON_SUFFIXES = (".jsonl", ".ndjson")
 CSV_SUFFIXES = (".csv", ".tsv")
 SUFFIXES = JSON_SUFFIXES + CSV_SUFFIXES
 
-# Rows that are looked at before the first item, for whether there is a payload at all.
-_FIRST_ROWS = 20
-_SHOWN_NAMES = 12
-# Characters: no system opens a longer path, and to resolve one takes the square of its length.
+_FIRST_ROWS = 20  # rows of which one must have a payload, else the table is refused
+_SHOWN_NAMES = 12  # names of fields that are listed in a message
+# Characters; no system opens a longer path, and the time to resolve a path is quadratic in its
+# length.
 _MAX_PATH = 4096
 
 
 def is_table(path: Path) -> bool:
-    """Whether the name is that of a table, compressed or not."""
+    """Whether a file has the suffix of a table, compressed or not."""
     return _suffix(path) in SUFFIXES
 
 
 def read_table(path: Path, kind: str, how: Reading) -> Iterator[documents.Found]:
     """Every row of a table as an item of `kind`, "text" or "image", in the order of its lines.
 
-    `id` gives the id, else it is ``<file name>:<line>``. For texts, `text` (or the field that
-    the user named) is the payload, or the document at `path`; for images, the file at `path`. A
-    path is relative to the folder of the table and must stay in it. All other keys are metadata
-    as they are (in CSV: strings), and so is a `path` that differs from the id.
+    The field `id` is the id; without it, the id is ``<file name>:<line>``. The payload of a text is
+    the field `text` (or the one that the user names), or the document at `path`; that of an image
+    is the file at `path`. A path is relative to the folder of the table, and must not lead out of
+    it. All other fields are metadata (strings in CSV), and so is a `path` that differs from the id.
 
-    Raises InputError if a table of texts has none of these in its first rows.
+    Raises InputError if none of the first rows has a payload.
     """
     name, payload = files.id_of(path.name), kind_of(kind)
     field = payload_field(kind, how)
@@ -67,9 +67,9 @@ def read_table(path: Path, kind: str, how: Reading) -> Iterator[documents.Found]
 
 
 def read_rows(path: Path, how: Reading) -> Iterator[Row | BadRow]:
-    """The rows of a table. What keeps its rest from being read is one last `BadRow`.
+    """The rows of a table; if the rest can't be read, the last one is a `BadRow` with the reason.
 
-    Raises InputError if the table cannot be opened or its header is not usable.
+    Raises InputError if the table can't be opened or its header is not usable.
     """
     line = 0
     payload = payload_field("text", how)
@@ -86,7 +86,7 @@ def read_rows(path: Path, how: Reading) -> Iterator[Row | BadRow]:
     except Refused as refused:
         raise InputError(f"{path}: {refused.reason}") from refused
     except UnicodeDecodeError as error:
-        reason = f"from here on not {error.encoding}: {error.reason}; the rest is not read"
+        reason = f"not {error.encoding} from here on: {error.reason}; the rest is not read"
         yield BadRow(line + 1, Refused("not-utf8", reason))
     except (EOFError, zlib.error, OSError) as error:
         reason = f"damaged from here on: {error}; the rest is not read"
@@ -95,13 +95,13 @@ def read_rows(path: Path, how: Reading) -> Iterator[Row | BadRow]:
 
 
 def payload_field(kind: str, how: Reading) -> str:
-    """The column or key of a row that holds a payload of the kind, or "path" if none does."""
+    """The field with the payload of a row, for items of the kind; "path" if only files can be."""
     key = kind_of(kind).key
     return (how.text_field or key) if key else "path"
 
 
 def _require_payload(first: list[Row | BadRow], path: Path, field: str) -> None:
-    """Raise InputError if all of the first rows are sound, and none has the field or a path."""
+    """Raise InputError if some of the first rows were read, and none of these has a payload."""
     found = [row.fields for row in first if isinstance(row, Row)]
     if not found or any(field in fields or "path" in fields for fields in found):
         return
@@ -111,31 +111,32 @@ def _require_payload(first: list[Row | BadRow], path: Path, field: str) -> None:
 
 
 def missing_payload(field: str, names: Iterable[str]) -> str:
-    """What is said of a table in which these names are found, and not the one of its payload."""
+    """The message for rows that have fields of these names, and none with a payload."""
     shown = [f"{name!r:.60}" for name in islice(names, _SHOWN_NAMES + 1)]
     listed = ", ".join(shown[:_SHOWN_NAMES]) + ", ..." * (len(shown) > _SHOWN_NAMES)
     if field == "path":
         return f"expected 'path', the name of an image file, got {listed or 'no fields'}"
     return (
-        f"expected {field!r} or 'path', got {listed or 'no fields'}; say by --text-field which "
-        "of them holds the text"
+        f"expected {field!r} or 'path', got {listed or 'no fields'}; name the field of the text "
+        "with --text-field"
     )
 
 
 def _item(row: Row, item_id: str, folder: Path, kind: Kind, field: str) -> documents.Found:
-    metadata = row.said | {k: v for k, v in row.fields.items() if k not in ("id", "path")}
-    given = row.fields.get("path")
+    """The item of a row; raises `Refused` if the row has no usable payload."""
+    metadata = row.metadata | {k: v for k, v in row.fields.items() if k not in ("id", "path")}
+    path = row.fields.get("path")
     if field in row.fields and field != "path":
         text = metadata.pop(field)
         _require_text(text)
         if "path" in row.fields:
-            metadata["path"] = given
+            metadata["path"] = path
         return Item(item_id, text, metadata)
     if "path" not in row.fields:
         raise Refused("missing-payload", missing_payload(field, row.fields))
-    file = _file_beside(folder, given)
-    if given != item_id:
-        metadata["path"] = given
+    file = _file_beside(folder, path)
+    if path != item_id:
+        metadata["path"] = path
     if kind.decodes_files:
         images.require_image_file(file)
         return Item(item_id, file, metadata)
@@ -151,21 +152,21 @@ def _require_text(text: Any) -> None:
         raise Refused("empty-text", "expected text, got nothing but white space")
 
 
-def _file_beside(folder: Path, given: Any) -> Path:
-    usual = isinstance(given, str) and 0 < len(given) <= _MAX_PATH
-    if not usual or "\0" in given:
-        raise Refused("bad-path", f"expected the name of a file, got {given!r:.80}")
+def _file_beside(folder: Path, name: Any) -> Path:
+    """The file that a row names, in or below the folder of its table; else raises `Refused`."""
+    is_name = isinstance(name, str) and 0 < len(name) <= _MAX_PATH and "\0" not in name
+    if not is_name:
+        raise Refused("bad-path", f"expected the name of a file, got {name!r:.80}")
     try:
-        root, file = folder.resolve(), (folder / given).resolve()
+        root, file = folder.resolve(), (folder / name).resolve()
     except (OSError, RuntimeError) as error:  # RuntimeError: a loop of links, before 3.13
         raise Refused("symlink", "leads through a loop of symbolic links") from error
     if not file.is_relative_to(root):
-        raise Refused(
-            "outside-source", f"expected a file in the folder of the table, got {given!r}"
-        )
+        raise Refused("outside-source", f"expected a file in the folder of the table, got {name!r}")
     return file
 
 
 def _suffix(path: Path) -> str:
+    """The suffix in lower case, without a .gz after it."""
     plain = path.with_suffix("") if path.suffix.lower() == ".gz" else path
     return plain.suffix.lower()

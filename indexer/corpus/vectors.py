@@ -1,4 +1,4 @@
-"""Turn arrays in .npy and .npz files into items, one for each row, a vector or an image."""
+"""Read arrays in .npy and .npz files: one item for each row, a vector or an image."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ _Arrays = dict[str, StoredArray]
 def read_files(
     paths: Sequence[Path], kind: str, ids_files: Sequence[Path]
 ) -> Iterator[Iterator[Found]]:
-    """The items of each of the files, with the ids of one file for all of them, or of one each.
+    """For each file its items; `ids_files` has one file of ids for all of them, or one for each.
 
-    Raises InputError if a file of ids has not one for every row.
+    Raises InputError if a file of ids does not have one id for every row.
     """
     if len(ids_files) == len(paths):
         for path, ids_file in zip(paths, ids_files, strict=True):
@@ -39,7 +39,7 @@ def read_files(
         for path, size in zip(paths, sizes, strict=True):
             of_this = islice(given, size)
             yield read_file(path, kind, given=of_this)
-            deque(of_this, maxlen=0)  # those of rows that a damaged file has no more
+            deque(of_this, maxlen=0)  # drops the ids of rows that are missing in a damaged file
 
 
 def _n_rows(path: Path, kind: str) -> int:
@@ -56,18 +56,19 @@ def read_file(
     given: Iterator[Any] | None = None,
     before: str = "",
 ) -> Iterator[Item | Skipped]:
-    """Every row of the array in `path` as an item of `kind`, "vector" or "image", in order.
+    """Every row of the array in a file as an item of `kind`, "vector" or "image", in order.
 
-    Of several arrays in an .npz, it is the one called `embeddings` or `vectors` (for images,
-    `images`), else the only one that can be meant. Ids are those `given`, or come from
-    `ids_file`, from an array `ids` in the .npz, from ``<stem>.ids.txt`` or ``<stem>.ids``
-    beside the file, or are `before` and the row's number, from 0.
+    An .npz may have several arrays. Then the items are in the one called `embeddings` or `vectors`
+    (for images, `images`), or else in the only one of a suitable shape and type. Vectors of floats
+    become float32.
 
-    Further 1-D arrays of the same length are metadata, as plain Python values (numbers that JSON
-    cannot carry are null). Vectors of floats become float32.
+    The ids are `given`, or come from `ids_file`, from an array `ids` in the .npz, or from
+    ``<stem>.ids.txt`` or ``<stem>.ids`` beside the file. Without any of these an id is `before` and
+    the row's number, from 0. Further 1-D arrays of the same length become metadata; numbers that
+    JSON can't hold become null.
 
-    Raises InputError if no array or more than one can be meant, or the ids do not match. Rows
-    that a damaged file no longer has are one last `Skipped`.
+    Raises InputError if it is not clear which array has the items, or if the number of ids differs.
+    If a file is damaged, the rows that are missing are one last `Skipped`.
     """
     with ExitStack() as closing:
         arrays = stored_arrays(path, closing)
@@ -93,12 +94,12 @@ def read_file(
                     yield _item(f"{before}{row}", payload, given_id, fields)
                     row += 1
         except DAMAGE as error:
-            reason = f"rows {row} to {n_items - 1} cannot be read: {error}"
+            reason = f"rows {row} to {n_items - 1} can't be read: {error}"
             yield Skipped(f"{before}{row}", reason, "damaged-array")
 
 
 def kind_of(path: Path) -> str:
-    """What an array file holds: "vector" or "image"; raises InputError if neither."""
+    """The kind of the items in an array file, "vector" or "image"; raises InputError if neither."""
     with ExitStack() as closing:
         arrays = stored_arrays(path, closing)
         if any(map(_is_vectors, arrays.values())):
@@ -108,7 +109,7 @@ def kind_of(path: Path) -> str:
 
 
 def are_numbered(path: Path) -> bool:
-    """Whether a source is arrays whose rows have no ids but their numbers."""
+    """Whether a source is a file of arrays whose rows have only their numbers as ids."""
     if path.suffix.lower() not in SUFFIXES or ids.beside(path) is not None:
         return False
     with ExitStack() as closing:
@@ -126,6 +127,7 @@ def _item(row: str, payload: np.ndarray | Refused, given: Any, fields: Any) -> I
 
 
 def _chosen(arrays: _Arrays, kind: str, path: Path) -> str:
+    """The name of the array with the items; raises InputError if it is not clear which one."""
     rows = _ROWS[kind]
     fitting = [name for name, array in arrays.items() if rows.fits(array)]
     for name in rows.names:
@@ -138,7 +140,7 @@ def _chosen(arrays: _Arrays, kind: str, path: Path) -> str:
     found = ", ".join(f"{name} {a.shape} of {a.dtype}" for name, a in arrays.items())
     raise InputError(
         f"{path}: expected one array {rows.shape}, got {found or 'no array'}; "
-        f"call the one that is meant {rows.names[0]!r}"
+        f"name the array with the items {rows.names[0]!r}"
     )
 
 
@@ -175,12 +177,10 @@ def _ids(
 
 
 def _finite(block: np.ndarray) -> Iterable[np.ndarray | Refused]:
-    """The rows of a block of vectors in float32."""
+    """The rows of a block of vectors in float32, with refusals of those that are not finite."""
     if block.dtype.kind in "iu":  # integers stay as they are, because they may be packed bits
         return block
-    with np.errstate(
-        over="ignore"
-    ):  # numbers too large for float32 become infinite, and are refused later
+    with np.errstate(over="ignore"):  # numbers too large for float32 become infinite: refused below
         rows = block.astype(np.float32)
     refused = Refused("not-finite", "expected finite numbers (in float32), got NaN or infinity")
     finite = np.atleast_1d(np.isfinite(rows).all(axis=1))
@@ -188,13 +188,16 @@ def _finite(block: np.ndarray) -> Iterable[np.ndarray | Refused]:
 
 
 class _Rows(NamedTuple):
-    """What an array is whose rows are items of a kind."""
+    """What arrays with items of one kind look like."""
 
     names: tuple[str, ...]
-    """What it is called in an .npz where others could be meant too."""
+    """The names of such an array in an .npz, in the order of preference."""
     fits: Callable[[StoredArray], bool]
+    """Whether an array has a suitable shape and type."""
     shape: str
+    """The expected shape and type, for messages."""
     payloads: Callable[[np.ndarray], Iterable[np.ndarray | Refused]]
+    """From a block of rows to the payloads of the items."""
 
 
 _ROWS = {
@@ -204,6 +207,7 @@ _ROWS = {
 
 
 def _metadata(columns: _Arrays, n_rows: int) -> Iterator[dict[str, Any]]:
+    """The metadata of each row; endless empty ones if there are no columns."""
     values = [chain.from_iterable(map(_plain, a.blocks(n_rows))) for a in columns.values()]
     if not values:
         while True:
@@ -213,7 +217,7 @@ def _metadata(columns: _Arrays, n_rows: int) -> Iterator[dict[str, Any]]:
 
 
 def _plain(block: np.ndarray) -> list[Any]:
-    """The values of a 1-D block as JSON can hold them."""
+    """The values of a 1-D block as Python values that JSON can hold."""
     kind = block.dtype.kind
     if kind == "f":
         return [v if math.isfinite(v) else None for v in block.astype(np.float64).tolist()]

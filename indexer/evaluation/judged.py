@@ -1,7 +1,8 @@
-"""Evaluation by relevance judgements: which items answer which query, and how well.
+"""Evaluate a collection by relevance judgements, which say how well an item answers a query.
 
-nDCG@10, average precision and recall by ir-measures (MacAvaney, Macdonald and Ounis, "Streamlining
-evaluation with ir-measures", ECIR 2022), an extra: ``pip install 'hashret[evaluate]'``.
+nDCG@10, average precision and recall are computed by ir-measures (MacAvaney, Macdonald and Ounis,
+"Streamlining evaluation with ir-measures", ECIR 2022), which the extra ``hashret[evaluate]``
+installs.
 """
 
 from __future__ import annotations
@@ -25,42 +26,44 @@ from indexer.evaluation.rankings import by_distance_then_confidences
 #: query id -> item id -> gain, 0 or more.
 Judgements = dict[str, dict[str, int]]
 
-_DEPTH = 1000  # hits of a query that are judged
-_SHORTLISTS = (100,)
+_DEPTH = 1000  # hits of a query that are scored, the depth of recall@1000
+_SHORTLISTS = (100,)  # lengths of shortlists by codes, which features then order
 
 
 @dataclass(frozen=True, slots=True)
 class JudgedEvaluation:
-    """What was measured; means over the judged queries.
+    """The results of an evaluation: means over the judged queries.
 
-    `orders` gives for each order of the items its measures by name. A judged query that could not
-    be used (it is in `skipped`, or was not among the queries) counts with nothing found. `unknown`:
-    judged items that the collection does not hold; they count as missed.
+    A judged query that could not be used (it is in `skipped`, or was not among the queries) counts
+    as one for which nothing is found.
     """
 
     n_queries: int
     n_items: int
     orders: dict[str, dict[str, float]]
+    """Order of the items -> measure -> value."""
     unknown: int
+    """The number of judged items that are not in the collection; they count as missed."""
     skipped: list[Skipped]
+    """The queries that could not be used, with the reasons."""
 
     def to_json(self) -> dict[str, Any]:
-        """All of it as JSON values."""
+        """The results as a JSON object."""
         return asdict(self)
 
 
 def read_judgements(lines: Iterable[str], gains: Mapping[int, int] | None = None) -> Judgements:
-    """Judgements from lines of "query item grade" or TREC's "query 0 item grade".
+    """The judgements in lines of the form "query item grade" or TREC's "query 0 item grade".
 
-    The grade is the gain, and a negative one counts as 0; `gains` says otherwise grade by grade
-    (Cranfield's best grade is 1: ``{1: 4, 2: 3, 3: 2, 4: 1}``). Raises InputError for another line,
-    naming its number.
+    The gain is the grade, or 0 if that is negative. `gains` maps grades to other gains, as for
+    Cranfield, where 1 is the best grade: ``{1: 4, 2: 3, 3: 2, 4: 1}``; other grades then have the
+    gain 0. Raises InputError with the line's number for any other line.
     """
     judgements: Judgements = {}
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
-        # ids may hold spaces where tabs part the fields
+        # ids may contain spaces if fields are separated by tabs
         fields = line.strip().split("\t") if "\t" in line else line.split()
         try:
             if len(fields) not in (3, 4):
@@ -74,7 +77,7 @@ def read_judgements(lines: Iterable[str], gains: Mapping[int, int] | None = None
         gain = (gains or {}).get(grade, 0 if gains else grade)
         judgements.setdefault(fields[0], {})[fields[-2]] = max(0, gain)
     if not judgements:
-        raise InputError("judgements: expected at least one line, got none")
+        raise InputError("judgements: expected at least one line, got none; check the file")
     return judgements
 
 
@@ -85,13 +88,15 @@ def evaluate_judged(
     *,
     shortlists: Iterable[int] = _SHORTLISTS,
 ) -> JudgedEvaluation:
-    """Score a collection by judgements: nDCG@10, AP and recall at 10, 100 and 1,000.
+    """Evaluate a collection by judgements: nDCG@10, AP, and recall at 10, 100 and 1,000.
 
-    Orders: that of the collection (distance, confidences, id); where it keeps features, also
-    shortlists of so many nearest codes ordered by the features, and the features of everything;
-    items of equal similarity in the order of their codes.
-    Raises InputError for a collection without items and if no query is judged or can be used, and
-    MissingExtraError without ir-measures.
+    The items are ranked in the order of the collection's hits: distance, score, id. If features
+    are stored, they are also ranked with the nearest codes ordered by their features, for each
+    length of a shortlist in `shortlists`, and by the features of all items. Items of equal
+    similarity are then in the order of their codes.
+
+    Raises InputError for a collection without items, and if no query is judged or can be used.
+    Raises MissingExtraError without ir-measures.
     """
     measure = _measure()
     judgements = {
@@ -115,7 +120,7 @@ def evaluate_judged(
 
 
 def _judged(queries: Iterable[Item | Skipped], judgements: Judgements) -> Iterator[Item | Skipped]:
-    """Those of the queries that are judged; InputError at the end if none was."""
+    """The queries that have judgements; raises InputError at the end if none has."""
     n_queries, n_judged, example = 0, 0, ""
     for query in taken(queries):
         n_queries, example = n_queries + 1, example or query.id
@@ -124,23 +129,24 @@ def _judged(queries: Iterable[Item | Skipped], judgements: Judgements) -> Iterat
             yield query
     if n_queries and not n_judged:
         raise InputError(
-            f"judgements: expected some of the {n_queries} queries, which have ids such as "
-            f"{example!r}, got those of others, such as {next(iter(judgements))!r}; give both the "
-            "same ids"
+            f"judgements: expected ids of the {n_queries} queries, such as {example!r}, got only "
+            f"others, such as {next(iter(judgements))!r}; give both the same ids"
         )
 
 
 @dataclass(frozen=True, slots=True)
 class _Ids:
-    """The ids of n items row for row with the codes, (n,) of str, and each one's place by id."""
+    """The ids of n items, in the order of their codes."""
 
     by_row: np.ndarray
+    """(n,) str objects: the ids."""
     place: np.ndarray
+    """(n,) int64: the place of each id among the sorted ids."""
 
     @classmethod
     def of(cls, collection: Collection) -> _Ids:
         ids = [item.id for item in collection.items()]
-        # of objects: an array of strings gives every one the room of the longest
+        # objects, because an array of strings has the memory of the longest for each
         by_row = np.empty(len(ids), object)
         by_row[collection.find(ids)] = ids
         place = np.empty(len(ids), np.int64)
@@ -148,7 +154,7 @@ class _Ids:
         return cls(by_row, place)
 
     def scored(self, order: np.ndarray) -> dict[str, float]:
-        """The first of an order as ir-measures takes them."""
+        """The ids of the first `_DEPTH` items of an order, with descending scores."""
         return {item: -float(place) for place, item in enumerate(self.by_row[order[:_DEPTH]])}
 
 
@@ -169,21 +175,21 @@ def _by_features(
     stored = collection.features(np.arange(len(collection)))
     runs: dict[str, Run] = {}
     for row, item in enumerate(encoded.items):
-        asked = collection.coder.kept(take_rows(encoded.features, np.array([row])))
-        alike = similarities(asked, stored)
+        query = collection.coder.kept(take_rows(encoded.features, np.array([row])))
+        similarity = similarities(query, stored)
         order = _order(collection, encoded, row, ids)
         for n in sorted(set(shortlists)):
-            short = order[:n]
-            best = short[np.argsort(-alike[short], kind="stable")]
+            shortlist = order[:n]
+            reranked = shortlist[np.argsort(-similarity[shortlist], kind="stable")]
             run = runs.setdefault(f"{n} nearest codes, then features", {})
-            run[item.id] = ids.scored(np.concatenate([best, order[n:]]))
-        everything = order[np.argsort(-alike[order], kind="stable")]
-        runs.setdefault("features", {})[item.id] = ids.scored(everything)
+            run[item.id] = ids.scored(np.concatenate([reranked, order[n:]]))
+        by_similarity = order[np.argsort(-similarity[order], kind="stable")]
+        runs.setdefault("features", {})[item.id] = ids.scored(by_similarity)
     return runs
 
 
 def _order(collection: Collection, encoded: EncodedQueries, row: int, ids: _Ids) -> np.ndarray:
-    """The positions of all items as the collection orders them."""
+    """The positions of all items in the order of the collection's hits."""
     distances = by_distance_then_confidences(
         encoded.codes[row : row + 1], collection.codes, encoded.confidences[row : row + 1]
     )
@@ -191,18 +197,20 @@ def _order(collection: Collection, encoded: EncodedQueries, row: int, ids: _Ids)
 
 
 def _measure() -> Any:
+    """A function (judgements, run) that returns the measures by name."""
     try:
         import ir_measures
     except ImportError:
         raise MissingExtraError(
-            "evaluation by judgements: expected the library ir-measures, got none; "
+            "evaluation by judgements: expected the library ir-measures, which is not installed; "
             "pip install 'hashret[evaluate]'"
         ) from None
-    wanted = [ir_measures.nDCG @ 10, ir_measures.AP] + [ir_measures.R @ k for k in (10, 100, 1000)]
+    measures = [ir_measures.nDCG @ 10, ir_measures.AP]
+    measures += [ir_measures.R @ k for k in (10, 100, 1000)]
 
     def measure(judgements: Judgements, run: Run) -> dict[str, float]:
-        found = ir_measures.calc_aggregate(wanted, judgements, run)
-        # a judged query without an answer is no entry of the run; ir-measures counts it as 0
-        return {str(each): float(found[each]) for each in wanted}
+        # a judged query that was not answered is not in the run; ir-measures counts it as 0
+        found = ir_measures.calc_aggregate(measures, judgements, run)
+        return {str(each): float(found[each]) for each in measures}
 
     return measure

@@ -1,7 +1,7 @@
-"""Evaluation by labels: relevant is what has the query's label.
+"""Evaluate a collection by labels: an item is relevant if it has the query's label.
 
-Every measure is the expected value over all orders of tied items (`hashret.measures`). Labels score
-only; nothing learns from them.
+Every measure is the mean over all orders of tied items (`hashret.measures`). Labels are only used
+for scoring; nothing is learned from them.
 """
 
 from __future__ import annotations
@@ -23,42 +23,46 @@ from indexer.corpus import Skipped
 from indexer.evaluation import rankings
 from indexer.evaluation.queries import encode_queries, require_items
 
-_NEIGHBOURS = 10  # float neighbours that codes should find again
-_MAX_OWN_QUERIES = 10_000
+_NEIGHBOURS = 10  # nearest items by features, which the orders by codes should have first
+_MAX_OWN_QUERIES = 10_000  # items that are queries if no others are given
 
 
 @dataclass(frozen=True, slots=True)
 class LabelledEvaluation:
-    """What was measured; means over the queries.
-
-    `orders` gives for each order of the items its measures by name; `float_neighbours` the share
-    of the ten items nearest by features that are among the first ten and among the first k of each
-    order (empty where the collection keeps no features). `codes` describes the stored codes.
-    """
+    """The results of an evaluation: means over the queries."""
 
     n_queries: int
     n_items: int
     k: int
     radius: int
+    """In bits, inclusive."""
     orders: dict[str, dict[str, float]]
+    """Order of the items -> measure -> value."""
     float_neighbours: dict[str, dict[str, float]]
+    """Order of the items -> the share of the ten nearest items by features that are among its first
+    ten, and among its first k. Empty if the collection stores no features."""
     codes: dict[str, Any]
+    """Statistics of the stored codes."""
     skipped: list[Skipped]
+    """The queries that could not be used, with the reasons."""
 
     def to_json(self) -> dict[str, Any]:
-        """All of it as JSON values."""
+        """The results as a JSON object."""
         return asdict(self)
 
 
 @dataclass(frozen=True, slots=True)
-class _Asked:
-    """Queries with their labels; `itself` is the position of the query among the items, or -1."""
+class _LabelledQueries:
+    """n queries with their labels."""
 
     codes: Codes
     confidences: np.ndarray
+    """(n, n_bits)."""
     features: Features | None
     labels: np.ndarray
+    """(n,) int64: labels as numbers."""
     itself: np.ndarray
+    """(n,): the position of the item that has the query's id, or -1."""
     skipped: list[Skipped]
 
 
@@ -70,12 +74,13 @@ def evaluate(
     k: int = 100,
     radius: int = 2,
 ) -> LabelledEvaluation:
-    """Score a collection by the metadata field `label` of its items and of `queries`.
+    """Evaluate a collection by the metadata field `label` of its items and of `queries`.
 
-    Without queries (None) every item asks for the others (a seeded sample of 10,000 of more); an
-    item that has the id of a query never counts as its hit. `radius` in bits, inclusive. Raises
-    InputError where there is no item, no item or no query has the label, no query can be used or
-    none has a relevant item, ValueError for k < 1 or radius < 0.
+    If `queries` is None, every item is a query for the others, or a seeded sample of 10,000 if
+    there are more. An item with the id of a query is never its hit. `radius` is in bits, inclusive.
+
+    Raises InputError if the collection is empty, if no item or no query has the field, if no query
+    can be used, or if none has a relevant item. Raises ValueError for k < 1 or radius < 0.
     """
     require_items(collection)
     if k < 1 or radius < 0:
@@ -89,62 +94,63 @@ def evaluate(
             f"--label: expected a field of the items' metadata, got {label!r}, which none has; "
             "`hashret list --json` shows their metadata"
         )
-    asked = (
+    labelled = (
         _own(collection, labels) if queries is None else _given(collection, queries, label, numbers)
     )
-    _require_relevant(asked, labels, label)
+    _require_relevant(labelled, labels, label)
     orders = {
-        "distance": rankings.by_distance(asked.codes, collection.codes),
+        "distance": rankings.by_distance(labelled.codes, collection.codes),
         "distance, then confidences": rankings.by_distance_then_confidences(
-            asked.codes, collection.codes, asked.confidences
+            labelled.codes, collection.codes, labelled.confidences
         ),
-        "confidences": rankings.by_confidences(asked.confidences, collection.codes),
+        "confidences": rankings.by_confidences(labelled.confidences, collection.codes),
     }
     stored: Features | None = None
-    if collection.has_features and asked.features is not None:
+    if collection.has_features and labelled.features is not None:
         stored = collection.features(np.arange(len(collection)))
         if not collection.keeps_looks:
             coder = collection.coder.encoder
             soft = [
                 2.0 * coder.probabilities(coder.logits(part)) - 1.0
-                for part in (asked.features, stored)
+                for part in (labelled.features, stored)
             ]
             orders["real-valued codes"] = rankings.by_real_values(*soft)
-        orders["features"] = rankings.by_features(asked.features, stored)
-    scored = {name: _scores(distances, asked, labels, k) for name, distances in orders.items()}
-    within = _precision_within(orders["distance"], asked, labels, radius)
+        orders["features"] = rankings.by_features(labelled.features, stored)
+    scored = {name: _scores(distances, labelled, labels, k) for name, distances in orders.items()}
+    within = _precision_within(orders["distance"], labelled, labels, radius)
     scored["distance"][f"precision within {radius}"] = within
     return LabelledEvaluation(
-        len(asked.codes),
+        len(labelled.codes),
         len(collection),
         k,
         radius,
         scored,
-        _float_neighbours(orders, len(collection), asked, k) if stored is not None else {},
+        _float_neighbours(orders, len(collection), labelled, k) if stored is not None else {},
         _describe(collection),
-        asked.skipped,
+        labelled.skipped,
     )
 
 
-def _require_relevant(asked: _Asked, labels: np.ndarray, label: str) -> None:
-    """Raise InputError unless a query has the label of an item, and one other than itself."""
-    shared = np.isin(asked.labels, labels)
+def _require_relevant(queries: _LabelledQueries, labels: np.ndarray, label: str) -> None:
+    """Raise InputError unless some query has the label of an item other than itself."""
+    shared = np.isin(queries.labels, labels)
     if not shared.any():
         raise InputError(
-            f"--label: expected values of {label!r} that items have too, got queries with others "
-            'only; a number is not the same as text: 3 is not "3"'
+            f"--label: expected values of {label!r} that items have too, got queries with other "
+            'values only; check their types: the number 3 is not the text "3"'
         )
-    having = np.bincount(labels[labels >= 0])[asked.labels[shared]]
-    itself = asked.itself[shared]
-    having -= (itself >= 0) & (labels[itself] == asked.labels[shared])
+    having = np.bincount(labels[labels >= 0])[queries.labels[shared]]
+    itself = queries.itself[shared]
+    having -= (itself >= 0) & (labels[itself] == queries.labels[shared])
     if not having.any():
         raise InputError(
-            f"--label: expected a value of {label!r} that a query shares with an item besides "
-            "itself, got a different one for each; choose a field that items have in common"
+            f"--label: expected a value of {label!r} that a query shares with another item, got a "
+            "different one for each; choose a field whose values several items have"
         )
 
 
-def _own(collection: Collection, labels: np.ndarray) -> _Asked:
+def _own(collection: Collection, labels: np.ndarray) -> _LabelledQueries:
+    """The items of a collection as queries."""
     (positions,) = np.nonzero(labels >= 0)
     if len(positions) > _MAX_OWN_QUERIES:
         rng = np.random.default_rng(0)
@@ -155,7 +161,7 @@ def _own(collection: Collection, labels: np.ndarray) -> _Asked:
     if features is not None and not collection.keeps_looks:
         encoder = collection.coder.encoder
         confidences = encoder.confidences(features, encoder.logits(features))
-    return _Asked(codes, confidences, features, labels[positions], positions, [])
+    return _LabelledQueries(codes, confidences, features, labels[positions], positions, [])
 
 
 def _given(
@@ -163,31 +169,36 @@ def _given(
     queries: Iterable[Item | Skipped],
     label: str,
     numbers: dict[str, int],
-) -> _Asked:
+) -> _LabelledQueries:
+    """The given queries that have a label."""
     encoded = encode_queries(collection, queries)
     labels = _numbered([item.metadata.get(label) for item in encoded.items], numbers)
-    (kept,) = np.nonzero(labels >= 0)
-    if not len(kept):
+    (labelled,) = np.nonzero(labels >= 0)
+    if not len(labelled):
         raise InputError(
-            f"--label: expected a field of the queries' metadata, got {label!r}, which none has"
+            f"--label: expected a field of the queries' metadata, got {label!r}, which none has; "
+            "add it to the queries"
         )
     without = [
         Skipped(item.id, f"no label: expected the field {label!r}, got none", "no-label")
         for item, number in zip(encoded.items, labels, strict=True)
         if number < 0
     ]
-    return _Asked(
-        encoded.codes[kept],
-        encoded.confidences[kept],
-        collection.coder.kept(take_rows(encoded.features, kept)),
-        labels[kept],
-        collection.find([encoded.items[i].id for i in kept]),
+    return _LabelledQueries(
+        encoded.codes[labelled],
+        encoded.confidences[labelled],
+        collection.coder.kept(take_rows(encoded.features, labelled)),
+        labels[labelled],
+        collection.find([encoded.items[i].id for i in labelled]),
         [*encoded.skipped, *without],
     )
 
 
 def _numbered(values: Sequence[Any], numbers: dict[str, int]) -> np.ndarray:
-    """A number for each value, -1 for None; equal values (as JSON) have equal numbers."""
+    """A number for each value, -1 for None; values that are equal as JSON have the same number.
+
+    `numbers` is extended with the new values.
+    """
     names = [None if v is None else json.dumps(v, sort_keys=True) for v in values]
     return np.array(
         [-1 if name is None else numbers.setdefault(name, len(numbers)) for name in names], np.int64
@@ -195,12 +206,13 @@ def _numbered(values: Sequence[Any], numbers: dict[str, int]) -> np.ndarray:
 
 
 def _scores(
-    distances: rankings.Distances, asked: _Asked, labels: np.ndarray, k: int
+    distances: rankings.Distances, queries: _LabelledQueries, labels: np.ndarray, k: int
 ) -> dict[str, float]:
+    """The measures of one order of the items, by name."""
     parts: dict[str, list[np.ndarray]] = {}
-    for tile in rankings.tiles(len(asked.codes), len(labels)):
-        near = _without_itself(distances(tile), asked.itself[tile])
-        relevant = asked.labels[tile, None] == labels[None, :]
+    for tile in rankings.tiles(len(queries.codes), len(labels)):
+        near = _without_itself(distances(tile), queries.itself[tile])
+        relevant = queries.labels[tile, None] == labels[None, :]
         relevant &= np.isfinite(near)
         tied = TiedRanking.from_distances(_cut(near, k), relevant)
         parts.setdefault(f"precision@{k}", []).append(tied.precision_at(k))
@@ -210,32 +222,33 @@ def _scores(
 
 
 def _precision_within(
-    distances: rankings.Distances, asked: _Asked, labels: np.ndarray, radius: int
+    distances: rankings.Distances, queries: _LabelledQueries, labels: np.ndarray, radius: int
 ) -> float:
-    """The mean share of the items within `radius` bits that has the label; an empty ball is 0."""
+    """The mean share of the items within `radius` bits that are relevant; 0 if there is no item."""
     shares = []
-    for tile in rankings.tiles(len(asked.codes), len(labels)):
-        inside = _without_itself(distances(tile), asked.itself[tile]) <= radius
-        relevant = asked.labels[tile, None] == labels[None, :]
+    for tile in rankings.tiles(len(queries.codes), len(labels)):
+        inside = _without_itself(distances(tile), queries.itself[tile]) <= radius
+        relevant = queries.labels[tile, None] == labels[None, :]
         shares.append((inside & relevant).sum(axis=1) / np.maximum(inside.sum(axis=1), 1))
     return float(np.concatenate(shares).mean())
 
 
 def _float_neighbours(
-    orders: dict[str, rankings.Distances], n: int, asked: _Asked, k: int
+    orders: dict[str, rankings.Distances], n: int, queries: _LabelledQueries, k: int
 ) -> dict[str, dict[str, float]]:
+    """The recall of the nearest items by features in each other order; see `LabelledEvaluation`."""
     found: dict[str, dict[str, list[np.ndarray]]] = {}
     count = min(_NEIGHBOURS, n)
-    for tile in rankings.tiles(len(asked.codes), n):
-        exact = _without_itself(orders["features"](tile), asked.itself[tile])
+    for tile in rankings.tiles(len(queries.codes), n):
+        exact = _without_itself(orders["features"](tile), queries.itself[tile])
         nearest = np.argsort(exact, axis=1, kind="stable")[:, :count]
         truth = np.zeros(exact.shape, bool)
         np.put_along_axis(truth, nearest, True, axis=1)
-        truth &= np.isfinite(exact)  # of few items the query itself would be among them
+        truth &= np.isfinite(exact)  # leaves out the query itself, if there are only few items
         for name, distances in orders.items():
             if name == "features":
                 continue
-            near = _without_itself(distances(tile), asked.itself[tile])
+            near = _without_itself(distances(tile), queries.itself[tile])
             tied = TiedRanking.from_distances(_cut(near, max(k, count)), truth)
             for depth in (_NEIGHBOURS, k):
                 found.setdefault(name, {}).setdefault(f"first {depth}", []).append(
@@ -248,13 +261,17 @@ def _float_neighbours(
 
 
 def _without_itself(distances: np.ndarray, itself: np.ndarray) -> np.ndarray:
+    """The distances, (m, n), with that of each query from itself set to infinity, in place."""
     rows = np.flatnonzero(itself >= 0)
     distances[rows, itself[rows]] = np.inf
     return distances
 
 
 def _cut(distances: np.ndarray, depth: int) -> np.ndarray:
-    """The distances with all beyond `depth` items made one tie, which no measure looks into."""
+    """The distances with those beyond the first `depth` items set to infinity, for speed.
+
+    No measure depends on them.
+    """
     if distances.shape[1] <= depth:
         return distances
     last = np.partition(distances, depth - 1, axis=1)[:, depth - 1, None]
@@ -262,6 +279,7 @@ def _cut(distances: np.ndarray, depth: int) -> np.ndarray:
 
 
 def _describe(collection: Collection) -> dict[str, Any]:
+    """Statistics of a collection's codes, buckets and training."""
     sizes = bucket_sizes(collection.codes)
     stages = collection.description["training"]["stages"]
     saturated = [stage["saturated"] for stage in stages if stage.get("saturated") is not None]

@@ -1,4 +1,4 @@
-"""Queries as a collection sees them: encoded, with what could not be used set aside."""
+"""Encode queries with the model of a collection, and set aside those that can't be used."""
 
 from __future__ import annotations
 
@@ -20,32 +20,33 @@ from indexer.ingest.encode import usable_features
 from indexer.ingest.prepare import Preparer
 from indexer.refusals import Refused
 
-_BATCH = 1024
+_BATCH = 1024  # queries that are prepared at a time
 
 
 @dataclass(frozen=True, slots=True)
 class EncodedQueries:
-    """n queries, row for row: items without payloads, codes, confidences, features."""
+    """n encoded queries; row i of each array belongs to item i."""
 
     items: list[Item]
+    """The queries, without their payloads."""
     codes: Codes
     confidences: np.ndarray
-    """(n, n_bits) float32, as `coder.Encoding`."""
+    """(n, n_bits) float32, as in `coder.Encoding`."""
     features: Features
     skipped: list[Skipped]
-    """Queries that could not be used, with their reasons."""
+    """The queries that could not be used, with the reasons."""
 
 
 def require_items(collection: Collection) -> None:
-    """Raise InputError where there is nothing to find."""
+    """Raise InputError if the collection has no item."""
     if not len(collection):
         raise InputError("collection: expected at least one item to find, got none; add some")
 
 
 def encode_queries(collection: Collection, queries: Iterable[Item | Skipped]) -> EncodedQueries:
-    """Encode every query that can be; at least one.
+    """Every query that can be used, encoded.
 
-    Raises InputError if there is none, with the reason of the first.
+    Raises InputError if there is none, with the reason for the first one.
     """
     coder = collection.coder
     items: list[Item] = []
@@ -54,10 +55,10 @@ def encode_queries(collection: Collection, queries: Iterable[Item | Skipped]) ->
     with closing(Preparer(collection.kind)) as preparer:
         for batch in chunks(taken(queries), _BATCH):
             skipped += [query for query in batch if isinstance(query, Skipped)]
-            asked = [query for query in batch if isinstance(query, Item)]
+            given = [query for query in batch if isinstance(query, Item)]
             usable, prepared = [], []
-            results = preparer.prepare([query.payload for query in asked], coder.featurizer.spec)
-            for query, result in zip(asked, results, strict=True):
+            results = preparer.prepare([query.payload for query in given], coder.featurizer.spec)
+            for query, result in zip(given, results, strict=True):
                 if isinstance(result, Refused):
                     skipped.append(result.skipped(query.id))
                 else:
@@ -70,11 +71,11 @@ def encode_queries(collection: Collection, queries: Iterable[Item | Skipped]) ->
             items += [Item(usable[i].id, "", usable[i].metadata) for i in rows.tolist()]
             skipped += [why.skipped(usable[i].id) for i, why in refused.items()]
     if not items and not skipped:
-        raise InputError("queries: expected at least one, got none; check where they come from")
+        raise InputError("queries: expected at least one, got none; check their source")
     if not items:
-        why = f"; the first: {skipped[0].id}: {skipped[0].reason}" if skipped else ""
         raise InputError(
-            f"queries: expected at least one that can be used, got {len(skipped)} that cannot{why}"
+            f"queries: expected at least one that can be used, got {len(skipped)} that can't; the "
+            f"first: {skipped[0].id}: {skipped[0].reason}"
         )
     together = stacked(features)
     logits = coder.encoder.logits(together)

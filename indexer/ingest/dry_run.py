@@ -21,7 +21,7 @@ from indexer.corpus import Skipped
 from indexer.corpus.given import taken
 from indexer.ingest.counts import Stopwatch, Tally
 from indexer.ingest.encode import usable_features
-from indexer.ingest.fit import fit_features, spec_for
+from indexer.ingest.fit import fit_features, options_for, spec_for
 from indexer.ingest.intake import Intake
 from indexer.ingest.packed import packing_warnings
 from indexer.ingest.prepare import Preparer
@@ -29,7 +29,8 @@ from indexer.ingest.replacing_model import last_items, refusal, requiring_all
 from indexer.ingest.sample import MAX_TRAINING_ITEMS, reservoir
 from indexer.ingest.segments import features_kept
 from indexer.refusals import Refused
-from indexer.training.options import TrainingOptions
+from indexer.training.options import AS_GIVEN, TrainingOptions
+from indexer.training.report import few_warnings
 
 
 class LastCommit:
@@ -139,11 +140,11 @@ class Rehearsal:
         """Learn features, but no codes; every item counts as one to add from now on.
 
         Where `Indexer.fit` would refuse to learn, `commit` says so, after all is counted.
-        `warnings` says what is doubtful about the features.
+        `warnings` gets the warnings that are known before the training.
         """
-        options = options or TrainingOptions()
+        seed = (options or TrainingOptions()).seed
         given = (item for item in taken(items) if isinstance(item, Item))
-        payloads = [i.payload for i in reservoir(given, MAX_TRAINING_ITEMS, options.seed)]
+        payloads = [i.payload for i in reservoir(given, MAX_TRAINING_ITEMS, seed)]
         self._last.is_anew = True
         self._spec = spec_for(payloads, spec, self._preparer)
         if isinstance(self._spec, VectorSpec):
@@ -159,6 +160,8 @@ class Rehearsal:
             self._unlearned = TrainingError(
                 f"items: expected at least 2 to learn from, got {len(features)}; add more items"
             )
+        elif options_for(self._featurizer, options).preset != AS_GIVEN:
+            self.warnings += few_warnings(len(features))
 
     def add(self, items: Iterable[Item | Skipped]) -> Tally:
         """Count what `Indexer.add` would do with `items`."""

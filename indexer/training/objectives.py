@@ -207,9 +207,12 @@ class ViewsTarget(SquaredTarget):
         shape = preparation.items.shape
         if shape is None:
             return
-        pixels, answers = require_dense(preparation.items.features, "views"), preparation.patches[1]
+        pixels, responses = (
+            require_dense(preparation.items.features, "views"),
+            preparation.patches[1],
+        )
         self._views = preparation.stage(
-            "views", lambda: image_views(pixels, shape, answers, preparation.rng())
+            "views", lambda: image_views(pixels, shape, responses, preparation.rng())
         )
         self._rows, self._scale = self._views / max(float(self._views.std()), 1e-6), np.float32(1.0)
         self.n_outputs = self._rows.shape[1]

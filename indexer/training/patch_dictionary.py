@@ -1,12 +1,13 @@
-"""Learn a dictionary of the corpus's own patches, the first layer of an encoder of images.
+"""Learn a dictionary of the corpus's own patches, which is the first layer of image encoders.
 
-Patches, normalised to one contrast, are whitened and clustered by k-means. The answer of a filter
-is how far a patch lies in the direction of a cluster's centre, beyond a threshold (Coates, Ng and
-Lee, "An analysis of single-layer networks in unsupervised feature learning", AISTATS 2011, sections
-3 and 4.2, where such a dictionary did better than autoencoders and RBMs; Coates and Ng, "The
-importance of encoding versus training with sparse coding and vector quantization", ICML 2011, for
-the threshold). It is the first step of the greedy pre-training of images, and is not changed later.
-Measurements: docs/adr/0023.
+Patches are normalised to unit contrast, whitened, and clustered by k-means. The response of a
+filter is how far a patch extends in the direction of a cluster's centre, beyond a threshold. This
+is the first step of the greedy pre-training for images; later steps don't change it.
+
+Sources: Coates, Ng and Lee, "An analysis of single-layer networks in unsupervised feature
+learning", AISTATS 2011, sections 3 and 4.2, where such a dictionary did better than autoencoders
+and RBMs; Coates and Ng, "The importance of encoding versus training with sparse coding and vector
+quantization", ICML 2011, for the threshold. Measurements: docs/adr/0023.
 """
 
 from __future__ import annotations
@@ -20,17 +21,13 @@ from hashret.models.fixed_point import require_bounded, to_grid
 from hashret.models.patches import PatchLayer, Shape
 
 _FILTERS = 64  # number of filters; more gained little for their time (docs/adr/0023)
-_SIDE = (
-    6  # pixels of a patch's side; patches are one pixel apart, because a stride of 2 gained nothing
-)
-_CELLS = 4  # cells per side over which answers are pooled
+_SIDE = 6  # pixels of a patch's side; patches are one pixel apart, as a stride of 2 gained nothing
+_CELLS = 4  # rows, and columns, of the grid of cells over which responses are pooled
 _ITERATIONS = 12  # iterations of k-means; further ones hardly move a centre
 _SAMPLED_IMAGES = 4_000  # number of images from which patches are taken
 _SAMPLED_PATCHES = 40_000  # number of patches that are clustered, hundreds for each filter
-_LEAST_SPREAD = (
-    0.5  # added to each variance in whitening, so that directions of noise are not amplified
-)
-_THRESHOLD = 0.5  # threshold of an answer, in standard deviations of all answers
+_LEAST_SPREAD = 0.5  # added to each variance in whitening, so that noise is not amplified
+_THRESHOLD = 0.5  # threshold of an response, in standard deviations of all responses
 _LEAST_DEVIATION = 1e-3  # least divisor: the deviation is 0 if all images are alike
 _FEW_IMAGES = 8  # number of images whose patches are in memory together
 
@@ -44,20 +41,20 @@ def learn_patches(rows: np.ndarray, shape: Shape, rng: np.random.Generator) -> P
     bare = PatchLayer(shape, side, _CELLS, scale, np.zeros((size, 0), np.float32), none, none, none)
     filters, bias = _dictionary(_sampled(bare, some, rng), rng)
     require_bounded([filters])
-    answering = PatchLayer(shape, side, _CELLS, scale, filters, bias, none, none)
+    layer = PatchLayer(shape, side, _CELLS, scale, filters, bias, none, none)
     blocks = range(0, len(some), _FEW_IMAGES)
-    pooled = np.concatenate([answering.pooled(some[i : i + _FEW_IMAGES]) for i in blocks])
+    pooled = np.concatenate([layer.pooled(some[i : i + _FEW_IMAGES]) for i in blocks])
     mean = pooled.mean(axis=0)
     pooled -= mean
-    n_colours = pooled.shape[1] - answering.n_answers
-    parts = np.split(pooled, [answering.n_answers], axis=1)
+    n_colours = pooled.shape[1] - layer.n_responses
+    parts = np.split(pooled, [layer.n_responses], axis=1)
     deviations = [max(float(np.sqrt(np.square(part).mean())), _LEAST_DEVIATION) for part in parts]
-    each = np.repeat(deviations, [answering.n_answers, n_colours])
+    each = np.repeat(deviations, [layer.n_responses, n_colours])
     return PatchLayer(shape, side, _CELLS, scale, filters, bias, mean, 1.0 / each)
 
 
 def _sampled(bare: PatchLayer, rows: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """(at most `_SAMPLED_PATCHES`, side x side x channels): patches of one contrast, mean 0.
+    """A sample of patches of unit contrast and mean 0, (at most `_SAMPLED_PATCHES`, size).
 
     All patches together take a hundred times the memory of the images, so only those of a few
     images are made at a time.
@@ -74,7 +71,7 @@ def _sampled(bare: PatchLayer, rows: np.ndarray, rng: np.random.Generator) -> np
 
 
 def _dictionary(patches: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Filters and their biases, on the grid, from patches of one contrast."""
+    """The filters and their biases, on the grid of `fixed_point`, from patches of unit contrast."""
     centre = patches.mean(axis=0)
     centred = patches - centre
     values, directions = np.linalg.eigh(centred.T @ centred / len(centred))
@@ -82,16 +79,14 @@ def _dictionary(patches: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarr
     whitening = directions * spread @ directions.T
     # in many corpora most patches are the same flat background
     white = np.unique(centred @ whitening, axis=0)
-    with (
-        warnings.catch_warnings()
-    ):  # a cluster that becomes empty keeps its centre, which does no harm
-        warnings.simplefilter("ignore", UserWarning)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # an empty cluster keeps its centre: no harm
         found, _ = kmeans2(white, min(_FILTERS, len(white)), _ITERATIONS, minit="points", rng=rng)
     lengths = np.maximum(np.linalg.norm(found, axis=1, keepdims=True), 1e-6)
     filters = to_grid(whitening @ (found / lengths).T)
-    # the encoder does not centre patches; for a filter that adds up to 0 that makes no difference
+    # the encoder does not centre patches, which makes no difference for a filter that sums to 0
     filters = to_grid(filters - filters.mean(axis=0))
     filters[0] -= filters.sum(axis=0)
-    answers = centred @ filters
-    bias = to_grid(-(centre @ filters) - _THRESHOLD * answers.std())
+    responses = centred @ filters
+    bias = to_grid(-(centre @ filters) - _THRESHOLD * responses.std())
     return filters.astype(np.float32), bias

@@ -47,7 +47,7 @@ class Dense(Trunk):
 
 @dataclass(frozen=True, slots=True)
 class Patches(Dense):
-    """Linear layers over the answers of images to a dictionary of their patches."""
+    """Linear layers over filter responses to patches of the images."""
 
     needs_shape: ClassVar[bool] = True
 

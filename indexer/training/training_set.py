@@ -76,7 +76,7 @@ class Preparation:
 
     @cached_property
     def patches(self) -> tuple[PatchLayer, np.ndarray]:
-        """A dictionary of the images' patches, and the images' answers to it, (n, n_out)."""
+        """A dictionary of the images' patches, and the images' responses to it, (n, n_out)."""
         shape, pixels = self.items.shape, require_dense(self.items.features, "a shape of images")
         if shape is None:
             raise ValueError("shape: expected that of images, got none; pass that of the features")

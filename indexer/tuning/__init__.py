@@ -1,11 +1,14 @@
-"""Which settings suit this corpus? Chosen without labels, on items held out (docs/adr/0019).
+"""Which training settings suit this corpus? Chosen without labels, on held-out items.
 
 ::
 
-    tuner       the door: a sample of the items, the trials, a report
-    search      coordinate descent within a time
-    settings    what may be tuned
-    criteria    how good codes are, as far as items that nobody labelled can tell
+    tuner       `tune`: a sample of the items, the trials, a report
+    search      coordinate descent within a time limit
+    settings    what can be tuned
+    criteria    the quality of codes, measured without labels
+    recipes     a tuned setting as a file
+
+Why these settings and criteria: docs/adr/0019.
 """
 
 from indexer.tuning.settings import Setting

@@ -1,4 +1,4 @@
-"""A tuned choice as a file, which `hashret tune` writes and `hashret index` reads."""
+"""A tuned setting as a file (a recipe), which `hashret tune` writes and `hashret index` reads."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from indexer.training.options import Multiples, TrainingOptions
 from indexer.training.presets import preset_for, require_used
 from indexer.tuning.tuner import TuningReport
 
-_FORMAT = 1
+_FORMAT = 1  # the version of the file's format
 
 
 def recipe_of(report: TuningReport) -> str:
-    """The recipe of what a tuning chose, as JSON text."""
+    """The recipe with the setting that a tuning chose, as JSON text."""
     options = report.options()
     recipe = {
         "recipe": _FORMAT,
@@ -31,7 +31,7 @@ def recipe_of(report: TuningReport) -> str:
 def read_recipe(text: str, kind: str) -> dict[str, Any]:
     """The `preset`, `rounds` and `multiples` of a recipe, as `TrainingOptions` takes them.
 
-    Raises InputError for anything but a recipe for items of this kind.
+    Raises InputError for anything else than a recipe for items of this kind.
     """
     try:
         recipe = json.loads(text)

@@ -1,4 +1,4 @@
-"""Coordinate descent over settings within a time: the default first, then one step at a time."""
+"""Coordinate descent over settings within a time limit, one step at a time from the default."""
 
 from __future__ import annotations
 
@@ -12,42 +12,43 @@ from indexer.tuning.settings import Setting
 
 @dataclass(frozen=True, slots=True)
 class Deadline:
-    """A moment after which nothing should be begun or go on."""
+    """A time limit, counted from a moment on."""
 
     seconds: float
     began: float
+    """The time of `time.monotonic` from which it counts."""
 
     @classmethod
     def within(cls, seconds: float) -> Deadline:
-        """So many seconds from now."""
+        """A time limit of so many seconds from now."""
         return cls(seconds, monotonic())
 
     @property
     def spent(self) -> float:
-        """Seconds since it was set."""
+        """The seconds since it was set."""
         return monotonic() - self.began
 
     @property
     def left(self) -> float:
-        """Seconds that are left; below 0 where it is over."""
+        """The seconds that are left; negative after the deadline."""
         return self.seconds - self.spent
 
 
 class OutOfTimeError(Exception):
-    """A measurement was broken off at the deadline."""
+    """A measurement was stopped at the deadline."""
 
 
-#: The quality of a setting, the larger the better; raises OutOfTimeError.
+#: A function that returns the quality of a setting; larger is better. Raises OutOfTimeError.
 Measure = Callable[[Setting], float]
 
 
 @dataclass(slots=True)
 class Search:
-    """The search for the best setting of a space.
+    """The search for the best setting in a space.
 
-    The default stands unless a step is better by the share `margin` of the quality: less is
-    chance. What a setting will take is foretold from what others took, and none is begun that would
-    not end in time.
+    A step is taken only if it improves the quality by the share `margin`, because a smaller
+    improvement may be chance. The time of a setting is predicted from the others', and no setting
+    is tried that would not finish before the deadline.
     """
 
     space: Knobs
@@ -55,10 +56,11 @@ class Search:
     deadline: Deadline
     margin: float
     measured: dict[Setting, float] = field(default_factory=dict)
+    """The quality of each setting that was tried."""
     _seconds_per_cost: float = 0.0
 
     def run(self, default: Setting) -> tuple[Setting, list[Setting]]:
-        """The best setting, and those one step from it that there was no time to measure."""
+        """The best setting, and those one step away that there was no time to try."""
         best = default
         if self._quality(best) is None:
             return best, [best, *best.beside(self.space)]
@@ -67,26 +69,27 @@ class Search:
         return best, [one for one in best.beside(self.space) if one not in self.measured]
 
     def _round(self, best: Setting) -> Setting:
-        """The best after a step, or several in one direction, of each value in turn."""
+        """The best setting after steps along each coordinate in turn."""
         for name, values in self.space.items():
-            for way in best.steps(name, values):
-                reached = self._along(way, best)
-                if reached != best:  # then the other direction need not be tried
+            for path in best.steps(name, values):
+                reached = self._along(path, best)
+                if reached != best:  # an improvement; the other direction is not tried
                     best = reached
                     break
         return best
 
-    def _along(self, way: tuple[Setting, ...], best: Setting) -> Setting:
-        for setting in way:
-            found = self._quality(setting)
+    def _along(self, path: tuple[Setting, ...], best: Setting) -> Setting:
+        """The last setting on a path up to which every step is better than the one before."""
+        for setting in path:
+            quality = self._quality(setting)
             least = self.measured[best] + self.margin * abs(self.measured[best])
-            if found is None or not found > least:  # a quality that is no number is no better
+            if quality is None or not quality > least:  # NaN is not better
                 break
             best = setting
         return best
 
     def _quality(self, setting: Setting) -> float | None:
-        """Measured once; None where there is not the time."""
+        """The quality of a setting, measured only once; None if there is not enough time."""
         if setting not in self.measured:
             if self.deadline.left <= self._seconds_per_cost * setting.cost:
                 return None
@@ -95,6 +98,6 @@ class Search:
                 self.measured[setting] = self.measure(setting)
             except OutOfTimeError:
                 return None
-            took = (self.deadline.spent - before) / setting.cost
-            self._seconds_per_cost = max(self._seconds_per_cost, took)
+            seconds_per_cost = (self.deadline.spent - before) / setting.cost
+            self._seconds_per_cost = max(self._seconds_per_cost, seconds_per_cost)
         return self.measured[setting]

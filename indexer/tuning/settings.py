@@ -1,4 +1,4 @@
-"""What may be tuned? Settings of training, and the steps from one to the next."""
+"""The settings of training that can be tuned, and the steps from one to the next."""
 
 from __future__ import annotations
 
@@ -12,46 +12,47 @@ from indexer.training.recipe import Knobs
 
 
 def space_of(kind: str, preset: str) -> Knobs:
-    """What is tuned of a preset for a kind of item, the weightiest first."""
+    """The values to try for each setting of a preset, the most important setting first."""
     return PRESETS[kind][preset].recipe.knobs
 
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """One way to train: multiples of the preset's, and the rounds (None: the preset has none)."""
+    """One way to train, as multiples of the preset's values."""
 
     neighbours: float = 1.0
     rounds: int | None = None
+    """The number of rounds; None if the preset has no rounds."""
     noise: float = 1.0
     epochs: float = 1.0
 
     @classmethod
     def default(cls, kind: str, preset: str) -> Setting:
-        """The preset as it is."""
+        """The setting of the preset itself."""
         return cls(rounds=PRESETS[kind][preset].recipe.rounds)
 
     def options(self, base: TrainingOptions) -> TrainingOptions:
-        """`base` with this setting."""
-        times = Multiples(self.epochs, self.neighbours, self.noise)
-        return replace(base, rounds=self.rounds, multiples=times)
+        """The options `base` with this setting."""
+        multiples = Multiples(self.epochs, self.neighbours, self.noise)
+        return replace(base, rounds=self.rounds, multiples=multiples)
 
     @property
     def cost(self) -> float:
-        """What a training takes, in any unit, as far as it depends on the setting."""
+        """The time of a training relative to that of other settings."""
         return (self.rounds or 1) * max(1.0, self.epochs)
 
     def steps(self, name: str, values: tuple[float, ...]) -> Iterator[tuple[Setting, ...]]:
-        """In each direction of one value, the settings on the way to its last."""
+        """For both directions along one coordinate, the settings up to its last value."""
         here = values.index(getattr(self, name))
-        for way in (values[here + 1 :], values[:here][::-1]):
-            changes: list[dict[str, Any]] = [{name: value} for value in way]
+        for path in (values[here + 1 :], values[:here][::-1]):
+            changes: list[dict[str, Any]] = [{name: value} for value in path]
             yield tuple(replace(self, **change) for change in changes)
 
     def beside(self, space: Knobs) -> list[Setting]:
-        """Every setting one step away."""
-        ways = [way for name, values in space.items() for way in self.steps(name, values)]
-        return [way[0] for way in ways if way]
+        """Every setting that is one step away."""
+        paths = [path for name, values in space.items() for path in self.steps(name, values)]
+        return [path[0] for path in paths if path]
 
     def to_json(self) -> dict[str, Any]:
-        """The values by name."""
+        """The setting as a JSON object."""
         return asdict(self)

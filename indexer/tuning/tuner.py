@@ -1,4 +1,4 @@
-"""The door of tuning: items in, the settings that were measured and the best one out."""
+"""Tune the training on a corpus: from items to the settings that were tried and the best one."""
 
 from __future__ import annotations
 
@@ -38,56 +38,58 @@ from indexer.tuning.criteria import Criterion, FloatNeighbours, Halves
 from indexer.tuning.search import Deadline, OutOfTimeError, Search
 from indexer.tuning.settings import Setting, space_of
 
-#: Items learned from, and items held out to choose by, a fifth of all at most (docs/adr/0019).
-_ITEMS, _HELD = 4_000, 1_000
-#: Words of texts: the criterion was shown to do with so many, in a third of the time.
-_WORDS = 3_000
-#: With fewer items in all there is nothing to choose by.
+# The sizes below are those of the experiments in docs/adr/0019.
+_ITEMS = 4_000  # items to train on, at most
+_HELD_OUT = 1_000  # items held out to measure the quality on, at most
+_HELD_OUT_PART = 5  # at most one item in so many is held out
+_WORDS = 3_000  # size of the vocabulary; enough for the criterion, in a third of the time
+#: The least number of items; with fewer the quality can't be measured.
 LEAST_ITEMS = 200
-_LEAST_HELD = LEAST_ITEMS // 10
-#: A step must be better by this share of the quality: another seed may change it by .04.
-_MARGIN = 0.05
-#: The share of the time that reading may take.
-_READING = 0.25
+_LEAST_HELD_OUT = LEAST_ITEMS // 10  # items held out that share features with others
+_MARGIN = 0.05  # share by which a step must improve the quality; another seed changes it by 0.04
+_READING = 0.25  # share of the time limit that reading may take
 
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """One setting at one length: the quality of its codes without labels, and seconds of training.
-
-    `seconds` of several lengths of a setting count what they share at the first.
-    """
+    """One setting tried at one code length."""
 
     setting: Setting
     n_bits: int
     quality: float
+    """The quality of the codes, measured without labels (`criteria`)."""
     seconds: float
+    """Of training. What several lengths of a setting share is counted at the first length."""
 
 
 @dataclass(slots=True)
 class TuningReport:
-    """What was tried on a sample of the items, what was chosen, and what there was no time for.
-
-    Of a setting that was broken off, `trials` holds the lengths that were finished; it cannot be
-    chosen. `chosen` is the default where nothing was better for sure. `complete`: all items were
-    seen by the sample before the time for reading was over.
-    """
+    """The settings that were tried on a sample of the items, and the one that was chosen."""
 
     kind: str
     preset: str
     n_items: int
+    """The number of items to train on."""
     n_held_out: int
+    """The number of items held out."""
     budget: float
+    """The time limit in seconds."""
     seconds: float = 0.0
+    """The time that the tuning took."""
     complete: bool = True
+    """Whether all items were read before the time for reading was over."""
     trials: list[Trial] = field(default_factory=list)
+    """A setting that was stopped at the deadline has only the lengths that were finished. It can't
+    be chosen."""
     chosen: Setting = field(default_factory=Setting)
+    """The best setting; the default if none was better by more than chance."""
     not_tried: list[Setting] = field(default_factory=list)
+    """The settings one step from the chosen one that there was no time to try."""
     warnings: list[str] = field(default_factory=list)
-    """What is doubtful about the items, in words."""
+    """Doubts about the items."""
 
     def options(self, base: TrainingOptions | None = None) -> TrainingOptions:
-        """Those to learn a collection with: `base` with the preset and what was chosen."""
+        """The options for training a collection: `base` with the preset and the chosen setting."""
         return self.chosen.options(replace(base or TrainingOptions(), preset=self.preset))
 
     def to_json(self) -> dict[str, Any]:
@@ -128,21 +130,22 @@ def tune(
     spec: Any = None,
     on_progress: Progress = silent,
 ) -> TuningReport:
-    """Choose settings of training for a corpus without labels, within so many seconds.
+    """Choose the settings of training for a corpus without labels, within so many seconds.
 
-    A seeded sample of `items` is learned from, once a setting, for codes of each of the lengths;
-    the quality of a setting is the mean over them of what `criteria` measures on items held out.
-    The default comes first, and stands unless something is better for sure. Training is broken off
-    at the deadline; one look at the codes of a setting may outlast it by a few seconds. `spec` is
-    as `Indexer.fit` has it. A generator that there is no time to read to its end is closed. Raises
-    InputError for images and for fewer than `LEAST_ITEMS` usable items, UnknownKindError for an
-    unknown kind or preset, ValueError for seconds not above 0 and for no or a wrong length.
+    Each setting is trained on a seeded sample of `items`, with codes of each length in `n_bits`.
+    Its quality is the mean over the lengths of what `criteria` measures on held-out items. The
+    default is tried first, and is chosen unless another setting is better by more than chance.
+    Training stops at the deadline; measuring the last codes may take a few seconds longer. If there
+    is no time to read all items, a generator of items is closed. `spec` is that of `Indexer.fit`.
+
+    Raises InputError for images and for fewer than `LEAST_ITEMS` usable items, UnknownKindError for
+    an unknown kind or preset, and ValueError for seconds not above 0 and for no or a wrong length.
     """
     if not kind_of(kind).tunes:
         expected = " or ".join(name for name, row in KINDS.items() if row.tunes)
         raise InputError(
-            f"kind: expected {expected}, got {kind}; no criterion is known that follows labels "
-            f"of {kind}s, so index them with the default settings"
+            f"kind: expected {expected}, got {kind}; for {kind}s no criterion without labels is "
+            "known, so index them with the default settings"
         )
     if not seconds > 0:
         raise ValueError(f"seconds: expected more than 0, got {seconds}; allow some time")
@@ -152,11 +155,11 @@ def tune(
     base = TrainingOptions(seed=seed, device=device, preset=preset_for(kind, preset))
     if not PRESETS[kind][str(base.preset)].recipe.knobs:
         raise InputError(
-            f"preset: expected one that learns, got {base.preset!r}, which has nothing to choose; "
-            "index with it as it is"
+            f"preset: expected one that is trained, got {base.preset!r}, which has nothing to "
+            "tune; index with it as it is"
         )
     for length in lengths:
-        replace(base, n_bits=length)  # refused now rather than after the reading
+        replace(base, n_bits=length)  # raises ValueError for a wrong length, before reading
     deadline = Deadline.within(seconds)
     complete = True
 
@@ -165,20 +168,20 @@ def tune(
         for count, item in enumerate(taken(items)):
             if deadline.spent > _READING * seconds and count >= LEAST_ITEMS:
                 complete = False
-                if isinstance(items, Generator):  # its workers would wait for us in vain
+                if isinstance(items, Generator):  # ends the workers that it may have
                     items.close()
                 return
             if isinstance(item, Item):
                 on_progress("read", count, None)
                 yield item.payload
 
-    payloads = reservoir(in_time(), _ITEMS + _HELD, seed)
+    payloads = reservoir(in_time(), _ITEMS + _HELD_OUT, seed)
     with closing(Preparer(kind)) as preparer:
         spec = _completed(spec, preparer.suggest_spec(payloads))
         results = preparer.prepare(payloads, spec)
     sample = _Sample.of([one for one in results if not isinstance(one, Refused)], kind, spec, seed)
     report = TuningReport(
-        kind, str(base.preset), len(sample.items), len(sample.held), seconds, complete=complete
+        kind, str(base.preset), len(sample.items), len(sample.held_out), seconds, complete=complete
     )
     if isinstance(spec, VectorSpec):
         report.warnings += packing_warnings(payloads, spec)
@@ -190,7 +193,10 @@ def tune(
 
 
 def _completed(spec: Any, suggested: Any) -> Any:
-    """The spec asked for; that suggested, for fewer words, where none was; the width of vectors."""
+    """The spec to use: the given one, with the width of vectors, or the suggested one.
+
+    A suggested spec of texts gets a smaller vocabulary.
+    """
     if spec is None and isinstance(suggested, TextSpec):
         return replace(suggested, vocabulary_size=min(_WORDS, suggested.vocabulary_size))
     if isinstance(spec, VectorSpec) and not spec.n_features:
@@ -200,49 +206,50 @@ def _completed(spec: Any, suggested: Any) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class _Sample:
-    """Features of the items to learn from and of those held out."""
+    """The features of the items to train on and of those held out, and the criterion on them."""
 
     items: Features
-    held: Features
+    held_out: Features
     criterion: Criterion
 
     @classmethod
     def of(cls, prepared: list[Any], kind: str, spec: Any, seed: int) -> _Sample:
         if len(prepared) < LEAST_ITEMS:
             raise InputError(
-                f"items: expected at least {LEAST_ITEMS} usable ones to choose by, got "
+                f"items: expected at least {LEAST_ITEMS} usable ones to tune on, got "
                 f"{len(prepared)}; index them with the default settings"
             )
         rng = np.random.default_rng(seed)
         order = rng.permutation(len(prepared))
-        n_held = min(_HELD, len(prepared) // 5)
-        unseen, learned = ([prepared[i] for i in part] for part in np.split(order, [n_held]))
-        featurizer = resolve(FEATURIZERS, kind, "kind").fit(learned, spec)
-        items, held = (_usable(featurizer.transform(part)) for part in (learned, unseen))
-        if len(items) + len(held) < LEAST_ITEMS or len(held) < _LEAST_HELD:
+        n_unseen = min(_HELD_OUT, len(prepared) // _HELD_OUT_PART)
+        unseen, seen = ([prepared[i] for i in part] for part in np.split(order, [n_unseen]))
+        featurizer = resolve(FEATURIZERS, kind, "kind").fit(seen, spec)
+        items, held_out = (_usable(featurizer.transform(part)) for part in (seen, unseen))
+        n, n_held_out = len(items) + len(held_out), len(held_out)
+        if n < LEAST_ITEMS or n_held_out < _LEAST_HELD_OUT:
             raise InputError(
                 f"items: expected at least {LEAST_ITEMS} that share features with others, and "
-                f"{_LEAST_HELD} of those held out, got {len(items) + len(held)} and {len(held)}; "
-                "index them with the default settings"
+                f"{_LEAST_HELD_OUT} among those held out, got {n} and {n_held_out}; index them "
+                "with the default settings"
             )
 
         def halves(rows: SparseRows) -> Criterion:
-            return Halves.of(rows, require_sparse(held, "halves of texts"), rng)
+            return Halves.of(rows, require_sparse(held_out, "halves of texts"), rng)
 
-        def floats(rows: np.ndarray) -> Criterion:
-            return FloatNeighbours(rows, require_dense(held, "neighbours by the floats"))
+        def float_neighbours(rows: np.ndarray) -> Criterion:
+            return FloatNeighbours(rows, require_dense(held_out, "neighbours of vectors"))
 
-        return cls(items, held, by_layout(items, halves, floats))
+        return cls(items, held_out, by_layout(items, halves, float_neighbours))
 
 
 def _usable(features: Features) -> Features:
-    """The rows that are finite and have any feature."""
+    """The rows that are finite and, if sparse, not empty."""
     return take_rows(features, (finite_rows(features) & known(features)).nonzero()[0])
 
 
 @dataclass(slots=True)
 class _Trainer:
-    """Trains settings on a sample, and keeps what it saw."""
+    """Trains settings on a sample, and appends what it measures to `trials`."""
 
     sample: _Sample
     kind: str
@@ -254,22 +261,22 @@ class _Trainer:
 
     def quality(self, setting: Setting) -> float:
         """The mean quality of a setting over the lengths; raises OutOfTimeError."""
-        found: list[float] = []
+        qualities: list[float] = []
         before = self.deadline.spent
         options = setting.options(self.base)
-        learned = train_lengths(
+        trained = train_lengths(
             self.sample.items,
             self.kind,
             options,
             self.lengths,
             on_progress=self._in_time,
         )
-        for n_bits, (encoder, _) in zip(self.lengths, learned, strict=True):
-            took = self.deadline.spent - before
-            found.append(self.sample.criterion(encoder))
-            self.trials.append(Trial(setting, n_bits, found[-1], took))
+        for n_bits, (encoder, _) in zip(self.lengths, trained, strict=True):
+            seconds = self.deadline.spent - before
+            qualities.append(self.sample.criterion(encoder))
+            self.trials.append(Trial(setting, n_bits, qualities[-1], seconds))
             before = self.deadline.spent
-        return float(np.mean(found))
+        return float(np.mean(qualities))
 
     def _in_time(self, stage: str, done: int, total: int, loss: float) -> None:
         if self.deadline.left < 0:

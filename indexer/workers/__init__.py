@@ -1,4 +1,5 @@
-"""What if a stranger's file kills its decoder? Processes with limits that do the risky work.
+"""What if a stranger's file kills its decoder? Decoding is done in worker processes with limits.
 
-The item that kills a worker is found and refused; all others come back. Messages hold no pickle.
+If a worker dies, the item that killed it is found and refused, and all others are processed.
+Messages are never pickled.
 """

@@ -1,8 +1,8 @@
-"""Inside a worker: limits first, then one batch after the other until the run closes the line.
+"""The worker process: it sets its limits, then processes batches until the run closes the socket.
 
-A worker is a new interpreter (never a fork: a child forked after torch or Faiss hangs) that a run
-starts to decode files of strangers. It has less memory than the machine, writes no file, leaves
-no core dump, and dies with its run.
+A run starts workers to decode files that come from strangers. A worker is a new interpreter, and
+not a fork, because a process that is forked after torch or Faiss was used hangs. It has a limit on
+memory, can't write files, leaves no core dump, and ends with its run.
 """
 
 from __future__ import annotations
@@ -21,64 +21,67 @@ from indexer.workers.pool import Work
 from indexer.workers.protocol import Mark, Wire
 
 
-def main(line: int, mark: int) -> None:
-    """Serve batches over the socket `line` until its other end is closed."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the run that is interrupted closes the line
+def main(socket: int, mark: int) -> None:
+    """Process batches from a socket until its other end is closed; both are file descriptors."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # an interrupted run closes the socket itself
     try:
-        _serve(Connection(line), Mark(mark))
+        _serve(Connection(socket), Mark(mark))
     except (EOFError, OSError):
-        pass  # the run is over, or was killed
+        pass  # the run has ended or was killed
     finally:
-        # No destructor of a library runs that a stranger's file may have upset.
+        # exits without running destructors of libraries, whose state a file may have damaged
         os._exit(0)
 
 
-def _serve(line: Connection, mark: Mark) -> None:
-    opening = Wire("").unpack(line.recv_bytes())
+def _serve(connection: Connection, mark: Mark) -> None:
+    """Receive the task and its limits, then one batch after the other."""
+    opening = Wire("").unpack(connection.recv_bytes())
     wire, seconds = Wire(opening["tag"]), opening["seconds"]
     try:
         work: Work = resolve({"task": opening["task"]}, "task", "worker")(
-            *wire.unpack(line.recv_bytes())
+            *wire.unpack(connection.recv_bytes())
         )
         limit(opening["memory_bytes"])
     except Exception as error:
-        line.send_bytes(wire.pack(["broken", f"{type(error).__name__}: {error}"]))
+        connection.send_bytes(wire.pack(["broken", f"{type(error).__name__}: {error}"]))
         return
-    line.send_bytes(wire.pack(["ready"]))
+    connection.send_bytes(wire.pack(["ready"]))
 
     def begin(i: int) -> None:
         mark.set(i)
         limit_cpu(seconds)
 
     while True:
-        items = wire.unpack(line.recv_bytes())
+        items = wire.unpack(connection.recv_bytes())
         try:
             limit_cpu(seconds)
             results = [_outcome(result) for result in work(items, begin)]
-            line.send_bytes(wire.pack(["done", results]))
+            connection.send_bytes(wire.pack(["done", results]))
         except MemoryError:
-            # What is left of this heap is no measure for other items: the next one is another's.
-            line.send_bytes(wire.pack(["out of memory"]))
+            # The heap may be fragmented, so other items might fail too: a new worker goes on.
+            connection.send_bytes(wire.pack(["out of memory"]))
             return
 
 
 def _outcome(result: Any) -> list[Any]:
+    """The result for one item as plain data."""
     if isinstance(result, Refused):
         return ["refused", result.error_class, result.reason]
     return ["used", result]
 
 
 def limit(memory_bytes: int) -> None:
-    """Allow this process so many bytes of address space, no file of its own and no dump."""
+    """Limit this process to so many bytes of address space; forbid core dumps and writing files."""
     _set(resource.RLIMIT_CORE, 0)
     _set(resource.RLIMIT_FSIZE, 0)
     _set(resource.RLIMIT_AS, memory_bytes)
 
 
 def limit_cpu(seconds: float) -> None:
-    """Allow so many seconds of processor time from now, twice: for a worker without its run.
+    """Limit the processor time from now on to twice so many seconds.
 
-    The run measures the time of an item and kills; this stops a decoder that outlives its run.
+    The run itself kills a worker that takes too long for an item. This limit is for a worker whose
+    run was killed first.
     """
     used = time.process_time()
     hard = resource.getrlimit(resource.RLIMIT_CPU)[1]
@@ -89,9 +92,10 @@ def limit_cpu(seconds: float) -> None:
 
 
 def _set(which: int, value: int) -> None:
+    """Set a limit of this process to the value, or to the existing limit if that is lower."""
     soft, hard = resource.getrlimit(which)
-    for given in (soft, hard):
-        if given != resource.RLIM_INFINITY:
-            value = min(value, given)
-    with suppress(OSError, ValueError):  # macOS knows RLIMIT_AS by name only
+    for existing in (soft, hard):
+        if existing != resource.RLIM_INFINITY:
+            value = min(value, existing)
+    with suppress(OSError, ValueError):  # macOS has RLIMIT_AS, but does not allow setting it
         resource.setrlimit(which, (value, hard))

@@ -66,7 +66,7 @@ def test_what_the_user_says_comes_before_a_guess_and_a_declaration():
     assert decoded(russian.encode("koi8-r"), "windows-1251", "koi8-r") == (russian, "koi8-r")
     assert decoded(russian.encode(), encoding="koi8-r") == (russian, "utf-8")
     assert decoded(russian.encode("utf-16"), encoding="koi8-r") == (russian, "utf-16")
-    with pytest.raises(Refused, match="expected euc_jp, as was said"):
+    with pytest.raises(Refused, match="expected euc_jp, the encoding given"):
         decoded(russian.encode("cp1251"), encoding="euc_jp")
 
 

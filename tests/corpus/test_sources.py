@@ -116,6 +116,7 @@ def test_the_kind_of_arrays(tmp_path):
         ([], "got neither"),
         (["a.xyz"], "got neither"),
         (["t.npy"], "got t.npy; name a table or an array itself"),
+        (["catalog.sqlite", "segments/c.npy"], "got a collection of hashret; name the source"),
     ],
 )
 def test_a_kind_that_is_not_clear_is_asked_for(tmp_path, names, says):
@@ -154,7 +155,7 @@ def test_links_are_followed_where_that_is_said(tmp_path):
     (folder / "nowhere.txt").symlink_to("none")
     (folder / "out").symlink_to("../out")
     (folder / "self").symlink_to(".")
-    with pytest.raises(InputError, match="got links; --follow-links"):
+    with pytest.raises(InputError, match="got symbolic links; follow them with --follow-links"):
         corpus.infer_kind([folder])
     assert not [x for x in corpus.read([folder], "text") if isinstance(x, Item)]
     how = Reading(follow_links=True)

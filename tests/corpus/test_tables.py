@@ -205,7 +205,7 @@ def test_csv_rows_that_are_broken_are_reported_by_their_lines(tmp_path):
         ("t.csv:10", "bad-csv"),
         ("8", "eight"),
     ]
-    assert "line 10 is lost to its quotes: a quote is opened and not closed" in found[-2].reason
+    assert "line 10 has broken quotes: a quote is opened and not closed" in found[-2].reason
 
 
 # what a writer quotes only where it must; a field that begins like the end of one is ambiguous
@@ -360,7 +360,7 @@ def test_the_text_may_have_another_name(tmp_path):
     ],
 )
 def test_a_table_without_a_text_says_what_it_has(tmp_path, name, data):
-    with pytest.raises(InputError, match=r"'id', 'title', 'content'; say by --text-field"):
+    with pytest.raises(InputError, match=r"'id', 'title', 'content'; name the .* of the text"):
         read(write(tmp_path / name, data))
 
 

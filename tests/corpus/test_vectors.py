@@ -186,7 +186,7 @@ def test_which_of_several_arrays_is_meant(tmp_path):
         found = read(npz(tmp_path / "a.npz", **members))
         assert [x.payload.size for x in found] == [3] * 4
     for members in ({"x": VECTORS, "y": other}, {}, {"x": np.zeros(3)}):
-        with pytest.raises(InputError, match="call the one that is meant 'embeddings'"):
+        with pytest.raises(InputError, match="name the array with the items 'embeddings'"):
             read(npz(tmp_path / "a.npz", **members))
 
 

@@ -160,7 +160,9 @@ def test_a_label_that_no_two_items_share_is_an_error(tmp_path):
     items = few_items(tmp_path / "c", 8)
     with Collection.open(tmp_path / "c") as collection:
         for queries in (None, items):
-            with pytest.raises(InputError, match=r"--label: .* besides itself, got a different"):
+            with pytest.raises(
+                InputError, match=r"--label: .* shares with another item, got a different"
+            ):
                 evaluate(collection, queries, "own")
         other = [*items, Item("other", "ship sail", {"own": items[0].id})]
         found = evaluate(collection, other, "own", k=3)
@@ -194,7 +196,7 @@ def test_a_collection_without_items_is_an_error(tmp_path):
 
 
 def test_judgements_of_other_queries_are_an_error(topics):
-    with pytest.raises(InputError, match=r"some of the 3 queries, .* such as 'q0', .* as 'x9'; "):
+    with pytest.raises(InputError, match=r"ids of the 3 queries, such as 'q0', .* as 'x9'; "):
         evaluate_judged(topics, asking(3), {"x9": {"sea-000": 1}})
     with pytest.raises(InputError, match="queries: expected at least one, got none"):
         evaluate_judged(topics, [], {"x9": {"sea-000": 1}})
@@ -324,7 +326,7 @@ def test_wrong_usage_leaves_with_2(path, arguments):
         ("folder", "expected judgements (--qrels), got a folder; check the path"),
         ("binary", "expected judgements (--qrels) in UTF-8, got other bytes in line 1"),
         ("words", "judgements, line 1: expected a query, an item and a whole grade"),
-        ("others", "such as 'q0', got those of others, such as 'x9'; give both the same ids"),
+        ("others", "such as 'q0', got only others, such as 'x9'; give both the same ids"),
         ("right", None),
     ],
 )

@@ -242,7 +242,7 @@ def test_a_model_of_before_reads_as_before():
 
 @pytest.mark.parametrize("wrong", [(1.0, 0.0, 0, 255, 0, 1), (0.0, 1.0)])
 def test_ranges_are_three_pairs(wrong):
-    with pytest.raises(ValueError, match="ranges: expected black and white"):
+    with pytest.raises(ValueError, match="ranges: expected numbers for black and white"):
         ImageSpec(ranges=wrong)
 
 

@@ -62,10 +62,10 @@ def test_the_width_is_what_the_parts_come_to():
 
 def test_sums_of_answers_keep_their_angles_and_are_the_same_for_ever():
     rng = np.random.default_rng(0)
-    answers = np.rint(rng.normal(size=(40, 1024)) * 2**16).astype(np.float32) / 2**16
-    answers[1] = answers[0] + answers[2] / 2
-    rows = looks(np.zeros((40, 4, 4, 1)), lambda _: answers)[:, :128]
-    unit = answers / np.linalg.norm(answers, axis=1, keepdims=True)
+    responses = np.rint(rng.normal(size=(40, 1024)) * 2**16).astype(np.float32) / 2**16
+    responses[1] = responses[0] + responses[2] / 2
+    rows = looks(np.zeros((40, 4, 4, 1)), lambda _: responses)[:, :128]
+    unit = responses / np.linalg.norm(responses, axis=1, keepdims=True)
     assert np.abs(rows @ rows.T - unit @ unit.T).max() < 0.4
     assert rows[0] @ rows[1] > 0.8
     # collections keep what these signs gave: others would make all pictures strangers

@@ -112,7 +112,7 @@ class Once(io.RawIOBase):
 
 def test_what_is_read_once_can_ask_but_not_be_indexed(path):
     np.testing.assert_array_equal(seen(Once(path.read_bytes())), PIXELS)
-    with pytest.raises(PayloadError, match="read again, got an object of type Once"):
+    with pytest.raises(PayloadError, match="read twice, got an object of type Once"):
         pictures.digest(Once(path.read_bytes()), hashlib.sha256())
 
 

@@ -19,7 +19,7 @@ def kernels(request, monkeypatch):
         pytest.importorskip("numba", reason="the extra hashret[fast] is not installed")
         # one process of several compiles, where nobody has yet, and the others wait for it
         lock = Path(tempfile.gettempdir()) / f"hashret-kernels-{os.getuid()}.lock"
-        with FileLock(lock) if not compiled.are_kept() else nullcontext():
+        with FileLock(lock) if not compiled.are_cached() else nullcontext():
             assert compiled.enable() is not None
     else:
         monkeypatch.setattr(compiled, "_refused", True)

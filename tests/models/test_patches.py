@@ -60,17 +60,17 @@ def plain_features(layer, row):
     image = grid(np.clip(row.astype(np.float64) * layer.input_scale, -64, 64)).reshape(layer.shape)
     side = layer.side
     down, across = height - side + 1, width - side + 1
-    answers = np.empty((down, across, layer.filters.shape[1]))
+    responses = np.empty((down, across, layer.filters.shape[1]))
     for y, x in itertools.product(range(down), range(across)):
         patch = image[y : y + side, x : x + side].ravel()
         mean = math.fsum(patch) / len(patch)
         variance = max(math.fsum(patch * patch) / len(patch) - mean * mean, 0.0)
         contrast = 1.0 / math.sqrt(variance + 0.001)
         for f, weights in enumerate(layer.filters.astype(np.float64).T):
-            answer = math.fsum(patch * weights) * contrast + layer.bias[f]
-            answers[y, x, f] = grid(min(max(answer, 0.0), 128.0))
+            response = math.fsum(patch * weights) * contrast + layer.bias[f]
+            responses[y, x, f] = grid(min(max(response, 0.0), 128.0))
     told = []
-    for maps, finish in ((answers, math.sqrt), (image, float)):
+    for maps, finish in ((responses, math.sqrt), (image, float)):
         rows, columns = (
             [
                 range(i * n // c, -(-(i + 1) * n // c))
@@ -110,7 +110,7 @@ def test_logits_are_those_of_the_dense_layers_on_the_features():
     assert np.array_equal(LOGITS, dense.logits(layer.features(PIXELS)))
     assert ENCODER.n_features == 7 * 9 * 3
     assert ENCODER.spec.dense().n_features == len(layer.mean)
-    assert layer.n_answers == 2 * 2 * 5
+    assert layer.n_responses == 2 * 2 * 5
     assert layer.n_places == 5 * 7
 
 

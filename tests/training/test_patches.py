@@ -43,11 +43,12 @@ def test_contrast_hardly_changes_the_answers_and_light_not_at_all():
     images, _ = textures(20)
     layer = learn_patches(images, SHAPE, rng())
     plain, loud, bright = (
-        layer.features(rows)[:, : layer.n_answers] for rows in (images, 2.0 * images, images + 1.0)
+        layer.features(rows)[:, : layer.n_responses]
+        for rows in (images, 2.0 * images, images + 1.0)
     )
     assert np.linalg.norm(loud - plain) < 0.05 * np.linalg.norm(plain)
     assert np.abs(bright - plain).max() < 0.01  # pixels lie on a grid
-    colours = [layer.features(rows)[:, layer.n_answers :] for rows in (images, images + 1.0)]
+    colours = [layer.features(rows)[:, layer.n_responses :] for rows in (images, images + 1.0)]
     assert (colours[1] > colours[0]).all()
 
 
@@ -85,7 +86,7 @@ def test_what_is_told_is_centred_and_of_unit_size():
     layer = learn_patches(images, SHAPE, rng())
     found = layer.features(images).astype(np.float64)
     assert found.mean(axis=0) == pytest.approx(np.zeros(found.shape[1]), abs=1e-4)
-    for part in np.split(found, [layer.n_answers], axis=1):
+    for part in np.split(found, [layer.n_responses], axis=1):
         assert np.square(part).mean() == pytest.approx(1.0, abs=1e-3)
 
 

@@ -116,7 +116,7 @@ def test_data_crosses_the_line_unchanged():
     ((back,),) = all_of([[["good", array]]])[0]
     assert back.dtype == array.dtype
     np.testing.assert_array_equal(back, array)
-    with pytest.raises(TypeError, match="expected data"):
+    with pytest.raises(TypeError, match="expected plain data"):
         all_of([[["good", object()]]])
 
 

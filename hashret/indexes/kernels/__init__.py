@@ -1,10 +1,10 @@
-"""Kernels compiled by Numba (the extra `hashret[fast]`), which do what NumPy does, faster.
+"""Kernels compiled by Numba (the extra `hashret[fast]`): the indexes' inner loops, made faster.
 
-Importing this package loads nothing. An index asks `loaded()` before every answer, a single look-up
-only until they are, and takes its NumPy path if that is None; so kernels are for the whole process
-or for none of it. `enable()` takes half a second, and where nobody has compiled them yet half a
-minute or more, once: who calls it must expect to save more than that, as the planner
-does ([ADR 12](docs/adr/0012-compiled-kernels.md)).
+Importing this package loads no kernel. Every index calls `loaded()` before it answers, and takes
+its NumPy path if the result is None; so either the whole process uses kernels or none of it does.
+`enable()` takes half a second, or half a minute and more on the first call after installation,
+when the kernels are compiled. A caller must expect to save more time than that, as the planner does
+([ADR 12](docs/adr/0012-compiled-kernels.md)).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from types import ModuleType, SimpleNamespace
 
 
 class Kernels(SimpleNamespace):
-    """The compiled modules, each under its name."""
+    """The compiled modules, each an attribute with the module's name."""
 
     def __getattr__(self, name: str) -> ModuleType:
         raise AttributeError(f"kernels: expected a module of {__name__}, got {name!r}; add it")
@@ -29,20 +29,20 @@ _refused = False
 
 
 def available() -> bool:
-    """Whether `enable` may succeed: Numba is installed, and has not failed in this process."""
+    """Whether `enable` may succeed: Numba is installed and has not failed in this process."""
     return _loaded is not None or (not _refused and _installed())
 
 
 @lru_cache(maxsize=1)
 def _installed() -> bool:
-    # told not to compile, Numba runs functions as Python, in which kernels mean nothing
+    # if NUMBA_DISABLE_JIT is set, kernels are plain Python functions, which can't call intrinsics
     may_compile = os.environ.get("NUMBA_DISABLE_JIT", "0") in {"", "0"}
     return may_compile and find_spec("numba") is not None
 
 
 @lru_cache(maxsize=1)
-def are_kept() -> bool:
-    """Whether what Numba compiled is seen beside the kernels, so that loading them is quick."""
+def are_cached() -> bool:
+    """Whether Numba's cache of compiled code is found beside the kernels, so they load quickly."""
     return any((Path(__file__).parent / "__pycache__").glob("multi_index.search-*.nbi"))
 
 
@@ -52,10 +52,10 @@ def loaded() -> Kernels | None:
 
 
 def enable() -> Kernels | None:
-    """Load the kernels, compiling them if nobody has; None where Numba can't be used.
+    """Load the kernels, and compile them if no cache is found; None if Numba can't be used.
 
-    Numba can't be used if it is missing, is told not to compile, does not suit NumPy's version or
-    finds no folder to keep what it compiled in.
+    Numba can't be used if it is not installed, is set not to compile, does not support the version
+    of NumPy, or finds no folder that it can write its cache to.
     """
     global _loaded, _refused
     if _loaded is None and available():

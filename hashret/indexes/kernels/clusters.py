@@ -1,8 +1,13 @@
-"""Searching clusters, compiled: of each cluster the rings that may hold what is near a query.
+"""Search clusters, compiled: compare the codes of the rings that may be near a query.
 
-The algorithm is that of `hashret.indexes.clusters`. Clusters are outside and queries inside, so
-that a cluster's codes are read from memory once for a block of queries; only what draws the limits
-of the nearest in goes query by query.
+The algorithm is that of `hashret.indexes.clusters`. Clusters are in the outer loop and queries in
+the inner one, so that a cluster's codes are read from memory once for a block of queries. A k-NN
+search begins the other way round: each query goes to its own nearest clusters first, to lower its
+limit.
+
+The arrays of an index of n distinct codes in m clusters are its `columns`, `references`, `rings`
+and `reach` (`hashret.indexes.clusters`), and the `run_limits` and `members` of its runs
+(`hashret.indexes.distinct`). A place is the position of a code in `columns` and `references`.
 """
 
 from __future__ import annotations
@@ -21,21 +26,24 @@ from hashret.indexes.kernels.intrinsics import INT, INTS, LANES, ROWS, WORDS_2D,
 from hashret.indexes.kernels.runs import length_of, put_in_order, spread
 from hashret.indexes.kernels.selecting import grouped, grown_table, without_gaps
 
-_QUERIES = 256  # that share a cluster
-_FIRST = 8  # clusters that each query of many goes to first, nearest first
-_FOUND = 1 << 16  # that there is room for at first
-_ROOM = 1024  # more than are kept of a query before what is beyond is dropped
-_CANDIDATES = 1 << 22  # kept at once for all queries of a block
-_PASSED = np.uint16(65535)  # the distance of a cluster that needs no look
+_QUERIES = 256  # queries of a block, for which a cluster is read once
+_FIRST_CLUSTERS = 8  # nearest clusters that each query of a block searches first
+_FIRST_FOUND = 1 << 16  # codes found that an array has room for at first; it grows
+_SPARE_ROOM = 1024  # candidates of a query that there is room for, beside twice its hits
+_CANDIDATES = 1 << 22  # candidates that there is room for, for all queries of a block together
+_DONE = np.uint16(65535)  # bits; more than any distance, for a cluster already searched
 
 _INDEX = (WORDS_2D, ROWS, ROWS, INTS, ROWS, ROWS)
 
 
 @njit((WORDS_2D, WORDS_2D), cache=True, nogil=True)
-def assign(codes: np.ndarray, centres: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Of each of `codes` (n, n_words) the nearest centre, the first of equals, and its distance.
+def assign(
+    codes: np.ndarray,  # (n, n_words) uint64
+    centres: np.ndarray,  # (n_words, m) uint64, m > 0
+) -> tuple[np.ndarray, np.ndarray]:
+    """The nearest centre of each code, (n,) uint32, and its distance in bits, (n,) uint16.
 
-    `centres` (n_words, m), m > 0. Returns (n,) uint32 and uint16.
+    Of several nearest centres the first one counts.
     """
     n, m = len(codes), centres.shape[1]
     clusters, distances = np.empty(n, np.uint32), np.empty(n, np.uint16)
@@ -57,7 +65,7 @@ def _find_within(
     cluster: int,
     centres: np.ndarray,  # (n_words, m) uint64
     queries: np.ndarray,  # (n_queries, n_words) uint64
-    asked: np.ndarray,  # (n_words, n_queries) uint64
+    query_columns: np.ndarray,  # (n_words, n_queries) uint64
     radii: np.ndarray,  # (n_queries,) int64, bits, inclusive
     n_bits: int,
     columns: np.ndarray,  # (n_words, n + LANES) uint64
@@ -67,22 +75,23 @@ def _find_within(
     count: int,
     work: np.ndarray,  # (2,) int64, added to
 ) -> tuple[int, int, np.int64]:
-    """Append (query, distance, place) from a cluster on, while there is room for all it may hold.
+    """Append (query, distance, place) of the codes within the radii, from one cluster on.
 
-    `asked` are the columns of the queries. Returns the cluster that is next, the count, and how
-    much room the next needs.
+    This ends with the last cluster, or before one that may have more codes than there is room for.
+    `work` counts the bands searched and the codes compared. Returns the next cluster, the new
+    count, and the room that the next cluster needs.
     """
     near = np.empty(len(queries), np.uint16)
-    bands = np.empty((len(queries), 3), np.int64)  # of this cluster: query, first place, end
+    bands = np.empty((len(queries), 3), np.int64)  # query, first place, end
     while cluster < len(reach):
         near[:] = 0
-        for word in range(len(asked)):
+        for word in range(len(query_columns)):
             centre = centres[word, cluster]
             for query in range(len(near)):
-                near[query] += popcount(asked[word, query] ^ centre)
+                near[query] += popcount(query_columns[word, query] ^ centre)
         n_bands, room, before = 0, np.int64(0), count
         for query in range(len(queries)):
-            # no branch, which nobody could foresee
+            # without a branch, which the processor could not predict
             bands[n_bands, 0] = query
             n_bands += np.int64(near[query]) <= reach[cluster] + radii[query]
         for i in range(n_bands):
@@ -103,10 +112,10 @@ def _find_within(
                     found[count, 2] = start + lowest_of(mask)
                     mask &= mask - np.uint64(1)
                     count += 1
-        # not above, where each would wait for a branch that was guessed wrong
+        # in a loop of its own: above, each distance would wait for a mispredicted branch
         for i in range(before, count):
-            asking, place = np.int64(found[i, 0]), np.int64(found[i, 2])
-            found[i, 1] = distance_of(columns, place, queries, asking)
+            found_query, place = np.int64(found[i, 0]), np.int64(found[i, 2])
+            found[i, 1] = distance_of(columns, place, queries, found_query)
         cluster += 1
     return cluster, count, np.int64(0)
 
@@ -124,18 +133,15 @@ def within(
     run_limits: np.ndarray,  # (n_runs + 1,) uint32
     members: np.ndarray,  # (n_members,) uint32
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """All rows within each radius (int64): limits, rows and distances as in `Neighbors`.
+    """All rows within the radius of each query: limits, rows and distances as in `Neighbors`.
 
-    `centres` (n_words, m) and `columns` (n_words, n + LANES) uint64, `references` (n,) uint32,
-    `rings` and `reach` as in `hashret.indexes.clusters`, what the references of runs mean as in
-    `hashret.indexes.distinct`. Also returns how many bands were looked into, and how many codes
-    these have.
+    The fourth result, (2,) int64, is the number of bands searched and of codes compared in them.
     """
-    asked = np.ascontiguousarray(queries.T)
+    query_columns = np.ascontiguousarray(queries.T)
     width = 1
     for radius in radii:
         width = max(width, radius + 1)
-    found = np.empty((_FOUND, 3), np.uint32)
+    found = np.empty((_FIRST_FOUND, 3), np.uint32)
     cluster, count = 0, 0
     work = np.zeros(2, np.int64)
     while cluster < len(reach):
@@ -143,7 +149,7 @@ def within(
             cluster,
             centres,
             queries,
-            asked,
+            query_columns,
             radii,
             n_bits,
             columns,
@@ -154,16 +160,20 @@ def within(
             work,
         )
         found = grown_table(found, count, count + room)
-    # here, where one wait for memory does not hold up the next
+    # in a loop of its own, whose random reads the processor can overlap
     for i in range(count):
         found[i, 2] = references[found[i, 2]]
-    limits, named, distances = grouped(found[:count], len(queries), width)
-    return *spread(limits, named, distances, run_limits, members), work
+    limits, found_references, distances = grouped(found[:count], len(queries), width)
+    return *spread(limits, found_references, distances, run_limits, members), work
 
 
 @njit(cache=True, nogil=True)
-def _by_distance(away: np.ndarray, places: np.ndarray, order: np.ndarray) -> None:
-    """Write which clusters are nearest, the nearest first; `places` (n_bits + 2,) is written to."""
+def _by_distance(
+    away: np.ndarray,  # (m,) uint16, bits
+    places: np.ndarray,  # (n_bits + 2,) int64, overwritten
+    order: np.ndarray,  # (m,) int64, written
+) -> None:
+    """Write the clusters in the order of their distance: a counting sort."""
     places[:] = 0
     for cluster in range(len(away)):
         places[np.int64(away[cluster]) + 1] += 1
@@ -187,34 +197,39 @@ def _nearest_block(
     reach: np.ndarray,  # (m,) int64
     run_limits: np.ndarray,  # (n_runs + 1,) uint32
     members: np.ndarray,  # (n_members,) uint32
-    best_rows: np.ndarray,  # (n_queries, kept) int64, written
-    best: np.ndarray,  # (n_queries, kept) int32, written
+    best_rows: np.ndarray,  # (n_queries, max_hits) int64, written
+    best: np.ndarray,  # (n_queries, max_hits) int32, written
     work: np.ndarray,  # (2,) int64, added to
 ) -> None:
-    m, size, kept = centres.shape[1], len(queries), best.shape[1]
-    away = np.empty((size, m), np.uint16)
-    named, found = np.empty((size, room), np.uint32), np.empty((size, room), np.uint16)
-    count = np.zeros(size, np.int64)
-    # what was seen up to the limit, and how much of that at each distance
-    limit, inside = np.full(size, n_bits, np.int64), np.zeros(size, np.int64)
-    seen = np.zeros((size, n_bits + 1), np.int64)
+    """Write the nearest max_hits rows of each query of a block, by distance and row.
+
+    `work` counts the bands searched and the codes compared.
+    """
+    m, size, max_hits = centres.shape[1], len(queries), best.shape[1]
+    away = np.empty((size, m), np.uint16)  # bits between query and centre
+    found_references = np.empty((size, room), np.uint32)  # the candidates of each query
+    found = np.empty((size, room), np.uint16)  # their distances
+    count = np.zeros(size, np.int64)  # their number
+    limit = np.full(size, n_bits, np.int64)  # bits; no farther code can be a hit
+    inside = np.zeros(size, np.int64)  # rows seen within the limit
+    seen = np.zeros((size, n_bits + 1), np.int64)  # rows seen at each distance
     places, order = np.empty(n_bits + 2, np.int64), np.empty(m, np.int64)
-    ordered, filled = np.empty(room, np.int64), np.empty(2 * kept, np.int64)
-    n_first = m if size == 1 else min(m, _FIRST)
+    ordered, filled = np.empty(room, np.int64), np.empty(2 * max_hits, np.int64)
+    n_first = m if size == 1 else min(m, _FIRST_CLUSTERS)
     for turn in range(size + m):
-        # first each query to its nearest clusters, then each cluster for all queries
-        first = turn < size
-        if first:
+        # first each query searches its nearest clusters, then each cluster is searched for all
+        by_query = turn < size
+        if by_query:
             column_distances(centres, 0, queries[turn], away[turn])
             _by_distance(away[turn], places, order)
-        for step in range(n_first if first else size):
-            query = turn if first else step
-            cluster = order[step] if first else turn - size
+        for step in range(n_first if by_query else size):
+            query = turn if by_query else step
+            cluster = order[step] if by_query else turn - size
             distance = np.int64(away[query, cluster])
             if distance > reach[cluster] + limit[query]:
                 continue
-            if first:
-                away[query, cluster] = _PASSED
+            if by_query:
+                away[query, cluster] = _DONE
             low, high = band_of(rings, cluster, n_bits, distance, limit[query])
             if low >= high:
                 continue
@@ -228,21 +243,21 @@ def _nearest_block(
                     distance = distance_of(columns, place, queries, query)
                     if distance > limit[query]:
                         continue
-                    named[query, count[query]] = references[place]
+                    found_references[query, count[query]] = references[place]
                     found[query, count[query]] = distance
                     count[query] += 1
-                    n_rows = min(length_of(references[place], run_limits), kept)
+                    n_rows = min(length_of(references[place], run_limits), max_hits)
                     seen[query, distance] += n_rows
                     inside[query] += n_rows
                     while inside[query] - seen[query, limit[query]] >= k:
                         inside[query] -= seen[query, limit[query]]
                         limit[query] -= 1
-                if seen[query, 0] >= kept:
-                    limit[query] = -1  # equal codes are all in one ring, by row
+                if seen[query, 0] >= max_hits:
+                    limit[query] = -1  # done: all codes equal to the query are in this ring, by row
                     break
                 if count[query] + LANES > room:
-                    held = put_in_order(
-                        named[query, : count[query]],
+                    n_best = put_in_order(
+                        found_references[query, : count[query]],
                         found[query],
                         places,
                         ordered,
@@ -252,12 +267,12 @@ def _nearest_block(
                         best_rows[query],
                         best[query],
                     )
-                    named[query, :held] = best_rows[query, :held]
-                    found[query, :held] = best[query, :held]
-                    count[query] = held
+                    found_references[query, :n_best] = best_rows[query, :n_best]
+                    found[query, :n_best] = best[query, :n_best]
+                    count[query] = n_best
     for query in range(size):
         put_in_order(
-            named[query, : count[query]],
+            found_references[query, : count[query]],
             found[query],
             places,
             ordered,
@@ -274,7 +289,7 @@ def nearest(
     centres: np.ndarray,  # (n_words, m) uint64
     queries: np.ndarray,  # (n_queries, n_words) uint64
     k: int,
-    kept: int,
+    max_hits: int,
     n_bits: int,
     columns: np.ndarray,  # (n_words, n + LANES) uint64
     references: np.ndarray,  # (n,) uint32
@@ -282,18 +297,18 @@ def nearest(
     reach: np.ndarray,  # (m,) int64
     run_limits: np.ndarray,  # (n_runs + 1,) uint32
     members: np.ndarray,  # (n_members,) uint32
-    n: int,
+    n_rows: int,
 ) -> tuple[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, bool], np.ndarray]:
-    """The k nearest rows of each query as in `Neighbors`, or up to `kept` of them if they tie.
+    """The k nearest rows of each query, and those that tie with the k-th, up to `max_hits`.
 
-    What is given and how much was done are as for `within`, the answer as in
-    `hashret.indexes.kernels.scan.nearest`; 1 <= k <= kept <= n, which is the number of rows.
+    1 <= k <= max_hits <= n_rows. Returns the results of `hashret.indexes.kernels.scan.nearest`,
+    and the work as `within` does.
     """
     n_queries = len(queries)
-    best_rows = np.empty((n_queries, kept), np.int64)
-    best = np.full((n_queries, kept), n_bits + 1, np.int32)
+    best_rows = np.empty((n_queries, max_hits), np.int64)
+    best = np.full((n_queries, max_hits), n_bits + 1, np.int32)
     work = np.zeros(2, np.int64)
-    room = 2 * kept + _ROOM
+    room = 2 * max_hits + _SPARE_ROOM
     block = max(1, min(_QUERIES, _CANDIDATES // room))
     for start in range(0, n_queries, block):
         end = min(start + block, n_queries)
@@ -313,4 +328,4 @@ def nearest(
             best[start:end],
             work,
         )
-    return without_gaps(best_rows, best, k, n, n_bits), work
+    return without_gaps(best_rows, best, k, n_rows, n_bits), work

@@ -1,4 +1,8 @@
-"""The rows of distinct codes, compiled; what a reference is says `hashret.indexes.distinct`."""
+"""Replace references by rows, compiled.
+
+A reference, as `hashret.indexes.distinct` defines it, is a row, or RUN plus the number of a run of
+rows that have the same code; `run_limits` and `members` are the arrays of these runs.
+"""
 
 from __future__ import annotations
 
@@ -12,8 +16,11 @@ _RUN = np.int64(RUN)
 
 
 @njit(inline="always")
-def length_of(reference: int, run_limits: np.ndarray) -> np.int64:
-    """How many rows a reference names."""
+def length_of(
+    reference: int,
+    run_limits: np.ndarray,  # (n_runs + 1,) uint32
+) -> np.int64:
+    """The number of rows that a reference stands for."""
     run = np.int64(reference) - _RUN
     if run < 0:
         return np.int64(1)
@@ -29,7 +36,7 @@ def copy_rows(
     rows: np.ndarray,  # (room,) int64, written
     count: int,
 ) -> int:
-    """Write the first `most` rows that a reference names to rows[count:]; the count then."""
+    """Write at most the first `most` rows of a reference to rows[count:]; returns the new count."""
     run = np.int64(reference) - _RUN
     if run < 0:
         rows[count] = np.int64(reference)
@@ -50,7 +57,10 @@ def spread(
     run_limits: np.ndarray,  # (n_runs + 1,) uint32
     members: np.ndarray,  # (n_members,) uint32
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Limits, rows and distances as in `Neighbors`, given those of references (int64)."""
+    """The limits, rows and distances of `Neighbors`, from those of references.
+
+    The references of each query are in the order of distance; so are the rows, and then ascending.
+    """
     total = np.int64(0)
     for i in range(len(references)):
         total += length_of(references[i], run_limits)
@@ -72,37 +82,36 @@ def spread(
 
 @njit(cache=True, nogil=True)
 def put_in_order(
-    named: np.ndarray,  # (n,) uint32
-    found: np.ndarray,  # (n or more,) uint16
-    places: np.ndarray,  # (n_bits + 2,) int64, written
-    ordered: np.ndarray,  # (n or more,) int64, written
-    filled: np.ndarray,  # (2 * len(rows),) int64, written
+    references: np.ndarray,  # (n,) uint32
+    found: np.ndarray,  # (n or more,) uint16, their distances
+    places: np.ndarray,  # (n_bits + 2,) int64, overwritten
+    ordered: np.ndarray,  # (n or more,) int64, overwritten
+    filled: np.ndarray,  # (2 * max_hits,) int64, overwritten
     run_limits: np.ndarray,  # (n_runs + 1,) uint32
     members: np.ndarray,  # (n_members,) uint32
-    rows: np.ndarray,  # (kept,) int64, written
-    distances: np.ndarray,  # (kept,) int32, written
+    rows: np.ndarray,  # (max_hits,) int64, written
+    distances: np.ndarray,  # (max_hits,) int32, written
 ) -> int:
-    """Write the first len(rows) of the rows named, by distance and row; how many there are.
+    """Write the nearest max_hits rows of the references, by distance and row; returns how many.
 
-    `named` and `found` are references and their distances. Written to are `places` (n_bits + 2,),
-    `ordered` (len(named) or more,) and `filled` (2 * len(rows),), all int64.
+    A counting sort of the references by distance, and a sort of the rows at each distance.
     """
     places[:] = 0
-    for i in range(len(named)):
+    for i in range(len(references)):
         places[np.int64(found[i]) + 1] += 1
     for distance in range(1, len(places)):
         places[distance] += places[distance - 1]
-    for i in range(len(named)):
-        ordered[places[found[i]]] = named[i]
+    for i in range(len(references)):
+        ordered[places[found[i]]] = references[i]
         places[found[i]] += 1
     total, begin, distance = 0, 0, 0
-    while begin < len(named) and total < len(rows):
-        end = places[distance]  # by now the end of this distance
+    while begin < len(references) and total < len(rows):
+        end = places[distance]  # the counting sort has moved it from the begin to the end
         wanted, count = len(rows) - total, 0
         for i in range(begin, end):
             if count + min(length_of(ordered[i], run_limits), wanted) > len(filled):
                 sort_rows(filled, 0, count)
-                count = wanted  # others come before the rest
+                count = wanted  # the rows after these can't be among the hits
             count = copy_rows(ordered[i], wanted, run_limits, members, filled, count)
         sort_rows(filled, 0, count)
         for i in range(min(count, wanted)):

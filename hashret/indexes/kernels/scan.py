@@ -1,4 +1,4 @@
-"""Comparing every code, compiled: the distances of a tile at a time."""
+"""Compare every code, compiled: tile by tile, so that a tile is in the cache for all queries."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from numba import njit
 from hashret.indexes.kernels.distances import fill_columns, write_distances
 from hashret.indexes.kernels.intrinsics import INT, INTS, WORDS_2D
 from hashret.indexes.kernels.selecting import (
-    LANES,
+    N_MINIMA,
     bound,
     choose,
     drop_beyond,
@@ -19,10 +19,10 @@ from hashret.indexes.kernels.selecting import (
     without_gaps,
 )
 
-_TILE = 2048  # codes compared at once: their columns and distances stay in the first cache
-_QUERIES = 128  # queries that share a tile
-_FEW = 2  # for so few queries no columns are made: that takes longer than comparing
-_CANDIDATES = 1 << 22  # kept at once for all queries of a block
+_TILE = 2048  # codes compared at once: their columns and distances stay in the first-level cache
+_QUERIES = 128  # queries of a block, for which a tile is read once
+_FEW = 2  # queries; for so few, making columns takes longer than comparing rows
+_CANDIDATES = 1 << 22  # candidates that there is room for, for all queries of a block together
 
 
 @njit(cache=True, nogil=True)
@@ -30,20 +30,21 @@ def _nearest_block(
     words: np.ndarray,  # (n, n_words) uint64
     queries: np.ndarray,  # (n_queries, n_words) uint64
     n_bits: int,
-    room: int,
-    rows: np.ndarray,  # (n_queries, kept) int64, written
-    distances: np.ndarray,  # (n_queries, kept) int32, written
+    room: int,  # candidates of a query
+    rows: np.ndarray,  # (n_queries, k) int64, written
+    distances: np.ndarray,  # (n_queries, k) int32, written
 ) -> None:
+    """Write the k nearest rows of each query of a block, by distance and row."""
     n, k = len(words), rows.shape[1]
-    kept_rows = np.empty((len(queries), room), np.uint32)
-    kept = np.empty((len(queries), room), np.uint16)
-    count = np.zeros(len(queries), np.int64)
-    limit = np.full(len(queries), n_bits, np.int64)
-    seen = np.zeros((len(queries), n_bits + 1), np.int64)
+    found_rows = np.empty((len(queries), room), np.uint32)  # the candidates of each query
+    found = np.empty((len(queries), room), np.uint16)  # their distances
+    count = np.zeros(len(queries), np.int64)  # their number
+    limit = np.full(len(queries), n_bits, np.int64)  # bits; no farther code can be a hit
+    seen = np.zeros((len(queries), n_bits + 1), np.int64)  # candidates seen at each distance
     in_columns = words.shape[1] > 1 and len(queries) > _FEW
     columns = np.empty((words.shape[1] if in_columns else 0, _TILE), np.uint64)
     near = np.empty(_TILE, np.uint16)
-    lanes = np.empty(LANES, np.uint16)
+    minima = np.empty(N_MINIMA, np.uint16)
     for start in range(0, n, _TILE):
         size = min(_TILE, n - start)
         tile = words[start : start + size]
@@ -53,23 +54,25 @@ def _nearest_block(
             if limit[query] < 0:
                 continue
             write_distances(tile, columns, queries[query], near[:size])
-            if start == 0 and k <= LANES:
-                limit[query] = bound(near[:size], lanes, k, n_bits)
+            if start == 0 and k <= N_MINIMA:
+                limit[query] = bound(near[:size], minima, k, n_bits)
             before = count[query]
-            after = choose(near[:size], limit[query], start, before, kept_rows[query], kept[query])
+            after = choose(
+                near[:size], limit[query], start, before, found_rows[query], found[query]
+            )
             for i in range(before, after):
-                seen[query, kept[query, i]] += 1
+                seen[query, found[query, i]] += 1
             count[query] = after
             if after > before and after >= k:
                 kth = kth_distance(seen[query], k, n_bits)
-                # a later row at the k-th distance loses to those before it
+                # of rows at the k-th distance the first ones are hits, so later ones can't be
                 limit[query] = kth - 1
                 if after + _TILE > room:
-                    count[query] = drop_beyond(kept_rows[query], kept[query], after, kth, k)
+                    count[query] = drop_beyond(found_rows[query], found[query], after, kth, k)
     for query in range(len(queries)):
         put_nearest(
-            kept_rows[query, : count[query]],
-            kept[query],
+            found_rows[query, : count[query]],
+            found[query],
             seen[query],
             rows[query],
             distances[query],
@@ -78,18 +81,22 @@ def _nearest_block(
 
 @njit((WORDS_2D, WORDS_2D, INT, INT, INT), cache=True, nogil=True)
 def nearest(
-    words: np.ndarray, queries: np.ndarray, k: int, kept: int, n_bits: int
+    words: np.ndarray,  # (n, n_words) uint64
+    queries: np.ndarray,  # (n_queries, n_words) uint64
+    k: int,
+    max_hits: int,
+    n_bits: int,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, bool]:
-    """The k nearest rows of each query as in `Neighbors`, or up to `kept` of them if they tie.
+    """The k nearest rows of each query, and those that tie with the k-th, up to `max_hits`.
 
-    `words` (n, n_words) and `queries` (n_queries, n_words) uint64; 1 <= k <= kept <= n. Returns
-    limits, rows, distances, the radius up to which each answer is complete, and whether more rows
-    may lie at the k-th distance than were kept.
+    1 <= k <= max_hits <= n. Returns the limits, rows and distances of `Neighbors`, the radius
+    within which each answer is complete, and whether more rows may tie with a k-th hit than there
+    was room for.
     """
     n, n_queries = len(words), len(queries)
-    rows = np.empty((n_queries, kept), np.int64)
-    distances = np.empty((n_queries, kept), np.int32)
-    room = 2 * kept + _TILE
+    rows = np.empty((n_queries, max_hits), np.int64)
+    distances = np.empty((n_queries, max_hits), np.int32)
+    room = 2 * max_hits + _TILE
     block = max(1, min(_QUERIES, _CANDIDATES // room))
     for start in range(0, n_queries, block):
         end = min(start + block, n_queries)
@@ -101,12 +108,14 @@ def nearest(
 
 @njit((WORDS_2D, WORDS_2D, INTS, INT), cache=True, nogil=True)
 def within(
-    words: np.ndarray, queries: np.ndarray, radii: np.ndarray, n_bits: int
+    words: np.ndarray,  # (n, n_words) uint64
+    queries: np.ndarray,  # (n_queries, n_words) uint64
+    radii: np.ndarray,  # (n_queries,) int64, bits, inclusive
+    n_bits: int,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """All rows within each radius (int64): limits, rows and distances as in `Neighbors`."""
+    """All rows within the radius of each query: limits, rows and distances of `Neighbors`."""
     n = len(words)
-    # one number for query, distance and row; a row is a position, so it fits 32 bits
-    found = np.empty((_TILE, 3), np.uint32)
+    found = np.empty((_TILE, 3), np.uint32)  # query, distance, row
     count = 0
     in_columns = words.shape[1] > 1 and len(queries) > _FEW
     columns = np.empty((words.shape[1] if in_columns else 0, _TILE), np.uint64)

@@ -1,81 +1,99 @@
-"""Choosing among distances, most of which are looked at only in the sum."""
+"""Select the near codes from arrays of distances, and put the selected ones in order.
+
+Most distances are larger than the limit. They are skipped in blocks, by the least distance of each
+block, which the compiler turns into vector instructions.
+"""
 
 from __future__ import annotations
 
 import numpy as np
 from numba import njit
 
-_CHUNK, _PART = 128, 32  # distances, and parts of these, looked at only if one is small enough
-LANES = 64
-"""The nearest of so many parts of a tile: the k-th of these bounds the k-th of all."""
-_FAR = np.uint16(65535)  # beyond every distance
+_BLOCK = 128  # distances that are skipped together if the least of them is above the limit
+_PART = 32  # distances of a block that are then skipped together, likewise
+N_MINIMA = 64
+"""Number of groups that the first tile is divided into; the k-th least of their minima bounds the
+k-th least distance of all codes."""
+_FAR = np.uint16(65535)  # bits; more than any distance
+_INSERTION = 48  # rows; up to so many, insertion sort is the fastest
+_RADIX_SMALL = 1024  # rows; up to so many are sorted by digits of fewer bits
+_SMALL_DIGIT = 7  # bits of a digit in the radix sort of at most `_RADIX_SMALL` rows
+_LARGE_DIGIT = 11  # bits of a digit in the radix sort of more rows
 
 
 @njit(cache=True, nogil=True)
-def _nearest_of(near: np.ndarray) -> np.uint16:
-    lowest = _FAR
+def _least_of(near: np.ndarray) -> np.uint16:
+    least = _FAR
     for i in range(len(near)):
-        lowest = min(lowest, near[i])
-    return lowest
+        least = min(least, near[i])
+    return least
 
 
 @njit(cache=True, nogil=True)
-def bound(near: np.ndarray, lanes: np.ndarray, k: int, n_bits: int) -> int:
-    """A distance that at least k <= LANES of the tile do not exceed; n_bits if it has fewer.
+def bound(
+    near: np.ndarray,  # (n,) uint16, bits
+    minima: np.ndarray,  # (N_MINIMA,) uint16, overwritten
+    k: int,
+    n_bits: int,
+) -> int:
+    """A distance that at least k codes of the tile don't exceed; n_bits if it has fewer codes.
 
-    `lanes` (LANES,) is written to: the least of every LANES-th distance.
+    1 <= k <= N_MINIMA. Group i has every distance whose position is i modulo N_MINIMA.
     """
-    lanes[:] = _FAR
-    whole = len(near) - len(near) % LANES
-    for start in range(0, whole, LANES):
-        for lane in range(LANES):
-            lanes[lane] = min(lanes[lane], near[start + lane])
+    minima[:] = _FAR
+    whole = len(near) - len(near) % N_MINIMA
+    for start in range(0, whole, N_MINIMA):
+        for group in range(N_MINIMA):
+            minima[group] = min(minima[group], near[start + group])
     for i in range(whole, len(near)):
-        lanes[i - whole] = min(lanes[i - whole], near[i])
-    # insertion keeps the k least in order; most lanes are above them
-    for lane in range(1, LANES):
-        value, place = lanes[lane], min(lane, k)
-        if value >= lanes[place - 1]:
-            if lane < k:
-                lanes[lane] = value
+        minima[i - whole] = min(minima[i - whole], near[i])
+    # an insertion sort of the k least only; most minima are above them
+    for group in range(1, N_MINIMA):
+        value, place = minima[group], min(group, k)
+        if value >= minima[place - 1]:
+            if group < k:
+                minima[group] = value
             continue
-        while place > 0 and lanes[place - 1] > value:
+        while place > 0 and minima[place - 1] > value:
             if place < k:
-                lanes[place] = lanes[place - 1]
+                minima[place] = minima[place - 1]
             place -= 1
-        lanes[place] = value
-    return min(int(lanes[k - 1]), n_bits)
+        minima[place] = value
+    return min(int(minima[k - 1]), n_bits)
 
 
 @njit(cache=True, nogil=True)
 def choose(
-    near: np.ndarray,
-    limit: int,
-    first_row: int,
+    near: np.ndarray,  # (n,) uint16, bits
+    limit: int,  # bits, inclusive
+    first_row: int,  # the row of near[0]
     count: int,
-    kept_rows: np.ndarray,
-    kept: np.ndarray,
+    found_rows: np.ndarray,  # (room,) uint32, written from `count` on
+    found: np.ndarray,  # (room,) uint16, written from `count` on
 ) -> int:
-    """Append the rows at most `limit` away to the `count` kept; how many are kept then."""
+    """Append the rows within the limit, and their distances; returns the new count."""
     at_most = np.uint16(limit)
-    for start in range(0, len(near), _CHUNK):
-        end = min(start + _CHUNK, len(near))
-        if _nearest_of(near[start:end]) > at_most:
+    for start in range(0, len(near), _BLOCK):
+        end = min(start + _BLOCK, len(near))
+        if _least_of(near[start:end]) > at_most:
             continue
         for part in range(start, end, _PART):
             stop = min(part + _PART, end)
-            if _nearest_of(near[part:stop]) <= at_most:
+            if _least_of(near[part:stop]) <= at_most:
                 for i in range(part, stop):
                     if near[i] <= at_most:
-                        kept_rows[count] = first_row + i
-                        kept[count] = near[i]
+                        found_rows[count] = first_row + i
+                        found[count] = near[i]
                         count += 1
     return count
 
 
 @njit(cache=True, nogil=True)
 def kth_distance(seen: np.ndarray, k: int, cap: int) -> int:
-    """The k-th least distance, by how many there are of each; `cap` where it is no less."""
+    """The k-th least distance in bits, or `cap` if that is less.
+
+    `seen` (cap or more,) has the number of codes seen at each distance.
+    """
     so_far = 0
     for distance in range(cap):
         so_far += seen[distance]
@@ -85,55 +103,65 @@ def kth_distance(seen: np.ndarray, k: int, cap: int) -> int:
 
 
 @njit(cache=True, nogil=True)
-def drop_beyond(rows: np.ndarray, distances: np.ndarray, count: int, kth: int, k: int) -> int:
-    """Drop what can't be among the k nearest any more; how many stay."""
+def drop_beyond(
+    rows: np.ndarray,  # (room,), changed in place
+    distances: np.ndarray,  # (room,), changed in place
+    count: int,
+    kth: int,  # the k-th least of the first `count` distances
+    k: int,
+) -> int:
+    """Drop the rows that can't be among the k nearest any more; returns how many remain."""
     below = 0
     for i in range(count):
         below += distances[i] < kth
     ties = k - below
-    kept = 0
+    n_left = 0
     for i in range(count):
         if distances[i] < kth or (distances[i] == kth and ties > 0):
             ties -= distances[i] == kth
-            rows[kept] = rows[i]
-            distances[kept] = distances[i]
-            kept += 1
-    return kept
+            rows[n_left] = rows[i]
+            distances[n_left] = distances[i]
+            n_left += 1
+    return n_left
 
 
 @njit(cache=True, nogil=True)
 def put_nearest(
-    kept_rows: np.ndarray,
-    kept: np.ndarray,
-    places: np.ndarray,
-    rows: np.ndarray,
-    distances: np.ndarray,
+    found_rows: np.ndarray,  # (n,), ascending
+    found: np.ndarray,  # (n or more,), distances of found_rows
+    places: np.ndarray,  # (n_bits + 1,) int64, overwritten
+    rows: np.ndarray,  # (max_hits,) int64, written
+    distances: np.ndarray,  # (max_hits,) int32, written
 ) -> None:
-    """The first len(rows) of what was kept in the order of rows, by distance."""
+    """Write the nearest max_hits of the rows found, by distance and row: a counting sort."""
     places[:] = 0
-    for i in range(len(kept_rows)):
-        places[kept[i]] += 1
+    for i in range(len(found_rows)):
+        places[found[i]] += 1
     total = 0
     for distance in range(len(places)):
         total, places[distance] = total + places[distance], total
-    for i in range(len(kept_rows)):
-        place = places[kept[i]]
-        places[kept[i]] += 1
+    for i in range(len(found_rows)):
+        place = places[found[i]]
+        places[found[i]] += 1
         if place < len(rows):
-            rows[place] = kept_rows[i]
-            distances[place] = kept[i]
+            rows[place] = found_rows[i]
+            distances[place] = found[i]
 
 
 @njit(cache=True, nogil=True)
 def without_gaps(
-    rows: np.ndarray, distances: np.ndarray, k: int, n: int, n_bits: int
+    rows: np.ndarray,  # (n_queries, max_hits) int64, overwritten
+    distances: np.ndarray,  # (n_queries, max_hits) int32, overwritten
+    k: int,
+    n: int,
+    n_bits: int,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, bool]:
-    """The k nearest of n rows, or those that tie too, of each query: both (n_queries, kept).
+    """Cut each query's hits after the k-th and those that tie with it, and join the queries'.
 
-    Returns limits, rows, distances, the radius up to which each answer is complete, and whether
-    more rows may lie at the k-th distance than were kept. Writes to what it is given.
+    Returns the limits, rows and distances of `Neighbors`, the radius within which each answer is
+    complete, and whether more of the n rows may tie with a k-th hit than there was room for.
     """
-    n_queries, kept = rows.shape
+    n_queries, max_hits = rows.shape
     limits = np.empty(n_queries + 1, np.int64)
     limits[0] = 0
     radius = np.empty(n_queries, np.int32)
@@ -142,12 +170,12 @@ def without_gaps(
     for query in range(n_queries):
         last = distances[query, k - 1]
         length = k
-        while length < kept and distances[query, length] == last:
+        while length < max_hits and distances[query, length] == last:
             length += 1
-        cut |= kept > k and length == kept and kept < n
+        cut |= max_hits > k and length == max_hits and max_hits < n
         radius[query] = last if length < n else n_bits
         begin = limits[query]
-        if begin < query * kept:
+        if begin < query * max_hits:
             for i in range(length):
                 flat_rows[begin + i] = rows[query, i]
                 flat_distances[begin + i] = distances[query, i]
@@ -158,7 +186,10 @@ def without_gaps(
 
 @njit(cache=True, nogil=True)
 def grown_table(table: np.ndarray, used: int, wanted: int) -> np.ndarray:
-    """The table, or a copy at least twice as long, with room for `wanted` rows."""
+    """The table, or a copy at least twice as long if it has not room for `wanted` rows.
+
+    Only the first `used` rows are copied.
+    """
     if wanted <= len(table):
         return table
     longer = np.empty((max(wanted, 2 * len(table)), table.shape[1]), table.dtype)
@@ -168,9 +199,14 @@ def grown_table(table: np.ndarray, used: int, wanted: int) -> np.ndarray:
 
 @njit(cache=True, nogil=True)
 def grouped(
-    found: np.ndarray, n_queries: int, width: int
+    found: np.ndarray,  # (n, 3) uint32: query, distance, row
+    n_queries: int,
+    width: int,  # more than any distance
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Triples by query and distance, which is below `width`: a counting sort keeps their order."""
+    """The limits, rows and distances of `Neighbors`, from triples in any order of the queries.
+
+    A counting sort by query and distance; triples that are equal in both stay in their order.
+    """
     places = np.zeros(n_queries * width + 1, np.int64)
     for i in range(len(found)):
         places[found[i, 0] * width + found[i, 1] + 1] += 1
@@ -180,21 +216,16 @@ def grouped(
     rows = np.empty(len(found), np.int64)
     distances = np.empty(len(found), np.int32)
     for i in range(len(found)):
-        bin_ = found[i, 0] * width + found[i, 1]
-        rows[places[bin_]] = found[i, 2]
-        distances[places[bin_]] = found[i, 1]
-        places[bin_] += 1
+        group = found[i, 0] * width + found[i, 1]
+        rows[places[group]] = found[i, 2]
+        distances[places[group]] = found[i, 1]
+        places[group] += 1
     return limits, rows, distances
-
-
-_FEW = 48  # so few are sorted by insertion
-_SHORT, _DIGIT = 7, 11  # bits of a pass over hundreds and over thousands
-_HUNDREDS = 1024
 
 
 @njit(cache=True)
 def grown(array: np.ndarray, wanted: int) -> np.ndarray:
-    """The array, or a copy at least twice as long, with room for `wanted` elements."""
+    """The array, or a copy at least twice as long if it has not room for `wanted` elements."""
     if wanted <= len(array):
         return array
     longer = np.empty(max(wanted, 2 * len(array)), array.dtype)
@@ -204,13 +235,16 @@ def grown(array: np.ndarray, wanted: int) -> np.ndarray:
 
 @njit(cache=True)
 def sort_rows(rows: np.ndarray, start: int, end: int) -> None:
-    """Sort rows[start:end] (int64, below 2**32) in place; ascending ones cost one look."""
+    """Sort rows[start:end] in place (int64, 0 to 2**32 - 1).
+
+    Rows that ascend already are only read once, which is the most common case.
+    """
     i = start + 1
     while i < end and rows[i - 1] < rows[i]:
         i += 1
     if i >= end:
         return
-    if end - start <= _FEW:
+    if end - start <= _INSERTION:
         for i in range(start + 1, end):
             row = rows[i]
             j = i
@@ -219,15 +253,15 @@ def sort_rows(rows: np.ndarray, start: int, end: int) -> None:
                 j -= 1
             rows[j] = row
         return
-    _sort_by_digits(rows[start:end])
+    _radix_sort(rows[start:end])
 
 
 @njit(cache=True)
-def _sort_by_digits(rows: np.ndarray) -> None:
-    """Least significant digit first (Knuth, TAOCP 3, section 5.2.5)."""
+def _radix_sort(rows: np.ndarray) -> None:
+    """Sort in place by digits, the least significant first (Knuth, TAOCP 3, section 5.2.5)."""
     source = rows
     target = np.empty(len(rows), np.int64)
-    digit_bits = _SHORT if len(rows) <= _HUNDREDS else _DIGIT
+    digit_bits = _SMALL_DIGIT if len(rows) <= _RADIX_SMALL else _LARGE_DIGIT
     all_bits = np.int64(0)
     for row in rows:
         all_bits |= row

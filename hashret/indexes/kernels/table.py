@@ -1,9 +1,14 @@
-"""Probing the hash table, compiled: many look-ups at a time, so that memory answers many at once.
+"""Probe the hash table, compiled: look-ups advance in groups, so that their cache misses overlap.
 
-A look-up is a chain of two accesses, or three, each of which may miss every cache. A group of
-look-ups takes one step of the chain together, and asks for the next step's memory before it is
-needed (Chen, Ailamaki, Gibbons, Mowry, "Improving hash join performance through prefetching",
-ICDE 2004, section 4).
+A look-up is a chain of two or three dependent memory accesses, each of which may miss every cache.
+All look-ups of a group do one step of the chain, and prefetch the memory of the next step (Chen,
+Ailamaki, Gibbons, Mowry, "Improving hash join performance through prefetching", ICDE 2004,
+section 4).
+
+The arrays of a table are those of `hashret.indexes.table.layout`: `blocks` and `entries` of its
+`SortedKeys`, and `stored`, the rows of all runs longer than one. In an entry, the word beside a key
+is its run: the upper half is the number of rows, the lower half where they begin in `stored`, or
+for a run of one row the row itself.
 """
 
 from __future__ import annotations
@@ -32,11 +37,14 @@ from hashret.indexes.kernels.selecting import sort_rows
 from hashret.indexes.table.layout import BLOCK, HALF, LOW
 
 _TABLE = (WORDS_2D, WORDS, WORD, WORDS, WORDS, WORD, ROWS)
-LEFT = -1  # the answer to a single look-up that is left to plain Python
-_ONE, _SIX, _INNER = np.uint64(1), np.uint64(BLOCK), np.uint64((1 << BLOCK) - 1)
+#: The result of `bucket` if plain Python has to do the look-up.
+LEFT = -1
+_ONE = np.uint64(1)
+_BLOCK = np.uint64(BLOCK)  # log2 of the cells in a block
+_IN_BLOCK = np.uint64((1 << BLOCK) - 1)  # mask of a cell's number within its block
 _GROUP = 64  # look-ups that advance together
-_MANY = 512  # probes of balls that do, of which few are found
-_FULL = 8  # keys of a block are looked at one after the other; few blocks hold more
+_GROUP_OF_PROBES = 512  # probes of balls that advance together; more, because few find a key
+_LINEAR = 8  # keys; so many are searched one after the other, more are bisected first
 
 
 @njit(cache=True, nogil=True)
@@ -46,17 +54,17 @@ def _find(
     blocks: np.ndarray,  # (2 * n_blocks,) uint64
     entries: np.ndarray,  # (2 * n_keys,) uint64
     cell_shift: int,
-    which: np.ndarray,  # (n + 1 or more,) int64, written
-    runs: np.ndarray,  # (n + 1 or more,) uint64, written
+    which: np.ndarray,  # (n + 1 or more,) int64, written: positions in `probes`
+    runs: np.ndarray,  # (n + 1 or more,) uint64, written: their runs
 ) -> int:
-    """Which of the first n probes are keys, and their words; how many."""
+    """Write which of the first n probes are keys of the table, and their runs; returns how many."""
     for i in range(n):
         prefetch(blocks, _block_of(probes[i] >> cell_shift))
     present = 0
     for i in range(n):
         cell = probes[i] >> cell_shift
         which[present] = i
-        present += blocks[_block_of(cell)] >> (cell & _INNER) & _ONE
+        present += blocks[_block_of(cell)] >> (cell & _IN_BLOCK) & _ONE
     for i in range(present):
         cell = probes[which[i]] >> cell_shift
         at = _block_of(cell)
@@ -79,21 +87,21 @@ def _find(
 
 @njit(cache=True, nogil=True)
 def _block_of(cell: int) -> int:
-    """Where the block of a cell stands among the words of all."""
-    return int(cell >> _SIX << _ONE)
+    """The position in `blocks` of the two words of a cell's block."""
+    return int(cell >> _BLOCK << _ONE)
 
 
 @njit(cache=True, nogil=True)
 def _first_place(bitmap: int, places: int, cell: int) -> int:
-    """The least position that a key of this cell can have; see `SortedKeys`."""
-    return (places & LOW) + popcount(bitmap & ((_ONE << (cell & _INNER)) - _ONE))
+    """The position of the first key of a cell whose bit is set; see `SortedKeys`."""
+    return (places & LOW) + popcount(bitmap & ((_ONE << (cell & _IN_BLOCK)) - _ONE))
 
 
 @njit(cache=True, nogil=True)
 def _bisected(entries: np.ndarray, low: int, end: int, key: int) -> int:
-    """The first position from `low` on, before `end`, whose key is not below this one."""
+    """The first position from `low` on whose key is at least `key`; `end` if none before it is."""
     high = end
-    while high - low > _FULL:
+    while high - low > _LINEAR:
         middle = (low + high) >> 1
         if entries[2 * middle] < key:
             low = middle + 1
@@ -123,14 +131,13 @@ def buckets(
     cell_shift: int,
     stored: np.ndarray,  # (n_shared,) uint32
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The rows with the code of each query (n_queries, n_words): limits and rows, both int64.
+    """The rows that have the code of each query: limits and rows of `Neighbors`, both int64.
 
-    `entries` are keys, each followed by its run: the length, and in the lower half where the run
-    begins in `stored`, or of a run of one its row itself. `words` is read for codes of more than
-    one word only, whose keys may collide.
+    `shifts` and `mask` are the constants of the table's `LinearHash`. `words` is read only for
+    codes of more than one word, whose keys may collide.
     """
     n = len(queries)
-    held = np.zeros(n, np.uint64)  # the run of each query
+    query_runs = np.zeros(n, np.uint64)  # the run of each query
     probes = np.empty(_GROUP, np.uint64)
     which = np.empty(_GROUP + 1, np.int64)
     runs = np.empty(_GROUP + 1, np.uint64)
@@ -141,7 +148,7 @@ def buckets(
             probes[i] = key_of(queries[start + i], shifts, mask)
         found = _find(probes, size, blocks, entries, cell_shift, which, runs)
         for i in range(found):
-            held[start + which[i]] = runs[i]
+            query_runs[start + which[i]] = runs[i]
             length = np.int64(runs[i] >> HALF)
             total += int(length)
             if length > 1:
@@ -150,7 +157,7 @@ def buckets(
     limits = np.zeros(n + 1, np.int64)
     count = 0
     for query in range(n):
-        length, begin = np.int64(held[query] >> HALF), np.int64(held[query] & LOW)
+        length, begin = np.int64(query_runs[query] >> HALF), np.int64(query_runs[query] & LOW)
         for place in range(begin, begin + length):
             row = place if length == 1 else np.int64(stored[place])
             if words.shape[1] == 1 or _same(words[row], queries[query]):
@@ -162,6 +169,7 @@ def buckets(
 
 @njit(cache=True, nogil=True)
 def _flipped(code: np.ndarray, query: np.ndarray, mask: np.ndarray) -> bool:
+    """Whether a code differs from the query in exactly the bits of the mask."""
     same = True
     for word in range(len(code)):
         same &= code[word] ^ query[word] == mask[word]
@@ -173,23 +181,23 @@ def _gather(
     queries: np.ndarray,  # (n_queries, n_words) uint64
     words: np.ndarray,  # (n, n_words) uint64, or (0, 1) for codes of one word
     stored: np.ndarray,  # (n_shared,) uint32
-    runs: np.ndarray,  # (n_runs, 3) int64: begin, length, flip
-    last: np.ndarray,  # (n_queries + 1,) int64
-    first: int,
+    runs: np.ndarray,  # (n_runs, 3) int64: begin, length, position of the flip
+    run_limits: np.ndarray,  # (n_queries + 1,) int64: where each query's runs begin
+    first: int,  # bits; the least distance
     edges: np.ndarray,  # (most flips + 2,) int64
     flip_masks: np.ndarray,  # (m, n_words) uint64
     rows: np.ndarray,  # (total,) int64, written
     distances: np.ndarray,  # (total,) int32, written
 ) -> np.ndarray:
-    """Write the rows of each query's runs, ordered by distance and row; the limits."""
+    """Write the rows of each query's runs, by distance and row; returns the limits."""
     limits = np.zeros(len(queries) + 1, np.int64)
     count = 0
     for query in range(len(queries)):
-        begun, flips = count, first
-        for run in range(last[query], last[query + 1]):
+        sorted_to, flips = count, first  # the rows from `sorted_to` on are at distance `flips`
+        for run in range(run_limits[query], run_limits[query + 1]):
             while runs[run, 2] >= edges[flips + 1]:
-                sort_rows(rows, begun, count)
-                begun = count
+                sort_rows(rows, sorted_to, count)
+                sorted_to = count
                 flips += 1
             begin, length = runs[run, 0], runs[run, 1]
             if words.shape[1] == 1:
@@ -206,7 +214,7 @@ def _gather(
                     rows[count] = row
                     distances[count] = flips
                     count += 1
-        sort_rows(rows, begun, count)
+        sort_rows(rows, sorted_to, count)
         limits[query + 1] = count
     return limits
 
@@ -214,7 +222,7 @@ def _gather(
 @njit((WORDS_2D, INT, INTS, *_TABLE, WORDS, WORDS_2D, INTS), cache=True, nogil=True)
 def balls(
     queries: np.ndarray,  # (n_queries, n_words) uint64
-    first: int,
+    first: int,  # bits; the least distance of a hit
     radii: np.ndarray,  # (n_queries,) int64, bits, inclusive
     words: np.ndarray,  # (n, n_words) uint64, or (0, 1) for codes of one word
     shifts: np.ndarray,  # (7,) uint64
@@ -227,35 +235,36 @@ def balls(
     flip_masks: np.ndarray,  # (m, n_words) uint64
     edges: np.ndarray,  # (most flips + 2,) int64
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, int, int]:
-    """The rows from `first` to `radii` (n_queries,) bits from each query, as in `Neighbors`.
+    """All rows at `first` to `radii` bits from each query.
 
-    flip_keys[edges[f] : edges[f + 1]] are the keys of f flipped bits and `flip_masks` the bits
-    themselves, read as `words` is. Returns limits, rows, distances, probes and comparisons.
+    The keys that flip f bits are flip_keys[edges[f] : edges[f + 1]], and `flip_masks`, which is
+    read when `words` is, has the bits themselves. Returns limits, rows and distances of
+    `Neighbors`, and the numbers of probes and of comparisons.
     """
     n = len(queries)
-    runs = np.empty((max(64, 2 * n), 3), np.int64)  # where a run begins, its length, its flip
-    last = np.zeros(n + 1, np.int64)  # the runs of each query
-    # probes of several queries go together: few of one are found, and each is a chain of waits
-    probes = np.empty(_MANY, np.uint64)
-    asked = np.empty(_MANY, np.int64)
-    flips = np.empty(_MANY, np.int64)
-    which = np.empty(_MANY + 1, np.int64)
-    held = np.empty(_MANY + 1, np.uint64)
+    runs = np.empty((max(64, 2 * n), 3), np.int64)  # begin, length, position of the flip
+    run_limits = np.zeros(n + 1, np.int64)  # where each query's runs begin
+    # a group takes probes of several queries: a single query has few, and fewer that find a key
+    probes = np.empty(_GROUP_OF_PROBES, np.uint64)
+    probe_queries = np.empty(_GROUP_OF_PROBES, np.int64)
+    flips = np.empty(_GROUP_OF_PROBES, np.int64)
+    which = np.empty(_GROUP_OF_PROBES + 1, np.int64)
+    found_runs = np.empty(_GROUP_OF_PROBES + 1, np.uint64)
     n_runs, probed, total, filled = 0, 0, 0, 0
     for query in range(n):
         key = key_of(queries[query], shifts, mask)
         flip, end = edges[first], edges[radii[query] + 1]
         while flip < end or (query == n - 1 and filled):
-            size = max(0, min(_MANY - filled, end - flip))
+            size = max(0, min(_GROUP_OF_PROBES - filled, end - flip))
             for i in range(size):
                 probes[filled + i] = key ^ flip_keys[flip + i]
                 flips[filled + i] = flip + i
-                asked[filled + i] = query
+                probe_queries[filled + i] = query
             flip += size
             filled += size
-            if filled < _MANY and (flip < end or query < n - 1):
+            if filled < _GROUP_OF_PROBES and (flip < end or query < n - 1):
                 continue
-            found = _find(probes, filled, blocks, entries, cell_shift, which, held)
+            found = _find(probes, filled, blocks, entries, cell_shift, which, found_runs)
             probed += filled
             filled = 0
             if n_runs + found > len(runs):
@@ -263,34 +272,38 @@ def balls(
                 longer[:n_runs] = runs[:n_runs]
                 runs = longer
             for i in range(found):
-                begin, length = np.int64(held[i] & LOW), np.int64(held[i] >> HALF)
+                begin, length = np.int64(found_runs[i] & LOW), np.int64(found_runs[i] >> HALF)
                 runs[n_runs, 0] = begin
                 runs[n_runs, 1] = length
                 runs[n_runs, 2] = flips[which[i]]
-                last[asked[which[i]] + 1] += 1
+                run_limits[probe_queries[which[i]] + 1] += 1
                 total += int(length)
                 if length > 1:
                     prefetch(stored, begin)
                 n_runs += 1
     for query in range(n):
-        last[query + 1] += last[query]
+        run_limits[query + 1] += run_limits[query]
     rows = np.empty(total, np.int64)
     distances = np.empty(total, np.int32)
-    limits = _gather(queries, words, stored, runs, last, first, edges, flip_masks, rows, distances)
+    limits = _gather(
+        queries, words, stored, runs, run_limits, first, edges, flip_masks, rows, distances
+    )
     compared = total if words.shape[1] > 1 else 0
     return limits, rows[: limits[n]], distances[: limits[n]], probed, compared
 
 
-# int64, in and out: a uint64 takes Numba an eighth of a microsecond more to take in or hand out
+# int64 as argument and result: Numba converts a uint64 to or from Python 0.125 us more slowly
 @njit((CODE, INT), cache=True, nogil=True)
 def bucket(code: bytes, address: int) -> int:
-    """The length of the run of rows with this code, times 2**36, plus where it begins.
+    """The number of rows with this code, times 2**36, plus the position where they begin.
 
-    A run of one row is not among the rows: then where it is among the halves of the entries. 0 if
-    there is none, LEFT for a run that also holds other codes of the same key, one of 2**27 rows or
-    more, and a code of another length. `address` is that of 14 words: the addresses of blocks,
-    entries, rows and packed codes; the shift to cells; the hash's mask and its seven shifts; the
-    length of a code.
+    Several rows begin at that position in `stored`. A single row is not in `stored`; its position
+    is in `entries`, taken as an array of uint32. The result is 0 if no row has the code. It is
+    LEFT if rows of other codes have the same key, if there are 2**27 rows or more, or if the code
+    has another length.
+
+    `address` is that of 14 words: the addresses of blocks, entries, stored and packed codes; the
+    cell shift; the hash's mask and its seven shifts; the length of a code in bytes.
     """
     table = carray(words_pointer(np.uint64(address)), (14,))
     if len(code) != table[13]:
@@ -305,7 +318,7 @@ def bucket(code: bytes, address: int) -> int:
     cell = key >> table[4]
     at = _block_of(cell)
     bitmap, places = word_at(table[0], at), word_at(table[0], at + 1)
-    if not bitmap >> (cell & _INNER) & _ONE:
+    if not bitmap >> (cell & _IN_BLOCK) & _ONE:
         return 0
     place, end = np.int64(_first_place(bitmap, places, cell)), np.int64(places >> HALF)
     while place < end and word_at(table[1], 2 * place) < key:
@@ -326,6 +339,6 @@ def bucket(code: bytes, address: int) -> int:
     return int(length << 36 | at)
 
 
-#: `bucket` past Numba's choice by the types of arguments, which takes as long as the look-up. Who
-#: calls it checks that the code is `bytes`: of an array with gaps the wrong bytes would be read.
+#: `bucket` without Numba's dispatch by argument types, which takes as long as the look-up. The
+#: caller must check that the code is `bytes`: for a strided array the wrong bytes would be read.
 single = bucket.get_overload((CODE, INT))

@@ -267,7 +267,7 @@ class PlannedIndex:
             faster = self._expected(call, True)
             gains["kernels"] = expected[best] - min(faster[name] for name in standing)
             needed["kernels"] = (
-                cost_model.KERNELS_LOAD if kernels.are_kept() else cost_model.KERNELS_COMPILE
+                cost_model.KERNELS_LOAD if kernels.are_cached() else cost_model.KERNELS_COMPILE
             )
         known.saved = {name: gain for name, gain in gains.items() if gain > 0}
         self._earn(known, 1)
@@ -280,8 +280,8 @@ class PlannedIndex:
         nearly = [name for name in gaining if self._credit[name] >= _NEARLY * needed[name]]
         earned = [name for name in nearly if self._credit[name] >= needed[name]]
         for name in paths:
-            doubt = max(1.0, expected[name] / (TRY_IF_WITHIN * expected[best]))
-            if doubt < NEVER_BEYOND and known.spent > BUILD_AFTER * doubt**2 * needed[name]:
+            excess = max(1.0, expected[name] / (TRY_IF_WITHIN * expected[best]))
+            if excess < NEVER_BEYOND and known.spent > BUILD_AFTER * excess**2 * needed[name]:
                 self.part(name)  # to be tried
         if earned:
             known.patience = 0.0

@@ -20,8 +20,8 @@ def compare_all(codes: Codes, queries: Codes, confidences: np.ndarray, k: int) -
     the search is not by distance.
     """
     parts = []
-    for query, opinion in enumerate(confidences):
-        rows = rank.highest(rank.expected_agreement(opinion, codes), k)
+    for query, confidence in enumerate(confidences):
+        rows = rank.highest(rank.expected_agreement(confidence, codes), k)
         work = Work("by score", compared=len(codes))
         parts.append(_answer(codes, queries[query : query + 1], rows, False, work))
     return _merged(parts)
@@ -42,14 +42,13 @@ def probe(
     """
     parts = []
     for query, confidence in enumerate(confidences):
-        opinions = rank.opinions(confidence)
-        leaning = Codes.pack(opinions[None] > 0).packed[0]
-        certainties = np.abs(opinions).astype(np.int64)
-        found = probe_by_confidence(table, leaning, certainties, min(k, len(codes)), budget)
+        signed = rank.signed_confidences(confidence)
+        likeliest = Codes.pack(signed[None] > 0).packed[0]
+        certainties = np.abs(signed).astype(np.int64)
+        found = probe_by_confidence(table, likeliest, certainties, min(k, len(codes)), budget)
         rows = found.rows.astype(np.int64)
-        asked = queries[query : query + 1]
         work = Work("by confidence", 1, found.n_probes)
-        parts.append(_answer(codes, asked, rows, found.complete, work))
+        parts.append(_answer(codes, queries[query : query + 1], rows, found.complete, work))
     return _merged(parts)
 
 

@@ -207,12 +207,12 @@ class TableIndex(ExactIndex[TableCosts]):
         pairs = Pairs(self.name, 1)
         words = queries.words
         for each in np.unique(radii):
-            asked = np.flatnonzero(radii == each)
+            chosen = np.flatnonzero(radii == each)
             if self._probing_pays(int(each)):
-                found, rows, distances = self._probe(words[asked], 0, int(each), pairs)
-                pairs.add(asked[found], rows, distances)
+                found, rows, distances = self._probe(words[chosen], 0, int(each), pairs)
+                pairs.add(chosen[found], rows, distances)
             else:
-                pairs.add_answers(self._linear().within(queries[asked], int(each)), asked)
+                pairs.add_answers(self._linear().within(queries[chosen], int(each)), chosen)
         return pairs.neighbors(len(queries), radii)
 
     def look_up(self, queries: Codes) -> Neighbors:
@@ -242,9 +242,9 @@ class TableIndex(ExactIndex[TableCosts]):
         runs[which] = found
         rows, lengths = self._rows_of(runs)
         if self.n_bits > 64:
-            asked = np.repeat(np.arange(n_queries), lengths)
-            same = (self._codes.packed[rows] == queries.packed[asked]).all(axis=1)
-            rows, lengths = rows[same], np.bincount(asked[same], minlength=n_queries)
+            owner = np.repeat(np.arange(n_queries), lengths)
+            same = (self._codes.packed[rows] == queries.packed[owner]).all(axis=1)
+            rows, lengths = rows[same], np.bincount(owner[same], minlength=n_queries)
         limits = np.zeros(n_queries + 1, np.int64)
         np.cumsum(lengths, out=limits[1:])
         return self._exact(limits, rows)
@@ -301,8 +301,8 @@ class TableIndex(ExactIndex[TableCosts]):
             found = self._balls(compiled, queries, first, np.full(len(words), last))
             work.probed += found.work.probed
             work.compared += found.work.compared
-            asked = np.repeat(np.arange(len(words)), np.diff(found.limits))
-            return asked, found.rows, found.distances
+            query = np.repeat(np.arange(len(words)), np.diff(found.limits))
+            return query, found.rows, found.distances
         keys, distances = _sphere_keys(self.n_bits, first, last)
         hashed = self._hash(words)
         block = max(1, _PROBES // len(keys))

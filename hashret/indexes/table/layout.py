@@ -78,11 +78,11 @@ def _are_in_order(entries: np.ndarray, order: np.ndarray, keys: np.ndarray) -> b
     `keys` are the keys of the codes in the order of the rows.
     """
     lengths = (entries[1::2] >> HALF).view(np.int64)
-    told = entries[::2]
+    run_keys = entries[::2]
     new = keys[1:] > keys[:-1]
     return bool(
-        np.array_equal(np.repeat(told, lengths), keys)
-        and (told[1:] > told[:-1]).all()
+        np.array_equal(np.repeat(run_keys, lengths), keys)
+        and (run_keys[1:] > run_keys[:-1]).all()
         and (new | (order[1:] > order[:-1])).all()
     )
 

@@ -1,6 +1,6 @@
-"""Here is a document's bytes: what is its text? One file for each format.
+"""Here are a document's bytes: what is its text? One file for each format.
 
-A format is a file with a function `extract`, and a row for each ending of its files.
+A format is a module with a function `extract`, and a row in `EXTRACTORS` for each suffix.
 """
 
 from __future__ import annotations
@@ -9,13 +9,12 @@ from collections.abc import Callable, Mapping
 
 from indexer.corpus.decoding import Decoded
 
-#: From a text's bytes and the character set that they declare ("": none) to the text and how it
-#: was read.
+#: A function (bytes, declared encoding or "") that decodes text.
 Decode = Callable[[bytes, str], Decoded]
-#: From a document's bytes, and what decodes text, to its text; raises `Refused`.
+#: A function (bytes, decode) that returns the text of a document; raises `Refused`.
 Extract = Callable[[bytes, Decode], Decoded]
 
-#: The endings of documents, in lower case, and what reads them; imported on first use.
+#: The suffix of a document, in lower case -> its function `extract`, imported on first use.
 EXTRACTORS: Mapping[str, str] = {
     ".txt": "indexer.corpus.extract.plain:extract",
     ".md": "indexer.corpus.extract.plain:extract",
@@ -23,5 +22,5 @@ EXTRACTORS: Mapping[str, str] = {
     ".html": "indexer.corpus.extract.html:extract",
     ".htm": "indexer.corpus.extract.html:extract",
 }
-#: The ending as which a file without any is read.
+#: The suffix as which a file without a suffix is read.
 UNNAMED = ".txt"

@@ -1,8 +1,8 @@
-"""HTML to text, in one pass over any input.
+"""Extract the text of HTML documents, in time linear in their length.
 
-Not `html.parser`: it is quadratic on unclosed markup (CPython 3.11.7 takes 35 s for 60 kB of
-``<a <a <a ...``), and a corpus is written by strangers. Here each scan that fails to find an
-end is made at most once in a document, so the time is linear in its length.
+`html.parser` is not used, because it is quadratic on unclosed markup (CPython 3.11.7 takes 35 s for
+60 kB of ``<a <a <a ...``), and documents come from strangers. Here each search for an end that
+fails is made at most once in a document.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from html import unescape
 from indexer.corpus.decoding import Decoded
 from indexer.corpus.extract import Decode
 
-# Elements inside a line; all others part words, so that <td>a<td>b does not become "ab".
+# Elements within a line. All others separate words, so that <td>a<td>b does not become "ab".
 _INLINE = re.compile(
     "a|abbr|acronym|b|bd[io]|big|cite|code|data|del|dfn|em|font|i|ins|kbd|mark|nobr|q|s|samp|small"
     "|span|strike|strong|su[bp]|time|tt|u|var|wbr"
@@ -24,37 +24,39 @@ _RAW = {
     name: re.compile(rf"</{name}(?=[\s/>])", re.IGNORECASE)
     for name in ("script", "style", "title", "textarea")
 }
-_UNSHOWN = ("script", "style")
+_HIDDEN = ("script", "style")  # elements whose content is not text
 _NAME = re.compile(r"/?([a-zA-Z][^\s/>]*)")
-# The rest of a tag up to its ">"; one inside a quoted attribute value does not end it.
+# The rest of a tag up to its ">"; a ">" in a quoted attribute value does not end it.
 _REST = re.compile(r"""(?:[^>=]++|=\s*+(?:"[^"]*+"|'[^']*+')?+)*+>""")
-# unescape() turns digits into an integer; Python refuses to convert thousands of them.
+# Numeric character references beyond Unicode. unescape() would convert the digits to an integer,
+# and Python refuses to convert thousands of digits.
 _LONG_NUMBER = re.compile(r"&#(?:[0-9]{8,}|[xX][0-9a-fA-F]{8,});?")
-_LOOKED_AT = 256 << 10
+_META_BYTES = 256 << 10  # bytes that are searched for <meta>, after scripts and styles
+_XML_BYTES = 1024  # bytes that are searched for <?xml
 _XML = re.compile(rb"""\s*<\?xml[^>]*?\sencoding\s*=\s*["']([a-zA-Z0-9_-]+)""", re.IGNORECASE)
 _CHARSET = re.compile(rb"""<meta[^>]{0,200}?charset\s*=\s*["']?([a-zA-Z0-9_-]+)""", re.IGNORECASE)
 
 
 def extract(data: bytes, decode: Decode) -> Decoded:
-    """The text of an HTML document, as `text_of`."""
+    """The text of an HTML document, by `text_of`, decoded as it declares."""
     found = decode(data, declared_charset(data))
     return replace(found, text=text_of(found.text))
 
 
 def declared_charset(html: bytes) -> str:
-    """The character set that a first ``<?xml encoding=`` or a ``<meta>`` declares, or "".
+    """The encoding that ``<?xml encoding=`` or the first ``<meta>`` declares, or "".
 
-    A ``<meta>`` is looked for in the first 256 KiB: scripts and styles may stand before it.
+    A ``<meta>`` must be within the first 256 KiB.
     """
-    found = _XML.match(html[:1024]) or _CHARSET.search(html[:_LOOKED_AT])
+    found = _XML.match(html[:_XML_BYTES]) or _CHARSET.search(html[:_META_BYTES])
     return found[1].decode("ascii") if found else ""
 
 
 def text_of(html: str) -> str:
-    """The text of an HTML document: its title and all that is shown, without the markup.
+    """The text of an HTML document: its title and its visible text, without markup.
 
-    Entities are decoded and words stay apart at block boundaries. Not promised: how a browser
-    repairs each kind of broken markup; a ``<`` that begins no tag is text.
+    Entities are decoded, and words are separated at block boundaries. A ``<`` that begins no tag is
+    text. Broken markup is not always repaired as a browser does it.
     """
     pieces: list[str] = []
     position, size, last_end = 0, len(html), html.rfind(">")
@@ -68,7 +70,7 @@ def text_of(html: str) -> str:
         name = _NAME.match(html, start + 1)
         if name is not None:
             rest = _REST.match(html, name.end()) if trust_quotes else None
-            # An unpaired quote hid every later ">": from now on any ">" ends a tag.
+            # An unpaired quote hides every later ">". From here on any ">" ends a tag.
             trust_quotes = rest is not None
             position = rest.end() if rest else html.index(">", start) + 1
             shown, position = _element(html, name, position)
@@ -85,13 +87,13 @@ def text_of(html: str) -> str:
 
 
 def _element(html: str, name: re.Match[str], position: int) -> tuple[str, int]:
-    """What a tag puts into the text, and where to read on: after the content if that is raw."""
-    word = name[1].lower()
-    # <script/> opens in HTML and is whole in XHTML; taken as whole, no text can be lost to it.
-    is_whole = html.endswith("/>", 0, position)
-    if word in _RAW and not name[0].startswith("/") and not is_whole:
-        end = _RAW[word].search(html, position)
+    """The text for a tag, and the position to go on from: for raw elements after their content."""
+    element = name[1].lower()
+    # <script/> opens an element in HTML and closes it in XHTML. Closed, it can't hide any text.
+    is_closed = html.endswith("/>", 0, position)
+    if element in _RAW and not name[0].startswith("/") and not is_closed:
+        end = _RAW[element].search(html, position)
         content = html[position : end.start() if end else len(html)]
-        shown = "" if word in _UNSHOWN else content
+        shown = "" if element in _HIDDEN else content
         return f"\n{shown}\n", position + len(content)
-    return ("" if _INLINE.fullmatch(word) else "\n"), position
+    return ("" if _INLINE.fullmatch(element) else "\n"), position

@@ -1,4 +1,4 @@
-"""Plain text to text: markup such as Markdown's stays, it is read by people too."""
+"""Extract the text of plain text files; markup such as Markdown's is left in."""
 
 from __future__ import annotations
 

@@ -19,15 +19,15 @@ _GRADIENTS = 2.0  # the weight of gradients beside pixels, both of a mean square
 
 
 def image_views(
-    rows: np.ndarray, shape: Shape, answers: np.ndarray, rng: np.random.Generator
+    rows: np.ndarray, shape: Shape, responses: np.ndarray, rng: np.random.Generator
 ) -> np.ndarray:
     """(n, n_directions) float32 of n images of `shape`, the unit-length views side by side.
 
-    Gradients (`hog`) with the pixels are one view, the `answers` to the images' patches
+    Gradients (`hog`) with the pixels are one view, the `responses` to the images' patches
     (`hashret.models.patches`), a row for each image, the other.
     """
     shapes = np.hstack([_GRADIENTS * _spread(oriented_gradients(rows, shape)), _spread(rows)])
-    return np.hstack([_view(part, rng) for part in (shapes, answers)])
+    return np.hstack([_view(part, rng) for part in (shapes, responses)])
 
 
 def _view(rows: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""The patches trunk: a dense trunk over the answers of images to a learned dictionary."""
+"""The patches trunk: a dense trunk over filter responses to patches of the images."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from indexer.training.training_set import Preparation
 
 
 class PatchesTrunk(DenseTrunk):
-    """Linear layers over the answers of each image to a dictionary that is learned before."""
+    """Linear layers over the filter responses of each image; the filters are learned before."""
 
     def _seen(self, preparation: Preparation) -> Features:
-        self._layer, answers = preparation.patches
-        return answers
+        self._layer, responses = preparation.patches
+        return responses
 
     def of_items(self, encoder: Encoder) -> Encoder:
         """The dictionary's layer and the dense encoder behind it, as one encoder of pixels."""
