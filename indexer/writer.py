@@ -25,6 +25,7 @@ from hashret.specs import VectorSpec
 from hashret.store.catalog.connection import NOT_WRITTEN
 from hashret.store.catalog.records import CommitRecord
 from hashret.store.catalog.staging import Staging
+from hashret.store.catalog.tables import FORMAT_VERSION
 from hashret.store.model_files import read_model, sha256_of_arrays, write_model
 from indexer.corpus import Skipped
 from indexer.corpus.given import taken
@@ -90,7 +91,8 @@ class Indexer:
         the address recorded. With `resume`, what `fit` and `add` reach is kept on disk until the
         commit, and a run that was interrupted is gone on with where this one does the same
         (`on_note` is told): at the end nothing differs from a run without an interruption. It is
-        for one `fit`, if any, one `add` and one `commit`. Raises ValueError if there is no
+        for one `fit`, if any, one `add` and one `commit`. A collection of the former format is
+        rewritten in today's, and `on_note` is told. Raises ValueError if there is no
         collection and no `kind`, or fewer than one worker, `InputError` if there is one of another
         kind, and `CatalogServerError`.
         """
@@ -138,6 +140,12 @@ class Indexer:
             self.description, tensors = read_model(self._layout, record)
             self._coder = Coder.from_description(self.description, tensors)
         self._unfinished = Unfinished(self._layout)
+        if former := self._catalog.rewritten_from:
+            self._on_note(
+                f"{self._layout.root}: rewritten from format {former} to {FORMAT_VERSION}, which "
+                "earlier releases of hashret can't open"
+            )
+            self._unfinished.forget_encoding()  # what was staged was not taken over
         self._preparer = Preparer(self.kind, self._workers)
         self._exit.callback(self._preparer.close)
 

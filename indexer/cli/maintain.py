@@ -21,7 +21,7 @@ def remove(collection: Path, ids: tuple[str, ...], wait: float) -> None:
     from indexer.writer import Indexer
 
     Layout.find(collection)  # never create one just to remove from it
-    with Indexer(collection, wait_seconds=wait) as indexer:
+    with Indexer(collection, wait_seconds=wait, on_note=say) as indexer:
         removed = indexer.remove(ids)
         commit = indexer.commit()
     click.echo(f"removed {removed}")
@@ -74,14 +74,15 @@ def repair(collection: Path, act: bool, wait: float) -> None:
 def compact(collection: Path, wait: float) -> None:
     """Merge the segments of COLLECTION and drop items that were removed or replaced.
 
-    No answer changes. Processes that have the collection open are not disturbed: data that only
-    they still read is deleted by a later `compact`.
+    No answer changes. A collection of the former format is rewritten in today's. Processes that
+    have the collection open are not disturbed: data that only they still read is deleted by a
+    later `compact`.
     """
     from hashret.store.layout import Layout
     from indexer.writer import Indexer
 
     Layout.find(collection)  # never create one just to compact it
-    with Indexer(collection, wait_seconds=wait) as indexer:
+    with Indexer(collection, wait_seconds=wait, on_note=say) as indexer:
         done = indexer.compact()
     (segments, now), (size, left) = done.segments, done.size
     click.echo(f"segments {segments} to {now}, rows dropped {done.dropped}")

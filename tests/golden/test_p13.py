@@ -75,13 +75,37 @@ def test_the_harness_notices_a_release_that_breaks_with_the_former(tmp_path, mon
             answers_as_it_did(path, FORMAT_VERSION, "text")
 
 
-@pytest.mark.parametrize(("version", "name"), [pair for pair in KEPT if pair[0] not in REFUSED])
+read = pytest.mark.parametrize(
+    ("version", "name"), [pair for pair in KEPT if pair[0] not in REFUSED]
+)
+
+
+def format_of(path):
+    with sqlite3.connect(path / "catalog.sqlite") as connection:
+        (found,) = connection.execute("SELECT value FROM meta WHERE key = 'format'").fetchone()
+    connection.close()
+    return int(found)
+
+
+@read
+def test_a_released_collection_can_be_compacted_and_answers_as_it_did(version, name, tmp_path):
+    path = copied(version, name, tmp_path)
+    notes = []
+    with Indexer(path, on_note=notes.append) as indexer:
+        indexer.compact()
+    assert len(notes) == (version != FORMAT_VERSION)
+    assert format_of(path) == FORMAT_VERSION
+    assert answers_as_it_did(path, version, name)
+
+
+@read
 def test_a_released_collection_can_be_added_to(version, name, tmp_path):
     path = copied(version, name, tmp_path)
     items = items_of(name)
     with Indexer(path) as indexer:
         tally = indexer.add(items)
         indexer.commit()
+    assert format_of(path) == FORMAT_VERSION
     assert (tally.unchanged, tally.added, tally.n_skipped) == (23, 1, 0)
     with Collection.open(path) as collection:
         assert len(collection) == 24
@@ -95,7 +119,7 @@ def test_a_format_of_the_future_is_refused_by_its_name(version, name, tmp_path):
     connection = sqlite3.connect(path / "catalog.sqlite")
     connection.execute("UPDATE meta SET value = ? WHERE key = 'format'", (version,))
     # a later format has other tables, and other columns in ours
-    connection.execute("ALTER TABLE items ADD COLUMN later")
+    connection.execute("ALTER TABLE segments ADD COLUMN later")
     connection.execute("CREATE TABLE of_the_future (x)")
     connection.commit()
     connection.close()

@@ -1,7 +1,7 @@
 """Break a writer at every step that it takes on disk, in a process where libc is `libc_faults.c`.
 
-``python -m tests.torture.breaking kill|fail|lose BASE FOLDER LIMIT [PLANT]`` prints a tally as
-JSON. Each writer is a fork of this process, which has done everything once and started no thread.
+``python -m tests.torture.breaking kill|fail|lose[:WORKLOAD] BASE FOLDER LIMIT [PLANT]`` prints a
+tally as JSON; of one workload, or of all that start from today's format. Each writer is a fork of this process, which has done everything once and started no thread.
 """
 
 import ctypes
@@ -75,9 +75,9 @@ def broken(workload, path, base, mode, k, error=0, log=None):
     return forked(call)
 
 
-def rehearse(base, scratch):
+def rehearse(base, scratch, workloads):
     """Each workload once, so that no fork has anything to import or a statement to compile."""
-    for workload in writers.STEPPED:
+    for workload in workloads:
         path = scratch / workload
         writers.fresh(path, base, workload)
         writers.run(workload, path, base)
@@ -125,14 +125,14 @@ def bad_after(path, base, workload, allowed, after, again=True):
     return None if seen == after else f"after the next run: {seen[:200]}"
 
 
-def kill(base, folder, limit, planted=False):
+def kill(base, folder, limit, workloads=writers.STEPPED, planted=False):
     """P1: SIGKILL before, or in the middle of, every step of every workload.
 
     With a planted fault it ends where the first is noticed.
     """
     tally = {"points": 0, "kills": 0, "bad": []}
     plans = []
-    for workload in writers.STEPPED:
+    for workload in workloads:
         path = folder / workload
         before, after, n = outcomes(workload, path, base)
         plans += [
@@ -160,7 +160,7 @@ def spread(plans, limit):
     return plans * times + (plans[:: -(-len(plans) // rest)] if rest else [])
 
 
-def fail(base, folder, limit, planted=False):
+def fail(base, folder, limit, workloads=writers.STEPPED, planted=False):
     """P3: the k-th call fails, k = 1, 2, ... until none is hit, for each error.
 
     With a planted fault it ends where the first is noticed.
@@ -168,7 +168,7 @@ def fail(base, folder, limit, planted=False):
     # the short form takes every 61st step; of few a fault would be noticed by luck only
     stride = 1 if planted or limit >= 1000 else 61
     tally = {"runs": 0, "errors": 0, "bad": []}
-    for workload in writers.STEPPED:
+    for workload in workloads:
         path = folder / workload
         before, after, _ = outcomes(workload, path, base)
         for error in ERRORS:
@@ -192,10 +192,10 @@ def fail(base, folder, limit, planted=False):
     return tally
 
 
-def record(base, folder, limit):
+def record(base, folder, workloads):
     """P2, first half: the log of one run of each workload, for `tests.torture.power` to replay."""
     tally = {}
-    for workload in writers.WORKLOADS:
+    for workload in workloads:
         path = folder / workload
         before, after, _ = outcomes(workload, path, base)
         writers.fresh(path, base, workload)
@@ -205,9 +205,9 @@ def record(base, folder, limit):
     return tally
 
 
-def lose(base, folder, limit):
+def lose(base, folder, limit, workloads=writers.WORKLOADS):
     """P2: power losses at every point of the log; then the same with each kind of sync left out."""
-    logs = record(base, folder, limit)
+    logs = record(base, folder, workloads)
     tally = {"states": 0, "bad": [], "syncs": 0, "unnoticed": []}
     lost = folder / "lost"
     stride = 1 if limit >= 20_000 else 6  # the short form loses power after every 6th call
@@ -245,18 +245,20 @@ def sync_site(call, root) -> str:
 
 
 if __name__ == "__main__":
-    verb, base, folder, limit = sys.argv[1:5]
+    asked, base, folder, limit = sys.argv[1:5]
+    verb, _, only = asked.partition(":")
+    how = {"workloads": (only,)} if only else {}
     planted = len(sys.argv) > 5
     if planted:
         from tests.torture import faults
 
         getattr(faults, sys.argv[5])()
     with tempfile.TemporaryDirectory() as scratch:
-        rehearse(Path(base), Path(scratch))
+        rehearse(Path(base), Path(scratch), how.get("workloads", writers.STEPPED))
         verbs = {
             "kill": partial(kill, planted=planted),
             "fail": partial(fail, planted=planted),
             "lose": lose,
         }
-        made = verbs[verb](Path(base), Path(folder).resolve(), int(limit))
+        made = verbs[verb](Path(base), Path(folder).resolve(), int(limit), **how)
     sys.stdout.write(json.dumps(made))

@@ -11,13 +11,16 @@ import numpy as np
 from hashret import Collection
 from hashret.errors import DamagedError, NotACollectionError
 from hashret.items import Item
+from hashret.sparse import dense_rows
 from hashret.store import repair
+from hashret.store.catalog.tables import FORMAT_VERSION
 from hashret.store.layout import Layout
 from indexer import Indexer
 from tests.torture.bases import items_of
 
 WORKLOADS = ("index", "add", "remove")
 STEPPED = (*WORKLOADS, "compact", "repair", "rebuild")  # what is killed, and failed, at every step
+REWRITE = "rewrite"  # of a collection of the former format, which is the base then
 N = 24
 
 
@@ -34,6 +37,13 @@ def run(workload: str, path: Path, base: Path) -> None:
             indexer._adopt(coder, SimpleNamespace(to_json=lambda: training))
             indexer.add(items)
             indexer.commit()
+        return
+    if workload == REWRITE:
+        Indexer(path).close()
+        with sqlite3.connect(path / "catalog.sqlite") as connection:
+            found = connection.execute("SELECT value FROM meta WHERE key = 'format'").fetchone()
+        connection.close()
+        assert found == (str(FORMAT_VERSION),), found
         return
     with Indexer(path) as indexer:
         if workload == "add":
@@ -66,14 +76,14 @@ def state(path: Path) -> str:
                 (item.id, item.code, dict(item.metadata), item.preview)
                 for item in collection.items()
             ]
-            asked = np.asarray(items_of("vector", N)[0].payload)
+            asked = items_of(collection.kind, N)[0].payload
             hits = [
                 (hit.id, hit.distance, round(hit.score, 9)) for hit in collection.query(asked, 5)
             ]
             near = [(hit.id, hit.distance) for hit in collection.within(asked, 8)]
             kept = b""
             if collection.has_features and len(collection):
-                kept = np.asarray(collection.features(np.arange(len(collection)))).tobytes()
+                kept = dense_rows(collection.features(np.arange(len(collection)))).tobytes()
             features = hashlib.sha256(kept).hexdigest()
             text = json.dumps([seen, hits, near, features, len(collection)])
     except NotACollectionError:
