@@ -456,13 +456,18 @@ class Collection:
         positions = snapshot.rows.find(np.array(snapshot.require_rows(asked), np.int64))
         # one more than asked, since the item itself is among its nearest
         depth = None if ranking.depth is None else ranking.depth + 1
-        answers: list[Hits] = []
-        for answered in searcher.answers(question, snapshot.codes, positions, depth):
+        answers = [Hits((), note="the item has no code, since the model knows nothing in it")]
+        answers *= len(asked)
+        coded = np.flatnonzero(positions >= 0)
+        for answered in searcher.answers(question, snapshot.codes, positions[coded], depth):
             block = answered.queries
             certain = snapshot.codes[block].bits.astype(np.float32)
             rows = snapshot.features(block) if ranking.compares_features else None
             besides = None if include_self else block
-            answers += hits(snapshot, ranking, answered, certain, rows, besides)
+            ranked = hits(snapshot, ranking, answered, certain, rows, besides)
+            for i, one in zip(coded[: len(block)].tolist(), ranked, strict=True):
+                answers[i] = one
+            coded = coded[len(block) :]
         return answers[0] if single else answers
 
     def info(self) -> dict[str, Any]:

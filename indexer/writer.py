@@ -21,12 +21,13 @@ from hashret.coder import Coder
 from hashret.errors import CollectionError, EmptyCommitWarning, TrainingError, UnknownItemError
 from hashret.items import Id, Item, ids_of
 from hashret.kinds import kind_of
-from hashret.specs import VectorSpec
+from hashret.specs import TextSpec, VectorSpec
 from hashret.store.catalog.connection import NOT_WRITTEN
 from hashret.store.catalog.records import CommitRecord
 from hashret.store.catalog.staging import Staging
 from hashret.store.catalog.tables import FORMAT_VERSION
 from hashret.store.model_files import read_model, sha256_of_arrays, write_model
+from hashret.store.stored_items import StoredItems
 from indexer.corpus import Skipped
 from indexer.corpus.given import taken
 from indexer.ingest.compact import Compaction, compact
@@ -40,6 +41,7 @@ from indexer.ingest.replacing_model import refusal, requiring_all, staged
 from indexer.ingest.resume import Unfinished
 from indexer.ingest.sample import reservoir
 from indexer.ingest.segments import SegmentWriter
+from indexer.ingest.stored_source import StoredSource
 from indexer.ingest.writer_session import HeldCollection
 from indexer.workers.pool import AVAILABLE
 
@@ -204,7 +206,7 @@ class Indexer:
             digest = ""
             if self._resumes and self._model_name is not None:
                 digest = self._catalog.model(self._model_name).sha256
-            return self._begin(str(self._model_name), digest, refitted=False)
+            return self._begin(self._model_name or "", digest, refitted=False)
         return self._staging
 
     def _begin(self, model: str, digest: str, *, refitted: bool) -> Staging:
@@ -234,7 +236,7 @@ class Indexer:
 
     def fit(
         self,
-        items: Iterable[Item | Skipped],
+        items: Iterable[Item | Skipped] | None = None,
         options: TrainingOptions | None = None,
         *,
         spec: Any = None,
@@ -242,13 +244,17 @@ class Indexer:
     ) -> TrainingReport:
         """Learn features and codes from `items`, leaving out those that can't be used.
 
-        At most `max_items` of them, a seeded sample, are kept in memory and learned from. `spec`
-        chooses the features (a `TextSpec`, `ImageSpec` or `VectorSpec`). Of packed bits
-        (``VectorSpec(packed=True)``) without `options`, or with ones for as many bits and no
-        preset, the bits are the codes and nothing is learned. If the collection has a
-        model already, its items leave with it: add them again before `commit`. Raises
-        `EmptyCorpusError` if not one item can be used, and `TrainingError`; the collection
-        is then as it was.
+        Without `items`, from the texts that the collection stores. At most `max_items` of them, a
+        seeded sample, are kept in memory and learned from. `spec` chooses the features (a
+        `TextSpec`, `ImageSpec` or `VectorSpec`). Of packed bits (``VectorSpec(packed=True)``)
+        without `options`, or with ones for as many bits and no preset, the bits are the codes and
+        nothing is learned.
+
+        Texts that were added before anything was learned, or all that the collection holds where no
+        `items` are given, are encoded by the new model at once. If the collection has a model
+        already and `items` are given, what it holds leaves with that model: add it again before
+        `commit`. Raises CollectionError where there is nothing to learn from, `EmptyCorpusError`
+        if not one item can be used, and `TrainingError`; the collection is then as it was.
         """
         from indexer.training import TrainingOptions  # imported here: torch is slow to load
 
@@ -262,10 +268,12 @@ class Indexer:
                 f"spec: expected that of features of {self.kind} items, got {type(spec).__name__}; "
                 "pass one of hashret.specs, or leave it out"
             )
-        self._was_given = True
         seed = (options or TrainingOptions()).seed
+        stored = self._held_before(all_of_it=items is None)
+        self._was_given = True
         with self.stopwatch.stage("read"):
-            sample = reservoir(self._usable(items), max_items, seed)
+            usable = self._usable(stored or () if items is None else items)
+            sample = reservoir(usable, max_items, seed)
         with self.stopwatch.stage("features"):
             payloads = [item.payload for item in sample]
             # items refused here are met again by `add`, which reports them
@@ -289,7 +297,30 @@ class Indexer:
             seconds = self.stopwatch.seconds
             seconds[stage.stage] = seconds.get(stage.stage, 0.0) + stage.seconds
         self._adopt(joined(featurizer, encoder, features), report)
+        if stored is not None:
+            self._encode_again(stored)
         return report
+
+    def _held_before(self, *, all_of_it: bool) -> StoredSource | None:
+        """What to encode by the new model without its source: everything, or what has no model."""
+        if not all_of_it and self._coder is not None:
+            return None
+        segments = self._catalog.segments(self._catalog.last_commit().commit)
+        items = self._staging.items if self._staging is not None else None
+        held = StoredItems(self._layout, items.segments if items is not None else segments)
+        if not all_of_it and not len(held):
+            return None
+        return StoredSource(self._layout.root, held)
+
+    def _encode_again(self, stored: StoredSource) -> None:
+        """Encode by the new model what the collection holds; no item of it counts as new."""
+        tally, self.tally = self.tally, Tally()
+        try:
+            self.add(stored)
+        finally:
+            again, self.tally = self.tally, tally
+        self.tally.encoded_again += again.added
+        self._staged.forget_seen()
 
     def requiring_all(self, items: Iterable[Item | Skipped]) -> Iterator[Item | Skipped]:
         """The same `items`, for a `fit` that is to replace a model.
@@ -309,7 +340,7 @@ class Indexer:
     def _adopt(self, coder: Coder, report: TrainingReport) -> None:
         description, tensors = coder.describe()
         description["training"] = report.to_json()
-        refitted = self._coder is not None
+        refitted = self._coder is not None or self._holds_pending
         if self._resumes and self._staging is None:
             name = f"m{self._catalog.last_commit().commit + 1:06d}"
             staging = self._begin(name, sha256_of_arrays(tensors), refitted=refitted)
@@ -329,6 +360,13 @@ class Indexer:
             staging.add_model(record)
         self._model_name, self._coder, self.description = name, coder, description
 
+    @property
+    def _holds_pending(self) -> bool:
+        """Whether there are items that were added before anything was learned."""
+        if self._staging is not None:
+            return bool(len(self._staging.items))
+        return self._model_name is None and self._catalog.last_commit().n_items > 0
+
     # writing
 
     def add(self, items: Iterable[Item | Skipped], *, total: int | None = None) -> Tally:
@@ -336,11 +374,13 @@ class Indexer:
 
         A `Skipped` among the items is counted with its reason, and so is what is no item, can't be
         used or has an id that came before in this run; a former version of it then stays. `total`,
-        if known, is for progress only. Raises CollectionError before `fit`, and TypeError for what
-        is no iterable of items.
+        if known, is for progress only. Before `fit` texts are stored without a code, and encoded
+        by it; of other kinds CollectionError is raised. Raises TypeError for what is no iterable of
+        items.
         """
         self._require_usable()
-        self._require_coder()
+        if self._coder is None and not self._keeps_texts():
+            self._require_coder()
         if total is not None:
             whole("total", total)
         items = taken(items)
@@ -348,8 +388,11 @@ class Indexer:
         staging = self._staged
         if self._resumes:
             self._unfinished.encoding(self._doing)
-        n_bits = self._require_coder().n_bits
-        segments = SegmentWriter(self._layout, staging, str(self._model_name), n_bits)
+        n_bits = 8 if self._coder is None else self._coder.n_bits
+        segments = SegmentWriter(self._layout, staging, self._model_name or "", n_bits)
+        if self._coder is None:
+            self._add_pending(staging, segments, items)
+            return self.tally
         with closing(
             self._encoded(staging, items)
         ) as stream:  # an error leaves no worker process behind
@@ -366,6 +409,19 @@ class Indexer:
             self._write(segments)
         return self.tally
 
+    def _add_pending(
+        self, staging: Staging, segments: SegmentWriter, items: Iterable[Item | Skipped]
+    ) -> None:
+        """Store texts without a code, for the model that is to be learned."""
+        for batch in self._intake(staging, TextSpec()).batches(items):
+            batch.count(self.tally, {})
+            segments.gather_uncoded(batch.pending)
+            self.tally.uncoded += len(batch.pending)
+            if segments.is_full:
+                self._write(segments)
+        if segments.waiting:
+            self._write(segments)
+
     def _write(self, segments: SegmentWriter) -> None:
         with self.stopwatch.stage("write"):
             count, replaced = segments.write()
@@ -377,15 +433,7 @@ class Indexer:
     ) -> Generator[tuple[Batch, Encoded]]:
         """Yield the items in batches with their codes; workers encode while others are read."""
         coder = self._require_coder()
-        spec = coder.featurizer.spec
-        intake = Intake(
-            self.kind,
-            spec,
-            staging,
-            self._preparer,
-            self.stopwatch,
-            keeps_texts=self._keeps_texts(),
-        )
+        intake = self._intake(staging, coder.featurizer.spec)
         batches, ahead = tee(intake.batches(items))
         found = encode_all(
             coder,
@@ -401,6 +449,16 @@ class Indexer:
                 with self.stopwatch.stage("encode"):
                     encoded = next(found)
                 yield batch, encoded
+
+    def _intake(self, staging: Staging, spec: Any) -> Intake:
+        return Intake(
+            self.kind,
+            spec,
+            staging,
+            self._preparer,
+            self.stopwatch,
+            keeps_texts=self._keeps_texts(),
+        )
 
     def _require_coder(self) -> Coder:
         if self._coder is None:
@@ -462,9 +520,9 @@ class Indexer:
         Warns (`EmptyCommitWarning`) if after a `fit` or an `add` there is no item.
         """
         self._require_usable()
-        if self._model_name is None:
+        if self._model_name is None and not self._holds_pending:
             raise CollectionError(
-                f"{self._layout.root}: expected a collection with a model, got a new one; "
+                f"{self._layout.root}: expected a collection with a model or items, got a new one; "
                 "call fit and add before commit"
             )
         if self._refitted and not self._pruned:
@@ -473,7 +531,7 @@ class Indexer:
                 raise refusal(self._catalog, missing, example)
         with self.stopwatch.stage("write"):
             self._staged.forget_unseen()
-            record = self._staged.finish(self._model_name)
+            record = self._staged.finish(self._model_name or "")
         self._unfinished.forget()
         self._staging = None
         self._held.leave_nothing = self._refitted = self._pruned = False
@@ -493,14 +551,14 @@ class Indexer:
 
         Nothing that a reader can see changes, and open snapshots go on as they are; what only
         they still need is deleted by the next compaction after they are closed or refreshed.
-        Raises CollectionError if there is something to commit first, or no model yet.
+        Raises CollectionError if there is something to commit first.
         """
         self._require_usable()
         if self._staging is not None:
             raise CollectionError(
                 f"{self._layout.root}: expected nothing to commit, got changes; commit them first"
             )
-        n_kept = self._require_coder().n_kept
+        n_kept = 0 if self._coder is None else self._coder.n_kept
         with self.stopwatch.stage("write"):
             return compact(self._layout, self._catalog, n_kept)
 

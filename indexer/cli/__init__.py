@@ -38,6 +38,10 @@ VERBS = {
         "hashret.cli.stored:info",
         "Show what a collection holds, and its size on disk.",
     ),
+    "retrain": (
+        "indexer.cli.retrain:retrain",
+        "Learn a new model from the texts that a collection stores.",
+    ),
     "evaluate": (
         "indexer.cli.evaluate:evaluate",
         "Measure how well codes find what is relevant.",

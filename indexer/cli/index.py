@@ -11,23 +11,26 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hashret.cli.files import read_text, written
+from hashret.cli.files import written
 from hashret.cli.output import wait_option
 from hashret.items import Item
 from hashret.kinds import KINDS
 from indexer.cli.console import say, show_guesses
 from indexer.cli.options import (
     SEED,
+    bits_option,
     device_option,
     metric_option,
     packed_option,
+    preset_option,
     reading_of,
     reading_options,
+    recipe_of,
+    recipe_option,
     require_output,
     vector_spec,
 )
 from indexer.cli.run import Run, rehearse, run_index
-from indexer.training.presets import PRESETS
 
 if TYPE_CHECKING:
     from indexer.corpus import Reading, Skipped
@@ -36,12 +39,6 @@ _REPORT = "the report"
 _TEXT = r'"(?:[^"\\]|\\.)*"'
 #: How a report begins.
 _LINE = re.compile(rf'\{{"id": {_TEXT}, "reason": {_TEXT}, "class": {_TEXT}\}}\r?\n')
-
-
-def _bits(ctx: click.Context, parameter: click.Parameter, value: int | None) -> int | None:
-    if value is not None and (not 8 <= value <= 512 or value % 8):
-        raise click.BadParameter(f"expected 8 to 512 in steps of 8, got {value}")
-    return value
 
 
 @click.command()
@@ -57,24 +54,9 @@ def _bits(ctx: click.Context, parameter: click.Parameter, value: int | None) -> 
     type=click.Choice(list(KINDS)),
     help="What the items are.  [default: guessed from the files]",
 )
-@click.option(
-    "--bits",
-    type=int,
-    callback=_bits,
-    metavar="8..512",
-    help="Bits in a code, a multiple of 8.  [default: 64; with --packed-bits, all of them]",
-)
-@click.option(
-    "--preset",
-    help="Model to train. "
-    + "; ".join(f"{kind}: {', '.join(names)}" for kind, names in PRESETS.items())
-    + ". The first is the default; with --packed-bits it is identity, which learns nothing.",
-)
-@click.option(
-    "--recipe",
-    type=click.Path(path_type=Path),
-    help="Train with the settings in this file, which `hashret tune --write` made.",
-)
+@bits_option
+@preset_option
+@recipe_option
 @metric_option
 @packed_option
 @click.option(
@@ -103,6 +85,12 @@ def _bits(ctx: click.Context, parameter: click.Parameter, value: int | None) -> 
     default=None,
     help="Store each item's features beside its code, as `query --rerank` needs.  [default: yes "
     "for texts and images, no for vectors]",
+)
+@click.option(
+    "--store-text/--no-store-text",
+    default=None,
+    help="Store texts themselves, so that `get` shows them and `retrain` needs no source.  "
+    "[default: yes]",
 )
 @click.option("--retrain", is_flag=True, help="Learn a new model and encode everything again.")
 @click.option(
@@ -159,7 +147,7 @@ def index(
 
     model = {"n_bits": bits, "preset": preset, "seed": seed}
     if recipe is not None:
-        model |= _recipe(recipe, chosen, preset)
+        model |= recipe_of(recipe, chosen, preset)
     run = Run(read, to, chosen, model, spec, catalog=catalog, workers=workers, **rest)
     if report is not None:
         read_too = (*ids, recipe)
@@ -173,18 +161,6 @@ def index(
     show_guesses(how.guesses)
     if tally.replaced:
         _say_if_numbered(sources, how, tally.replaced)
-
-
-def _recipe(path: Path, kind: str, preset: str | None) -> dict[str, Any]:
-    """The settings of a recipe; UsageError if it is for another preset than --preset names."""
-    from indexer.tuning.recipes import read_recipe
-
-    found = read_recipe(read_text(path, "a recipe of `hashret tune --write`"), kind)
-    if preset not in (None, found["preset"]):
-        raise click.UsageError(
-            f"--preset: expected {found['preset']} as {path} says, got {preset}; leave it out"
-        )
-    return found
 
 
 def _say_if_numbered(sources: tuple[Path, ...], how: Reading, replaced: int) -> None:

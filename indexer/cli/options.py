@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hashret.cli.files import no_place, require_place
+from hashret.cli.files import no_place, read_text, require_place
 from hashret.kinds import KINDS, kind_of
 from hashret.specs import VectorSpec
+from indexer.training.presets import PRESETS
 
 if TYPE_CHECKING:
     from indexer.corpus import Reading
@@ -20,6 +21,31 @@ if TYPE_CHECKING:
 #: The seeds that torch accepts: integers from 0 to 2**63 - 1.
 SEED = click.IntRange(0, 2**63 - 1)
 
+
+def _bits(ctx: click.Context, parameter: click.Parameter, value: int | None) -> int | None:
+    if value is not None and (not 8 <= value <= 512 or value % 8):
+        raise click.BadParameter(f"expected 8 to 512 in steps of 8, got {value}")
+    return value
+
+
+bits_option = click.option(
+    "--bits",
+    type=int,
+    callback=_bits,
+    metavar="8..512",
+    help="Bits in a code, a multiple of 8.  [default: 64; with --packed-bits, all of them]",
+)
+preset_option = click.option(
+    "--preset",
+    help="Model to train. "
+    + "; ".join(f"{kind}: {', '.join(names)}" for kind, names in PRESETS.items())
+    + ". The first is the default; with --packed-bits it is identity, which learns nothing.",
+)
+recipe_option = click.option(
+    "--recipe",
+    type=click.Path(path_type=Path),
+    help="Train with the settings in this file, which `hashret tune --write` made.",
+)
 metric_option = click.option(
     "--metric",
     type=click.Choice(list(dict.fromkeys(m for kind in KINDS.values() for m in kind.metrics))),
@@ -85,6 +111,18 @@ def reading_of(said: dict[str, Any], ids: tuple[Path, ...] = ()) -> Reading:
         said.pop("id_prefix"),
         said.pop("follow_links"),
     )
+
+
+def recipe_of(path: Path, kind: str, preset: str | None) -> dict[str, Any]:
+    """The settings of a recipe; UsageError if it is for another preset than --preset names."""
+    from indexer.tuning.recipes import read_recipe
+
+    found = read_recipe(read_text(path, "a recipe of `hashret tune --write`"), kind)
+    if preset not in (None, found["preset"]):
+        raise click.UsageError(
+            f"--preset: expected {found['preset']} as {path} says, got {preset}; leave it out"
+        )
+    return found
 
 
 def vector_spec(kind: str, metric: str | None, packed: bool) -> VectorSpec | None:

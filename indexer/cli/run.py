@@ -33,6 +33,7 @@ class Run:
     catalog: str | None = None
     device: str = "auto"
     store_features: bool | None = None
+    store_text: bool | None = None
     retrain: bool = False
     prune: bool = False
     wait: float = 0.0
@@ -58,6 +59,7 @@ def run_index(run: Run, on_skipped: Callable[[Skipped], None] | None = None) -> 
             catalog=run.catalog,
             wait_seconds=run.wait,
             store_features=run.store_features,
+            store_text=run.store_text,
             workers=run.workers,
             resume=True,
             on_progress=on_progress,

@@ -35,6 +35,8 @@ class Tally:
     unchanged: int = 0
     removed: int = 0
     uncoded: int = 0
+    encoded_again: int = 0
+    """Items that the collection held, and that a new model has encoded without their source."""
     skipped: Counter[str] = field(default_factory=Counter)
     first_skipped: list[Skipped] = field(default_factory=list)
     on_skipped: Callable[[Skipped], None] | None = None

@@ -67,7 +67,8 @@ class Staging:
             self._clean()
         with catalog.transaction() as connection:
             self.next_row = _next_row(connection, self.commit)
-        self._kept_to = self.next_row
+        # rows before these were staged by a writer before, or are of an earlier commit
+        self._kept_to, self._former_to = self.next_row, self.kept_from
         self.items = StoredItems(catalog.layout, catalog.segments(self.commit))
         self._removed: dict[str, np.ndarray] = {}  # by segment, for no new version
         # which rows were seen in this run; the ids seen that have no row (yet) are few
@@ -165,6 +166,12 @@ class Staging:
                 self._seen[row] = True
         return before, {one: (row, self.items.digest(row)) for one, row in rows.items()}
 
+    def forget_seen(self) -> None:
+        """Take what was staged so far for what the collection held before, and not seen yet."""
+        self._kept_to = self._former_to = self.kept_from = self.next_row
+        self._seen = np.zeros(self._kept_to, bool)
+        self._seen_ids.clear()
+
     def _unseen(self, start: int, stop: int) -> np.ndarray:
         """The live rows from `start` to `stop` that were not seen in this run."""
         parts = [
@@ -177,7 +184,7 @@ class Staging:
 
     def unseen(self) -> Iterator[list[int]]:
         """Live rows of former commits that were not seen in this run, increasing, by pages."""
-        rows = self._unseen(0, self.kept_from).tolist()
+        rows = self._unseen(0, self._former_to).tolist()
         for start in range(0, len(rows), _PAGE):
             yield rows[start : start + _PAGE]
 

@@ -1,0 +1,67 @@
+"""The verb `hashret retrain`: a new model from what the collection holds, without its source."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from hashret.cli.output import collection_argument, wait_option
+from indexer.cli.console import progress_bars, say, show_times, show_training
+from indexer.cli.options import (
+    SEED,
+    bits_option,
+    device_option,
+    preset_option,
+    recipe_of,
+    recipe_option,
+)
+
+
+@click.command()
+@collection_argument
+@bits_option
+@preset_option
+@recipe_option
+@click.option("--seed", type=SEED, help="Seed of the training.  [default: 0]")
+@device_option
+@wait_option
+@click.option("-q", "--quiet", is_flag=True, help="Show only warnings and the closing line.")
+def retrain(
+    collection: Path,
+    bits: int | None,
+    preset: str | None,
+    recipe: Path | None,
+    seed: int | None,
+    device: str,
+    wait: float,
+    quiet: bool,
+) -> None:
+    """Learn a new model from the texts that COLLECTION stores, and encode them all again.
+
+    No source is needed. Processes that have the collection open go on with the former model until
+    they refresh.
+    """
+    from hashret.store.layout import Layout
+    from indexer.training.options import TrainingOptions
+    from indexer.writer import Indexer
+
+    Layout.find(collection)  # never create one just to train it
+    with (
+        progress_bars(quiet) as on_progress,
+        Indexer(collection, wait_seconds=wait, on_progress=on_progress, on_note=say) as indexer,
+    ):
+        given: dict[str, Any] = {"n_bits": bits, "preset": preset, "seed": seed}
+        if recipe is not None:
+            given |= recipe_of(recipe, indexer.kind, preset)
+        chosen = {name: value for name, value in given.items() if value is not None}
+        report = indexer.fit(None, TrainingOptions(**chosen, device=device))
+        commit = indexer.commit()
+    if not quiet:
+        show_training(report)
+        show_times(indexer.stopwatch.seconds)
+    for warning in report.warnings:
+        say(f"warning: {warning}")
+    click.echo(f"encoded {indexer.tally.encoded_again} items again")
+    say(f"{collection}: commit {commit.commit}, {commit.n_items} items")
