@@ -10,6 +10,7 @@ from hashret import Collection, specs
 from hashret.errors import CollectionError, DamagedError
 from hashret.items import Item
 from hashret.rank import similarities
+from hashret.snapshot import Snapshot
 from hashret.sparse import SparseRows
 from hashret.specs import VectorSpec
 from hashret.store.feature_files import FeatureFile, StoredFeatures, write_features
@@ -235,7 +236,7 @@ def test_copies_come_first_and_all_else_by_codes(images, asked, k, looked_at, ra
 
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr("hashret.search.hits._LOOKED_AT", looked_at)
-            patch.setattr(Collection, "copy_distance", copies)
+            patch.setattr(Snapshot, "copy_distance", copies)
             found = [
                 collection.query(picture, k=k),
                 collection.similar(own, k=k, include_self=True),
