@@ -247,6 +247,7 @@ class Records:
             if reader.num_record_batches != 1:
                 raise self._damaged(f"{reader.num_record_batches} batches")
             batch = reader.get_batch(0)
+        batch.validate()  # of hostile lengths, which end the process when a column is taken
         types = {field.name: field.type for field in batch.schema}
         for name, kind in _COLUMNS.items():
             if types.pop(name, None) != kind:
