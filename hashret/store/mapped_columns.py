@@ -104,6 +104,8 @@ class _Booleans(Column):
 
 
 class Strings(Column):
+    """A column of texts."""
+
     code, width = "i", 4
 
     def _set(self, buffers: list[pa.Buffer], n_rows: int) -> None:

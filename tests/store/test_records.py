@@ -5,7 +5,7 @@ from contextlib import suppress
 
 import duckdb
 import numpy as np
-import polars
+import polars as pl
 import pyarrow as pa
 import pytest
 from hypothesis import example, given, settings
@@ -123,7 +123,9 @@ def test_values_of_one_type_stand_in_columns_of_it(layout):
     records = stored(layout, [*items, item("3")])
     types = {field.name: str(field.type) for field in records.fields}
     assert types == dict.fromkeys(values, "string") | {
-        **{"whole": "int64", "real": "double", "flag": "bool"}
+        "whole": "int64",
+        "real": "double",
+        "flag": "bool",
     }
     assert {key for key in values if records.is_json(key)} == {
         *("huge", "mixed", "odd", "none", "nested")
@@ -242,11 +244,11 @@ def readable(layout):
 
 
 def test_polars_reads_a_segment(readable):
-    frame = polars.scan_ipc(readable).select("id", "preview", polars.col("metadata").struct.unnest())
-    found = frame.filter((polars.col("year") >= 2005) & (polars.col("tag") == "a")).collect()
+    frame = pl.scan_ipc(readable).select("id", "preview", pl.col("metadata").struct.unnest())
+    found = frame.filter((pl.col("year") >= 2005) & (pl.col("tag") == "a")).collect()
     assert found["id"].to_list() == [f"i{n}" for n in range(6, 20, 2)]
     assert found["any"].to_list() == [f"[{n}]" for n in range(6, 20, 2)]
-    assert polars.read_ipc(readable)["digest"].to_list() == [bytes(16)] * 20
+    assert pl.read_ipc(readable)["digest"].to_list() == [bytes(16)] * 20
 
 
 def test_duckdb_reads_a_segment(readable):
@@ -359,6 +361,16 @@ def test_another_file_with_right_checksums_is_damage(layout, what):
         read_all(layout.segments / file.name, file, 3)
 
 
+@pytest.mark.parametrize("text", ["[1]", "{", "{]", "[" * 100_000])
+def test_other_metadata_that_is_no_object_is_damage(layout, text):
+    content = ipc([with_column("other_metadata", [text, None, None], pa.string())])
+    file = write_file(layout.segments / "strange.arrow", [content])
+    records = Records.open(layout.segments / file.name, file, 3)
+    assert records.metadata(1) == {"n": 2}
+    with pytest.raises(DamagedError, match=r"strange\.arrow"):
+        records.metadata(0)
+
+
 @pytest.mark.parametrize(
     ("name", "values", "kind"),
     [
@@ -367,17 +379,12 @@ def test_another_file_with_right_checksums_is_damage(layout, what):
         ("sorted_hash", [1, None, 3], pa.uint64()),
         ("sorted_hash", [3, 2, 1], pa.uint64()),
         ("hash_row", [7, 8, 2**32 - 1], pa.uint32()),
-        ("other_metadata", ["[1]", None, None], pa.string()),
-        ("other_metadata", ["{", None, None], pa.string()),
     ],
 )
-def test_what_columns_must_not_say_is_damage_or_nothing(layout, name, values, kind):
-    """Rows out of range lead nowhere; a value that must be there and is not, is no crash."""
+def test_rows_and_values_that_are_not_there_are_no_crash(layout, name, values, kind):
     file = write_file(layout.segments / "strange.arrow", [ipc([with_column(name, values, kind)])])
-    try:
+    with suppress(DamagedError):
         read_all(layout.segments / file.name, file, 3)
-    except DamagedError as error:
-        assert "strange.arrow" in str(error) or "JSON" in str(error)
 
 
 def read_all(path, file, n):
@@ -385,7 +392,8 @@ def read_all(path, file, n):
     for row in range(n):
         records.record(row)
     found = records.find(["a", "b", "z"], hashes(["a", "b", "z"]))
-    assert ((-1 <= found) & (found < n)).all()
+    assert found.min() >= -1
+    assert found.max() < n
     records.find(list("abcdefghijklmnopqrstuvw"), hashes("abcdefghijklmnopqrstuvw"))
     list(records.by_id())
     for key in [field.name for field in records.fields]:
@@ -407,7 +415,6 @@ CHANGES = st.lists(
 
 
 @settings(max_examples=300)
-@example([(FUZZED.index(b"\x03\0\0\0\0\0\0\0"), 255, 8)], None)  # a length of -1
 @given(CHANGES, st.none() | st.integers(0, len(FUZZED)))
 def test_no_bytes_crash_a_reader(layout, changes, stop):
     """Whoever writes a file can write its checksums too: Arrow must not end the process."""
@@ -417,3 +424,15 @@ def test_no_bytes_crash_a_reader(layout, changes, stop):
     file = write_file(layout.segments / "fuzzed.arrow", [bytes(content[:stop])])
     with suppress(DamagedError):
         read_all(layout.segments / file.name, file, 3)
+
+
+@pytest.mark.parametrize("length", [-1, -(2**62), 2**31, 2**62])
+def test_a_hostile_length_does_not_end_the_process(layout, length):
+    three = (3).to_bytes(8, "little")
+    places = [at for at in range(0, len(FUZZED), 4) if FUZZED[at : at + 8] == three]
+    assert places
+    for at in places:
+        content = FUZZED[:at] + length.to_bytes(8, "little", signed=True) + FUZZED[at + 8 :]
+        file = write_file(layout.segments / "fuzzed.arrow", [content])
+        with suppress(DamagedError):
+            read_all(layout.segments / file.name, file, 3)

@@ -1,8 +1,8 @@
 """The catalog's tables: which segments, models and removed rows make up which commit.
 
 A segment is visible at commit c if added <= c and not removed by c; a removal if added <= c. Their
-size is that of the number of segments: items are columns of their segment (`hashret.store.records`).
-What each `checksum` covers stands in `hashret.store.catalog.sums`.
+size is that of the number of segments: items are columns of their segment
+(`hashret.store.records`). What each `checksum` covers stands in `hashret.store.catalog.sums`.
 """
 
 from __future__ import annotations
