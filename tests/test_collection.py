@@ -533,9 +533,9 @@ def test_a_refresh_reads_only_what_is_new(numbered, tmp_path, monkeypatch):
 
     path = copied(numbered, tmp_path / "copy")
     read = []
-    open_segment = module.open_segment
+    open_codes = module.open_codes
     monkeypatch.setattr(
-        module, "open_segment", lambda *a: (read.append(a[1].name), open_segment(*a))[1]
+        module, "open_codes", lambda *a: (read.append(a[1].name), open_codes(*a))[1]
     )
     with Collection.open(path) as collection:
         before = list(read)

@@ -34,7 +34,7 @@ from hashret.store.checked import CheckedFile
 from hashret.store.files import FileRecord, write_file
 from hashret.store.layout import Layout
 from hashret.store.mapped_columns import Column, column_of
-from hashret.store.untrusted import RESTORE, require_object
+from hashret.store.untrusted import RESTORE
 from hashret.unicode_text import is_storable
 
 SUFFIX = ".arrow"
@@ -252,6 +252,7 @@ class Records:
             if reader.num_record_batches != 1:
                 raise self._damaged(f"{reader.num_record_batches} batches")
             batch = reader.get_batch(0)
+        batch.validate()  # of hostile lengths, which end the process when a column is taken
         types = {field.name: field.type for field in batch.schema}
         for name, kind in _COLUMNS.items():
             if types.pop(name, None) != kind:
@@ -309,8 +310,10 @@ class Records:
             if value is not None:
                 found[name] = self._parsed(value) if is_json else value
         if self._others is not None and (rest := self._others.get(row)) is not None:
-            found.update(require_object(rest))
-            return dict(sorted(found.items()))
+            others = self._parsed(rest)
+            if not isinstance(others, dict):
+                raise self._damaged(f"no JSON object ({rest:.40})")
+            return dict(sorted((found | others).items()))
         return found
 
     def _parsed(self, text: str) -> Any:

@@ -19,7 +19,6 @@ from hashret.errors import (
     NotACollectionError,
     PayloadError,
 )
-from hashret.store.catalog import tables
 from hashret.store.catalog.catalog import Catalog
 from hashret.store.catalog.staging import Staging
 from hashret.store.files import write_file
