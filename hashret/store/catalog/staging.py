@@ -136,7 +136,8 @@ class Staging:
         """Mark ids as seen in this run.
 
         Returns those of them that had been seen before, and the row and digest of each that has
-        one. Raises `PayloadError` for an id that cannot be stored (a lone surrogate, a NUL).
+        one and that the model has seen. Raises `PayloadError` for an id that cannot be stored (a
+        lone surrogate, a NUL).
         """
         for item_id in ids:
             if not is_storable(item_id):
@@ -155,7 +156,7 @@ class Staging:
                 before.add(item_id)
             else:
                 self._seen[row] = True
-        return before, {one: (row, self.items.digest(row)) for one, row in rows.items()}
+        return before, self.items.known(rows)
 
     def _unseen(self, start: int, stop: int) -> np.ndarray:
         """The live rows from `start` to `stop` that were not seen in this run."""
