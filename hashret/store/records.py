@@ -362,8 +362,10 @@ class Records:
 
     def by_id(self) -> Iterator[tuple[str, int]]:
         """All (id, row) pairs, ordered by id."""
-        order = self.column("id")
-        for row in pa.compute.sort_indices(order).to_numpy().tolist():
+        from pyarrow.compute import sort_indices  # it takes a while to load
+
+        order = sort_indices(self.column("id")).to_numpy().astype(np.uint32)
+        for row in map(int, order):
             yield self._ids[row], row
 
     def rows(self, rows: np.ndarray) -> pa.RecordBatch:

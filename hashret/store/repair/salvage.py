@@ -68,8 +68,9 @@ def salvage(layout: Layout, folder: Path) -> Salvaged:
     except sqlite3.OperationalError as error:
         raise sqlite_error(made.sqlite, error) from error
     newest = int(rows["commits"][0][0])
-    if not is_last:  # the row of the last commit is lost; what it added may be there
-        newest = max(newest, *(int(row[-3]) for row in rows["segments"]), 0)
+    if not is_last:  # the row of the last commit may be lost, and what it did be there
+        did = [row[7] for row in rows["segments"]] + [row[1] for row in rows["removals"]]
+        newest = max([newest, *(int(number) for number in did if type(number) is int)])
     return Salvaged(made, newest, _ends_with_a_commit(made))
 
 
