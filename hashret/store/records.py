@@ -20,6 +20,7 @@ import json
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import blake2b
 from math import isqrt
@@ -359,6 +360,14 @@ class Records:
             at += 1
         return -1
 
+    def ids_of_hashes(self) -> Iterator[tuple[int, str]]:
+        """The (row, id) of every id that its hash vouches for, where no checksum does any more."""
+        hashed, rows = self._hashes.array(), self._hash_rows.array()
+        for value, row in zip(hashed.tolist(), rows.tolist(), strict=True):
+            with suppress(DamagedError):
+                if row < self.n_rows and int(hashes([self._ids[row]])[0]) == value:
+                    yield row, self._ids[row]
+
     def by_id(self) -> Iterator[tuple[str, int]]:
         """All (id, row) pairs, ordered by id."""
         from pyarrow.compute import sort_indices  # it takes a while to load
@@ -375,6 +384,19 @@ class Records:
         for column in chosen.columns:
             self._require_valid(column)
         return chosen.take(pa.array(rows))
+
+    def require_all(self) -> None:
+        """Raise `DamagedError` unless every item can be read, and found by its id."""
+        self._file.require_all()
+        for column in self.batch.columns:
+            self._require_valid(column)
+        for row in range(self.n_rows):
+            self.metadata(row)
+        hashed, order = self._hashes.array(), self._hash_rows.array()
+        is_order = (np.sort(order) == np.arange(self.n_rows)).all()
+        ids = hashes(self.ids.to_pylist())
+        if not is_order or (hashed != ids[order]).any() or (hashed[:-1] > hashed[1:]).any():
+            raise self._damaged("ids that cannot be found")
 
     def column(self, name: str) -> pa.Array:
         """A whole column by name, checked."""

@@ -34,6 +34,7 @@ class Segment:
     n_coded: int
     n_bits: int
     model: str
+    """The model that its items were encoded by, "" where none has seen them yet."""
     codes: FileRecord | None
     """None where no row has a code."""
     records: FileRecord | None
@@ -44,6 +45,11 @@ class Segment:
     """The file of the coded rows' input features, where they are kept (`store.feature_files`)."""
     removed: np.ndarray = field(default_factory=lambda: NOTHING, compare=False)
     """The rows of the segment, counted from 0, that the commit does not show, sorted uint32."""
+
+    @property
+    def is_pending(self) -> bool:
+        """Whether no model has seen its items yet."""
+        return not self.model
 
     @property
     def stop(self) -> int:

@@ -7,7 +7,7 @@ something of them is first wanted.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from heapq import merge
 from typing import Any, Protocol
@@ -132,6 +132,14 @@ class StoredItems:
         segment, offset = self._place(row)
         records = self.records(segment)
         return records.id(offset), records.metadata(offset), records.preview(offset)
+
+    def known(self, rows: Mapping[str, int]) -> dict[str, tuple[int, bytes]]:
+        """The row and digest of each of these ids, given with its row, that a model has seen."""
+        return {
+            one: (row, self.digest(row))
+            for one, row in rows.items()
+            if not self._place(row)[0].is_pending
+        }
 
     def record(self, row: int) -> ItemRecord:
         """The item of a row, but for its text."""

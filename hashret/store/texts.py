@@ -55,14 +55,23 @@ class Texts:
     def text(self, row: int) -> str | None:
         """The text of a row; None where there is none, as for an item of another source."""
         with self._damage(), self._lock:
-            batch = self._reader.get_batch(row // _ROWS)
-            start = row - row % _ROWS
-            if batch.num_rows != min(_ROWS, self._n_rows - start):
-                raise ValueError(f"a batch of {batch.num_rows} rows")
-            found = batch.column(0)[row - start : row - start + 1]
+            found = self._column(row // _ROWS)[row % _ROWS : row % _ROWS + 1]
             found.validate(full=True)
             text: str | None = found[0].as_py()
         return text
+
+    def _column(self, n: int) -> pa.Array:
+        """The texts of a batch, whose values are still to be validated."""
+        batch = self._reader.get_batch(n)
+        if batch.num_rows != min(_ROWS, self._n_rows - n * _ROWS):
+            raise ValueError(f"a batch of {batch.num_rows} rows")
+        return batch.column(0)
+
+    def require_all(self) -> None:
+        """Raise `DamagedError` unless every text can be read."""
+        with self._damage(), self._lock:
+            for n in range(self._reader.num_record_batches):
+                self._column(n).validate(full=True)
 
     @contextmanager
     def _damage(self) -> Iterator[None]:

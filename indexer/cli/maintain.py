@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from hashret.cli.group import shown
 from hashret.cli.output import collection_argument, wait_option
 from indexer.cli.console import say
+
+if TYPE_CHECKING:
+    from hashret.store.repair.plan import RepairPlan
 
 
 @click.command()
@@ -39,8 +43,8 @@ def repair(collection: Path, act: bool, wait: float) -> None:
 
     With --apply, repair it. Damaged files are moved aside, never deleted.
     """
-    from hashret.store import repair as repairing
     from hashret.store.layout import Layout
+    from hashret.store.repair import plan as repairing
 
     layout = Layout.find(collection)
     made = repairing.apply(layout, wait) if act else repairing.plan(layout)
@@ -49,23 +53,42 @@ def repair(collection: Path, act: bool, wait: float) -> None:
         return
     for damage in made.findings.damages:
         click.echo(f"damaged {damage.path}")
-    if made.fall_back_to is not None:
-        click.echo(f"falls back to commit {made.fall_back_to}, the last with an undamaged model")
-    if made.salvaged is not None:
-        found = made.salvaged
-        items = f"{len(found.live)} items"
-        click.echo(f"new catalog from what can be read of commit {found.commit}: {items}")
-    if made.lost_catalog:
-        click.echo("every item is lost with the catalog; index its source again")
+    _say_what_stays(made)
     for path, aside in made.moved.items():
         names = [shown(str(one.relative_to(layout.root))) for one in (path, aside)]
         click.echo(f"{'moved' if act else 'would move'} {' to '.join(names)}")
-    for name in made.without_features:
-        click.echo(f"loses its features, so that --rerank no longer works: segment {name}")
     for item_id in made.lost_ids:
         click.echo(f"lost {shown(item_id)}")
     if not act:
         say("nothing was changed; run the command again with --apply to repair")
+
+
+def _say_what_stays(made: RepairPlan) -> None:
+    commit = made.commit
+    if made.lost_catalog:
+        click.echo("every item is lost with the catalog; index its source again")
+    if made.new_catalog is not None and commit is not None:
+        items = f"{commit.n_items} items"
+        click.echo(f"new catalog from what can be read of commit {commit.commit}: {items}")
+    if made.is_partial:
+        click.echo(
+            "no commit is whole in it: items may be missing that are not named here, and items "
+            "that had been removed may be back"
+        )
+    if made.falls_back and commit is not None:
+        click.echo(
+            f"falls back to commit {commit.commit}, the last that is whole with its model; what "
+            "was removed since is back"
+        )
+    for name, parts in made.damaged.items():
+        if "codes" in parts and "records" not in parts:
+            click.echo(
+                f"loses its codes: segment {name}; no search finds its items until their source "
+                "is indexed again"
+            )
+        for part in {"features", "texts"} & parts:
+            lost = "so that --rerank no longer works" if part == "features" else "its items stay"
+            click.echo(f"loses its {part}, {lost}: segment {name}")
 
 
 @click.command()

@@ -65,7 +65,7 @@ class LastCommit:
         self.found.update(rows)
         if self.is_anew:
             return before, {}
-        return before, {one: (row, self.items.digest(row)) for one, row in rows.items()}
+        return before, self.items.known(rows)
 
 
 class Rehearsal:

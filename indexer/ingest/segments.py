@@ -97,6 +97,6 @@ def features_kept(catalog: Catalog) -> bool | None:
 
 
 def texts_kept(catalog: Catalog) -> bool | None:
-    """Whether the last commit has the texts of its items; None without any item."""
+    """Whether the last commit has texts of its items; None without any item."""
     segments = catalog.segments(catalog.last_commit().commit)
-    return all(segment.texts is not None for segment in segments) if segments else None
+    return any(segment.texts is not None for segment in segments) if segments else None

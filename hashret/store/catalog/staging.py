@@ -145,7 +145,8 @@ class Staging:
         """Mark ids as seen in this run.
 
         Returns those of them that had been seen before, and the row and digest of each that has
-        one. Raises `PayloadError` for an id that cannot be stored (a lone surrogate, a NUL).
+        one and that the model has seen. Raises `PayloadError` for an id that cannot be stored (a
+        lone surrogate, a NUL).
         """
         for item_id in ids:
             if not is_storable(item_id):
@@ -164,7 +165,7 @@ class Staging:
                 before.add(item_id)
             else:
                 self._seen[row] = True
-        return before, {one: (row, self.items.digest(row)) for one, row in rows.items()}
+        return before, self.items.known(rows)
 
     def forget_seen(self) -> None:
         """Take what was staged so far for what the collection held before, and not seen yet."""

@@ -1,52 +1,62 @@
 """Repair a damaged collection: what can stay, what can be given up, and exactly what is lost.
 
-Codes and rows are the truth and are derived from nothing else in the collection, so what is
-damaged of them is lost; everything else goes on. Of a damaged catalog a new one is made of the rows
-that agree with their checksums (`catalog_salvage`). A plan is made from what `examine` found and
-changes nothing; `apply` carries it out under the writer's lock, as a commit. What is damaged, and
-what is not the collection's, is moved aside (`store.aside`), not deleted.
+Of a damaged catalog a new one is made of the rows that agree with their checksums (`salvage`). What
+stays is the newest commit that is whole in the catalog and whose model is sound; segments of it
+that are damaged are written anew of what is sound in them (`rescue`). A plan changes nothing;
+`apply` carries it out under the writer's lock, as a commit. What is damaged, and what is not the
+collection's, is moved aside (`store.aside`), not deleted.
 """
 
 from __future__ import annotations
 
 import os
+from collections import defaultdict
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from hashret.errors import DamagedError, NotACollectionError
 from hashret.store.aside import make_folder, move, moves_aside
 from hashret.store.catalog.catalog import Catalog
+from hashret.store.catalog.records import CommitRecord
 from hashret.store.catalog.staging import Staging, forget_after
-from hashret.store.files import require_sound, sync_folder, write_file
+from hashret.store.files import sync_folder, write_file
 from hashret.store.layout import Layout
 from hashret.store.leftovers import foreign
 from hashret.store.lock import writer_lock
-from hashret.store.model_files import require_model_file
 from hashret.store.refusals import plainly
-from hashret.store.repair.salvage import Salvaged, salvage, write_catalog
-from hashret.store.repair.verify import Findings, examine
-from hashret.store.untrusted import is_file, open_plain
+from hashret.store.repair.rescue import readable, rewrite
+from hashret.store.repair.salvage import salvage
+from hashret.store.repair.verify import Findings, examine, examine_segments, require_model
+from hashret.store.segments import Segment
+from hashret.store.untrusted import RESTORE, is_file, open_plain
 
 _CHUNK = 1 << 20  # bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What a repair does: the commit it starts from, what it moves aside, what is lost."""
+@dataclass(slots=True)
+class RepairPlan:
+    """What a repair does: the commit that it starts from, what it moves aside, what is lost."""
 
     findings: Findings
-    fall_back_to: int | None = None  # an earlier commit, or None to stay with the last one
+    commit: CommitRecord | None = None
+    """What stays, but for the damaged files."""
+    falls_back: bool = False
+    """Whether later commits are given up: their model is damaged, or their rows in the catalog."""
     moved: dict[Path, Path] = field(default_factory=dict)
     """What is moved aside, and where to, in the order of the moves."""
-    lost_rows: list[int] = field(default_factory=list)
     lost_ids: list[str] = field(default_factory=list)
     lost_catalog: bool = False
     """Whether no catalog is left: every id is lost, codes and models are moved aside."""
-    without_features: list[str] = field(default_factory=list)
-    """Segments whose features are given up; their items stay, --rerank refuses them."""
-    salvaged: Salvaged | None = None
-    """What the new catalog holds, where the old one is damaged as a whole."""
+    new_catalog: bytes | None = None
+    """The file that takes the place of a damaged catalog."""
+    is_partial: bool = False
+    """Whether no commit is whole in the new catalog: items may be missing, or be back that had been
+    removed."""
+    damaged: dict[str, set[str]] = field(default_factory=dict)
+    """By segment, which of its parts are lost: "codes", "records", "texts", "features"."""
 
     @property
     def is_empty(self) -> bool:
@@ -54,7 +64,7 @@ class Plan:
         return self.findings.is_sound and not self.moved
 
 
-def plan(layout: Layout) -> Plan:
+def plan(layout: Layout) -> RepairPlan:
     """What `apply` would do. Raises `DamagedError` where no commit can be rescued."""
     if not layout.has_catalog and layout.has_data:
         return _without_catalog(layout)
@@ -63,100 +73,134 @@ def plan(layout: Layout) -> Plan:
     except NotACollectionError as error:  # not even hashret's tables can be seen
         findings = Findings(catalog_is_sound=False)
         findings.add(layout, layout.catalog, error)
-    if not findings.catalog_is_sound or findings.commit is None:
-        return _anew(layout, findings)
-    with Catalog.open(layout) as catalog:
-        others = foreign(layout, *catalog.names())
-        if findings.is_sound:
-            return Plan(findings, moved=moves_aside(layout.root, others))
-        if not findings.model_is_sound:
-            return _earlier(layout, catalog, findings, others)
-        rows = set(findings.rows)
-        for segment in findings.segments:
-            rows |= set(range(segment.first_row, segment.first_row + segment.n_rows))
-        rows -= set(catalog.removed_rows(findings.commit.commit).tolist())
-        moved = [layout.segments / segment.file.name for segment in findings.segments]
-        moved += [layout.segments / s.features.name for s in findings.features if s.features]
-        return Plan(
-            findings,
-            moved=moves_aside(layout.root, moved + others),
-            lost_rows=sorted(rows),
-            lost_ids=catalog.ids_of_rows(sorted(rows)),
-            without_features=[segment.name for segment in findings.features],
+    if findings.catalog_is_sound:
+        made = RepairPlan(findings)
+        with Catalog.open(layout) as catalog:
+            given_up = _plan_segments(layout, catalog, made)
+            _plan_moves(layout, catalog, made, given_up)
+        return made
+    if layout.catalog != layout.sqlite:
+        raise DamagedError(
+            f"{layout.catalog}: expected a sound catalog on its server, got a damaged one; "
+            "restore the database"
         )
+    with TemporaryDirectory(prefix="hashret-") as folder:
+        found = salvage(layout, Path(folder))
+        made = RepairPlan(findings, is_partial=not found.is_whole)
+        with Catalog.open(found.layout, write=True) as catalog:
+            _plan_segments(layout, catalog, made, found.newest)
+            if made.commit is not None:
+                forget_after(catalog, made.commit.commit)
+            Staging(catalog)  # forgets the rows of what came later
+            in_the_way = [] if is_file(layout.new_sqlite) else [layout.new_sqlite]
+            others = [layout.sqlite, *layout.beside, *in_the_way, *_unnamed(layout, catalog)]
+            _plan_moves(layout, catalog, made, others)
+        made.new_catalog = found.layout.sqlite.read_bytes()
+    return made
 
 
-def _without_catalog(layout: Layout) -> Plan:
+def _without_catalog(layout: Layout) -> RepairPlan:
     """Codes and models say nothing of their items: out of the way, so that those can come again."""
     findings = Findings(catalog_is_sound=False)
     findings.add(layout, layout.catalog, layout.without_catalog())
     kept = [path for folder in (layout.segments, layout.models) for path in folder.iterdir()]
     empty = [path for path in (layout.server, layout.sqlite, *layout.beside) if is_file(path)]
     moved = moves_aside(layout.root, sorted(kept) + empty)
-    return Plan(findings, moved=moved, lost_catalog=True)
+    return RepairPlan(findings, moved=moved, lost_catalog=True)
 
 
-def _anew(layout: Layout, findings: Findings) -> Plan:
-    """A new catalog of what can be read of the old one."""
-    if layout.catalog != layout.sqlite:
-        raise DamagedError(
-            f"{layout.catalog}: expected a sound catalog on its server, got a damaged one; "
-            "restore the database"
-        )
-    found = salvage(layout)
-    for name in found.model.files:
-        require_model_file(layout, found.model, name)
-    in_the_way = [path for path in _new_files(layout) if not is_file(path)]
-    segments = {row[0] for row in found.segments}
-    # the codes and models whose rows are lost, else taken for what a killed writer left
-    unnamed = [path for path in layout.segments.iterdir() if path.stem not in segments]
-    unnamed += [path for path in layout.models.iterdir() if path.name != found.model.name]
-    others = [*sorted(unnamed), *foreign(layout, segments, {found.model.name})]
-    paths = [layout.sqlite, *layout.beside, *found.unsound, *in_the_way, *others]
-    return Plan(
-        findings,
-        moved=moves_aside(layout.root, paths),
-        lost_rows=found.lost_rows,
-        lost_ids=found.lost_ids,
-        without_features=found.without_features,
-        salvaged=found,
-    )
+def _unnamed(layout: Layout, catalog: Catalog) -> list[Path]:
+    """Files that the lost rows named; else they were taken for what a killed writer left."""
+    segments, models = catalog.names()
+    paths = [p for p in layout.segments.iterdir() if p.name.split(".")[0] not in segments]
+    return sorted(paths) + sorted(p for p in layout.models.iterdir() if p.name not in models)
 
 
-def _new_files(layout: Layout) -> tuple[Path, Path]:
-    new = layout.new_sqlite
-    return new, new.with_name(f"{new.name}-journal")
+def _plan_segments(
+    layout: Layout, catalog: Catalog, made: RepairPlan, newest: int | None = None
+) -> list[Path]:
+    """Plan what stays of a sound catalog's commits; returns the models and files given up.
 
-
-def _earlier(layout: Layout, catalog: Catalog, findings: Findings, others: Iterable[Path]) -> Plan:
-    """Fall back to the newest commit whose files are all sound: codes of a lost model are mute."""
+    `newest` is the number of the newest commit that there was, if that is not there any more.
+    """
+    findings = made.findings
     commits = catalog.commits()
-    lost = {record.id for page in catalog.item_pages(commits[0].commit) for record in page}
-    for commit in commits[1:]:
-        if commit.model is None or commit.model == commits[0].model:
-            continue
-        try:
-            model = catalog.model(commit.model)
-            for name in model.files:
-                require_model_file(layout, model, name)
-            for segment in catalog.segments(commit.commit):
-                require_sound(layout.segments / segment.file.name, segment.file)
-            kept = {record.id for page in catalog.item_pages(commit.commit) for record in page}
-        except DamagedError:
-            continue
-        return Plan(
-            findings,
-            fall_back_to=commit.commit,
-            moved=moves_aside(layout.root, [layout.models / str(commits[0].model), *others]),
-            lost_ids=sorted(lost - kept),
+    made.commit, segments, models = _kept(layout, catalog, commits)
+    given_up = [layout.models / name for name in models]
+    newest = newest or (commits[0].commit if commits else 0)
+    if made.commit is not None and made.commit.commit < newest:
+        made.falls_back = True
+        with suppress(DamagedError):
+            former = catalog.segments(newest)
+            made.lost_ids = _only_in(layout, former, segments)
+            later = [one for one in former if one not in segments]
+            given_up += [layout.segments / file.name for one in later for file in one.files]
+            missing = commits[0].n_items - sum(segment.n_live for segment in former)
+            if commits[0].commit == newest and missing > 0:
+                made.lost_ids.append(f"({missing} items, whose ids cannot be read)")
+    if made.falls_back or not findings.catalog_is_sound:
+        examine_segments(layout, segments, kept := Findings())
+        findings.damages += [one for one in kept.damages if one not in findings.damages]
+        findings.parts = kept.parts
+    parts: dict[str, set[str]] = defaultdict(set)
+    for segment, part in findings.parts:
+        parts[segment.name].add(part)
+    made.damaged = dict(parts)
+    for segment in segments:
+        if "records" in parts.get(segment.name, ()):
+            made.lost_ids += readable(layout, segment)[1].values()
+    return given_up
+
+
+def _plan_moves(layout: Layout, catalog: Catalog, made: RepairPlan, others: Iterable[Path]) -> None:
+    strange = foreign(layout, *catalog.names())
+    made.moved = moves_aside(layout.root, [*others, *strange, *_damaged(layout, made)])
+
+
+def _damaged(layout: Layout, made: RepairPlan) -> list[Path]:
+    """The damaged files of segments."""
+    return [layout.segments / getattr(segment, part).name for segment, part in made.findings.parts]
+
+
+def _kept(
+    layout: Layout, catalog: Catalog, commits: list[CommitRecord]
+) -> tuple[CommitRecord | None, list[Segment], list[str]]:
+    """The newest commit that is whole and whose model is sound, its segments; damaged models."""
+    unsound: dict[str, DamagedError] = {}
+    for commit in commits:
+        with suppress(DamagedError):
+            segments = catalog.segments_of(commit)
+            if commit.model is None:
+                return commit, segments, list(unsound)
+            if commit.model in unsound:
+                continue
+            try:
+                require_model(layout, catalog.model(commit.model))
+            except DamagedError as error:
+                unsound[commit.model] = error
+                continue
+            return commit, segments, list(unsound)
+    if not commits:
+        return None, [], []
+    for model in unsound:
+        raise DamagedError(
+            f"{layout.models / model}: expected a sound model, got a damaged one and no earlier "
+            "commit with another; restore the collection from a copy or index it again"
         )
-    raise DamagedError(
-        f"{layout.models / str(commits[0].model)}: expected a sound model, got a damaged one and "
-        "no earlier commit with another; restore the collection from a copy or index it again"
-    )
+    raise DamagedError(f"{layout.catalog}: expected a commit that is whole, got none; {RESTORE}")
 
 
-def apply(layout: Layout, wait_seconds: float = 0.0) -> Plan:
+def _only_in(layout: Layout, former: list[Segment], now: list[Segment]) -> list[str]:
+    """The ids of former segments, as far as they can be read, that are not shown now."""
+    shown = {record.id for one in now for record in readable(layout, one)[0].values()}
+    lost: set[str] = set()
+    for segment in former:
+        found, others = readable(layout, segment)
+        lost |= {record.id for record in found.values()} | set(others.values())
+    return sorted(lost - shown)
+
+
+def apply(layout: Layout, wait_seconds: float = 0.0) -> RepairPlan:
     """Plan under the writer's lock and carry the plan out; returns it.
 
     What is moved goes into the folder `damaged` of the collection. Raises `LockedError` and
@@ -164,31 +208,21 @@ def apply(layout: Layout, wait_seconds: float = 0.0) -> Plan:
     """
     with writer_lock(layout, wait_seconds):
         made = plan(layout)
-        if made.salvaged is not None:
+        # files of segments stay until what is sound in them stands in other ones
+        damaged = set(_damaged(layout, made))
+        last = {path: to for path, to in made.moved.items() if path in damaged}
+        first = {path: to for path, to in made.moved.items() if path not in damaged}
+        old = first.pop(layout.sqlite, None) if made.new_catalog else None
+        move(layout.root, first)
+        if made.new_catalog and old:
             with plainly(layout.root, "repair"):
-                _replace_catalog(layout, made, made.salvaged)
-            return made
-        move(layout.root, made.moved)
-        if made.findings.is_sound or made.lost_catalog:
-            return made
-        with Catalog.open(layout, write=True) as catalog:
-            _carry_out(catalog, made)
+                _keep(layout, old)
+                write_file(layout.sqlite, [made.new_catalog])
+        if not (made.findings.is_sound or made.lost_catalog):
+            with Catalog.open(layout, write=True) as catalog:
+                _carry_out(catalog, made)
+        move(layout.root, last)
     return made
-
-
-def _replace_catalog(layout: Layout, made: Plan, found: Salvaged) -> None:
-    """Put the old catalog and damaged files aside, and the new catalog in its place."""
-    # its journal with the rest: it must never be played back into the new one
-    move(layout.root, {path: to for path, to in made.moved.items() if path != layout.sqlite})
-    for path in _new_files(layout):
-        path.unlink(missing_ok=True)  # of a repair that was killed
-    write_catalog(layout.new_sqlite, found)
-    _keep(layout, made.moved[layout.sqlite])
-    sync_folder(layout.root)
-    layout.new_sqlite.replace(layout.sqlite)
-    sync_folder(layout.root)
-    with Catalog.open(layout, write=True) as catalog:
-        Staging(catalog)  # deletes the files that no row names any more
 
 
 def _keep(layout: Layout, to: Path) -> None:
@@ -202,12 +236,17 @@ def _keep(layout: Layout, to: Path) -> None:
     sync_folder(to.parent)
 
 
-def _carry_out(catalog: Catalog, made: Plan) -> None:
-    if made.fall_back_to is not None:
-        forget_after(catalog, made.fall_back_to)
-    staging = Staging(catalog)
-    staging.forget_features(made.without_features)
-    staging.remove(made.lost_rows)
-    staging.forget_segments([segment.name for segment in made.findings.segments])
-    last = catalog.last_commit()
-    staging.finish(str(last.model))
+def _carry_out(catalog: Catalog, made: RepairPlan) -> None:
+    if made.commit is not None and made.falls_back and not made.new_catalog:
+        forget_after(catalog, made.commit.commit)
+    staging = Staging(catalog)  # deletes the files that no row names any more
+    if not made.damaged:
+        return
+    for segment in list(staging.items.segments):
+        parts = made.damaged.get(segment.name, set())
+        if parts & {"codes", "records"}:
+            rewrite(catalog.layout, staging, segment, parts)
+        else:
+            for part in parts:
+                staging.forget_files(part, [segment.name])
+    staging.finish(made.commit.model or "" if made.commit else "")

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from hashret.errors import DamagedError
 from hashret.store.catalog.catalog import Catalog
-from hashret.store.catalog.records import CommitRecord
-from hashret.store.files import require_sound
+from hashret.store.catalog.records import PARTS, CommitRecord
+from hashret.store.files import FileRecord, require_sound
 from hashret.store.layout import Layout
-from hashret.store.model_files import read_model, require_model_file
+from hashret.store.model_files import ModelRecord, read_model, require_model_file
 from hashret.store.segments import Segment, open_codes
 from hashret.store.stored_items import open_records
+from hashret.store.texts import Texts
 
 
 @dataclass(frozen=True, slots=True)
 class Damage:
-    """A damaged file or row: where (relative to the collection) and what is wrong with it."""
+    """A damaged file: where (relative to the collection) and what is wrong with it."""
 
     path: str
     what: str
@@ -25,14 +27,13 @@ class Damage:
 
 @dataclass(slots=True)
 class Findings:
-    """What was found: the commit examined, how many items it shows, and every damage."""
+    """What was found: the commit examined, how many files it has, and every damage."""
 
     commit: CommitRecord | None = None
     n_files: int = 0
     damages: list[Damage] = field(default_factory=list)
-    segments: list[Segment] = field(default_factory=list)  # whose codes or records are lost
-    features: list[Segment] = field(default_factory=list)  # whose features alone are lost
-    texts: list[Segment] = field(default_factory=list)  # whose texts alone are lost
+    parts: list[tuple[Segment, str]] = field(default_factory=list)
+    """The damaged files of segments: of which, and which one ("codes", "records", ...)."""
     model_is_sound: bool = True
     catalog_is_sound: bool = True
 
@@ -43,7 +44,9 @@ class Findings:
 
     def add(self, layout: Layout, path: Path, error: Exception) -> None:
         """Record what is wrong with the file at `path`."""
-        self.damages.append(Damage(str(path.relative_to(layout.root)), str(error)))
+        damage = Damage(str(path.relative_to(layout.root)), str(error))
+        if damage not in self.damages:
+            self.damages.append(damage)
 
 
 def examine(layout: Layout) -> Findings:
@@ -52,62 +55,80 @@ def examine(layout: Layout) -> Findings:
     Raises what opening a catalog raises where there is nothing to compare with
     (`NotACollectionError`, `FormatVersionError`, OSError). Older commits are not examined.
     """
-    found = Findings()
+    found = Findings(n_files=1)
     try:
         layout.require_catalog()
         with Catalog.open(layout) as catalog:
-            _examine_catalog(layout, catalog, found)
-            if found.catalog_is_sound and found.commit is not None:
-                _examine_files(layout, catalog, found.commit, found)
+            for fault in catalog.faults():
+                found.catalog_is_sound = False
+                found.add(layout, layout.catalog, DamagedError(fault))
+            if found.catalog_is_sound:
+                found.commit = commit = catalog.last_commit()
+                catalog.commits()
+                examine_segments(layout, catalog.segments_of(commit), found)
+                if commit.model is not None:
+                    _examine_model(layout, catalog, commit.model, found)
     except DamagedError as error:
         found.catalog_is_sound = False
         found.add(layout, layout.catalog, error)
     return found
 
 
-def _examine_catalog(layout: Layout, catalog: Catalog, found: Findings) -> None:
-    found.n_files += 1
-    for fault in catalog.faults():
-        found.catalog_is_sound = False
-        found.add(layout, layout.catalog, DamagedError(f"SQLite: {fault}"))
-    if not found.catalog_is_sound:
-        return
-    found.commit = catalog.last_commit()
-    catalog.segments_of(found.commit)
-
-
-def _examine_files(layout: Layout, catalog: Catalog, commit: CommitRecord, found: Findings) -> None:
-    for segment in catalog.segments(commit.commit):
-        parts = ((found.segments, segment.codes), (found.segments, segment.records))
-        optional = ((found.features, segment.features), (found.texts, segment.texts))
-        for damaged, file in (*parts, *optional):
+def examine_segments(layout: Layout, segments: Iterable[Segment], found: Findings) -> None:
+    """Add to `found` what is damaged of the files of these segments."""
+    for segment in segments:
+        for part in PARTS:
+            file: FileRecord | None = getattr(segment, part)
             if file is None:
                 continue
             found.n_files += 1
             path = layout.segments / file.name
             try:
                 require_sound(path, file)
-                if file is segment.codes:
-                    open_codes(layout, segment)
-                elif file is segment.records:
-                    open_records(layout, segment)
+                if part in _READ:
+                    _READ[part](layout, segment)
             except DamagedError as error:
-                if segment not in damaged:
-                    damaged.append(segment)
+                found.parts.append((segment, part))
                 found.add(layout, path, error)
-    if commit.model is None:
-        return
+
+
+def _read_texts(layout: Layout, segment: Segment) -> None:
+    if segment.texts is not None:
+        Texts(layout.segments / segment.texts.name, segment.texts, segment.n_rows).require_all()
+
+
+# A file with the right checksum may still hold something else: whoever made it made both.
+_READ: dict[str, Callable[[Layout, Segment], object]] = {
+    "codes": open_codes,
+    "records": lambda layout, segment: open_records(layout, segment).require_all(),
+    "texts": _read_texts,
+}
+
+
+def require_model(layout: Layout, record: ModelRecord) -> None:
+    """Raise `DamagedError` unless the files of a model are sound."""
+    for name in record.files:
+        require_model_file(layout, record, name)
+    read_model(layout, record)
+
+
+def _examine_model(layout: Layout, catalog: Catalog, model: str, found: Findings) -> None:
     try:
-        record = catalog.model(commit.model)
-        for name in record.files:
-            found.n_files += 1
-            try:
-                require_model_file(layout, record, name)
-            except DamagedError as error:
-                found.model_is_sound = False
-                found.add(layout, layout.models / record.name / name, error)
-        if found.model_is_sound:
-            read_model(layout, record)
+        record = catalog.model(model)
     except DamagedError as error:
         found.model_is_sound = False
-        found.add(layout, layout.models / commit.model, error)
+        found.add(layout, layout.models / model, error)
+        return
+    for name in record.files:
+        found.n_files += 1
+        try:
+            require_model_file(layout, record, name)
+        except DamagedError as error:
+            found.model_is_sound = False
+            found.add(layout, layout.models / model / name, error)
+    if found.model_is_sound:
+        try:
+            read_model(layout, record)
+        except DamagedError as error:
+            found.model_is_sound = False
+            found.add(layout, layout.models / model, error)
