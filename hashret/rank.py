@@ -110,37 +110,22 @@ def highest(scores: np.ndarray, k: int) -> np.ndarray:
     return np.flatnonzero(scores >= last)
 
 
-def order(
-    first: np.ndarray,
-    second: np.ndarray,
-    ids: list[str],
-    similarities: np.ndarray | None = None,
-) -> list[int]:
-    """The positions sorted by (first, second, id), ascending; sequences of equal length.
+def sorted_within(limits: np.ndarray, keys: tuple[np.ndarray, ...]) -> np.ndarray:
+    """The places of all values, slice by slice, each slice ordered by `keys`, ascending: (n,).
 
-    (distance, -score) is the order of hits, (-score, distance) the asymmetric one. With
-    `similarities`, by (-similarity, first, second, id).
+    Slice i is ``limits[i]`` to ``limits[i + 1]`` of each of the keys, the first of which counts
+    most; what is equal in all of them stays in its order.
     """
-    nearness = np.zeros(len(ids)) if similarities is None else -similarities
-    keys = list(zip(nearness.tolist(), first.tolist(), second.tolist(), ids, strict=True))
-    return sorted(range(len(ids)), key=keys.__getitem__)
+    slices = np.repeat(np.arange(len(limits) - 1), np.diff(limits))
+    return np.lexsort((*reversed(keys), slices))
 
 
-def contenders(first: np.ndarray, second: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
-    """Who is among the first k for certain, and who ties for the last places.
-
-    Returns two arrays of positions: those whose (first, second) is strictly less than that of the
-    k-th, and those equal to it, of which only the ids can choose. Fewer than k in all: everything
-    is certain.
-    """
-    if len(first) <= k:
-        return np.arange(len(first)), np.empty(0, np.intp)
-    # of perhaps very many only the k-th is looked for, once by either key, and nothing sorted
-    last = np.partition(first, k - 1)[k - 1]
-    certain = np.flatnonzero(first < last)
-    level = np.flatnonzero(first == last)
-    wanted = k - len(certain)
-    among = second[level]
-    last_second = np.partition(among, wanted - 1)[wanted - 1]
-    certain = np.concatenate([certain, level[among < last_second]])
-    return certain, level[among == last_second]
+def first_within(
+    limits: np.ndarray, places: np.ndarray, count: int | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """The first `count` of each slice of `places`, or all for None, and the limits of these."""
+    lengths = np.diff(limits)
+    if count is None or not len(lengths) or int(lengths.max()) <= count:
+        return limits - limits[0], places
+    kept = np.arange(len(places)) - np.repeat(limits[:-1], lengths) < count
+    return np.append(0, np.cumsum(np.minimum(lengths, count))), places[kept]

@@ -102,7 +102,7 @@ def evaluate(
     }
     stored: Features | None = None
     if collection.has_features and asked.features is not None:
-        stored = collection.features(np.arange(len(collection)))
+        stored = collection.features(np.arange(len(collection.codes)))
         if not collection.keeps_looks:
             coder = collection.coder.encoder
             soft = [
@@ -120,7 +120,7 @@ def evaluate(
         k,
         radius,
         scored,
-        _float_neighbours(orders, len(collection), asked, k) if stored is not None else {},
+        _float_neighbours(orders, len(collection.codes), asked, k) if stored is not None else {},
         _describe(collection),
         asked.skipped,
     )
