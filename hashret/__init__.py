@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from hashret.codes import Codes, Neighbors
     from hashret.collection import Collection
     from hashret.errors import HashretError
-    from hashret.items import Hit, Hits, Item
+    from hashret.items import FoundRows, Hit, Hits, Item
     from hashret.snapshot import StoredItem
 
 __version__ = "0.1.0"
@@ -23,6 +23,7 @@ __version__ = "0.1.0"
 __all__ = [
     "Codes",
     "Collection",
+    "FoundRows",
     "HashretError",
     "Hit",
     "Hits",
@@ -35,6 +36,7 @@ __all__ = [
 _HOMES = {
     "Codes": "hashret.codes",
     "Collection": "hashret.collection",
+    "FoundRows": "hashret.items",
     "HashretError": "hashret.errors",
     "Hit": "hashret.items",
     "Hits": "hashret.items",

@@ -22,20 +22,22 @@ from hashret.codes import Codes
 from hashret.errors import CollectionError, DamagedError
 from hashret.indexes.base import Index
 from hashret.indexes.views.cache import IndexKind, require_known
-from hashret.items import Hits, Id, Item, id_of, ids_of
+from hashret.items import FoundRows, Hits, Id, Item, id_of, ids_of
 from hashret.kinds import kind_of
+from hashret.search.asked import Asked, certain
 from hashret.search.hits import Ranking, hits
-from hashret.search.question import Order, Question, payloads_of
+from hashret.search.question import Order, Question
+from hashret.search.rows import rows
 from hashret.search.searcher import Searcher
 from hashret.snapshot import Snapshot, StoredItem
-from hashret.sparse import Features, take_rows
+from hashret.sparse import Features
 from hashret.store.catalog.catalog import Catalog
 from hashret.store.layout import Layout
 from hashret.store.repair.verify import Findings, examine
 
 # What is one payload, and what is many, for whoever checks types; an array may be either.
 _One = str | bytes | Path | Item
-_Many = list[Any] | tuple[Any, ...]
+_Many = list[Any] | tuple[Any, ...] | Codes
 _Ids = list[Any] | tuple[Any, ...] | np.ndarray
 
 
@@ -226,6 +228,13 @@ class Collection:
         """
         return self.snapshot.find(ids)
 
+    def ids(self, positions: Iterable[int] | None = None) -> list[str]:
+        """The ids of the items at these positions among `codes`, or of all, row for row.
+
+        Raises TypeError for what is no 1-D array of positions, and IndexError beyond them.
+        """
+        return self.snapshot.ids(positions)
+
     def get(self, item_id: Id) -> StoredItem:
         """The stored item of this id, as `hashret.items.id_of` takes it.
 
@@ -286,7 +295,8 @@ class Collection:
         an image only a `str` or a `PathLike` is a path: bytes, file objects and images of Pillow
         are decoded, whatever they hold. An `Item` stands for its payload. A list, a
         tuple or another iterable of payloads is many, and so is an array with one more
-        dimension. Fewer than k hits only if the collection is smaller or the payload has no
+        dimension, and so are `Codes`: each code is a query, as that of a stored item is for
+        `similar`. Fewer than k hits only if the collection is smaller or the payload has no
         known feature: then `Hits.note` says so. Ties are ordered by (distance, -score, id).
 
         With `asymmetric` the score decides: all codes are compared with what the query thinks of
@@ -317,10 +327,14 @@ class Collection:
 
         `Hits.plan` says how the hits were found.
 
-        Raises ValueError for k < 1, probes < 1, rerank < k, or `index` together with `where`,
-        `asymmetric` or `probes`, and TypeError for numbers that aren't whole; `PayloadError` for
-        a payload that can't be used, `UnknownKindError`, `WhereError`, and `CollectionError` for
-        a `rerank` without stored features.
+        Codes have no features and no doubts: with `rerank`, `asymmetric` or `probes` they are
+        refused, and copies of an image are not looked for.
+
+        Raises ValueError for k < 1, probes < 1, rerank < k, `index` together with `where`,
+        `asymmetric` or `probes`, codes with one of these or of another length, and TypeError for
+        numbers that aren't whole; `PayloadError` for a payload that can't be used,
+        `UnknownKindError`, `WhereError`, and `CollectionError` for a `rerank` without stored
+        features.
         """
         whole("k", k)
         require_flag("asymmetric", asymmetric)
@@ -414,33 +428,63 @@ class Collection:
         question = Question(None, radius, where=where)
         return self.ask_similar(question, ids, include_self=include_self)
 
+    def search_rows(
+        self,
+        item_or_items: Any,
+        k: int | None = None,
+        *,
+        radius: int | None = None,
+        where: str | None = None,
+        index: IndexKind | None = None,
+        asymmetric: bool = False,
+        probes: int | None = None,
+    ) -> FoundRows:
+        """The nearest items to each of the payloads or `Codes`, as arrays: no item is read.
+
+        For evaluation, and for whoever keeps the items elsewhere. The k nearest (10 if neither k
+        nor a radius is given), or with `radius` all within so many bits (inclusive), the first k of
+        them if k is given. Payloads, options and errors are those of `query`; one payload is the
+        only query of its answer. Items that tie in distance and score are in order of their
+        position, not of the id, and copies of an image do not come first. `ids` names positions.
+        """
+        require_flag("asymmetric", asymmetric)
+        order: Order = "score" if asymmetric or probes is not None else "distance"
+        if k is None and radius is None:
+            k = 10
+        question = Question(k, radius, order, probes, 0, where, index)
+        snapshot, searcher, question = self._ready(question)
+        asked = Asked.of(item_or_items, question, snapshot)
+        answers = searcher.answers(
+            question, asked.codes, asked.known, question.k, asked.all_confidences
+        )
+        return rows(snapshot, Ranking(question), asked, answers)
+
     def ask(self, question: Question, item_or_items: Any) -> Any:
         """The hits of one payload (`Hits`) or of each of many (a list of `Hits`).
 
-        The form behind `query`, `within` and `bucket`: payloads and errors are theirs.
+        The form behind `query`, `within` and `bucket`: payloads, codes and errors are theirs.
         """
-        # what can't be asked is said before a payload is read
+        snapshot, searcher, question = self._ready(question)
+        ranking = _ranking(snapshot, question, of_codes=isinstance(item_or_items, Codes))
+        asked = Asked.of(item_or_items, question, snapshot)
+        answers = [Hits((), note=kind_of(snapshot.kind).unknown)] * len(asked)
+        for answered in searcher.answers(
+            question, asked.codes, asked.known, ranking.depth, asked.all_confidences
+        ):
+            places = answered.queries
+            beside = asked.kept(places, snapshot.coder) if ranking.compares_features else None
+            ranked = hits(snapshot, ranking, answered, asked.confidences(places), beside)
+            for i, one in zip(places.tolist(), ranked, strict=True):
+                answers[i] = one
+        return answers[0] if asked.single else answers
+
+    def _ready(self, question: Question) -> tuple[Snapshot, Searcher, Question]:
+        """What answers the question: what can't be asked is said before a payload is read."""
         snapshot, searcher = self._opened
         index = searcher.over(question)
         if question.probes is not None and question.probes >= len(index):
             question = replace(question, probes=None)  # to compare all costs less
-        ranking = _ranking(snapshot, question)
-        payloads, single = payloads_of(item_or_items, snapshot.kind)
-        answers = [Hits((), note=kind_of(snapshot.kind).unknown)] * len(payloads)
-        if payloads:
-            asked = snapshot.coder.encode(payloads)
-            known = np.flatnonzero(asked.known)
-            for answered in searcher.answers(
-                question, asked.codes, known, ranking.depth, asked.confidences
-            ):
-                places = answered.queries
-                rows = None
-                if ranking.compares_features:
-                    rows = snapshot.coder.kept(take_rows(asked.features, places))
-                ranked = hits(snapshot, ranking, answered, asked.confidences[places], rows)
-                for i, one in zip(places.tolist(), ranked, strict=True):
-                    answers[i] = one
-        return answers[0] if single else answers
+        return snapshot, searcher, question
 
     def ask_similar(self, question: Question, ids: Id | _Ids, *, include_self: bool = False) -> Any:
         """The hits of the stored item of this id (`Hits`), or of each of several (a list).
@@ -461,10 +505,10 @@ class Collection:
         coded = np.flatnonzero(positions >= 0)
         for answered in searcher.answers(question, snapshot.codes, positions[coded], depth):
             block = answered.queries
-            certain = snapshot.codes[block].bits.astype(np.float32)
-            rows = snapshot.features(block) if ranking.compares_features else None
+            confidences = certain(snapshot.codes[block])
+            beside = snapshot.features(block) if ranking.compares_features else None
             besides = None if include_self else block
-            ranked = hits(snapshot, ranking, answered, certain, rows, besides)
+            ranked = hits(snapshot, ranking, answered, confidences, beside, besides)
             for i, one in zip(coded[: len(block)].tolist(), ranked, strict=True):
                 answers[i] = one
             coded = coded[len(block) :]
@@ -489,8 +533,11 @@ class Collection:
         }
 
 
-def _ranking(snapshot: Snapshot, question: Question) -> Ranking:
+def _ranking(snapshot: Snapshot, question: Question, *, of_codes: bool = False) -> Ranking:
     """The order of the hits. Raises CollectionError where it needs features and has none."""
+    if of_codes:  # which have no looks that could be a copy's
+        question.require_of_codes()
+        return Ranking(question)
     if question.rerank and not snapshot.has_features:
         raise CollectionError(
             f"{snapshot.layout.root}: expected the features of every item to rank by, got items "

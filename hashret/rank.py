@@ -110,37 +110,22 @@ def highest(scores: np.ndarray, k: int) -> np.ndarray:
     return np.flatnonzero(scores >= kth)
 
 
-def order(
-    first: np.ndarray,
-    second: np.ndarray,
-    ids: list[str],
-    similarities: np.ndarray | None = None,
-) -> list[int]:
-    """The positions of n hits, sorted by (first, second, id), ascending.
+def sorted_within(limits: np.ndarray, keys: tuple[np.ndarray, ...]) -> np.ndarray:
+    """The places of all values, slice by slice, each slice ordered by `keys`, ascending: (n,).
 
-    `first` and `second` are (n,): distance and -score for the usual order, -score and distance for
-    the order by score. With `similarities` (n,), hits are sorted by (-similarity, first, second,
-    id).
+    Slice i is ``limits[i]`` to ``limits[i + 1]`` of each of the keys, the first of which counts
+    most; what is equal in all of them stays in its order.
     """
-    leading = np.zeros(len(ids)) if similarities is None else -similarities
-    keys = list(zip(leading.tolist(), first.tolist(), second.tolist(), ids, strict=True))
-    return sorted(range(len(ids)), key=keys.__getitem__)
+    slices = np.repeat(np.arange(len(limits) - 1), np.diff(limits))
+    return np.lexsort((*reversed(keys), slices))
 
 
-def contenders(first: np.ndarray, second: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
-    """The positions that are certainly among the first k, and those that tie for the last places.
-
-    Certain are those whose (first, second) is less than that of the k-th; those equal to it tie,
-    and only their ids decide. If there are at most k in all, every one is certain.
-    """
-    if len(first) <= k:
-        return np.arange(len(first)), np.empty(0, np.intp)
-    # only the k-th is selected, by one key and then the other: sorting very many takes longer
-    kth = np.partition(first, k - 1)[k - 1]
-    certain = np.flatnonzero(first < kth)
-    tied = np.flatnonzero(first == kth)
-    n_missing = k - len(certain)
-    seconds = second[tied]
-    kth_second = np.partition(seconds, n_missing - 1)[n_missing - 1]
-    certain = np.concatenate([certain, tied[seconds < kth_second]])
-    return certain, tied[seconds == kth_second]
+def first_within(
+    limits: np.ndarray, places: np.ndarray, count: int | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """The first `count` of each slice of `places`, or all for None, and the limits of these."""
+    lengths = np.diff(limits)
+    if count is None or not len(lengths) or int(lengths.max()) <= count:
+        return limits - limits[0], places
+    kept = np.arange(len(places)) - np.repeat(limits[:-1], lengths) < count
+    return np.append(0, np.cumsum(np.minimum(lengths, count))), places[kept]

@@ -217,6 +217,16 @@ class Snapshot:
         rows = self.rows_of(wanted)
         return self.rows.find(np.array([rows.get(one, -1) for one in wanted], np.int64))
 
+    def ids(self, positions: Iterable[int] | None = None) -> list[str]:
+        """The ids of the items at these positions among `codes`, or of all, row for row.
+
+        Raises TypeError for what is no 1-D array of positions, and IndexError beyond them.
+        """
+        given = np.arange(len(self.rows)) if positions is None else _positions_given(positions)
+        rows = self.rows[given].tolist()
+        with self.folder.reading():
+            return [self.items.id(row) for row in rows]
+
     def rows_of(self, ids: Iterable[str]) -> dict[str, int]:
         """The row of each id that the snapshot has."""
         with self.folder.reading():

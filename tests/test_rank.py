@@ -1,5 +1,7 @@
 """The score and the order of hits, against their definitions."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -51,20 +53,22 @@ def test_a_score_does_not_depend_on_its_company(seed):
         assert alone[0] == together[row]
 
 
-pairs = st.lists(st.tuples(st.integers(0, 3), st.sampled_from([0.25, 0.5, 0.75])), max_size=30)
+pairs = st.lists(st.tuples(st.integers(0, 3), st.sampled_from([0.25, 0.5, 0.75])), max_size=12)
 
 
-@given(pairs, st.integers(1, 12))
-def test_contenders_and_ids_give_the_first_k_of_the_full_order(pairs, k):
-    distances = np.array([d for d, _ in pairs], np.int32)
-    scores = np.array([s for _, s in pairs])
-    ids = [f"{(7 * i) % 31:02}" for i in range(len(pairs))]
-    full = sorted(range(len(ids)), key=lambda i: (distances[i], -scores[i], ids[i]))
-    certain, tied = rank.contenders(distances, -scores, k)
-    by_id = sorted(tied.tolist(), key=lambda i: ids[i])[: max(0, k - len(certain))]
-    chosen = [*certain.tolist(), *by_id]
-    ranked = rank.order(distances[chosen], -scores[chosen], [ids[i] for i in chosen])
-    assert [chosen[i] for i in ranked] == full[:k]
+@given(st.lists(pairs, max_size=5), st.one_of(st.none(), st.integers(1, 12)))
+def test_the_first_within_each_slice_by_two_keys_and_the_place(slices, count):
+    values = [pair for one in slices for pair in one]
+    limits = np.cumsum([0, *map(len, slices)])
+    keys = np.array([a for a, _ in values], np.int32), np.array([-b for _, b in values])
+    order = rank.sorted_within(limits, keys)
+    bounds, places = rank.first_within(limits, order, count)
+    for one, (start, stop) in enumerate(pairwise(bounds)):
+        slice_of = range(limits[one], limits[one + 1])
+        expected = sorted(slice_of, key=lambda i: (values[i][0], -values[i][1], i))
+        assert places[start:stop].tolist() == expected[:count]
+    assert len(bounds) == len(slices) + 1
+    assert bounds[-1] == len(places)
 
 
 @given(st.lists(st.sampled_from([0.25, 0.5, 0.75, 1.0]), max_size=30), st.integers(1, 12))

@@ -138,7 +138,7 @@ def _best(
     """
     limits = found.limits
     queries = np.repeat(np.arange(len(limits) - 1), np.diff(limits))
-    order = np.lexsort((*reversed(keys), queries))
+    order = rank.sorted_within(limits, keys)
     tied = np.zeros(len(order) + 1, bool)  # whether an item ties with the one before it
     tied[1:-1] = queries[1:] == queries[:-1]
     for key in keys:
@@ -152,9 +152,7 @@ def _best(
             end = int(untied[np.searchsorted(untied, stop)])
             if start < stop and tied[start + 1 : end].any():
                 order[start:end] = _with_ids(snapshot, found, order[start:end], tied[start:end])
-    chosen = [order[start:stop] for start, stop in zip(limits[:-1], stops, strict=True)]
-    bounds = np.append(0, np.cumsum(stops - limits[:-1]))
-    return found.take(bounds, np.concatenate(chosen) if chosen else order)
+    return found.take(*rank.first_within(limits, order, count))
 
 
 def _with_ids(snapshot: Snapshot, found: Ranked, places: np.ndarray, tied: np.ndarray) -> list[int]:

@@ -100,6 +100,16 @@ class Question:
         if self.by_score:
             self._require_no_distance("a stored item")
 
+    def require_of_codes(self) -> None:
+        """Raise `QuestionError` for a question that codes without a payload can't answer."""
+        if self.by_score:
+            self._require_no_distance("codes")
+        if self.rerank:
+            raise QuestionError(
+                "{rerank}: expected a payload, whose features are compared, got codes; leave one "
+                "out"
+            )
+
     def _require_no_distance(self, got: str) -> None:
         name = "order" if self.probes is None else "probes"
         if got:

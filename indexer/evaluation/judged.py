@@ -109,12 +109,12 @@ def evaluate_judged(
     runs = {"codes": _by_codes(collection, encoded, ids)}
     if collection.has_features:
         runs |= _by_features(collection, encoded, ids, shortlists)
-    unknown = {item for judged in judgements.values() for item in judged}.difference(ids.by_row)
+    wanted = {item for judged in judgements.values() for item in judged}
     return JudgedEvaluation(
         len(judgements),
         len(collection),
         {name: measure(judgements, run) for name, run in runs.items()},
-        len(unknown),
+        len(wanted) - len(collection.snapshot.rows_of(wanted)),
         encoded.skipped,
     )
 
@@ -145,10 +145,10 @@ class _Ids:
 
     @classmethod
     def of(cls, collection: Collection) -> _Ids:
-        ids = [item.id for item in collection.items()]
+        ids = collection.ids()
         # objects, because an array of strings has the memory of the longest for each
         by_row = np.empty(len(ids), object)
-        by_row[collection.find(ids)] = ids
+        by_row[:] = ids
         place = np.empty(len(ids), np.int64)
         place[np.argsort(by_row)] = np.arange(len(ids))
         return cls(by_row, place)
@@ -172,7 +172,7 @@ def _by_codes(collection: Collection, encoded: EncodedQueries, ids: _Ids) -> Run
 def _by_features(
     collection: Collection, encoded: EncodedQueries, ids: _Ids, shortlists: Iterable[int]
 ) -> dict[str, Run]:
-    stored = collection.features(np.arange(len(collection)))
+    stored = collection.features(np.arange(len(collection.codes)))
     runs: dict[str, Run] = {}
     for row, item in enumerate(encoded.items):
         query = collection.coder.kept(take_rows(encoded.features, np.array([row])))

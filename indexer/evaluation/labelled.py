@@ -107,7 +107,7 @@ def evaluate(
     }
     stored: Features | None = None
     if collection.has_features and labelled.features is not None:
-        stored = collection.features(np.arange(len(collection)))
+        stored = collection.features(np.arange(len(collection.codes)))
         if not collection.keeps_looks:
             coder = collection.coder.encoder
             soft = [
@@ -125,7 +125,7 @@ def evaluate(
         k,
         radius,
         scored,
-        _float_neighbours(orders, len(collection), labelled, k) if stored is not None else {},
+        _float_neighbours(orders, len(collection.codes), labelled, k) if stored is not None else {},
         _describe(collection),
         labelled.skipped,
     )
