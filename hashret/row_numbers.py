@@ -32,9 +32,8 @@ class RowNumbers:
         first, length = np.asarray(firsts, np.int64), np.asarray(lengths, np.int64)
         first, length = first[length > 0], length[length > 0]
         starts = np.cumsum(length) - length
-        after = np.concatenate([[-1], (first + length)[:-1]])[: len(first)]
-        new = first != after  # the others go on where the one before ends
-        new[:1] = True
+        # the others go on where the one before ends
+        new = first != np.concatenate([first[:1] - 1, (first + length)[:-1]])
         self = cls(np.empty(0, np.int64))
         self._starts, self._firsts, self._n = starts[new], first[new], int(length.sum())
         return self
