@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import resource
 import sys
 from pathlib import Path
 from time import perf_counter, process_time
@@ -32,7 +31,9 @@ def main() -> None:
     def mark(done: int) -> None:
         seconds = perf_counter() - began
         cpu = process_time()
-        marks.append({"documents": done, "seconds": seconds, "cpu": cpu, "bytes": peak()})
+        marks.append(
+            {"documents": done, "seconds": seconds, "cpu": cpu, "bytes": environment.peak_bytes()}
+        )
 
     def watch(stage: str, done: int, total: int | None) -> None:
         if stage == "encode" and wanted and done >= wanted[0]:
@@ -47,18 +48,6 @@ def main() -> None:
     once = {mark["documents"]: mark for mark in marks}  # the last one is that of the commit
     report = {"marks": list(once.values()), "stages": stages, "digest": digest(path)}
     print(json.dumps(report | {"compacted": compacted(path)}))
-
-
-def peak() -> int:
-    """The most resident memory of this process, in bytes.
-
-    Linux's `getrusage` would give that of the process that started this one, where it was more.
-    """
-    status = Path("/proc/self/status")
-    if status.exists():
-        fields = dict(line.split(":", 1) for line in status.read_text().splitlines())
-        return int(fields["VmHWM"].split()[0]) * 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
 def digest(path: Path) -> str:

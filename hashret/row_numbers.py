@@ -23,13 +23,37 @@ class RowNumbers:
         self._n = len(rows)
 
     @classmethod
-    def of_runs(cls, firsts: np.ndarray, lengths: np.ndarray) -> Self:
-        """The numbers of runs that follow one another: (n_runs,) int64 each, no run empty."""
-        numbers = cls(np.empty(0, np.int64))
-        ends = np.cumsum(lengths)
-        numbers._starts, numbers._firsts = ends - lengths, firsts
-        numbers._n = int(ends[-1]) if len(ends) else 0
-        return numbers
+    def of_ranges(cls, firsts: np.ndarray | list[int], lengths: np.ndarray | list[int]) -> Self:
+        """The numbers firsts[i] to firsts[i] + lengths[i] - 1 of every range i.
+
+        (n_ranges,) integers; the ranges increase and don't overlap. One of length 0 has no numbers.
+        Memory is that of the ranges.
+        """
+        first, length = np.asarray(firsts, np.int64), np.asarray(lengths, np.int64)
+        first, length = first[length > 0], length[length > 0]
+        starts = np.cumsum(length) - length
+        # the others go on where the one before ends
+        new = first != np.concatenate([first[:1] - 1, (first + length)[:-1]])
+        self = cls(np.empty(0, np.int64))
+        self._starts, self._firsts, self._n = starts[new], first[new], int(length.sum())
+        return self
+
+    @property
+    def ranges(self) -> tuple[np.ndarray, np.ndarray]:
+        """The first number and the length of each run of consecutive ones, (n_runs,) int64 each."""
+        return self._firsts, np.diff(self._starts, append=self._n)
+
+    def without(self, rows: np.ndarray | list[int]) -> Self:
+        """The numbers but `rows`; those of them that are not among the numbers are ignored."""
+        gone = np.unique(np.asarray(rows, np.int64))
+        at = self.find(gone)
+        at = at[at >= 0]
+        # each that is gone ends one run and begins another, which may have no numbers
+        begins = np.sort(np.concatenate([self._starts, at + 1]))
+        ends = np.sort(np.concatenate([self._starts + self.ranges[1], at]))
+        some = ends > begins
+        begins, ends = begins[some], ends[some]
+        return type(self).of_ranges(self[begins], ends - begins)
 
     def __len__(self) -> int:
         return self._n
@@ -65,7 +89,7 @@ class RowNumbers:
         if not self._n:
             return np.zeros(wanted.shape, np.int64)
         run = np.maximum(np.searchsorted(self._firsts, wanted, side="right") - 1, 0)
-        lengths = np.diff(self._starts, append=self._n)
+        _, lengths = self.ranges
         within = np.clip(wanted - self._firsts[run], 0, lengths[run])
         return self._starts[run] + within
 
@@ -83,6 +107,41 @@ class RowNumbers:
         """
         if copy is False:
             raise ValueError("copy: expected a copy to be allowed, got False; leave it out")
-        lengths = np.diff(self._starts, append=self._n)
+        _, lengths = self.ranges
         numbers = np.repeat(self._firsts - self._starts, lengths) + np.arange(self._n)
         return numbers if dtype is None else numbers.astype(dtype)
+
+
+class Moves:
+    """For each position among some row numbers, the position of that number among others.
+
+    It behaves like a (n,) int64 array, -1 where the others don't have the number, but is stored by
+    runs: of numbers of which few were removed, that takes a few bytes for each of these.
+    """
+
+    def __init__(self, former: RowNumbers, rows: RowNumbers):
+        """From positions in `former` to positions in `rows`."""
+        firsts, lengths = rows.ranges
+        # up to the next of these positions, numbers are consecutive in both, or missing in `rows`
+        cuts = [former.searchsorted(edge) for edge in (firsts, firsts + lengths)]
+        starts = np.unique(np.concatenate([former.searchsorted(former.ranges[0]), *cuts]))
+        self._starts = starts[starts < len(former)]
+        self._to = rows.find(former[self._starts])
+        self._n = len(former)
+        lengths = np.diff(self._starts, append=self._n)
+        #: The number of positions that lead to another, and are not -1.
+        self.n_kept = int(lengths[self._to >= 0].sum())
+
+    def __len__(self) -> int:
+        return self._n
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of memory held."""
+        return self._starts.nbytes + self._to.nbytes
+
+    def __getitem__(self, positions: np.ndarray) -> np.ndarray:
+        """Where the numbers at these positions are, (n,) int64; `positions` are not negative."""
+        run = np.searchsorted(self._starts, positions, side="right") - 1
+        to = self._to[run]
+        return np.where(to < 0, -1, to + (positions - self._starts[run]))

@@ -303,14 +303,10 @@ def _release(lease: Lease, folder: OpenedFolder) -> None:
 
 def _coded_rows(segments: Sequence[Segment]) -> RowNumbers:
     """The rows of the items with a code, of all segments."""
-    firsts, lengths = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
-    for segment in segments:
-        removed = segment.removed_codes.astype(np.int64)
-        begins = np.append(-1, removed) + 1
-        length = np.append(removed, segment.n_coded) - begins
-        firsts.append(segment.first_row + begins[length > 0])
-        lengths.append(length[length > 0])
-    return RowNumbers.of_runs(np.concatenate(firsts), np.concatenate(lengths))
+    firsts = [segment.first_row for segment in segments]
+    rows = RowNumbers.of_ranges(firsts, [segment.n_coded for segment in segments])
+    removed = [s.first_row + s.removed_codes.astype(np.int64) for s in segments if len(s.removed)]
+    return rows.without(np.concatenate(removed)) if removed else rows
 
 
 def _codes_of(

@@ -1,4 +1,8 @@
-"""The hash table of a large collection is mapped by the next process, and looked at before."""
+"""The hash table of a large collection is mapped by the next process, if it is as it was kept."""
+
+import json
+import shutil
+from hashlib import sha256
 
 import numpy as np
 import pytest
@@ -57,13 +61,40 @@ def test_other_codes_have_another_table(codes):
 def test_damage_costs_time_and_no_answer(codes, folder):
     table_of(codes)
     (kept,) = folder.iterdir()
-    rows = np.load(kept / "rows.npy")
+    rows = np.memmap(kept / "rows.u4", "<u4", "r+")
     rows[[0, 1]] = rows[[1, 0]]
-    np.save(kept / "rows.npy", rows)
+    rows.flush()
     again = table_of(codes)
     assert not is_mapped(again)
     assert_answers(again, codes)
     assert is_mapped(table_of(codes))  # it was mended
+
+
+def test_the_table_of_other_codes_under_this_name_is_not_taken(codes, folder):
+    table_of(codes)
+    (of_codes,) = folder.iterdir()
+    table_of(codes[::-1])
+    (of_others,) = set(folder.iterdir()) - {of_codes}
+    shutil.rmtree(of_codes)
+    of_others.rename(of_codes)
+    again = table_of(codes)
+    assert not is_mapped(again)
+    assert_answers(again, codes)
+
+
+def test_numbers_that_lead_beyond_the_arrays_are_not_followed(codes, folder):
+    """Someone who can write to the cache made them up, checksums included."""
+    table_of(codes)
+    (kept,) = folder.iterdir()
+    entries = np.memmap(kept / "entries.u8", "<u8", "r+")
+    entries[1::2] |= np.uint64(1 << 31)
+    entries.flush()
+    sums = {file.name: sha256(file.read_bytes()).hexdigest() for file in kept.glob("*.u*")}
+    (kept / "sums.json").write_text(json.dumps({"name": kept.name, **sums}))
+    again = table_of(codes)
+    assert not is_mapped(again)
+    assert_answers(again, codes)
+    assert is_mapped(table_of(codes))
 
 
 def test_collections_map_what_another_process_kept(tmp_path):

@@ -15,6 +15,7 @@ from hashret.codes import flip_masks
 
 # Bits to shift left and right in turn, for keys of 64 bits; they are scaled for narrower keys.
 _SHIFTS = (13, 7, 17, 29, 31, 11, 25)
+_BLOCK = 1 << 15  # codes hashed at once: what each round leaves to the next stays in the cache
 
 
 class LinearHash:
@@ -36,6 +37,14 @@ class LinearHash:
 
     def __call__(self, words: np.ndarray) -> np.ndarray:
         """The keys, (n,) uint64, of (n, n_words) uint64 words."""
+        if len(words) <= _BLOCK:
+            return self._folded(words)
+        keys = np.empty(len(words), np.uint64)
+        for start in range(0, len(words), _BLOCK):
+            keys[start : start + _BLOCK] = self._folded(words[start : start + _BLOCK])
+        return keys
+
+    def _folded(self, words: np.ndarray) -> np.ndarray:
         keys = self._mix(words[:, -1])
         for word in range(words.shape[1] - 2, -1, -1):
             keys = self._mix(keys ^ words[:, word])

@@ -5,6 +5,7 @@ Both are kept in the user's cache folder, for the next process.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from hashlib import sha256
 
 from hashret.codes import Codes
@@ -12,15 +13,9 @@ from hashret.errors import DamagedError
 from hashret.indexes import kernels
 from hashret.indexes.planner import calibration, cost_model
 from hashret.indexes.table.index import TableIndex
-from hashret.store.machine_cache import (
-    forget_arrays,
-    read_arrays,
-    read_costs,
-    write_arrays,
-    write_costs,
-)
+from hashret.store.machine_cache import read_arrays, read_costs, write_arrays, write_costs
 
-#: Number of codes from which on a table is kept; a smaller one is built in a fifth of a second.
+#: Number of codes from which on a table is kept; a smaller one is built in a tenth of a second.
 MANY = 1 << 20
 _LAYOUT = 1  # version of the layout, part of the name: tables of other versions are ignored
 
@@ -28,18 +23,16 @@ _LAYOUT = 1  # version of the layout, part of the name: tables of other versions
 def table_of(codes: Codes) -> TableIndex:
     """The table of these codes; with `MANY` or more it is kept under a digest of the codes.
 
-    A kept table is compared with the codes, row by row, so damage costs time but never a wrong
-    answer. If the cache folder can't be read or written, the table is built.
+    What is kept is read only if each of its bytes is as it was written (`read_arrays`), so damage
+    costs time but never a wrong answer. If the cache folder can't be read or written, the table is
+    built.
     """
     if len(codes) < MANY:
         return TableIndex(codes)
-    digest = sha256(codes.packed.data).hexdigest()[:32]
-    name = f"table-{_LAYOUT}-{codes.n_bits}-{digest}"
+    name = f"table-{_LAYOUT}-{codes.n_bits}-{sha256(codes.packed.data).hexdigest()}"
     if kept := read_arrays(name):
-        try:
+        with suppress(DamagedError):
             return TableIndex.from_tensors(codes, kept)
-        except DamagedError:
-            forget_arrays(name)
     built = TableIndex(codes)
     write_arrays(name, built.tensors())
     return built

@@ -1,9 +1,9 @@
-"""What searching costs on this machine, kept in the user's cache folder and not in a collection.
+"""What only saves time, kept in the user's cache folder: the costs of searching, and large arrays.
 
-A collection is copied from one machine to another, is read by people who may not write to it, and
-may come from a stranger: costs kept in it would be another machine's, missing, or made up. Nothing
-but time depends on them; so a file that can't be read, is damaged, or was written elsewhere is as
-none, and one that can't be written is left out.
+It is not kept in a collection, which is copied from one machine to another, is read by people who
+may not write to it, and may come from a stranger: costs kept in it would be another machine's,
+missing, or made up. Nothing but time depends on what is kept; so a file that can't be read, is
+damaged, or was written elsewhere is as none, and one that can't be written is left out.
 """
 
 from __future__ import annotations
@@ -12,8 +12,9 @@ import json
 import os
 import platform
 import shutil
+import time
 from collections.abc import Mapping
-from hashlib import sha256
+from hashlib import file_digest, sha256
 from pathlib import Path
 
 import numpy as np
@@ -73,58 +74,85 @@ def write_costs(name: str, numbers: dict[str, float]) -> None:
         return
 
 
-#: Bytes kept in all; of more the ones go that were not wanted for longest, but never the last.
-MOST = 1 << 30
-_ROOM = 4  # so many times the bytes of what is kept must be free
+#: All arrays together take at most this part, a quarter, of what would be free on the disk without
+#: them. A table of 100 million codes has 2 GB: where 20 GB are free, two of these are kept.
+SHARE = 4
+#: Seconds after which arrays go that nobody wanted meanwhile: 30 days. A collection that changes
+#: leaves the table of each of its states behind.
+UNWANTED = 30 * 24 * 3600
+_SUMS = "sums.json"  # the name of the arrays, and the SHA-256 of each file
+#: What a file holds, by the end of its name: numbers of one type and nothing else, because NumPy's
+#: files begin with Python literals, and what reading made-up ones raises is not said anywhere.
+_TYPES = {".u4": "<u4", ".u8": "<u8"}
 
 
 def read_arrays(name: str) -> dict[str, np.ndarray]:
-    """The arrays kept under this name, read-only and mapped; {} if there are none."""
+    """The arrays kept under this name, read-only and mapped; {} if there are none.
+
+    And {} if a byte of them is not as it was written: every file is read once, a second or less a
+    gigabyte, and compared with its checksum.
+    """
     try:
         path = _folder() / name
         if network_mount(path) is not None:
             return {}
-        found = {file.stem: _mapped(file) for file in path.glob("*.npy")}
-        if found:
-            os.utime(path)  # wanted now
-    except (OSError, RuntimeError, ValueError, EOFError):
+        with (path / _SUMS).open("rb") as file:
+            told = json.loads(file.read(_LIMIT))
+        if told != _sums(path, name):
+            return {}
+        found = {file.stem: _mapped(file) for file in _files(path)}
+        os.utime(path)  # wanted now
+    except (OSError, RuntimeError, ValueError, RecursionError):
         return {}
     return found
 
 
+def _files(path: Path) -> list[Path]:
+    return [file for file in path.iterdir() if file.suffix in _TYPES and file.is_file()]
+
+
+def _sums(path: Path, name: str) -> dict[str, str]:
+    """What `_SUMS` is to say of these files."""
+    sums = {"name": name}
+    for kept in _files(path):
+        with kept.open("rb") as file:
+            sums[kept.name] = file_digest(file, "sha256").hexdigest()
+    return sums
+
+
 def _mapped(file: Path) -> np.ndarray:
+    kept = _TYPES[file.suffix]
+    if not file.stat().st_size:  # nothing can't be mapped
+        return np.empty(0, kept)
     # as a plain array: those of NumPy's own class for it are slow to cut
-    return np.load(file, mmap_mode="r", allow_pickle=False).view(np.ndarray)
+    return np.memmap(file, kept, "r").view(np.ndarray)
 
 
 def write_arrays(name: str, arrays: Mapping[str, np.ndarray]) -> None:
-    """Keep arrays for the next process, in place of any of this name, where there is room."""
+    """Keep arrays, (n,) uint32 or uint64, for the next process, where there is room.
+
+    They take the place of any of this name.
+    To make room, those go that were not wanted for longest. Who has mapped them goes on with them.
+    """
     try:
-        size = sum(array.nbytes for array in arrays.values())
         path = _folder() / name
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        has_room = shutil.disk_usage(path.parent).free >= _ROOM * size
-        if not has_room or network_mount(path) is not None:
+        if network_mount(path) is not None:
+            return
+        shutil.rmtree(path, ignore_errors=True)
+        if not _made_room(sum(array.nbytes for array in arrays.values())):
             return
         part = path.with_name(f"{name}.{os.getpid()}.part")
         try:
             part.mkdir(exist_ok=True)
             for key, array in arrays.items():
-                np.save(part / f"{key}.npy", array, allow_pickle=False)
-            forget_arrays(name)
+                end = f".{array.dtype.kind}{array.itemsize}"
+                array.astype(_TYPES[end], copy=False).tofile(part / f"{key}{end}")
+            (part / _SUMS).write_text(json.dumps(_sums(part, name)), encoding="utf-8")
             part.replace(path)
         finally:
             shutil.rmtree(part, ignore_errors=True)
-        _make_room()
     except (OSError, RuntimeError):
-        return
-
-
-def forget_arrays(name: str) -> None:
-    """Delete what is kept under this name; who has mapped it goes on with it."""
-    try:
-        shutil.rmtree(_folder() / name, ignore_errors=True)
-    except RuntimeError:
         return
 
 
@@ -132,9 +160,16 @@ def _folder() -> Path:
     return folder() / "arrays"
 
 
-def _make_room() -> None:
-    kept = sorted(_folder().iterdir(), key=lambda path: path.stat().st_mtime)
-    sizes = [sum(file.stat().st_size for file in path.glob("*")) for path in kept]
-    while len(kept) > 1 and sum(sizes) > MOST:
-        sizes.pop(0)
-        shutil.rmtree(kept.pop(0), ignore_errors=True)
+def _made_room(size: int) -> bool:
+    """Whether there is room for so many more bytes, once what is kept too much has been deleted."""
+    kept = sorted((path.stat().st_mtime, path) for path in _folder().iterdir())
+    sizes = [sum(file.stat().st_size for file in path.glob("*")) for _, path in kept]
+    most = (shutil.disk_usage(_folder()).free + sum(sizes)) // SHARE
+    if size > most:
+        return False
+    left, oldest = size + sum(sizes), time.time() - UNWANTED
+    for bytes_, (wanted, path) in zip(sizes, kept, strict=True):
+        if left > most or wanted < oldest:
+            shutil.rmtree(path, ignore_errors=True)
+            left -= bytes_
+    return True

@@ -19,6 +19,7 @@ from hashret.indexes.table.index import TableIndex
 from hashret.indexes.views.delta import UpdatedIndex
 from hashret.indexes.views.subset import SubsetIndex
 from hashret.registry import resolve
+from hashret.row_numbers import Moves, RowNumbers
 from tests.indexes.reference import as_lists, codes_and_queries, inside, make_codes, nearest
 
 
@@ -30,8 +31,8 @@ def updated(codes: Codes, every: int = 2) -> UpdatedIndex:
     n_kept = 2 * len(codes) // 3
     kept = codes.packed[:n_kept]
     former = np.repeat(kept, every, axis=0)
-    moved = np.full(len(former), -1)
-    moved[::every] = np.arange(n_kept)
+    rows = np.r_[np.arange(0, len(former), every), len(former) + np.arange(len(codes) - n_kept)]
+    moved = Moves(RowNumbers(np.arange(len(former))), RowNumbers(rows))
     return UpdatedIndex(ScanIndex(Codes(former)), moved, codes)
 
 

@@ -19,6 +19,7 @@ from hashret.indexes.faiss_approximate import (
 from hashret.indexes.faiss_binary import FaissFlatIndex
 from hashret.indexes.views.delta import UpdatedApproximateIndex
 from hashret.registry import resolve
+from hashret.row_numbers import Moves, RowNumbers
 from tests.indexes.reference import as_lists, codes_and_queries, make_codes, nearest
 
 NAMED = {name: resolve(APPROXIMATE, name, "index").build for name in APPROXIMATE}
@@ -28,8 +29,8 @@ def updated(codes: Codes) -> UpdatedApproximateIndex:
     """An HNSW of every other row that equals one of the first two thirds; the rest is added."""
     n_kept = 2 * len(codes) // 3
     former = Codes(np.repeat(codes.packed[:n_kept], 2, axis=0))
-    moved = np.full(len(former), -1)
-    moved[::2] = np.arange(n_kept)
+    rows = np.r_[np.arange(0, len(former), 2), len(former) + np.arange(len(codes) - n_kept)]
+    moved = Moves(RowNumbers(np.arange(len(former))), RowNumbers(rows))
     return UpdatedApproximateIndex(FaissHNSWIndex(former), moved, codes)
 
 

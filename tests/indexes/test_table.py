@@ -1,5 +1,8 @@
 """What the hash table promises beyond the contract: memory, single look-ups, bounded work."""
 
+import tracemalloc
+from unittest.mock import patch
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -8,6 +11,7 @@ from hypothesis import strategies as st
 from hashret.codes import Codes
 from hashret.errors import DamagedError
 from hashret.indexes.linear_hash import LinearHash, flip_keys
+from hashret.indexes.table import layout
 from hashret.indexes.table.index import TableIndex
 from hashret.indexes.table.layout import SortedKeys
 from tests.indexes.reference import WIDTHS, as_lists, codes_and_queries, inside, make_codes
@@ -63,34 +67,143 @@ def test_a_table_from_its_tensors_answers_as_the_one_they_are_of(data):
         assert table.bucket(query.tobytes()).tolist() == built.bucket(query.tobytes()).tolist()
 
 
-@given(codes_and_queries(), st.data())
-def test_no_tensor_of_a_table_is_believed_that_is_another(data, draw):
+def in_small_parts():
+    """Chunks and parts so small that a few hundred codes take the way of millions."""
+    return patch.multiple(layout, _CHUNK=8, _PART_BITS=2)
+
+
+@given(codes_and_queries())
+def test_a_table_built_in_parts_holds_each_code_with_its_rows(data):
     codes, _ = data
-    tensors = TableIndex(codes).tensors()
-    name = draw.draw(st.sampled_from([n for n, array in tensors.items() if len(array)]))
-    array = tensors[name].copy()
-    place = draw.draw(st.integers(0, len(array) - 1))
-    bit = draw.draw(st.integers(0, 8 * array.itemsize - 1))
-    array[place] ^= array.dtype.type(1 << bit)
-    with pytest.raises(DamagedError, match="expected that of these"):
-        TableIndex.from_tensors(codes, {**tensors, name: array})
+    with in_small_parts():
+        keys, rows = layout.built(codes, LinearHash(codes.n_bits))
+    blocks, entries, _ = keys.arrays
+    expected: dict[int, list[int]] = {}
+    for row, packed in enumerate(codes.packed):
+        key = LinearHash(codes.n_bits).key(int.from_bytes(packed.tobytes(), "little"))
+        expected.setdefault(key, []).append(row)
+    found = {}
+    for key, run in entries.reshape(-1, 2).tolist():
+        length, at = divmod(run, 1 << 32)
+        found[key] = [at] if length == 1 else rows[at : at + length].tolist()
+    assert list(found.items()) == sorted(expected.items())
+    assert sum(len(run) for run in found.values() if len(run) > 1) == len(rows)
+    whole = TableIndex(codes).tensors()
+    assert [blocks.tolist(), entries.tolist()] == [
+        whole["blocks"].tolist(),
+        whole["entries"].tolist(),
+    ]
 
 
-def test_the_tensors_of_other_codes_or_none_are_refused():
+# keys that share the digits by which they are sorted, and differ below them or above them
+near_keys = st.builds(
+    lambda high, low: high << 56 | low, st.integers(0, 1), st.integers(0, 1 << 30)
+) | st.integers(0, 6)
+
+
+@given(st.lists(near_keys, max_size=60), st.sampled_from([64, 56, 40, 32, 20, 8]))
+def test_keys_of_a_part_come_in_order_and_rows_within_keys(keys, width):
+    keys = [key & ((1 << width) - 1) for key in keys]
+    pairs = np.array([*zip(keys, range(7, 7 + len(keys)), strict=True)], np.uint64)
+    found, rows = layout._in_order(pairs.ravel(), width)
+    assert [*zip(found.tolist(), rows.tolist(), strict=True)] == sorted(map(tuple, pairs.tolist()))
+
+
+def test_building_takes_little_more_memory_than_the_table():
+    n = 1 << 18
     rng = np.random.default_rng(0)
-    codes = Codes(rng.integers(0, 4, (300, 3), dtype=np.uint8))
+    centres = rng.integers(0, 256, (n // 8, 8), dtype=np.uint8)
+    flips = np.bitwise_and.reduce(rng.integers(0, 256, (4, n, 8), dtype=np.uint8))
+    flips[::3] = 0  # many share a code
+    codes = Codes(centres[rng.integers(0, len(centres), n)] ^ flips)
+    with patch.multiple(layout, _CHUNK=1 << 13, _PART_BITS=10):
+        tracemalloc.start()
+        table = TableIndex(codes)
+        held, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+    assert peak <= 30 * n
+    assert held <= table.n_bytes + (1 << 16)  # what was left over of the arrays was given back
+
+
+hostile = st.one_of(
+    st.integers(0, 7),
+    st.integers(0, 2**64 - 1),
+    st.builds(lambda length, at: length << 32 | at, st.integers(0, 9), st.integers(0, 400)),
+)
+
+
+@given(codes_and_queries(), st.data())
+def test_no_tensor_leads_a_look_up_beyond_the_arrays(data, draw):
+    """Whoever made it up: an error, or rows that are there and no more than there are."""
+    codes, queries = data
     tensors = TableIndex(codes).tensors()
-    swapped = codes[np.r_[1, 0, 2:300]]
-    assert swapped.packed[0].tobytes() != codes.packed[0].tobytes()
-    for other in (swapped, codes[:299], Codes.empty(24)):
-        with pytest.raises(DamagedError):
+    for name, array in tensors.items():
+        changed = array.copy()
+        for _ in range(draw.draw(st.integers(0, 3)) if len(array) else 0):
+            place = draw.draw(st.integers(0, len(array) - 1))
+            changed[place] = draw.draw(hostile) & np.iinfo(array.dtype).max
+        tensors[name] = changed
+    try:
+        with in_small_parts():
+            table = TableIndex.from_tensors(codes, tensors)
+    except DamagedError:
+        return
+    asked = Codes(np.concatenate([queries.packed, codes.packed]))
+    for found in (table.within(asked, 0), table.within(asked, 1)):
+        assert len(found.rows) <= len(asked) * len(codes)
+        assert ((found.rows >= 0) & (found.rows < len(codes))).all()
+    for code in asked.packed:
+        assert (table.bucket(code.tobytes()) < len(codes)).all()
+
+
+def tensors_of_a_few() -> tuple[Codes, dict[str, np.ndarray]]:
+    codes = Codes(np.random.default_rng(0).integers(0, 4, (300, 3), dtype=np.uint8))
+    return codes, TableIndex(codes).tensors()
+
+
+def test_tensors_of_other_types_and_lengths_are_refused():
+    codes, tensors = tensors_of_a_few()
+    for other in (codes[:299], Codes.empty(24)):
+        with pytest.raises(DamagedError, match="expected that of these"):
             TableIndex.from_tensors(other, tensors)
     for name, array in tensors.items():
-        for wrong in (array[:-1], array[:-2], array.astype(np.int64), array[None]):
+        for wrong in (array[:-1], array[:-2], array[:0], array.astype(np.int64), array[None]):
             with pytest.raises(DamagedError):
                 TableIndex.from_tensors(codes, {**tensors, name: wrong})
         with pytest.raises(DamagedError):
             TableIndex.from_tensors(codes, {n: a for n, a in tensors.items() if n != name})
+
+
+def with_run(length: int, at: int) -> int:
+    return length << 32 | at
+
+
+@pytest.mark.parametrize(
+    ("name", "place", "change"),
+    [
+        ("blocks", 1, lambda word: word | 1 << 63),  # ends after the last key
+        ("blocks", 1, lambda word: word + 1),  # begins after what it says of cells with keys
+        ("blocks", 0, lambda word: 2**64 - 1),  # more cells with keys than keys
+        ("entries", 1, lambda run: with_run(run >> 32, 300 - (run >> 32))),  # ends after the last
+        ("entries", 1, lambda run: with_run((run >> 32) - 1, run & 0xFFFFFFFF)),  # a row less
+        ("entries", -1, lambda run: with_run(1, 300)),  # of one row, which is not there
+        ("rows", 0, lambda row: 300),
+        ("rows", -1, lambda row: 2**32 - 1),
+    ],
+)
+def test_each_bound_is_kept(name, place, change):
+    # the last key has one row, the others have several
+    last = np.argmax(LinearHash(16)(np.arange(1 << 16, dtype=np.uint64)[:, None]))
+    codes = np.random.default_rng(0).integers(0, 4, (300, 2), dtype=np.uint8)
+    codes[299] = divmod(int(last), 256)[::-1]
+    codes = Codes(codes)
+    tensors = TableIndex(codes).tensors()
+    assert tensors["entries"][-1] == with_run(1, 299)
+    changed = tensors[name].copy()
+    changed[place] = change(int(changed[place]))
+    assert changed[place] != tensors[name][place]
+    with in_small_parts(), pytest.raises(DamagedError):
+        TableIndex.from_tensors(codes, {**tensors, name: changed})
 
 
 def codes_of_one_key(n: int, rng: np.random.Generator) -> Codes:

@@ -122,7 +122,7 @@ class MultiIndex(ExactIndex[MultiCosts]):
         if inline:  # the code itself is stored here, so its place is not needed
             for turn in range(len(parts)):
                 self._stored[turn] = self._references[self._stored[turn]]
-            self._references = self._references[:0]
+            self._references = np.empty(0, np.uint32)
         return tables
 
     @property

@@ -13,6 +13,9 @@ import numpy as np
 from hashret.codes import flip_masks
 from hashret.indexes.linear_hash import LinearHash, flip_keys
 
+_CHUNK = 1 << 20  # codes worked on at once, which takes some 50 MB
+_HALF = np.uint64(32)  # bits of the half of a word
+
 
 @dataclass(frozen=True, slots=True)
 class Substring:
@@ -88,20 +91,27 @@ class SubstringTable:
         address_bits = slot_bits(part.length, len(words))
         self.shift = np.uint64(part.length - address_bits)
         self.occupancy = len(words) / (1 << address_bits)  # the mean number of codes in a slot
-        slots = self.hashed(words) >> self.shift
-        offsets[0] = 0
-        np.cumsum(np.bincount(slots.view(np.int64), minlength=1 << address_bits), out=offsets[1:])
         # one integer for slot and place sorts several times faster than a stable argsort
-        slots <<= np.uint64(32)
-        slots |= np.arange(len(words), dtype=np.uint64)
+        slots = np.empty(len(words), np.uint64)
+        for start in range(0, len(words), _CHUNK):
+            addresses = self.hashed(words[start : start + _CHUNK]) >> self.shift
+            rows = np.arange(start, start + len(addresses), dtype=np.uint64)
+            slots[start : start + _CHUNK] = addresses << _HALF | rows
         slots.sort()
-        places[:] = slots.astype(np.uint32)  # the low half
+        offsets[:] = 0
+        for start in range(0, len(words), _CHUNK):
+            some = slice(start, start + _CHUNK)
+            places[some] = slots[some]  # the lower half
+            if inlined is not None:
+                inlined[some] = words[places[some], 0]
+            counted = (slots[some] >> _HALF).view(np.int64)
+            counts = np.bincount(counted - counted[0])
+            first = int(counted[0]) + 1
+            offsets[first : first + len(counts)] += counts.astype(np.uint32)
+        np.cumsum(offsets, dtype=np.uint32, out=offsets)
         self.offsets = offsets
         self.places = places
-        self.words: np.ndarray | None = None
-        if inlined is not None:
-            np.take(words[:, 0], places, out=inlined)
-            self.words = inlined[:, None]
+        self.words = None if inlined is None else inlined[:, None]
 
     def hashed(self, words: np.ndarray) -> np.ndarray:
         """The hash of each query's substring, (n,) uint64, from which `slots` starts."""

@@ -1,12 +1,14 @@
-"""The arrays of a hash table: how they are built from codes, and how stored ones are checked.
+"""The arrays of a hash table: how they are built from codes, and the bounds of those that are kept.
 
-Most of the time of building goes into sorting the keys; one pass checks that they are sorted.
+A table is built in little more memory than it takes: its entries are first where keys and rows are
+put apart by the leading bits of the keys, and then, part by part, where they stand in order.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from itertools import pairwise
 from math import log2
 from typing import Self
 
@@ -19,72 +21,144 @@ from hashret.indexes.linear_hash import LinearHash
 #: Two numbers of 32 bits share a word of 64: the mask of the lower one, the shift of the upper one.
 LOW, HALF = np.uint64((1 << 32) - 1), np.uint64(32)
 _NONE = np.empty(0, np.uint32)
+_CHUNK = 1 << 20  # codes, entries or blocks worked on at once, which takes some 50 MB
+_PART_BITS = 15  # log2 of the keys of a part, which are put in order together: they fit the caches
+_DIGIT = 16  # bits; NumPy sorts numbers of 16 bits several times faster than longer ones
 
 
 def built(codes: Codes, hashed: LinearHash) -> tuple[SortedKeys, np.ndarray]:
-    """The keys of the codes, each with its run, and the rows of all runs longer than one."""
-    keys = hashed(codes.words)
-    order = np.argsort(keys, kind="stable")  # stable: rows ascend within a bucket
+    """The keys of the codes, each with its run, and the rows of all runs longer than one.
+
+    Meanwhile the table takes 16 bytes for each code, and 4 for each that others share.
+    """
+    bits = min(_DIGIT, hashed.width, max(0, len(codes).bit_length() - _PART_BITS))
+    pairs, limits = _parted(codes, hashed, bits)
+    rows = np.empty(len(codes), np.uint32)  # the system gives the memory of what is written only
+    n_keys = n_rows = 0
+    for begin, end in pairwise(limits.tolist()):
+        keys, order = _in_order(pairs[2 * begin : 2 * end], hashed.width - bits)
+        keys, runs, several = _runs_of(keys, order, n_rows)
+        # never beyond what was read: there are no more keys than codes
+        pairs[2 * n_keys : 2 * (n_keys + len(keys))] = np.stack([keys, runs], axis=1).ravel()
+        rows[n_rows : n_rows + len(several)] = several
+        n_keys, n_rows = n_keys + len(keys), n_rows + len(several)
+    # what is left over goes back to the system; no view of these arrays is left
+    pairs.resize(2 * n_keys, refcheck=False)
+    rows.resize(n_rows, refcheck=False)
+    return SortedKeys(pairs, blocks_of(pairs[::2], hashed.width), hashed.width), rows
+
+
+def _parted(codes: Codes, hashed: LinearHash, bits: int) -> tuple[np.ndarray, np.ndarray]:
+    """Keys and rows in turn, (2 * n,) uint64, those of keys with the same leading bits together.
+
+    Also where each of the 2**bits parts begins, and the last ends. Rows ascend within a part.
+    """
+    shift = np.uint64(hashed.width - bits)
+    counts = np.zeros(1 << bits, np.int64)
+    for _, keys in _keys_of(codes, hashed):
+        counts += np.bincount((keys >> shift).view(np.int64), minlength=len(counts))
+    limits = np.concatenate([[0], np.cumsum(counts)])
+    pairs, written = np.empty(2 * len(codes), np.uint64), limits[:-1].copy()
+    two = pairs.reshape(-1, 2)
+    for start, keys in _keys_of(codes, hashed):
+        parts = (keys >> shift).astype(np.uint16)
+        order = np.argsort(parts, kind="stable")
+        some = np.stack([keys[order], (order + start).view(np.uint64)], axis=1)
+        counts = np.bincount(parts, minlength=len(counts))
+        begin = 0
+        for part in np.flatnonzero(counts).tolist():
+            at, count = written[part], counts[part]
+            two[at : at + count] = some[begin : begin + count]
+            begin += count
+        written += counts
+    return pairs, limits
+
+
+def _keys_of(codes: Codes, hashed: LinearHash) -> Iterator[tuple[int, np.ndarray]]:
+    """The keys of the codes, a chunk at a time, each chunk after the row that it begins with."""
+    for start in range(0, len(codes), _CHUNK):
+        yield start, hashed(codes[start : start + _CHUNK].words)
+
+
+def _in_order(pairs: np.ndarray, width: int) -> tuple[np.ndarray, np.ndarray]:
+    """The keys of a part, ascending, and their rows, int64, ascending where keys are equal.
+
+    Keys of a part differ in the last `width` bits at most.
+    """
+    keys, rows = pairs[::2].copy(), pairs[1::2].view(np.int64)
+    if _ascend(keys):  # as where all are equal
+        return keys, rows
+    low = max(0, width - 2 * _DIGIT)
+    order = np.argsort((keys >> np.uint64(low)).astype(np.uint16), kind="stable")
+    upper = (keys >> np.uint64(low + _DIGIT)).astype(np.uint16)[order]
+    order = order[np.argsort(upper, kind="stable")]
     keys = keys[order]
+    if not _ascend(keys):  # few have both digits in common and differ in the bits below
+        again = np.argsort(keys, kind="stable")
+        keys, order = keys[again], order[again]
+    return keys, rows[order]
+
+
+def _ascend(keys: np.ndarray) -> bool:
+    return not (keys[1:] < keys[:-1]).any()
+
+
+def _runs_of(
+    keys: np.ndarray, rows: np.ndarray, n_before: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The distinct of these keys, the run of each, and the rows of those that have several.
+
+    A run is the number of rows in the upper half of a word; in the lower half, the row itself if it
+    is one, or else how many rows of several come first, `n_before` in the parts before.
+    """
     first = np.flatnonzero(np.concatenate([[True], keys[1:] != keys[:-1]])[: len(keys)])
     lengths = np.diff(first, append=len(keys))
     shared = lengths > 1
-    begins = np.cumsum(lengths * shared) - lengths
-    # for each key the length of its run (upper half), and the position of the run or, if it has
-    # one row, that row (lower half)
+    begins = n_before + np.cumsum(lengths * shared) - lengths
     runs = lengths.astype(np.uint64) << HALF
-    runs |= np.where(shared, begins, order[first]).astype(np.uint64)
-    rows = order[np.repeat(shared, lengths)].astype(np.uint32)
-    return SortedKeys.build(keys[first], runs, hashed.width), rows
+    runs |= np.where(shared, begins, rows[first]).astype(np.uint64)
+    return keys[first], runs, rows[np.repeat(shared, lengths)].astype(np.uint32)
 
 
-def checked(
+def taken(
     codes: Codes, hashed: LinearHash, tensors: Mapping[str, np.ndarray]
 ) -> tuple[SortedKeys, np.ndarray]:
-    """The result of `built`, made of tensors. Raises DamagedError unless they are exactly that."""
+    """The result of `built`, made of tensors that whoever passes them knows to be those of codes.
+
+    Raises DamagedError for tensors of other types, and where a number leads beyond an array: so
+    whatever they are, looking up reads nothing outside them and gives no more rows than there are.
+    """
     blocks, entries, rows = (tensors.get(name, _NONE) for name in ("blocks", "entries", "rows"))
     types = [(array.ndim, array.dtype.str) for array in (blocks, entries, rows)]
     if types == [(1, "<u8"), (1, "<u8"), (1, "<u4")] and len(entries) % 2 == 0:
-        order = _order_of(entries[1::2], rows, len(codes))
-        keys = hashed(codes.words)[order] if order is not None else _NONE
-        if order is not None and _are_in_order(entries, order, keys):
-            found = SortedKeys(entries, blocks, hashed.width)
-            if np.array_equal(blocks, blocks_of(entries[::2], hashed.width)):
-                return found, rows
+        n_keys, n = len(entries) // 2, len(codes)
+        fits = len(blocks) == 2 << _block_bits(n_keys, hashed.width)
+        if fits and _are_within(blocks, entries, n_keys, rows, n):
+            return SortedKeys(entries, blocks, hashed.width), rows
     raise DamagedError(
         f"table: expected that of these {len(codes)} codes, got another; build it from them"
     )
 
 
-def _order_of(runs: np.ndarray, stored: np.ndarray, n: int) -> np.ndarray | None:
-    """All n rows, run by run, int64; None if the runs don't have n rows."""
-    lengths = (runs >> HALF).view(np.int64)
-    begins = (runs & LOW).view(np.int64)
-    shared = lengths > 1
-    ends = np.cumsum(lengths[shared])
-    sound = (lengths > 0).all() and lengths.sum() == n and lengths[shared].sum() == len(stored)
-    if not sound or (begins[shared] != ends - lengths[shared]).any():
-        return None
-    of_several = np.repeat(shared, lengths)
-    order = np.empty(n, np.int64)
-    order[of_several] = stored
-    order[~of_several] = begins[~shared]
-    return order if (order < n).all() else None
-
-
-def _are_in_order(entries: np.ndarray, order: np.ndarray, keys: np.ndarray) -> bool:
-    """Whether each run has exactly the rows of its key, ascending, and the keys ascend too.
-
-    `keys` are the keys of the codes in the order of the rows.
-    """
-    lengths = (entries[1::2] >> HALF).view(np.int64)
-    run_keys = entries[::2]
-    new = keys[1:] > keys[:-1]
-    return bool(
-        np.array_equal(np.repeat(run_keys, lengths), keys)
-        and (run_keys[1:] > run_keys[:-1]).all()
-        and (new | (order[1:] > order[:-1])).all()
-    )
+def _are_within(
+    blocks: np.ndarray, entries: np.ndarray, n_keys: int, rows: np.ndarray, n: int
+) -> bool:
+    """Whether blocks lead to keys, keys to rows, and rows to codes; and there are n rows in all."""
+    total = 0
+    for start in range(0, len(blocks), _CHUNK):
+        bitmaps, places = blocks[start : start + _CHUNK].reshape(-1, 2).T
+        ends = places >> HALF
+        if ((places & LOW) + np.bitwise_count(bitmaps) > ends).any() or (ends > n_keys).any():
+            return False
+    for start in range(0, len(entries), _CHUNK):
+        runs = entries[start + 1 : start + _CHUNK : 2]
+        lengths, begins = runs >> HALF, runs & LOW
+        past = np.where(lengths > 1, len(rows), n)
+        if (begins + lengths > past).any():
+            return False
+        total += int(lengths.sum())
+    several = (rows[start : start + _CHUNK] for start in range(0, len(rows), _CHUNK))
+    return total == n and all((part < n).all() for part in several)
 
 
 _CELLS = 4  # log2 of the cells per key: of absent keys, one in seventeen meets a set bit
@@ -181,14 +255,22 @@ def blocks_of(keys: np.ndarray, width: int) -> np.ndarray:
 
     (2 * n_blocks,) uint64: bitmaps alternate with the two positions, which share a word.
     """
-    cell_bits = min(width, max(BLOCK, round(log2(max(1, len(keys)))) + _CELLS))
-    cells = keys >> np.uint64(width - cell_bits)
-    of_key = (cells >> _SIX).view(np.int64)
-    counts = np.bincount(of_key, minlength=1 << (cell_bits - BLOCK))
-    ends = np.cumsum(counts)
-    blocks = np.zeros((len(counts), 2), np.uint64)
-    blocks[:, 1] = ends - counts | ends << 32
-    if len(keys):
+    block_bits = _block_bits(len(keys), width)
+    blocks = np.zeros((1 << block_bits, 2), np.uint64)
+    for start in range(0, len(keys), _CHUNK):
+        cells = keys[start : start + _CHUNK] >> np.uint64(width - block_bits - BLOCK)
+        of_key = (cells >> _SIX).view(np.int64)
         first = np.flatnonzero(np.diff(of_key, prepend=-1))
-        blocks[of_key[first], 0] = np.bitwise_or.reduceat(_ONE << (cells & _INNER), first)
+        at = of_key[first]  # the first of them may be the last of the chunk before
+        blocks[at, 0] |= np.bitwise_or.reduceat(_ONE << (cells & _INNER), first)
+        blocks[at, 1] += np.diff(first, append=len(cells)).view(np.uint64)
+    ends = np.cumsum(blocks[:, 1])
+    begins = ends - blocks[:, 1]
+    ends <<= HALF
+    np.bitwise_or(begins, ends, out=blocks[:, 1])
     return blocks.ravel()
+
+
+def _block_bits(n_keys: int, width: int) -> int:
+    """log2 of the number of blocks over so many keys."""
+    return min(width, max(BLOCK, round(log2(max(1, n_keys))) + _CELLS)) - BLOCK

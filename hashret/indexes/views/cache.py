@@ -6,8 +6,6 @@ from collections.abc import Callable
 from threading import RLock
 from typing import NamedTuple
 
-import numpy as np
-
 from hashret.arguments import require_call
 from hashret.codes import Codes
 from hashret.indexes.base import APPROXIMATE, BOTH, INDEXES, Index
@@ -15,7 +13,7 @@ from hashret.indexes.planner.planner import PlannedIndex
 from hashret.indexes.table.index import TableIndex
 from hashret.indexes.views.delta import MAX_SHARE, UpdatedApproximateIndex, UpdatedIndex
 from hashret.registry import require_name, resolve
-from hashret.row_numbers import RowNumbers
+from hashret.row_numbers import Moves, RowNumbers
 
 #: A name in `INDEXES` or `APPROXIMATE`, or a function that builds an index from codes.
 IndexKind = str | Callable[[Codes], Index]
@@ -127,9 +125,8 @@ class KeptIndexes:
         if kind not in self._bases:
             return None
         base, former, _ = self._bases[kind]
-        moved = rows.find(np.asarray(former))
-        n_kept = int((moved >= 0).sum())
-        changed = len(former) - n_kept + len(rows) - n_kept
+        moved = Moves(former, rows)
+        changed = len(former) + len(rows) - 2 * moved.n_kept
         suits = base.supports == BOTH or not base.exact
         suits = suits and base.n_bits == codes.n_bits
         if not suits or changed > MAX_SHARE * len(former):

@@ -18,6 +18,7 @@ from hashret.indexes.base import (
     check_within,
 )
 from hashret.indexes.planner.planner import PlannedIndex
+from hashret.row_numbers import Moves, RowNumbers
 
 MAX_SHARE = 0.1
 """The share of removed or added rows above which building a new index is better."""
@@ -33,21 +34,22 @@ class UpdatedIndex(OverCodes):
     exact: ClassVar[bool] = True
     supports: ClassVar[frozenset[str]] = BOTH
 
-    def __init__(self, base: Index, moved: np.ndarray, codes: Codes):
-        """`moved` (len(base),) int64: the row in `codes` of each row of the base, -1 if removed.
+    def __init__(self, base: Index, moved: Moves, codes: Codes):
+        """`moved` (len(base),): the row in `codes` of each row of the base, -1 if it was removed.
 
-        It increases, apart from the -1. The rows that the base lacks are at the end of `codes`.
+        The rows that the base lacks are at the end of `codes`.
         """
         self._base = base
         self._moved = moved
         super().__init__(codes)
-        self._n_kept = int((moved >= 0).sum())
+        self._n_kept = moved.n_kept
         self._added = PlannedIndex(codes[self._n_kept :])
 
     @classmethod
     def build(cls, codes: Codes) -> Self:
         """Build an index over the codes that has no base."""
-        return cls(PlannedIndex(codes), np.arange(len(codes)), codes)
+        rows = RowNumbers.of_ranges([0], [len(codes)])
+        return cls(PlannedIndex(codes), Moves(rows, rows), codes)
 
     @property
     def n_bytes(self) -> int:
@@ -109,7 +111,7 @@ class UpdatedApproximateIndex(UpdatedIndex):
     exact: ClassVar[bool] = False
     supports: ClassVar[frozenset[str]] = frozenset({"search"})
 
-    def __init__(self, base: Index, moved: np.ndarray, codes: Codes):
+    def __init__(self, base: Index, moved: Moves, codes: Codes):
         """As for `UpdatedIndex`."""
         super().__init__(base, moved, codes)
         self.approximation = approximation_of(base)
