@@ -1,15 +1,17 @@
-"""A cold `hashret query` beside `python -c "import torch"`, in turns, medians and their ratio.
+"""A cold `hashret query` beside `python -c "import torch"`, in turns, medians and their ratios.
 
     python -m benchmarks.cold_query COLLECTION "some text" [--n 1000000] [--repeats 15]
 
-Every run is a process of its own; the first of each is not counted, so that both read their files
-from the page cache. With --n the collection of texts is first filled up to so many items, with
-made-up ones of random codes.
+Every run is a process of its own, with compiled modules, as an installation has them; the first of
+each is not counted, so that both read their files from the page cache. With --n the collection of
+texts is first filled up to so many items, with made-up ones of random codes.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
+import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -19,6 +21,7 @@ from time import perf_counter
 from benchmarks import environment, search_results
 
 _HEAVY = ("torch", "sklearn", "scipy", "faiss")
+_NO_COMPILED_MODULES = "PYTHONDONTWRITEBYTECODE"
 
 
 def main() -> None:
@@ -31,26 +34,45 @@ def main() -> None:
     arguments = parser.parse_args()
     environment.set_threads(1)
     n, n_bits = filled(arguments.collection, arguments.n or 0)
-    query = [sys.executable, "-c", "from indexer.cli import main; main()", "query"]
-    query += [str(arguments.collection), arguments.text]
-    reference = [sys.executable, "-c", "import torch"]
-    loaded = imported_modules(query[1:])
+    loaded = imported_modules(_query(arguments.collection, arguments.text))
     heavy = [name for name in _HEAVY if name in loaded]
-    times: dict[str, list[float]] = {"query": [], "import torch": []}
-    for turn in range(arguments.repeats + 1):
-        for name, command in (("query", query), ("import torch", reference)):
-            began = perf_counter()
-            subprocess.run(command, capture_output=True, check=True)
-            if turn:
-                times[name].append(perf_counter() - began)
-    cold, torch = median(times["query"]), median(times["import torch"])
+    found = measure(arguments.collection, arguments.text, arguments.repeats)
     print(f"heavy imports of a query: {', '.join(heavy) or 'none'}")
-    print("| cold query, s | import torch, s | ratio |\n|---|---|---|")
-    print(f"| {cold:.3f} | {torch:.3f} | {cold / torch:.2f} |")
+    print("| | cold query, s | import torch, s | ratio |\n|---|---|---|---|")
+    for name, key in (("wall clock", "s"), ("processor", "cpu_s")):
+        cold, torch = found[f"query_{key}"], found[f"torch_{key}"]
+        print(f"| {name} | {cold:.3f} | {torch:.3f} | {cold / torch:.2f} |")
     if arguments.results is not None:
         record = {"part": "cold", "family": "text", "bits": n_bits, "n": n, "kind": "cold"}
-        record |= {"query_s": cold, "torch_s": torch}
-        search_results.replace(arguments.results, [record])
+        search_results.replace(arguments.results, [record | found])
+
+
+def measure(collection: Path, text: str, repeats: int) -> dict[str, float]:
+    """Medians of wall and processor seconds, of a query and of importing torch, in turns."""
+    commands = {"query": _query(collection, text), "torch": ["-c", "import torch"]}
+    # else every process would compile hashret anew, and no installation does
+    given = {name: value for name, value in os.environ.items() if name != _NO_COMPILED_MODULES}
+    times: dict[str, list[tuple[float, float]]] = {name: [] for name in commands}
+    for _ in range(repeats + 1):
+        for name, command in commands.items():
+            began, spent = perf_counter(), _processor_s()
+            subprocess.run([sys.executable, *command], capture_output=True, check=True, env=given)
+            times[name].append((perf_counter() - began, _processor_s() - spent))
+    found = {}
+    for name, taken in times.items():
+        found[f"{name}_s"], found[f"{name}_cpu_s"] = map(median, zip(*taken[1:], strict=True))
+    return found
+
+
+def _query(collection: Path, text: str) -> list[str]:
+    """What Python is given to run `hashret query`."""
+    return ["-c", "from indexer.cli import main; main()", "query", str(collection), text]
+
+
+def _processor_s() -> float:
+    """Seconds of processor that the finished children of this process took."""
+    children = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return children.ru_utime + children.ru_stime
 
 
 def filled(collection: Path, n: int) -> tuple[int, int]:

@@ -75,6 +75,20 @@ def test_a_cold_query_takes_a_short_way():
     assert "rich" not in modules
 
 
+def test_a_cold_query_seeks_cycles_of_objects_rarely():
+    collections = "sum(one['collections'] for one in gc.get_stats())"
+    script = (
+        f"import atexit, gc, sys; from indexer.cli import main; began = {collections}\n"
+        f"atexit.register(lambda: print({collections} - began, gc.isenabled(), file=sys.stderr))\n"
+        "main()"
+    )
+    query = [sys.executable, "-c", script, "query", str(GOLDEN), "a ship in a storm"]
+    done = subprocess.run(query, capture_output=True, text=True, check=True)
+    n, enabled = done.stderr.split()
+    assert int(n) < 20  # with Python's own threshold 130
+    assert enabled == "False"  # so that the last search, at the very end, is left out
+
+
 def test_a_query_that_the_planner_thinks_about_takes_no_long_way_either(tmp_path):
     batch = tmp_path / "queries.jsonl"
     batch.write_text("".join(json.dumps({"text": "a ship in a storm"}) + "\n" for _ in range(50)))

@@ -42,11 +42,6 @@ _JOINT = re.compile(
 _MARK = re.compile(r"\+\+|\#")
 _WHOLE = re.compile(r"@|[0-9][-./_:&+]|[-./_:&+][0-9]")
 
-# What is quickly looked for to tell whether a text may have an emoji, or a script without spaces.
-_MAYBE_EMOJI = re.compile("[\xa9\xae\u203c-\u3299\U0001f000-\U0001faff]")
-_MAYBE_UNSPACED = re.compile(
-    "[\u0e00-\u0eff\u1000-\u11ff\u1780-\u17ff\u1950-\u1aaf\u1b00-\u1bff\u2e80-\U0010ffff]"
-)
 # Those of Unicode's line breaking class SA, the ideographs, and others of today without spaces.
 # Tibetan's syllables are parted by a sign, so they are words.
 _UNSPACED = (
@@ -74,11 +69,11 @@ def is_term(word: str) -> bool:
 
 def _any_words(text: str, fold_accents: bool) -> list[str]:
     found: list[str] = []
-    if _MAYBE_EMOJI.search(text):
+    if _maybe_emoji().search(text):
         found += [_TONES_AND_SELECTORS.sub("", emoji) for emoji in _emoji().findall(text)]
         text = _emoji().sub(" ", text)
     text = folded(text, fold_accents)
-    if _MAYBE_UNSPACED.search(text):
+    if _maybe_unspaced().search(text):
         for run in _unspaced().findall(text):
             found += _bigrams(run)
         text = _unspaced().sub(" ", text)
@@ -133,6 +128,23 @@ def _parted(sought: re.Pattern[str], text: str) -> tuple[str, str]:
 
 
 _ASCII = _Signed(re.compile, "a-z0-9", "a-z")
+
+
+# Patterns of Unicode are compiled when a text first needs them: that takes milliseconds, and a
+# query in ASCII needs none.
+
+
+@cache
+def _maybe_emoji() -> re.Pattern[str]:
+    """What is quickly looked for to tell whether a text may have an emoji."""
+    return re.compile("[\xa9\xae\u203c-\u3299\U0001f000-\U0001faff]")
+
+
+@cache
+def _maybe_unspaced() -> re.Pattern[str]:
+    """What is quickly looked for to tell whether a text may have a script without spaces."""
+    ranges = "\u0e00-\u0eff\u1000-\u11ff\u1780-\u17ff\u1950-\u1aaf\u1b00-\u1bff\u2e80-\U0010ffff"
+    return re.compile(f"[{ranges}]")
 
 
 @cache

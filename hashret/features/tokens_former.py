@@ -27,8 +27,12 @@ _ASCII_DROPPED = b"'"
 _APOSTROPHES = str.maketrans("", "", "'’ʼ＇")
 _MAX_DIGITS = 4
 _MAX_LENGTH = 64  # longer runs are encoded data; a vocabulary gains nothing from them
-# What is quickly looked for to tell whether a text can have one of the scripts of bigrams.
-_MAYBE_CJK = re.compile("[\u1100-\u11ff\u2e80-\U0010ffff]")
+
+
+@cache
+def _maybe_cjk() -> re.Pattern[str]:
+    """What is quickly looked for to tell whether a text can have one of the scripts of bigrams."""
+    return re.compile("[\u1100-\u11ff\u2e80-\U0010ffff]")  # takes milliseconds
 
 
 @cache
@@ -52,7 +56,7 @@ def words(text: str) -> list[str]:
         return text.encode().translate(_ASCII_TABLE, _ASCII_DROPPED).decode().split()
     folded = normalize("NFKC", normalize("NFKC", stream_safe(text)).casefold())
     folded = folded.translate(_APOSTROPHES)
-    if not _MAYBE_CJK.search(folded):
+    if not _maybe_cjk().search(folded):
         return _word().findall(folded)
     found = []
     for match in _pattern().finditer(folded):
