@@ -12,7 +12,7 @@ from functools import partial
 from os import PathLike
 from pathlib import Path
 from threading import Lock
-from typing import Any, Self, TypedDict, Unpack, overload
+from typing import TYPE_CHECKING, Any, Self, TypedDict, Unpack, overload
 
 import numpy as np
 
@@ -33,7 +33,9 @@ from hashret.snapshot import Snapshot, StoredItem
 from hashret.sparse import Features
 from hashret.store.catalog.catalog import Catalog
 from hashret.store.layout import Layout
-from hashret.store.repair.verify import Findings, examine
+
+if TYPE_CHECKING:
+    from hashret.store.repair.verify import Findings
 
 # What is one payload, and what is many, for whoever checks types; an array may be either.
 _One = str | bytes | Path | Item
@@ -574,4 +576,7 @@ def verified(path: str | PathLike[str]) -> Findings:
 
     Raises `NotACollectionError`, `FormatVersionError` or OSError where it can't be checked.
     """
+    # imported here: only who verifies needs the room of repair
+    from hashret.store.repair.verify import examine
+
     return examine(Layout.find(path))

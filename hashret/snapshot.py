@@ -32,7 +32,6 @@ from hashret.store.leases import Lease
 from hashret.store.model_files import ModelRecord, read_description, read_model
 from hashret.store.opened_folder import OpenedFolder
 from hashret.store.segments import Segment, open_codes
-from hashret.where.grammar import parse
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,12 +265,22 @@ class Snapshot:
         """
         with self.folder.reading():
             if where is not None:
-                rows = self.items.rows_where(parse(where)).tolist()
+                rows = self.rows_where(where).tolist()
                 pairs = iter(sorted((self.items.id(row), row) for row in rows))
             else:
                 pairs = self.items.by_id()
             for _, row in pairs:
                 yield self.stored(row)
+
+    def rows_where(self, where: str) -> np.ndarray:
+        """The rows of the items that satisfy `where`, increasing, (n,) int64.
+
+        Raises `WhereError` and `DamagedError`.
+        """
+        from hashret.where.grammar import parse  # only a question with a condition needs it
+
+        with self.folder.reading():
+            return self.items.rows_where(parse(where))
 
     def positions_where(self, where: str) -> np.ndarray:
         """Where among `codes` the items are that satisfy `where`, increasing, (n,) int64.
@@ -279,7 +288,7 @@ class Snapshot:
         Raises `WhereError` and `DamagedError`.
         """
         with self.folder.reading():
-            positions = self.rows.find(self.items.rows_where(parse(where)))
+            positions = self.rows.find(self.rows_where(where))
         return positions[positions >= 0]
 
     def column(self, field: str) -> list[Any]:

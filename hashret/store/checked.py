@@ -43,7 +43,7 @@ class CheckedFile:
             got = f"got {len(record.blocks)} bytes of digests"
             raise damaged(path, f"expected the digests of {n_blocks} blocks, {got}")
         self._verified = np.zeros(n_blocks, bool)
-        self.verified = memoryview(self._verified.view(np.uint8))
+        self.verified = memoryview(self._verified.view(np.uint8).data)
         """1 for each block that may be read without a call of `require`, for who reads much."""
         self.all_verified = False
         with plainly(path, "read"), open_recorded(path, record) as stream:

@@ -6,7 +6,7 @@ are views of the mapped file, so whatever an offset says, nothing else is read.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -20,14 +20,14 @@ from hashret.store.untrusted import RESTORE
 class Column:
     """One column of a mapped batch, read by row; `get` gives None where the value is missing."""
 
-    code = "B"
+    code: Literal["B", "i", "I", "q", "Q", "d"] = "B"
     width = 1
 
     def __init__(self, file: CheckedFile, array: pa.Array, n_rows: int):
         """Raises ValueError where the buffers are too short for so many rows."""
         self._file = file
         self._base = file.data.ctypes.data
-        self._bytes = memoryview(file.data)
+        self._bytes = memoryview(file.data.data)
         self._verified = file.verified
         validity, *buffers = array.buffers()
         self._valid = -1  # where the bitmap of the values that are there begins; -1: all are
@@ -46,7 +46,7 @@ class Column:
     def _set(self, buffers: list[pa.Buffer], n_rows: int) -> None:
         size = self.width * n_rows
         self._at = self._begin(buffers[0], size)
-        self._values = self._bytes[self._at : self._at + size].cast(self.code)
+        self._values: memoryview[Any] = self._bytes[self._at : self._at + size].cast(self.code)
 
     def values(self, start: int, stop: int) -> memoryview:
         """The column, of which the rows from `start` to `stop` (exclusive) may be read."""

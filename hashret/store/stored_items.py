@@ -10,7 +10,7 @@ from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from heapq import merge
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -21,7 +21,9 @@ from hashret.store.segments import Segment
 from hashret.store.texts import Texts
 from hashret.store.untrusted import RESTORE
 from hashret.unicode_text import is_storable
-from hashret.where.conditions import Condition
+
+if TYPE_CHECKING:
+    from hashret.where.conditions import Condition
 
 
 class Opener(Protocol):

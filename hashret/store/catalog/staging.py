@@ -243,7 +243,9 @@ class Staging:
         with self._catalog.transaction() as connection:
             for row in connection.execute(select(s).where(s.c.name.in_(names))).all():
                 segment = segment_of(self._catalog.layout, row, 0)
-                without = replace(segment, **{part: None})
+                texts = None if part == "texts" else segment.texts
+                features = None if part == "features" else segment.features
+                without = replace(segment, texts=texts, features=features)
                 self._set_segments(s.c.name == segment.name, files=files_as_json(without))
 
     def _set_segments(self, which: ColumnElement[bool], **values: int | str | None) -> None:
