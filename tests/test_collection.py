@@ -268,8 +268,8 @@ def test_bad_items_are_skipped_with_their_reason(writable, items):
             [Item("empty", "  "), Item("odd", "xylophone"), Item("ok", "ship sail")]
         )
         indexer.commit()
-    assert (tally.added, tally.n_skipped, tally.seen) == (1, 2, 3)
-    assert {skipped.id for skipped in told} == {"empty", "odd"}
+    assert (tally.added, tally.uncoded, tally.n_skipped, tally.seen) == (2, 1, 1, 3)
+    assert {skipped.id for skipped in told} == {"empty"}
 
 
 def test_refitting_must_not_lose_items(writable, items):
@@ -314,8 +314,10 @@ def test_a_collection_needs_a_model_and_a_kind(tmp_path):
     with pytest.raises(ValueError, match="kind"):
         Indexer(tmp_path / "c")
     with Indexer(tmp_path / "c", "text") as indexer:
-        with pytest.raises(CollectionError, match="fit"):
-            indexer.add([Item("a", "ship")])
+        with pytest.raises(CollectionError, match="items, got none"):
+            indexer.fit()
+        with pytest.raises(CollectionError, match="call fit and add"):
+            indexer.commit()
         with pytest.raises(EmptyCorpusError):
             indexer.fit([])
         with pytest.raises(EmptyCorpusError):
