@@ -38,7 +38,7 @@ def base(request, tmp_path_factory):
 
 def contents(collection: Collection) -> list:
     """Everything that a reader can see, in the order of the codes as well as of the ids."""
-    everything = np.arange(len(collection))
+    everything = np.arange(len(collection.codes))
     features = collection.features(everything) if collection.has_features else None
     if features is not None and not isinstance(features, np.ndarray):
         features = features.to_dense()
@@ -107,14 +107,14 @@ def test_contents_stay_through_any_history(base, tmp_path_factory, first, second
             change(path, *step)
         before = seen(path)
         with pytest.MonkeyPatch.context() as patch, Indexer(path) as indexer:
-            patch.setattr(compact, "SEGMENT", full)
+            patch.setattr(compact, "COMPACTED", full)
             done = indexer.compact()
         assert seen(path) == before
         assert verified(path).is_sound
         if leases.AVAILABLE:
             assert done.segments[1] == len(segments(path))
     with pytest.MonkeyPatch.context() as patch, Indexer(path) as indexer:
-        patch.setattr(compact, "SEGMENT", full)
+        patch.setattr(compact, "COMPACTED", full)
         again = indexer.compact()
     assert (again.commit, again.segments, again.dropped) == (
         done.commit,

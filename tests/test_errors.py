@@ -67,10 +67,9 @@ ASKED = {
     "find": (lambda c, w: c.find(w), but(TEXT, EMPTY, LESS)),
     "column": (lambda c, w: c.column(w), but(TEXT)),
     "features": (lambda c, w: c.features(w), but(EMPTY)),
-    "records": (lambda c, w: c.records(w), but(EMPTY)),
-    "first_by_id": (lambda c, w: c.first_by_id(np.arange(3), w), but(LESS)),
     "items where": (lambda c, w: list(c.items(where=w)), but(NONE)),
     "open": (lambda c, w: Collection.open(w), but()),
+    "open commit": (lambda c, w: Collection.open("nowhere", commit=w), but(NONE)),
     "open index": (lambda c, w: Collection.open("nowhere", index=w), but()),
 }
 
@@ -271,7 +270,11 @@ def test_another_users_collection_is_read_and_not_written(readable):
 
 @needs_root
 @pytest.mark.parametrize(
-    "name", ["", "catalog.sqlite", "segments", "models", "models/m000001/model.json"]
+    "name",
+    [
+        *("", "catalog.sqlite", "segments", "models", "models/m000001/model.json"),
+        "segments/c000001-000000000000.arrow",
+    ],
 )
 def test_what_another_user_may_not_read_is_said(readable, name):
     (readable / name).chmod(0)  # as an umask of 077 leaves it
@@ -286,7 +289,7 @@ def test_what_a_killed_writer_left_in_a_folder_that_can_only_be_read(readable):
         "import os, sqlite3, sys\n"
         "c = sqlite3.connect(sys.argv[1], isolation_level=None)\n"
         "c.execute('PRAGMA cache_size=1'); c.execute('BEGIN IMMEDIATE')\n"
-        'c.execute("UPDATE items SET preview = hex(randomblob(4000))")\n'
+        'c.execute("UPDATE segments SET files = hex(randomblob(100000))")\n'
         "os._exit(1)\n"
     )
     subprocess.run([sys.executable, "-c", script, readable / "catalog.sqlite"], check=False)

@@ -137,14 +137,13 @@ def randomness_forgotten() -> None:
     checkpoints.Stage._put_back = put_back
 
 
-def staged_rows_forgotten() -> None:
-    """What was staged goes, but rows are counted on from where they were."""
+def staged_removals_forgotten() -> None:
+    """What was staged goes on, but not which former rows it replaced."""
     honest = staging.Staging._keep
 
     def keep(self):
         honest(self)
-        last = self._last
         with self._catalog.transaction() as connection:
-            connection.exec_driver_sql("DELETE FROM items WHERE added > ? AND row % 2", (last,))
+            connection.exec_driver_sql("DELETE FROM removals WHERE added > ?", (self._last,))
 
     staging.Staging._keep = keep

@@ -68,17 +68,16 @@ def state(path: Path) -> str:
         last = catalog.last_commit()
         described, tensors = read_model(catalog.layout, catalog.model(str(last.model)))
         segments = [
-            (s.name, s.first_row, s.n_rows, s.file.sha256, s.features and s.features.sha256)
+            (s.name, s.first_row, s.n_rows, [f.sha256 for f in s.files], s.removed.tolist())
             for s in catalog.segments(last.commit)
         ]
-        rows = catalog.live_rows(last.commit).tolist()
         weights = {name: hashlib.sha256(t.tobytes()).hexdigest() for name, t in tensors.items()}
     for stage in described["training"]["stages"]:
         stage["seconds"] = 0
     with Collection.open(path) as collection:
-        items = [(i.id, i.code, dict(i.metadata), i.preview) for i in collection.items()]
+        items = [(i.id, i.code, i.metadata, i.preview, i.text) for i in collection.items()]
     left = sorted(p.name for p in path.rglob("*") if p.is_file() and "writer" not in p.name)
-    seen = [last.commit, last.n_items, described, weights, segments, rows, items, left]
+    seen = [last.commit, last.n_items, described, weights, segments, items, left]
     return hashlib.sha256(json.dumps(seen, sort_keys=True).encode()).hexdigest()
 
 

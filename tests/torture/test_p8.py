@@ -34,7 +34,7 @@ def test_p8_an_interrupted_run_ends_as_one_that_was_not(tmp_path):
 
 @pytest.mark.parametrize(
     ("plant", "task"),
-    [("randomness_forgotten", "text-retrain"), ("staged_rows_forgotten", "text-add")],
+    [("randomness_forgotten", "text-retrain"), ("staged_removals_forgotten", "text-add")],
 )
 def test_p8_the_harness_notices_what_is_not_put_back(tmp_path, plant, task):
     # it ends with the first that is noticed, a few kills on; which one that is, is up to the clock:

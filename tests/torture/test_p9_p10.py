@@ -10,6 +10,7 @@ import pytest
 from hashret import Collection
 from hashret.errors import HashretError, LockedError
 from hashret.items import Item
+from hashret.snapshot import Snapshot
 from hashret.store.catalog import catalog
 from indexer import Indexer
 from tests.torture.bases import items_of, make
@@ -69,16 +70,19 @@ def test_p9_readers_see_one_commit_and_never_go_back(path, each_catalog_if_long)
     say("P9", f"{where}: {reads} reads over {len(commits)} commits, 0 torn, 0 backwards")
 
 
-def staged_rows_are_seen(monkeypatch):
-    monkeypatch.setattr(catalog, "_visible", lambda table, commit: table.c.removed.is_(None))
+def staged_segments_are_seen(monkeypatch):
+    monkeypatch.setattr(catalog, "visible", lambda table, commit: table.c.removed.is_(None))
 
 
 def the_last_commit_is_followed(monkeypatch):
-    newest = property(lambda self: self._catalog.last_commit().commit)
-    monkeypatch.setattr(Collection, "commit", newest)
+    def in_order(self, *, where=None):
+        for item_id, _ in self.items.by_id():
+            yield Snapshot.open(self.layout).get(item_id)
+
+    monkeypatch.setattr(Snapshot, "in_order", in_order)
 
 
-@pytest.mark.parametrize("plant", [staged_rows_are_seen, the_last_commit_is_followed])
+@pytest.mark.parametrize("plant", [staged_segments_are_seen, the_last_commit_is_followed])
 def test_p9_the_harness_notices_a_broken_rule_of_snapshots(path, monkeypatch, plant):
     plant(monkeypatch)
     _, _, torn = read_beside_a_writer(path, 10**9)
