@@ -36,7 +36,10 @@ class Column:
     def _begin(self, buffer: pa.Buffer | None, n_bytes: int) -> int:
         if buffer is None or buffer.size < n_bytes:
             raise ValueError(f"a column of fewer than {n_bytes} bytes")
-        return int(buffer.address) - self._base
+        begin = int(buffer.address) - self._base
+        if not 0 <= begin <= len(self._bytes) - buffer.size:
+            raise ValueError("a column that does not lie in the file")
+        return begin
 
     def _set(self, buffers: list[pa.Buffer], n_rows: int) -> None:
         size = self.width * n_rows
