@@ -70,9 +70,9 @@ class Snapshot:
         self.model = None if commit.model is None else catalog.model(commit.model)
         if former is not None:
             self.items.keep_opened(former.items)
-        self.rows = _coded_rows(self.segments)
         n_bits = 8 if self.model is None else self.model.n_bits
         self._codes = _codes_of(layout, self.segments, n_bits, former)
+        self.rows = _coded_rows(self.segments)
         self.close = weakref.finalize(self, _release, lease, folder)
         """Let go of the commit: a compaction may delete what only this snapshot needed."""
 

@@ -38,15 +38,15 @@ class CheckedFile:
         self._record = record
         self._map: mmap.mmap | None = None
         self.data = _NOTHING
-        n_blocks = -(-record.size // BLOCK)
-        if record.blocks and len(record.blocks) != n_blocks * DIGEST:
-            got = f"got {len(record.blocks)} bytes of digests"
-            raise damaged(path, f"expected the digests of {n_blocks} blocks, {got}")
-        self._verified = np.zeros(n_blocks, bool)
-        self.verified = memoryview(self._verified.view(np.uint8).data)
-        """1 for each block that may be read without a call of `require`, for who reads much."""
-        self.all_verified = False
         with plainly(path, "read"), open_recorded(path, record) as stream:
+            n_blocks = -(-record.size // BLOCK)
+            if record.blocks and len(record.blocks) != n_blocks * DIGEST:
+                got = f"got {len(record.blocks)} bytes of digests"
+                raise damaged(path, f"expected the digests of {n_blocks} blocks, {got}")
+            self._verified = np.zeros(n_blocks, bool)
+            self.verified = memoryview(self._verified.view(np.uint8).data)
+            """1 for each block that may be read without a call of `require`, for who reads much."""
+            self.all_verified = False
             if record.size == 0:  # the system maps no empty file
                 return
             try:

@@ -39,8 +39,8 @@ class Column:
         if buffer is None or buffer.size < n_bytes:
             raise ValueError(f"a column of fewer than {n_bytes} bytes")
         begin = int(buffer.address) - self._base
-        if not 0 <= begin <= len(self._bytes) - buffer.size:  # it was compressed
-            raise ValueError("a column that is not as it lies in the file")
+        if not 0 <= begin <= len(self._bytes) - buffer.size:
+            raise ValueError("a column that does not lie in the file")
         return begin
 
     def _set(self, buffers: list[pa.Buffer], n_rows: int) -> None:

@@ -31,6 +31,7 @@ import numpy as np
 import pyarrow as pa
 
 from hashret.errors import DamagedError
+from hashret.store.arrow_blocks import batch_blocks, batch_size
 from hashret.store.checked import CheckedFile
 from hashret.store.files import FileRecord, write_file
 from hashret.store.layout import Layout
@@ -239,25 +240,22 @@ class Records:
 
     def _read(self) -> None:
         data, file = self._file.data, self._file
-        size = len(data)
-        # the footer, and the two messages before the columns: all that pyarrow looks at
-        file.require(max(0, size - 10), size)
-        footer = int.from_bytes(data[-10:-6].tobytes(), "little")
-        file.require(max(0, size - 10 - footer), size)
-        begin = 8
-        for _ in range(2):
-            file.require(begin, min(size, begin + 8))
-            begin += 8 + int.from_bytes(data[begin + 4 : begin + 8].tobytes(), "little")
-        file.require(0, min(size, begin))
+        blocks = batch_blocks(file)
+        if len(blocks) != 1:
+            raise self._damaged(f"{len(blocks)} batches")
+        ((message, body),) = blocks
+        if batch_size(file, message, body).is_compressed:
+            raise self._damaged("compressed ones")
+        file.require(0, body)  # with the footer, all that pyarrow looks at
         with pa.ipc.open_file(pa.BufferReader(pa.py_buffer(data))) as reader:
-            if reader.num_record_batches != 1:
-                raise self._damaged(f"{reader.num_record_batches} batches")
             batch = reader.get_batch(0)
-        batch.validate()  # of hostile lengths, which end the process when a column is taken
+        batch.validate()  # lengths and sizes: pyarrow ends the process where they do not agree
         types = {field.name: field.type for field in batch.schema}
         for name, kind in _COLUMNS.items():
             if types.pop(name, None) != kind:
                 raise self._damaged(f"another column {name}")
+            if batch.column(name).null_count:
+                raise self._damaged(f"no {name} of some")
         struct, others = types.pop(_METADATA, pa.struct([])), types.pop(_OTHERS, pa.string())
         if types or not pa.types.is_struct(struct) or others != pa.string():
             raise self._damaged("other columns")

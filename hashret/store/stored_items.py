@@ -112,7 +112,7 @@ class StoredItems:
             found = self._opened[segment.name] = self._opener(self._layout, segment)
         return found
 
-    def _place(self, row: int) -> tuple[Segment, int]:
+    def place(self, row: int) -> tuple[Segment, int]:
         """The segment of a row, and the row counted from its first."""
         at = bisect_right(self._firsts, row) - 1
         if at < 0 or row >= self.segments[at].stop:
@@ -121,12 +121,12 @@ class StoredItems:
 
     def id(self, row: int) -> str:
         """The id of a row."""
-        segment, offset = self._place(row)
+        segment, offset = self.place(row)
         return self.records(segment).id(offset)
 
     def digest(self, row: int) -> bytes:
         """The digest of a row's content."""
-        segment, offset = self._place(row)
+        segment, offset = self.place(row)
         return self.records(segment).digest(offset)
 
     def shown(self, row: int) -> tuple[str, dict[str, Any], str]:
@@ -140,17 +140,17 @@ class StoredItems:
         return {
             one: (row, self.digest(row))
             for one, row in rows.items()
-            if not self._place(row)[0].is_pending
+            if not self.place(row)[0].is_pending
         }
 
     def record(self, row: int) -> ItemRecord:
         """The item of a row, but for its text."""
-        segment, offset = self._place(row)
+        segment, offset = self.place(row)
         return self.records(segment).record(offset)
 
     def text(self, row: int) -> str | None:
         """The text of a row; None where the collection keeps none."""
-        segment, offset = self._place(row)
+        segment, offset = self.place(row)
         if segment.texts is None:
             return None
         found = self._texts.get(segment.name)
@@ -195,9 +195,10 @@ class StoredItems:
         return merge(*(self._segment_by_id(segment) for segment in self.segments))
 
     def _segment_by_id(self, segment: Segment) -> Iterator[tuple[str, int]]:
+        records = self.records(segment)  # first: how many rows there are is known from then on
         shown = np.ones(segment.n_rows, bool)
         shown[segment.removed] = False
-        for item_id, row in self.records(segment).by_id():
+        for item_id, row in records.by_id():
             if shown[row]:
                 yield item_id, segment.first_row + row
 

@@ -15,6 +15,7 @@ from threading import Lock
 import pyarrow as pa
 
 from hashret.errors import DamagedError
+from hashret.store.arrow_blocks import batch_blocks, batch_size
 from hashret.store.checked import CheckedFile
 from hashret.store.files import FileRecord, write_file
 from hashret.store.layout import Layout
@@ -24,6 +25,9 @@ SUFFIX = ".texts.arrow"
 #: Rows of a batch: 64 posts of a newsgroup are decompressed in a twentieth of a millisecond, and
 #: take a tenth more space than in batches of 1,024.
 _ROWS = 64
+#: Bytes of the texts of a batch, at most: those of a whole segment are at most 2**27 letters, of up
+#: to four bytes, and one text.
+_MOST_BYTES = 1 << 30
 _SCHEMA = pa.schema([pa.field("text", pa.string())])
 
 
@@ -47,9 +51,11 @@ class Texts:
         self._n_rows = n_rows
         self._lock = Lock()  # a reader seeks
         with self._damage():
-            self._reader = pa.ipc.open_file(pa.PythonFile(_Checked(path, record), mode="r"))
+            self._file = CheckedFile(path, record)
+            self._blocks = batch_blocks(self._file)
+            self._reader = pa.ipc.open_file(pa.PythonFile(_Checked(self._file), mode="r"))
             n_batches = -(-n_rows // _ROWS)
-            if self._reader.schema != _SCHEMA or self._reader.num_record_batches != n_batches:
+            if self._reader.schema != _SCHEMA or len(self._blocks) != n_batches:
                 raise ValueError("other columns")
 
     def text(self, row: int) -> str | None:
@@ -62,7 +68,11 @@ class Texts:
 
     def _column(self, n: int) -> pa.Array:
         """The texts of a batch, whose values are still to be validated."""
+        size = batch_size(self._file, *self._blocks[n])
+        if size.n_bytes > _MOST_BYTES:
+            raise ValueError(f"a batch of {size.n_bytes} bytes")
         batch = self._reader.get_batch(n)
+        batch.validate()
         if batch.num_rows != min(_ROWS, self._n_rows - n * _ROWS):
             raise ValueError(f"a batch of {batch.num_rows} rows")
         return batch.column(0)
@@ -70,7 +80,7 @@ class Texts:
     def require_all(self) -> None:
         """Raise `DamagedError` unless every text can be read."""
         with self._damage(), self._lock:
-            for n in range(self._reader.num_record_batches):
+            for n in range(len(self._blocks)):
                 self._column(n).validate(full=True)
 
     @contextmanager
@@ -81,17 +91,17 @@ class Texts:
         except (pa.ArrowException, ValueError, TypeError, OSError, MemoryError) as error:
             if isinstance(error, DamagedError):
                 raise
+            got = f"{type(error).__name__}: {error!s:.200}"
             raise DamagedError(
-                f"{self._path}: expected the texts of {self._n_rows} items, got {error!s:.200}; "
-                f"{RESTORE}"
+                f"{self._path}: expected the texts of {self._n_rows} items, got {got}; {RESTORE}"
             ) from error
 
 
 class _Checked(io.RawIOBase):
     """A file for pyarrow, of which every block is checked before it is given."""
 
-    def __init__(self, path: Path, record: FileRecord):
-        self._file = CheckedFile(path, record)
+    def __init__(self, file: CheckedFile):
+        self._file = file
         self._at = 0
 
     def readable(self) -> bool:

@@ -10,10 +10,10 @@ from click.testing import CliRunner
 
 from hashret import Collection
 from hashret.errors import NotACollectionError
-from hashret.store import repair
 from hashret.store.aside import move, moves_aside
 from hashret.store.files import write_file
 from hashret.store.layout import Layout
+from hashret.store.repair import plan as repair
 from hashret.store.repair.verify import examine
 from hashret.store.untrusted import create_plain, open_plain
 from indexer import Indexer

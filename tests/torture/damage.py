@@ -41,7 +41,7 @@ def questions(kind: str) -> dict[str, Callable[[Collection], Any]]:
         ]
 
     def item(one):
-        return one.id, one.code, one.metadata, one.preview
+        return one.id, one.code, one.metadata, one.preview, one.text
 
     half = "year < 2005" if kind == "text" else "n < 30"
     return {
@@ -179,7 +179,7 @@ def with_hot_journal(path: Path) -> None:
     connection = sqlite3.connect(path / "catalog.sqlite", isolation_level=None)
     connection.execute("PRAGMA cache_size=1")
     connection.execute("BEGIN IMMEDIATE")
-    connection.execute("UPDATE items SET preview = 'half done', metadata = '{}'")
+    connection.execute("UPDATE segments SET n_rows = 7, files = hex(randomblob(40000))")
     shutil.copytree(path, spare)
     connection.execute("ROLLBACK")
     connection.close()

@@ -1,7 +1,6 @@
 """Planted faults: each takes one defence away in its process, so that a harness must notice."""
 
 import hashlib
-import json
 import shutil
 
 import numpy as np
@@ -9,9 +8,11 @@ import numpy as np
 from hashret import snapshot
 from hashret.codes import Codes
 from hashret.features import pictures
-from hashret.store import files, layout, model_files, repair, segments, untrusted
+from hashret.store import checked, files, layout, model_files, segments, untrusted
+from hashret.store import records as record_files
 from hashret.store.catalog import catalog, records, sqlite, staging
 from hashret.store.catalog import connection as catalog_connection
+from hashret.store.repair import plan as repair
 from indexer.ingest import encode, prepare
 from indexer.workers import process
 
@@ -50,13 +51,13 @@ def schema_believed() -> None:
 
 def arrays_unpickled() -> None:
     def load(layout, record):
-        return Codes(np.load(layout.segments / record.file.name, allow_pickle=True))
+        return Codes(np.load(layout.segments / record.codes.name, allow_pickle=True))
 
-    snapshot.open_segment = load
+    snapshot.open_codes = load
 
 
 def values_untyped() -> None:
-    catalog.require_types = records.require_types = lambda row, *types: None
+    records.require_types = lambda row, *types: None
 
 
 def decoder_takes_any_format() -> None:
@@ -101,21 +102,19 @@ def swallowed_errors() -> None:
             data = b"".join(kept)
             return files.FileRecord(path.name, len(data), hashlib.sha256(data).hexdigest())
 
-    segments.write_file = model_files.write_file = write_file
+    segments.write_file = record_files.write_file = model_files.write_file = write_file
 
 
-def row_checksums_skipped() -> None:
-    catalog.item_of = lambda layout, row: records.ItemRecord(
-        row.row, row.id, row.content_hash, json.loads(row.metadata), row.preview
-    )
+def rows_unsummed() -> None:
+    records._require_checksum = lambda layout, row, noun: None
 
 
 def commits_unsummed() -> None:
-    catalog.Catalog.require_rows = lambda self, rows, commit: None
+    catalog.Catalog.segments_of = lambda self, commit: self.segments(commit.commit)
 
 
-def absences_believed() -> None:
-    snapshot.Snapshot._look_at_rows = lambda self, *, index=False: None
+def blocks_unchecked() -> None:
+    checked.CheckedFile._verify = lambda self, block: None
 
 
 def segments_unchecked() -> None:

@@ -1,5 +1,6 @@
 """What a reader and a writer do to a collection, watched: outcome, and what it did besides."""
 
+import json
 import os
 import resource
 import sys
@@ -10,9 +11,10 @@ from typing import Any
 
 from hashret import Collection
 from hashret.errors import HashretError
-from hashret.store import machine_cache, repair
+from hashret.store import machine_cache
 from hashret.store.file_systems import MOUNTS
 from hashret.store.layout import Layout
+from hashret.store.repair import plan as repair
 from indexer import Indexer
 from indexer.workers.pool import Work, each
 from tests.torture.bases import items_of
@@ -38,6 +40,9 @@ _CHANGES = (
 _OURS = str(Path(__file__).parents[2])
 _SCRATCH = str(Path(tempfile.gettempdir()) / "hashret-")
 
+# As they are opened by whoever deletes them, in the folder above.
+_SCRATCH_FOLDERS = ("salvaged", "segments", "models")
+
 _watched: list[str] = []
 _root = Path("/nowhere")
 _on = False
@@ -55,8 +60,8 @@ def _watch(event: str, args: tuple[Any, ...]) -> None:
             return  # a descriptor
         if event in ("os.remove", "os.rmdir") and args[-1] != -1:
             return  # within a folder that shutil.rmtree was asked for, and that was looked at
-        if path.startswith(_SCRATCH):
-            return  # a copy of the catalog that `repair` reads
+        if path.startswith(_SCRATCH) or (event == "open" and path in _SCRATCH_FOLDERS):
+            return  # the catalog that `repair` makes
         if event in ("os.rename", "os.link") and _is_outside(os.fsdecode(args[1])):
             _watched.append(f"{event} to {args[1]}")
         if event == "open" and path.startswith((sys.prefix, sys.base_prefix, _OURS)):
@@ -149,7 +154,10 @@ def _use(path: Path, kind: str) -> None:
             collection.query(payload, k=3, rerank=20)
         collection.within(payload, radius=32)
         collection.bucket([payload])
-        ids = [item.id for item in collection.items()]
+        stored = list(collection.items())
+        for item in stored:
+            json.dumps([item.id, item.metadata, item.preview, item.text])
+        ids = [item.id for item in stored]
         for item_id in ids[:1]:
             collection.similar(item_id, k=3)
             collection.get(item_id)

@@ -8,6 +8,7 @@ would.
 # ruff: noqa: S608 - the statements are this file's own
 from __future__ import annotations
 
+import base64
 import hashlib
 import io
 import json
@@ -21,11 +22,17 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 
-from hashret.store.catalog.sums import checksum, removal, sum_of_rows
+from hashret.store.catalog import tables as t
+from hashret.store.catalog.records import PARTS
+from hashret.store.catalog.sums import checksum, state_of
+from hashret.store.files import BLOCK, DIGEST
+from hashret.store.layout import MODEL_FILES
+from tests.torture.hostile_arrow import records, texts
 
 Change = Callable[["Store"], None]
 
@@ -53,7 +60,7 @@ class Store:
         try:
             for statement in statements:
                 connection.execute(statement, values)
-            resign(connection)
+            resign(connection, counts="commits" not in " ".join(statements))
         finally:
             connection.close()
 
@@ -71,6 +78,10 @@ class Store:
         return next(self.root.glob("segments/*.npy"))
 
     @property
+    def records(self) -> Path:
+        return self.segment.with_suffix(".arrow")
+
+    @property
     def features(self) -> Path:
         return next(self.root.glob("segments/*.safetensors"))
 
@@ -80,21 +91,30 @@ class Store:
     def put(self, path: Path, data: bytes, *, agree: bool = True) -> None:
         """Write a file and, if the two shall `agree`, its size and checksum into the catalog."""
         path.write_bytes(data)
-        sha256 = hashlib.sha256(data).hexdigest()
         if not agree:
             return
-        if path.parent.name == "segments" and path.suffix == ".npy":
-            self.sql("UPDATE segments SET size = ?, sha256 = ?", values=(len(data), sha256))
-            return
+        sha256 = hashlib.sha256(data).hexdigest()
         if path.parent.name == "segments":
-            beside = "UPDATE segments SET features_size = ?, features_sha256 = ?"
-            self.sql(beside, values=(len(data), sha256))
+            parts = sorted(PARTS.items(), key=lambda part: -len(part[1]))
+            part = next(part for part, suffix in parts if path.name.endswith(suffix))
+            blocks = [data[at : at + BLOCK] for at in range(0, len(data), BLOCK)]
+            digests = b"".join(hashlib.sha256(block).digest()[:DIGEST] for block in blocks)
+            self.files(**{part: [len(data), sha256, base64.b64encode(digests).decode()]})
         elif path.suffix in (".json", ".safetensors"):
             connection = sqlite3.connect(self.root / "catalog.sqlite")
             (files,) = connection.execute("SELECT files FROM models").fetchone()
             connection.close()
             files = json.loads(files) | {path.name: [len(data), sha256]}
             self.sql("UPDATE models SET files = ?", values=(json.dumps(files),))
+
+    def files(self, **parts: Any) -> None:
+        """Change what the catalog says of the files of the segment; None leaves one out."""
+        connection = sqlite3.connect(self.root / "catalog.sqlite")
+        (stored,) = connection.execute("SELECT files FROM segments").fetchone()
+        connection.close()
+        files = json.loads(stored) | parts
+        kept = {part: file for part, file in files.items() if file is not None}
+        self.sql("UPDATE segments SET files = ?", values=(json.dumps(kept),))
 
     def describe(self, change: Callable[[dict[str, Any]], None]) -> None:
         path = self.model("model.json")
@@ -114,48 +134,45 @@ class Store:
         text = json.dumps(header).encode()
         self.put(path, struct.pack("<Q", len(text)) + text + rest)
 
-    def row(self, **fields: Any) -> None:
-        """Change the first item's row, its checksum made to agree where one can be made."""
-        connection = sqlite3.connect(self.root / "catalog.sqlite", isolation_level=None)
-        (row,) = connection.execute("SELECT row FROM items LIMIT 1").fetchone()
-        setting = ", ".join(f"{name} = ?" for name in fields)
-        connection.execute(f"UPDATE items SET {setting} WHERE row = ?", (*fields.values(), row))
-        resign(connection)
-        connection.close()
+    def remove(self, rows: Any, segment: Any = None, cause: Any = "") -> None:
+        """Say that rows of the segment are removed, as a blob or as anything."""
+        if isinstance(rows, list):
+            rows = np.array(rows, "<u4").tobytes()
+        segment = self.segment.stem if segment is None else segment
+        self.sql("INSERT INTO removals VALUES (?, 1, ?, ?, 0)", values=(segment, cause, rows))
 
 
-_SIGNED = {
-    "items": ("row", "id", "content_hash", "metadata", "preview", "added"),
-    "segments": (
-        *("name", "first_row", "n_rows", "n_bits", "size", "sha256"),
-        *("features_size", "features_sha256", "model", "added", "removed"),
-    ),
-    "models": ("name", "n_bits", "files", "added"),
-    "commits": ('"commit"', "created_at", "n_items", "model", "rows_sum"),
-}
+def resign(connection: sqlite3.Connection, *, counts: bool = True) -> None:
+    """Have every checksum in the catalog agree with whatever stands there now, where it can.
 
-
-def resign(connection: sqlite3.Connection) -> None:
-    """Have every checksum in the catalog agree with whatever stands there now, where it can."""
+    And with `counts`, how many items there are.
+    """
     with suppress(sqlite3.Error, TypeError, ValueError, OverflowError):
-        spans = connection.execute("SELECT first_row, n_rows FROM segments WHERE removed IS NULL")
-        rows = {row for first, n in spans for row in range(first, first + min(n, 10_000))}
-        rows -= {
-            row for (row,) in connection.execute("SELECT row FROM items WHERE removed IS NOT NULL")
-        }
-        live = sum_of_rows(np.array(sorted(rows), np.int64))
-        connection.execute("UPDATE commits SET rows_sum = ?", (live,))
-    for row, removed in _all(
-        connection, "SELECT row, removed FROM items WHERE removed IS NOT NULL"
-    ):
-        with suppress(sqlite3.Error, TypeError, OverflowError):
-            connection.execute(
-                "UPDATE items SET removal = ? WHERE row = ?", (removal(row, removed), row)
+        removed: dict[Any, list[np.ndarray]] = {}
+        for name, rows in connection.execute("SELECT segment, rows FROM removals"):
+            removed.setdefault(name, []).append(np.frombuffer(rows, "<u4"))
+        columns = "name, first_row, n_rows, n_coded"
+        shown = [
+            SimpleNamespace(
+                name=name,
+                first_row=first,
+                n_rows=n,
+                n_coded=coded,
+                removed=np.unique(np.concatenate([np.empty(0, np.uint32), *removed.get(name, [])])),
             )
-    for table, names in _SIGNED.items():
-        for at, *row in _all(connection, f"SELECT rowid, {', '.join(names)} FROM {table}"):
+            for name, first, n, coded in connection.execute(
+                f"SELECT {columns} FROM segments WHERE removed IS NULL ORDER BY first_row"
+            )
+        ]
+        connection.execute("UPDATE commits SET state = ?", (state_of(shown),))
+        if counts:
+            n_items = sum(one.n_rows - len(one.removed) for one in shown)
+            connection.execute("UPDATE commits SET n_items = ?", (n_items,))
+    for table in ("segments", "removals", "models", "commits"):
+        names = ", ".join(f'"{column.name}"' for column in t.metadata.tables[table].columns)
+        for at, *row in _all(connection, f"SELECT rowid, {names} FROM {table}"):
             with suppress(sqlite3.Error):
-                sums = (checksum(*row), at)
+                sums = (checksum(*row[:-1]), at)
                 connection.execute(f"UPDATE {table} SET checksum = ? WHERE rowid = ?", sums)
     with suppress(sqlite3.Error):
         last = 'SELECT checksum FROM commits ORDER BY "commit" DESC LIMIT 1'
@@ -193,17 +210,20 @@ def hostile_stores() -> Iterator[tuple[str, Change]]:
 def pickles() -> Iterator[tuple[str, Change]]:
     def put(slot: str, form: str, agree: bool, store: Store) -> None:
         data = _pickle_forms(store.canary)[form]
-        path = {"segment": lambda: store.segment}.get(
+        own = {"segment": lambda: store.segment, "segment's records": lambda: store.records}
+        path = own.get(
             slot, lambda: store.model(slot) if slot.startswith("model.") else store.root / slot
         )()
         store.put(path, data, agree=agree)
 
     for form in _pickle_forms(Path("x")):
-        for slot in (*_SLOTS, "segment", "model.json", "model.safetensors"):
+        for slot in (*_SLOTS, "segment", "segment's records", *MODEL_FILES):
             for agree in (True, False) if slot[0] in "sm" else (False,):
                 yield f"{form} as {slot}, {agree}", partial(put, slot, form, agree)
-        yield f"{form} as preview", lambda s, f=form: s.row(preview=_pickle_forms(s.canary)[f])
-        yield f"{form} as hash", lambda s, f=form: s.row(content_hash=_pickle_forms(s.canary)[f])
+        yield (
+            f"{form} as removed rows",
+            lambda s, f=form: s.remove(_pickle_forms(s.canary)[f]),
+        )
 
 
 def _pickle_forms(canary: Path) -> dict[str, bytes]:
@@ -288,7 +308,7 @@ def links() -> Iterator[tuple[str, Change]]:
             if which == "model":
                 path = path.parent
             if by != "a link":  # as large as what is recorded, where that can be said
-                store.sql("UPDATE segments SET size = 0")
+                store.files(codes=[0, "", ""])
             replace(str(path.relative_to(store.root)), by, _Inner(store))
 
         for which in ("segment", "model", "model.json", "model.safetensors"):
@@ -307,7 +327,7 @@ class _Inner(Store):
 
 
 _ENDLESS = "WITH RECURSIVE r(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM r)"
-TABLES = ("meta", "models", "commits", "segments", "items")
+TABLES = ("meta", "models", "commits", "segments", "removals")
 
 
 def schemas() -> Iterator[tuple[str, Change]]:
@@ -341,7 +361,9 @@ def schemas() -> Iterator[tuple[str, Change]]:
         column = f"ALTER TABLE {table} ADD COLUMN z GENERATED ALWAYS AS (hex(zeroblob(30000000)))"
         yield f"computed column of {table}", lambda s, q=column: s.declare(q)
         yield f"extra column of {table}", lambda s, q=table: s.declare(f"ALTER TABLE {q} ADD z")
-        index = f"CREATE INDEX i ON {table} (abs(added))" if table in ("items", "segments") else ""
+        index = (
+            f"CREATE INDEX i ON {table} (abs(added))" if table in ("removals", "segments") else ""
+        )
         if index:
             yield f"index over an expression on {table}", lambda s, q=index: s.declare(q)
         yield (
@@ -358,7 +380,7 @@ def schemas() -> Iterator[tuple[str, Change]]:
                 connection.close()
 
             yield f"schema of {table} is {name}", partial(rewrite, table, sql)
-    for name in ("extra", "sqlite_hidden", "ITEMS2"):
+    for name in ("extra", "sqlite_hidden", "SEGMENTS2"):
         if not name.startswith("sqlite"):
             yield f"table {name}", lambda s, n=name: s.declare(f"CREATE TABLE {n} (x)")
 
@@ -527,9 +549,11 @@ def descriptions() -> Iterator[tuple[str, Change]]:
 
 def values() -> Iterator[tuple[str, Change]]:
     columns = {
-        "segments": ("first_row", "n_rows", "n_bits", "size", "sha256", "added"),
+        "segments": (
+            *("first_row", "n_rows", "n_coded", "n_bits", "model", "files", "added", "removed"),
+        ),
         "models": ("n_bits", "added", "files"),
-        "commits": ('"commit"', "n_items", "created_at", "model"),
+        "commits": ('"commit"', "n_items", "n_uncoded", "created_at", "model", "state"),
     }
     for table, known in columns.items():
         for column in known:
@@ -557,20 +581,25 @@ def values() -> Iterator[tuple[str, Change]]:
         )
 
 
-def rows() -> Iterator[tuple[str, Change]]:
-    odd = {
-        "id": (7, 1.5, b"blob", "", "\0", "x" * 1_000_000, "\x1b]0;title\x07"),
-        "content_hash": (7, 2**40, -1, "text", b"", 1.5, b"x" * 1_000_000),
-        "metadata": (7, "null", "[]", "words", _DEEP, "9" * 5000, b"{}", "", '{"a": NaN}', '{"a":' + _DEEP + "}"),
-        "preview": (7, b"blob", "x" * 1_000_000, 1.5, "\x1b[2J"),
-        "added": (-1, 0, 2**62, "text", b"", 1.5),
-        "row": (-1, 2**40, 2**63 - 1),
-        "removed": (-1, 0, 1, "text", b"", 2**62, 1.5),
-    }  # fmt: skip
-    for column, given in odd.items():
-        for value in given:
-            yield f"{column} = {value!r:.20}", lambda s, c=column, v=value: s.row(**{c: v})
-    yield "no items", lambda s: s.sql("DELETE FROM items")
+def removals() -> Iterator[tuple[str, Change]]:
+    blobs = {
+        "beyond the end": [10_000],
+        "the largest number": [2**32 - 1],
+        "unsorted": [5, 3, 9, 1],
+        "twice": [3, 3, 3],
+        "all": list(range(60)),
+        "half a number": b"\1\0\0\0\2",
+        "a text": "1, 2",
+        "a number": 7,
+        "many": b"\1\0\0\0" * 1_000_000,
+        "nothing": b"",
+    }
+    for name, rows in blobs.items():
+        yield f"rows: {name}", lambda s, r=rows: s.remove(r)
+    for segment in ("c000009-000000000000", "", 7, b"x", "../../outside/file", "x" * 5000):
+        yield f"segment {segment!r:.30}", lambda s, n=segment: s.remove([1], n)
+    for cause in (7, b"x", "x" * 1_000_000, "../../outside/file"):
+        yield f"cause {cause!r:.30}", lambda s, c=cause: s.remove([1], None, c)
     yield "no segments", lambda s: s.sql("DELETE FROM segments")
     yield "no models", lambda s: s.sql("DELETE FROM models")
     yield "no commits", lambda s: s.sql("DELETE FROM commits")
@@ -583,6 +612,30 @@ def rows() -> Iterator[tuple[str, Change]]:
             "DROP TABLE twice",
         ),
     )
+
+
+def segment_files() -> Iterator[tuple[str, Change]]:
+    """What the catalog says of the files of a segment."""
+    bad = {
+        "no list": "x",
+        "too few": [1],
+        "a negative size": [-1, "00", ""],
+        "a vast size": [2**62, "00", ""],
+        "a real size": [1.5, "00", ""],
+        "digests that are no base64": [100, "00", "***"],
+        "too few digests": [100_000, "00", base64.b64encode(bytes(16)).decode()],
+        "many digests": [100, "00", base64.b64encode(bytes(1 << 20)).decode()],
+        "nested": [[[]], {}, []],
+        "left out": None,
+    }
+    for part in (*PARTS, "other"):
+        for name, file in bad.items():
+            yield f"{part}: {name}", lambda s, p=part, f=file: s.files(**{p: f})
+    for text in ("null", "[]", "{}", "words", _DEEP, "9" * 5000, b"{}", 7, None):
+        yield (
+            f"all = {text!r:.20}",
+            lambda s, v=text: s.sql("UPDATE segments SET files = ?", values=(v,)),
+        )
 
 
 def journals() -> Iterator[tuple[str, Change]]:
@@ -650,9 +703,13 @@ def planted() -> Iterator[tuple[str, Change]]:
     def plant(where: str, what: str, hurt: str, store: Store) -> None:
         where = where.format(segment=store.segment.name, model=store.model("x").parent.name)
         path, victim = store.root / where, store.outside / "victim"
-        if where.startswith("damaged/") and "features" in hurt:
-            path = path.with_suffix(".safetensors")
-        hurts = {"segment": lambda: store.segment, "features": lambda: store.features}
+        if where.startswith("damaged/") and hurt in ("features", "records"):
+            path = path.with_suffix({"features": ".safetensors", "records": ".arrow"}[hurt])
+        hurts = {
+            "segment": lambda: store.segment,
+            "features": lambda: store.features,
+            "records": lambda: store.records,
+        }
         if hurt == "catalog":
             catalog = store.root / "catalog.sqlite"
             catalog.write_bytes(bytes(4096) + catalog.read_bytes()[4096:])
@@ -672,10 +729,12 @@ def planted() -> Iterator[tuple[str, Change]]:
     places = {
         "segment": ("damaged", "damaged/segments", "damaged/segments/{segment}"),
         "features": ("damaged", "damaged/segments/{segment}"),
+        "records": ("damaged/segments/{segment}",),
         "catalog": ("damaged/catalog.sqlite", "catalog.sqlite.tmp", "catalog.sqlite.tmp-journal"),
         "": (
             *("segments/c000002-000000000060.npy", "segments/c000002-000000000060.npy.tmp"),
             *("segments/c000002-000000000060.safetensors.tmp", "segments/.DS_Store"),
+            *("segments/c000002-000000000060.arrow", "segments/c000002-000000000060.arrow.tmp"),
             *("models/m000002", "models/zzz", "models/{model}/model.json.tmp", "models/{model}/x"),
             *("unfinished", "writer.json", "writer.lock", "readers.lock", "catalog.sqlite-journal"),
             *("catalog.json.tmp", "unfinished/encoding.checkpoint.tmp"),
@@ -697,6 +756,6 @@ def planted() -> Iterator[tuple[str, Change]]:
 
 
 _PARTS = (
-    *(pickles, names, links, schemas, arrays, kept_features, descriptions, values, rows, journals),
-    planted,
+    *(pickles, names, links, schemas, arrays, kept_features, descriptions, values, removals),
+    *(segment_files, records, texts, journals, planted),
 )

@@ -12,6 +12,8 @@ from tests.torture.bases import KINDS, make
 from tests.torture.scale import LONG, say
 from tests.torture.strangers import Store, hostile_stores
 
+# Arrow's own allocator reserves a gigabyte of addresses, which is all that a worker may have.
+os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
 LIMITS = Limits(memory_bytes=1 << 30, seconds=10.0)
 IMPATIENT = Limits(memory_bytes=1 << 30, seconds=1.0)
 _BATCH = 20

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import sqlite3
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -12,9 +11,9 @@ from hashret import Collection
 from hashret.errors import DamagedError, NotACollectionError
 from hashret.items import Item
 from hashret.sparse import dense_rows
-from hashret.store import repair
 from hashret.store.catalog.tables import FORMAT_VERSION
 from hashret.store.layout import Layout
+from hashret.store.repair import plan as repair
 from indexer import Indexer
 from tests.torture.bases import items_of
 
@@ -82,8 +81,9 @@ def state(path: Path) -> str:
             ]
             near = [(hit.id, hit.distance) for hit in collection.within(asked, 8)]
             kept = b""
-            if collection.has_features and len(collection):
-                kept = dense_rows(collection.features(np.arange(len(collection)))).tobytes()
+            n_coded = len(collection.codes)
+            if collection.has_features and n_coded:
+                kept = dense_rows(collection.features(np.arange(n_coded))).tobytes()
             features = hashlib.sha256(kept).hexdigest()
             text = json.dumps([seen, hits, near, features, len(collection)])
     except NotACollectionError:
@@ -100,12 +100,10 @@ def fresh(path: Path, base: Path, workload: str) -> None:
     shutil.rmtree(path, ignore_errors=True)
     if workload != "index":
         shutil.copytree(base, path)
-    if workload == "repair":  # a row, and the features of all
-        with sqlite3.connect(path / "catalog.sqlite") as connection:
-            connection.execute("UPDATE items SET preview = 'x' WHERE row = 3")
-        connection.close()
-        (features,) = path.glob("segments/*.safetensors")
-        features.write_bytes(features.read_bytes()[:-1])
+    if workload == "repair":  # the codes of all, and their features
+        for suffix in (".npy", ".safetensors"):
+            (file,) = path.glob(f"segments/*{suffix}")
+            file.write_bytes(file.read_bytes()[:-1])
     if workload == "rebuild":  # the catalog's first page
         catalog = path / "catalog.sqlite"
         catalog.write_bytes(bytes(4096) + catalog.read_bytes()[4096:])

@@ -25,6 +25,8 @@ from hashret.store.untrusted import require_name, require_number, require_object
 MAX_ROW = 1 << 48
 MAX_ROWS = 1 << 32  # of one segment
 MAX_BITS = 1 << 16
+# Bytes that the records of an item take at least: a digest, a hash, its row and two offsets.
+_LEAST = 36
 #: What each file of a segment is for, and how its name ends.
 PARTS = {"codes": CODES, "records": RECORDS, "texts": TEXTS, "features": FEATURES}
 
@@ -84,7 +86,6 @@ def segment_of(layout: Layout, row: Sequence[Any], next_row: int) -> Segment:
     require_name(name, "segment")
     require_types((first, n, coded, bits, model), int, int, int, int, str)
     require_number(first, next_row, MAX_ROW, "rows in order")
-    require_number(n, 1, MAX_ROWS, "a number of rows")
     require_number(coded, 0, n, "a number of codes")
     require_number(bits, 8, MAX_BITS, "a number of bits")
     found: dict[str, FileRecord] = {}
@@ -97,6 +98,8 @@ def segment_of(layout: Layout, row: Sequence[Any], next_row: int) -> Segment:
             found[part] = FileRecord(f"{name}{PARTS[part]}", size, sha256, b64decode(blocks))
         except ValueError as error:
             raise damaged(layout, f"segment {name}: expected base64", str(error)) from error
+    most = found["records"].size // _LEAST if "records" in found else 0
+    require_number(n, 1, min(MAX_ROWS, most), "a number of rows")
     if ("codes" in found) != bool(coded) or "records" not in found:
         raise damaged(layout, f"segment {name}: expected codes and records", ", ".join(found))
     return Segment(
@@ -161,7 +164,10 @@ def commit_of(row: Sequence[Any]) -> CommitRecord:
     require_types(row, int, str, int, int, str, int, int)
     if checksum(*row[:-1]) != row[-1]:
         raise DamagedError(f"catalog: commit {row[0]}: expected its checksum to agree, got another")
+    require_number(row[0], 1, MAX_ROW, "a commit")
     commit, created_at, n_items, n_uncoded, model, state = row[:-1]
+    if model:  # its folder is named so
+        require_name(model, "model")
     return CommitRecord(commit, created_at, n_items, n_uncoded, model or None, state)
 
 

@@ -71,8 +71,8 @@ class Staging:
         self._kept_to, self._former_to = self.next_row, self.kept_from
         self.items = StoredItems(catalog.layout, catalog.segments(self.commit))
         self._removed: dict[str, np.ndarray] = {}  # by segment, for no new version
-        # which rows were seen in this run; the ids seen that have no row (yet) are few
-        self._seen = np.zeros(self._kept_to, bool)
+        # which rows were seen in this run, by segment; the ids seen without a row (yet) are few
+        self._seen: dict[str, np.ndarray] = {}
         self._seen_ids: set[str] = set()
 
     def _keep(self) -> None:
@@ -161,27 +161,33 @@ class Staging:
                 if item_id in self._seen_ids:
                     before.add(item_id)
                 self._seen_ids.add(item_id)
-            elif row >= self._kept_to or self._seen[row]:
+            elif row >= self._kept_to or self._was_seen(row):
                 before.add(item_id)
-            else:
-                self._seen[row] = True
         return before, self.items.known(rows)
 
     def forget_seen(self) -> None:
         """Take what was staged so far for what the collection held before, and not seen yet."""
         self._kept_to = self._former_to = self.kept_from = self.next_row
-        self._seen = np.zeros(self._kept_to, bool)
+        self._seen.clear()
         self._seen_ids.clear()
+
+    def _was_seen(self, row: int) -> bool:
+        """Whether a row was seen before in this run; now it was."""
+        segment, offset = self.items.place(row)
+        seen = self._seen.setdefault(segment.name, np.zeros(segment.n_rows, bool))
+        was, seen[offset] = bool(seen[offset]), True
+        return was
 
     def _unseen(self, start: int, stop: int) -> np.ndarray:
         """The live rows from `start` to `stop` that were not seen in this run."""
-        parts = [
-            segment.first_row + segment.live(segment.n_rows)
-            for segment in self.items.segments
-            if start <= segment.first_row < stop
-        ]
-        rows = np.concatenate(parts) if parts else np.empty(0, np.int64)
-        return rows[~self._seen[rows]]
+        parts = [np.empty(0, np.int64)]
+        for segment in self.items.segments:
+            if start <= segment.first_row < stop:
+                live = segment.live(segment.n_rows)
+                if segment.name in self._seen:
+                    live = live[~self._seen[segment.name][live]]
+                parts.append(segment.first_row + live)
+        return np.concatenate(parts)
 
     def unseen(self) -> Iterator[list[int]]:
         """Live rows of former commits that were not seen in this run, increasing, by pages."""

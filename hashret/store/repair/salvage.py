@@ -50,6 +50,9 @@ def salvage(layout: Layout, folder: Path) -> Salvaged:
     """
     with open_plain(layout.sqlite) as stream:
         data = stream.read()
+    unreadable = DamagedError(
+        f"{layout.sqlite}: expected a commit that can be read, got none; {RESTORE}"
+    )
     for n, given in enumerate((data, _with_first_page(data, folder))):
         damaged = folder / f"damaged-{n}"
         damaged.write_bytes(given)
@@ -57,21 +60,22 @@ def salvage(layout: Layout, folder: Path) -> Salvaged:
         if rows["commits"]:
             break
     else:
-        raise DamagedError(
-            f"{layout.sqlite}: expected a commit that can be read, got none; {RESTORE}"
-        )
+        raise unreadable
     made = Layout(folder / "salvaged")
     for part in (made.segments, made.models):
         part.mkdir(parents=True)
     try:
         _write(made.sqlite, rows)
+        is_whole = _ends_with_a_commit(made)
     except sqlite3.OperationalError as error:
         raise sqlite_error(made.sqlite, error) from error
+    except DamagedError as error:  # of what a stranger wrote: each row agrees with its checksum
+        raise unreadable from error
     newest = int(rows["commits"][0][0])
     if not is_last:  # the row of the last commit may be lost, and what it did be there
         did = [row[7] for row in rows["segments"]] + [row[1] for row in rows["removals"]]
         newest = max([newest, *(int(number) for number in did if type(number) is int)])
-    return Salvaged(made, newest, _ends_with_a_commit(made))
+    return Salvaged(made, newest, is_whole)
 
 
 def _with_first_page(data: bytes, folder: Path) -> bytes:

@@ -1,0 +1,91 @@
+"""Where the record batches of an Arrow IPC file lie, and what reading one would take.
+
+pyarrow decompresses a buffer to whatever size the file says. A stranger's file may say any, so it
+is looked at first: the footer and the messages are FlatBuffers, of which a few numbers are read.
+The numbers of fields are those of Arrow's `File.fbs` and `Message.fbs`.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from typing import Any
+
+from hashret.store.checked import CheckedFile
+
+_END = 10  # bytes: the footer's size, "ARROW1"
+_FOOTER_BATCHES, _MESSAGE_HEADER, _BATCH_BUFFERS, _BATCH_COMPRESSION = 3, 2, 2, 3
+
+
+@dataclass(frozen=True, slots=True)
+class BatchSize:
+    """The size in bytes of the buffers of a record batch in memory, and whether any is compressed.
+
+    Those that are not are not counted: they are read where they lie.
+    """
+
+    n_bytes: int
+    is_compressed: bool
+
+
+def batch_blocks(file: CheckedFile) -> list[tuple[int, int]]:
+    """The first byte of each batch's message, and of its body. Raises ValueError for none."""
+    size = len(file.data)
+    length = int.from_bytes(_read(file, size - _END, 4), "little")
+    footer = _read(file, size - _END - length, length)
+    count, at = _vector(footer, _field(footer, _follow(footer, 0), _FOOTER_BATCHES))
+    found = (_get("<qi", footer, at + 24 * n) for n in range(count))
+    return [(offset, offset + n_bytes) for offset, n_bytes in found]
+
+
+def batch_size(file: CheckedFile, message: int, body: int) -> BatchSize:
+    """What the batch at these bytes of a file takes. Raises ValueError where that is no batch."""
+    data = _read(file, message, body - message)
+    data = data[8:] if data.startswith(b"\xff\xff\xff\xff") else data[4:]
+    batch = _follow(data, _field(data, _follow(data, 0), _MESSAGE_HEADER))
+    if not _field(data, batch, _BATCH_COMPRESSION):
+        return BatchSize(0, is_compressed=False)
+    count, at = _vector(data, _field(data, batch, _BATCH_BUFFERS))
+    n_bytes = 0
+    for n in range(count):
+        offset, length = _get("<qq", data, at + 16 * n)
+        if length:  # before what is compressed stands its size, or -1 where it is as it was
+            n_bytes += max(0, *_get("<q", _read(file, body + offset, 8), 0))
+    return BatchSize(n_bytes, is_compressed=True)
+
+
+def _read(file: CheckedFile, start: int, n_bytes: int) -> bytes:
+    file.require(start, start + n_bytes)  # a ValueError beyond the file
+    return file.data[start : start + n_bytes].tobytes()
+
+
+def _get(form: str, data: bytes, at: int) -> tuple[Any, ...]:
+    if not 0 <= at <= len(data) - struct.calcsize(form):
+        raise ValueError(f"a number at byte {at} of {len(data)}")
+    return struct.unpack_from(form, data, at)
+
+
+def _follow(data: bytes, at: int) -> int:
+    """The place that the offset at `at` leads to."""
+    return at + int(_get("<I", data, at)[0])
+
+
+def _field(data: bytes, table: int, n: int) -> int:
+    """Where field `n` of a table stands; 0 where it has none."""
+    fields = table - int(_get("<i", data, table)[0])
+    at = 4 + 2 * n
+    if at >= _get("<H", data, fields)[0]:
+        return 0
+    offset = int(_get("<H", data, fields + at)[0])
+    return table + offset if offset else 0
+
+
+def _vector(data: bytes, at: int) -> tuple[int, int]:
+    """The length of a vector whose offset stands at `at`, and where its elements begin."""
+    if not at:
+        return 0, 0
+    begin = _follow(data, at)
+    count = int(_get("<I", data, begin)[0])
+    if count > len(data):
+        raise ValueError(f"a vector of {count} elements")
+    return count, begin + 4
