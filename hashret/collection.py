@@ -235,12 +235,20 @@ class Collection:
         """
         return self.snapshot.ids(positions)
 
-    def get(self, item_id: Id) -> StoredItem:
-        """The stored item of this id, as `hashret.items.id_of` takes it.
+    @overload
+    def get(self, ids: Id) -> StoredItem: ...
+    @overload
+    def get(self, ids: _Ids) -> list[StoredItem]: ...
+    def get(self, ids: Id | _Ids) -> StoredItem | list[StoredItem]:
+        """The stored item of this id, or the list of those of several ids, in their order.
 
-        Raises `UnknownItemError`, and TypeError for what is no id.
+        An id is a string, an integer or a UUID (`hashret.items.id_of`), any other iterable is
+        several. Raises `UnknownItemError`, and TypeError for what is no id.
         """
-        return self.snapshot.get(item_id)
+        snapshot = self.snapshot
+        wanted, single = ids_of(ids)
+        found = list(snapshot.stored(snapshot.require_rows(wanted)))
+        return found[0] if single else found
 
     def items(self, *, where: str | None = None) -> Iterator[StoredItem]:
         """The items of the snapshot that satisfy `where`, or all, ordered by id.

@@ -69,10 +69,11 @@ wait_option = click.option(
 )
 
 
-def hit_json(hit: Hit) -> dict[str, Any]:
+def hit_json(hit: Hit, *, with_text: bool = False) -> dict[str, Any]:
     """A hit as JSON, under stable keys: id, distance (bits), score, code (hexadecimal), metadata.
 
-    Hits that were ordered by their features also have the key similarity.
+    Hits that were ordered by their features also have the key similarity, and `with_text` the key
+    text, null where the collection keeps none.
     """
     fields = {
         "id": hit.id,
@@ -83,6 +84,8 @@ def hit_json(hit: Hit) -> dict[str, Any]:
     }
     if hit.similarity is not None:
         fields["similarity"] = round(hit.similarity, 6)
+    if with_text:
+        fields["text"] = hit.text
     return fields
 
 
@@ -97,13 +100,19 @@ def approximation_json(approximation: Approximation) -> dict[str, Any]:
     }
 
 
-def show_hits(hits: Hits | Sequence[Hit], as_json: bool, why_none: str = "no hits") -> None:
+def show_hits(
+    hits: Hits | Sequence[Hit],
+    as_json: bool,
+    why_none: str = "no hits",
+    *,
+    with_text: bool = False,
+) -> None:
     """Write the hits to standard output, a line each; `why_none` to standard error if none."""
     approximation = getattr(hits, "approximation", None)
     if as_json:
         label = {"approximate": approximation_json(approximation)} if approximation else {}
         for hit in hits:
-            click.echo(json.dumps(hit_json(hit) | label))
+            click.echo(json.dumps(hit_json(hit, with_text=with_text) | label))
     elif len(hits):
         if approximation:
             click.echo(str(approximation))

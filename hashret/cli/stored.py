@@ -33,7 +33,7 @@ def get(collection: Path, item_id: str, as_json: bool) -> None:
     with opened(collection) as snapshot:
         item = snapshot.get(item_id)
     if as_json:
-        click.echo(json.dumps(stored_json(item)))
+        click.echo(json.dumps(stored_json(item) | {"text": item.text}))
         return
     click.echo(f"id        {shown(item.id)}\ncode      {item.code}")
     if item.metadata:
@@ -110,7 +110,7 @@ def verify(collection: Path, as_json: bool) -> None:
 
 
 def stored_json(item: StoredItem) -> dict[str, Any]:
-    """A stored item as JSON, under stable keys."""
+    """A stored item as JSON, under stable keys, without its text."""
     return {
         "id": item.id,
         "code": item.code,

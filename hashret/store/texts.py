@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
+from typing import Any
 
 import pyarrow as pa
 
@@ -46,6 +47,7 @@ class Texts:
         self._path = path
         self._n_rows = n_rows
         self._lock = Lock()  # a reader seeks
+        self._last: tuple[int, Any] = -1, None  # the batch read last: who reads on finds it
         with self._damage():
             self._reader = pa.ipc.open_file(pa.PythonFile(_Checked(path, record), mode="r"))
             n_batches = -(-n_rows // _ROWS)
@@ -55,14 +57,20 @@ class Texts:
     def text(self, row: int) -> str | None:
         """The text of a row; None where there is none, as for an item of another source."""
         with self._damage(), self._lock:
-            batch = self._reader.get_batch(row // _ROWS)
-            start = row - row % _ROWS
-            if batch.num_rows != min(_ROWS, self._n_rows - start):
-                raise ValueError(f"a batch of {batch.num_rows} rows")
-            found = batch.column(0)[row - start : row - start + 1]
-            found.validate(full=True)
-            text: str | None = found[0].as_py()
+            number, texts = self._last
+            if number != row // _ROWS:
+                number, texts = row // _ROWS, self._batch(row // _ROWS)
+                self._last = number, texts
+            text: str | None = texts[row % _ROWS].as_py()
         return text
+
+    def _batch(self, number: int) -> Any:
+        batch = self._reader.get_batch(number)
+        if batch.num_rows != min(_ROWS, self._n_rows - number * _ROWS):
+            raise ValueError(f"a batch of {batch.num_rows} rows")
+        texts = batch.column(0)
+        texts.validate(full=True)
+        return texts
 
     @contextmanager
     def _damage(self) -> Iterator[None]:
