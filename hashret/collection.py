@@ -20,6 +20,7 @@ from hashret.arguments import require_flag, whole
 from hashret.coder import Coder
 from hashret.codes import Codes
 from hashret.errors import CollectionError, DamagedError
+from hashret.export import ExportOrder, export
 from hashret.indexes.base import Index
 from hashret.indexes.views.cache import IndexKind, require_known
 from hashret.items import FoundRows, Hits, Id, Item, id_of, ids_of
@@ -256,6 +257,23 @@ class Collection:
         In memory of 4 bytes an item.
         """
         return self.snapshot.in_order(where=where)
+
+    def export(
+        self,
+        path: str | PathLike[str],
+        *,
+        order: ExportOrder = "rows",
+        where: str | None = None,
+    ) -> int:
+        """Write the items that satisfy `where`, or all, into one file; how many they were.
+
+        The suffix of `path` is the format, ".parquet", ".jsonl" or ".npz"
+        (`hashret.store.exports`); the order is that of the codes, or of the ids. The file appears
+        whole, and takes the place of nothing but an earlier export. Raises `InputError` for another
+        suffix, a place in a collection or where another file stands, ValueError for another order,
+        `WhereError` and `DamagedError`.
+        """
+        return export(self.snapshot, Path(path), order, where)
 
     def column(self, field: str) -> list[Any]:
         """The metadata `field` of every item with a code, None where one has none.

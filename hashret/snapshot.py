@@ -130,6 +130,11 @@ class Snapshot:
         return self._codes
 
     @property
+    def packed(self) -> np.ndarray:
+        """The packed codes, (n, n_bits // 8) uint8; none in a snapshot without a model."""
+        return self._codes.packed
+
+    @property
     def n_bits(self) -> int:
         """The length of a code in bits."""
         return self.codes.n_bits
@@ -279,9 +284,9 @@ class Snapshot:
 
         In memory of 4 bytes an item.
         """
-        return self.stored(self._rows_by_id(where))
+        return self.stored(self.rows_by_id(where))
 
-    def _rows_by_id(self, where: str | None) -> Iterator[int]:
+    def rows_by_id(self, where: str | None) -> Iterator[int]:
         """The rows of the items that satisfy `where`, or of all, ordered by id."""
         with self.folder.reading():
             if where is None:
@@ -289,6 +294,14 @@ class Snapshot:
                 return
             rows = self.items.rows_where(parse(where)).tolist()
             yield from sorted(rows, key=self.items.id)
+
+    def rows_in_order(self, where: str | None) -> Iterator[int]:
+        """The rows of the items that satisfy `where`, or of all, increasing."""
+        with self.folder.reading():
+            if where is None:
+                yield from self.items.rows()
+            else:
+                yield from self.items.rows_where(parse(where)).tolist()
 
     def positions_where(self, where: str) -> np.ndarray:
         """Where among `codes` the items are that satisfy `where`, increasing, (n,) int64.

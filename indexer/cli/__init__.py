@@ -38,6 +38,10 @@ VERBS = {
         "hashret.cli.stored:info",
         "Show what a collection holds, and its size on disk.",
     ),
+    "export": (
+        "hashret.cli.export:export",
+        "Write items, codes and texts into one file for other programs.",
+    ),
     "evaluate": (
         "indexer.cli.evaluate:evaluate",
         "Measure how well codes find what is relevant.",
