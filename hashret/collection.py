@@ -40,6 +40,8 @@ from hashret.store.repair.verify import Findings, examine
 _One = str | bytes | Path | Item
 _Many = list[Any] | tuple[Any, ...] | Codes
 _Ids = list[Any] | tuple[Any, ...] | np.ndarray
+#: More than any collection has, and a number that every database holds.
+_MOST_COMMITS = 1 << 48
 
 
 class _QueryOptions(TypedDict, total=False):
@@ -70,6 +72,7 @@ class Collection:
 
     def __init__(self, snapshot: Snapshot, index: IndexKind, address: str | None):
         self._now: tuple[Snapshot, Searcher] | None = snapshot, Searcher(snapshot, index)
+        self._asked_for: int | None = None  # the commit that `open` was told to open
         self._root = snapshot.layout.root
         self._address = address
         self._moving = Lock()
@@ -85,7 +88,8 @@ class Collection:
     ) -> Self:
         """Open the last commit of the collection in the folder `path`, or the one of a number.
 
-        An earlier commit can be opened until a compaction deletes what only it needs. `index`
+        An earlier commit (`Collection.commit` says its number) can be opened until a compaction
+        deletes it, which it does unless somebody has that commit or an earlier one open. `index`
         names the path that questions take ("auto" chooses among the exact ones; see
         `hashret.indexes.INDEXES`, and `APPROXIMATE` for those that may miss a neighbour), or
         builds one from the codes. `catalog` is the address of the PostgreSQL server of a
@@ -94,10 +98,15 @@ class Collection:
         `UnknownKindError`, or CollectionError for a commit that is not there.
         """
         require_known(index)
-        if commit is not None:
-            whole("commit", commit)
+        if commit is not None and not 0 <= whole("commit", commit) <= _MOST_COMMITS:
+            raise CollectionError(
+                f"{path}: expected a commit of the collection, got {commit}; leave it out for the "
+                "last one"
+            )
         snapshot = Snapshot.open(Layout.find(path), address=catalog, commit=commit)
-        return cls(snapshot, index, catalog)
+        opened = cls(snapshot, index, catalog)
+        opened._asked_for = commit
+        return opened
 
     def refresh(self) -> bool:
         """Move to the last commit; True if it is another than before.
@@ -121,10 +130,11 @@ class Collection:
                         f"{layout.root}: expected items of kind {snapshot.kind}, as when it was "
                         f"opened, got a collection of {now.kind} items in its place; open it anew"
                     )
-                self._now = now, Searcher(now, searcher.kind)
+                self._now, self._asked_for = (now, Searcher(now, searcher.kind)), None
                 return True
             with Catalog.open(snapshot.layout, address=self._address) as catalog:
                 last = catalog.last_commit()
+            self._asked_for = None
             if last == snapshot.committed:
                 return False
             now = Snapshot.open(snapshot.layout, address=self._address, former=snapshot)
@@ -144,9 +154,12 @@ class Collection:
         self.close()
 
     def __reduce__(self) -> tuple[Callable[[Path], Self], tuple[Path]]:
-        """A copy, also one in another process, is the same folder opened again."""
+        """A copy, also one in another process, is the same folder opened again.
+
+        At its last commit, or at the one that `open` was told to open.
+        """
         kind = self._opened[1].kind
-        again = partial(type(self).open, index=kind, catalog=self._address)
+        again = partial(type(self).open, commit=self._asked_for, index=kind, catalog=self._address)
         return again, (self._root,)
 
     @property

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from hashret.cli.group import shown
-from hashret.cli.output import collection_argument, none_because, opened
+from hashret.cli.output import collection_argument, commit_option, none_because, opened
 
 if TYPE_CHECKING:
     from hashret.export import ExportOrder
@@ -37,13 +37,16 @@ if TYPE_CHECKING:
     metavar="CONDITION",
     help='Export only items whose metadata match, as in "year >= 2020".',
 )
-def export(collection: Path, output: Path, order: ExportOrder, where: str | None) -> None:
+@commit_option
+def export(
+    collection: Path, output: Path, order: ExportOrder, where: str | None, commit: int | None
+) -> None:
     """Write the items of COLLECTION into one file: ids, codes, metadata, texts and previews.
 
     An .npz has no texts and no previews. A file that is already there is replaced only if it is an
     earlier export.
     """
-    with opened(collection) as snapshot:
+    with opened(collection, commit) as snapshot:
         count = snapshot.export(output, order=order, where=where)
         because = "" if count else none_because(snapshot, where)
     click.echo(f"exported {count}")

@@ -29,12 +29,20 @@ json_lines_option = click.option(
 json_option = click.option("--json", "as_json", is_flag=True, help="Write one JSON object.")
 
 
+commit_option = click.option(
+    "--commit",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Read commit N, as long as no compaction has deleted it.  [default: the last]",
+)
+
+
 @contextmanager
-def opened(path: Path) -> Iterator[Collection]:
-    """Yield the collection at `path`, and close it afterwards."""
+def opened(path: Path, commit: int | None = None) -> Iterator[Collection]:
+    """Yield the collection at `path`, at a commit of it, and close it afterwards."""
     from hashret.collection import Collection
 
-    with Collection.open(path) as collection:
+    with Collection.open(path, commit=commit) as collection:
         yield collection
 
 

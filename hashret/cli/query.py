@@ -20,6 +20,7 @@ from hashret.cli.group import fail
 from hashret.cli.output import (
     approximation_json,
     collection_argument,
+    commit_option,
     hit_json,
     json_lines_option,
     none_because,
@@ -96,6 +97,7 @@ explain_option = click.option(
 @rerank_option
 @where_option
 @index_option
+@commit_option
 @explain_option
 @text_option
 @json_lines_option
@@ -113,6 +115,7 @@ def query(
     rerank: int | None,
     where: str | None,
     index: str | None,
+    commit: int | None,
     explain: bool,
     with_text: bool,
     as_json: bool,
@@ -137,7 +140,7 @@ def query(
         where=where,
         index=index,
     )
-    with opened(collection) as snapshot:
+    with opened(collection, commit) as snapshot:
         if batch is not None:
             _answer_batch(snapshot, batch, question, explain, with_text)
             return
@@ -223,6 +226,7 @@ def _answer_batch(
 @click.option("-k", "k", type=click.IntRange(min=1), help="Number of hits.  [default: 10]")
 @rerank_option
 @where_option
+@commit_option
 @explain_option
 @text_option
 @json_lines_option
@@ -232,6 +236,7 @@ def similar(
     k: int | None,
     rerank: int | None,
     where: str | None,
+    commit: int | None,
     explain: bool,
     with_text: bool,
     as_json: bool,
@@ -239,7 +244,7 @@ def similar(
     """Show the items of COLLECTION nearest to its item ID, without that item."""
     _require_json(with_text, as_json)
     question = _question(True, k, rerank, where=where)
-    with opened(collection) as snapshot:
+    with opened(collection, commit) as snapshot:
         ask = partial(snapshot.ask_similar, ids=item_id)
         _show(snapshot, question, ask, as_json, explain, with_text)
 
