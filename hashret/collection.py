@@ -20,6 +20,7 @@ from hashret.arguments import require_flag, whole
 from hashret.coder import Coder
 from hashret.codes import Codes
 from hashret.errors import CollectionError, DamagedError
+from hashret.export import ExportOrder, export
 from hashret.indexes.base import Index
 from hashret.indexes.views.cache import IndexKind, require_known
 from hashret.items import FoundRows, Hits, Id, Item, id_of, ids_of
@@ -41,6 +42,8 @@ if TYPE_CHECKING:
 _One = str | bytes | Path | Item
 _Many = list[Any] | tuple[Any, ...] | Codes
 _Ids = list[Any] | tuple[Any, ...] | np.ndarray
+#: More than any collection has, and a number that every database holds.
+_MOST_COMMITS = 1 << 48
 
 
 class _QueryOptions(TypedDict, total=False):
@@ -71,6 +74,7 @@ class Collection:
 
     def __init__(self, snapshot: Snapshot, index: IndexKind, address: str | None):
         self._now: tuple[Snapshot, Searcher] | None = snapshot, Searcher(snapshot, index)
+        self._asked_for: int | None = None  # the commit that `open` was told to open
         self._root = snapshot.layout.root
         self._address = address
         self._moving = Lock()
@@ -86,7 +90,8 @@ class Collection:
     ) -> Self:
         """Open the last commit of the collection in the folder `path`, or the one of a number.
 
-        An earlier commit can be opened until a compaction deletes what only it needs. `index`
+        An earlier commit (`Collection.commit` says its number) can be opened until a compaction
+        deletes it, which it does unless somebody has that commit or an earlier one open. `index`
         names the path that questions take ("auto" chooses among the exact ones; see
         `hashret.indexes.INDEXES`, and `APPROXIMATE` for those that may miss a neighbour), or
         builds one from the codes. `catalog` is the address of the PostgreSQL server of a
@@ -95,10 +100,15 @@ class Collection:
         `UnknownKindError`, or CollectionError for a commit that is not there.
         """
         require_known(index)
-        if commit is not None:
-            whole("commit", commit)
+        if commit is not None and not 0 <= whole("commit", commit) <= _MOST_COMMITS:
+            raise CollectionError(
+                f"{path}: expected a commit of the collection, got {commit}; leave it out for the "
+                "last one"
+            )
         snapshot = Snapshot.open(Layout.find(path), address=catalog, commit=commit)
-        return cls(snapshot, index, catalog)
+        opened = cls(snapshot, index, catalog)
+        opened._asked_for = commit
+        return opened
 
     def refresh(self) -> bool:
         """Move to the last commit; True if it is another than before.
@@ -122,10 +132,11 @@ class Collection:
                         f"{layout.root}: expected items of kind {snapshot.kind}, as when it was "
                         f"opened, got a collection of {now.kind} items in its place; open it anew"
                     )
-                self._now = now, Searcher(now, searcher.kind)
+                self._now, self._asked_for = (now, Searcher(now, searcher.kind)), None
                 return True
             with Catalog.open(snapshot.layout, address=self._address) as catalog:
                 last = catalog.last_commit()
+            self._asked_for = None
             if last == snapshot.committed:
                 return False
             now = Snapshot.open(snapshot.layout, address=self._address, former=snapshot)
@@ -145,9 +156,12 @@ class Collection:
         self.close()
 
     def __reduce__(self) -> tuple[Callable[[Path], Self], tuple[Path]]:
-        """A copy, also one in another process, is the same folder opened again."""
+        """A copy, also one in another process, is the same folder opened again.
+
+        At its last commit, or at the one that `open` was told to open.
+        """
         kind = self._opened[1].kind
-        again = partial(type(self).open, index=kind, catalog=self._address)
+        again = partial(type(self).open, commit=self._asked_for, index=kind, catalog=self._address)
         return again, (self._root,)
 
     @property
@@ -237,12 +251,20 @@ class Collection:
         """
         return self.snapshot.ids(positions)
 
-    def get(self, item_id: Id) -> StoredItem:
-        """The stored item of this id, as `hashret.items.id_of` takes it.
+    @overload
+    def get(self, ids: Id) -> StoredItem: ...
+    @overload
+    def get(self, ids: _Ids) -> list[StoredItem]: ...
+    def get(self, ids: Id | _Ids) -> StoredItem | list[StoredItem]:
+        """The stored item of this id, or the list of those of several ids, in their order.
 
-        Raises `UnknownItemError`, and TypeError for what is no id.
+        An id is a string, an integer or a UUID (`hashret.items.id_of`), any other iterable is
+        several. Raises `UnknownItemError`, and TypeError for what is no id.
         """
-        return self.snapshot.get(item_id)
+        snapshot = self.snapshot
+        wanted, single = ids_of(ids)
+        found = list(snapshot.stored(snapshot.require_rows(wanted)))
+        return found[0] if single else found
 
     def items(self, *, where: str | None = None) -> Iterator[StoredItem]:
         """The items of the snapshot that satisfy `where`, or all, ordered by id.
@@ -250,6 +272,23 @@ class Collection:
         In memory of 4 bytes an item.
         """
         return self.snapshot.in_order(where=where)
+
+    def export(
+        self,
+        path: str | PathLike[str],
+        *,
+        order: ExportOrder = "rows",
+        where: str | None = None,
+    ) -> int:
+        """Write the items that satisfy `where`, or all, into one file; how many they were.
+
+        The suffix of `path` is the format, ".parquet", ".jsonl" or ".npz"
+        (`hashret.store.exports`); the order is that of the codes, or of the ids. The file appears
+        whole, and takes the place of nothing but an earlier export. Raises `InputError` for another
+        suffix, a place in a collection or where another file stands, ValueError for another order,
+        `WhereError` and `DamagedError`.
+        """
+        return export(self.snapshot, Path(path), order, where)
 
     def column(self, field: str) -> list[Any]:
         """The metadata `field` of every item with a code, None where one has none.

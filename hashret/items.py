@@ -17,6 +17,7 @@ from uuid import UUID
 import numpy as np
 
 from hashret.errors import PayloadError
+from hashret.late import late
 from hashret.plan import Plan
 
 
@@ -61,6 +62,7 @@ class Item:
     metadata: Mapping[str, Any] = field(default_factory=lambda: _NOTHING)
 
 
+@late("text")
 @dataclass(frozen=True, slots=True)
 class Hit:
     """One answer: an item of the collection and how near it is to the query.
@@ -72,6 +74,12 @@ class Hit:
     other payloads. `similarity` is None unless features decided the order; then it is the cosine
     of the features for texts and for vectors with that metric, minus their Euclidean distance for
     all others.
+
+    `text` is the whole text of the commit that was asked, None where the collection keeps none. It
+    is read when it is first asked for, and when the hit is copied or pickled, which takes it along;
+    hits are compared without it. A hit keeps the files of its commit from being deleted until its
+    collection is closed; then a text can be read until a compaction deletes it, which is a
+    CollectionError.
     """
 
     id: str
@@ -81,6 +89,7 @@ class Hit:
     metadata: Mapping[str, Any]
     preview: str = ""
     similarity: float | None = None
+    text: str | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

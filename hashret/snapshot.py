@@ -9,19 +9,21 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, field
+from functools import cached_property, partial
 from typing import Any, Self
 
 import numpy as np
 
 from hashret import specs
+from hashret._backports import chunks
 from hashret.arguments import require_instance
 from hashret.coder import Coder, keeps_looks, n_kept
 from hashret.codes import Codes
 from hashret.errors import CollectionError, DamagedError, UnknownItemError
-from hashret.items import Id, id_of, ids_of
+from hashret.items import Id, ids_of
 from hashret.kinds import kind_of
+from hashret.late import late
 from hashret.row_numbers import RowNumbers
 from hashret.sparse import Features
 from hashret.store.catalog.catalog import Catalog
@@ -32,21 +34,26 @@ from hashret.store.leases import Lease
 from hashret.store.model_files import ModelRecord, read_description, read_model
 from hashret.store.opened_folder import OpenedFolder
 from hashret.store.segments import Segment, open_codes
+from hashret.store.stored_items import StoredItems
+
+_PAGE = 1024  # items whose codes are looked for at a time
 
 
+@late("text")
 @dataclass(frozen=True, slots=True)
 class StoredItem:
     """An item as the collection keeps it.
 
     `code` is hexadecimal, byte by byte, "" for an item without a code; `preview` is the beginning
-    of a text, and `text` the whole, None where the collection keeps no texts.
+    of a text, and `text` the whole, None where the collection keeps no texts. A text is read late,
+    as that of a `Hit` is, but it counts when items are compared.
     """
 
     id: str
     metadata: dict[str, Any]
     code: str
     preview: str
-    text: str | None = None
+    text: str | None = field(default=None, repr=False)
 
 
 class Snapshot:
@@ -73,8 +80,12 @@ class Snapshot:
         n_bits = 8 if self.model is None else self.model.n_bits
         self._codes = _codes_of(layout, self.segments, n_bits, former)
         self.rows = _coded_rows(self.segments)
-        self.close = weakref.finalize(self, _release, lease, folder)
-        """Let go of the commit: a compaction may delete what only this snapshot needed."""
+        self.close = weakref.finalize(self.items, _release, lease, folder)
+        """Let go of the commit: a compaction may delete what only this snapshot needed.
+
+        Done when nobody has its items any more: neither the snapshot, nor a hit that may be asked
+        for its text.
+        """
 
     @classmethod
     def open(
@@ -116,6 +127,11 @@ class Snapshot:
         """All codes of the snapshot. Raises CollectionError if it has no model yet."""
         self.require_model()
         return self._codes
+
+    @property
+    def packed(self) -> np.ndarray:
+        """The packed codes, (n, n_bits // 8) uint8; none in a snapshot without a model."""
+        return self._codes.packed
 
     @property
     def n_bits(self) -> int:
@@ -242,35 +258,48 @@ class Snapshot:
                 )
         return [rows[item_id] for item_id in ids]
 
-    def get(self, item_id: Id) -> StoredItem:
-        """The stored item of this id, as `hashret.items.id_of` takes it.
+    def stored(self, rows: Iterable[int]) -> Iterator[StoredItem]:
+        """The stored items of rows, in their order; read page by page."""
+        items = self.items
+        for page in chunks(rows, _PAGE):
+            for row, position in zip(page, self.rows.find(np.array(page)).tolist(), strict=True):
+                with self.folder.reading():
+                    item_id, metadata, preview = items.shown(row)
+                code = self._codes.hex(position) if position >= 0 else ""
+                yield StoredItem(item_id, metadata, code, preview, self.text(row))
 
-        Raises `UnknownItemError`, and TypeError for what is no id.
-        """
-        return self.stored(self.require_rows([id_of(item_id)])[0])
+    def text(self, row: int) -> Any:
+        """The text of a row as a field that is read late (`hashret.late`) takes it."""
+        if not self._keeps_texts:
+            return None
+        return partial(_text, self.items, self.folder, self.close, row)
 
-    def stored(self, row: int) -> StoredItem:
-        """The stored item of a row."""
-        with self.folder.reading():
-            record = self.items.record(row)
-            text = self.items.text(row)
-        position = int(self.rows.find(np.array([row]))[0])
-        code = self._codes.hex(position) if position >= 0 else ""
-        return StoredItem(record.id, dict(record.metadata), code, record.preview, text)
+    @cached_property
+    def _keeps_texts(self) -> bool:
+        return any(segment.texts for segment in self.segments)
 
     def in_order(self, *, where: str | None = None) -> Iterator[StoredItem]:
         """The items that satisfy `where`, or all, ordered by id.
 
         In memory of 4 bytes an item.
         """
+        return self.stored(self.rows_by_id(where))
+
+    def rows_by_id(self, where: str | None) -> Iterator[int]:
+        """The rows of the items that satisfy `where`, or of all, ordered by id."""
         with self.folder.reading():
-            if where is not None:
-                rows = self.rows_where(where).tolist()
-                pairs = iter(sorted((self.items.id(row), row) for row in rows))
+            if where is None:
+                yield from (row for _, row in self.items.by_id())
+                return
+            yield from sorted(self.rows_where(where).tolist(), key=self.items.id)
+
+    def rows_in_order(self, where: str | None) -> Iterator[int]:
+        """The rows of the items that satisfy `where`, or of all, increasing."""
+        with self.folder.reading():
+            if where is None:
+                yield from self.items.rows()
             else:
-                pairs = self.items.by_id()
-            for _, row in pairs:
-                yield self.stored(row)
+                yield from self.rows_where(where).tolist()
 
     def rows_where(self, where: str) -> np.ndarray:
         """The rows of the items that satisfy `where`, increasing, (n,) int64.
@@ -303,6 +332,22 @@ class Snapshot:
                 for segment in self.segments
                 for value in self.items.values(segment, field, segment.live(segment.n_coded))
             ]
+
+
+def _text(
+    items: StoredItems, folder: OpenedFolder, held: weakref.finalize[..., StoredItems], row: int
+) -> str | None:
+    """The text of a row, while its commit is `held` or its file still there."""
+    try:
+        with folder.reading():
+            return items.text(row)
+    except DamagedError as error:
+        if held.alive:
+            raise
+        raise CollectionError(
+            f"{folder.root}: expected the text of a hit, got none any more: the collection was "
+            "closed, and then its file deleted; ask for the text before"
+        ) from error
 
 
 def _release(lease: Lease, folder: OpenedFolder) -> None:

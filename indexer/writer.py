@@ -480,25 +480,27 @@ class Indexer:
             self._store_text = kind_of(self.kind).stores_texts if before is None else before
         return self._store_text
 
-    def remove(self, ids: Id | Iterable[Id]) -> int:
+    def remove(self, ids: Id | Iterable[Id], *, missing_ok: bool = False) -> int:
         """Hide the items of these ids, or of this one, from the next commit on.
 
-        All or none: an unknown id leaves every one of them. Returns how many were removed. Raises
-        `UnknownItemError`, and TypeError for what is no id (`hashret.items.id_of`).
+        All or none: an unknown id leaves every one of them, unless with `missing_ok`, which passes
+        it over. Returns how many were removed. Raises `UnknownItemError`, and TypeError for what is
+        no id (`hashret.items.id_of`).
         """
+        require_flag("missing_ok", missing_ok)
         asked = list(dict.fromkeys(ids_of(ids)[0]))
         staging = self._staged
         known = staging.items.find(asked)
-        for item_id in asked:
-            if item_id not in known:
-                raise UnknownItemError(
-                    f"id: expected one of the {len(staging.items)} items of {self._layout.root}, "
-                    f"got {item_id!r}; `hashret list` shows the ids"
-                )
+        missing = next((one for one in asked if one not in known), None)
+        if missing is not None and not missing_ok:
+            raise UnknownItemError(
+                f"id: expected one of the {len(staging.items)} items of {self._layout.root}, "
+                f"got {missing!r}; `hashret list` shows the ids"
+            )
         staging.remove(list(known.values()))
-        self._removed.update(asked)
-        self.tally.removed += len(asked)
-        return len(asked)
+        self._removed.update(known)
+        self.tally.removed += len(known)
+        return len(known)
 
     def prune(self) -> int:
         """Remove every item that was not among those given to `add` since the last commit.

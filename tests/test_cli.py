@@ -222,6 +222,7 @@ def test_remove(corpus, collection, tmp_path):
     to = tmp_path / "c"
     copied(collection, to)
     assert run("remove", to, "sea-000", "ghost").exit_code == 1
+    assert ok("remove", to, "ghost", "--missing-ok").stdout == "removed 0\n"
     ok("remove", to, "sea-000", "kitchen-001")
     done = run("get", to, "sea-000")
     assert done.exit_code == 1

@@ -114,6 +114,34 @@ def test_several_ids_are_any_iterable_of_them(writable, many):
     assert before - ids_in(writable) == {"1", "2"}
 
 
+def test_ids_that_are_not_there_are_passed_over_if_asked_to(writable):
+    with Indexer(writable) as indexer:
+        assert indexer.remove([3, "ghost", np.int64(3), "5", 10**6], missing_ok=True) == 2
+        assert indexer.remove(["3", "ghost"], missing_ok=True) == 0
+        assert indexer.remove([], missing_ok=True) == 0
+        assert indexer.tally.removed == 2
+        with pytest.raises(UnknownItemError, match="'ghost'"):
+            indexer.remove(["7", "ghost"])
+        with pytest.raises(TypeError, match="missing_ok: expected True or False"):
+            indexer.remove("7", missing_ok="yes")
+        indexer.commit()
+    with Collection.open(writable) as collection:
+        assert ("3" in collection, 5 in collection, 7 in collection) == (False, False, True)
+
+
+def test_several_ids_of_any_sort_are_got_in_their_order(writable):
+    with Collection.open(writable) as collection:
+        for ids in ([12, "7", np.uint8(12)], (12, "7", "12"), iter(["12", 7, 12])):
+            assert [item.id for item in collection.get(ids)] == ["12", "7", "12"]
+        assert collection.get([7]) == [collection.get(7)]
+        assert collection.get([]) == []
+        assert [len(hits) for hits in collection.similar([12, "7"], k=3)] == [3, 3]
+        with pytest.raises(UnknownItemError, match="'ghost'"):
+            collection.get([7, "ghost"])
+        with pytest.raises(TypeError, match="id: expected a string, an integer or a UUID"):
+            collection.get([7, 1.5])
+
+
 @pytest.mark.parametrize(
     "wrong",
     [b"12", bytearray(b"12"), None, 1.0, np.float32(1), True, np.True_, object()],

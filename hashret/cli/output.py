@@ -29,12 +29,20 @@ json_lines_option = click.option(
 json_option = click.option("--json", "as_json", is_flag=True, help="Write one JSON object.")
 
 
+commit_option = click.option(
+    "--commit",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Read commit N, as long as no compaction has deleted it.  [default: the last]",
+)
+
+
 @contextmanager
-def opened(path: Path) -> Iterator[Collection]:
-    """Yield the collection at `path`, and close it afterwards."""
+def opened(path: Path, commit: int | None = None) -> Iterator[Collection]:
+    """Yield the collection at `path`, at a commit of it, and close it afterwards."""
     from hashret.collection import Collection
 
-    with Collection.open(path) as collection:
+    with Collection.open(path, commit=commit) as collection:
         yield collection
 
 
@@ -69,10 +77,11 @@ wait_option = click.option(
 )
 
 
-def hit_json(hit: Hit) -> dict[str, Any]:
+def hit_json(hit: Hit, *, with_text: bool = False) -> dict[str, Any]:
     """A hit as JSON, under stable keys: id, distance (bits), score, code (hexadecimal), metadata.
 
-    Hits that were ordered by their features also have the key similarity.
+    Hits that were ordered by their features also have the key similarity, and `with_text` the key
+    text, null where the collection keeps none.
     """
     fields = {
         "id": hit.id,
@@ -83,6 +92,8 @@ def hit_json(hit: Hit) -> dict[str, Any]:
     }
     if hit.similarity is not None:
         fields["similarity"] = round(hit.similarity, 6)
+    if with_text:
+        fields["text"] = hit.text
     return fields
 
 
@@ -97,13 +108,19 @@ def approximation_json(approximation: Approximation) -> dict[str, Any]:
     }
 
 
-def show_hits(hits: Hits | Sequence[Hit], as_json: bool, why_none: str = "no hits") -> None:
+def show_hits(
+    hits: Hits | Sequence[Hit],
+    as_json: bool,
+    why_none: str = "no hits",
+    *,
+    with_text: bool = False,
+) -> None:
     """Write the hits to standard output, a line each; `why_none` to standard error if none."""
     approximation = getattr(hits, "approximation", None)
     if as_json:
         label = {"approximate": approximation_json(approximation)} if approximation else {}
         for hit in hits:
-            click.echo(json.dumps(hit_json(hit) | label))
+            click.echo(json.dumps(hit_json(hit, with_text=with_text) | label))
     elif len(hits):
         if approximation:
             click.echo(str(approximation))

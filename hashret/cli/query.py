@@ -20,6 +20,7 @@ from hashret.cli.group import fail
 from hashret.cli.output import (
     approximation_json,
     collection_argument,
+    commit_option,
     hit_json,
     json_lines_option,
     none_because,
@@ -50,6 +51,9 @@ index_option = click.option(
     metavar="NAME",
     help="Search method. Exact: auto, scan, table, multi-index, clusters, faiss-flat. "
     "Approximate: faiss-hnsw, faiss-ivf, faiss-hash, faiss-multihash.  [default: auto]",
+)
+text_option = click.option(
+    "--text", "with_text", is_flag=True, help="With JSON: add the whole text of each hit."
 )
 explain_option = click.option(
     "--explain", is_flag=True, help="Show on standard error how the hits were found."
@@ -93,7 +97,9 @@ explain_option = click.option(
 @rerank_option
 @where_option
 @index_option
+@commit_option
 @explain_option
+@text_option
 @json_lines_option
 def query(
     collection: Path,
@@ -109,7 +115,9 @@ def query(
     rerank: int | None,
     where: str | None,
     index: str | None,
+    commit: int | None,
     explain: bool,
+    with_text: bool,
     as_json: bool,
 ) -> None:
     """Show the items of COLLECTION nearest to TEXT ("-" reads standard input).
@@ -121,6 +129,7 @@ def query(
         raise click.UsageError("expected exactly one of TEXT, --file, --id and --batch")
     if bucket and radius is not None:
         raise click.UsageError("--bucket is --radius 0: give one of them")
+    _require_json(with_text, as_json or batch is not None)
     question = _question(
         item_id is not None,
         k,
@@ -131,9 +140,9 @@ def query(
         where=where,
         index=index,
     )
-    with opened(collection) as snapshot:
+    with opened(collection, commit) as snapshot:
         if batch is not None:
-            _answer_batch(snapshot, batch, question, explain)
+            _answer_batch(snapshot, batch, question, explain, with_text)
             return
         ask: Callable[[Question], Any]
         if item_id is not None:
@@ -141,7 +150,7 @@ def query(
         else:
             payload = payload_of(snapshot.kind, text, file)
             ask = lambda question: snapshot.ask(question, [payload])[0]  # noqa: E731
-        _show(snapshot, question, ask, as_json, explain)
+        _show(snapshot, question, ask, as_json, explain, with_text)
 
 
 #: The option for each field of a question.
@@ -174,7 +183,14 @@ def _question(of_stored: bool, k: int | None, rerank: int | None, **fields: Any)
     return question
 
 
-def _answer_batch(snapshot: Collection, path: Path, question: Question, explain: bool) -> None:
+def _require_json(with_text: bool, as_json: bool) -> None:
+    if with_text and not as_json:
+        raise click.UsageError("--text goes with --json or --batch: a line has no room for a text")
+
+
+def _answer_batch(
+    snapshot: Collection, path: Path, question: Question, explain: bool, with_text: bool
+) -> None:
     """Write one line for every query of the file, in its order: the hits, or what is wrong."""
     failed = 0
     lines = lines_of(path, "JSON lines")
@@ -192,7 +208,7 @@ def _answer_batch(snapshot: Collection, path: Path, question: Question, explain:
                 answer |= {"hits": [], "error": error}
             else:
                 hits = next(answers)
-                answer["hits"] = [hit_json(hit) for hit in hits]
+                answer["hits"] = [hit_json(hit, with_text=with_text) for hit in hits]
                 if hits.note:
                     answer["note"] = hits.note
                 if hits.approximation:
@@ -210,7 +226,9 @@ def _answer_batch(snapshot: Collection, path: Path, question: Question, explain:
 @click.option("-k", "k", type=click.IntRange(min=1), help="Number of hits.  [default: 10]")
 @rerank_option
 @where_option
+@commit_option
 @explain_option
+@text_option
 @json_lines_option
 def similar(
     collection: Path,
@@ -218,14 +236,17 @@ def similar(
     k: int | None,
     rerank: int | None,
     where: str | None,
+    commit: int | None,
     explain: bool,
+    with_text: bool,
     as_json: bool,
 ) -> None:
     """Show the items of COLLECTION nearest to its item ID, without that item."""
+    _require_json(with_text, as_json)
     question = _question(True, k, rerank, where=where)
-    with opened(collection) as snapshot:
+    with opened(collection, commit) as snapshot:
         ask = partial(snapshot.ask_similar, ids=item_id)
-        _show(snapshot, question, ask, as_json, explain)
+        _show(snapshot, question, ask, as_json, explain, with_text)
 
 
 def _show(
@@ -234,10 +255,12 @@ def _show(
     ask: Callable[[Question], Hits],
     as_json: bool,
     explain: bool,
+    with_text: bool,
 ) -> None:
     """Ask the question and show the hits, or why there are none."""
     hits = ask(question)
-    show_hits(hits, as_json, "" if len(hits) else _why_none(snapshot, question, hits.note, ask))
+    why = "" if len(hits) else _why_none(snapshot, question, hits.note, ask)
+    show_hits(hits, as_json, why, with_text=with_text)
     if explain and hits.plan is not None:
         click.echo(str(hits.plan), err=True)
 

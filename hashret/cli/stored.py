@@ -12,6 +12,7 @@ import click
 from hashret.cli.group import shown
 from hashret.cli.output import (
     collection_argument,
+    commit_option,
     json_lines_option,
     json_option,
     none_because,
@@ -27,14 +28,15 @@ if TYPE_CHECKING:
 @click.command()
 @collection_argument
 @click.argument("item_id", metavar="ID")
+@commit_option
 @json_option
-def get(collection: Path, item_id: str, as_json: bool) -> None:
+def get(collection: Path, item_id: str, commit: int | None, as_json: bool) -> None:
     """Show the item ID of COLLECTION: its code, metadata and the beginning of its text."""
-    with opened(collection) as snapshot:
+    with opened(collection, commit) as snapshot:
         item = snapshot.get(item_id)
-    if as_json:
-        click.echo(json.dumps(stored_json(item)))
-        return
+        if as_json:
+            click.echo(json.dumps(stored_json(item) | {"text": item.text}))
+            return
     click.echo(f"id        {shown(item.id)}\ncode      {item.code}")
     if item.metadata:
         click.echo(f"metadata  {shown(json.dumps(item.metadata, ensure_ascii=False))}")
@@ -45,10 +47,11 @@ def get(collection: Path, item_id: str, as_json: bool) -> None:
 @click.command("list")
 @collection_argument
 @where_option
+@commit_option
 @json_lines_option
-def list_items(collection: Path, where: str | None, as_json: bool) -> None:
+def list_items(collection: Path, where: str | None, commit: int | None, as_json: bool) -> None:
     """List the ids of all items of COLLECTION, in order, or of those that --where selects."""
-    with opened(collection) as snapshot:
+    with opened(collection, commit) as snapshot:
         item = None
         for item in snapshot.items(where=where):
             click.echo(json.dumps(stored_json(item)) if as_json else shown(item.id))
@@ -59,10 +62,11 @@ def list_items(collection: Path, where: str | None, as_json: bool) -> None:
 
 @click.command()
 @collection_argument
+@commit_option
 @json_option
-def info(collection: Path, as_json: bool) -> None:
+def info(collection: Path, commit: int | None, as_json: bool) -> None:
     """Show what COLLECTION holds: items, bits in a code, commit, model, index, size on disk."""
-    with opened(collection) as snapshot:
+    with opened(collection, commit) as snapshot:
         facts = snapshot.info()
     if as_json:
         click.echo(json.dumps(facts))
@@ -110,7 +114,7 @@ def verify(collection: Path, as_json: bool) -> None:
 
 
 def stored_json(item: StoredItem) -> dict[str, Any]:
-    """A stored item as JSON, under stable keys."""
+    """A stored item as JSON, under stable keys, without its text."""
     return {
         "id": item.id,
         "code": item.code,

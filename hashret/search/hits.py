@@ -199,7 +199,7 @@ def _by_features(
 
 def _hits(snapshot: Snapshot, found: Ranked) -> list[tuple[Hit, ...]]:
     """The hits of each query, with the records of their items."""
-    items, packed = snapshot.items, snapshot.codes.packed[found.positions]
+    items, text, packed = snapshot.items, snapshot.text, snapshot.codes.packed[found.positions]
     made = []
     alike = repeat(None) if found.alike is None else found.alike.tolist()
     for row, code, distance, score, likeness in zip(
@@ -212,7 +212,8 @@ def _hits(snapshot: Snapshot, found: Ranked) -> list[tuple[Hit, ...]]:
     ):
         item_id, metadata, preview = items.shown(row)
         code_text = code.tobytes().hex()
-        made.append(Hit(item_id, distance, score, code_text, metadata, preview, likeness))
+        shown = metadata, preview, likeness, text(row)
+        made.append(Hit(item_id, distance, score, code_text, *shown))
     return [tuple(made[start:stop]) for start, stop in pairwise(found.limits.tolist())]
 
 

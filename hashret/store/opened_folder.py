@@ -25,6 +25,7 @@ class OpenedFolder:
 
     def __init__(self, layout: Layout):
         """Raises `StorageError` where the folder can't be looked at."""
+        self.root = layout.root
         self._layout = layout
         self._catalog = layout.catalog
         self._descriptor: int | None = None

@@ -42,10 +42,12 @@ from hashret.unicode_text import is_storable
 SUFFIX = ".arrow"
 #: Bytes of a content's digest: 128 bits tell any number of versions of an item apart.
 DIGEST = 16
-# Keys of the metadata that have a column, at most; the most frequent ones of the segment do.
-_MOST_KEYS = 256
-_JSON = {b"hashret": b"json"}
-_TYPES: dict[type, pa.DataType] = {
+#: Keys of the metadata that have a column, at most; the most frequent ones of the segment do.
+MOST_KEYS = 256
+#: What the field's metadata says where a column holds texts of JSON.
+JSON = {b"hashret": b"json"}
+#: The type of a column whose values are all of one type.
+TYPES: dict[type, pa.DataType] = {
     int: pa.int64(),
     float: pa.float64(),
     bool: pa.bool_(),
@@ -62,7 +64,7 @@ _METADATA, _OTHERS = "metadata", "other_metadata"
 # Ids looked up at once from which on NumPy is faster than one bisection after the other.
 _MANY = 16
 # made once: `json.dumps` with arguments builds an encoder at every call
-_as_json = json.JSONEncoder(sort_keys=True, allow_nan=False).encode
+as_json = json.JSONEncoder(sort_keys=True, allow_nan=False).encode
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +145,7 @@ def _by_key(
     chosen: dict[str, str] = {}
     for key in sorted(found, key=lambda key: (-len(found[key][0]), key)):
         # DuckDB takes names that differ in case for one
-        if key and is_storable(key) and len(chosen) < _MOST_KEYS:
+        if key and is_storable(key) and len(chosen) < MOST_KEYS:
             chosen.setdefault(key.casefold(), key)
     kept = set(chosen.values())
     n = len(metadata)
@@ -151,20 +153,20 @@ def _by_key(
     if len(keys) == len(found):
         return keys, None
     left = [{k: v for k, v in one.items() if k not in kept} for one in metadata]
-    return keys, pa.array([_as_json(one) if one else None for one in left], pa.string())
+    return keys, pa.array([as_json(one) if one else None for one in left], pa.string())
 
 
 def _column(key: str, rows: list[int], values: list[Any], n: int) -> tuple[pa.Field, pa.Array]:
     """The column of a key that these rows have; missing values are null."""
     kinds = {type(value) for value in values}
-    kind = _TYPES.get(kinds.pop()) if len(kinds) == 1 else None
+    kind = TYPES.get(kinds.pop()) if len(kinds) == 1 else None
     if kind is not None:
         try:
             return pa.field(key, kind), pa.array(_spread(rows, values, n), kind)
         except (OverflowError, UnicodeEncodeError, pa.ArrowInvalid):
             pass  # an integer or a string that the type does not hold
-    texts = [_as_json(value) for value in values]
-    field = pa.field(key, pa.string(), metadata=_JSON)
+    texts = [as_json(value) for value in values]
+    field = pa.field(key, pa.string(), metadata=JSON)
     return field, pa.array(_spread(rows, texts, n), pa.string())
 
 
@@ -187,8 +189,8 @@ def merged(parts: Sequence[tuple[Records, np.ndarray]]) -> pa.RecordBatch:
     fields: dict[str, set[tuple[str, bool]]] = defaultdict(set)
     for records, _ in parts:
         for field in records.fields:
-            fields[field.name].add((str(field.type), field.metadata == _JSON))
-    plain = len(fields) <= _MOST_KEYS and len({name.casefold() for name in fields}) == len(fields)
+            fields[field.name].add((str(field.type), field.metadata == JSON))
+    plain = len(fields) <= MOST_KEYS and len({name.casefold() for name in fields}) == len(fields)
     plain = plain and all(len(kinds) == 1 for kinds in fields.values())
     if not plain or any(_OTHERS in batch.schema.names for batch in batches):
         metadata = [records.metadata(row) for records, rows in parts for row in rows.tolist()]
@@ -263,7 +265,7 @@ class Records:
             raise self._damaged(f"{batch.num_rows} rows")
         self.batch = batch
         self.fields: list[pa.Field] = list(struct)
-        if not all(field.type in _TYPES.values() for field in self.fields):
+        if not all(field.type in TYPES.values() for field in self.fields):
             raise self._damaged("metadata of another type")
         self._ids = self._column(batch.column("id"))
         self._previews = self._column(batch.column("preview"))
@@ -271,7 +273,7 @@ class Records:
         self._hashes = self._column(batch.column("sorted_hash"))
         self._hash_rows = self._column(batch.column("hash_row"))
         self._keys = [
-            (field.name, field.metadata == _JSON, self._column(self._child(i)))
+            (field.name, field.metadata == JSON, self._column(self._child(i)))
             for i, field in enumerate(self.fields)
         ]
         self._others = (
@@ -430,7 +432,7 @@ class Records:
 
     def is_json(self, key: str) -> bool:
         """Whether the column of this key holds texts of JSON."""
-        return any(field.name == key and field.metadata == _JSON for field in self.fields)
+        return any(field.name == key and field.metadata == JSON for field in self.fields)
 
     @property
     def other(self) -> pa.Array | None:

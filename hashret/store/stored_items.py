@@ -131,7 +131,7 @@ class StoredItems:
 
     def shown(self, row: int) -> tuple[str, dict[str, Any], str]:
         """What a hit shows of a row: its id, metadata and preview."""
-        segment, offset = self._place(row)
+        segment, offset = self.place(row)
         records = self.records(segment)
         return records.id(offset), records.metadata(offset), records.preview(offset)
 
@@ -143,10 +143,11 @@ class StoredItems:
             if not self.place(row)[0].is_pending
         }
 
-    def record(self, row: int) -> ItemRecord:
+    def record(self, row: int, *, with_text: bool = False) -> ItemRecord:
         """The item of a row, but for its text."""
         segment, offset = self.place(row)
-        return self.records(segment).record(offset)
+        found = self.records(segment).record(offset)
+        return replace(found, text=self.text(row)) if with_text else found
 
     def text(self, row: int) -> str | None:
         """The text of a row; None where the collection keeps none."""

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
+from typing import Any
 
 import pyarrow as pa
 
@@ -50,6 +51,7 @@ class Texts:
         self._path = path
         self._n_rows = n_rows
         self._lock = Lock()  # a reader seeks
+        self._last: tuple[int, Any] = -1, None  # the batch read last: who reads on finds it
         with self._damage():
             self._file = CheckedFile(path, record)
             self._blocks = batch_blocks(self._file)
@@ -61,9 +63,12 @@ class Texts:
     def text(self, row: int) -> str | None:
         """The text of a row; None where there is none, as for an item of another source."""
         with self._damage(), self._lock:
-            found = self._column(row // _ROWS)[row % _ROWS : row % _ROWS + 1]
-            found.validate(full=True)
-            text: str | None = found[0].as_py()
+            number, texts = self._last
+            if number != row // _ROWS:
+                number, texts = row // _ROWS, self._column(row // _ROWS)
+                texts.validate(full=True)
+                self._last = number, texts
+            text: str | None = texts[row % _ROWS].as_py()
         return text
 
     def _column(self, n: int) -> pa.Array:

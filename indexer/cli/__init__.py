@@ -42,6 +42,10 @@ VERBS = {
         "indexer.cli.retrain:retrain",
         "Learn a new model from the texts that a collection stores.",
     ),
+    "export": (
+        "hashret.cli.export:export",
+        "Write items, codes and texts into one file for other programs.",
+    ),
     "evaluate": (
         "indexer.cli.evaluate:evaluate",
         "Measure how well codes find what is relevant.",

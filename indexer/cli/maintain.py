@@ -18,15 +18,19 @@ if TYPE_CHECKING:
 @click.command()
 @collection_argument
 @click.argument("ids", metavar="ID...", nargs=-1, required=True)
+@click.option("--missing-ok", is_flag=True, help="Pass over IDs that COLLECTION does not have.")
 @wait_option
-def remove(collection: Path, ids: tuple[str, ...], wait: float) -> None:
-    """Remove the items with these IDs from COLLECTION. If one ID is unknown, nothing is removed."""
+def remove(collection: Path, ids: tuple[str, ...], missing_ok: bool, wait: float) -> None:
+    """Remove the items with these IDs from COLLECTION. If one ID is unknown, nothing is removed.
+
+    With --missing-ok, those that are there are removed.
+    """
     from hashret.store.layout import Layout
     from indexer.writer import Indexer
 
     Layout.find(collection)  # never create one just to remove from it
     with Indexer(collection, wait_seconds=wait, on_note=say) as indexer:
-        removed = indexer.remove(ids)
+        removed = indexer.remove(ids, missing_ok=missing_ok)
         commit = indexer.commit()
     click.echo(f"removed {removed}")
     say(f"{collection}: commit {commit.commit}, {commit.n_items} items")

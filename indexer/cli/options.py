@@ -6,17 +6,21 @@ import os
 import re
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import click
 
-from hashret.cli.files import no_place, read_text, require_place
+from hashret.cli.files import read_text
 from hashret.kinds import KINDS, kind_of
 from hashret.specs import VectorSpec
+from hashret.store.outputs import no_place, require_place
 from indexer.training.presets import PRESETS
 
 if TYPE_CHECKING:
     from indexer.corpus import Reading
+
+#: Bytes. So much of a file is inspected before it is replaced: more than any line of a report.
+_HEAD = 1 << 20
 
 #: The seeds that torch accepts: integers from 0 to 2**63 - 1.
 SEED = click.IntRange(0, 2**63 - 1)
@@ -171,7 +175,11 @@ def require_output(
             raise no_place(path, what, f"a place in the collection {folder}")
     except OSError as error:
         raise no_place(path, what, error.strerror) from error
-    require_place(path, what, former)
+    require_place(path, what, lambda stream: former.match(_beginning(stream)) is not None)
+
+
+def _beginning(stream: IO[bytes]) -> str:
+    return stream.read(_HEAD).decode("utf-8", "replace")
 
 
 def _collection_around(path: Path, to: Path | None) -> Path | None:
