@@ -97,9 +97,8 @@ def read_arrays(name: str) -> dict[str, np.ndarray]:
         if network_mount(path) is not None:
             return {}
         with (path / _SUMS).open("rb") as file:
-            told = json.loads(file.read(_LIMIT))
-        if told != _sums(path, name):
-            return {}
+            if json.loads(file.read(_LIMIT)) != _sums(path, name):
+                return {}
         found = {file.stem: _mapped(file) for file in _files(path)}
         os.utime(path)  # wanted now
     except (OSError, RuntimeError, ValueError, RecursionError):
@@ -121,18 +120,17 @@ def _sums(path: Path, name: str) -> dict[str, str]:
 
 
 def _mapped(file: Path) -> np.ndarray:
-    kept = _TYPES[file.suffix]
     if not file.stat().st_size:  # nothing can't be mapped
-        return np.empty(0, kept)
+        return np.empty(0, _TYPES[file.suffix])
     # as a plain array: those of NumPy's own class for it are slow to cut
-    return np.memmap(file, kept, "r").view(np.ndarray)
+    return np.memmap(file, _TYPES[file.suffix], "r").view(np.ndarray)
 
 
 def write_arrays(name: str, arrays: Mapping[str, np.ndarray]) -> None:
     """Keep arrays, (n,) uint32 or uint64, for the next process, where there is room.
 
-    They take the place of any of this name.
-    To make room, those go that were not wanted for longest. Who has mapped them goes on with them.
+    They take the place of any of this name, and of those that were not wanted for longest where
+    more room is needed. Who has mapped what goes keeps it.
     """
     try:
         path = _folder() / name

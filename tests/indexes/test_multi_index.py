@@ -1,14 +1,18 @@
 """What multi-index hashing promises beyond the contract: little work, and a bound on it."""
 
 from itertools import pairwise
+from unittest.mock import patch
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from hashret.codes import Codes
+from hashret.indexes.multi_index import substrings
 from hashret.indexes.multi_index.index import MultiIndex
-from hashret.indexes.multi_index.substrings import cut
-from tests.indexes.reference import WIDTHS, make_codes
+from hashret.indexes.multi_index.substrings import SubstringTable, cut, slot_bits
+from tests.indexes.reference import WIDTHS, codes_and_queries, make_codes
 
 
 @pytest.mark.parametrize("n_bits", WIDTHS)
@@ -29,6 +33,23 @@ def test_a_substring_is_its_bits(n_bits):
         bits = codes.bits[:, part.start : part.start + part.length]
         expected = [sum(int(bit) << i for i, bit in enumerate(row)) for row in bits]
         assert part.of(codes.words).tolist() == expected
+
+
+@given(codes_and_queries(), st.booleans())
+def test_a_table_filled_in_chunks_has_each_code_in_its_slot(data, inline):
+    codes, _ = data
+    words, n = codes.words, len(codes)
+    part = cut(codes.n_bits, n)[-1]
+    offsets = np.full((1 << slot_bits(part.length, n)) + 1, 7, np.uint32)
+    places, inlined = np.empty(n, np.uint32), np.empty(n, np.uint64) if inline else None
+    with patch.object(substrings, "_CHUNK", 8):
+        table = SubstringTable(words, part, offsets=offsets, places=places, inlined=inlined)
+    slots = (table.hashed(words) >> table.shift).tolist()
+    assert [places[a:b].tolist() for a, b in pairwise(offsets.tolist())] == [
+        [row for row in range(n) if slots[row] == slot] for slot in range(len(offsets) - 1)
+    ]
+    if inlined is not None:
+        assert inlined.tolist() == words[places, 0].tolist()
 
 
 def near_pairs(n: int, n_bits: int) -> tuple[Codes, Codes]:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from hashret.codes import Codes
 from hashret.errors import DamagedError
+from hashret.indexes import linear_hash
 from hashret.indexes.linear_hash import LinearHash, flip_keys
 from hashret.indexes.table import layout
 from hashret.indexes.table.index import TableIndex
@@ -256,6 +257,9 @@ def test_the_hash_is_linear_and_up_to_64_bits_one_to_one(n_bits):
     mix = LinearHash(n_bits)
     a, b = codes[:100], codes[100:]
     assert (mix(a ^ b) == mix(a) ^ mix(b)).all()
+    whole = mix(codes)
+    with patch.object(linear_hash, "_BLOCK", 30):  # a few at once, as with many codes
+        assert (mix(codes) == whole).all()
     assert (mix(a) <= np.uint64((1 << mix.width) - 1)).all()
     for words, key in zip(a[:5], mix(a[:5]), strict=True):
         assert mix.key(int.from_bytes(words.astype("<u8").tobytes(), "little")) == key

@@ -36,12 +36,13 @@ def built(codes: Codes, hashed: LinearHash) -> tuple[SortedKeys, np.ndarray]:
     rows = np.empty(len(codes), np.uint32)  # the system gives the memory of what is written only
     n_keys = n_rows = 0
     for begin, end in pairwise(limits.tolist()):
-        keys, order = _in_order(pairs[2 * begin : 2 * end], hashed.width - bits)
-        keys, runs, several = _runs_of(keys, order, n_rows)
+        part = _in_order(pairs[2 * begin : 2 * end], hashed.width - bits)
+        keys, runs, several = _runs_of(*part, n_rows)
         # never beyond what was read: there are no more keys than codes
         pairs[2 * n_keys : 2 * (n_keys + len(keys))] = np.stack([keys, runs], axis=1).ravel()
         rows[n_rows : n_rows + len(several)] = several
         n_keys, n_rows = n_keys + len(keys), n_rows + len(several)
+        del part  # which may be a view of `pairs`
     # what is left over goes back to the system; no view of these arrays is left
     pairs.resize(2 * n_keys, refcheck=False)
     rows.resize(n_rows, refcheck=False)
