@@ -26,6 +26,7 @@ ERROR_CLASSES: dict[str, str] = {
     "hidden": "a file or folder whose name begins with a dot",
     "missing-file": "a `path` entry that names no file",
     "missing-payload": "a row with neither `text` nor `path`",
+    "no-known-feature": "a query of an evaluation without a single word of the model's vocabulary",
     "not-a-regular-file": "a FIFO, socket, device or folder where a file is expected",
     "not-finite": "a vector with a NaN or infinite number (in float32)",
     "not-text": "bytes that are no text in any encoding that is looked for",

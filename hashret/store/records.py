@@ -337,6 +337,16 @@ class Records:
             found[i] = self._among_equal(ids[i], int(hashed[i]), int(at[i]), rows)
         return found
 
+    def sorted_hashes(self) -> tuple[np.ndarray, np.ndarray]:
+        """The hashes of all ids in ascending order, (n,) uint64, and their rows, (n,) uint32.
+
+        Raises `DamagedError` where they are not in order, or a row is not one of the segment.
+        """
+        hashed, rows = self._hashes.array(), self._hash_rows.array()
+        if (hashed[1:] < hashed[:-1]).any() or (rows >= self.n_rows).any():
+            raise self._damaged("hashes in no order")
+        return hashed, rows
+
     def _row_of(self, item_id: str, hashed: int) -> int:
         """The row of one id. Hashes are spread evenly, so few blocks are looked at."""
         n = self.n_rows

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from hashret.errors import DamagedError
+from hashret.store.id_runs import IdRuns
 from hashret.store.layout import Layout
 from hashret.store.records import ItemRecord, Records, hashes
 from hashret.store.segments import Segment
@@ -24,6 +25,10 @@ from hashret.unicode_text import is_storable
 
 if TYPE_CHECKING:
     from hashret.where.conditions import Condition
+
+# Ids looked up at once, and segments, from which on all hashes are merged into a few sorted arrays:
+# made once in 40 ns an item, they take a sixth of the time of one search a segment.
+_MANY_IDS, _MANY_SEGMENTS = 256, 32
 
 
 class Opener(Protocol):
@@ -55,6 +60,7 @@ class StoredItems:
         self._opener = opener
         self._opened: dict[str, Records] = {}
         self._texts: dict[str, Texts] = {}
+        self._runs: IdRuns | None = None
         self._set(segments)
 
     def _set(self, segments: Iterable[Segment]) -> None:
@@ -72,6 +78,8 @@ class StoredItems:
     def add(self, segment: Segment) -> None:
         """Add a segment, whose rows come after all others."""
         self._set([*self.segments, segment])
+        if self._runs is not None:
+            self._runs.add(*self.records(segment).sorted_hashes())
 
     def remove(self, rows: np.ndarray) -> None:
         """Hide rows; those that are hidden already stay so."""
@@ -88,6 +96,7 @@ class StoredItems:
     def drop(self, names: Iterable[str] | None = None) -> None:
         """Leave out the segments of these names, or all."""
         gone = None if names is None else set(names)
+        self._runs = None
         self._set([] if gone is None else [s for s in self.segments if s.name not in gone])
 
     # reading
@@ -171,6 +180,9 @@ class StoredItems:
     def _versions(self, ids: Iterable[str], *, live: bool) -> Iterator[tuple[str, int]]:
         wanted = [one for one in dict.fromkeys(ids) if is_storable(one)]
         hashed = hashes(wanted)
+        if len(wanted) >= _MANY_IDS and len(self.segments) >= _MANY_SEGMENTS:
+            yield from self._versions_by_runs(wanted, hashed, live=live)
+            return
         for segment in reversed(self.segments):  # a version that is shown is mostly a late one
             if not wanted:
                 return
@@ -185,6 +197,25 @@ class StoredItems:
             if live:
                 left = np.flatnonzero(~found)
                 wanted, hashed = [wanted[i] for i in left.tolist()], hashed[left]
+
+    def _versions_by_runs(
+        self, wanted: list[str], hashed: np.ndarray, *, live: bool
+    ) -> Iterator[tuple[str, int]]:
+        """As `_versions`, for many ids in many segments."""
+        if self._runs is None:
+            runs = IdRuns()
+            for segment in self.segments:
+                runs.add(*self.records(segment).sorted_hashes())
+            self._runs = runs
+        for i, number, offset in self._runs.find(hashed):
+            segment = self.segments[number]
+            if self.records(segment).id(offset) != wanted[i]:
+                continue
+            if live and len(segment.removed):
+                at = int(np.searchsorted(segment.removed, offset))
+                if at < len(segment.removed) and segment.removed[at] == offset:
+                    continue
+            yield wanted[i], segment.first_row + offset
 
     def values(self, segment: Segment, key: str, rows: np.ndarray) -> list[Any]:
         """The metadata value of this key of some rows of a segment; None where one has none."""

@@ -20,6 +20,10 @@ from indexer.ingest.encode import usable_features
 from indexer.ingest.prepare import Preparer
 from indexer.refusals import Refused
 
+_UNKNOWN = Refused(
+    "no-known-feature",
+    "no known feature: expected at least one word of the collection's vocabulary",
+)
 _BATCH = 1024  # queries that are prepared at a time
 
 
@@ -69,7 +73,10 @@ def encode_queries(collection: Collection, queries: Iterable[Item | Skipped]) ->
             rows, found, refused = usable_features(coder.featurizer, prepared)
             features.append(found)
             items += [Item(usable[i].id, "", usable[i].metadata) for i in rows.tolist()]
-            skipped += [why.skipped(usable[i].id) for i, why in refused.items()]
+            refused |= dict.fromkeys(
+                set(range(len(usable))).difference(rows.tolist(), refused), _UNKNOWN
+            )
+            skipped += [why.skipped(usable[i].id) for i, why in sorted(refused.items())]
     if not items and not skipped:
         raise InputError("queries: expected at least one, got none; check their source")
     if not items:

@@ -214,7 +214,7 @@ with writer_lock(layout):
     (layout.segments / "half.npy.tmp").write_bytes(b"half")
     if {inside}:
         catalog.connection.begin()
-        catalog.connection.execute(tables.segments.delete())
+        catalog.connection.execute(t.segments.delete())
     os.kill(os.getpid(), signal.SIGKILL)
 """
 

@@ -136,9 +136,17 @@ STEPS = st.lists(
 )
 
 
+@pytest.mark.parametrize("many", [1, 1000], ids=["by merged runs", "by segment"])
 @settings(max_examples=40)
 @given(STEPS)
-def test_items_are_those_of_a_dictionary(layout, steps):
+def test_items_are_those_of_a_dictionary(layout, many, steps):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(stored_items, "_MANY_IDS", many)
+        patch.setattr(stored_items, "_MANY_SEGMENTS", many)
+        compare(layout, steps)
+
+
+def compare(layout, steps):
     model = Model(layout)
     for version, (what, *how) in enumerate(steps):
         if what == "add":
