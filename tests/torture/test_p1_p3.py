@@ -13,6 +13,7 @@ from tests.torture.bases import make
 from tests.torture.scale import LONG, say
 
 HERE = Path(__file__).parent
+_NO_THREAD = "background_thread:false"  # of the allocator in pyarrow: the harness forks
 pytestmark = pytest.mark.skipif(
     sys.platform != "linux" or not shutil.which("cc"), reason="needs Linux and a C compiler"
 )
@@ -38,7 +39,7 @@ def break_it(library, base, folder, verb, limit, *plant):
         capture_output=True,
         text=True,
         cwd=HERE.parents[1],
-        env=os.environ | {"LD_PRELOAD": str(library)},
+        env=os.environ | {"LD_PRELOAD": str(library), "JE_ARROW_MALLOC_CONF": _NO_THREAD},
         check=False,
     )
     assert done.returncode == 0, done.stderr
