@@ -603,7 +603,7 @@ def _about_model(snapshot: Snapshot) -> dict[str, Any] | None:
             "preset": about["training"]["options"]["preset"],
             "trained_on": about["training"]["n_items"],
         }
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, AttributeError) as error:
         raise DamagedError(
             f"{snapshot.layout.root}: expected a description of the model, got one without "
             f"{error}; train it again"

@@ -28,19 +28,28 @@ class BatchSize:
     is_compressed: bool
 
 
-def batch_blocks(file: CheckedFile) -> list[tuple[int, int]]:
-    """The first byte of each batch's message, and of its body. Raises ValueError for none."""
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Where a record batch lies: the first byte of its message, of its body, and after that."""
+
+    message: int
+    body: int
+    end: int
+
+
+def batch_blocks(file: CheckedFile) -> list[Block]:
+    """Where each batch of a file lies, its footer checked. Raises ValueError for no Arrow file."""
     size = len(file.data)
     length = int.from_bytes(_read(file, size - _END, 4), "little")
-    footer = _read(file, size - _END - length, length)
+    footer = _read(file, size - _END - length, length + _END)
     count, at = _vector(footer, _field(footer, _follow(footer, 0), _FOOTER_BATCHES))
-    found = (_get("<qi", footer, at + 24 * n) for n in range(count))
-    return [(offset, offset + n_bytes) for offset, n_bytes in found]
+    found = (_get("<qi4xq", footer, at + 24 * n) for n in range(count))
+    return [Block(offset, offset + head, offset + head + body) for offset, head, body in found]
 
 
-def batch_size(file: CheckedFile, message: int, body: int) -> BatchSize:
-    """What the batch at these bytes of a file takes. Raises ValueError where that is no batch."""
-    data = _read(file, message, body - message)
+def batch_size(file: CheckedFile, block: Block) -> BatchSize:
+    """What a batch of a file takes. Raises ValueError where there is none."""
+    data = _read(file, block.message, block.body - block.message)
     data = data[8:] if data.startswith(b"\xff\xff\xff\xff") else data[4:]
     batch = _follow(data, _field(data, _follow(data, 0), _MESSAGE_HEADER))
     if not _field(data, batch, _BATCH_COMPRESSION):
@@ -50,7 +59,7 @@ def batch_size(file: CheckedFile, message: int, body: int) -> BatchSize:
     for n in range(count):
         offset, length = _get("<qq", data, at + 16 * n)
         if length:  # before what is compressed stands its size, or -1 where it is as it was
-            n_bytes += max(0, *_get("<q", _read(file, body + offset, 8), 0))
+            n_bytes += max(0, *_get("<q", _read(file, block.body + offset, 8), 0))
     return BatchSize(n_bytes, is_compressed=True)
 
 

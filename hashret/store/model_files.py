@@ -74,7 +74,7 @@ def read_description(layout: Layout, record: ModelRecord) -> dict[str, Any]:
         raise DamagedError(f"{path}: expected at most {_MAX_DESCRIPTION} bytes; train again")
     try:
         with plainly(path, "read"), open_plain(path) as stream:
-            description = json.loads(stream.read())
+            description = json.loads(stream.read().decode())
     except (ValueError, RecursionError) as error:
         raise DamagedError(f"{path}: expected JSON, got {error}; train the model again") from error
     if not isinstance(description, dict):

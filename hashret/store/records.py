@@ -245,10 +245,9 @@ class Records:
         blocks = batch_blocks(file)
         if len(blocks) != 1:
             raise self._damaged(f"{len(blocks)} batches")
-        ((message, body),) = blocks
-        if batch_size(file, message, body).is_compressed:
+        if batch_size(file, blocks[0]).is_compressed:
             raise self._damaged("compressed ones")
-        file.require(0, body)  # with the footer, all that pyarrow looks at
+        file.require(0, blocks[0].body)  # with the footer, all that pyarrow looks at
         with pa.ipc.open_file(pa.BufferReader(pa.py_buffer(data))) as reader:
             batch = reader.get_batch(0)
         batch.validate()  # lengths and sizes: pyarrow ends the process where they do not agree

@@ -6,7 +6,6 @@ than its batch. Every read is checked block by block (`hashret.store.checked`).
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -50,12 +49,14 @@ class Texts:
         """Raises `DamagedError` unless the file is as it was written, of `n_rows` texts."""
         self._path = path
         self._n_rows = n_rows
-        self._lock = Lock()  # a reader seeks
+        self._lock = Lock()  # of pyarrow's reader
         self._last: tuple[int, Any] = -1, None  # the batch read last: who reads on finds it
         with self._damage():
             self._file = CheckedFile(path, record)
             self._blocks = batch_blocks(self._file)
-            self._reader = pa.ipc.open_file(pa.PythonFile(_Checked(self._file), mode="r"))
+            options = pa.ipc.IpcReadOptions(use_threads=False)
+            source = pa.BufferReader(pa.py_buffer(self._file.data))
+            self._reader = pa.ipc.open_file(source, options=options)
             n_batches = -(-n_rows // _ROWS)
             if self._reader.schema != _SCHEMA or len(self._blocks) != n_batches:
                 raise ValueError("other columns")
@@ -73,9 +74,11 @@ class Texts:
 
     def _column(self, n: int) -> pa.Array:
         """The texts of a batch, whose values are still to be validated."""
-        size = batch_size(self._file, *self._blocks[n])
+        block = self._blocks[n]
+        size = batch_size(self._file, block)
         if size.n_bytes > _MOST_BYTES:
             raise ValueError(f"a batch of {size.n_bytes} bytes")
+        self._file.require(block.message, block.end)
         batch = self._reader.get_batch(n)
         batch.validate()
         if batch.num_rows != min(_ROWS, self._n_rows - n * _ROWS):
@@ -100,34 +103,3 @@ class Texts:
             raise DamagedError(
                 f"{self._path}: expected the texts of {self._n_rows} items, got {got}; {RESTORE}"
             ) from error
-
-
-class _Checked(io.RawIOBase):
-    """A file for pyarrow, of which every block is checked before it is given."""
-
-    def __init__(self, file: CheckedFile):
-        self._file = file
-        self._at = 0
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        base = (0, self._at, len(self._file.data))[whence]
-        self._at = max(0, base + offset)
-        return self._at
-
-    def tell(self) -> int:
-        return self._at
-
-    def read(self, size: int = -1) -> bytes:
-        stop = len(self._file.data) if size < 0 else min(len(self._file.data), self._at + size)
-        if stop <= self._at:
-            return b""
-        self._file.require(self._at, stop)
-        found = self._file.data[self._at : stop].tobytes()
-        self._at = stop
-        return found

@@ -59,7 +59,8 @@ def repaired(path, sound):
     """Repair, and require that every item is as it was, or named as lost, or known to be back."""
     said = repair.plan(Layout.find(path))
     made = repair.apply(Layout.find(path))
-    assert (made.lost_ids, made.new_catalog) == (said.lost_ids, said.new_catalog)
+    assert (made.lost_ids, made.moved) == (said.lost_ids, said.moved), "as the dry run said"
+    assert (made.falls_back, made.is_partial) == (said.falls_back, said.is_partial)
     assert examine(Layout.find(path)).is_sound
     found = contents(path)
     back = found.keys() - sound.keys()

@@ -105,10 +105,6 @@ def swallowed_errors() -> None:
     segments.write_file = record_files.write_file = model_files.write_file = write_file
 
 
-def rows_unsummed() -> None:
-    records._require_checksum = lambda layout, row, noun: None
-
-
 def commits_unsummed() -> None:
     catalog.Catalog.segments_of = lambda self, commit: self.segments(commit.commit)
 

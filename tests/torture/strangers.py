@@ -502,15 +502,9 @@ def kept_features() -> Iterator[tuple[str, Change]]:
             else:
                 path.symlink_to(copy if kind == "a link" else kind)
             if kind != "a link":
-                store.sql("UPDATE segments SET features_size = 0")
+                store.files(features=[0, "", ""])
 
         yield f"is {kind}", partial(replace, kind)
-    for column in ("features_size", "features_sha256"):
-        for value in (None, *_NUMBERS):
-            yield (
-                f"{column} = {value!r}",
-                lambda s, c=column, v=value: s.sql(f"UPDATE segments SET {c} = ?", values=(v,)),
-            )
 
 
 def descriptions() -> Iterator[tuple[str, Change]]:

@@ -114,7 +114,6 @@ def test_p4_no_damage_gives_a_wrong_answer(base, tmp_path):
     ("plant", "which", "count"),
     [
         # ends at the first mutation that is noticed: so many only where luck is bad
-        ("rows_unsummed", "catalog", 1500),
         ("commits_unsummed", "catalog", 3000),
         ("segments_unchecked", ".npy", 300),
         ("blocks_unchecked", ".arrow", 300),

@@ -2,7 +2,10 @@
 
 import os
 import shutil
+import subprocess
+import sys
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
@@ -57,6 +60,22 @@ def test_the_harness_notices_a_repair_that_follows_links(sound, tmp_path):
     stores = [one for one in hostile_stores() if one[0].startswith("planted: link at damaged/")]
     found = attack(sound, tmp_path, "vector", stores, "moves_follow_links", verbs=["repair"])
     assert any(is_bad(*rest) for rest in found.values())
+
+
+def test_no_changed_file_of_columns_ends_the_process(tmp_path):
+    """Bytes of records and texts changed and signed anew, read in every way: pyarrow may abort."""
+    count = 20_000 if LONG else 600
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.torture.arrow_fuzz", tmp_path, "0", str(count)],
+        capture_output=True,
+        text=True,
+        cwd=Path(__file__).parents[2],
+        check=False,
+    )
+    turns = done.stdout.split("\n")
+    assert done.returncode == 0, f"after {turns[-2:]}: {done.stderr[-1000:]}"
+    assert not [line for line in turns if line.startswith("[")]
+    say("P6", f"{count} changed files of columns, 0 crashes")
 
 
 def is_bad(outcome, did):
