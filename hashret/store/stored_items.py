@@ -133,11 +133,10 @@ class StoredItems:
         records = self.records(segment)
         return records.id(offset), records.metadata(offset), records.preview(offset)
 
-    def record(self, row: int, *, with_text: bool = False) -> ItemRecord:
+    def record(self, row: int) -> ItemRecord:
         """The item of a row, but for its text."""
         segment, offset = self._place(row)
-        found = self.records(segment).record(offset)
-        return replace(found, text=self.text(row)) if with_text else found
+        return self.records(segment).record(offset)
 
     def text(self, row: int) -> str | None:
         """The text of a row; None where the collection keeps none."""
