@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from hashret.codes import Codes, Neighbors
     from hashret.collection import Collection
     from hashret.errors import HashretError
-    from hashret.items import FoundRows, Hit, Hits, Item
-    from hashret.snapshot import StoredItem
+    from hashret.items import Hit, Hits, Item, StoredItem
+    from hashret.search.rows import FoundRows
 
 __version__ = "0.1.0"
 
@@ -36,13 +36,13 @@ __all__ = [
 _HOMES = {
     "Codes": "hashret.codes",
     "Collection": "hashret.collection",
-    "FoundRows": "hashret.items",
+    "FoundRows": "hashret.search.rows",
     "HashretError": "hashret.errors",
     "Hit": "hashret.items",
     "Hits": "hashret.items",
     "Item": "hashret.items",
     "Neighbors": "hashret.codes",
-    "StoredItem": "hashret.snapshot",
+    "StoredItem": "hashret.items",
 }
 
 

@@ -1,9 +1,9 @@
-"""What a collection takes and returns: `Item`, `Hit`, `Hits`, `FoundRows`, `Approximation`."""
+"""What a collection takes and returns: `Item`, `StoredItem`, `Hit`, `Hits`, `Approximation`."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, time
 from numbers import Integral
@@ -17,7 +17,6 @@ from uuid import UUID
 import numpy as np
 
 from hashret.errors import PayloadError
-from hashret.late import late
 from hashret.plan import Plan
 
 
@@ -62,6 +61,40 @@ class Item:
     metadata: Mapping[str, Any] = field(default_factory=lambda: _NOTHING)
 
 
+def late(name: str) -> Callable[[type], Any]:
+    """A decorator for a dataclass with slots whose field `name` may be read late.
+
+    Where the field is given a function without arguments, this is called when the field is first
+    read, and its result is the value from then on. Whatever looks at the field reads it: `replace`,
+    `asdict`, `copy` and `pickle` too.
+    """
+
+    def decorated(dataclass: type) -> type:
+        setattr(dataclass, name, _Late(getattr(dataclass, name)))
+        return dataclass
+
+    return decorated
+
+
+class _Late:
+    """What stands in the place of the field's slot. Two threads may both read it, to no harm."""
+
+    def __init__(self, slot: Any):
+        self._slot = slot
+
+    def __get__(self, owner: Any, kind: type | None = None) -> Any:
+        if owner is None:
+            return self
+        value = self._slot.__get__(owner)
+        if callable(value):
+            value = value()
+            self._slot.__set__(owner, value)
+        return value
+
+    def __set__(self, owner: Any, value: Any) -> None:
+        self._slot.__set__(owner, value)
+
+
 @late("text")
 @dataclass(frozen=True, slots=True)
 class Hit:
@@ -90,6 +123,23 @@ class Hit:
     preview: str = ""
     similarity: float | None = None
     text: str | None = field(default=None, compare=False, repr=False)
+
+
+@late("text")
+@dataclass(frozen=True, slots=True)
+class StoredItem:
+    """An item as the collection keeps it.
+
+    `code` is hexadecimal, byte by byte, "" for an item without a code; `preview` is the beginning
+    of a text, and `text` the whole, None where the collection keeps no texts. A text is read late,
+    as that of a `Hit` is, but it counts when items are compared.
+    """
+
+    id: str
+    metadata: dict[str, Any]
+    code: str
+    preview: str
+    text: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,38 +196,6 @@ class Hits(Sequence[Hit]):
 
     def __iter__(self) -> Iterator[Hit]:
         return iter(self.hits)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class FoundRows:
-    """The items found for each of n queries, as positions among the collection's codes.
-
-    Query i has the slice ``limits[i]`` to ``limits[i + 1]`` (`limits` is (n + 1,) int64) of
-    `positions` (int64), of their `distances` in bits (int32) and of their `scores` (float64; all as
-    in `Hit`), best first: by (distance, -score, position), of a search by score by (-score,
-    distance, position). The slice is empty for a payload without a known feature. `complete_radius`
-    (n,) int32 and `approximation` are as in `Hits`, but for `probes`: a complete radius of -1 is
-    all that says that the best by score may be missing.
-    """
-
-    limits: np.ndarray
-    positions: np.ndarray
-    distances: np.ndarray
-    scores: np.ndarray
-    complete_radius: np.ndarray
-    approximation: Approximation | None = None
-
-    def __len__(self) -> int:
-        """The number of queries."""
-        return len(self.complete_radius)
-
-    def __getitem__(self, query: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """The (positions, distances, scores) of one query; -1 is the last. Raises IndexError."""
-        at = query + len(self) if query < 0 else query
-        if not 0 <= at < len(self):
-            raise IndexError(f"query: expected one of {len(self)}, got {query}; count from 0")
-        part = slice(int(self.limits[at]), int(self.limits[at + 1]))
-        return self.positions[part], self.distances[part], self.scores[part]
 
 
 def id_of(given: Any) -> str:

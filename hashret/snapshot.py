@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
 from functools import cached_property, partial
 from typing import Any, Self
 
@@ -21,9 +20,8 @@ from hashret.arguments import require_instance
 from hashret.coder import Coder, keeps_looks, n_kept
 from hashret.codes import Codes
 from hashret.errors import CollectionError, DamagedError, UnknownItemError
-from hashret.items import Id, ids_of
+from hashret.items import Id, StoredItem, ids_of
 from hashret.kinds import kind_of
-from hashret.late import late
 from hashret.row_numbers import RowNumbers
 from hashret.sparse import Features
 from hashret.store.catalog.catalog import Catalog
@@ -37,23 +35,6 @@ from hashret.store.segments import Segment, open_codes
 from hashret.store.stored_items import StoredItems
 
 _PAGE = 1024  # items whose codes are looked for at a time
-
-
-@late("text")
-@dataclass(frozen=True, slots=True)
-class StoredItem:
-    """An item as the collection keeps it.
-
-    `code` is hexadecimal, byte by byte, "" for an item without a code; `preview` is the beginning
-    of a text, and `text` the whole, None where the collection keeps no texts. A text is read late,
-    as that of a `Hit` is, but it counts when items are compared.
-    """
-
-    id: str
-    metadata: dict[str, Any]
-    code: str
-    preview: str
-    text: str | None = field(default=None, repr=False)
 
 
 class Snapshot:

@@ -201,14 +201,13 @@ def test_metadata_of_any_sort_come_back_exactly(tmp_path_factory, parts, most_ke
 @pytest.mark.parametrize("suffix", [".parquet", ".jsonl"])
 def test_memory_does_not_grow_with_the_items(tmp_path, monkeypatch, suffix):
     monkeypatch.setattr(exports, "_LETTERS", 1 << 18)
-    item = ItemRecord("i", b"." * 16, {}, "p", "x" * 10_000)
     allocated = []
 
     def rows(n):
         for i in range(n):
             if i % 200 == 0:
                 allocated.append(tracemalloc.get_traced_memory()[0] + pa.total_allocated_bytes())
-            yield Row(item, b"a")
+            yield Row(ItemRecord(f"i{i}", b"." * 16, {}, "p", f"{i} " * 2_000), b"a")
 
     tracemalloc.start()
     try:

@@ -11,7 +11,7 @@ from hashret.cli.group import shown
 from hashret.cli.output import collection_argument, commit_option, none_because, opened
 
 if TYPE_CHECKING:
-    from hashret.export import ExportOrder
+    from hashret.store.exports import ExportOrder
 
 
 @click.command()

@@ -22,7 +22,7 @@ from hashret.cli.output import (
 from hashret.errors import HashretError
 
 if TYPE_CHECKING:
-    from hashret.snapshot import StoredItem
+    from hashret.items import StoredItem
 
 
 @click.command()
@@ -35,7 +35,7 @@ def get(collection: Path, item_id: str, commit: int | None, as_json: bool) -> No
     with opened(collection, commit) as snapshot:
         item = snapshot.get(item_id)
         if as_json:
-            click.echo(json.dumps(stored_json(item) | {"text": item.text}))
+            click.echo(json.dumps(dict(stored_json(item), text=item.text)))
             return
     click.echo(f"id        {shown(item.id)}\ncode      {item.code}")
     if item.metadata:

@@ -3,15 +3,48 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 import numpy as np
 
 from hashret import rank
-from hashret.items import Approximation, FoundRows
+from hashret.items import Approximation
 from hashret.search.asked import Asked
 from hashret.search.hits import Ranking, scored
 from hashret.search.searcher import Answered
 from hashret.snapshot import Snapshot
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FoundRows:
+    """The items found for each of n queries, as positions among the collection's codes.
+
+    Query i has the slice ``limits[i]`` to ``limits[i + 1]`` (`limits` is (n + 1,) int64) of
+    `positions` (int64), of their `distances` in bits (int32) and of their `scores` (float64; all as
+    in `Hit`), best first: by (distance, -score, position), of a search by score by (-score,
+    distance, position). The slice is empty for a payload without a known feature. `complete_radius`
+    (n,) int32 and `approximation` are as in `Hits`, but for `probes`: a complete radius of -1 is
+    all that says that the best by score may be missing.
+    """
+
+    limits: np.ndarray
+    positions: np.ndarray
+    distances: np.ndarray
+    scores: np.ndarray
+    complete_radius: np.ndarray
+    approximation: Approximation | None = None
+
+    def __len__(self) -> int:
+        """The number of queries."""
+        return len(self.complete_radius)
+
+    def __getitem__(self, query: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """The (positions, distances, scores) of one query; -1 is the last. Raises IndexError."""
+        at = query + len(self) if query < 0 else query
+        if not 0 <= at < len(self):
+            raise IndexError(f"query: expected one of {len(self)}, got {query}; count from 0")
+        part = slice(int(self.limits[at]), int(self.limits[at + 1]))
+        return self.positions[part], self.distances[part], self.scores[part]
 
 
 def rows(

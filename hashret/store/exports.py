@@ -9,24 +9,32 @@ import json
 import re
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import IO, Any, Literal, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 
+from hashret._backports import chunks
 from hashret.errors import InputError
+from hashret.row_numbers import RowNumbers
 from hashret.store.outputs import replaced, require_outside, require_place
 from hashret.store.records import JSON, MOST_KEYS, TYPES, ItemRecord, Records, as_json
+from hashret.store.stored_items import StoredItems
 from hashret.unicode_text import is_unicode
 
+#: "rows": those with a code row for row with the codes; of each segment those without one follow.
+ExportOrder = Literal["rows", "ids"]
 _WHAT = "the export"
+_KEYS = ("id", "code", "metadata", "preview", "text")  # of a line
 #: Stands at the end of an exported Parquet or .npz file, in what its format calls metadata.
 _MARK = b"hashret export"
 _TAIL = 1 << 20  # bytes at the end in which the mark is looked for; a Parquet schema is shorter
 _LINE = re.compile(rb'\{"id": "(?:[^"\\]|\\.)*", "code": (?:null|"[0-9a-f]*"), "metadata": \{')
 #: A page ends with this many items, or when its texts have so many letters.
 _PAGE, _LETTERS = 16_384, 32 << 20
+_LOOKED_UP = 1024  # rows whose codes are looked for at a time
 #: Bytes of the largest array of texts that an .npz may have: each has the room of the longest.
 _MOST_BYTES = 4 << 30
 
@@ -46,6 +54,16 @@ class Contents(NamedTuple):
     """Of a code; 0 in a collection without a model."""
     records: Sequence[Records]
     """Those of the segments of the rows, whose metadata columns an export has too."""
+
+
+def rows_of(
+    items: StoredItems, rows: Iterable[int], coded: RowNumbers, packed: np.ndarray
+) -> Iterator[Row]:
+    """The items of these rows, with the codes, (n, n_bits // 8) uint8, of the `coded` rows."""
+    for page in chunks(rows, _LOOKED_UP):
+        for row, position in zip(page, coded.find(np.array(page)).tolist(), strict=True):
+            item = replace(items.record(row), text=items.text(row))
+            yield Row(item, packed[position].tobytes() if position >= 0 else None)
 
 
 def write_export(path: Path, contents: Contents) -> int:
@@ -74,14 +92,9 @@ def _write_lines(stream: IO[bytes], contents: Contents) -> int:
     count = 0
     for item, code in contents.rows:
         count += 1
-        fields = {
-            "id": item.id,
-            "code": None if code is None else code.hex(),
-            "metadata": item.metadata,
-            "preview": item.preview,
-            "text": item.text,
-        }
-        stream.write(json.dumps(fields).encode() + b"\n")
+        values = item.id, code and code.hex(), item.metadata, item.preview, item.text
+        line = json.dumps(dict(zip(_KEYS, values, strict=True)))
+        stream.write(line.encode() + b"\n")
     return count
 
 
@@ -96,19 +109,24 @@ def _write_parquet(stream: IO[bytes], contents: Contents) -> int:
     from pyarrow.parquet import ParquetWriter  # it takes a while to load
 
     fields = _metadata_fields(contents.records)
-    columns = [
-        pa.field("id", pa.string(), nullable=False),
-        pa.field("code", pa.binary()),
-        *([pa.field("metadata", pa.struct(fields))] if fields else []),
-        pa.field("other_metadata", pa.string()),
-        pa.field("preview", pa.string()),
-        pa.field("text", pa.string()),
-    ]
-    schema = pa.schema(columns, metadata={_MARK: str(contents.n_bits)})
+    metadata = [pa.field("metadata", pa.struct(fields))] if fields else []
+    schema = pa.schema(
+        [
+            pa.field("id", pa.string()),
+            pa.field("code", pa.binary()),
+            *metadata,
+            pa.field("other_metadata", pa.string()),
+            pa.field("preview", pa.string()),
+            pa.field("text", pa.string()),
+        ],
+        metadata={_MARK: str(contents.n_bits)},
+    )
     count = 0
     with ParquetWriter(stream, schema, compression="zstd") as writer:
         for page in _pages(contents.rows):
-            writer.write_table(pa.Table.from_pylist(_as_dicts(page, fields), schema))
+            columns = zip(_columns(page, fields), schema, strict=True)
+            arrays = [pa.array(values, field.type) for values, field in columns]
+            writer.write_table(pa.Table.from_arrays(arrays, schema=schema))
             count += len(page)
     return count
 
@@ -128,34 +146,33 @@ def _metadata_fields(parts: Iterable[Records]) -> list[pa.Field]:
     return sorted(fields.values(), key=lambda field: str(field.name))[:MOST_KEYS]
 
 
-def _as_dicts(page: Sequence[Row], fields: Sequence[pa.Field]) -> list[dict[str, Any]]:
-    """A page as pyarrow takes it.
+def _columns(page: Sequence[Row], fields: Sequence[pa.Field]) -> list[list[Any]]:
+    """The columns of a page, in the order of the schema.
 
     Metadata without a column, or that its column can't hold, are a JSON object in another column.
     """
     kinds = {kind: python for python, kind in TYPES.items()}
-    columns = [
+    keys = [
         (str(field.name), None if field.metadata == JSON else kinds[field.type]) for field in fields
     ]
-    found = []
-    for item, code in page:
-        others = dict(item.metadata)
-        metadata: dict[str, Any] = {}
-        for name, kind in columns:
-            if name in others and (kind is None or _fits(others[name], kind)):
-                value = others.pop(name)
-                metadata[name] = as_json(value) if kind is None else value
-        found.append(
-            {
-                "id": item.id,
-                "code": code,
-                "metadata": metadata or None,
-                "other_metadata": as_json(others) if others else None,
-                "preview": item.preview,
-                "text": item.text,
-            }
-        )
-    return found
+    metadata: list[dict[str, Any]] = []
+    others: list[str | None] = []
+    for item, _ in page:
+        left, found = dict(item.metadata), {}
+        for key, kind in keys:
+            if key in left and (kind is None or _fits(left[key], kind)):
+                value = left.pop(key)
+                found[key] = as_json(value) if kind is None else value
+        metadata.append(found)
+        others.append(as_json(left) if left else None)
+    return [
+        [item.id for item, _ in page],
+        [code for _, code in page],
+        *([metadata] if fields else []),
+        others,
+        [item.preview for item, _ in page],
+        [item.text for item, _ in page],
+    ]
 
 
 def _fits(value: Any, kind: type) -> bool:

@@ -144,6 +144,7 @@ class StoredItems:
         records = self.records(segment)
         return records.id(offset), records.metadata(offset), records.preview(offset)
 
+<<<<<<< HEAD
     def known(self, rows: Mapping[str, int]) -> dict[str, tuple[int, bytes]]:
         """The row and digest of each of these ids, given with its row, that a model has seen."""
         return {
@@ -157,6 +158,12 @@ class StoredItems:
         segment, offset = self.place(row)
         found = self.records(segment).record(offset)
         return replace(found, text=self.text(row)) if with_text else found
+=======
+    def record(self, row: int) -> ItemRecord:
+        """The item of a row, but for its text."""
+        segment, offset = self._place(row)
+        return self.records(segment).record(offset)
+>>>>>>> api19
 
     def text(self, row: int) -> str | None:
         """The text of a row; None where the collection keeps none."""
