@@ -144,7 +144,6 @@ class StoredItems:
         records = self.records(segment)
         return records.id(offset), records.metadata(offset), records.preview(offset)
 
-<<<<<<< HEAD
     def known(self, rows: Mapping[str, int]) -> dict[str, tuple[int, bytes]]:
         """The row and digest of each of these ids, given with its row, that a model has seen."""
         return {
@@ -153,17 +152,10 @@ class StoredItems:
             if not self.place(row)[0].is_pending
         }
 
-    def record(self, row: int, *, with_text: bool = False) -> ItemRecord:
-        """The item of a row, but for its text."""
-        segment, offset = self.place(row)
-        found = self.records(segment).record(offset)
-        return replace(found, text=self.text(row)) if with_text else found
-=======
     def record(self, row: int) -> ItemRecord:
         """The item of a row, but for its text."""
-        segment, offset = self._place(row)
+        segment, offset = self.place(row)
         return self.records(segment).record(offset)
->>>>>>> api19
 
     def text(self, row: int) -> str | None:
         """The text of a row; None where the collection keeps none."""
