@@ -86,7 +86,7 @@ def make_collection(
     from hashret.store.catalog.staging import Staging
     from hashret.store.layout import Layout
     from hashret.store.model_files import write_model
-    from hashret.store.segments import SegmentRecord, write_segment
+    from hashret.store.segments.segment import SegmentRecord, write_segment
 
     rng = np.random.default_rng(seed)
     layout = Layout.create(path)

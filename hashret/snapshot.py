@@ -26,13 +26,13 @@ from hashret.row_numbers import RowNumbers
 from hashret.sparse import Features
 from hashret.store.catalog.catalog import Catalog
 from hashret.store.catalog.records import CommitRecord
-from hashret.store.feature_files import StoredFeatures
 from hashret.store.layout import Layout
 from hashret.store.leases import Lease
 from hashret.store.model_files import ModelRecord, read_description, read_model
 from hashret.store.opened_folder import OpenedFolder
-from hashret.store.segments import Segment, open_codes
-from hashret.store.stored_items import StoredItems
+from hashret.store.segments.feature_files import StoredFeatures
+from hashret.store.segments.segment import Segment, open_codes
+from hashret.store.segments.stored_items import StoredItems
 
 _PAGE = 1024  # items whose codes are looked for at a time
 

@@ -27,7 +27,7 @@ from hashret.store.catalog.records import CommitRecord
 from hashret.store.catalog.staging import Staging
 from hashret.store.catalog.tables import FORMAT_VERSION
 from hashret.store.model_files import read_model, sha256_of_arrays, write_model
-from hashret.store.stored_items import StoredItems
+from hashret.store.segments.stored_items import StoredItems
 from indexer.corpus import Skipped
 from indexer.corpus.given import taken
 from indexer.ingest.compact import Compaction, compact

@@ -13,7 +13,7 @@ from click.testing import CliRunner
 
 from hashret import Collection, Hit, Item, StoredItem
 from hashret.errors import CollectionError
-from hashret.store.texts import Texts
+from hashret.store.segments.texts import Texts
 from indexer import Indexer, TrainingOptions
 from indexer.cli import main
 from tests.corpora import clustered_vectors, topic_items

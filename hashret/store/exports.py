@@ -20,8 +20,8 @@ from hashret._backports import chunks
 from hashret.errors import InputError
 from hashret.row_numbers import RowNumbers
 from hashret.store.outputs import replaced, require_outside, require_place
-from hashret.store.records import JSON, MOST_KEYS, TYPES, ItemRecord, Records, as_json
-from hashret.store.stored_items import StoredItems
+from hashret.store.segments.records import JSON, MOST_KEYS, TYPES, ItemRecord, Records, as_json
+from hashret.store.segments.stored_items import StoredItems
 from hashret.unicode_text import is_unicode
 
 #: "rows": those with a code row for row with the codes; of each segment those without one follow.

@@ -17,12 +17,12 @@ from hashret.store.catalog.catalog import Catalog
 from hashret.store.catalog.purge import purge
 from hashret.store.catalog.records import CommitRecord
 from hashret.store.catalog.staging import Staging
-from hashret.store.feature_files import StoredFeatures, write_features
 from hashret.store.layout import Layout
-from hashret.store.records import merged, write_records
-from hashret.store.segments import Segment, open_codes, write_codes
-from hashret.store.stored_items import StoredItems
-from hashret.store.texts import write_texts
+from hashret.store.segments.feature_files import StoredFeatures, write_features
+from hashret.store.segments.records import merged, write_records
+from hashret.store.segments.segment import Segment, open_codes, write_codes
+from hashret.store.segments.stored_items import StoredItems
+from hashret.store.segments.texts import write_texts
 
 #: Segments, and the live rows of each, counted from its first, that become one new segment.
 _Lot = list[tuple[Segment, np.ndarray]]

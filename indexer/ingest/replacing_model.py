@@ -11,7 +11,7 @@ from hashret.errors import CollectionError
 from hashret.items import Item
 from hashret.store.catalog.catalog import Catalog
 from hashret.store.catalog.staging import Staging
-from hashret.store.stored_items import StoredItems
+from hashret.store.segments.stored_items import StoredItems
 from indexer.corpus import Skipped
 from indexer.corpus.given import taken
 

@@ -10,11 +10,11 @@ from hashret.codes import Codes
 from hashret.sparse import Features, stacked
 from hashret.store.catalog.catalog import Catalog
 from hashret.store.catalog.staging import Staging
-from hashret.store.feature_files import write_features
 from hashret.store.layout import Layout
-from hashret.store.records import ItemRecord, batch_of, write_records
-from hashret.store.segments import Segment, write_codes
-from hashret.store.texts import write_texts
+from hashret.store.segments.feature_files import write_features
+from hashret.store.segments.records import ItemRecord, batch_of, write_records
+from hashret.store.segments.segment import Segment, write_codes
+from hashret.store.segments.texts import write_texts
 from indexer.ingest.encode import Encoded
 
 #: Rows of a segment: few enough to be held in memory, enough that a collection has few files.

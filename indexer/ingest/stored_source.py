@@ -7,7 +7,7 @@ from pathlib import Path
 
 from hashret.errors import CollectionError
 from hashret.items import Item
-from hashret.store.stored_items import StoredItems
+from hashret.store.segments.stored_items import StoredItems
 
 
 class StoredSource:

@@ -25,10 +25,10 @@ from hashret.store.files import write_file
 from hashret.store.layout import Layout
 from hashret.store.lock import writer_lock
 from hashret.store.model_files import read_model, write_model
-from hashret.store.records import ItemRecord, batch_of, write_records
-from hashret.store.segments import Segment, open_codes, write_codes
-from hashret.store.stored_items import StoredItems
-from hashret.store.texts import write_texts
+from hashret.store.segments.records import ItemRecord, batch_of, write_records
+from hashret.store.segments.segment import Segment, open_codes, write_codes
+from hashret.store.segments.stored_items import StoredItems
+from hashret.store.segments.texts import write_texts
 from tests.catalogs import change
 
 

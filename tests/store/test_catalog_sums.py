@@ -16,10 +16,10 @@ from hashret.store.catalog.staging import Staging
 from hashret.store.catalog.sums import checksum, state_of
 from hashret.store.layout import Layout
 from hashret.store.model_files import write_model
-from hashret.store.records import ItemRecord, batch_of, write_records
 from hashret.store.repair.verify import examine
-from hashret.store.segments import Segment, write_codes
-from hashret.store.stored_items import StoredItems
+from hashret.store.segments.records import ItemRecord, batch_of, write_records
+from hashret.store.segments.segment import Segment, write_codes
+from hashret.store.segments.stored_items import StoredItems
 
 _OTHER = {"TEXT": "'other'", "VARCHAR": "'other'", "BLOB": "x'00000000'"}
 

@@ -13,11 +13,11 @@ from hashret.errors import DamagedError
 from hashret.sparse import SparseRows, dense_rows, values_of
 from hashret.store import checked
 from hashret.store.checked import CheckedFile
-from hashret.store.feature_files import FeatureFile, StoredFeatures, write_features
 from hashret.store.files import BLOCK, FileRecord, write_file
 from hashret.store.layout import Layout
-from hashret.store.mapped_tensors import mapped_tensors
-from hashret.store.segments import Segment
+from hashret.store.segments.feature_files import FeatureFile, StoredFeatures, write_features
+from hashret.store.segments.mapped_tensors import mapped_tensors
+from hashret.store.segments.segment import Segment
 from tests.models.encoders import as_sparse
 
 TYPES = ["float16", "float32", "uint16", "int32", "int64"]

@@ -29,7 +29,7 @@ from hashret.store.catalog.address import VARIABLE, checked, remembered, without
 from hashret.store.catalog.catalog import Catalog
 from hashret.store.catalog.staging import Staging
 from hashret.store.layout import Layout
-from hashret.store.stored_items import StoredItems
+from hashret.store.segments.stored_items import StoredItems
 from indexer import Indexer
 from indexer.cli import main
 from tests.catalogs import connected

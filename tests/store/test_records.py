@@ -12,10 +12,17 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from hashret.errors import DamagedError
-from hashret.store import records as module
 from hashret.store.files import BLOCK, write_file
 from hashret.store.layout import Layout
-from hashret.store.records import ItemRecord, Records, batch_of, hashes, merged, write_records
+from hashret.store.segments import records as module
+from hashret.store.segments.records import (
+    ItemRecord,
+    Records,
+    batch_of,
+    hashes,
+    merged,
+    write_records,
+)
 
 UNICODE = st.characters(exclude_categories=["Cs"])
 IDS = st.text(UNICODE, max_size=8)

@@ -6,12 +6,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hashret.errors import DamagedError
-from hashret.store import stored_items
 from hashret.store.layout import Layout
-from hashret.store.records import ItemRecord, batch_of, write_records
-from hashret.store.segments import Segment
-from hashret.store.stored_items import StoredItems
-from hashret.store.texts import write_texts
+from hashret.store.segments import stored_items
+from hashret.store.segments.records import ItemRecord, batch_of, write_records
+from hashret.store.segments.segment import Segment
+from hashret.store.segments.stored_items import StoredItems
+from hashret.store.segments.texts import write_texts
 from hashret.where.grammar import parse
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hashret.errors import DamagedError
 from hashret.store.files import BLOCK, write_file
 from hashret.store.layout import Layout
-from hashret.store.texts import Texts, write_texts
+from hashret.store.segments.texts import Texts, write_texts
 
 GIVEN = st.lists(
     st.none() | st.text(st.characters(exclude_categories=["Cs"]), max_size=20), min_size=1

@@ -18,8 +18,8 @@ import numpy as np
 from hashret.errors import DamagedError
 from hashret.store.files import FileRecord
 from hashret.store.layout import Layout
-from hashret.store.records import ItemRecord, Records, batch_of, hashes, write_records
-from hashret.store.texts import Texts, write_texts
+from hashret.store.segments.records import ItemRecord, Records, batch_of, hashes, write_records
+from hashret.store.segments.texts import Texts, write_texts
 from hashret.where.columns import satisfied
 from hashret.where.grammar import parse
 

@@ -8,11 +8,12 @@ import numpy as np
 from hashret import snapshot
 from hashret.codes import Codes
 from hashret.features import pictures
-from hashret.store import checked, files, layout, model_files, segments, untrusted
-from hashret.store import records as record_files
+from hashret.store import checked, files, layout, model_files, untrusted
 from hashret.store.catalog import catalog, records, sqlite, staging
 from hashret.store.catalog import connection as catalog_connection
 from hashret.store.repair import plan as repair
+from hashret.store.segments import records as record_files
+from hashret.store.segments import segment as segments
 from indexer.ingest import encode, prepare
 from indexer.workers import process
 

@@ -28,8 +28,8 @@ from hashret.store.catalog.records import (
 )
 from hashret.store.catalog.sums import LAST, state_of
 from hashret.store.model_files import ModelRecord
-from hashret.store.segments import Segment
-from hashret.store.stored_items import StoredItems
+from hashret.store.segments.segment import Segment
+from hashret.store.segments.stored_items import StoredItems
 from hashret.store.untrusted import RESTORE
 
 

@@ -29,14 +29,21 @@ from hashret.store.catalog.records import (
 )
 from hashret.store.catalog.sums import checksum, state_of
 from hashret.store.checked import CheckedFile
-from hashret.store.feature_files import SUFFIX as FEATURES
 from hashret.store.files import FileRecord, with_blocks
 from hashret.store.layout import Layout
-from hashret.store.records import DIGEST, ItemRecord, Records, as_file, batch_of, write_records
-from hashret.store.records import SUFFIX as RECORDS
-from hashret.store.segments import SUFFIX as CODES
-from hashret.store.segments import Segment
-from hashret.store.stored_items import StoredItems
+from hashret.store.segments.feature_files import SUFFIX as FEATURES
+from hashret.store.segments.records import (
+    DIGEST,
+    ItemRecord,
+    Records,
+    as_file,
+    batch_of,
+    write_records,
+)
+from hashret.store.segments.records import SUFFIX as RECORDS
+from hashret.store.segments.segment import SUFFIX as CODES
+from hashret.store.segments.segment import Segment
+from hashret.store.segments.stored_items import StoredItems
 from hashret.store.untrusted import require_name, require_number, require_object, require_types
 
 #: What stands in the rows of a segment whose items are gone; no item has this id.

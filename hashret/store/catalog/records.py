@@ -12,14 +12,14 @@ import numpy as np
 
 from hashret.errors import DamagedError
 from hashret.store.catalog.sums import checksum
-from hashret.store.feature_files import SUFFIX as FEATURES
 from hashret.store.files import FileRecord
 from hashret.store.layout import Layout
 from hashret.store.model_files import ModelRecord
-from hashret.store.records import SUFFIX as RECORDS
-from hashret.store.segments import SUFFIX as CODES
-from hashret.store.segments import Segment
-from hashret.store.texts import SUFFIX as TEXTS
+from hashret.store.segments.feature_files import SUFFIX as FEATURES
+from hashret.store.segments.records import SUFFIX as RECORDS
+from hashret.store.segments.segment import SUFFIX as CODES
+from hashret.store.segments.segment import Segment
+from hashret.store.segments.texts import SUFFIX as TEXTS
 from hashret.store.untrusted import require_name, require_number, require_object, require_types
 
 MAX_ROW = 1 << 48

@@ -32,8 +32,8 @@ from hashret.store.catalog.records import (
 from hashret.store.catalog.sums import LAST, checksum, state_of
 from hashret.store.leftovers import delete_unnamed
 from hashret.store.model_files import ModelRecord
-from hashret.store.segments import NOTHING, Segment
-from hashret.store.stored_items import StoredItems
+from hashret.store.segments.segment import NOTHING, Segment
+from hashret.store.segments.stored_items import StoredItems
 from hashret.unicode_text import is_storable
 
 _PAGE = 1000  # rows given at once

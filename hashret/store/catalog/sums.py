@@ -11,7 +11,7 @@ import hashlib
 from collections.abc import Iterable
 from typing import Any
 
-from hashret.store.segments import Segment
+from hashret.store.segments.segment import Segment
 
 #: Keys of `meta`: the checksum of what never changes, and that of the newest commit's row.
 FIXED, LAST = "checksum", "last"

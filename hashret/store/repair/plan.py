@@ -30,7 +30,7 @@ from hashret.store.refusals import plainly
 from hashret.store.repair.rescue import readable, rewrite
 from hashret.store.repair.salvage import salvage
 from hashret.store.repair.verify import Findings, examine, examine_segments, require_model
-from hashret.store.segments import Segment
+from hashret.store.segments.segment import Segment
 from hashret.store.untrusted import RESTORE, is_file, open_plain
 
 _CHUNK = 1 << 20  # bytes

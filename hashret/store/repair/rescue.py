@@ -18,9 +18,9 @@ from hashret.store.catalog.records import PARTS
 from hashret.store.catalog.staging import Staging
 from hashret.store.files import FileRecord, open_recorded, write_file
 from hashret.store.layout import Layout
-from hashret.store.records import DIGEST, ItemRecord, Records, batch_of, write_records
-from hashret.store.segments import Segment
-from hashret.store.stored_items import open_records
+from hashret.store.segments.records import DIGEST, ItemRecord, Records, batch_of, write_records
+from hashret.store.segments.segment import Segment
+from hashret.store.segments.stored_items import open_records
 
 _CHUNK = 1 << 20  # bytes
 # In the place of a row that cannot be read, which is never shown.

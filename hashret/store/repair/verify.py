@@ -12,9 +12,9 @@ from hashret.store.catalog.records import PARTS, CommitRecord
 from hashret.store.files import FileRecord, require_sound
 from hashret.store.layout import Layout
 from hashret.store.model_files import ModelRecord, read_model, require_model_file
-from hashret.store.segments import Segment, open_codes
-from hashret.store.stored_items import open_records
-from hashret.store.texts import Texts
+from hashret.store.segments.segment import Segment, open_codes
+from hashret.store.segments.stored_items import open_records
+from hashret.store.segments.texts import Texts
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,10 +15,10 @@ from typing import Any
 import pyarrow as pa
 
 from hashret.errors import DamagedError
-from hashret.store.arrow_blocks import batch_blocks, batch_size
 from hashret.store.checked import CheckedFile
 from hashret.store.files import FileRecord, write_file
 from hashret.store.layout import Layout
+from hashret.store.segments.arrow_blocks import batch_blocks, batch_size
 from hashret.store.untrusted import RESTORE
 
 SUFFIX = ".texts.arrow"

@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from hashret.errors import DamagedError
-from hashret.store.id_runs import IdRuns
 from hashret.store.layout import Layout
-from hashret.store.records import ItemRecord, Records, hashes
-from hashret.store.segments import Segment
-from hashret.store.texts import Texts
+from hashret.store.segments.id_runs import IdRuns
+from hashret.store.segments.records import ItemRecord, Records, hashes
+from hashret.store.segments.segment import Segment
+from hashret.store.segments.texts import Texts
 from hashret.store.untrusted import RESTORE
 from hashret.unicode_text import is_storable
 

@@ -31,11 +31,11 @@ import numpy as np
 import pyarrow as pa
 
 from hashret.errors import DamagedError
-from hashret.store.arrow_blocks import batch_blocks, batch_size
 from hashret.store.checked import CheckedFile
 from hashret.store.files import FileRecord, write_file
 from hashret.store.layout import Layout
-from hashret.store.mapped_columns import Column, column_of
+from hashret.store.segments.arrow_blocks import batch_blocks, batch_size
+from hashret.store.segments.mapped_columns import Column, column_of
 from hashret.store.untrusted import RESTORE
 from hashret.unicode_text import is_storable
 
@@ -76,7 +76,7 @@ class ItemRecord:
     metadata: Mapping[str, Any]
     preview: str
     text: str | None = None
-    """The text itself, where the collection keeps texts (`hashret.store.texts`)."""
+    """The text itself, where the collection keeps texts (`hashret.store.segments.texts`)."""
 
 
 def hashes(ids: Iterable[str]) -> np.ndarray:

@@ -20,8 +20,8 @@ from hashret.sparse import Features, SparseRows, by_layout, positions_of, take_r
 from hashret.store.checked import CheckedFile
 from hashret.store.files import FileRecord, write_file
 from hashret.store.layout import Layout
-from hashret.store.mapped_tensors import mapped_tensors
-from hashret.store.segments import Segment
+from hashret.store.segments.mapped_tensors import mapped_tensors
+from hashret.store.segments.segment import Segment
 
 SUFFIX = ".safetensors"
 

@@ -38,11 +38,11 @@ class Segment:
     codes: FileRecord | None
     """None where no row has a code."""
     records: FileRecord | None
-    """The file of ids and metadata (`store.records`); None in a collection of format 2."""
+    """The file of ids and metadata (`store.segments.records`); None in a collection of format 2."""
     texts: FileRecord | None = None
-    """The file of the texts, where they are kept (`store.texts`)."""
+    """The file of the texts, where they are kept (`store.segments.texts`)."""
     features: FileRecord | None = None
-    """The file of the coded rows' input features, where they are kept (`store.feature_files`)."""
+    """The file of the coded rows' input features, where they are kept (`store.segments.feature_files`)."""
     removed: np.ndarray = field(default_factory=lambda: NOTHING, compare=False)
     """The rows of the segment, counted from 0, that the commit does not show, sorted uint32."""
 
