@@ -47,7 +47,7 @@ def main() -> None:
         command = [sys.executable, "-m", "benchmarks.collection_size", "--step", step]
         command += ["--to", str(arguments.to)]
         done = subprocess.run(command, check=True, cwd=ROOT, stdout=subprocess.PIPE)
-        for name, value in json.loads(done.stdout).items():
+        for name, value in json.loads(done.stdout.splitlines()[-1]).items():
             print(f"| {step}: {name} | {value} |", flush=True)
 
 

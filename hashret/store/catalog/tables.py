@@ -1,8 +1,7 @@
 """The catalog's tables: which segments, models and removed rows make up which commit.
 
-A segment is visible at commit c if added <= c and not removed by c; a removal if added <= c. Their
-size is that of the number of segments: items are columns of theirs (`hashret.store.segments.records`).
-What each `checksum` covers stands in `hashret.store.catalog.sums`.
+A segment is visible at commit c if added <= c and not removed by c; a removal if added <= c. They are
+as many as there are segments: items are columns of theirs (`hashret.store.segments.records`).
 """
 
 from __future__ import annotations

@@ -40,9 +40,9 @@ class Segment:
     records: FileRecord | None
     """The file of ids and metadata (`store.segments.records`); None in a collection of format 2."""
     texts: FileRecord | None = None
-    """The file of the texts, where they are kept (`store.segments.texts`)."""
+    """The file of the texts, where they are kept (`texts`)."""
     features: FileRecord | None = None
-    """The file of the coded rows' input features, where they are kept (`store.segments.feature_files`)."""
+    """The file of the coded rows' input features, where they are kept (`feature_files`)."""
     removed: np.ndarray = field(default_factory=lambda: NOTHING, compare=False)
     """The rows of the segment, counted from 0, that the commit does not show, sorted uint32."""
 
