@@ -49,7 +49,7 @@ def contents(collection: Collection) -> list:
     return [
         collection.codes.packed.tolist(),
         None if features is None else features.tolist(),
-        list(collection.items()),
+        [(i.id, i.metadata, i.code, i.preview, i.text) for i in collection.items()],
         collection.column("n"),
         answers,
     ]

@@ -73,6 +73,7 @@ PLACES = (
     "segments/.DS_Store",
     "segments/c000002-000000000020.npy",  # what the next commit calls its codes
     "segments/c000002-000000000020.npy.tmp",
+    "segments/c000002-000000000020.arrow",
     "models/zzz",
     "models/m000002",
     "models/m000001/.DS_Store",
@@ -136,10 +137,11 @@ def test_a_repair_moves_exactly_what_its_plan_says(path, outside):
 
 
 @pytest.mark.parametrize("what", KINDS[1:])
-@pytest.mark.parametrize("which", ["segment", "features", "model.json", "model"])
+@pytest.mark.parametrize("which", ["segment", "records", "features", "model.json", "model"])
 def test_what_stands_in_the_place_of_a_file_is_moved_as_it_is(path, outside, which, what):
     at = {
         "segment": lambda: next(path.glob("segments/*.npy")),
+        "records": lambda: next(path.glob("segments/*.arrow")),
         "features": lambda: next(path.glob("segments/*.safetensors")),
         "model.json": lambda: path / "models" / "m000001" / "model.json",
         "model": lambda: path / "models" / "m000001",

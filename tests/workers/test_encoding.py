@@ -80,7 +80,7 @@ def mixed(kind: str) -> list[Item | Skipped]:
 
 
 def added(base: Path, path: Path, items, workers: int):
-    """Everything that `add` leaves behind: rows, files, counts and the order of its reports."""
+    """Everything that `add` leaves behind: segments, removed rows, files, counts and the order of its reports."""
     shutil.copytree(base, path)
     reported: list[Skipped] = []
     with Indexer(path, workers=workers, on_skipped=reported.append) as indexer:
@@ -88,10 +88,10 @@ def added(base: Path, path: Path, items, workers: int):
         indexer.commit()
     counts = (tally.added, tally.replaced, tally.unchanged, tally.skipped)
     with sqlite3.connect(path / "catalog.sqlite") as catalog:
-        rows = catalog.execute("SELECT * FROM items ORDER BY row").fetchall()
         segments = catalog.execute("SELECT * FROM segments ORDER BY name").fetchall()
+        removals = catalog.execute("SELECT * FROM removals ORDER BY segment, cause").fetchall()
     files = {file.name: file.read_bytes() for file in (path / "segments").iterdir()}
-    return rows, segments, files, counts, reported
+    return removals, segments, files, counts, reported
 
 
 def test_any_number_of_workers_writes_the_same(base, tmp_path):
