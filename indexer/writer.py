@@ -553,12 +553,16 @@ class Indexer:
 
         Nothing that a reader can see changes, and open snapshots go on as they are; what only
         they still need is deleted by the next compaction after they are closed or refreshed.
-        Raises CollectionError if there is something to commit first.
+        Raises CollectionError if there is something to commit first, or no commit yet.
         """
         self._require_usable()
         if self._staging is not None:
             raise CollectionError(
                 f"{self._layout.root}: expected nothing to commit, got changes; commit them first"
+            )
+        if not self._catalog.last_commit().commit:
+            raise CollectionError(
+                f"{self._layout.root}: expected a commit to compact, got none; make one first"
             )
         n_kept = 0 if self._coder is None else self._coder.n_kept
         with self.stopwatch.stage("write"):

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 FROM_QUERY = 1  # frame more than from `Collection.ask`, which the command line calls itself
-GOLDEN = Path(__file__).parent / "golden" / "format-2" / "text"
+GOLDEN = Path(__file__).parent / "golden" / "format-3" / "text"
 
 #: Runs `hashret` with these arguments and writes, as JSON on standard error: the files of the
 #: packages in which functions ran (not while modules were imported); for each answer of a path of

@@ -29,6 +29,9 @@ _Lot = list[tuple[Segment, np.ndarray]]
 #: Rows of a segment that compaction makes: 16 times those that a writer makes, so that a hundred
 #: million items stand in a hundred segments. Its columns are held in memory while it is written.
 COMPACTED = 1 << 20
+# Bytes of the records and texts of such a segment, at most but for the last one's: a column of
+# Arrow's strings holds 2 GiB, and all are in memory while they are written.
+_MOST_BYTES = 1 << 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,14 +128,21 @@ def _lots(segments: list[Segment]) -> Iterator[_Lot]:
     room = COMPACTED
     for segment in segments:
         rows = segment.live(segment.n_rows)
+        most = max(1, _MOST_BYTES * segment.n_rows // _size_of(segment))  # rows of so many bytes
         while len(rows):
-            if lot and (room == 0 or _parts(lot[0][0]) != _parts(segment)):
+            if lot and (room <= 0 or _parts(lot[0][0]) != _parts(segment)):
                 yield lot
                 lot, room = [], COMPACTED
-            lot.append((segment, rows[:room]))
-            rows, room = rows[room:], room - len(lot[-1][1])
+            lot.append((segment, rows[: min(room, most)]))
+            taken = len(lot[-1][1])
+            # rows of many bytes leave as much less room
+            rows, room = rows[taken:], room - max(taken, COMPACTED * taken // most)
     if lot:
         yield lot
+
+
+def _size_of(segment: Segment) -> int:
+    return sum(file.size for file in (segment.records, segment.texts) if file is not None)
 
 
 def _parts(segment: Segment) -> tuple[bool, bool, str]:

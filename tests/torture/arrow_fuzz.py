@@ -115,7 +115,7 @@ def read_all(path: Path, record: FileRecord, n: int) -> None:
         records.record(row)
     for some in (ids[:3], ids):
         if all(_is_storable(one) for one in some):
-            records.find(some, hashes(some))
+            records.find([*zip(some, hashes(some).tolist(), strict=True)])
     list(records.by_id())
     list(records.ids_of_hashes())
     for text in ("n > 3 and s != 'x'", "b or f < 2", "mixed == 'x' or k == 1", "id > 'b'"):

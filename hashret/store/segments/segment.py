@@ -71,6 +71,11 @@ class Segment:
         """Every file of the segment."""
         yield from filter(None, (self.codes, self.records, self.texts, self.features))
 
+    def hides(self, row: int) -> bool:
+        """Whether this row of the segment, counted from 0, is removed."""
+        at = int(np.searchsorted(self.removed, row)) if len(self.removed) else 0
+        return at < len(self.removed) and bool(self.removed[at] == row)
+
     def live(self, n: int) -> np.ndarray:
         """The live ones of the first `n` rows of the segment, counted from 0, (m,) int64."""
         shown = np.ones(n, bool)

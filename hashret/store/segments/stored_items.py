@@ -182,20 +182,18 @@ class StoredItems:
         if len(wanted) >= _MANY_IDS and len(self.segments) >= _MANY_SEGMENTS:
             yield from self._versions_by_runs(wanted, hashed, live=live)
             return
+        left = list(zip(wanted, hashed.tolist(), strict=True))
         for segment in reversed(self.segments):  # a version that is shown is mostly a late one
-            if not wanted:
+            if not left:
                 return
-            rows = self.records(segment).find(wanted, hashed)
-            found = rows >= 0
-            if live and len(segment.removed) and found.any():
-                found &= ~np.isin(rows, segment.removed)
-            if not found.any():
-                continue
-            for i in np.flatnonzero(found).tolist():
-                yield wanted[i], segment.first_row + int(rows[i])
-            if live:
-                left = np.flatnonzero(~found)
-                wanted, hashed = [wanted[i] for i in left.tolist()], hashed[left]
+            rows = self.records(segment).find(left)
+            for one, row in rows.items():
+                if not live or not segment.hides(row):
+                    yield one, segment.first_row + row
+            if live and rows:
+                left = [
+                    pair for pair in left if pair[0] not in rows or segment.hides(rows[pair[0]])
+                ]
 
     def _versions_by_runs(
         self, wanted: list[str], hashed: np.ndarray, *, live: bool
@@ -210,11 +208,8 @@ class StoredItems:
             segment = self.segments[number]
             if self.records(segment).id(offset) != wanted[i]:
                 continue
-            if live and len(segment.removed):
-                at = int(np.searchsorted(segment.removed, offset))
-                if at < len(segment.removed) and segment.removed[at] == offset:
-                    continue
-            yield wanted[i], segment.first_row + offset
+            if not live or not segment.hides(offset):
+                yield wanted[i], segment.first_row + offset
 
     def values(self, segment: Segment, key: str, rows: np.ndarray) -> list[Any]:
         """The metadata value of this key of some rows of a segment; None where one has none."""
