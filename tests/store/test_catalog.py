@@ -205,6 +205,7 @@ def test_an_item_whose_new_version_is_gone_is_back_in_its_former_one(filled):
 _KILLED_WRITER = """
 import os, signal, sys
 sys.path.insert(0, {root!r})
+from hashret.store.catalog import tables
 from tests.store.test_catalog import *
 layout = Layout.find({path!r})
 with writer_lock(layout):
@@ -214,7 +215,7 @@ with writer_lock(layout):
     (layout.segments / "half.npy.tmp").write_bytes(b"half")
     if {inside}:
         catalog.connection.begin()
-        catalog.connection.execute(t.segments.delete())
+        catalog.connection.execute(tables.segments.delete())
     os.kill(os.getpid(), signal.SIGKILL)
 """
 
