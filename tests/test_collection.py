@@ -314,7 +314,7 @@ def test_a_collection_needs_a_model_and_a_kind(tmp_path):
     with pytest.raises(ValueError, match="kind"):
         Indexer(tmp_path / "c")
     with Indexer(tmp_path / "c", "text") as indexer:
-        with pytest.raises(CollectionError, match="items, got none"):
+        with pytest.raises(CollectionError, match="items to learn from, got none"):
             indexer.fit()
         with pytest.raises(CollectionError, match="call fit and add"):
             indexer.commit()

@@ -62,7 +62,7 @@ ASKED = {
     "similar index": (lambda c, w: c.similar("5", index=w), but(NONE)),
     "similar_within": (lambda c, w: c.similar_within(w), but(EMPTY, TEXT)),
     "similar_within radius": (lambda c, w: c.similar_within("5", w), but()),
-    "get": (lambda c, w: c.get(w), but(TEXT)),
+    "get": (lambda c, w: c.get(w), but(EMPTY, TEXT)),
     "in": (lambda c, w: w in c, but(TEXT, LESS)),
     "find": (lambda c, w: c.find(w), but(TEXT, EMPTY, LESS)),
     "column": (lambda c, w: c.column(w), but(TEXT)),
