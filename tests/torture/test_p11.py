@@ -83,6 +83,7 @@ def encoded(
     ready = [(item, result) for item, result in pairs if not isinstance(result, Refused)]
     found = encode(coder, [result for _, result in ready])
     refused |= {ready[row][0].id: why.error_class for row, why in found.refused.items()}
+    refused |= {ready[row][0].id: "no code" for row in found.unknown(len(ready))}
     return found.codes, [ready[row][0].id for row in found.rows], refused
 
 
@@ -156,8 +157,13 @@ def test_a_whole_run_refuses_every_poison_by_itself(tmp_path, kind):
     with Indexer(make(tmp_path / "c", kind), on_skipped=refused.append) as indexer:
         tally = indexer.add([*poison, *sound])
         indexer.commit()
-    assert (tally.unchanged, tally.added, tally.n_skipped) == (60, 0, len(poison))
-    assert {one.id for one in refused} == {item.id for item in poison}
+    # a text of unknown words is stored without a code
+    assert (tally.unchanged, tally.added) == (60, tally.uncoded)
+    assert tally.uncoded + tally.n_skipped == len(poison)
+    assert bool(tally.uncoded) == (kind == "text")
+    with Collection.open(tmp_path / "c") as collection:
+        without = {item.id for item in collection.items() if not item.code}
+    assert without | {one.id for one in refused} == {item.id for item in poison}
 
 
 def test_a_vector_out_of_all_proportion_is_not_learned_from(tmp_path):
