@@ -13,6 +13,7 @@ import argparse
 import subprocess
 import sys
 import tempfile
+from itertools import islice
 from pathlib import Path
 from statistics import median
 from time import perf_counter
@@ -82,11 +83,12 @@ def make_collection(
 
     from hashret.codes import Codes
     from hashret.store.catalog.catalog import Catalog
-    from hashret.store.catalog.records import ItemRecord
     from hashret.store.catalog.staging import Staging
     from hashret.store.layout import Layout
     from hashret.store.model_files import write_model
-    from hashret.store.segments.segment import SegmentRecord, write_segment
+    from hashret.store.segments.records import DIGEST, ItemRecord
+    from indexer.ingest.encode import Encoded
+    from indexer.ingest.segments import SegmentWriter
 
     rng = np.random.default_rng(seed)
     layout = Layout.create(path)
@@ -95,20 +97,16 @@ def make_collection(
         begin = staging.next_row
         model = catalog.last_commit().model
         if model is None:
-            model = "m"
+            model = "m000001"
             staging.add_model(write_model(layout, model, {}, {"none": np.zeros(1)}, n_bits))
-        if removed:
-            live = catalog.removed_rows(staging.commit - 1)
-            first_live = int(live[-1]) + 1 if len(live) else 0
-            staging.remove(range(first_live, first_live + removed))
+        staging.remove(list(islice(staging.items.rows(), removed)))
         for first in range(begin, begin + n, _SEGMENT):
             rows = range(first, min(first + _SEGMENT, begin + n))
             codes = Codes(rng.integers(0, 256, (len(rows), n_bits // 8), dtype=np.uint8))
-            name = f"c{first}"
-            file = write_segment(layout, name, codes)
-            items = [ItemRecord(row, str(row), bytes(32), {"n": row}, "") for row in rows]
-            record = SegmentRecord(name, first, len(rows), n_bits, file)
-            staging.add_segment(record, model, items)
+            writer = SegmentWriter(layout, staging, model, n_bits)
+            items = [ItemRecord(str(row), bytes(DIGEST), {"n": row}, "") for row in rows]
+            writer.gather(items, Encoded(np.arange(len(rows)), codes, None, {}))
+            writer.write()
         staging.finish(model)
 
 
