@@ -1,7 +1,9 @@
 """What a reader and a writer do to a collection, watched: outcome, and what it did besides."""
 
+import importlib
 import json
 import os
+import pkgutil
 import resource
 import sys
 import tempfile
@@ -9,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import hashret
 from hashret import Collection
 from hashret.errors import HashretError
 from hashret.store import machine_cache
@@ -93,7 +96,13 @@ def opens(fault: str = "") -> Work:
     """
     global _root, _on
     sound = Path(os.environ["HASHRET_SOUND"])
-    for kind in ("text", "image", "vector"):  # every import is made before anybody watches
+    # every import is made before anybody watches
+    for module in pkgutil.walk_packages(hashret.__path__, "hashret."):
+        if "kernels" not in module.name:  # these are compiled, which takes a while
+            importlib.import_module(module.name)
+    for name in ("pyarrow.compute", "numpy.ma"):
+        importlib.import_module(name)
+    for kind in ("text", "image", "vector"):
         _use(sound / kind, kind)
     if fault:
         from tests.torture import faults
