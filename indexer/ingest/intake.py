@@ -12,7 +12,7 @@ from hashret.errors import PayloadError
 from hashret.features import FEATURIZERS
 from hashret.items import Item
 from hashret.registry import resolve
-from hashret.store.segments.records import DIGEST, ItemRecord
+from hashret.store.segments.record_batch import DIGEST, ItemRecord
 from indexer.corpus import Skipped
 from indexer.corpus.files import refusal_of
 from indexer.ingest.counts import Stopwatch, Tally

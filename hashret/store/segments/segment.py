@@ -38,7 +38,7 @@ class Segment:
     codes: FileRecord | None
     """None where no row has a code."""
     records: FileRecord | None
-    """The file of ids and metadata (`store.segments.records`); None in a collection of format 2."""
+    """The file of ids and metadata (`record_batch`); None in a collection of format 2."""
     texts: FileRecord | None = None
     """The file of the texts, where they are kept (`texts`)."""
     features: FileRecord | None = None
