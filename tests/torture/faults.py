@@ -5,7 +5,6 @@ import shutil
 
 import numpy as np
 
-from hashret import snapshot
 from hashret.codes import Codes
 from hashret.features import pictures
 from hashret.store import checked, files, layout, model_files, untrusted
@@ -54,7 +53,7 @@ def arrays_unpickled() -> None:
     def load(layout, record):
         return Codes(np.load(layout.segments / record.codes.name, allow_pickle=True))
 
-    snapshot.open_codes = load
+    segments.open_codes = load
 
 
 def values_untyped() -> None:
