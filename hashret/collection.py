@@ -369,7 +369,7 @@ class Collection:
         require_flag("asymmetric", asymmetric)
         order: Order = "score" if asymmetric or probes is not None else "distance"
         question = Question(k, None, order, probes, rerank, where, index)
-        return self.ask(question, item_or_items)
+        return self._opened.hits(question, item_or_items)
 
     @overload
     def within(
@@ -391,7 +391,7 @@ class Collection:
         `WhereError`.
         """
         whole("radius", radius)
-        return self.ask(Question(None, radius, where=where), item_or_items)
+        return self._opened.hits(Question(None, radius, where=where), item_or_items)
 
     @overload
     def bucket(self, item_or_items: _One, *, where: str | None = ...) -> Hits: ...
@@ -430,7 +430,7 @@ class Collection:
         whole("k", k)
         require_flag("include_self", include_self)
         question = Question(k, rerank=rerank, where=where, index=index)
-        return self.ask_similar(question, ids, include_self=include_self)
+        return self._opened.hits_of_stored(question, ids, include_self=include_self)
 
     @overload
     def similar_within(
@@ -455,7 +455,7 @@ class Collection:
         whole("radius", radius)
         require_flag("include_self", include_self)
         question = Question(None, radius, where=where)
-        return self.ask_similar(question, ids, include_self=include_self)
+        return self._opened.hits_of_stored(question, ids, include_self=include_self)
 
     def search_rows(
         self,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from hashret._backports import chunks
+from hashret.arguments import resolve
 from hashret.coder import Coder, keeps_looks
 from hashret.errors import EmptyCorpusError, TrainingError
 from hashret.features import FEATURIZERS
@@ -16,7 +17,6 @@ from hashret.features.base import Featurizer
 from hashret.items import Item, Payload
 from hashret.kinds import kind_of
 from hashret.models.base import Encoder
-from hashret.registry import resolve
 from hashret.sparse import Features, finite_rows, stacked, take_rows
 from hashret.specs import ImageSpec, VectorSpec
 from indexer.corpus import Skipped
