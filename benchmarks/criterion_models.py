@@ -110,9 +110,9 @@ def prepare(name: str, root: Path) -> Corpus:
     import numpy as np
 
     from benchmarks import datasets
+    from hashret.arguments import resolve
     from hashret.errors import PayloadError
     from hashret.features import FEATURIZERS
-    from hashret.registry import resolve
     from indexer.tuning.criteria import Halves
 
     data = datasets.load(name, root)

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from benchmarks.datasets import Dataset
+from hashret.arguments import resolve
 from hashret.errors import PayloadError
 from hashret.features import FEATURIZERS
-from hashret.registry import resolve
 from hashret.sparse import Features, SparseRows, by_layout
 
 

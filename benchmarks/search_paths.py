@@ -19,9 +19,9 @@ import faiss
 import numpy as np
 
 from benchmarks import environment
+from hashret.arguments import resolve
 from hashret.codes import Codes
 from hashret.indexes import INDEXES
-from hashret.registry import resolve
 
 #: hashret's own paths, by the names of `hashret.indexes.INDEXES`.
 OWN = ("auto", "table", "multi-index", "clusters", "scan")

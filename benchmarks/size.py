@@ -110,7 +110,7 @@ def _table(codes: Codes) -> Any:
 
 def _kept_table(codes: Codes) -> Any:
     """The table as a collection has it: built and kept, or, where one is kept, opened."""
-    from hashret.search.machine import table_of
+    from hashret.search.kept_tables import table_of
 
     return table_of(codes)
 

@@ -1,10 +1,18 @@
-"""What callers give: whole numbers, yes or no, calls. Others get a sentence of ours."""
+"""What callers give: whole numbers, yes or no, calls, names. Others get a sentence of ours.
+
+A name stands in a table such as ``{"dense": "hashret.models.dense:DenseEncoder"}``, a literal that
+imports nothing by itself.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from importlib import import_module
 from numbers import Real
 from operator import index
 from typing import Any
+
+from hashret.errors import UnknownKindError
 
 
 def whole(name: str, value: Any) -> int:
@@ -46,6 +54,26 @@ def require_instance(name: str, value: Any, kind: type) -> None:
     if not isinstance(value, kind):
         raise TypeError(
             f"{name}: expected {kind.__name__}, got {shown(value)}; pass one, or leave it out"
+        )
+
+
+def resolve(table: Mapping[str, str], name: str, what: str) -> Any:
+    """The object that `table` names "module:attribute" under `name`, imported on first use.
+
+    `what` is the noun for the error, as in "index". Raises `UnknownKindError` with the list
+    of known names if `table` has no such name.
+    """
+    require_name(table, name, what)
+    module, _, attribute = table[name].partition(":")
+    return getattr(import_module(module), attribute)
+
+
+def require_name(table: Mapping[str, str], name: str, what: str) -> None:
+    """Raise `UnknownKindError` as `resolve` does, without importing anything."""
+    if not isinstance(name, str) or name not in table:
+        known = ", ".join(sorted(table))
+        raise UnknownKindError(
+            f"{what}: expected one of {known}, got {shown(name)}; choose one of these"
         )
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from hashret import specs
+from hashret.arguments import resolve
 from hashret.codes import Codes
 from hashret.errors import DamagedError, FormatVersionError, HashretError
 from hashret.features import FEATURIZERS
@@ -20,7 +21,6 @@ from hashret.features.base import Featurizer
 from hashret.items import Payload
 from hashret.models import MODELS
 from hashret.models.base import Encoder
-from hashret.registry import resolve
 from hashret.sparse import Features, known, take_rows
 
 if TYPE_CHECKING:

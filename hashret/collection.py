@@ -1,13 +1,12 @@
 """Open a collection, ask it, close it.
 
-A `Collection` is a snapshot (`hashret.snapshot`) that takes a question, has it searched, and makes
-hits of what was found (`hashret.search`).
+A `Collection` stands on one commit after the other: what a commit holds is said by its snapshot
+(`hashret.snapshot`), and what is near, by what searches that (`hashret.search.opened`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
 from functools import partial
 from os import PathLike
 from pathlib import Path
@@ -19,26 +18,21 @@ import numpy as np
 from hashret.arguments import require_flag, whole
 from hashret.coder import Coder
 from hashret.codes import Codes
-from hashret.errors import CollectionError, DamagedError
+from hashret.errors import CollectionError
 from hashret.indexes.base import Index
 from hashret.indexes.views.cache import IndexKind, require_known
 from hashret.items import Hits, Id, Item, StoredItem, id_of, ids_of
-from hashret.kinds import kind_of
-from hashret.search.asked import Asked, certain
-from hashret.search.hits import Ranking, hits
+from hashret.search.opened import Opened
 from hashret.search.question import Order, Question
-from hashret.search.rows import FoundRows, rows
-from hashret.search.searcher import Searcher
+from hashret.search.rows import FoundRows
 from hashret.snapshot import Snapshot
 from hashret.sparse import Features
 from hashret.store.catalog.catalog import Catalog
 from hashret.store.layout import Layout
 
 if TYPE_CHECKING:
-    from hashret.store.repair.verify import Findings
-
-if TYPE_CHECKING:
     from hashret.store.exports import ExportOrder
+    from hashret.store.repair.verify import Findings
 
 # What is one payload, and what is many, for whoever checks types; an array may be either.
 _One = str | bytes | Path | Item
@@ -75,7 +69,7 @@ class Collection:
     """
 
     def __init__(self, snapshot: Snapshot, index: IndexKind, address: str | None):
-        self._now: tuple[Snapshot, Searcher] | None = snapshot, Searcher(snapshot, index)
+        self._now: Opened | None = Opened.of(snapshot, index)
         self._asked_for: int | None = None  # the commit that `open` was told to open
         self._root = snapshot.layout.root
         self._address = address
@@ -121,35 +115,17 @@ class Collection:
         the folder was deleted, or holds items of another kind.
         """
         with self._moving:
-            snapshot, searcher = self._opened
-            change = snapshot.folder.change()
-            if change == "deleted":
-                snapshot.folder.require_unchanged()
-            if change:
-                layout = Layout.find(self._root)
-                now = Snapshot.open(layout, address=self._address)
-                if now.kind != snapshot.kind:
-                    now.close()
-                    raise CollectionError(
-                        f"{layout.root}: expected items of kind {snapshot.kind}, as when it was "
-                        f"opened, got a collection of {now.kind} items in its place; open it anew"
-                    )
-                self._now, self._asked_for = (now, Searcher(now, searcher.kind)), None
-                return True
-            with Catalog.open(snapshot.layout, address=self._address) as catalog:
-                last = catalog.last_commit()
+            now = self._opened.at_last_commit(self._address)
             self._asked_for = None
-            if last == snapshot.committed:
-                return False
-            now = Snapshot.open(snapshot.layout, address=self._address, former=snapshot)
-            self._now = now, Searcher(now, searcher.kind, searcher)
-            return True
+            if now is not None:
+                self._now = now
+            return now is not None
 
     def close(self) -> None:
         """Let go of the commit; the collection can't be asked afterwards."""
         now, self._now = self._now, None
         if now is not None:
-            now[0].close()
+            now.snapshot.close()
 
     def __enter__(self) -> Self:
         return self
@@ -162,12 +138,12 @@ class Collection:
 
         At its last commit, or at the one that `open` was told to open.
         """
-        kind = self._opened[1].kind
+        kind = self._opened.searcher.kind
         again = partial(type(self).open, commit=self._asked_for, index=kind, catalog=self._address)
         return again, (self._root,)
 
     @property
-    def _opened(self) -> tuple[Snapshot, Searcher]:
+    def _opened(self) -> Opened:
         """The snapshot and its searcher: read once, so that an answer is of one commit."""
         now = self._now
         if now is None:
@@ -179,7 +155,7 @@ class Collection:
     @property
     def snapshot(self) -> Snapshot:
         """What the collection holds at its commit; it never changes, also when this refreshes."""
-        return self._opened[0]
+        return self._opened.snapshot
 
     # what a snapshot says, of the commit that is the collection's now
 
@@ -319,7 +295,7 @@ class Collection:
     @property
     def index(self) -> Index:
         """The index over `codes`, built on first use."""
-        return self._opened[1].index()
+        return self._opened.searcher.index()
 
     # asking
 
@@ -393,7 +369,7 @@ class Collection:
         require_flag("asymmetric", asymmetric)
         order: Order = "score" if asymmetric or probes is not None else "distance"
         question = Question(k, None, order, probes, rerank, where, index)
-        return self.ask(question, item_or_items)
+        return self._opened.hits(question, item_or_items)
 
     @overload
     def within(
@@ -415,7 +391,7 @@ class Collection:
         `WhereError`.
         """
         whole("radius", radius)
-        return self.ask(Question(None, radius, where=where), item_or_items)
+        return self._opened.hits(Question(None, radius, where=where), item_or_items)
 
     @overload
     def bucket(self, item_or_items: _One, *, where: str | None = ...) -> Hits: ...
@@ -454,7 +430,7 @@ class Collection:
         whole("k", k)
         require_flag("include_self", include_self)
         question = Question(k, rerank=rerank, where=where, index=index)
-        return self.ask_similar(question, ids, include_self=include_self)
+        return self._opened.hits_of_stored(question, ids, include_self=include_self)
 
     @overload
     def similar_within(
@@ -479,7 +455,7 @@ class Collection:
         whole("radius", radius)
         require_flag("include_self", include_self)
         question = Question(None, radius, where=where)
-        return self.ask_similar(question, ids, include_self=include_self)
+        return self._opened.hits_of_stored(question, ids, include_self=include_self)
 
     def search_rows(
         self,
@@ -505,39 +481,14 @@ class Collection:
         if k is None and radius is None:
             k = 10
         question = Question(k, radius, order, probes, 0, where, index)
-        snapshot, searcher, question = self._ready(question)
-        asked = Asked.of(item_or_items, question, snapshot)
-        answers = searcher.answers(
-            question, asked.codes, asked.known, question.k, asked.all_confidences
-        )
-        return rows(snapshot, Ranking(question), asked, answers)
+        return self._opened.rows(question, item_or_items)
 
     def ask(self, question: Question, item_or_items: Any) -> Any:
         """The hits of one payload (`Hits`) or of each of many (a list of `Hits`).
 
         The form behind `query`, `within` and `bucket`: payloads, codes and errors are theirs.
         """
-        snapshot, searcher, question = self._ready(question)
-        ranking = _ranking(snapshot, question, of_codes=isinstance(item_or_items, Codes))
-        asked = Asked.of(item_or_items, question, snapshot)
-        answers = [Hits((), note=kind_of(snapshot.kind).unknown)] * len(asked)
-        for answered in searcher.answers(
-            question, asked.codes, asked.known, ranking.depth, asked.all_confidences
-        ):
-            places = answered.queries
-            beside = asked.kept(places, snapshot.coder) if ranking.compares_features else None
-            ranked = hits(snapshot, ranking, answered, asked.confidences(places), beside)
-            for i, one in zip(places.tolist(), ranked, strict=True):
-                answers[i] = one
-        return answers[0] if asked.single else answers
-
-    def _ready(self, question: Question) -> tuple[Snapshot, Searcher, Question]:
-        """What answers the question: what can't be asked is said before a payload is read."""
-        snapshot, searcher = self._opened
-        index = searcher.over(question)
-        if question.probes is not None and question.probes >= len(index):
-            question = replace(question, probes=None)  # to compare all costs less
-        return snapshot, searcher, question
+        return self._opened.hits(question, item_or_items)
 
     def ask_similar(self, question: Question, ids: Id | _Ids, *, include_self: bool = False) -> Any:
         """The hits of the stored item of this id (`Hits`), or of each of several (a list).
@@ -545,31 +496,12 @@ class Collection:
         The form behind `similar` and `similar_within`: errors are theirs, and ValueError for a
         question by score, since stored bits have no doubts.
         """
-        question.require_of_stored()
-        snapshot, searcher = self._opened
-        searcher.over(question)
-        ranking = _ranking(snapshot, question)
-        asked, single = ids_of(ids)
-        positions = snapshot.rows.find(np.array(snapshot.require_rows(asked), np.int64))
-        # one more than asked, since the item itself is among its nearest
-        depth = None if ranking.depth is None else ranking.depth + 1
-        answers = [Hits((), note="the item has no code, since the model knows nothing in it")]
-        answers *= len(asked)
-        coded = np.flatnonzero(positions >= 0)
-        for answered in searcher.answers(question, snapshot.codes, positions[coded], depth):
-            block = answered.queries
-            confidences = certain(snapshot.codes[block])
-            beside = snapshot.features(block) if ranking.compares_features else None
-            besides = None if include_self else block
-            ranked = hits(snapshot, ranking, answered, confidences, beside, besides)
-            for i, one in zip(coded[: len(block)].tolist(), ranked, strict=True):
-                answers[i] = one
-            coded = coded[len(block) :]
-        return answers[0] if single else answers
+        return self._opened.hits_of_stored(question, ids, include_self=include_self)
 
     def info(self) -> dict[str, Any]:
         """What the collection is, as JSON values: items, bits, commit, model, index, bytes."""
-        snapshot, searcher = self._opened
+        opened = self._opened
+        snapshot, index = opened.snapshot, opened.searcher.kind
         with Catalog.open(snapshot.layout, address=self._address) as catalog:
             place, size = catalog.place, catalog.n_bytes()
         return {
@@ -579,47 +511,11 @@ class Collection:
             "n_bits": snapshot.model.n_bits if snapshot.model else None,
             "commit": snapshot.commit,
             "committed_at": snapshot.committed.created_at,
-            "model": _about_model(snapshot),
-            "index": searcher.kind if isinstance(searcher.kind, str) else "custom",
+            "model": snapshot.about_model(),
+            "index": index if isinstance(index, str) else "custom",
             "catalog": place,
             "bytes": {"catalog": size, **snapshot.layout.sizes()},
         }
-
-
-def _ranking(snapshot: Snapshot, question: Question, *, of_codes: bool = False) -> Ranking:
-    """The order of the hits. Raises CollectionError where it needs features and has none."""
-    if of_codes:  # which have no looks that could be a copy's
-        question.require_of_codes()
-        return Ranking(question)
-    if question.rerank and not snapshot.has_features:
-        raise CollectionError(
-            f"{snapshot.layout.root}: expected the features of every item to rank by, got items "
-            "without; index it anew with --retrain --store-features"
-        )
-    return Ranking.of(question, snapshot)
-
-
-def _about_model(snapshot: Snapshot) -> dict[str, Any] | None:
-    if snapshot.model is None:
-        return None
-    about = snapshot.description
-    try:
-        features = about["features"]
-        packed = {"packed_bits": True} if features.get("packed") else {}
-        return {
-            "name": snapshot.model.name,
-            "features": features["kind"],
-            **packed,
-            "encoder": about["encoder"]["kind"],
-            "n_features": int(snapshot.spec("encoder").n_features),
-            "preset": about["training"]["options"]["preset"],
-            "trained_on": about["training"]["n_items"],
-        }
-    except (KeyError, TypeError, AttributeError) as error:
-        raise DamagedError(
-            f"{snapshot.layout.root}: expected a description of the model, got one without "
-            f"{error}; train it again"
-        ) from error
 
 
 def verified(path: str | PathLike[str]) -> Findings:

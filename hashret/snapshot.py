@@ -31,7 +31,7 @@ from hashret.store.leases import Lease
 from hashret.store.model_files import ModelRecord, read_description, read_model
 from hashret.store.opened_folder import OpenedFolder
 from hashret.store.segments.feature_files import StoredFeatures
-from hashret.store.segments.segment import Segment, open_codes
+from hashret.store.segments.segment import Segment, live_codes, packed_parts
 from hashret.store.segments.stored_items import StoredItems
 
 _PAGE = 1024  # items whose codes are looked for at a time
@@ -59,7 +59,8 @@ class Snapshot:
         if former is not None:
             self.items.keep_opened(former.items)
         n_bits = 8 if self.model is None else self.model.n_bits
-        self._codes = _codes_of(layout, self.segments, n_bits, former)
+        known = {} if former is None else packed_parts(former.segments, former.packed)
+        self._codes = live_codes(layout, self.segments, n_bits, known)
         self.rows = _coded_rows(self.segments)
         self.close = weakref.finalize(self.items, _release, lease, folder)
         """Let go of the commit: a compaction may delete what only this snapshot needed.
@@ -119,15 +120,6 @@ class Snapshot:
         """The length of a code in bits."""
         return self.codes.n_bits
 
-    def coded_places(self) -> dict[tuple[str, bytes], int]:
-        """Where among `codes` those of each segment begin, by its name and its removed rows."""
-        places, at = {}, 0
-        for segment in self.segments:
-            if segment.n_coded:
-                places[segment.name, segment.removed_codes.tobytes()] = at
-                at += segment.n_coded - len(segment.removed_codes)
-        return places
-
     # the model
 
     @cached_property
@@ -165,6 +157,29 @@ class Snapshot:
             raise DamagedError(
                 f"{self.layout.root}: expected the description of a model, got "
                 f"{type(error).__name__}: {error}; train it again"
+            ) from error
+
+    def about_model(self) -> dict[str, Any] | None:
+        """The model's name, what it was made of and from, as JSON values; None without a model."""
+        if self.model is None:
+            return None
+        about = self.description
+        try:
+            features = about["features"]
+            packed = {"packed_bits": True} if features.get("packed") else {}
+            return {
+                "name": self.model.name,
+                "features": features["kind"],
+                **packed,
+                "encoder": about["encoder"]["kind"],
+                "n_features": int(self.spec("encoder").n_features),
+                "preset": about["training"]["options"]["preset"],
+                "trained_on": about["training"]["n_items"],
+            }
+        except (KeyError, TypeError, AttributeError) as error:
+            raise DamagedError(
+                f"{self.layout.root}: expected a description of the model, got one without "
+                f"{error}; train it again"
             ) from error
 
     # features
@@ -342,40 +357,6 @@ def _coded_rows(segments: Sequence[Segment]) -> RowNumbers:
     rows = RowNumbers.of_ranges(firsts, [segment.n_coded for segment in segments])
     removed = [s.first_row + s.removed_codes.astype(np.int64) for s in segments if len(s.removed)]
     return rows.without(np.concatenate(removed)) if removed else rows
-
-
-def _codes_of(
-    layout: Layout, segments: Sequence[Segment], n_bits: int, former: Snapshot | None
-) -> Codes:
-    """The codes of the live rows of all segments, in one array.
-
-    Each segment is mapped, copied and let go of, so the memory is that of the result; of a single
-    one with nothing removed the map itself is the result. What `former` has is copied from there.
-    """
-    segments = [segment for segment in segments if segment.n_coded]
-    known = {} if former is None else former.coded_places()
-    if len(segments) == 1 and not len(segments[0].removed_codes) and segments[0].n_bits == n_bits:
-        return open_codes(layout, segments[0])
-    counts = [segment.n_coded - len(segment.removed_codes) for segment in segments]
-    packed = np.empty((sum(counts), n_bits // 8), np.uint8)
-    at = 0
-    for segment, count in zip(segments, counts, strict=True):
-        if segment.n_bits != n_bits:
-            raise DamagedError(
-                f"{layout.root}: expected codes of {n_bits} bits, got {segment.n_bits} in "
-                f"{segment.name}; `hashret verify` names the damage"
-            )
-        part = packed[at : at + count]
-        place = known.get((segment.name, segment.removed_codes.tobytes()))
-        if former is not None and place is not None:
-            part[:] = former.codes.packed[place : place + count]
-        else:
-            codes = open_codes(layout, segment).packed
-            if count < segment.n_coded:
-                codes = codes[segment.live(segment.n_coded)]
-            part[:] = codes
-        at += count
-    return Codes(packed)
 
 
 def _positions_given(positions: Any) -> np.ndarray:

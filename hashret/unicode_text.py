@@ -1,8 +1,7 @@
-"""Checks of untrusted strings, and ways to process them in time linear in their length."""
+"""Checks of untrusted strings, and what bounds the time of normalising them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -11,12 +10,8 @@ if TYPE_CHECKING:
 
 #: Largest number of combining marks in a row: no language writes as many (UAX #15, section 13).
 MAX_MARKS = 30
-#: Number of characters of a text that are processed at once: folded, they take about 10 MB at most.
-PIECE = 1 << 16
 # The invisible mark that UAX #15 inserts into longer runs; marks are never sorted across it.
 _JOINER = "\u034f"
-# White space, and the signs that separate sentences or syllables in scripts that use none.
-_SEPARATORS = " \n\t\u3000。、，་"
 
 
 def is_unicode(text: str) -> bool:
@@ -59,17 +54,3 @@ def _full_runs() -> Pattern[str]:
 
     mark = r"[\p{M}\uff9e\uff9f]"
     return regex.compile(rf"{mark}{{{MAX_MARKS}}}(?={mark})")
-
-
-def pieces(text: str) -> Iterator[str]:
-    """Yield the text in pieces of at most `PIECE` characters, cut between words.
-
-    Only a run of characters without a separator that is longer than a piece is cut elsewhere.
-    """
-    start = 0
-    while len(text) - start > PIECE:
-        end = max(text.rfind(one, start + 1, start + PIECE + 1) for one in _SEPARATORS)
-        end = end if end > start else start + PIECE
-        yield text[start:end]
-        start = end
-    yield text[start:] if start else text

@@ -9,19 +9,19 @@ from __future__ import annotations
 import os
 import sys
 import warnings
-from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import ExitStack, closing
-from itertools import tee
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
+from functools import partial
 from os import PathLike
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 from hashret.arguments import require_call, require_flag, require_instance, require_number, whole
 from hashret.coder import Coder
-from hashret.errors import CollectionError, EmptyCommitWarning, TrainingError, UnknownItemError
+from hashret.errors import CollectionError, EmptyCommitWarning, UnknownItemError
 from hashret.items import Id, Item, ids_of
 from hashret.kinds import kind_of
-from hashret.specs import TextSpec, VectorSpec
+from hashret.specs import TextSpec
 from hashret.store.catalog.connection import NOT_WRITTEN
 from hashret.store.catalog.records import CommitRecord
 from hashret.store.catalog.staging import Staging
@@ -30,25 +30,23 @@ from hashret.store.model_files import read_model, sha256_of_arrays, write_model
 from hashret.store.segments.stored_items import StoredItems
 from indexer.corpus import Skipped
 from indexer.corpus.given import taken
+from indexer.ingest.adding import Adding
 from indexer.ingest.compact import Compaction, compact
 from indexer.ingest.counts import Progress, Stopwatch, Tally, silent
-from indexer.ingest.encode import Encoded, encode_all
-from indexer.ingest.fit import fit_features, joined, options_for, train_encoder
-from indexer.ingest.intake import BATCH, Batch, Intake
-from indexer.ingest.packed import packing_warnings
+from indexer.ingest.encode import encode_all
+from indexer.ingest.fit import learn
+from indexer.ingest.intake import Intake
 from indexer.ingest.prepare import Preparer, default_workers
 from indexer.ingest.replacing_model import refusal, requiring_all, staged
 from indexer.ingest.resume import Unfinished
-from indexer.ingest.sample import reservoir
-from indexer.ingest.segments import SegmentWriter
+from indexer.ingest.sample import MAX_TRAINING_ITEMS
+from indexer.ingest.segments import SegmentWriter, features_kept, texts_kept
 from indexer.ingest.stored_source import StoredSource
 from indexer.ingest.writer_session import HeldCollection
 from indexer.workers.pool import AVAILABLE
 
 if TYPE_CHECKING:
     from indexer.training import TrainingOptions, TrainingReport
-from indexer.ingest.sample import MAX_TRAINING_ITEMS
-from indexer.ingest.segments import features_kept, texts_kept
 
 _MOST_WORKERS = 1 << 10  # processes; a machine has no more cores
 
@@ -268,35 +266,22 @@ class Indexer:
                 f"spec: expected that of features of {self.kind} items, got {type(spec).__name__}; "
                 "pass one of hashret.specs, or leave it out"
             )
-        seed = (options or TrainingOptions()).seed
         stored = self._held_before(all_of_it=items is None)
         self._was_given = True
-        with self.stopwatch.stage("read"):
-            usable = self._usable(stored or () if items is None else items)
-            sample = reservoir(usable, max_items, seed)
-        with self.stopwatch.stage("features"):
-            payloads = [item.payload for item in sample]
-            # items refused here are met again by `add`, which reports them
-            featurizer, features = fit_features(payloads, self.kind, spec, self._preparer)
-        try:
-            encoder, report = train_encoder(
-                featurizer,
-                features,
-                self.kind,
-                options_for(featurizer, options),
-                resumed=self._unfinished if self._resumes else None,
-                on_progress=self._progress,
-                on_note=self._on_note,
-            )
-        except TrainingError:
-            self._unfinished.forget()
-            raise
-        if isinstance(featurizer.spec, VectorSpec):
-            report.warnings += packing_warnings(payloads, featurizer.spec)
-        for stage in report.stages:
-            seconds = self.stopwatch.seconds
-            seconds[stage.stage] = seconds.get(stage.stage, 0.0) + stage.seconds
-        self._adopt(joined(featurizer, encoder, features), report)
+        coder, report = learn(
+            stored or () if items is None else items,
+            self.kind,
+            options,
+            spec=spec,
+            max_items=max_items,
+            preparer=self._preparer,
+            stopwatch=self.stopwatch,
+            unfinished=self._unfinished,
+            resumes=self._resumes,
+            on_progress=self._progress,
+            on_note=self._on_note,
+        )
+        self._adopt(coder, report)
         if stored is not None:
             self._encode_again(stored)
         return report
@@ -329,13 +314,6 @@ class Indexer:
         collection was not among them, which `commit` would refuse.
         """
         return requiring_all(items, self._catalog)
-
-    def _usable(self, items: Iterable[Item | Skipped]) -> Iterator[Item]:
-        for count, item in enumerate(taken(items)):
-            if count % BATCH == 0:
-                self._progress("read", count, None)
-            if isinstance(item, Item):
-                yield item
 
     def _adopt(self, coder: Coder, report: TrainingReport) -> None:
         description, tensors = coder.describe()
@@ -380,7 +358,10 @@ class Indexer:
         """
         self._require_usable()
         if self._coder is None and not self._keeps_texts():
-            self._require_coder()
+            raise CollectionError(
+                f"{self._layout.root}: expected a collection with a model, got a new one; "
+                "call fit before add"
+            )
         if total is not None:
             whole("total", total)
         items = taken(items)
@@ -388,85 +369,31 @@ class Indexer:
         staging = self._staged
         if self._resumes:
             self._unfinished.encoding(self._doing)
-        n_bits = 8 if self._coder is None else self._coder.n_bits
-        segments = SegmentWriter(self._layout, staging, self._model_name or "", n_bits)
-        if self._coder is None:
-            self._add_pending(staging, segments, items)
-            return self.tally
-        with closing(
-            self._encoded(staging, items)
-        ) as stream:  # an error leaves no worker process behind
-            for batch, encoded in stream:
-                batch.count(self.tally, encoded.refused)
-                segments.gather((batch.pending[row] for row in encoded.rows.tolist()), encoded)
-                unknown = encoded.unknown(len(batch.pending))
-                segments.gather_uncoded(batch.pending[row] for row in unknown)
-                self.tally.uncoded += len(unknown)
-                if segments.is_full:
-                    self._write(segments)
-                self._progress("encode", self.tally.seen + segments.waiting, total)
-        if segments.waiting:
-            self._write(segments)
-        return self.tally
-
-    def _add_pending(
-        self, staging: Staging, segments: SegmentWriter, items: Iterable[Item | Skipped]
-    ) -> None:
-        """Store texts without a code, for the model that is to be learned."""
-        for batch in self._intake(staging, TextSpec()).batches(items):
-            batch.count(self.tally, {})
-            segments.gather_uncoded(batch.pending)
-            self.tally.uncoded += len(batch.pending)
-            if segments.is_full:
-                self._write(segments)
-        if segments.waiting:
-            self._write(segments)
-
-    def _write(self, segments: SegmentWriter) -> None:
-        with self.stopwatch.stage("write"):
-            count, replaced = segments.write()
-        self.tally.replaced += replaced
-        self.tally.added += count - replaced
-
-    def _encoded(
-        self, staging: Staging, items: Iterable[Item | Skipped]
-    ) -> Generator[tuple[Batch, Encoded]]:
-        """Yield the items in batches with their codes; workers encode while others are read."""
-        coder = self._require_coder()
-        intake = self._intake(staging, coder.featurizer.spec)
-        batches, ahead = tee(intake.batches(items))
-        found = encode_all(
-            coder,
-            (batch.prepared for batch in ahead),
-            self._layout,
-            self._catalog.model(str(self._model_name)),
-            with_features=self._keeps_features(),
-            # most of the time of a file is its decoding, which the preparer's workers do
-            workers=1 if kind_of(self.kind).decodes_files else self._workers,
-        )
-        with closing(found):
-            for batch in batches:
-                with self.stopwatch.stage("encode"):
-                    encoded = next(found)
-                yield batch, encoded
-
-    def _intake(self, staging: Staging, spec: Any) -> Intake:
-        return Intake(
+        coder, model = self._coder, self._model_name or ""
+        segments = SegmentWriter(self._layout, staging, model, coder.n_bits if coder else 8)
+        adding = Adding(segments, self.tally, self.stopwatch, self._progress)
+        intake = Intake(
             self.kind,
-            spec,
+            TextSpec() if coder is None else coder.featurizer.spec,
             staging,
             self._preparer,
             self.stopwatch,
             keeps_texts=self._keeps_texts(),
         )
-
-    def _require_coder(self) -> Coder:
-        if self._coder is None:
-            raise CollectionError(
-                f"{self._layout.root}: expected a collection with a model, got a new one; "
-                "call fit before add"
-            )
-        return self._coder
+        if coder is None:
+            adding.pending(intake.batches(items))
+            return self.tally
+        encode = partial(
+            encode_all,
+            coder,
+            layout=self._layout,
+            model=self._catalog.model(model),
+            with_features=self._keeps_features(),
+            # most of the time of a file is its decoding, which the preparer's workers do
+            workers=1 if kind_of(self.kind).decodes_files else self._workers,
+        )
+        adding.encoded(intake.batches(items), encode, total)
+        return self.tally
 
     def _keeps_features(self) -> bool:
         if self._store_features is None:

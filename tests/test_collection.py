@@ -531,7 +531,7 @@ def test_a_refreshed_collection_answers_as_one_opened_anew(numbered, tmp_path, i
 
 
 def test_a_refresh_reads_only_what_is_new(numbered, tmp_path, monkeypatch):
-    import hashret.snapshot as module
+    import hashret.store.segments.segment as module
 
     path = copied(numbered, tmp_path / "copy")
     read = []

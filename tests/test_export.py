@@ -20,7 +20,8 @@ from hashret.errors import DamagedError, InputError, WhereError
 from hashret.store import exports
 from hashret.store.exports import Contents, Row, write_export
 from hashret.store.layout import Layout
-from hashret.store.segments.records import ItemRecord, Records, batch_of, write_records
+from hashret.store.segments.record_batch import ItemRecord, batch_of, write_records
+from hashret.store.segments.records import Records
 from indexer import Indexer, TrainingOptions
 from indexer.cli import main
 from tests.corpora import clustered_vectors, topic_items
@@ -183,7 +184,7 @@ def test_metadata_of_any_sort_come_back_exactly(tmp_path_factory, parts, most_ke
     layout.segments.mkdir()
     rows, opened = [], []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("hashret.store.segments.records.MOST_KEYS", most_keys)
+        patch.setattr("hashret.store.segments.record_batch.MOST_KEYS", most_keys)
         patch.setattr(exports, "MOST_KEYS", most_keys)
         patch.setattr(exports, "_PAGE", page)
         for i, part in enumerate(parts):

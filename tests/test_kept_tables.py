@@ -10,8 +10,8 @@ import pytest
 from hashret import Collection, Item
 from hashret.codes import Codes
 from hashret.indexes.table.index import TableIndex
-from hashret.search import machine
-from hashret.search.machine import table_of
+from hashret.search import kept_tables
+from hashret.search.kept_tables import table_of
 from indexer import Indexer, TrainingOptions
 from tests.corpora import clustered_vectors
 
@@ -19,7 +19,7 @@ from tests.corpora import clustered_vectors
 @pytest.fixture(autouse=True)
 def folder(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    monkeypatch.setattr(machine, "MANY", 200)
+    monkeypatch.setattr(kept_tables, "MANY", 200)
     return tmp_path / "hashret" / "arrays"
 
 

@@ -14,7 +14,7 @@ from hashret import Collection, Item
 from hashret.indexes import kernels
 from hashret.indexes.planner import calibration, cost_model
 from hashret.indexes.scan import ScanIndex
-from hashret.search import machine, searcher
+from hashret.search import searcher
 from indexer import Indexer, TrainingOptions
 from indexer.cli import main
 from tests.corpora import clustered_vectors, topic_items
@@ -248,7 +248,7 @@ def test_a_collection_that_is_asked_much_measures_once_for_its_machine(
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setattr(cost_model, "_measured", {})
     monkeypatch.setattr(kernels, "_loaded", None)
-    monkeypatch.setattr(machine, "_CALIBRATE_AFTER", 0.0)
+    monkeypatch.setattr(searcher, "_CALIBRATE_AFTER", 0.0)
     measured = []
 
     def measure():

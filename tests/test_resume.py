@@ -154,13 +154,13 @@ def test_an_error_of_the_source_leaves_nothing_to_go_on_from(tmp_path):
 _DYING = """
 import os, signal
 from pathlib import Path
-from indexer import writer
+from indexer.ingest import fit
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background ignores it
-honest = writer.train_encoder
+honest = fit.train_encoder
 def dying(stage, done, total):
     if len(list(Path(os.environ["UNFINISHED"]).glob("*.checkpoint"))) > 1:
         os.kill(os.getpid(), int(os.environ["END"]))
-writer.train_encoder = lambda *given, **named: honest(*given, **named | {"on_progress": dying})
+fit.train_encoder = lambda *given, **named: honest(*given, **named | {"on_progress": dying})
 """
 
 

@@ -8,9 +8,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from hashret import unicode_text
+from hashret.features import text as text_features
 from hashret.features import tokens
-from hashret.unicode_text import MAX_MARKS, many_marks, pieces, stream_safe
+from hashret.features.text import pieces
+from hashret.unicode_text import MAX_MARKS, many_marks, stream_safe
 
 # Marks of several classes, the two letters that become marks, and marks of class 0 that become others.
 MARKS = "\u0300\u0315\u0327\u0345\u3099\u0651\u0f71\u0f73\u0344\uff9e\uff9f\u20e3"
@@ -55,7 +56,7 @@ def test_every_character_that_is_sorted_counts_as_a_mark():
 def test_pieces_are_the_text_and_have_its_words(words, separator):
     text = separator.join(words)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(unicode_text, "PIECE", 10)
+        patch.setattr(text_features, "PIECE", 10)
         cut = list(pieces(text))
     assert "".join(cut) == text
     assert max(map(len, cut)) <= 10
@@ -64,7 +65,7 @@ def test_pieces_are_the_text_and_have_its_words(words, separator):
 
 
 def test_a_run_without_an_end_is_cut_too(monkeypatch):
-    monkeypatch.setattr(unicode_text, "PIECE", 10)
+    monkeypatch.setattr(text_features, "PIECE", 10)
     assert [len(piece) for piece in pieces("é" * 95 + " end")] == [10] * 9 + [9]
 
 

@@ -11,8 +11,8 @@ from typing import Any, NoReturn, TextIO, cast
 
 import click
 
+from hashret.arguments import resolve
 from hashret.errors import DurabilityWarning, HashretError
-from hashret.registry import resolve
 
 
 class _Commands(Mapping[str, click.Command]):

@@ -8,7 +8,7 @@ Buckley, "Term-weighting approaches in automatic text retrieval", IPM 1988, sect
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Self
 
@@ -21,7 +21,6 @@ from hashret.items import Payload
 from hashret.rank import similarities
 from hashret.sparse import Features, SparseRows
 from hashret.specs import TextSpec
-from hashret.unicode_text import pieces
 
 #: The longest text, in bytes of UTF-8: as the longest document. Of no script do so many bytes take
 #: more than the 20 s that an item has; they grow in proportion, also for a query.
@@ -32,6 +31,10 @@ _PREVIEW = 200  # characters of a text that are stored to be shown
 _GRID = 1 << 16
 # Below so many documents the shares in a TextSpec say nothing: every term is taken.
 _FEW_DOCUMENTS = 100
+#: Number of characters of a text that are processed at once: folded, they take about 10 MB at most.
+PIECE = 1 << 16
+# White space, and the signs that separate sentences or syllables in scripts that use none.
+_SEPARATORS = " \n\t\u3000。、，་"
 
 
 def _rule(spec: TextSpec) -> tuple[Callable[[str], list[str]], Callable[[str], bool]]:
@@ -185,3 +188,17 @@ class TextFeaturizer:
                 f"text: expected a str, got {type(payload).__name__}; pass the text itself"
             )
         hasher.update(payload.encode("utf-8", "surrogatepass"))
+
+
+def pieces(text: str) -> Iterator[str]:
+    """Yield the text in pieces of at most `PIECE` characters, cut between words.
+
+    Only a run of characters without a separator that is longer than a piece is cut elsewhere.
+    """
+    start = 0
+    while len(text) - start > PIECE:
+        end = max(text.rfind(one, start + 1, start + PIECE + 1) for one in _SEPARATORS)
+        end = end if end > start else start + PIECE
+        yield text[start:end]
+        start = end
+    yield text[start:] if start else text

@@ -10,7 +10,7 @@ import numpy as np
 from hashret.codes import Codes, Neighbors, require_same_bits
 from hashret.items import Approximation
 
-#: The class of each exact index, by name; `hashret.registry.resolve` imports it on first use.
+#: The class of each exact index, by name; `hashret.arguments.resolve` imports it on first use.
 INDEXES = {
     "auto": "hashret.indexes.planner.planner:PlannedIndex",
     "clusters": "hashret.indexes.clusters:ClusterIndex",

@@ -9,8 +9,8 @@ import numpy as np
 
 from hashret import rank
 from hashret.items import Approximation
-from hashret.search.asked import Asked
 from hashret.search.hits import Ranking, scored
+from hashret.search.question import Asked
 from hashret.search.searcher import Answered
 from hashret.snapshot import Snapshot
 

@@ -11,14 +11,16 @@ import numpy as np
 from hashret.codes import Codes, Neighbors
 from hashret.indexes import kernels
 from hashret.indexes.base import Index, approximation_of
+from hashret.indexes.planner import calibration, cost_model
 from hashret.indexes.table.asymmetric import compare_all, probe
 from hashret.indexes.views.cache import IndexKind, KeptIndexes, require_known
 from hashret.indexes.views.subset import SubsetIndex
 from hashret.items import Approximation
 from hashret.plan import Plan
-from hashret.search.machine import SearchCosts, table_of
+from hashret.search.kept_tables import table_of
 from hashret.search.question import Question
 from hashret.snapshot import Snapshot
+from hashret.store.machine_cache import read_costs, write_costs
 
 #: The index for questions by score, which use only its hash table; it builds nothing else for them.
 _FOR_TABLE = "auto"
@@ -26,6 +28,8 @@ _FOR_TABLE = "auto"
 # Number of queries searched at once: in the first block, and at most in later ones, whose size is
 # chosen so that a block finds about `_FOUND` rows.
 _FIRST_BLOCK, _BLOCK, _FOUND = 256, 4096, 1 << 21
+#: Seconds of searching after which costs are measured, which takes a second and then pays off.
+_CALIBRATE_AFTER = 5.0
 
 
 class Answered(NamedTuple):
@@ -48,7 +52,7 @@ class Searcher:
         self.kind = kind
         self._snapshot = snapshot
         self._indexes = KeptIndexes(table_of)
-        self._costs = SearchCosts()
+        self._costs = _SearchCosts()
         if former is not None:
             self._indexes = former._indexes.moved(former._snapshot.rows)
             self._costs = former._costs
@@ -135,3 +139,44 @@ def _plan(found: Neighbors, n_items: int, seconds: float) -> Plan:
     compiled = kernels.loaded() is not None and not by_numpy
     done = work.probed, work.compared, n_items, len(found)
     return Plan(work.path, work.n_tables, *done, compiled, seconds, -1)
+
+
+class _SearchCosts:
+    """Gives the planner the costs of this machine, measured once enough is searched to pay off.
+
+    They are kept in the user's cache folder, for the next process.
+    """
+
+    def __init__(self) -> None:
+        self._searched = 0.0  # seconds of searching since the costs were last looked up
+        self._has_searched = False
+        self._looked_for: set[bool] = set()  # True: costs with kernels; False: without
+
+    def use_known(self, n_queries: int) -> None:
+        """Before a search, load the costs that an earlier process measured, if there are any.
+
+        A first single query needs no costs, because it is answered by a scan.
+        """
+        if n_queries > 1 or self._has_searched:
+            self._know(measure=False)
+        self._has_searched = True
+
+    def spent(self, seconds: float) -> None:
+        """Count seconds of searching; after `_CALIBRATE_AFTER` of them, measure the costs."""
+        self._searched += seconds
+        if self._searched > _CALIBRATE_AFTER:
+            self._searched = 0.0
+            self._know(measure=True)
+
+    def _know(self, *, measure: bool) -> None:
+        compiled = kernels.loaded() is not None
+        if cost_model.is_measured(compiled) or (compiled in self._looked_for and not measure):
+            return
+        self._looked_for.add(compiled)
+        name = "kernels" if compiled else "numpy"
+        known = cost_model.from_numbers(read_costs(name))
+        if known is None and measure:
+            known = calibration.measure()
+            write_costs(name, cost_model.as_numbers(known))
+        if known is not None:
+            cost_model.use(known, compiled)

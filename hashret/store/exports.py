@@ -20,7 +20,8 @@ from hashret._backports import chunks
 from hashret.errors import InputError
 from hashret.row_numbers import RowNumbers
 from hashret.store.outputs import replaced, require_outside, require_place
-from hashret.store.segments.records import JSON, MOST_KEYS, TYPES, ItemRecord, Records, as_json
+from hashret.store.segments.record_batch import JSON, MOST_KEYS, TYPES, ItemRecord, as_json
+from hashret.store.segments.records import Records
 from hashret.store.segments.stored_items import StoredItems
 from hashret.unicode_text import is_unicode
 

@@ -6,7 +6,7 @@
       catalog.sqlite              commits, segments, removed rows, models
       catalog.json                or the address of a server that has them
       segments/NAME.npy           packed codes; like all files of a segment, immutable
-      segments/NAME.arrow         ids and metadata of its items (`store.segments.records`)
+      segments/NAME.arrow         ids and metadata of its items (`store.segments.record_batch`)
       segments/NAME.texts.arrow   their texts, where they are kept
       segments/NAME.safetensors   the input features of the coded ones, where they are kept
       models/NAME/model.json      what the model is, and the report of its training

@@ -9,8 +9,8 @@ from itertools import chain, tee
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hashret.arguments import resolve
 from hashret.items import Item
-from hashret.registry import resolve
 from indexer.corpus import decoding, files
 from indexer.corpus.extract import EXTRACTORS, UNNAMED, Extract
 from indexer.corpus.guessing import Guess, by_majority

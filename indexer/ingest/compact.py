@@ -19,7 +19,7 @@ from hashret.store.catalog.records import CommitRecord
 from hashret.store.catalog.staging import Staging
 from hashret.store.layout import Layout
 from hashret.store.segments.feature_files import StoredFeatures, write_features
-from hashret.store.segments.records import merged, write_records
+from hashret.store.segments.record_batch import merged, write_records
 from hashret.store.segments.segment import Segment, open_codes, write_codes
 from hashret.store.segments.stored_items import StoredItems
 from hashret.store.segments.texts import write_texts

@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
 from hashret._backports import chunks
+from hashret.arguments import resolve
 from hashret.coder import Coder, keeps_looks
-from hashret.errors import EmptyCorpusError
+from hashret.errors import EmptyCorpusError, TrainingError
 from hashret.features import FEATURIZERS
 from hashret.features.base import Featurizer
-from hashret.items import Payload
+from hashret.items import Item, Payload
 from hashret.kinds import kind_of
 from hashret.models.base import Encoder
-from hashret.registry import resolve
 from hashret.sparse import Features, finite_rows, stacked, take_rows
 from hashret.specs import ImageSpec, VectorSpec
-from indexer.ingest.counts import Progress
+from indexer.corpus import Skipped
+from indexer.corpus.given import taken
+from indexer.ingest.counts import Progress, Stopwatch
+from indexer.ingest.intake import BATCH
+from indexer.ingest.packed import packing_warnings
 from indexer.ingest.prepare import Preparer
 from indexer.ingest.resume import Unfinished
-from indexer.ingest.sample import typical
+from indexer.ingest.sample import reservoir, typical
 from indexer.refusals import Refused
 from indexer.training.report import few_warnings, flat_warnings
 
@@ -31,6 +35,63 @@ if TYPE_CHECKING:
     from indexer.training import TrainingOptions, TrainingReport
 
 _BLOCK = 4096  # payloads whose features are computed at a time
+
+
+def learn(
+    items: Iterable[Item | Skipped],
+    kind: str,
+    options: TrainingOptions | None,
+    *,
+    spec: Any,
+    max_items: int,
+    preparer: Preparer,
+    stopwatch: Stopwatch,
+    unfinished: Unfinished,
+    resumes: bool,
+    on_progress: Progress,
+    on_note: Callable[[str], None],
+) -> tuple[Coder, TrainingReport]:
+    """The coder learned from a sample of the items, and the report of its training.
+
+    `resumes` says whether checkpoints of the training are written to `unfinished`, and gone on
+    from. Raises `EmptyCorpusError` if no item can be used, and `TrainingError`.
+    """
+    from indexer.training.options import TrainingOptions
+
+    seed = (options or TrainingOptions()).seed
+    with stopwatch.stage("read"):
+        sample = reservoir(_usable(items, on_progress), max_items, seed)
+    with stopwatch.stage("features"):
+        payloads = [item.payload for item in sample]
+        # items refused here are met again when they are added, which reports them
+        featurizer, features = fit_features(payloads, kind, spec, preparer)
+    try:
+        encoder, report = train_encoder(
+            featurizer,
+            features,
+            kind,
+            options_for(featurizer, options),
+            resumed=unfinished if resumes else None,
+            on_progress=on_progress,
+            on_note=on_note,
+        )
+    except TrainingError:
+        unfinished.forget()
+        raise
+    if isinstance(featurizer.spec, VectorSpec):
+        report.warnings += packing_warnings(payloads, featurizer.spec)
+    for stage in report.stages:
+        seconds = stopwatch.seconds
+        seconds[stage.stage] = seconds.get(stage.stage, 0.0) + stage.seconds
+    return joined(featurizer, encoder, features), report
+
+
+def _usable(items: Iterable[Item | Skipped], on_progress: Progress) -> Iterator[Item]:
+    for count, item in enumerate(taken(items)):
+        if count % BATCH == 0:
+            on_progress("read", count, None)
+        if isinstance(item, Item):
+            yield item
 
 
 def spec_for(payloads: Sequence[Payload], spec: Any, preparer: Preparer) -> Any:

@@ -8,11 +8,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from hashret.arguments import resolve
 from hashret.errors import PayloadError
 from hashret.features import FEATURIZERS
 from hashret.items import Item
-from hashret.registry import resolve
-from hashret.store.segments.records import DIGEST, ItemRecord
+from hashret.store.segments.record_batch import DIGEST, ItemRecord
 from indexer.corpus import Skipped
 from indexer.corpus.files import refusal_of
 from indexer.ingest.counts import Stopwatch, Tally

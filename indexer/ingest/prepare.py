@@ -12,12 +12,12 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from hashret import specs
+from hashret.arguments import resolve
 from hashret.errors import PayloadError
 from hashret.features import FEATURIZERS
 from hashret.features.base import Featurizer
 from hashret.items import Payload
 from hashret.kinds import kind_of
-from hashret.registry import resolve
 from indexer.refusals import Refused
 from indexer.workers.pool import AVAILABLE, Work, Workers, each
 

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 import numpy as np
 
-if TYPE_CHECKING:
-    pass
-
-
 T = TypeVar("T")
+
+#: How many items are learned from, at most, unless it is said otherwise.
+MAX_TRAINING_ITEMS = 100_000
+#: Vectors are left out of the training if their length exceeds the median times this.
+MOST = 1000.0
 
 
 def reservoir(stream: Iterable[T], size: int, seed: int) -> list[T]:
@@ -33,10 +34,6 @@ def reservoir(stream: Iterable[T], size: int, seed: int) -> list[T]:
     return [member for _, member in kept]
 
 
-#: Vectors are left out of the training if their length exceeds the median times this.
-MOST = 1000.0
-
-
 def typical(vectors: Sequence[np.ndarray]) -> list[int]:
     """The positions of the vectors that are at most `MOST` times as long as the median of all.
 
@@ -45,6 +42,3 @@ def typical(vectors: Sequence[np.ndarray]) -> list[int]:
     lengths = np.array([np.linalg.norm(vector.astype(np.float64)) for vector in vectors])
     kept: list[int] = np.flatnonzero(lengths <= MOST * np.median(lengths)).tolist()
     return kept
-
-
-MAX_TRAINING_ITEMS = 100_000

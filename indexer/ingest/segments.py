@@ -12,7 +12,7 @@ from hashret.store.catalog.catalog import Catalog
 from hashret.store.catalog.staging import Staging
 from hashret.store.layout import Layout
 from hashret.store.segments.feature_files import write_features
-from hashret.store.segments.records import ItemRecord, batch_of, write_records
+from hashret.store.segments.record_batch import ItemRecord, batch_of, write_records
 from hashret.store.segments.segment import Segment, write_codes
 from hashret.store.segments.texts import write_texts
 from indexer.ingest.encode import Encoded

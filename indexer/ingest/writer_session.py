@@ -6,9 +6,9 @@ import os
 from contextlib import ExitStack
 from os import PathLike
 
+from hashret.arguments import resolve
 from hashret.errors import CatalogServerError, InputError
 from hashret.features import FEATURIZERS
-from hashret.registry import resolve
 from hashret.store.catalog.catalog import Catalog
 from hashret.store.layout import Layout
 from hashret.store.leftovers import delete_unnamed

@@ -11,8 +11,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
+from hashret.arguments import resolve
 from hashret.models.base import Encoder
-from hashret.registry import resolve
 from hashret.sparse import Features
 from indexer.training.options import Multiples, TrainingOptions
 from indexer.training.presets import PRESETS, TRAINERS, preset_for, require_used

@@ -14,8 +14,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, NamedTuple, Self
 
+from hashret.arguments import resolve
 from hashret.errors import UnknownKindError
-from hashret.registry import resolve
 from indexer.training.options import AS_GIVEN, TrainingOptions
 from indexer.training.recipe import (
     Bottleneck,

@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from hashret.arguments import resolve
 from hashret.errors import InputError
 from hashret.features import FEATURIZERS
 from hashret.items import Item
 from hashret.kinds import KINDS, kind_of
-from hashret.registry import resolve
 from hashret.sparse import (
     Features,
     SparseRows,

@@ -15,7 +15,7 @@ from contextlib import suppress
 from multiprocessing.connection import Connection
 from typing import Any
 
-from hashret.registry import resolve
+from hashret.arguments import resolve
 from indexer.refusals import Refused
 from indexer.workers.pool import Work
 from indexer.workers.protocol import Mark, Wire

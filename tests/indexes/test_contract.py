@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hashret.arguments import resolve
 from hashret.codes import Codes
 from hashret.indexes import INDEXES
 from hashret.indexes.clusters import ClusterIndex
@@ -18,7 +19,6 @@ from hashret.indexes.scan import ScanIndex
 from hashret.indexes.table.index import TableIndex
 from hashret.indexes.views.delta import UpdatedIndex
 from hashret.indexes.views.subset import SubsetIndex
-from hashret.registry import resolve
 from hashret.row_numbers import Moves, RowNumbers
 from tests.indexes.reference import as_lists, codes_and_queries, inside, make_codes, nearest
 

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hashret.arguments import resolve
 from hashret.codes import Codes, hamming
 from hashret.indexes import APPROXIMATE, INDEXES
 from hashret.indexes.base import approximation_of
@@ -18,7 +19,6 @@ from hashret.indexes.faiss_approximate import (
 )
 from hashret.indexes.faiss_binary import FaissFlatIndex
 from hashret.indexes.views.delta import UpdatedApproximateIndex
-from hashret.registry import resolve
 from hashret.row_numbers import Moves, RowNumbers
 from tests.indexes.reference import as_lists, codes_and_queries, make_codes, nearest
 

@@ -462,7 +462,7 @@ def test_one_question_in_a_fresh_process_loads_neither_faiss_nor_torch():
         "import sys, numpy as np; from hashret.codes import Codes; "
         "from hashret.indexes import INDEXES; "
         "assert 'hashret.indexes.scan' not in sys.modules; "
-        "from hashret.registry import resolve; "
+        "from hashret.arguments import resolve; "
         "codes = Codes(np.zeros((50, 8), np.uint8)); "
         "resolve(INDEXES, 'auto', 'index').build(codes).search(codes[:1], 3); "
         "print([m for m in ('faiss', 'torch', 'scipy', 'sqlalchemy') if m in sys.modules])"

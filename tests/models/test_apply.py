@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hashret.arguments import resolve
 from hashret.errors import DamagedError, PayloadError
 from hashret.models import MODELS
 from hashret.models import dense as apply
 from hashret.models.dense import DenseEncoder
-from hashret.registry import resolve
 from hashret.sparse import SparseRows
 from tests.models.encoders import as_sparse, random_encoder, random_sparse
 

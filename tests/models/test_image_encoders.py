@@ -9,11 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hashret import specs
+from hashret.arguments import resolve
 from hashret.errors import DamagedError, PayloadError
 from hashret.models import MODELS, patches
 from hashret.models import conv as apply_conv
 from hashret.models import patches as apply_patches
-from hashret.registry import resolve
 from tests.models import test_conv as conv
 from tests.models import test_patches as patched
 from tests.models.encoders import as_sparse

@@ -12,12 +12,12 @@ from hashret.codes import Codes
 from hashret.errors import DamagedError, FormatVersionError
 from hashret.store.catalog import tables as t
 from hashret.store.catalog.catalog import Catalog
+from hashret.store.catalog.records import checksum, state_of
 from hashret.store.catalog.staging import Staging
-from hashret.store.catalog.sums import checksum, state_of
 from hashret.store.layout import Layout
 from hashret.store.model_files import write_model
 from hashret.store.repair.verify import examine
-from hashret.store.segments.records import ItemRecord, batch_of, write_records
+from hashret.store.segments.record_batch import ItemRecord, batch_of, write_records
 from hashret.store.segments.segment import Segment, write_codes
 from hashret.store.segments.stored_items import StoredItems
 

@@ -18,7 +18,7 @@ from hashret.store import files
 from hashret.store.catalog import former_tables as f
 from hashret.store.catalog.address import VARIABLE
 from hashret.store.catalog.catalog import Catalog
-from hashret.store.catalog.sums import checksum
+from hashret.store.catalog.records import checksum
 from hashret.store.layout import Layout
 from indexer import Indexer
 from indexer.cli import main

@@ -14,15 +14,9 @@ from hypothesis import strategies as st
 from hashret.errors import DamagedError
 from hashret.store.files import BLOCK, write_file
 from hashret.store.layout import Layout
-from hashret.store.segments import records as module
-from hashret.store.segments.records import (
-    ItemRecord,
-    Records,
-    batch_of,
-    hashes,
-    merged,
-    write_records,
-)
+from hashret.store.segments import record_batch
+from hashret.store.segments.record_batch import ItemRecord, batch_of, hashes, merged, write_records
+from hashret.store.segments.records import Records
 
 UNICODE = st.characters(exclude_categories=["Cs"])
 IDS = st.text(UNICODE, max_size=8)
@@ -102,7 +96,7 @@ WIDE = [item(str(i), **{f"k{n:03}": n for n in range(i % 3, 300, 1 + i % 3)}) fo
 
 def rows_of(records, ids):
     """The row of each id, -1 where there is none."""
-    found = records.find([*zip(ids, module.hashes(ids).tolist(), strict=True)])
+    found = records.find([*zip(ids, record_batch.hashes(ids).tolist(), strict=True)])
     return [found.get(one, -1) for one in ids]
 
 
@@ -176,7 +170,7 @@ HASHES = {
 def test_ids_are_found_whatever_their_hashes(layout, monkeypatch, hashing, n):
     if n == 3000 and hashing in ("all equal", "all the largest", "of three values"):
         n = 300  # each look-up compares with all of one hash
-    monkeypatch.setattr(module, "hashes", HASHES[hashing])
+    monkeypatch.setattr(record_batch, "hashes", HASHES[hashing])
     ids = [f"id{i:04}" for i in range(n)]
     records = stored(layout, [item(one) for one in ids])
     rows = {one: row for row, one in enumerate(ids)}
@@ -193,7 +187,7 @@ def test_find_is_a_dictionary(layout, items, asked, bits):
     asked += [item.id for item in items]
     rows = {item.id: row for row, item in enumerate(items)}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "hashes", lambda ids: hashes(ids) & np.uint64(2**bits - 1))
+        patch.setattr(record_batch, "hashes", lambda ids: hashes(ids) & np.uint64(2**bits - 1))
         assert rows_of(stored(layout, items), asked) == [rows.get(one, -1) for one in asked]
 
 

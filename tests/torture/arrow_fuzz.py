@@ -18,7 +18,8 @@ import numpy as np
 from hashret.errors import DamagedError
 from hashret.store.files import FileRecord
 from hashret.store.layout import Layout
-from hashret.store.segments.records import ItemRecord, Records, batch_of, hashes, write_records
+from hashret.store.segments.record_batch import ItemRecord, batch_of, hashes, write_records
+from hashret.store.segments.records import Records
 from hashret.store.segments.texts import Texts, write_texts
 from hashret.where.columns import satisfied
 from hashret.where.grammar import parse

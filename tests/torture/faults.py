@@ -5,14 +5,13 @@ import shutil
 
 import numpy as np
 
-from hashret import snapshot
 from hashret.codes import Codes
 from hashret.features import pictures
 from hashret.store import checked, files, layout, model_files, untrusted
 from hashret.store.catalog import catalog, records, sqlite, staging
 from hashret.store.catalog import connection as catalog_connection
 from hashret.store.repair import plan as repair
-from hashret.store.segments import records as record_files
+from hashret.store.segments import record_batch
 from hashret.store.segments import segment as segments
 from indexer.ingest import encode, prepare
 from indexer.workers import process
@@ -54,7 +53,7 @@ def arrays_unpickled() -> None:
     def load(layout, record):
         return Codes(np.load(layout.segments / record.codes.name, allow_pickle=True))
 
-    snapshot.open_codes = load
+    segments.open_codes = load
 
 
 def values_untyped() -> None:
@@ -103,7 +102,7 @@ def swallowed_errors() -> None:
             data = b"".join(kept)
             return files.FileRecord(path.name, len(data), hashlib.sha256(data).hexdigest())
 
-    segments.write_file = record_files.write_file = model_files.write_file = write_file
+    segments.write_file = record_batch.write_file = model_files.write_file = write_file
 
 
 def commits_unsummed() -> None:

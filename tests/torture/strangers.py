@@ -28,8 +28,7 @@ from typing import Any
 import numpy as np
 
 from hashret.store.catalog import tables as t
-from hashret.store.catalog.records import PARTS
-from hashret.store.catalog.sums import checksum, state_of
+from hashret.store.catalog.records import PARTS, checksum, state_of
 from hashret.store.files import BLOCK, DIGEST
 from hashret.store.layout import MODEL_FILES
 from tests.torture.hostile_arrow import records, texts

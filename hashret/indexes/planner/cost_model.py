@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from hashret.arguments import resolve
 from hashret.codes import Codes, Neighbors
 from hashret.indexes.base import INDEXES, PLANNED
 from hashret.indexes.clusters import ClusterIndex, n_centres
 from hashret.indexes.costs import Call, ExactIndex, Experience, Seen, Size, fading
-from hashret.registry import resolve
 
 #: The classes of the indexes that the planner may choose, called paths, by name.
 PATHS: dict[str, type[ExactIndex[Any]]] = {

@@ -6,13 +6,12 @@ from collections.abc import Callable
 from threading import RLock
 from typing import NamedTuple
 
-from hashret.arguments import require_call
+from hashret.arguments import require_call, require_name, resolve
 from hashret.codes import Codes
 from hashret.indexes.base import APPROXIMATE, BOTH, INDEXES, Index
 from hashret.indexes.planner.planner import PlannedIndex
 from hashret.indexes.table.index import TableIndex
 from hashret.indexes.views.delta import MAX_SHARE, UpdatedApproximateIndex, UpdatedIndex
-from hashret.registry import require_name, resolve
 from hashret.row_numbers import Moves, RowNumbers
 
 #: A name in `INDEXES` or `APPROXIMATE`, or a function that builds an index from codes.

@@ -19,14 +19,15 @@ from hashret.errors import CollectionError, DamagedError
 from hashret.store.catalog import tables as t
 from hashret.store.catalog.connection import CatalogConnection
 from hashret.store.catalog.records import (
+    LAST,
     CommitRecord,
     commit_of,
     damaged,
     model_of,
     removal_of,
     segment_of,
+    state_of,
 )
-from hashret.store.catalog.sums import LAST, state_of
 from hashret.store.model_files import ModelRecord
 from hashret.store.segments.segment import Segment
 from hashret.store.segments.stored_items import StoredItems

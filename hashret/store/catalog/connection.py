@@ -13,15 +13,15 @@ from hashret.errors import CollectionError, FormatVersionError, InputError
 from hashret.kinds import KINDS
 from hashret.store.catalog import tables as t
 from hashret.store.catalog.address import (
+    Address,
     from_environment,
     new_address,
     read_address,
     settle,
     write_address,
 )
-from hashret.store.catalog.database import Database, database_of
-from hashret.store.catalog.records import damaged
-from hashret.store.catalog.sums import FIXED, LAST, checksum
+from hashret.store.catalog.database import Database
+from hashret.store.catalog.records import FIXED, LAST, checksum, damaged
 from hashret.store.layout import Layout
 from hashret.store.opened_folder import OpenedFolder
 from hashret.store.untrusted import require_name
@@ -251,13 +251,24 @@ class CatalogConnection:
 def _database(layout: Layout, given: str | None) -> Database:
     """The database that the folder says; raises InputError where another one is asked for."""
     if layout.catalog == layout.server:
-        return database_of(layout, read_address(layout, given))
+        return _database_of(layout, read_address(layout, given))
     if given is not None and layout.has_catalog:
         raise InputError(
             f"--catalog: expected none, since the catalog of {layout.root} is in its folder, got "
             "an address; leave it out, or index into another collection"
         )
-    return database_of(layout, None)
+    return _database_of(layout, None)
+
+
+def _database_of(layout: Layout, address: Address | None) -> Database:
+    """The database at `address`, or the file in the folder."""
+    if address is None:
+        from hashret.store.catalog.sqlite import SqliteDatabase
+
+        return SqliteDatabase(layout)
+    from hashret.store.catalog.postgresql import PostgresqlDatabase
+
+    return PostgresqlDatabase(layout, address)
 
 
 def facts(kind: str, last: str = "") -> list[dict[str, str]]:

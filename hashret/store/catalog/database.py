@@ -1,4 +1,4 @@
-"""What a catalog needs of the database that it is in, and which one that is."""
+"""What a catalog needs of the database that it is in."""
 
 from __future__ import annotations
 
@@ -7,9 +7,6 @@ from contextlib import AbstractContextManager
 from typing import Protocol
 
 from sqlalchemy import Connection, MetaData, Table
-
-from hashret.store.catalog.address import Address
-from hashret.store.layout import Layout
 
 
 class Database(Protocol):
@@ -69,14 +66,3 @@ class Database(Protocol):
     def discard(self, connection: Connection) -> None:
         """Delete what is outside the collection's folder, if it never had a commit."""
         ...
-
-
-def database_of(layout: Layout, address: Address | None) -> Database:
-    """The database at `address`, or the file in the folder."""
-    if address is None:
-        from hashret.store.catalog.sqlite import SqliteDatabase
-
-        return SqliteDatabase(layout)
-    from hashret.store.catalog.postgresql import PostgresqlDatabase
-
-    return PostgresqlDatabase(layout, address)

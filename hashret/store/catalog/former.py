@@ -23,24 +23,19 @@ from hashret.store.catalog.records import (
     MAX_BITS,
     MAX_ROW,
     CommitRecord,
+    checksum,
     row_of_commit,
     row_of_removal,
     row_of_segment,
+    state_of,
 )
-from hashret.store.catalog.sums import checksum, state_of
 from hashret.store.checked import CheckedFile
 from hashret.store.files import BLOCK, FileRecord, with_blocks
 from hashret.store.layout import Layout
 from hashret.store.segments.feature_files import SUFFIX as FEATURES
-from hashret.store.segments.records import (
-    DIGEST,
-    ItemRecord,
-    Records,
-    as_file,
-    batch_of,
-    write_records,
-)
-from hashret.store.segments.records import SUFFIX as RECORDS
+from hashret.store.segments.record_batch import DIGEST, ItemRecord, as_file, batch_of, write_records
+from hashret.store.segments.record_batch import SUFFIX as RECORDS
+from hashret.store.segments.records import Records
 from hashret.store.segments.segment import SUFFIX as CODES
 from hashret.store.segments.segment import Segment
 from hashret.store.segments.stored_items import StoredItems

@@ -1,27 +1,34 @@
-"""A row of the catalog as a record, believed only if its types and its checksum are right."""
+"""A row of the catalog as a record, believed only if its types and its checksum are right.
+
+Every row of every table carries a checksum over all its values; which segments and removed rows a
+commit shows is covered by the commit's `state`, and which commit is the last one by a row of
+`meta`. They find damage, not malice: who changes a row on purpose can change its checksum too.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import json
 from base64 import b64decode, b64encode
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from hashret.errors import DamagedError
-from hashret.store.catalog.sums import checksum
 from hashret.store.files import FileRecord
 from hashret.store.layout import Layout
 from hashret.store.model_files import ModelRecord
 from hashret.store.segments.feature_files import SUFFIX as FEATURES
-from hashret.store.segments.records import SUFFIX as RECORDS
+from hashret.store.segments.record_batch import SUFFIX as RECORDS
 from hashret.store.segments.segment import SUFFIX as CODES
 from hashret.store.segments.segment import Segment
 from hashret.store.segments.texts import SUFFIX as TEXTS
 from hashret.store.untrusted import require_name, require_number, require_object, require_types
 
+#: Keys of `meta`: the checksum of what never changes, and that of the newest commit's row.
+FIXED, LAST = "checksum", "last"
 MAX_ROW = 1 << 48
 MAX_ROWS = 1 << 32  # of one segment
 MAX_BITS = 1 << 16
@@ -42,7 +49,23 @@ class CommitRecord:
     """How many of these items have no code."""
     model: str | None = None
     state: int = 0
-    """Over its segments and removed rows (`hashret.store.catalog.sums.state_of`)."""
+    """Over its segments and removed rows (`state_of`)."""
+
+
+def checksum(*values: Any) -> int:
+    """The first 8 bytes, signed, of BLAKE2b over the values in order: str, int, bytes or None."""
+    digest = hashlib.blake2b(digest_size=8)
+    for value in values:
+        part = value if type(value) is bytes else str(value).encode()
+        digest.update(len(part).to_bytes(8, "little") + part)
+    return int.from_bytes(digest.digest(), "little", signed=True)
+
+
+def state_of(segments: Iterable[Segment]) -> int:
+    """A checksum over the segments, in order, and the rows of each that are not shown."""
+    return checksum(
+        *(checksum(s.name, s.first_row, s.n_rows, s.n_coded, s.removed.tobytes()) for s in segments)
+    )
 
 
 def damaged(layout: Layout, expected: str, got: str) -> DamagedError:

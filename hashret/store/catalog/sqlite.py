@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import sqlite3
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from functools import cache, partial
+from functools import cache, lru_cache, partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from sqlalchemy import (
@@ -21,7 +22,9 @@ from sqlalchemy import (
     event,
     exc,
 )
+from sqlalchemy.engine import Dialect
 from sqlalchemy.pool import NullPool
+from sqlalchemy.schema import CreateIndex, CreateTable
 
 from hashret.errors import DamagedError, HashretError, NotACollectionError
 from hashret.store.catalog import tables as t
@@ -160,11 +163,11 @@ class SqliteDatabase:
     def require_table(self, connection: Connection, table: Table) -> None:
         """Raise `DamagedError` if a table is not as hashret makes it."""
         found = [row for row in _schema(connection) if row[1] == table.name]
-        require_schema(found, t.statements(table.metadata, connection.dialect))
+        require_schema(found, _statements(table.metadata, connection.dialect))
 
     def require_schema(self, connection: Connection, tables: MetaData) -> None:
         """Raise `DamagedError` if there is anything but these."""
-        require_schema(_schema(connection), t.statements(tables, connection.dialect))
+        require_schema(_schema(connection), _statements(tables, connection.dialect))
 
     def replace(
         self, connection: Connection, former: MetaData, fill: Callable[[Connection], None]
@@ -209,3 +212,14 @@ def _schema(connection: Connection) -> list[tuple[Any, Any, Any]]:
     """The (type, name, SQL) of everything that is in the database."""
     found = connection.exec_driver_sql("SELECT type, name, sql FROM sqlite_master").all()
     return [(kind, name, sql) for kind, name, sql in found]
+
+
+@lru_cache(maxsize=4)  # of the readers' engine and of the writers', for two formats
+def _statements(tables: MetaData, dialect: Dialect) -> Mapping[str, str]:
+    """The statement that makes each of these tables, and each of their indexes, by name."""
+    made: dict[str, str] = {}
+    for table in tables.tables.values():
+        made[table.name] = str(CreateTable(table).compile(dialect=dialect))
+        for index in table.indexes:
+            made[str(index.name)] = str(CreateIndex(index).compile(dialect=dialect))
+    return MappingProxyType(made)

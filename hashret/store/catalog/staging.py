@@ -21,15 +21,17 @@ from hashret.store.catalog import tables as t
 from hashret.store.catalog.catalog import Catalog
 from hashret.store.catalog.connection import NOT_WRITTEN
 from hashret.store.catalog.records import (
+    LAST,
     CommitRecord,
+    checksum,
     files_as_json,
     removal_of,
     row_of_commit,
     row_of_removal,
     row_of_segment,
     segment_of,
+    state_of,
 )
-from hashret.store.catalog.sums import LAST, checksum, state_of
 from hashret.store.leftovers import delete_unnamed
 from hashret.store.model_files import ModelRecord
 from hashret.store.segments.segment import NOTHING, Segment

@@ -1,14 +1,10 @@
 """The catalog's tables: which segments, models and removed rows make up which commit.
 
 A segment is visible at commit c if added <= c and not removed by c; a removal if added <= c. Items
-are columns of their segment (`hashret.store.segments.records`), so the tables stay small.
+are columns of their segment (`hashret.store.segments.record_batch`), so the tables stay small.
 """
 
 from __future__ import annotations
-
-from collections.abc import Mapping
-from functools import lru_cache
-from types import MappingProxyType
 
 from sqlalchemy import (
     BigInteger,
@@ -21,8 +17,6 @@ from sqlalchemy import (
 from sqlalchemy import Integer as _Integer
 from sqlalchemy import String as _String
 from sqlalchemy import Text as _Text
-from sqlalchemy.engine import Dialect
-from sqlalchemy.schema import CreateIndex, CreateTable
 
 # SQLite's integers have 64 bits, its texts are ordered by code points; PostgreSQL is told so.
 Integer = _Integer().with_variant(BigInteger(), "postgresql")
@@ -84,14 +78,3 @@ removals = Table(
     Column("checksum", BigInteger, nullable=False),
     PrimaryKeyConstraint("segment", "added", "cause"),
 )
-
-
-@lru_cache(maxsize=4)  # of the readers' engine and of the writers', for two formats
-def statements(tables: MetaData, dialect: Dialect) -> Mapping[str, str]:
-    """The statement that makes each of these tables, and each of their indexes, by name."""
-    made: dict[str, str] = {}
-    for table in tables.tables.values():
-        made[table.name] = str(CreateTable(table).compile(dialect=dialect))
-        for index in table.indexes:
-            made[str(index.name)] = str(CreateIndex(index).compile(dialect=dialect))
-    return MappingProxyType(made)

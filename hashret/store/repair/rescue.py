@@ -18,7 +18,8 @@ from hashret.store.catalog.records import PARTS
 from hashret.store.catalog.staging import Staging
 from hashret.store.files import FileRecord, open_recorded, write_file
 from hashret.store.layout import Layout
-from hashret.store.segments.records import DIGEST, ItemRecord, Records, batch_of, write_records
+from hashret.store.segments.record_batch import DIGEST, ItemRecord, batch_of, write_records
+from hashret.store.segments.records import Records
 from hashret.store.segments.segment import Segment
 from hashret.store.segments.stored_items import open_records
 

@@ -19,10 +19,17 @@ from sqlalchemy import create_engine
 from hashret.errors import DamagedError
 from hashret.store.catalog import tables as t
 from hashret.store.catalog.catalog import Catalog
-from hashret.store.catalog.records import commit_of, model_of, removal_of, segment_of
+from hashret.store.catalog.records import (
+    FIXED,
+    LAST,
+    checksum,
+    commit_of,
+    model_of,
+    removal_of,
+    segment_of,
+)
 from hashret.store.catalog.sqlite_guard import restrain
 from hashret.store.catalog.staging import Staging
-from hashret.store.catalog.sums import FIXED, LAST, checksum
 from hashret.store.layout import Layout
 from hashret.store.refusals import sqlite_error
 from hashret.store.untrusted import RESTORE, open_plain

@@ -1,14 +1,4 @@
-"""What a segment keeps of its items beside their codes: an Arrow IPC file of columns.
-
-The file holds one record batch, not compressed, so that it is mapped and one item is read without
-the others. Other tools read it too (pyarrow, Polars, DuckDB). Its columns:
-
-* ``id`` and ``preview`` (string), ``digest`` (the first 16 bytes of the content's SHA-256);
-* ``metadata``, a struct of one column a key, of the one type (int64, double, bool, string) that
-  holds all of its values exactly; else they are texts of JSON, which the field's metadata says;
-* ``other_metadata``, a JSON object of the keys that have no column;
-* ``sorted_hash`` and ``hash_row``, not row for row: the hashes of the ids in ascending order, and
-  the row of each.
+"""Read what a segment keeps of its items: a mapped file of columns (`segments.record_batch`).
 
 Nothing is read before its block agrees with its checksum (`hashret.store.checked`), and nothing
 beyond the end of the file is read, whatever the file says.
@@ -18,11 +8,8 @@ from __future__ import annotations
 
 import json
 from bisect import bisect_left
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from hashlib import blake2b
 from math import isqrt
 from pathlib import Path
 from typing import Any, Self
@@ -32,184 +19,22 @@ import pyarrow as pa
 
 from hashret.errors import DamagedError
 from hashret.store.checked import CheckedFile
-from hashret.store.files import FileRecord, write_file
-from hashret.store.layout import Layout
+from hashret.store.files import FileRecord
 from hashret.store.segments.arrow_blocks import batch_blocks, batch_size
 from hashret.store.segments.mapped_columns import Column, column_of
+from hashret.store.segments.record_batch import (
+    COLUMNS,
+    JSON,
+    METADATA,
+    OTHERS,
+    TYPES,
+    ItemRecord,
+    hashes,
+)
 from hashret.store.untrusted import RESTORE
-from hashret.unicode_text import is_storable
 
-SUFFIX = ".arrow"
-#: Bytes of a content's digest: 128 bits tell any number of versions of an item apart.
-DIGEST = 16
-#: Keys of the metadata that have a column, at most; the most frequent ones of the segment do.
-MOST_KEYS = 256
-#: What the field's metadata says where a column holds texts of JSON.
-JSON = {b"hashret": b"json"}
-#: The type of a column whose values are all of one type.
-TYPES: dict[type, pa.DataType] = {
-    int: pa.int64(),
-    float: pa.float64(),
-    bool: pa.bool_(),
-    str: pa.string(),
-}
-_COLUMNS = {
-    "id": pa.string(),
-    "digest": pa.binary(DIGEST),
-    "preview": pa.string(),
-    "sorted_hash": pa.uint64(),
-    "hash_row": pa.uint32(),
-}
-_METADATA, _OTHERS = "metadata", "other_metadata"
 # Ids looked up at once from which on NumPy is faster than one bisection after the other.
 _MANY = 16
-# made once: `json.dumps` with arguments builds an encoder at every call
-as_json = json.JSONEncoder(sort_keys=True, allow_nan=False).encode
-
-
-@dataclass(frozen=True, slots=True)
-class ItemRecord:
-    """An item as a segment keeps it: its id, what it is known by, and what is shown of it."""
-
-    id: str
-    digest: bytes
-    metadata: Mapping[str, Any]
-    preview: str
-    text: str | None = None
-    """The text itself, where the collection keeps texts (`hashret.store.segments.texts`)."""
-
-
-def hashes(ids: Iterable[str]) -> np.ndarray:
-    """The 64-bit hashes of ids, (n,) uint64: the first 8 bytes of their BLAKE2b."""
-    digests = (blake2b(one.encode(), digest_size=8).digest() for one in ids)
-    return np.frombuffer(b"".join(digests), "<u8")
-
-
-# writing
-
-
-def batch_of(items: Sequence[ItemRecord]) -> pa.RecordBatch:
-    """The items, at least one, as columns; their ids are storable Unicode."""
-    keys, others = _by_key([item.metadata for item in items])
-    return _assembled(
-        {
-            "id": pa.array([item.id for item in items], pa.string()),
-            "digest": pa.array([item.digest for item in items], pa.binary(DIGEST)),
-            "preview": pa.array([item.preview for item in items], pa.string()),
-        },
-        keys,
-        others,
-    )
-
-
-def as_file(batch: pa.RecordBatch) -> pa.Buffer:
-    """The bytes of a file with these columns."""
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_file(sink, batch.schema) as writer:
-        writer.write_batch(batch)
-    return sink.getvalue()
-
-
-def write_records(layout: Layout, name: str, batch: pa.RecordBatch) -> FileRecord:
-    """Write the columns of a segment's items."""
-    return write_file(layout.segments / f"{name}{SUFFIX}", [memoryview(as_file(batch))])
-
-
-def _assembled(
-    columns: dict[str, pa.Array],
-    keys: list[tuple[pa.Field, pa.Array]],
-    others: pa.Array | None,
-) -> pa.RecordBatch:
-    if keys:
-        fields, children = zip(*sorted(keys, key=lambda key: str(key[0].name)), strict=True)
-        columns[_METADATA] = pa.StructArray.from_arrays(children, fields=list(fields))
-    if others is not None:
-        columns[_OTHERS] = others
-    hashed = hashes(columns["id"].to_pylist())
-    order = np.argsort(hashed, kind="stable")
-    columns["sorted_hash"] = pa.array(hashed[order])
-    columns["hash_row"] = pa.array(order.astype(np.uint32))
-    return pa.RecordBatch.from_arrays(list(columns.values()), names=list(columns))
-
-
-def _by_key(
-    metadata: Sequence[Mapping[str, Any]],
-) -> tuple[list[tuple[pa.Field, pa.Array]], pa.Array | None]:
-    """The columns of the keys, and one of JSON objects for the keys that have none."""
-    found: dict[str, tuple[list[int], list[Any]]] = defaultdict(lambda: ([], []))
-    for row, one in enumerate(metadata):
-        for key, value in one.items():
-            rows, values = found[key]
-            rows.append(row)
-            values.append(value)
-    chosen: dict[str, str] = {}
-    for key in sorted(found, key=lambda key: (-len(found[key][0]), key)):
-        # DuckDB takes names that differ in case for one
-        if key and is_storable(key) and len(chosen) < MOST_KEYS:
-            chosen.setdefault(key.casefold(), key)
-    kept = set(chosen.values())
-    n = len(metadata)
-    keys = [_column(key, *values, n) for key, values in found.items() if key in kept]
-    if len(keys) == len(found):
-        return keys, None
-    left = [{k: v for k, v in one.items() if k not in kept} for one in metadata]
-    return keys, pa.array([as_json(one) if one else None for one in left], pa.string())
-
-
-def _column(key: str, rows: list[int], values: list[Any], n: int) -> tuple[pa.Field, pa.Array]:
-    """The column of a key that these rows have; missing values are null."""
-    kinds = {type(value) for value in values}
-    kind = TYPES.get(kinds.pop()) if len(kinds) == 1 else None
-    if kind is not None:
-        try:
-            return pa.field(key, kind), pa.array(_spread(rows, values, n), kind)
-        except (OverflowError, UnicodeEncodeError, pa.ArrowInvalid):
-            pass  # an integer or a string that the type does not hold
-    texts = [as_json(value) for value in values]
-    field = pa.field(key, pa.string(), metadata=JSON)
-    return field, pa.array(_spread(rows, texts, n), pa.string())
-
-
-def _spread(rows: list[int], values: list[Any], n: int) -> list[Any]:
-    if len(rows) == n:
-        return values
-    spread: list[Any] = [None] * n
-    for row, value in zip(rows, values, strict=True):
-        spread[row] = value
-    return spread
-
-
-def merged(parts: Sequence[tuple[Records, np.ndarray]]) -> pa.RecordBatch:
-    """The given rows of several segments' records, one below the other, as one batch."""
-    batches = [records.rows(rows) for records, rows in parts]
-    columns = {
-        name: pa.concat_arrays([batch.column(name) for batch in batches])
-        for name in ("id", "digest", "preview")
-    }
-    fields: dict[str, set[tuple[str, bool]]] = defaultdict(set)
-    for records, _ in parts:
-        for field in records.fields:
-            fields[field.name].add((str(field.type), field.metadata == JSON))
-    plain = len(fields) <= MOST_KEYS and len({name.casefold() for name in fields}) == len(fields)
-    plain = plain and all(len(kinds) == 1 for kinds in fields.values())
-    if not plain or any(_OTHERS in batch.schema.names for batch in batches):
-        metadata = [records.metadata(row) for records, rows in parts for row in rows.tolist()]
-        return _assembled(columns, *_by_key(metadata))
-    keys = []
-    for name in fields:
-        field = next(f for records, _ in parts for f in records.fields if f.name == name)
-        pieces = [
-            batch.column(_METADATA).field(name)
-            if _METADATA in batch.schema.names
-            and batch.schema.field(_METADATA).type.get_field_index(name) >= 0
-            else pa.nulls(batch.num_rows, field.type)
-            for batch in batches
-        ]
-        keys.append((field, pa.concat_arrays(pieces)))
-    return _assembled(columns, keys, None)
-
-
-# reading
 
 
 class Records:
@@ -254,12 +79,12 @@ class Records:
             batch = reader.get_batch(0)
         batch.validate()  # lengths and sizes: pyarrow ends the process where they do not agree
         types = {field.name: field.type for field in batch.schema}
-        for name, kind in _COLUMNS.items():
+        for name, kind in COLUMNS.items():
             if types.pop(name, None) != kind:
                 raise self._damaged(f"another column {name}")
             if batch.column(name).null_count:
                 raise self._damaged(f"no {name} of some")
-        struct, others = types.pop(_METADATA, pa.struct([])), types.pop(_OTHERS, pa.string())
+        struct, others = types.pop(METADATA, pa.struct([])), types.pop(OTHERS, pa.string())
         if types or not pa.types.is_struct(struct) or others != pa.string():
             raise self._damaged("other columns")
         if batch.num_rows != self.n_rows or not self.n_rows:
@@ -277,12 +102,10 @@ class Records:
             (field.name, field.metadata == JSON, self._column(self._child(i)))
             for i, field in enumerate(self.fields)
         ]
-        self._others = (
-            self._column(batch.column(_OTHERS)) if _OTHERS in batch.schema.names else None
-        )
+        self._others = self._column(batch.column(OTHERS)) if OTHERS in batch.schema.names else None
 
     def _child(self, i: int) -> pa.Array:
-        return self.batch.column(_METADATA).field(i)
+        return self.batch.column(METADATA).field(i)
 
     def _column(self, array: pa.Array) -> Column:
         return column_of(self._file, array, self.n_rows)
@@ -449,4 +272,4 @@ class Records:
     @property
     def other(self) -> pa.Array | None:
         """The JSON objects of the keys without a column; None where each key has one."""
-        return None if self._others is None else self.column(_OTHERS)
+        return None if self._others is None else self.column(OTHERS)

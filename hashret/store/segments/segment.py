@@ -7,7 +7,7 @@ the rows after them are items that no code could be made of.
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -38,7 +38,7 @@ class Segment:
     codes: FileRecord | None
     """None where no row has a code."""
     records: FileRecord | None
-    """The file of ids and metadata (`store.segments.records`); None in a collection of format 2."""
+    """The file of ids and metadata (`record_batch`); None in a collection of format 2."""
     texts: FileRecord | None = None
     """The file of the texts, where they are kept (`texts`)."""
     features: FileRecord | None = None
@@ -109,6 +109,53 @@ def open_codes(layout: Layout, segment: Segment) -> Codes:
             )
         # as a plain array: those of NumPy's own class for a map are slow to cut
         return Codes(np.memmap(stream, np.uint8, "r", begin, shape).view(np.ndarray))
+
+
+#: Packed codes of the live rows of segments, by the name of each and its removed rows.
+PackedParts = dict[tuple[str, bytes], np.ndarray]
+
+
+def packed_parts(segments: Sequence[Segment], packed: np.ndarray) -> PackedParts:
+    """The part of each segment in `packed`, which `live_codes` made of the segments."""
+    parts: PackedParts = {}
+    at = 0
+    for segment in segments:
+        if segment.n_coded:
+            count = segment.n_coded - len(segment.removed_codes)
+            parts[segment.name, segment.removed_codes.tobytes()] = packed[at : at + count]
+            at += count
+    return parts
+
+
+def live_codes(
+    layout: Layout, segments: Sequence[Segment], n_bits: int, known: PackedParts
+) -> Codes:
+    """The codes of the live rows of all segments, in one array.
+
+    Each segment is mapped, copied and let go of, so the memory is that of the result; of a single
+    one with nothing removed the map itself is the result. What is `known` is copied from there.
+    Raises `DamagedError` for a damaged segment, and for codes of another length.
+    """
+    segments = [segment for segment in segments if segment.n_coded]
+    if len(segments) == 1 and not len(segments[0].removed_codes) and segments[0].n_bits == n_bits:
+        return open_codes(layout, segments[0])
+    counts = [segment.n_coded - len(segment.removed_codes) for segment in segments]
+    packed = np.empty((sum(counts), n_bits // 8), np.uint8)
+    at = 0
+    for segment, count in zip(segments, counts, strict=True):
+        if segment.n_bits != n_bits:
+            raise DamagedError(
+                f"{layout.root}: expected codes of {n_bits} bits, got {segment.n_bits} in "
+                f"{segment.name}; `hashret verify` names the damage"
+            )
+        codes = known.get((segment.name, segment.removed_codes.tobytes()))
+        if codes is None:
+            codes = open_codes(layout, segment).packed
+            if count < segment.n_coded:
+                codes = codes[segment.live(segment.n_coded)]
+        packed[at : at + count] = codes
+        at += count
+    return Codes(packed)
 
 
 def _begin_of_codes(head: bytes, shape: tuple[int, int]) -> int:

@@ -17,7 +17,8 @@ import numpy as np
 from hashret.errors import DamagedError
 from hashret.store.layout import Layout
 from hashret.store.segments.id_runs import IdRuns
-from hashret.store.segments.records import ItemRecord, Records, hashes
+from hashret.store.segments.record_batch import ItemRecord, hashes
+from hashret.store.segments.records import Records
 from hashret.store.segments.segment import Segment
 from hashret.store.segments.texts import Texts
 from hashret.store.untrusted import RESTORE

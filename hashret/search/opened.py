@@ -1,0 +1,135 @@
+"""One commit that is open to be asked: its snapshot, and what searches it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Any, Self
+
+import numpy as np
+
+from hashret.codes import Codes
+from hashret.errors import CollectionError
+from hashret.indexes.views.cache import IndexKind
+from hashret.items import Hits, Id, ids_of
+from hashret.kinds import kind_of
+from hashret.search.hits import Ranking, hits
+from hashret.search.question import Asked, Question, certain
+from hashret.search.rows import FoundRows, rows
+from hashret.search.searcher import Searcher
+from hashret.snapshot import Snapshot
+from hashret.store.catalog.catalog import Catalog
+from hashret.store.layout import Layout
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A snapshot and its searcher, which belong together; any number of threads may ask."""
+
+    snapshot: Snapshot
+    searcher: Searcher
+
+    @classmethod
+    def of(cls, snapshot: Snapshot, index: IndexKind) -> Self:
+        """The snapshot, asked by `index` where a question names none."""
+        return cls(snapshot, Searcher(snapshot, index))
+
+    def at_last_commit(self, address: str | None) -> Opened | None:
+        """The last commit in the same place; None if that is the one that is open.
+
+        `address` is that of the catalog's server. What is read already is not read again, unless
+        another folder was put in the place. Raises CollectionError where the folder was deleted,
+        or holds items of another kind.
+        """
+        snapshot, searcher = self.snapshot, self.searcher
+        change = snapshot.folder.change()
+        if change == "deleted":
+            snapshot.folder.require_unchanged()
+        if change:
+            layout = Layout.find(snapshot.layout.root)
+            now = Snapshot.open(layout, address=address)
+            if now.kind != snapshot.kind:
+                now.close()
+                raise CollectionError(
+                    f"{layout.root}: expected items of kind {snapshot.kind}, as when it was "
+                    f"opened, got a collection of {now.kind} items in its place; open it anew"
+                )
+            return Opened.of(now, searcher.kind)
+        with Catalog.open(snapshot.layout, address=address) as catalog:
+            last = catalog.last_commit()
+        if last == snapshot.committed:
+            return None
+        now = Snapshot.open(snapshot.layout, address=address, former=snapshot)
+        return Opened(now, Searcher(now, searcher.kind, searcher))
+
+    def hits(self, question: Question, given: Any) -> Any:
+        """The hits of a payload (`Hits`), or of each of several payloads or codes (a list)."""
+        question = self._asked(question)
+        snapshot = self.snapshot
+        ranking = _ranking(snapshot, question, of_codes=isinstance(given, Codes))
+        asked = Asked.of(given, question, snapshot)
+        answers = [Hits((), note=kind_of(snapshot.kind).unknown)] * len(asked)
+        for answered in self.searcher.answers(
+            question, asked.codes, asked.known, ranking.depth, asked.all_confidences
+        ):
+            places = answered.queries
+            beside = asked.kept(places, snapshot.coder) if ranking.compares_features else None
+            ranked = hits(snapshot, ranking, answered, asked.confidences(places), beside)
+            for i, one in zip(places.tolist(), ranked, strict=True):
+                answers[i] = one
+        return answers[0] if asked.single else answers
+
+    def hits_of_stored(
+        self, question: Question, ids: Id | Iterable[Id], *, include_self: bool
+    ) -> Any:
+        """The hits of the stored item of an id (`Hits`), or of each of several ids (a list)."""
+        question.require_of_stored()
+        snapshot, searcher = self.snapshot, self.searcher
+        searcher.over(question)
+        ranking = _ranking(snapshot, question)
+        asked, single = ids_of(ids)
+        positions = snapshot.rows.find(np.array(snapshot.require_rows(asked), np.int64))
+        # one more than asked, since the item itself is among its nearest
+        depth = None if ranking.depth is None else ranking.depth + 1
+        answers = [Hits((), note="the item has no code, since the model knows nothing in it")]
+        answers *= len(asked)
+        coded = np.flatnonzero(positions >= 0)
+        for answered in searcher.answers(question, snapshot.codes, positions[coded], depth):
+            block = answered.queries
+            confidences = certain(snapshot.codes[block])
+            beside = snapshot.features(block) if ranking.compares_features else None
+            besides = None if include_self else block
+            ranked = hits(snapshot, ranking, answered, confidences, beside, besides)
+            for i, one in zip(coded[: len(block)].tolist(), ranked, strict=True):
+                answers[i] = one
+            coded = coded[len(block) :]
+        return answers[0] if single else answers
+
+    def rows(self, question: Question, given: Any) -> FoundRows:
+        """The rows found for the payloads or codes; the only query is that of one payload."""
+        question = self._asked(question)
+        asked = Asked.of(given, question, self.snapshot)
+        answers = self.searcher.answers(
+            question, asked.codes, asked.known, question.k, asked.all_confidences
+        )
+        return rows(self.snapshot, Ranking(question), asked, answers)
+
+    def _asked(self, question: Question) -> Question:
+        """The question as it is searched; what can't be asked is said before a payload is read."""
+        index = self.searcher.over(question)
+        if question.probes is not None and question.probes >= len(index):
+            return replace(question, probes=None)  # to compare all costs less
+        return question
+
+
+def _ranking(snapshot: Snapshot, question: Question, *, of_codes: bool = False) -> Ranking:
+    """The order of the hits. Raises CollectionError where it needs features and has none."""
+    if of_codes:  # which have no looks that could be a copy's
+        question.require_of_codes()
+        return Ranking(question)
+    if question.rerank and not snapshot.has_features:
+        raise CollectionError(
+            f"{snapshot.layout.root}: expected the features of every item to rank by, got items "
+            "without; index it anew with --retrain --store-features"
+        )
+    return Ranking.of(question, snapshot)
