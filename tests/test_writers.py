@@ -14,7 +14,7 @@ from hashret.store.lock import writer_lock
 from indexer.cli import main
 from tests.torture.bases import items_of, make
 
-WRITING = ("index", "remove", "repair", "compact", "demo")
+WRITING = ("index", "remove", "repair", "retrain", "compact", "demo")
 
 
 @pytest.mark.parametrize("command", WRITING)

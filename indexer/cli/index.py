@@ -76,7 +76,7 @@ _LINE = re.compile(rf'\{{"id": {_TEXT}, "reason": {_TEXT}, "class": {_TEXT}\}}\r
 @click.option(
     "--catalog",
     metavar="URL",
-    help="Store ids and metadata on a PostgreSQL server instead of in the folder: "
+    help="Keep the catalog on a PostgreSQL server instead of in the folder: "
     "postgresql+psycopg://USER@HOST/DATABASE.",
 )
 @click.option("--prune", is_flag=True, help="Remove items that are no longer in SOURCES.")
