@@ -37,7 +37,7 @@ from indexer.ingest.encode import encode_all
 from indexer.ingest.fit import learn, require_learnable
 from indexer.ingest.intake import Intake
 from indexer.ingest.prepare import Preparer, default_workers
-from indexer.ingest.replacing_model import refusal, requiring_all, staged
+from indexer.ingest.replacing_model import left_behind, refusal, requiring_all
 from indexer.ingest.resume import Unfinished
 from indexer.ingest.sample import MAX_TRAINING_ITEMS
 from indexer.ingest.segments import SegmentWriter, features_kept, texts_kept
@@ -420,7 +420,7 @@ class Indexer:
         """
         staging = self._staged
         self._pruned = True
-        removed = staged(self._catalog, staging, self._removed)[0] if self._refitted else 0
+        removed = left_behind(self._catalog, staging, self._removed)[0] if self._refitted else 0
         for rows in staging.unseen():
             staging.remove(rows)
             removed += len(rows)
@@ -439,7 +439,7 @@ class Indexer:
                 "call fit and add before commit"
             )
         if self._refitted and not self._pruned:
-            missing, example = staged(self._catalog, self._staged, self._removed)
+            missing, example = left_behind(self._catalog, self._staged, self._removed)
             if missing:
                 raise refusal(self._catalog, missing, example)
         with self.stopwatch.stage("write"):
