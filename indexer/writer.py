@@ -16,7 +16,7 @@ from os import PathLike
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn, Self
 
-from hashret.arguments import require_call, require_flag, require_instance, require_number, whole
+from hashret.arguments import require_call, require_flag, require_number, whole
 from hashret.coder import Coder
 from hashret.errors import CollectionError, EmptyCommitWarning, UnknownItemError
 from hashret.items import Id, Item, ids_of
@@ -34,10 +34,10 @@ from indexer.ingest.adding import Adding
 from indexer.ingest.compact import Compaction, compact
 from indexer.ingest.counts import Progress, Stopwatch, Tally, silent
 from indexer.ingest.encode import encode_all
-from indexer.ingest.fit import learn
+from indexer.ingest.fit import learn, require_learnable
 from indexer.ingest.intake import Intake
 from indexer.ingest.prepare import Preparer, default_workers
-from indexer.ingest.replacing_model import refusal, requiring_all, staged
+from indexer.ingest.replacing_model import left_behind, refusal, requiring_all
 from indexer.ingest.resume import Unfinished
 from indexer.ingest.sample import MAX_TRAINING_ITEMS
 from indexer.ingest.segments import SegmentWriter, features_kept, texts_kept
@@ -215,16 +215,10 @@ class Indexer:
             "refitted": refitted,
             "features": self._keeps_features(),
         }
-        keep = (
-            self._resumes
-            and self._unfinished.is_encoding(self._doing)
-            and self._catalog.has_model(model, digest)
+        self._staging = self._unfinished.staging(
+            self._catalog, self._doing, resumes=self._resumes, on_note=self._on_note
         )
-        if keep:
-            self._on_note("going on with what was encoded before the interruption")
-        elif self._unfinished.forget_encoding() and self._resumes:
-            self._on_note("what was encoded before the interruption was of another model: anew")
-        self._staging = Staging(self._catalog, keep=keep, refitted=refitted)
+        keep = self._staging.kept
         anew = self._staging.n_kept_anew() if keep and not refitted else 0
         self.tally.replaced += anew
         self.tally.added -= anew
@@ -254,18 +248,8 @@ class Indexer:
         `commit`. Raises CollectionError where there is nothing to learn from, `EmptyCorpusError`
         if not one item can be used, and `TrainingError`; the collection is then as it was.
         """
-        from indexer.training import TrainingOptions  # imported here: torch is slow to load
-
         self._require_usable()
-        if options is not None:
-            require_instance("options", options, TrainingOptions)
-        if whole("max_items", max_items) < 1:
-            raise ValueError(f"max_items: expected at least 1, got {max_items}; pass a greater one")
-        if spec is not None and getattr(spec, "kind", None) != self.kind:
-            raise TypeError(
-                f"spec: expected that of features of {self.kind} items, got {type(spec).__name__}; "
-                "pass one of hashret.specs, or leave it out"
-            )
+        require_learnable(self.kind, options, spec, max_items)
         stored = self._held_before(all_of_it=items is None)
         self._was_given = True
         coder, report = learn(
@@ -436,7 +420,7 @@ class Indexer:
         """
         staging = self._staged
         self._pruned = True
-        removed = staged(self._catalog, staging, self._removed)[0] if self._refitted else 0
+        removed = left_behind(self._catalog, staging, self._removed)[0] if self._refitted else 0
         for rows in staging.unseen():
             staging.remove(rows)
             removed += len(rows)
@@ -455,7 +439,7 @@ class Indexer:
                 "call fit and add before commit"
             )
         if self._refitted and not self._pruned:
-            missing, example = staged(self._catalog, self._staged, self._removed)
+            missing, example = left_behind(self._catalog, self._staged, self._removed)
             if missing:
                 raise refusal(self._catalog, missing, example)
         with self.stopwatch.stage("write"):

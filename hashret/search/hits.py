@@ -20,8 +20,6 @@ from hashret.sparse import Features, rows_between
 #: the original is among the 50 nearest to every copy in colour. Grey copies lack the colours in
 #: their codes: 94 in 100 of their originals are among the 500 nearest, 98 among 1,000.
 _LOOKED_AT = 2_000
-
-
 #: Items whose features are compared at a time, to bound the memory for them.
 _COMPARED = 1 << 16
 

@@ -78,11 +78,12 @@ def compact(layout: Layout, catalog: Catalog, n_features: int) -> Compaction:
 
 
 def _size(layout: Layout, catalog: Catalog) -> int:
+    """The bytes of a collection on disk."""
     return catalog.n_bytes() + sum(layout.sizes().values())
 
 
 def _scattered(segments: list[Segment]) -> list[Segment]:
-    """The segments from the first on that has gone rows or could be fuller; those before stay."""
+    """The segments from the first one that has removed rows or could be fuller; others stay."""
     for i, segment in enumerate(segments):
         if segment.n_live < max(segment.n_rows, COMPACTED):
             return segments[i:]
@@ -142,8 +143,10 @@ def _lots(segments: list[Segment]) -> Iterator[_Lot]:
 
 
 def _size_of(segment: Segment) -> int:
+    """The bytes of the records and texts of a segment, on disk."""
     return sum(file.size for file in (segment.records, segment.texts) if file is not None)
 
 
 def _parts(segment: Segment) -> tuple[bool, bool, str]:
+    """What segments must have in common to become one."""
     return segment.features is not None, segment.texts is not None, segment.model

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from hashret._backports import chunks
-from hashret.arguments import resolve
+from hashret.arguments import require_instance, resolve, whole
 from hashret.coder import Coder, keeps_looks
 from hashret.errors import EmptyCorpusError, TrainingError
 from hashret.features import FEATURIZERS
@@ -35,6 +35,23 @@ if TYPE_CHECKING:
     from indexer.training import TrainingOptions, TrainingReport
 
 _BLOCK = 4096  # payloads whose features are computed at a time
+
+
+def require_learnable(
+    kind: str, options: TrainingOptions | None, spec: Any, max_items: int
+) -> None:
+    """Raise TypeError or ValueError for what `learn` can't take."""
+    from indexer.training.options import TrainingOptions
+
+    if options is not None:
+        require_instance("options", options, TrainingOptions)
+    if whole("max_items", max_items) < 1:
+        raise ValueError(f"max_items: expected at least 1, got {max_items}; pass a greater one")
+    if spec is not None and getattr(spec, "kind", None) != kind:
+        raise TypeError(
+            f"spec: expected that of features of {kind} items, got {type(spec).__name__}; "
+            "pass one of hashret.specs, or leave it out"
+        )
 
 
 def learn(

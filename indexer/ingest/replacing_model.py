@@ -24,9 +24,9 @@ def last_items(catalog: Catalog) -> StoredItems:
 
 
 def requiring_all(items: Iterable[Item | Skipped], catalog: Catalog) -> Iterator[Item | Skipped]:
-    """The same; CollectionError at their end if an item that the catalog shows was not there.
+    """Yield the same; at their end CollectionError if an item of the last commit was not there.
 
-    Says before a training what `staged` says after it, but for items that can't be used. In
+    Says before a training what `left_behind` says after it, but for items that can't be used. In
     memory of a byte a row.
     """
     there = last_items(catalog)
@@ -40,8 +40,8 @@ def requiring_all(items: Iterable[Item | Skipped], catalog: Catalog) -> Iterator
         raise refusal(catalog, len(missing), there.id(missing[0]))
 
 
-def staged(catalog: Catalog, staging: Staging, removed: Set[str]) -> tuple[int, str]:
-    """How many items of the last commit are not staged again, beside those `removed`, and one."""
+def left_behind(catalog: Catalog, staging: Staging, removed: Set[str]) -> tuple[int, str]:
+    """How many items of the last commit are neither staged again nor `removed`, and one id."""
     missing, example = 0, ""
     there = last_items(catalog)
     for rows in chunks(there.rows(), _PAGE):

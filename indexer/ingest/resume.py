@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from hashret.sparse import Features
+from hashret.store.catalog.catalog import Catalog
+from hashret.store.catalog.staging import Staging
 from hashret.store.checkpoint_files import CheckpointFiles
 from hashret.store.layout import Layout
 
@@ -46,6 +49,22 @@ class Unfinished:
         """Note what is begun: everything that what is staged depends on."""
         if not self.is_encoding(what):
             self._files.write(_ENCODING, what)
+
+    def staging(
+        self,
+        catalog: Catalog,
+        what: dict[str, Any],
+        *,
+        resumes: bool,
+        on_note: Callable[[str], None],
+    ) -> Staging:
+        """A commit in the making; with `resumes`, gone on with where the last run did the same."""
+        keep = resumes and self.is_encoding(what) and catalog.has_model(*what["model"])
+        if keep:
+            on_note("going on with what was encoded before the interruption")
+        elif self.forget_encoding() and resumes:
+            on_note("what was encoded before the interruption was of another model: anew")
+        return Staging(catalog, keep=keep, refitted=what["refitted"])
 
     def forget_encoding(self) -> bool:
         """Before anything staged is deleted; True if a run was interrupted while encoding."""

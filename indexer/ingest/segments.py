@@ -19,8 +19,8 @@ from indexer.ingest.encode import Encoded
 
 #: Rows of a segment: few enough to be held in memory, enough that a collection has few files.
 SEGMENT = 65_536
-# Letters of the texts of a segment, after which it is written although it has fewer rows.
-_MOST_LETTERS = 1 << 27
+# Characters of the texts of a segment, from which on it is written although it has fewer rows.
+_MOST_CHARACTERS = 1 << 27
 
 
 class SegmentWriter:
@@ -42,7 +42,7 @@ class SegmentWriter:
         self._uncoded: list[ItemRecord] = []
         self._codes: list[np.ndarray] = []
         self._features: list[Features] = []
-        self._letters = 0
+        self._characters = 0
 
     @property
     def waiting(self) -> int:
@@ -52,7 +52,7 @@ class SegmentWriter:
     @property
     def is_full(self) -> bool:
         """Whether they fill a segment."""
-        return self.waiting >= SEGMENT or self._letters >= _MOST_LETTERS
+        return self.waiting >= SEGMENT or self._characters >= _MOST_CHARACTERS
 
     def gather(self, coded: Iterable[ItemRecord], encoded: Encoded) -> None:
         """Take items and, row for row, what they were encoded to."""
@@ -68,7 +68,7 @@ class SegmentWriter:
     def _take(self, to: list[ItemRecord], items: Iterable[ItemRecord]) -> None:
         before = len(to)
         to += items
-        self._letters += sum(len(item.text) for item in to[before:] if item.text)
+        self._characters += sum(len(item.text) for item in to[before:] if item.text)
 
     def write(self) -> tuple[int, int]:
         """Write and stage what was gathered; returns how many items, and how many they replace."""

@@ -14,7 +14,10 @@ class StoredSource:
     """The items of some segments with their texts, which can be read any number of times."""
 
     def __init__(self, root: Path, items: StoredItems):
-        """`root` is the collection's folder. Raises CollectionError where texts are not stored."""
+        """`root` is the collection's folder.
+
+        Raises CollectionError where there is no item, or the text of one is not stored.
+        """
         if not len(items):
             raise CollectionError(
                 f"{root}: expected items to learn from, got none; pass them to fit, or add them"

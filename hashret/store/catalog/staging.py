@@ -61,8 +61,9 @@ class Staging:
         #: Whether what was staged before stays.
         self.kept = keep
         with catalog.transaction() as connection:
-            self.kept_from = _next_row(connection, self._last)
-            """The first row of what was staged before, or of what comes."""
+            first_row = _next_row(connection, self._last)
+        #: The first row of what was staged before, or of what comes.
+        self.kept_from = first_row
         if keep:
             self._keep()
         else:
@@ -146,9 +147,9 @@ class Staging:
     def see(self, ids: Sequence[str]) -> tuple[set[str], dict[str, tuple[int, bytes]]]:
         """Mark ids as seen in this run.
 
-        Returns those of them that had been seen before, and the row and digest of each that has
-        one and that the model has seen. Raises `PayloadError` for an id that cannot be stored (a
-        lone surrogate, a NUL).
+        Returns those of them that had been seen before, and the row and digest of each that stands
+        in the collection and was seen by a model. Raises `PayloadError` for an id that cannot be
+        stored (a lone surrogate, a NUL).
         """
         for item_id in ids:
             if not is_storable(item_id):

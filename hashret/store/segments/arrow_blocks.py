@@ -58,7 +58,7 @@ def batch_size(file: CheckedFile, block: Block) -> BatchSize:
     n_bytes = 0
     for n in range(count):
         offset, length = _get("<qq", data, at + 16 * n)
-        if length:  # before what is compressed stands its size, or -1 where it is as it was
+        if length:  # before what is compressed stands its size, or -1 where it is not compressed
             n_bytes += max(0, *_get("<q", _read(file, block.body + offset, 8), 0))
     return BatchSize(n_bytes, is_compressed=True)
 

@@ -109,6 +109,7 @@ def _assembled(
     keys: list[tuple[pa.Field, pa.Array]],
     others: pa.Array | None,
 ) -> pa.RecordBatch:
+    """The batch of these columns, with the metadata and the hashes of the ids."""
     if keys:
         fields, children = zip(*sorted(keys, key=lambda key: str(key[0].name)), strict=True)
         columns[METADATA] = pa.StructArray.from_arrays(children, fields=list(fields))
@@ -160,6 +161,7 @@ def _column(key: str, rows: list[int], values: list[Any], n: int) -> tuple[pa.Fi
 
 
 def _spread(rows: list[int], values: list[Any], n: int) -> list[Any]:
+    """The values of n rows; None but for these rows."""
     if len(rows) == n:
         return values
     spread: list[Any] = [None] * n
@@ -179,9 +181,10 @@ def merged(parts: Sequence[tuple[Records, np.ndarray]]) -> pa.RecordBatch:
     for records, _ in parts:
         for field in records.fields:
             fields[field.name].add((str(field.type), field.metadata == JSON))
-    plain = len(fields) <= MOST_KEYS and len({name.casefold() for name in fields}) == len(fields)
-    plain = plain and all(len(kinds) == 1 for kinds in fields.values())
-    if not plain or any(OTHERS in batch.schema.names for batch in batches):
+    # whether each key has a column of one type in every part, so that these can be joined
+    fit = len(fields) <= MOST_KEYS and len({name.casefold() for name in fields}) == len(fields)
+    fit = fit and all(len(kinds) == 1 for kinds in fields.values())
+    if not fit or any(OTHERS in batch.schema.names for batch in batches):
         metadata = [records.metadata(row) for records, rows in parts for row in rows.tolist()]
         return _assembled(columns, *_by_key(metadata))
     keys = []

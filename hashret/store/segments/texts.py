@@ -25,8 +25,8 @@ SUFFIX = ".texts.arrow"
 #: Rows of a batch: 64 posts of a newsgroup are decompressed in a twentieth of a millisecond, and
 #: take a tenth more space than in batches of 1,024.
 _ROWS = 64
-#: Bytes of the texts of a batch, at most: those of a whole segment are at most 2**27 letters, of up
-#: to four bytes, and one text.
+#: Bytes of the texts of a batch, at most: those of a whole segment are at most 2**27 characters,
+#: of up to four bytes, and one text.
 _MOST_BYTES = 1 << 30
 _SCHEMA = pa.schema([pa.field("text", pa.string())])
 
