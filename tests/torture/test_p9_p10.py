@@ -77,7 +77,8 @@ def staged_segments_are_seen(monkeypatch):
 def the_last_commit_is_followed(monkeypatch):
     def in_order(self, *, where=None):
         for item_id, _ in self.items.by_id():
-            yield Snapshot.open(self.layout).get(item_id)
+            last = Snapshot.open(self.layout)
+            yield from last.stored(last.require_rows([item_id]))
 
     monkeypatch.setattr(Snapshot, "in_order", in_order)
 
