@@ -16,6 +16,7 @@ import numpy as np
 from sqlalchemy import or_, select, true
 
 from hashret.errors import CollectionError, DamagedError
+from hashret.row_numbers import ascending
 from hashret.store.catalog import tables as t
 from hashret.store.catalog.connection import CatalogConnection
 from hashret.store.catalog.records import (
@@ -75,7 +76,7 @@ class Catalog(CatalogConnection):
             record = segment_of(self.layout, row, next_row)
             next_row = record.stop
             if record.name in removed:
-                rows = np.unique(np.concatenate(removed[record.name]))
+                rows = ascending(np.concatenate(removed[record.name]))
                 if len(rows) and rows[-1] >= record.n_rows:
                     raise damaged(self.layout, f"removed rows of {record.name}", "others")
                 record = replace(record, removed=rows)
