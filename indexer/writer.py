@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 from hashret.arguments import require_call, require_flag, require_number, whole
 from hashret.coder import Coder
-from hashret.errors import CollectionError, EmptyCommitWarning, UnknownItemError
+from hashret.errors import CollectionError, EmptyCommitWarning, InputError, UnknownItemError
 from hashret.items import Id, Item, ids_of
 from hashret.kinds import kind_of
 from hashret.specs import TextSpec
@@ -96,7 +96,8 @@ class Indexer:
         collection and no `kind`, or fewer than one worker, `InputError` if there is one of another
         kind, and `CatalogServerError`.
         """
-        _require_options(wait_seconds, store_features, resume, on_progress, on_skipped, on_note)
+        calls = on_progress, on_skipped, on_note
+        _require_options(wait_seconds, store_features, store_text, resume, *calls)
         if workers is not None and not 1 <= whole("workers", workers) <= _MOST_WORKERS:
             bound = "at least 1" if workers < 1 else f"at most {_MOST_WORKERS}"
             raise ValueError(
@@ -132,6 +133,11 @@ class Indexer:
 
     def _load(self) -> None:
         """Load the model of the last commit, and make the preparer of its items."""
+        if self._store_text and not kind_of(self.kind).stores_texts:
+            raise InputError(
+                f"store_text: expected a collection of texts, got one of {self.kind} items; leave "
+                "it out"
+            )
         self._model_name = self._catalog.last_commit().model
         self._coder: Coder | None = None
         self.description: dict[str, Any] = {}
@@ -197,6 +203,11 @@ class Indexer:
     def keeps_features(self) -> bool | None:
         """Whether the last commit stores its items' features; None if it has no item."""
         return features_kept(self._catalog)
+
+    @property
+    def keeps_texts(self) -> bool | None:
+        """Whether the last commit stores its items' texts; None if it has no item."""
+        return texts_kept(self._catalog)
 
     @property
     def _staged(self) -> Staging:
@@ -481,7 +492,11 @@ class Indexer:
 
 
 def _require_options(
-    wait_seconds: float, store_features: bool | None, resume: bool, *calls: Any
+    wait_seconds: float,
+    store_features: bool | None,
+    store_text: bool | None,
+    resume: bool,
+    *calls: Any,
 ) -> None:
     """Raise TypeError or ValueError for an option of another type; before anything is made."""
     require_number("wait_seconds", wait_seconds)
@@ -489,6 +504,8 @@ def _require_options(
         raise ValueError(f"wait_seconds: expected 0 or more, got {wait_seconds}; leave it out")
     if store_features is not None:
         require_flag("store_features", store_features)
+    if store_text is not None:
+        require_flag("store_text", store_text)
     require_flag("resume", resume)
     for name, call in zip(("on_progress", "on_skipped", "on_note"), calls, strict=True):
         if name != "on_skipped" or call is not None:

@@ -4,7 +4,7 @@ import pytest
 from click.testing import CliRunner
 
 from hashret import Collection
-from hashret.errors import CollectionError
+from hashret.errors import CollectionError, InputError
 from hashret.items import Item
 from indexer import Indexer, TrainingOptions
 from indexer.cli import main
@@ -159,6 +159,24 @@ def test_without_texts_there_is_nothing_to_learn_from(tmp_path):
     ):
         indexer.add(items)
     assert not (tmp_path / "vectors").exists()
+
+
+def test_texts_are_stored_of_texts_only_and_of_all_or_none(tmp_path):
+    items = topic_items(40)
+    filled(tmp_path / "texts", items)
+    with pytest.raises(InputError, match="store_text: expected a collection of texts"):
+        Indexer(tmp_path / "vectors", "vector", store_text=True)
+    assert not (tmp_path / "vectors").exists()
+    with pytest.raises(TypeError, match="store_text"):
+        Indexer(tmp_path / "texts", store_text="yes")
+    source = tmp_path / "a.jsonl"
+    source.write_text('{"id": "a", "text": "a ship and a sail"}\n', encoding="utf-8")
+    for option, said in (("--no-store-text", "stores texts; --no-store-text needs --retrain"),):
+        for dry in ([], ["--dry-run"]):
+            command = ["index", str(source), "--to", str(tmp_path / "texts"), option, *dry]
+            found = CliRunner().invoke(main, command)
+            assert found.exit_code == 1
+            assert said in found.output
 
 
 def test_prune_counts_what_was_encoded_again_as_held_before(path):

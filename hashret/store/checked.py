@@ -8,14 +8,18 @@ from __future__ import annotations
 
 import hashlib
 import mmap
+import sys
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from hashret.store.files import BLOCK, DIGEST, FileRecord, damaged, open_recorded, other_sha256
 from hashret.store.refusals import plainly
 
+# A map needs no open file, of which a process has few; before 3.13 Python keeps one all the same.
+_WITHOUT_HANDLE: dict[str, Any] = {"trackfd": False} if sys.version_info >= (3, 13) else {}
 _NOTHING = np.empty(0, np.uint8)
 _NOTHING.setflags(write=False)
 
@@ -50,7 +54,9 @@ class CheckedFile:
             if record.size == 0:  # the system maps no empty file
                 return
             try:
-                self._map = mmap.mmap(stream.fileno(), record.size, access=mmap.ACCESS_READ)
+                self._map = mmap.mmap(
+                    stream.fileno(), record.size, access=mmap.ACCESS_READ, **_WITHOUT_HANDLE
+                )
             except ValueError as error:  # cut since it was opened
                 raise damaged(path, f"expected {record.size} bytes, got fewer") from error
         self.data = np.frombuffer(self._map, np.uint8)

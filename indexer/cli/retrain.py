@@ -63,5 +63,6 @@ def retrain(
         show_times(indexer.stopwatch.seconds)
     for warning in report.warnings:
         say(f"warning: {warning}")
-    click.echo(f"encoded {indexer.tally.encoded_again} items again")
+    without = f", {commit.n_uncoded} of them without a code" if commit.n_uncoded else ""
+    click.echo(f"encoded {indexer.tally.encoded_again} items again{without}")
     say(f"{collection}: commit {commit.commit}, {commit.n_items} items")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from hashret.errors import EmptyCorpusError, InputError
 from hashret.items import Item
+from hashret.kinds import kind_of
 from hashret.specs import VectorSpec
 from indexer.cli.console import progress_bars, say, show_counts, show_times, show_training
 
@@ -198,6 +199,9 @@ def _require_as_made(indexer: Indexer | Rehearsal, given: Mapping[str, Any], run
     if None not in (indexer.keeps_features, run.store_features):  # there may be no item yet
         made_with["store-features"] = bool(indexer.keeps_features)
         wanted["store-features"] = run.store_features
+    if None not in (indexer.keeps_texts, run.store_text) and kind_of(run.kind).stores_texts:
+        made_with["store-text"] = bool(indexer.keeps_texts)
+        wanted["store-text"] = run.store_text
     for name, value in wanted.items():
         value = asdict(value) if isinstance(value, Multiples) else value
         if value is not None and made_with[name] != value:
@@ -212,6 +216,9 @@ def _differing(name: str, made: Any, wanted: Any) -> str:
         case "store-features":
             stored, option = ("stores", "no-store") if made else ("does not store", "store")
             return f"{stored} features; --{option}-features"
+        case "store-text":
+            stored, option = ("stores", "no-store") if made else ("does not store", "store")
+            return f"{stored} texts; --{option}-text"
         case "packed-bits":
             return "was made without --packed-bits; --packed-bits"
         case "rounds" | "multiples":

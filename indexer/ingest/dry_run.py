@@ -27,7 +27,7 @@ from indexer.ingest.packed import packing_warnings
 from indexer.ingest.prepare import Preparer
 from indexer.ingest.replacing_model import last_items, refusal, requiring_all
 from indexer.ingest.sample import MAX_TRAINING_ITEMS, reservoir
-from indexer.ingest.segments import features_kept
+from indexer.ingest.segments import features_kept, texts_kept
 from indexer.refusals import Refused
 from indexer.training.options import AS_GIVEN, TrainingOptions
 from indexer.training.report import few_warnings
@@ -89,6 +89,7 @@ class Rehearsal:
         self.description: dict[str, Any] = {}
         self.warnings: list[str] = []
         self.keeps_features: bool | None = None
+        self.keeps_texts: bool | None = None
         self.coder: Coder | None = None
         self._kind = kind
         self._spec: Any = None
@@ -107,7 +108,7 @@ class Rehearsal:
             self._exit = opening.pop_all()
 
     def _open(self, catalog: Catalog) -> None:
-        self.keeps_features = features_kept(catalog)
+        self.keeps_features, self.keeps_texts = features_kept(catalog), texts_kept(catalog)
         model = catalog.last_commit().model
         if model is not None:
             self.description, tensors = read_model(catalog.layout, catalog.model(model))
