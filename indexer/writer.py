@@ -96,12 +96,16 @@ class Indexer:
         collection and no `kind`, or fewer than one worker, `InputError` if there is one of another
         kind, and `CatalogServerError`.
         """
-        _require_options(wait_seconds, store_features, resume, on_progress, on_skipped, on_note)
-        if workers is not None and not 1 <= whole("workers", workers) <= _MOST_WORKERS:
-            bound = "at least 1" if workers < 1 else f"at most {_MOST_WORKERS}"
-            raise ValueError(
-                f"workers: expected {bound}, got {workers}; leave it out for the default"
-            )
+        _require_options(
+            wait_seconds,
+            store_features,
+            store_text,
+            workers,
+            resume,
+            on_progress,
+            on_skipped,
+            on_note,
+        )
         self._workers = workers or default_workers()
         self._progress = on_progress
         self._store_features = store_features
@@ -481,15 +485,24 @@ class Indexer:
 
 
 def _require_options(
-    wait_seconds: float, store_features: bool | None, resume: bool, *calls: Any
+    wait_seconds: float,
+    store_features: bool | None,
+    store_text: bool | None,
+    workers: int | None,
+    resume: bool,
+    *calls: Any,
 ) -> None:
     """Raise TypeError or ValueError for an option of another type; before anything is made."""
     require_number("wait_seconds", wait_seconds)
     if not 0 <= wait_seconds < float("inf"):
         raise ValueError(f"wait_seconds: expected 0 or more, got {wait_seconds}; leave it out")
-    if store_features is not None:
-        require_flag("store_features", store_features)
+    for name, flag in (("store_features", store_features), ("store_text", store_text)):
+        if flag is not None:
+            require_flag(name, flag)
     require_flag("resume", resume)
     for name, call in zip(("on_progress", "on_skipped", "on_note"), calls, strict=True):
         if name != "on_skipped" or call is not None:
             require_call(name, call)
+    if workers is not None and not 1 <= whole("workers", workers) <= _MOST_WORKERS:
+        bound = "at least 1" if workers < 1 else f"at most {_MOST_WORKERS}"
+        raise ValueError(f"workers: expected {bound}, got {workers}; leave it out for the default")
