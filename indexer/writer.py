@@ -96,13 +96,16 @@ class Indexer:
         collection and no `kind`, or fewer than one worker, `InputError` if there is one of another
         kind, and `CatalogServerError`.
         """
-        calls = on_progress, on_skipped, on_note
-        _require_options(wait_seconds, store_features, store_text, resume, *calls)
-        if workers is not None and not 1 <= whole("workers", workers) <= _MOST_WORKERS:
-            bound = "at least 1" if workers < 1 else f"at most {_MOST_WORKERS}"
-            raise ValueError(
-                f"workers: expected {bound}, got {workers}; leave it out for the default"
-            )
+        _require_options(
+            wait_seconds,
+            store_features,
+            store_text,
+            workers,
+            resume,
+            on_progress,
+            on_skipped,
+            on_note,
+        )
         self._workers = workers or default_workers()
         self._progress = on_progress
         self._store_features = store_features
@@ -495,6 +498,7 @@ def _require_options(
     wait_seconds: float,
     store_features: bool | None,
     store_text: bool | None,
+    workers: int | None,
     resume: bool,
     *calls: Any,
 ) -> None:
@@ -502,11 +506,13 @@ def _require_options(
     require_number("wait_seconds", wait_seconds)
     if not 0 <= wait_seconds < float("inf"):
         raise ValueError(f"wait_seconds: expected 0 or more, got {wait_seconds}; leave it out")
-    if store_features is not None:
-        require_flag("store_features", store_features)
-    if store_text is not None:
-        require_flag("store_text", store_text)
+    for name, flag in (("store_features", store_features), ("store_text", store_text)):
+        if flag is not None:
+            require_flag(name, flag)
     require_flag("resume", resume)
     for name, call in zip(("on_progress", "on_skipped", "on_note"), calls, strict=True):
         if name != "on_skipped" or call is not None:
             require_call(name, call)
+    if workers is not None and not 1 <= whole("workers", workers) <= _MOST_WORKERS:
+        bound = "at least 1" if workers < 1 else f"at most {_MOST_WORKERS}"
+        raise ValueError(f"workers: expected {bound}, got {workers}; leave it out for the default")

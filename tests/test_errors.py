@@ -101,6 +101,7 @@ OPTIONS = {
     "catalog": but(NONE),
     "wait_seconds": but(PART),
     "store_features": but(NONE),
+    "store_text": but(NONE),
     "workers": but(NONE),
     "resume": but(),
     "on_progress": but(),
