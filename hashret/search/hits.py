@@ -197,21 +197,22 @@ def _by_features(
 
 def _hits(snapshot: Snapshot, found: Ranked) -> list[tuple[Hit, ...]]:
     """The hits of each query, with the records of their items."""
-    items, text, packed = snapshot.items, snapshot.text, snapshot.codes.packed[found.positions]
+    items, text = snapshot.items, snapshot.text
+    codes = snapshot.codes.packed[found.positions].tobytes().hex()
+    width = snapshot.n_bits // 4  # characters of a code
     made = []
     alike = repeat(None) if found.alike is None else found.alike.tolist()
-    for row, code, distance, score, likeness in zip(
+    for start, row, distance, score, likeness in zip(
+        range(0, len(codes), width),
         snapshot.rows[found.positions].tolist(),
-        packed,
         found.distances.tolist(),
         found.scores.tolist(),
         alike,
         strict=False,
     ):
         item_id, metadata, preview = items.shown(row)
-        code_text = code.tobytes().hex()
         shown = metadata, preview, likeness, text(row)
-        made.append(Hit(item_id, distance, score, code_text, *shown))
+        made.append(Hit(item_id, distance, score, codes[start : start + width], *shown))
     return [tuple(made[start:stop]) for start, stop in pairwise(found.limits.tolist())]
 
 
