@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from itertools import cycle
 from statistics import median
 from time import process_time
 from typing import Any
 
 _LEAST = 3  # calls that are timed however long they take
+# Seconds of the same calls before any is timed: the planner has tried its paths by then.
+_WARM_SECONDS = 1.5
 
 
 def median_ms(ask: Callable[[Any], Any], given: Iterable[Any], most_seconds: float = 2.0) -> float:
@@ -23,3 +26,12 @@ def median_ms(ask: Callable[[Any], Any], given: Iterable[Any], most_seconds: flo
         if sum(taken) > most_seconds and len(taken) >= _LEAST:
             break
     return 1e3 * median(taken[1:])
+
+
+def warm_up(ask: Callable[[Any], Any], given: Sequence[Any]) -> None:
+    """Call `ask` for all of `given`, again and again, for `_WARM_SECONDS` of processor time."""
+    began = process_time()
+    for one in cycle(given):
+        ask(one)
+        if process_time() - began > _WARM_SECONDS:
+            return

@@ -22,7 +22,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from benchmarks.environment import resident_bytes
-from benchmarks.processor_time import median_ms
+from benchmarks.processor_time import median_ms, warm_up
 
 K = 10
 N_BITS = 128
@@ -286,8 +286,7 @@ def measure(engine: type[Engine], folder: Path, path: Path) -> dict[str, Any]:
     for name, ask in ways.items():
         times = []
         for limited in (False, True):
-            for vector in asked[:20]:
-                ask(vector, limited)
+            warm_up(lambda one: ask(one, limited), asked)  # noqa: B023
             times.append(median_ms(lambda one: ask(one, limited), asked))  # noqa: B023
         figures["ways"][name] = {"single": times[0], "where": times[1]}
     figures["opened_mib"] = (opened - python) / 2**20

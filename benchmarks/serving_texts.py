@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.datasets import Dataset, load
-from benchmarks.processor_time import median_ms
+from benchmarks.processor_time import median_ms, warm_up
 from hashret import Collection, Hits, Item
 
 N_QUERIES = 300
@@ -99,6 +99,7 @@ def measure(path: Path, asked: list[str]) -> Iterator[tuple[str, dict[str, float
 
 
 def _single_and_batch(ask: Callable[[Any], Any], given: list[Any]) -> dict[str, float]:
+    warm_up(lambda one: _touch([ask(one)]), given)
     single = median_ms(lambda one: _touch([ask(one)]), given)
     batch = median_ms(lambda many: _touch(ask(many)), [given] * 6) / len(given)
     return {"single": single, "batch": batch}
