@@ -22,7 +22,13 @@ HOMES: dict[str, tuple[str, ...]] = {
     "chardet": ("indexer/corpus/guessing.py",),
     "torch": ("indexer/training/",),
     "faiss": ("hashret/indexes/faiss_library.py",),
-    "pyarrow": ("hashret/store/", "hashret/where/columns.py"),
+    "pyarrow": ("hashret/store/", "hashret/where/columns.py", "indexer/corpus/tables/"),
+    "pathspec": ("indexer/corpus/",),
+    "selectolax": ("indexer/corpus/extract/",),
+    "pypdfium2": ("indexer/corpus/extract/",),
+    "docx": ("indexer/corpus/extract/",),
+    "pptx": ("indexer/corpus/extract/",),
+    "olefile": ("indexer/corpus/extract/",),
     "sqlalchemy": ("hashret/store/catalog/", "hashret/store/repair/"),
     "PIL": ("hashret/features/",),
     "regex": ("hashret/features/", "hashret/unicode_text.py"),
@@ -247,7 +253,7 @@ def test_a_kind_is_a_row_of_each_of_these_tables():
         "hashret/features/base.py",
         "hashret/cli/payloads.py",
         "indexer/corpus/forms.py",
-        "indexer/corpus/vectors.py",
+        "indexer/corpus/arrays/vectors.py",
         "indexer/training/presets.py",
     }
     every = set(KINDS)
@@ -258,9 +264,20 @@ def test_a_kind_is_a_row_of_each_of_these_tables():
 def test_every_package_that_is_needed_has_a_home():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     extras = project["optional-dependencies"]
-    needed = [*project["dependencies"], *extras["evaluate"], *extras["fast"], *extras["postgresql"]]
+    needed = [
+        *project["dependencies"],
+        *extras["documents"],
+        *extras["evaluate"],
+        *extras["fast"],
+        *extras["postgresql"],
+    ]
     names = {re.split(r"[\[>]", one)[0].replace("-", "_") for one in needed} - {"numpy"}
-    names = {{"faiss_cpu": "faiss", "pillow": "PIL"}.get(name, name) for name in names}
+    names = {
+        {"faiss_cpu": "faiss", "pillow": "PIL", "python_docx": "docx", "python_pptx": "pptx"}.get(
+            name, name
+        )
+        for name in names
+    }
     assert names <= HOMES.keys()
 
 

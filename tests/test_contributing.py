@@ -13,7 +13,7 @@ ROOT = Path(__file__).parent.parent
 
 #: A made-up format of documents: each line is written backwards, after a line that names it.
 BACKWARDS = """
-from dataclasses import replace
+from indexer.corpus.extract import Document
 from indexer.refusals import Refused
 
 def extract(data, decode):
@@ -21,7 +21,7 @@ def extract(data, decode):
     first, _, rest = found.text.partition("\\n")
     if first != "BACKWARDS":
         raise Refused("not-text", "expected a line BACKWARDS")
-    return replace(found, text="\\n".join(line[::-1] for line in rest.splitlines()))
+    return Document.plain(found, "\\n".join(line[::-1] for line in rest.splitlines()))
 """
 USES = """
 import json
@@ -79,7 +79,7 @@ def test_a_new_file_type_touches_two_code_files(checkout):
     room = place / "indexer" / "corpus" / "extract"
     (room / "backwards.py").write_text(BACKWARDS)
     table = (room / "__init__.py").read_text()
-    row = '    ".back": "indexer.corpus.extract.backwards:extract",\n'
+    row = '    ".back": Format("indexer.corpus.extract.backwards:extract"),\n'
     (room / "__init__.py").write_text(table.replace('    ".txt":', row + '    ".txt":'))
     assert touched(place) == [
         "indexer/corpus/extract/__init__.py",

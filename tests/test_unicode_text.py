@@ -90,7 +90,7 @@ from hashret.features.text import TextFeaturizer
 from hashret.specs import TextSpec
 from hashret.where import parse
 from indexer.corpus.reading import Reading
-from indexer.corpus.tables import read_table
+from indexer.corpus.tables.table import read_table
 
 def where(expression):
     with suppress(WhereError):

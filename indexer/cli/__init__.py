@@ -88,17 +88,17 @@ click.version_option(__version__, prog_name="hashret")(main)
 
 
 def _read_document(path: Path) -> str:
-    from indexer.corpus.documents import read_text
+    from indexer.corpus.documents import read_document
     from indexer.refusals import Refused
 
     try:
-        return read_text(path, follow=True).text
+        return read_document(path, follow=True).text
     except Refused as refused:
         raise InputError(f"{path}: {refused}") from refused
 
 
 def _read_vector(path: Path) -> Any:
-    from indexer.corpus.arrays import read_vector
+    from indexer.corpus.arrays.stored import read_vector
 
     return read_vector(path)
 

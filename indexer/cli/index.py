@@ -164,7 +164,7 @@ def index(
 
 
 def _say_if_numbered(sources: tuple[Path, ...], how: Reading, replaced: int) -> None:
-    from indexer.corpus import vectors
+    from indexer.corpus.arrays import vectors
 
     for path in sources:
         if not how.ids and vectors.are_numbered(path):

@@ -8,8 +8,8 @@
     given       items that a program passes in
     documents   a folder of texts         decoding and guessing (bytes), extract/ (formats to text)
     images      a folder of image files
-    tables      JSONL and CSV             lines (bounded), rows and csv_rows (parsed and checked)
-    vectors     .npy and .npz             arrays (blocks of rows), ids
+    tables/     JSONL and CSV             lines (bounded), rows and csv_rows (parsed and checked)
+    arrays/     .npy and .npz             stored (blocks of rows), vectors (items); ids
     files       the only way to a file    walks folders, opens nothing but regular files
 
 Everything in a source is returned exactly once, as an `Item` or as a `Skipped`, so that the counts

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from hashret.arguments import resolve
 from hashret.items import Item
 from indexer.corpus import decoding, files
-from indexer.corpus.extract import EXTRACTORS, UNNAMED, Extract
+from indexer.corpus.extract import FORMATS, UNNAMED, Document, Extract, Section
 from indexer.corpus.guessing import Guess, by_majority
 from indexer.corpus.reading import Reading
 from indexer.refusals import Refused, Skipped
@@ -21,9 +21,7 @@ if TYPE_CHECKING:
     from indexer.workers.pool import Work
 
 #: The suffixes of documents.
-SUFFIXES = tuple(EXTRACTORS)
-#: The largest document that is read, in bytes.
-MAX_BYTES = 16 << 20
+SUFFIXES = tuple(FORMATS)
 
 _BATCH = 128  # entries that go to a worker together, to save messages
 _BATCH_BYTES = 8 << 20  # bytes of documents after which a batch ends, for memory
@@ -35,15 +33,19 @@ class Unread:
 
     id: str
     path: Path
+    """Its suffix selects the format."""
     size: int
     """In bytes, when it was found."""
     metadata: Mapping[str, Any]
     follow: bool = False
     """Whether the path may be a symbolic link, as one that the user names may."""
+    data: bytes | None = None
+    """Its bytes, for a document inside another file; None: those of the file at `path`."""
 
-    def item(self, text: str, encoding: str) -> Item:
-        """The item, now that its text is read."""
-        return Item(self.id, text, decoding.encoding_metadata(encoding) | dict(self.metadata))
+    def item(self, document: Document) -> Item:
+        """The item, now that its document is read."""
+        told = dict(document.metadata) | decoding.encoding_metadata(document.encoding)
+        return Item(self.id, document.text, told | dict(self.metadata))
 
 
 #: An entry of a source before its documents are read.
@@ -109,21 +111,29 @@ def _decoded(found: Iterator[Found], n: int, how: Reading) -> Iterator[Item | Sk
 
 
 def reading(encoding: str | None) -> Work:
-    """The task of the workers: read documents.
-
-    The result for one document is its text in UTF-8, its encoding, and the fields of the `Guess`
-    other than the text, or None if the encoding was not guessed.
-    """
+    """The task of the workers: read documents; the results are as `_packed` returns them."""
     from indexer.workers.pool import each
 
-    def one(document: tuple[Path, bool]) -> tuple[bytes, str, list[Any] | None]:
-        path, follow = document
-        found = read_text(path, encoding, follow=follow)
-        guess = found.guess
-        fields = None if guess is None else [guess.encoding, guess.n_high, guess.rivals]
-        return found.text.encode(), found.encoding, fields
+    def one(document: tuple[Path, bool, bytes | None]) -> list[Any]:
+        path, follow, data = document
+        return _packed(read_document(path, encoding, follow=follow, data=data))
 
     return each(one)
+
+
+def _packed(document: Document) -> list[Any]:
+    """A document as plain data: [[text in UTF-8, title, page] ...], metadata, encoding, guess."""
+    sections = [[one.text.encode(), one.title, one.page] for one in document.sections]
+    guess = document.guess
+    fields = None if guess is None else [guess.encoding, guess.n_high, guess.rivals]
+    return [sections, dict(document.metadata), document.encoding, fields]
+
+
+def _unpacked(packed: list[Any]) -> Document:
+    sections, metadata, encoding, _ = packed
+    return Document(
+        [Section(text.decode(), title, page) for text, title, page in sections], metadata, encoding
+    )
 
 
 def _chunks(found: Iterator[Found]) -> Iterator[list[Found]]:
@@ -143,9 +153,9 @@ def _chunks(found: Iterator[Found]) -> Iterator[list[Found]]:
         yield chunk
 
 
-def _unread(chunk: list[Found]) -> list[tuple[Path, bool]]:
-    """The (path, follow) of each document of a batch, as workers take them."""
-    return [(one.path, one.follow) for one in chunk if isinstance(one, Unread)]
+def _unread(chunk: list[Found]) -> list[tuple[Path, bool, bytes | None]]:
+    """The (path, follow, data) of each document of a batch, as workers take them."""
+    return [(one.path, one.follow, one.data) for one in chunk if isinstance(one, Unread)]
 
 
 def _joined(chunk: list[Found], read: list[Any], how: Reading) -> Iterator[Item | Skipped]:
@@ -158,55 +168,63 @@ def _joined(chunk: list[Found], read: list[Any], how: Reading) -> Iterator[Item 
         elif isinstance(result := next(results), Refused):
             yield result.skipped(one.id)
         else:
-            text, encoding, _ = result
-            yield one.item(text.decode(), encoding)
+            yield one.item(_unpacked(result))
 
 
 def _agreed(unread: list[Unread], read: list[Any], how: Reading) -> list[Any]:
     """The results, with short texts decoded as most others of their folder; counts the guesses."""
     folders: dict[Path, list[int]] = {}
     for i, (one, result) in enumerate(zip(unread, read, strict=True)):
-        if not isinstance(result, Refused) and result[2] is not None:
+        if not isinstance(result, Refused) and result[3] is not None:
             folders.setdefault(one.path.parent, []).append(i)
     agreed = list(read)
     for places in folders.values():
-        guesses = [Guess("", *read[i][2]) for i in places]
+        guesses = [Guess("", *read[i][3]) for i in places]
         for i, guess, encoding in zip(places, guesses, by_majority(guesses), strict=True):
             if encoding != guess.encoding:
                 agreed[i] = _read_as(read[i], guess.encoding, encoding)
-            how.guesses[agreed[i][1]] += 1
+            how.guesses[agreed[i][2]] += 1
     return agreed
 
 
-def _read_as(result: Any, guessed: str, encoding: str) -> Any:
+def _read_as(result: list[Any], guessed: str, encoding: str) -> list[Any]:
     """The result decoded with another encoding than the guessed one, if all its bytes allow it."""
+    sections, metadata, _, guess = result
     try:
-        data = result[0].decode().encode(guessed)
-        return data.decode(encoding).encode(), decoding.shown_name(encoding, data), result[2]
+        raw = [text.decode().encode(guessed) for text, _, _ in sections]
+        texts = [data.decode(encoding).encode() for data in raw]
     except UnicodeError:
         return result
+    again = [[text, *rest] for text, (_, *rest) in zip(texts, sections, strict=True)]
+    return [again, metadata, decoding.shown_name(encoding, b"".join(raw)), guess]
 
 
-def read_text(path: Path, encoding: str | None = None, *, follow: bool = False) -> decoding.Decoded:
-    """The text of a document, and its encoding, as `decoding.decode` finds it; raises `Refused`.
+def read_document(
+    path: Path, encoding: str | None = None, *, follow: bool = False, data: bytes | None = None
+) -> Document:
+    """What a document says, its texts decoded as `decoding.decode` does it; raises `Refused`.
 
-    The suffix, in upper or lower case, selects how the file is read (`extract.EXTRACTORS`). A file
-    without a suffix, as in 20 Newsgroups or mail folders, is plain text unless its first 4 KiB
-    contain NUL.
+    The suffix, in upper or lower case, selects the format (`extract.FORMATS`). A file without a
+    suffix, as in 20 Newsgroups or mail folders, is plain text unless its first 4 KiB contain NUL.
+    With `data`, these are its bytes, and nothing is opened.
     """
     suffix = path.suffix.lower()
     if not is_document(path):
         raise Refused("other-type", f"expected {', '.join(SUFFIXES)} or no suffix, got {suffix!r}")
-    if not suffix:
-        _require_no_nul(path, follow=follow)
-    data = files.read_bytes(path, MAX_BYTES, follow=follow)
-    extract: Extract = resolve(EXTRACTORS, suffix or UNNAMED, "document")
+    form = FORMATS[suffix or UNNAMED]
+    if data is None:
+        if not suffix:
+            _require_text(files.read_head(path, decoding.SAMPLE, follow=follow))
+        data = files.read_bytes(path, form.max_bytes, follow=follow)
+    elif not suffix:
+        _require_text(data[: decoding.SAMPLE])
+    extract: Extract = resolve({suffix: form.extract}, suffix, "document")
     found = extract(data, partial(decoding.decode, encoding=encoding))
-    if not found.text or found.text.isspace():
+    if all(not one.text or one.text.isspace() for one in found.sections):
         raise Refused("empty-text", "expected text, got nothing but white space")
     return found
 
 
-def _require_no_nul(path: Path, *, follow: bool) -> None:
-    if b"\0" in files.read_head(path, decoding.SAMPLE, follow=follow):
+def _require_text(head: bytes) -> None:
+    if b"\0" in head:
         raise Refused("other-type", "expected text in a file without a suffix, got binary data")

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from indexer.corpus import arrays, documents, files, ids, images, tables, vectors
+from indexer.corpus import documents, files, ids, images
+from indexer.corpus.arrays import stored, vectors
 from indexer.corpus.reading import Reading
-from indexer.corpus.rows import Row
+from indexer.corpus.tables import table
+from indexer.corpus.tables.rows import Row
 
 #: The number of files in a folder by which the kind of its items is inferred.
 SAMPLE_FILES = 10_000
@@ -51,8 +53,8 @@ def _folder_kinds(root: Path, how: Reading) -> Iterator[str]:
 
 def _table_kind(path: Path, how: Reading) -> Iterator[str]:
     """ "image" if most of the first rows have the path of an image and no text, else "text"."""
-    field = tables.payload_field("text", how)
-    first = islice(tables.read_rows(path, how), _SAMPLE_ROWS)
+    field = table.payload_field("text", how)
+    first = islice(table.read_rows(path, how), _SAMPLE_ROWS)
     rows = [row.fields for row in first if type(row) is Row]
     paths = [str(fields["path"]) for fields in rows if "path" in fields and field not in fields]
     n_images = sum(images.is_image(Path(name)) for name in paths)
@@ -78,19 +80,19 @@ FORMS: Mapping[str, Form] = {
         FOLDER,
         Form(
             "table",
-            suffixes=tables.SUFFIXES,
-            is_named=tables.is_table,
+            suffixes=table.SUFFIXES,
+            is_named=table.is_table,
             found={
-                "text": lambda path, how, before: tables.read_table(path, "text", how),
-                "image": lambda path, how, before: tables.read_table(path, "image", how),
+                "text": lambda path, how, before: table.read_table(path, "text", how),
+                "image": lambda path, how, before: table.read_table(path, "image", how),
             },
             kinds=_table_kind,
-            noun=f"a table ({', '.join(tables.SUFFIXES)}, also with .gz)",
+            noun=f"a table ({', '.join(table.SUFFIXES)}, also with .gz)",
         ),
         Form(
             "arrays",
-            suffixes=arrays.SUFFIXES,
-            is_named=lambda path: path.suffix.lower() in arrays.SUFFIXES,
+            suffixes=stored.SUFFIXES,
+            is_named=lambda path: path.suffix.lower() in stored.SUFFIXES,
             found={
                 "image": lambda path, how, before: vectors.read_file(path, "image", before=before),
                 "vector": lambda path, how, before: vectors.read_file(
@@ -98,7 +100,7 @@ FORMS: Mapping[str, Form] = {
                 ),
             },
             kinds=lambda path, how: [vectors.kind_of(path)],
-            noun=f"arrays ({', '.join(arrays.SUFFIXES)})",
+            noun=f"arrays ({', '.join(stored.SUFFIXES)})",
             beside=ids.names_beside,
         ),
         Form(

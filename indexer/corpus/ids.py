@@ -11,7 +11,7 @@ from typing import Any
 from hashret.errors import InputError
 from hashret.items import id_of
 from hashret.unicode_text import is_unicode
-from indexer.corpus.arrays import StoredArray, stored_arrays
+from indexer.corpus.arrays.stored import StoredArray, stored_arrays
 from indexer.corpus.lines import is_escaped, opened
 from indexer.refusals import Refused
 

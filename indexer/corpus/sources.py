@@ -14,7 +14,8 @@ from pathlib import Path
 from hashret import kinds
 from hashret.errors import InputError
 from hashret.items import Item
-from indexer.corpus import documents, files, images, vectors
+from indexer.corpus import documents, files, images
+from indexer.corpus.arrays import vectors
 from indexer.corpus.forms import FOLDER, FORMS, SAMPLE_FILES, Form, form_named, forms_of
 from indexer.corpus.reading import Reading
 from indexer.refusals import Skipped

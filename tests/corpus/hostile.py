@@ -13,7 +13,7 @@ import socket
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from indexer.corpus.documents import MAX_BYTES
+from indexer.corpus.extract import FORMATS
 
 _RANDOM = random.Random(7)
 _NOISE = bytes(b for b in _RANDOM.randbytes(6000) if b)
@@ -129,7 +129,7 @@ def _files(root: Path, prefix: str, truth: Truth) -> None:
         (root / prefix / name).write_bytes(data)
         truth.items[prefix + name] = text, metadata
     with (root / prefix / "too-large.txt").open("wb") as stream:
-        stream.truncate(MAX_BYTES + 1)
+        stream.truncate(FORMATS[".txt"].max_bytes + 1)
     truth.skipped[prefix + "too-large.txt"] = "too-large"
 
 

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from hashret.errors import InputError
 from hashret.items import Item
 from indexer import corpus
-from indexer.corpus import Reading, Skipped, decoding, rows, tables
+from indexer.corpus import Reading, Skipped, decoding
+from indexer.corpus.tables import rows, table
 
 # All of Unicode that a file can hold; a NUL is no text in a CSV
 CHARACTERS = st.characters(exclude_characters="\0", exclude_categories=["Cs"])
@@ -458,5 +459,5 @@ def test_any_bytes_are_read_or_reported(tmp_path_factory, data, name):
 
 def test_what_is_a_table():
     names = ["a.jsonl", "a.JSONL.gz", "a.ndjson", "a.csv.GZ", "a.tsv"]
-    assert all(tables.is_table(Path(name)) for name in names)
-    assert not any(tables.is_table(Path(name)) for name in ["a.gz", "a.json", "jsonl", "a.npy"])
+    assert all(table.is_table(Path(name)) for name in names)
+    assert not any(table.is_table(Path(name)) for name in ["a.gz", "a.json", "jsonl", "a.npy"])

@@ -16,7 +16,8 @@ from hypothesis.extra import numpy as hnp
 from hashret.errors import InputError
 from hashret.items import Item
 from indexer import corpus
-from indexer.corpus import Reading, Skipped, arrays
+from indexer.corpus import Reading, Skipped
+from indexer.corpus.arrays import stored
 
 VECTORS = np.arange(12, dtype=np.float64).reshape(4, 3) / 7
 
@@ -66,7 +67,7 @@ def test_every_row_is_a_vector_of_float32_or_of_its_integers_or_is_refused(
 def test_rows_larger_than_a_block_and_blocks_of_many_rows(tmp_path, monkeypatch):
     path = save(tmp_path / "a.npy", np.arange(700, dtype=np.float32).reshape(100, 7))
     for size in (1, 28, 29, 1000, 1 << 20):
-        monkeypatch.setattr(arrays, "_BLOCK_BYTES", size)
+        monkeypatch.setattr(stored, "_BLOCK_BYTES", size)
         assert [x.payload.tolist() for x in read(path)] == np.load(path).tolist()
 
 
@@ -275,10 +276,10 @@ def test_a_header_of_a_later_version_is_not_read_into_memory(tmp_path):
 
 def test_one_row_is_one_vector(tmp_path):
     for array in (VECTORS[0], VECTORS[:1]):
-        assert np.array_equal(arrays.read_vector(save(tmp_path / "a.npy", array)), VECTORS[0])
+        assert np.array_equal(stored.read_vector(save(tmp_path / "a.npy", array)), VECTORS[0])
     for array in (VECTORS, VECTORS[:, :1], VECTORS[:0], VECTORS[None, :1]):
         with pytest.raises(InputError, match="expected one vector"):
-            arrays.read_vector(save(tmp_path / "a.npy", array))
+            stored.read_vector(save(tmp_path / "a.npy", array))
 
 
 def shards(folder: Path, sizes: list[int]) -> list[Path]:

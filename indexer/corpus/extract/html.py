@@ -8,11 +8,9 @@ fails is made at most once in a document.
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from html import unescape
 
-from indexer.corpus.decoding import Decoded
-from indexer.corpus.extract import Decode
+from indexer.corpus.extract import Decode, Document
 
 # Elements within a line. All others separate words, so that <td>a<td>b does not become "ab".
 _INLINE = re.compile(
@@ -37,10 +35,10 @@ _XML = re.compile(rb"""\s*<\?xml[^>]*?\sencoding\s*=\s*["']([a-zA-Z0-9_-]+)""", 
 _CHARSET = re.compile(rb"""<meta[^>]{0,200}?charset\s*=\s*["']?([a-zA-Z0-9_-]+)""", re.IGNORECASE)
 
 
-def extract(data: bytes, decode: Decode) -> Decoded:
+def extract(data: bytes, decode: Decode) -> Document:
     """The text of an HTML document, by `text_of`, decoded as it declares."""
     found = decode(data, declared_charset(data))
-    return replace(found, text=text_of(found.text))
+    return Document.plain(found, text_of(found.text))
 
 
 def declared_charset(html: bytes) -> str:

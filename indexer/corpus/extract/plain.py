@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from indexer.corpus.decoding import Decoded
-from indexer.corpus.extract import Decode
+from indexer.corpus.extract import Decode, Document
 
 
-def extract(data: bytes, decode: Decode) -> Decoded:
+def extract(data: bytes, decode: Decode) -> Document:
     """The text of a plain document."""
-    return decode(data, "")
+    return Document.plain(decode(data, ""))

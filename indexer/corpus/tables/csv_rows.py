@@ -16,10 +16,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from hashret.errors import InputError
-from indexer.corpus import rows
 from indexer.corpus.decoding import encoding_metadata
 from indexer.corpus.lines import Lines
-from indexer.corpus.rows import BadRow, Row, too_large
+from indexer.corpus.tables import rows
+from indexer.corpus.tables.rows import BadRow, Row, too_large
 from indexer.refusals import Refused
 
 _DELIMITERS = ",;\t"

@@ -13,10 +13,10 @@ from hashret.errors import InputError
 from hashret.items import Item
 from hashret.kinds import Kind, kind_of
 from indexer.corpus import documents, files, ids, images
-from indexer.corpus.csv_rows import csv_rows
 from indexer.corpus.lines import opened
 from indexer.corpus.reading import Reading
-from indexer.corpus.rows import BadRow, Row, json_rows
+from indexer.corpus.tables.csv_rows import csv_rows
+from indexer.corpus.tables.rows import BadRow, Row, json_rows
 from indexer.refusals import Refused
 
 JSON_SUFFIXES = (".jsonl", ".ndjson")

@@ -15,7 +15,7 @@ import numpy as np
 from hashret.errors import InputError
 from hashret.items import Item
 from indexer.corpus import ids
-from indexer.corpus.arrays import DAMAGE, SUFFIXES, StoredArray, stored_arrays
+from indexer.corpus.arrays.stored import DAMAGE, SUFFIXES, StoredArray, stored_arrays
 from indexer.corpus.documents import Found
 from indexer.refusals import Refused, Skipped
 
