@@ -12,11 +12,11 @@ ODT = "application/vnd.oasis.opendocument.text"
 
 def pdf(
     pages: Sequence[str],
-    info: Mapping[str, str] = {},  # noqa: B006 - read only
+    info: Mapping[str, str] = {},
     bookmarks: Sequence[tuple[str, int, int]] = (),
     trailer: str = "",
     catalog: str = "",
-    more: Mapping[int, str] = {},  # noqa: B006 - read only
+    more: Mapping[int, str] = {},
 ) -> bytes:
     """A PDF with one font in which every character of Unicode has a code.
 
@@ -86,9 +86,7 @@ def _string(text: str) -> str:
 
 
 def _unicode_map(codes: Mapping[str, int]) -> str:
-    lines = [
-        f"<{code:04x}> <{letter.encode('utf-16-be').hex()}>" for letter, code in codes.items()
-    ]
+    lines = [f"<{code:04x}> <{letter.encode('utf-16-be').hex()}>" for letter, code in codes.items()]
     parts = [lines[i : i + 100] for i in range(0, len(lines), 100)]
     maps = "".join(
         f"{len(part)} beginbfchar\n" + "\n".join(part) + "\nendbfchar\n" for part in parts
@@ -185,7 +183,7 @@ def epub(
     chapters: Mapping[str, str],
     meta: str = "",
     items: str = "",
-    more: Mapping[str, str | bytes] = {},  # noqa: B006 - read only
+    more: Mapping[str, str | bytes] = {},
 ) -> bytes:
     """An EPUB of chapters: name -> XHTML, in the order of reading, in a folder called OEBPS."""
     manifest = "".join(

@@ -124,7 +124,8 @@ class _Content:
     def data(self, text: str) -> None:
         """Take text, in which OpenDocument reads every run of white space as one space."""
         spaced = " ".join(f"|{text}|".split())[1:-1]
-        follows_space = bool(self._open) and self._open[-1].parts[-1:] == [" "]
+        before = self._open[-1].parts[-1:] if self._open else []
+        follows_space = bool(before) and before[0].endswith(" ")
         self._show(spaced.lstrip(" ") if follows_space else spaced)
 
     def finish(self) -> None:

@@ -24,7 +24,8 @@ MAX_PAGES = 20_000
 _MAX_BOOKMARKS = 20_000
 _PASSWORD_ERRORS = (raw.FPDF_ERR_PASSWORD, raw.FPDF_ERR_SECURITY)
 _HYPHEN = "\ufffe"  # PDFium's mark for a hyphen that ended a line, together with the end of line
-_BROKEN = re.compile(rf"([^\W\d_]+){_HYPHEN}([^\W\d_]+)")
+# The lookbehind and the possessive ++ keep the time linear in long words.
+_BROKEN = re.compile(rf"(?<![^\W\d_])([^\W\d_]++){_HYPHEN}([^\W\d_]++)")
 _WORD = re.compile(r"[^\W\d_]+(?:-[^\W\d_]+)*")
 # Characters of typesetting -> those of text. A soft hyphen within a line is one that is shown.
 _CHARACTERS = str.maketrans(
@@ -196,8 +197,9 @@ def _mended(sections: list[Section]) -> list[Section]:
     The hyphen is kept if only the word with a hyphen is found elsewhere in the document, or if what
     follows begins with a capital letter or is no letter.
     """
-    parted = {pair for one in sections for pair in _BROKEN.findall(one.text)}
-    words = {word for one in sections for word in _WORD.findall(one.text)} if parted else set()
+    if not any(_HYPHEN in one.text for one in sections):
+        return sections
+    words = {word for one in sections for word in _WORD.findall(one.text)}
 
     def mend(found: re.Match[str]) -> str:
         left, right = found.groups()

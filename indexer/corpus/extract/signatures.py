@@ -63,7 +63,7 @@ def _zip_described(data: bytes) -> str:
             names = file.namelist()
             if "mimetype" in names and file.getinfo("mimetype").compress_type == 0:
                 with file.open("mimetype") as stream:
-                    return _MIMETYPES.get(stream.read(100).strip(), "a zip archive (.zip)")
+                    return _MIMETYPES.get(stream.read(100).strip(), "")
     except Exception:  # zipfile raises many kinds; the format says what is wrong
         return ""
     if "[Content_Types].xml" not in names:
