@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
+from importlib import import_module
 from itertools import chain, tee
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from hashret.arguments import resolve
 from hashret.items import Item
 from indexer.corpus import decoding, files
-from indexer.corpus.extract import FORMATS, UNNAMED, Document, Extract, Section
+from indexer.corpus.extract import FORMATS, UNNAMED, Document, Extract, Section, signatures
 from indexer.corpus.guessing import Guess, by_majority
 from indexer.corpus.reading import Reading
 from indexer.refusals import Refused, Skipped
@@ -206,18 +207,23 @@ def read_document(
 
     The suffix, in upper or lower case, selects the format (`extract.FORMATS`). A file without a
     suffix, as in 20 Newsgroups or mail folders, is plain text unless its first 4 KiB contain NUL.
-    With `data`, these are its bytes, and nothing is opened.
+    A file whose first bytes show another format is refused. With `data`, these are its bytes, and
+    nothing is opened.
     """
     suffix = path.suffix.lower()
     if not is_document(path):
         raise Refused("other-type", f"expected {', '.join(SUFFIXES)} or no suffix, got {suffix!r}")
     form = FORMATS[suffix or UNNAMED]
+    if form.needs and _is_missing(form.needs):
+        reason = f"expected the package {form.needs} to read {suffix}; install hashret[documents]"
+        raise Refused("needs-extra", reason)
     if data is None:
         if not suffix:
             _require_text(files.read_head(path, decoding.SAMPLE, follow=follow))
         data = files.read_bytes(path, form.max_bytes, follow=follow)
     elif not suffix:
         _require_text(data[: decoding.SAMPLE])
+    signatures.require(suffix, data)
     extract: Extract = resolve({suffix: form.extract}, suffix, "document")
     found = extract(data, partial(decoding.decode, encoding=encoding))
     if all(not one.text or one.text.isspace() for one in found.sections):
@@ -225,6 +231,17 @@ def read_document(
     return found
 
 
+@cache
+def _is_missing(package: str) -> bool:
+    """Whether a package cannot be imported; tried once in a process."""
+    try:
+        import_module(package)
+    except ImportError:
+        return True
+    return False
+
+
 def _require_text(head: bytes) -> None:
     if b"\0" in head:
-        raise Refused("other-type", "expected text in a file without a suffix, got binary data")
+        found = signatures.described(head) or "binary data"
+        raise Refused("other-type", f"expected text in a file without a suffix, got {found}")

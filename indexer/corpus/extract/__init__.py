@@ -61,6 +61,7 @@ METADATA: Mapping[str, str] = {
     "date": "when it was made or sent",
     "language": "its language as a tag such as en or pt-BR",
     "pages": "the number of its pages or slides",
+    "damaged_pages": "the number of its pages that could not be read, if any",
 }
 
 #: A function (bytes, decode) that reads a document; raises `Refused`.
@@ -81,6 +82,7 @@ class Format:
 
 _PLAIN = Format("indexer.corpus.extract.plain:extract")
 _HTML = Format("indexer.corpus.extract.html:extract")
+_OPEN_DOCUMENT = Format("indexer.corpus.extract.opendocument:extract", max_bytes=128 << 20)
 
 #: The suffix of a document, in lower case -> its format.
 FORMATS: Mapping[str, Format] = {
@@ -89,6 +91,13 @@ FORMATS: Mapping[str, Format] = {
     ".rst": _PLAIN,
     ".html": _HTML,
     ".htm": _HTML,
+    ".pdf": Format("indexer.corpus.extract.pdf:extract", 256 << 20, needs="pypdfium2"),
+    ".docx": Format("indexer.corpus.extract.word:extract", 128 << 20, needs="docx"),
+    ".pptx": Format("indexer.corpus.extract.slides:extract", 128 << 20, needs="pptx"),
+    ".odt": _OPEN_DOCUMENT,
+    ".odp": _OPEN_DOCUMENT,
+    ".ods": _OPEN_DOCUMENT,
+    ".epub": Format("indexer.corpus.extract.epub:extract", max_bytes=128 << 20),
 }
 #: The suffix as which a file without a suffix is read.
 UNNAMED = ".txt"
