@@ -18,6 +18,8 @@ ERROR_CLASSES: dict[str, str] = {
     "collection": "a folder that is a collection of hashret, such as the one being written",
     "damaged-array": "an array whose bytes end early or fail their checksum",
     "damaged-gzip": "a gzip stream that ends early or fails its checksum",
+    "damaged-stream": "a bzip2, xz or Zstandard stream that ends early or fails its checksum",
+    "damaged-table": "a Parquet, Arrow or SQLite file that ends early or can't be decoded",
     "decoder-died": "a file whose decoder crashed; it was tried twice",
     "decoder-failed": "a file whose decoder raised an error that nobody foresaw",
     "duplicate-id": "an id that an item before it in the same run has",
