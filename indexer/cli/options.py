@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import os
 import re
+import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -163,8 +164,8 @@ def with_stdin(sources: Iterable[Path], how: Reading) -> tuple[tuple[Path, ...],
         return sources, how
     if sources.count(named) > 1:
         raise click.UsageError("-: expected standard input once among the sources; name it once")
-    stream = click.get_binary_stream("stdin")
-    copy = click.get_current_context().with_resource(standard_input.copied(stream))
+    copying = standard_input.copied(sys.stdin.buffer)
+    copy = click.get_current_context().with_resource(copying)
     return tuple(copy if one == named else one for one in sources), replace(how, stdin=copy)
 
 

@@ -41,6 +41,10 @@ class Reading:
         """The name of the source at `path`, as it stands in ids."""
         return "stdin" if path == self.stdin else id_of(path.name)
 
+    def shown(self, path: Path) -> str:
+        """The source at `path` as messages show it."""
+        return "standard input" if path == self.stdin else str(path)
+
     def folder_of(self, path: Path) -> Path:
         """The folder from which paths in a table lead: its own, or this one for standard input."""
         return Path() if path == self.stdin else path.parent

@@ -73,7 +73,7 @@ def _asked(path: Path, how: Reading, ask: Callable[[int], Any]) -> Iterator[Row 
             yield BadRow(start + 1, Refused(answer.error_class, reason), within)
             return
         if "unclear" in answer:
-            raise InputError(f"{path}: {answer['unclear']}")
+            raise InputError(f"{how.shown(path)}: {answer['unclear']}")
         within = answer["within"]
         how.left_out.update(answer["lost"])
         for number, found in enumerate(answer["rows"], start + 1):
@@ -150,7 +150,11 @@ class _Open:
         if data is None:
             database.require_settled(self._path)
         connection = database.opened(self._path, data)
-        table = database.table_of(connection, self._table)
+        try:
+            table = database.table_of(connection, self._table)
+        except BaseException:
+            connection.close()
+            raise
         self._within = f"{table}:"
         return database.database_rows(connection, table, start)
 

@@ -1,7 +1,7 @@
 """Read the rows of Parquet and Arrow files (Feather version 2 is one), batch by batch.
 
 pyarrow checks what it decodes, but a hostile file can have it take all memory or end the process:
-only a worker calls this (`stored`).
+only a worker calls this (`binary`).
 """
 
 from __future__ import annotations
@@ -23,45 +23,50 @@ _FORMER_FEATHER = b"FEA1"
 
 
 def parquet_rows(stream: IO[bytes], start: int) -> Iterator[dict[str, Any]]:
-    """The rows of a Parquet file from row `start` on, from 0; raises `Refused`."""
+    """The rows of a Parquet file from row `start` on, from 0; closes it at the end."""
     import pyarrow.parquet as pq
 
     pa.set_memory_pool(pa.system_memory_pool())  # the others reserve more than a worker may have
-    file = pq.ParquetFile(
-        stream, buffer_size=_STREAM_BUFFER, pre_buffer=False, page_checksum_verification=True
-    )
-    sizes = [file.metadata.row_group(i) for i in range(file.num_row_groups)]
-    group = 0
-    while group < len(sizes) and start >= sizes[group].num_rows:
-        start -= sizes[group].num_rows
-        group += 1
-    n_bytes = sum(max(0, one.total_byte_size) for one in sizes)
-    per_row = max(1, n_bytes // max(1, file.metadata.num_rows))
-    batches = file.iter_batches(
-        batch_size=max(1, min(_ROWS, _BATCH_BYTES // per_row)),
-        row_groups=list(range(group, len(sizes))),
-        use_threads=False,
-    )
-    yield from _rows(batches, file.schema_arrow, start)
+    with (
+        stream,
+        pq.ParquetFile(
+            stream, buffer_size=_STREAM_BUFFER, pre_buffer=False, page_checksum_verification=True
+        ) as file,
+    ):
+        sizes = [file.metadata.row_group(i) for i in range(file.num_row_groups)]
+        group = 0
+        while group < len(sizes) and start >= sizes[group].num_rows:
+            start -= sizes[group].num_rows
+            group += 1
+        n_bytes = sum(max(0, one.total_byte_size) for one in sizes)
+        per_row = max(1, n_bytes // max(1, file.metadata.num_rows))
+        batches = file.iter_batches(
+            batch_size=max(1, min(_ROWS, _BATCH_BYTES // per_row)),
+            row_groups=list(range(group, len(sizes))),
+            use_threads=False,
+        )
+        yield from _rows(batches, file.schema_arrow, start)
 
 
 def arrow_rows(stream: IO[bytes], start: int) -> Iterator[dict[str, Any]]:
-    """The rows of an Arrow IPC file or stream from row `start` on, from 0; raises `Refused`."""
+    """The rows of an Arrow IPC file or stream from row `start` on, from 0; closes it at the end.
+
+    Raises `Refused` for the former version of Feather.
+    """
     pa.set_memory_pool(pa.system_memory_pool())
     options = pa.ipc.IpcReadOptions(use_threads=False)
-    head = stream.read(len(_FILE_MAGIC))
-    stream.seek(0)
-    if head.startswith(_FORMER_FEATHER):
-        raise Refused(
-            "other-type", "expected Feather version 2, got version 1; write it again with pyarrow"
-        )
-    if head == _FILE_MAGIC:
-        file = pa.ipc.open_file(stream, options=options)
-        batches = (file.get_batch(i) for i in range(file.num_record_batches))
-        yield from _rows(batches, file.schema, start)
-    else:
-        with pa.ipc.open_stream(stream, options=options) as batches:
-            yield from _rows(batches, batches.schema, start)
+    with stream:
+        head = stream.read(len(_FILE_MAGIC))
+        stream.seek(0)
+        if head.startswith(_FORMER_FEATHER):
+            raise Refused("other-type", "expected Feather version 2, got version 1; write it again")
+        if head == _FILE_MAGIC:
+            with pa.ipc.open_file(stream, options=options) as file:
+                batches = map(file.get_batch, range(file.num_record_batches))
+                yield from _rows(batches, file.schema, start)
+        else:
+            with pa.ipc.open_stream(stream, options=options) as found:
+                yield from _rows(found, found.schema, start)
 
 
 def _rows(batches: Any, schema: pa.Schema, start: int) -> Iterator[dict[str, Any]]:
@@ -132,12 +137,13 @@ def _value(scalar: pa.Scalar) -> Any:
 def _plain(given: pa.DataType) -> pa.DataType:
     """The nearest type whose values Python has.
 
-    Times have microseconds, and are in UTC if their time zone is known; a decimal becomes a number,
-    a value of a dictionary the value itself.
+    Times have microseconds at most, and are in UTC if their time zone is known; a decimal becomes a
+    number, a value of a dictionary the value itself. Only what is too fine is lost by the cast.
     """
     is_type = pa.types
     if is_type.is_timestamp(given):
-        return pa.timestamp("us", None if given.tz is None else "UTC")
+        unit = "us" if given.unit == "ns" else given.unit
+        return pa.timestamp(unit, None if given.tz is None else "UTC")
     if is_type.is_time64(given):
         return pa.time64("us")
     if is_type.is_decimal(given):

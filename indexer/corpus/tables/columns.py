@@ -77,13 +77,19 @@ class Columns:
         used = {self.id or "id", "path", *self.texts[-1:]}
         return {name: value for name, value in fields.items() if name not in used}
 
-    def missing(self, found: Sequence[Mapping[str, Any]]) -> str:
-        """The message for rows of which none has a payload, with the columns that they have."""
+    def missing(self, found: Sequence[Mapping[str, Any]], *, in_header: bool = False) -> str:
+        """The message for rows of which none has a payload, with the columns that they have.
+
+        With `in_header`, these stand in the header of the table, if it has one.
+        """
         listed = _listed(dict.fromkeys(name for fields in found for name in fields))
         if not self.texts:
             return f"expected 'path', the name of an image file, got {listed}"
         expected = " or ".join(f"{name!r:.60}" for name in (*self.texts, "path"))
         remedy = "name the field of the text with --text-field"
+        if in_header:
+            expected = f"a header row with a column {expected}"
+            remedy += ", or give the table a header"
         if like := _like_text(found):
             remedy += f"; did you mean --text-field {like}?"
         return f"expected {expected}, got {listed}; {remedy}"

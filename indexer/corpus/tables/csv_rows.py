@@ -179,10 +179,8 @@ def csv_rows(
     parsed = _rows(source, form, lines)
     if not wanted.has_payload(form.columns):
         first = [row.fields for row in islice(parsed, _FIRST_ROWS) if isinstance(row, Row)]
-        raise InputError(
-            f"{name}: in the header {wanted.missing(first or [dict.fromkeys(form.columns)])}, or "
-            "give the table a header"
-        )
+        names = [dict.fromkeys(form.columns)]
+        raise InputError(f"{name}: {wanted.missing(first or names, in_header=True)}")
     yield from parsed
 
 

@@ -1,7 +1,8 @@
 """Read the rows of one table of an SQLite database, whoever made it.
 
-The file is never written to, nor is anything beside it opened. SQLite runs what a schema says:
-views, virtual tables and functions are not allowed, and only a worker calls this (`stored`).
+The file is never written to, nor is anything beside it opened by SQLite. Views and virtual tables,
+which run what they say, are not read. A computed column may call the functions that SQLite takes
+for harmless, within the limits of the worker in which all this happens (`binary`).
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from indexer.corpus.tables.rows import Lost
 from indexer.refusals import Refused
 
 _JOURNAL_MAGIC = bytes.fromhex("d9d505f920a163d7")
+_MAX_VALUE = 256 << 20  # bytes of a value; a computed one could take all memory
 _SHOWN = 12  # tables that are listed in a message
 _ALLOWED = {sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ}
 
@@ -56,6 +58,7 @@ def opened(path: Path, data: bytes | None) -> sqlite3.Connection:
     for pragma in ("trusted_schema=OFF", "cell_size_check=ON", "mmap_size=0", "query_only=ON"):
         connection.execute(f"PRAGMA {pragma}")
     connection.setlimit(sqlite3.SQLITE_LIMIT_ATTACHED, 0)
+    connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _MAX_VALUE)
     connection.text_factory = lambda raw: raw.decode("utf-8", "surrogateescape")
     connection.set_authorizer(
         lambda action, *about: sqlite3.SQLITE_OK if action in _ALLOWED else sqlite3.SQLITE_DENY
@@ -81,10 +84,13 @@ def table_of(connection: sqlite3.Connection, wanted: str | None) -> str:
 def database_rows(
     connection: sqlite3.Connection, table: str, start: int
 ) -> Iterator[dict[str, Any]]:
-    """The rows of a table from row `start` on, from 0, in their stored order."""
+    """The rows of a table from row `start` on, from 0, in their stored order.
+
+    Closes the connection at the end.
+    """
     quoted = table.replace('"', '""')
-    with closing(connection.cursor()) as cursor:
-        cursor.execute(f'SELECT * FROM "{quoted}" LIMIT -1 OFFSET ?', (start,))  # noqa: S608
+    with closing(connection):
+        cursor = connection.execute(f'SELECT * FROM "{quoted}" LIMIT -1 OFFSET ?', (start,))  # noqa: S608
         names = [column[0] for column in cursor.description]
         for row in cursor:
             yield {

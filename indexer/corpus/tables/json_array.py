@@ -48,6 +48,10 @@ def array_rows(lines: Lines) -> Iterator[Row | BadRow]:
             yield BadRow(number, _ended(number, too_large("row").reason, "too-large"))
             return
         if not mark:
+            last = json_row(text, lines, number, "row")
+            if isinstance(last, Row):
+                yield last
+                number += 1
             yield BadRow(number, _ended(number, "expected a comma or ], got the end of the file"))
         elif text.strip() or mark == "," or number > 1:
             yield json_row(text, lines, number, "row")

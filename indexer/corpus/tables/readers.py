@@ -62,7 +62,7 @@ def read_rows(path: Path, how: Reading) -> Iterator[Row | BadRow]:
         else:
             yield from _parsed(path, how, "\n", json_rows)
     except Refused as refused:
-        raise InputError(f"{path}: {refused.reason}") from refused
+        raise InputError(f"{how.shown(path)}: {refused.reason}") from refused
 
 
 def _is_array(path: Path, how: Reading) -> bool:
@@ -80,7 +80,7 @@ def _csv(path: Path, how: Reading, columns: Columns) -> Iterator[Row | BadRow]:
         strings = read_rows(path, replace(how, infer_types=False, guesses=Counter()))
         found = (row.fields for row in strings if isinstance(row, Row))
         types = types_of(found, untyped=columns.names)
-    parse = partial(csv_rows, name=path.name, wanted=columns, is_tsv=is_tsv)
+    parse = partial(csv_rows, name=how.shown(path), wanted=columns, is_tsv=is_tsv)
     for row in _parsed(path, how, "", parse):
         if types and isinstance(row, Row):
             yield replace(row, fields=typed(row.fields, types))

@@ -39,7 +39,7 @@ def read_table(path: Path, kind: str, how: Reading) -> Iterator[documents.Found]
     columns = Columns.of(kind, how)
     rows = read_rows(path, how)
     first = list(islice(rows, _FIRST_ROWS))
-    _require_columns(first, path, columns)
+    _require_columns(first, how.shown(path), columns)
     for row in chain(first, rows):
         item_id = f"{name}:{row.within}{row.line}"
         try:
@@ -51,15 +51,15 @@ def read_table(path: Path, kind: str, how: Reading) -> Iterator[documents.Found]
             yield refused.skipped(item_id)
 
 
-def _require_columns(first: list[Row | BadRow], path: Path, columns: Columns) -> None:
+def _require_columns(first: list[Row | BadRow], shown: str, columns: Columns) -> None:
     """Raise InputError if some of the first rows were read, and none of them has what is needed."""
     found = [row.fields for row in first if isinstance(row, Row)]
     if not found:
         return
     if not any(map(columns.has_payload, found)):
-        raise InputError(f"{path}: {columns.missing(found)}")
+        raise InputError(f"{shown}: {columns.missing(found)}")
     if columns.id is not None and not any(columns.id in fields for fields in found):
-        raise InputError(f"{path}: {columns.missing_id(found)}")
+        raise InputError(f"{shown}: {columns.missing_id(found)}")
 
 
 def _item(row: Row, item_id: str, folder: Path, kind: Kind, columns: Columns) -> documents.Found:
