@@ -7,8 +7,8 @@ from dataclasses import dataclass
 #: Every class of refusal, by the name that reports use. Names are stable; reasons are prose.
 ERROR_CLASSES: dict[str, str] = {
     "bad-csv": "a row with unsound quoting or another number of fields than the header",
-    "bad-image": "a file that its name says is an image and no decoder in the list can read",
     "bad-id": "an id that is no string, integer or UUID, is empty or is too long",
+    "bad-image": "a file that its name says is an image and no decoder in the list can read",
     "bad-item": "what a program gave in place of an item",
     "bad-json": "a line that is no JSON object, or holds what JSON cannot carry on",
     "bad-metadata": "metadata with a value that JSON cannot hold, such as NaN or bytes",
@@ -18,8 +18,10 @@ ERROR_CLASSES: dict[str, str] = {
     "bomb": "a compressed file or document that unpacks to far more than its kind does",
     "collection": "a folder that is a collection of hashret, such as the one being written",
     "damaged-array": "an array whose bytes end early or fail their checksum",
-    "damaged-gzip": "a gzip stream that ends early or fails its checksum",
     "damaged-document": "a document whose bytes are cut off, or are not as its format demands",
+    "damaged-gzip": "a gzip stream that ends early or fails its checksum",
+    "damaged-stream": "a bzip2, xz or Zstandard stream that ends early or fails its checksum",
+    "damaged-table": "a Parquet, Arrow or SQLite file that ends early or can't be decoded",
     "decoder-died": "a file whose decoder crashed; it was tried twice",
     "decoder-failed": "a file whose decoder raised an error that nobody foresaw",
     "duplicate-id": "an id that an item before it in the same run has",

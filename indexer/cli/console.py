@@ -123,6 +123,14 @@ def show_guesses(guesses: Counter[str]) -> None:
         )
 
 
+def show_left_out(left_out: Counter[str]) -> None:
+    """Show which columns of tables had values that are no metadata, and how many."""
+    if left_out:
+        found = ", ".join(f"{column!r:.60} {n}" for column, n in left_out.most_common(12))
+        more = ", ..." * (len(left_out) > 12)
+        say(f"left out of the metadata, as JSON has no such values, in columns: {found}{more}")
+
+
 def show_counts(tally: Tally, tense: str = "") -> None:
     """Show the closing line, whose counts add up, and examples of what was skipped and why."""
     click.echo(

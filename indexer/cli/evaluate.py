@@ -14,6 +14,7 @@ from hashret.cli.output import collection_argument, json_option, opened
 from hashret.errors import InputError
 from hashret.items import Item
 from indexer.cli.console import say
+from indexer.cli.options import with_stdin
 from indexer.corpus import Skipped
 
 
@@ -34,7 +35,8 @@ def _gains(
 @click.option(
     "--queries",
     type=click.Path(path_type=Path),
-    help="Queries to evaluate: any source that `index` accepts.  [default: every item]",
+    help="Queries to evaluate: any source that `index` accepts, or - for standard input.  "
+    "[default: every item]",
 )
 @click.option(
     "--label",
@@ -125,8 +127,9 @@ def evaluate(
 def _read(source: Path, kind: str) -> Iterator[Item | Skipped]:
     from indexer import corpus
 
+    sources, how = with_stdin([source], corpus.Reading())
     try:
-        return corpus.read([source], kind)
+        return corpus.read(sources, kind, how)
     except InputError as error:  # the source's form is checked before its first item is read
         raise InputError(f"--queries {error}") from error
 

@@ -15,7 +15,7 @@ from hashret.cli.files import written
 from hashret.cli.output import wait_option
 from hashret.items import Item
 from hashret.kinds import KINDS
-from indexer.cli.console import say, show_guesses
+from indexer.cli.console import say, show_guesses, show_left_out
 from indexer.cli.options import (
     SEED,
     bits_option,
@@ -29,6 +29,7 @@ from indexer.cli.options import (
     recipe_option,
     require_output,
     vector_spec,
+    with_stdin,
 )
 from indexer.cli.run import Run, rehearse, run_index
 
@@ -129,7 +130,8 @@ def index(
     packed: bool,
     **rest: Any,
 ) -> None:
-    """Index SOURCES (folders, .jsonl, .csv, .npy, .npz, single files) into a collection.
+    """Index SOURCES (folders, tables, arrays, single files, - for a table on standard input) into a
+    collection.
 
     If the collection has no model yet, one is trained on these items. Then new items are added,
     changed ones replaced and unchanged ones left as they are. An item that can't be used is
@@ -138,7 +140,7 @@ def index(
     from indexer import corpus
     from indexer.ingest.prepare import default_workers
 
-    how = reading_of(rest, ids)
+    sources, how = with_stdin(sources, reading_of(rest, ids))
     chosen = _kind(sources, kind, to, catalog, how)
     spec = vector_spec(chosen, metric, packed)
 
@@ -156,9 +158,11 @@ def index(
         if dry_run:
             rehearse(run, on_skipped)
             show_guesses(how.guesses)
+            show_left_out(how.left_out)
             return
         tally = run_index(run, on_skipped)
     show_guesses(how.guesses)
+    show_left_out(how.left_out)
     if tally.replaced:
         _say_if_numbered(sources, how, tally.replaced)
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import csv
 import os
 import re
+import sys
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -30,6 +33,16 @@ def _bits(ctx: click.Context, parameter: click.Parameter, value: int | None) -> 
     if value is not None and (not 8 <= value <= 512 or value % 8):
         raise click.BadParameter(f"expected 8 to 512 in steps of 8, got {value}")
     return value
+
+
+def _names(
+    ctx: click.Context, parameter: click.Parameter, given: tuple[str, ...]
+) -> tuple[str, ...]:
+    """The names in lists with commas; one that holds a comma stands in double quotes."""
+    names = [name.strip() for row in csv.reader(given, skipinitialspace=True) for name in row]
+    if not all(names) or len(set(names)) < len(names):
+        raise click.BadParameter(f"expected different names, got {','.join(given)!r}")
+    return tuple(names)
 
 
 bits_option = click.option(
@@ -70,7 +83,7 @@ device_option = click.option(
     help="Where training runs; auto takes a GPU if there is one.",
 )
 
-_READING = (
+_READING: tuple[Callable[..., Any], ...] = (
     click.option(
         "--encoding",
         metavar="NAME",
@@ -78,8 +91,26 @@ _READING = (
     ),
     click.option(
         "--text-field",
+        "text_fields",
+        metavar="NAME,...",
+        multiple=True,
+        callback=_names,
+        help="Columns or keys that make up the text, in tables; put double quotes around a name "
+        "with a comma.  [default: text]",
+    ),
+    click.option(
+        "--id-field",
         metavar="NAME",
-        help="Column or key that holds the text, in tables.  [default: text]",
+        help="Column or key that holds the id, in tables.  [default: id, if there is one]",
+    ),
+    click.option(
+        "--table", metavar="NAME", help="Table of an SQLite database.  [default: its only one]"
+    ),
+    click.option(
+        "--infer-types",
+        is_flag=True,
+        help="In CSV and TSV, read columns of numbers, dates, and true and false as such.  "
+        "[default: all values are strings]",
     ),
     click.option(
         "--id-prefix",
@@ -111,10 +142,31 @@ def reading_of(said: dict[str, Any], ids: tuple[Path, ...] = ()) -> Reading:
     return Reading(
         ids,
         None if encoding is None else known(encoding),
-        said.pop("text_field"),
+        said.pop("text_fields"),
         said.pop("id_prefix"),
         said.pop("follow_links"),
+        id_field=said.pop("id_field"),
+        table=said.pop("table"),
+        infer_types=said.pop("infer_types"),
     )
+
+
+def with_stdin(sources: Iterable[Path], how: Reading) -> tuple[tuple[Path, ...], Reading]:
+    """The sources, and how they are read, with standard input copied to a file.
+
+    It is a source if ``-`` is among them. The copy is there until the command ends. Raises
+    UsageError if it is named twice.
+    """
+    from indexer.corpus import standard_input
+
+    named, sources = Path(standard_input.NAME), tuple(sources)
+    if named not in sources:
+        return sources, how
+    if sources.count(named) > 1:
+        raise click.UsageError("-: expected standard input once among the sources; name it once")
+    copying = standard_input.copied(sys.stdin.buffer)
+    copy = click.get_current_context().with_resource(copying)
+    return tuple(copy if one == named else one for one in sources), replace(how, stdin=copy)
 
 
 def recipe_of(path: Path, kind: str, preset: str | None) -> dict[str, Any]:

@@ -13,7 +13,7 @@ import click
 from hashret.cli.files import written
 from hashret.cli.output import json_option
 from hashret.kinds import KINDS
-from indexer.cli.console import progress_bars, say, show_guesses
+from indexer.cli.console import progress_bars, say, show_guesses, show_left_out
 from indexer.cli.options import (
     SEED,
     device_option,
@@ -23,6 +23,7 @@ from indexer.cli.options import (
     reading_options,
     require_output,
     vector_spec,
+    with_stdin,
 )
 
 if TYPE_CHECKING:
@@ -106,7 +107,8 @@ def tune(
     from indexer.tuning import tune as choose
     from indexer.tuning.recipes import recipe_of
 
-    how = reading_of(reading)
+    named = sources
+    sources, how = with_stdin(sources, reading_of(reading))
     chosen_kind = kind or corpus.infer_kind(sources, how)
     spec = vector_spec(chosen_kind, metric, packed)
     for length in lengths:
@@ -127,6 +129,7 @@ def tune(
             on_progress=on_progress,
         )
     show_guesses(how.guesses)
+    show_left_out(how.left_out)
     for warning in report.warnings:
         say(f"warning: {warning}")
     if as_json:
@@ -136,7 +139,7 @@ def tune(
     if write is not None:  # after the result is shown, which a full disk must not hide
         with written(write, _RECIPE) as recipe:
             recipe.write(recipe_of(report))
-    _say_what_next(report, sources, write)
+    _say_what_next(report, named, write)
 
 
 def _show(report: TuningReport) -> None:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
 from indexer.corpus import documents, files, ids, images
 from indexer.corpus.arrays import stored, vectors
 from indexer.corpus.reading import Reading
-from indexer.corpus.tables import table
+from indexer.corpus.tables import readers, table
+from indexer.corpus.tables.columns import Columns
+from indexer.corpus.tables.compressed import SUFFIXES as COMPRESSED
 from indexer.corpus.tables.rows import Row
 
 #: The number of files in a folder by which the kind of its items is inferred.
@@ -53,10 +55,14 @@ def _folder_kinds(root: Path, how: Reading) -> Iterator[str]:
 
 def _table_kind(path: Path, how: Reading) -> Iterator[str]:
     """ "image" if most of the first rows have the path of an image and no text, else "text"."""
-    field = table.payload_field("text", how)
-    first = islice(table.read_rows(path, how), _SAMPLE_ROWS)
+    texts = Columns.of("text", how).texts
+    first = islice(readers.read_rows(path, replace(how, infer_types=False)), _SAMPLE_ROWS)
     rows = [row.fields for row in first if type(row) is Row]
-    paths = [str(fields["path"]) for fields in rows if "path" in fields and field not in fields]
+    paths = [
+        str(fields["path"])
+        for fields in rows
+        if "path" in fields and not any(name in fields for name in texts)
+    ]
     n_images = sum(images.is_image(Path(name)) for name in paths)
     yield "image" if 2 * n_images > len(rows) else "text"
 
@@ -80,14 +86,14 @@ FORMS: Mapping[str, Form] = {
         FOLDER,
         Form(
             "table",
-            suffixes=table.SUFFIXES,
-            is_named=table.is_table,
+            suffixes=readers.SUFFIXES,
+            is_named=readers.is_table,
             found={
                 "text": lambda path, how, before: table.read_table(path, "text", how),
                 "image": lambda path, how, before: table.read_table(path, "image", how),
             },
             kinds=_table_kind,
-            noun=f"a table ({', '.join(table.SUFFIXES)}, also with .gz)",
+            noun=f"a table ({', '.join(readers.SUFFIXES)}, also with {', '.join(COMPRESSED)})",
         ),
         Form(
             "arrays",

@@ -13,6 +13,7 @@ from hashret.items import id_of
 from hashret.unicode_text import is_unicode
 from indexer.corpus.arrays.stored import StoredArray, stored_arrays
 from indexer.corpus.lines import is_escaped, opened
+from indexer.corpus.tables.compressed import DAMAGED
 from indexer.refusals import Refused
 
 #: The longest id that may be given, in characters.
@@ -97,5 +98,5 @@ def _lines(path: Path) -> Iterator[str]:
                 yield line.removesuffix("\n").removesuffix("\r")
     except Refused as refused:
         raise InputError(f"{path}: {refused.reason}") from refused
-    except (OSError, ValueError, EOFError) as error:
+    except (ValueError, *DAMAGED) as error:
         raise InputError(f"{path}: expected ids, one a line, got: {error}; check it") from error

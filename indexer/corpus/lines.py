@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import io
 import re
 from collections.abc import Iterator, Sequence
@@ -10,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from indexer.corpus import decoding, files, guessing
+from indexer.corpus.tables.compressed import decompressed
 
 _CHUNK = 1 << 20  # characters of an overlong line that are read at a time
 # Python decodes a byte 0xNN that is not UTF-8 as U+DCNN (PEP 383). So a line can be read before its
@@ -99,15 +99,14 @@ def as_bytes(text: str) -> bytes:
 
 @contextmanager
 def opened(path: Path, newline: str, encoding: str | None = None) -> Iterator[Lines]:
-    r"""Yield the lines of a regular file, decompressed if its name ends in .gz.
+    r"""Yield the lines of a regular file, decompressed if its suffix says that it is compressed.
 
     `encoding` is used for bytes that are not UTF-8, if the first bytes show neither UTF-16 nor
     UTF-32. Lines end at "\n", or with the `newline` "" at "\r" too. Raises `Refused` if it is not a
-    regular file, and EOFError, zlib.error or OSError if a gzip stream is damaged at its beginning.
+    regular file, and one of `compressed.DAMAGED` if its stream is damaged at its beginning.
     """
     with files.open_regular(path, follow=True) as raw:
-        is_gzip = path.suffix.lower() == ".gz"
-        stream = io.BufferedReader(gzip.GzipFile(fileobj=raw)) if is_gzip else raw
+        stream = decompressed(raw, path)
         head = stream.peek(decoding.SAMPLE)[: decoding.SAMPLE]
         shown = decoding.sniff(head)
         if shown is None and _is_wide(encoding):

@@ -1,4 +1,4 @@
-"""Options of how sources are read, and counts of the encodings that had to be guessed."""
+"""Options of how sources are read, and counts of what had to be guessed or left out in doing so."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from indexer.corpus.files import id_of
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """How to read sources, and counts of the encodings that were guessed in doing so."""
+    """How to read sources, and counts of what was guessed and left out in doing so."""
 
     ids: tuple[Path, ...] = ()
     """Files with the ids of arrays' rows: one for all rows of all arrays, or one for each array."""
     encoding: str | None = None
     """The encoding of texts and tables that are not UTF-8 and have no byte order mark."""
-    text_field: str | None = None
-    """The field of a table that holds the text; None: `text`."""
+    text_fields: tuple[str, ...] = ()
+    """The fields of a table that make up the text, joined by blank lines; none: `text`."""
     id_prefix: str = ""
     """The prefix of every id. In it ``{name}`` stands for the source's name, and ``{path}`` for its
     path as given."""
@@ -26,8 +26,31 @@ class Reading:
     """Whether symbolic links in folders are followed, wherever they lead."""
     guesses: Counter[str] = field(default_factory=Counter)
     """Encoding -> the number of files for which it was guessed."""
+    id_field: str | None = None
+    """The field of a table that holds the id, which every row must have; None: `id`, or none."""
+    table: str | None = None
+    """The table of an SQLite database; None: its only one."""
+    infer_types: bool = False
+    """Whether columns of a CSV get types by their cells (`indexer.corpus.tables.typed`)."""
+    stdin: Path | None = None
+    """The file to which standard input was copied, if it is one of the sources."""
+    left_out: Counter[str] = field(default_factory=Counter)
+    """Column of a table -> the number of its values that are no metadata, and were left out."""
+
+    def name_of(self, path: Path) -> str:
+        """The name of the source at `path`, as it stands in ids."""
+        return "stdin" if path == self.stdin else id_of(path.name)
+
+    def shown(self, path: Path) -> str:
+        """The source at `path` as messages show it."""
+        return "standard input" if path == self.stdin else str(path)
+
+    def folder_of(self, path: Path) -> Path:
+        """The folder from which paths in a table lead: its own, or this one for standard input."""
+        return Path() if path == self.stdin else path.parent
 
     def prefix_of(self, path: Path) -> str:
         """The prefix of the ids of the source at `path`."""
-        name, whole = id_of(path.name), id_of(path.as_posix())
+        name = self.name_of(path)
+        whole = name if path == self.stdin else id_of(path.as_posix())
         return self.id_prefix.replace("{name}", name).replace("{path}", whole)

@@ -18,6 +18,7 @@ from indexer.corpus import documents, files, images
 from indexer.corpus.arrays import vectors
 from indexer.corpus.forms import FOLDER, FORMS, SAMPLE_FILES, Form, form_named, forms_of
 from indexer.corpus.reading import Reading
+from indexer.corpus.tables import readers
 from indexer.refusals import Skipped
 
 KINDS = tuple(kinds.KINDS)
@@ -107,7 +108,9 @@ def read(
         source.require_readable()
     if how.ids:
         _require_arrays(sources, len(how.ids))
+    readers.require_used(how, [source.path for source in sources if source.form == "table"])
     how.guesses.clear()
+    how.left_out.clear()
     return documents.decoded(_found(sources, how), workers, how)
 
 

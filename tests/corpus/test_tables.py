@@ -17,7 +17,7 @@ from hashret.errors import InputError
 from hashret.items import Item
 from indexer import corpus
 from indexer.corpus import Reading, Skipped, decoding
-from indexer.corpus.tables import rows, table
+from indexer.corpus.tables import readers, rows
 
 # All of Unicode that a file can hold; a NUL is no text in a CSV
 CHARACTERS = st.characters(exclude_characters="\0", exclude_categories=["Cs"])
@@ -342,7 +342,7 @@ def test_jsonl_in_another_encoding_has_to_be_said(tmp_path, encoding):
 
 
 def test_the_text_may_have_another_name(tmp_path):
-    how = Reading(text_field="body")
+    how = Reading(text_fields=("body",))
     for name, data in {
         "t.jsonl": '{"id": 1, "body": "words", "text": "a title"}',
         "t.csv": "id;body;text\n1;words;a title\n",
@@ -459,5 +459,5 @@ def test_any_bytes_are_read_or_reported(tmp_path_factory, data, name):
 
 def test_what_is_a_table():
     names = ["a.jsonl", "a.JSONL.gz", "a.ndjson", "a.csv.GZ", "a.tsv"]
-    assert all(table.is_table(Path(name)) for name in names)
-    assert not any(table.is_table(Path(name)) for name in ["a.gz", "a.json", "jsonl", "a.npy"])
+    assert all(readers.is_table(Path(name)) for name in names)
+    assert not any(readers.is_table(Path(name)) for name in ["a.gz", "a.xml", "jsonl", "a.npy"])

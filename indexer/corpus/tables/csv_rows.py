@@ -13,12 +13,14 @@ import csv
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from hashret.errors import InputError
 from indexer.corpus.decoding import encoding_metadata
 from indexer.corpus.lines import Lines
 from indexer.corpus.tables import rows
+from indexer.corpus.tables.columns import Columns
 from indexer.corpus.tables.rows import BadRow, Row, too_large
 from indexer.refusals import Refused
 
@@ -31,6 +33,7 @@ _CLEARLY_ROWS = 8
 # size of the table: at first so many times the limit of a row, and then so many for each
 # character that has been parsed.
 _SPARE_AT_FIRST, _SPARE_PER_CHARACTER = 4, 8
+_FIRST_ROWS = 20  # rows that are searched for the text that a header does not name
 _ENDLESS = "a quote is opened and not closed"
 # Messages of the csv module -> ours.
 _MESSAGES = {"unexpected end of data": _ENDLESS} | {
@@ -153,25 +156,35 @@ class _RowLines:
 
 
 def csv_rows(
-    lines: Lines, name: str, payload: str = "text", *, is_tsv: bool = False
+    lines: Lines, name: str, wanted: Columns, *, is_tsv: bool = False
 ) -> Iterator[Row | BadRow]:
     """The rows of a table with a header, without blank lines.
 
-    The delimiter is the comma, semicolon or tab that gives the header a column `payload` or `path`,
-    and the most columns. A column without a name is called by its place, from 1: "column 3".
+    The delimiter is the comma, semicolon or tab that gives the header a column of a payload that is
+    `wanted`, and the most columns. A column without a name is called by its place, from 1: "column
+    3".
     Quoting is strictly that of RFC 4180. A TSV (`is_tsv`, a tab as delimiter, and no quote in the
     header) has no quoting; in it a quote is an ordinary character.
 
     If the quoting of a row is broken, the line on which it begins becomes a `BadRow`, and parsing
     goes on with the next line. A row with correct quoting, or one over the limit, takes all of its
     lines, unless these are clearly rows themselves. Raises InputError if the header has no column
-    `payload` or `path`, or two columns of one name.
+    with a payload, or two columns of one name.
     """
     # The csv module has one limit for the whole process. It is raised here, because `_RowLines`
     # limits the rows.
     csv.field_size_limit(max(csv.field_size_limit(), rows.MAX_CHARACTERS + 1))
     source = _RowLines(lines)
-    form = _header(source, lines, name, payload, is_tsv)
+    form = _header(source, lines, name, wanted, is_tsv)
+    parsed = _rows(source, form, lines)
+    if not wanted.has_payload(form.columns):
+        first = [row.fields for row in islice(parsed, _FIRST_ROWS) if isinstance(row, Row)]
+        names = [dict.fromkeys(form.columns)]
+        raise InputError(f"{name}: {wanted.missing(first or names, in_header=True)}")
+    yield from parsed
+
+
+def _rows(source: _RowLines, form: _Form, lines: Lines) -> Iterator[Row | BadRow]:
     reader = form.reader(source)
     while True:
         source.begin()
@@ -238,7 +251,7 @@ def _fields(form: _Form, values: list[str], lines: Lines) -> tuple[dict[str, Any
     return dict(zip(form.columns, values, strict=True)), encoding_metadata(encoding)
 
 
-def _header(source: _RowLines, lines: Lines, name: str, payload: str, is_tsv: bool) -> _Form:
+def _header(source: _RowLines, lines: Lines, name: str, wanted: Columns, is_tsv: bool) -> _Form:
     try:
         line = next(source, "")
     except _OverLimit:
@@ -248,16 +261,13 @@ def _header(source: _RowLines, lines: Lines, name: str, payload: str, is_tsv: bo
         ) from None
     (line,), _ = lines.read_again([line])
     found = {delimiter: _cells(line, delimiter) for delimiter in _DELIMITERS}
-    usable = {d: columns for d, columns in found.items() if {payload, "path"} & set(columns)}
-    if not usable:
-        columns = max(found.values(), key=len)
-        got = ", ".join(f"{column!r:.60}" for column in columns[:12]) or repr(line[:200])
-        raise InputError(
-            f"{name}: expected a header row with a column {payload!r} or 'path', got {got}; name "
-            "the column of the text with --text-field, or give the table a header"
-        )
+    usable = {d: columns for d, columns in found.items() if wanted.has_payload(columns)} or found
     delimiter = max(usable, key=lambda delimiter: len(usable[delimiter]))
     columns = usable[delimiter]
+    if not columns:
+        raise InputError(
+            f"{name}: expected a header row, got {line[:200]!r}; give the table a header"
+        )
     if len(set(columns)) < len(columns):
         raise InputError(
             f"{name}: expected columns with different names, got {line[:200]!r}; rename some"

@@ -27,18 +27,26 @@ class Row:
     """One row of a table."""
 
     line: int
-    """The number of the line on which it begins, from 1."""
+    """The number of the line on which it begins, from 1; that of the row where there are no lines.
+    """
     fields: dict[str, Any]
     metadata: dict[str, str] = field(default_factory=dict)
     """What reading adds to the fields: the encoding, if it is not UTF-8."""
+    within: str = ""
+    """What stands before its number in an id: the name of its table and a colon in a database."""
 
 
 @dataclass(frozen=True, slots=True)
 class BadRow:
-    """A row that can't be used: the line on which it begins, from 1, and the reason."""
+    """A row that can't be used: its line and `within` as in a `Row`, and the reason."""
 
     line: int
     refused: Refused
+    within: str = ""
+
+
+class Lost:
+    """Stands for a value of a table that Python has no form for."""
 
 
 def json_rows(lines: Lines) -> Iterator[Row | BadRow]:
@@ -49,17 +57,21 @@ def json_rows(lines: Lines) -> Iterator[Row | BadRow]:
                 pass
             yield BadRow(lines.number, too_large("line"))
         elif not line.isspace():
-            try:
-                if is_escaped(line) and not lines.is_given:
-                    raise Refused(
-                        "not-utf8",
-                        "expected UTF-8, as JSON must be; name another encoding with --encoding",
-                    )
-                (line,), encoding = lines.read_again([line])
-                yield Row(lines.number, _json_object(line), encoding_metadata(encoding))
-            except Refused as refused:
-                reason = f"line {lines.number}: {refused.reason}"
-                yield BadRow(lines.number, Refused(refused.error_class, reason))
+            yield json_row(line, lines, lines.number, "line")
+
+
+def json_row(text: str, lines: Lines, number: int, noun: str) -> Row | BadRow:
+    """The row of a JSON object in a table; `noun` is what is numbered there: "line", "row"."""
+    try:
+        if is_escaped(text) and not lines.is_given:
+            raise Refused(
+                "not-utf8",
+                "expected UTF-8, as JSON must be; name another encoding with --encoding",
+            )
+        (text,), encoding = lines.read_again([text])
+        return Row(number, _json_object(text), encoding_metadata(encoding))
+    except Refused as refused:
+        return BadRow(number, Refused(refused.error_class, f"{noun} {number}: {refused.reason}"))
 
 
 def _json_object(line: str) -> dict[str, Any]:

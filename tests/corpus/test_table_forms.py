@@ -1,0 +1,524 @@
+"""The same rows in every form of table, compressed or not, are the same items."""
+
+import bz2
+import csv
+import gzip
+import io
+import json
+import lzma
+import sqlite3
+import tracemalloc
+import zlib
+from datetime import UTC, date, datetime, time
+from decimal import Decimal
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from pyarrow import feather
+
+from hashret.errors import InputError
+from hashret.items import Item
+from indexer import corpus
+from indexer.corpus import Reading, Skipped
+from indexer.corpus.tables import binary, compressed, json_array, readers, rows
+from indexer.corpus.tables import database as database_file
+from indexer.refusals import ERROR_CLASSES, Refused
+from indexer.workers import pool
+from indexer.workers.pool import Limits, Workers
+
+TEXT = st.characters(exclude_characters="\0\r\n", exclude_categories=["Cs"])
+WORDS = st.text(TEXT, min_size=1).filter(lambda text: not text.isspace() and text == text.strip())
+
+
+@pytest.fixture
+def here(monkeypatch):
+    """Binary tables are read in this process, which is quicker; the rows are the same."""
+    monkeypatch.setattr(pool, "AVAILABLE", False)
+
+
+def zst(data: bytes) -> bytes:
+    sink = pa.BufferOutputStream()
+    with pa.CompressedOutputStream(sink, "zstd") as stream:
+        stream.write(data)
+    return sink.getvalue().to_pybytes()
+
+
+COMPRESS = {
+    "": bytes,
+    ".gz": gzip.compress,
+    ".bz2": bz2.compress,
+    ".xz": lzma.compress,
+    ".zst": zst,
+}
+
+
+def jsonl(table: list[dict]) -> bytes:
+    return "".join(json.dumps(row) + "\n" for row in table).encode()
+
+
+def json_text(table: list[dict]) -> bytes:
+    return json.dumps(table, ensure_ascii=False, indent=len(table) % 3 or None).encode()
+
+
+def csv_text(table: list[dict], delimiter: str = ",") -> bytes:
+    stream = io.StringIO(newline="")
+    writer = csv.DictWriter(
+        stream, list(table[0]), delimiter=delimiter, quoting=csv.QUOTE_ALL, restval=""
+    )
+    writer.writeheader()
+    writer.writerows(table)
+    return stream.getvalue().encode()
+
+
+def parquet(table: list[dict]) -> bytes:
+    sink = pa.BufferOutputStream()
+    pq.write_table(pa.Table.from_pylist(table), sink, row_group_size=2)
+    return sink.getvalue().to_pybytes()
+
+
+def arrow_file(table: list[dict]) -> bytes:
+    sink = pa.BufferOutputStream()
+    feather.write_feather(pa.Table.from_pylist(table), sink)
+    return sink.getvalue().to_pybytes()
+
+
+def arrow_stream(table: list[dict]) -> bytes:
+    sink = pa.BufferOutputStream()
+    found = pa.Table.from_pylist(table)
+    with pa.ipc.new_stream(sink, found.schema) as stream:
+        stream.write_table(found, max_chunksize=2)
+    return sink.getvalue().to_pybytes()
+
+
+def database(table: list[dict], name: str = "posts") -> bytes:
+    connection = sqlite3.connect(":memory:")
+    columns = list(table[0])
+    quoted = ", ".join(f'"{column}"' for column in columns)
+    connection.execute(f'CREATE TABLE "{name}" ({quoted})')
+    marks = ", ".join("?" * len(columns))
+    insert = f'INSERT INTO "{name}" VALUES ({marks})'  # noqa: S608 - a test's own
+    connection.executemany(insert, [[row.get(c) for c in columns] for row in table])
+    connection.commit()
+    return connection.serialize()
+
+
+FORMS = {
+    "t.jsonl": jsonl,
+    "t.ndjson": jsonl,
+    "t.json": json_text,
+    "lines.json": jsonl,
+    "t.csv": csv_text,
+    "t.tsv": lambda table: csv_text(table, "\t"),
+    "t.parquet": parquet,
+    "t.feather": arrow_file,
+    "t.ipc": arrow_file,
+    "t.arrow": arrow_stream,
+    "t.sqlite": database,
+    "t.sqlite3": database,
+    "t.db": database,
+}
+
+
+def write(path: Path, data: bytes) -> Path:
+    path.write_bytes(data)
+    return path
+
+
+def read(path: Path, how: Reading | None = None) -> list[Item | Skipped]:
+    return list(corpus.read([path], "text", how))
+
+
+@pytest.mark.parametrize("packed", COMPRESS)
+@pytest.mark.parametrize("name", FORMS)
+def test_the_same_rows_in_every_form_are_the_same_items(tmp_path, here, name, packed):
+    table = [
+        {"id": f"row {i}", "text": f"some wörds {i}", "more": f"m, {i}\t;", "n": f"{i}"}
+        for i in range(7)
+    ]
+    path = write(tmp_path / (name + packed), COMPRESS[packed](FORMS[name](table)))
+    expected = [Item(r["id"], r["text"], {"more": r["more"], "n": r["n"]}) for r in table]
+    assert read(path) == expected
+    assert corpus.infer_kind([path]) == "text"
+
+
+TYPED = [n for n in FORMS if not n.endswith(("csv", "tsv"))]
+VALUES = st.text(TEXT) | st.integers(-(2**63), 2**63 - 1)
+
+
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.lists(st.tuples(WORDS, WORDS, st.text(TEXT), st.integers(-(2**63), 2**63 - 1))).filter(bool),
+    st.sampled_from([name for name in TYPED if name != "lines.json"]),
+    st.sampled_from(list(COMPRESS)),
+)
+def test_what_was_written_is_read(tmp_path_factory, here, table, name, packed):
+    made = [{"id": i, "text": t, "s": s, "n": n} for i, t, s, n in table]
+    path = tmp_path_factory.mktemp("t") / (name + packed)
+    path.write_bytes(COMPRESS[packed](FORMS[name](made)))
+    assert read(path) == [Item(r["id"], r["text"], {"s": r["s"], "n": r["n"]}) for r in made]
+
+
+@pytest.mark.parametrize("name", ["t.parquet", "t.feather", "t.sqlite"])
+def test_workers_read_what_this_process_reads(tmp_path, monkeypatch, name):
+    monkeypatch.setattr(binary, "_CHARACTERS", 100)
+    table = [{"id": f"{i}", "text": f"text {i}", "n": i} for i in range(2500)]
+    path = write(tmp_path / name, FORMS[name](table))
+    assert read(path) == [Item(r["id"], r["text"], {"n": r["n"]}) for r in table]
+
+
+@pytest.mark.parametrize("name", TYPED)
+def test_rows_without_an_id_are_numbered_from_one(tmp_path, here, name):
+    path = write(tmp_path / name, FORMS[name]([{"text": f"text {i}"} for i in range(3)]))
+    within = "posts:" if path.suffix in binary.DATABASES else ""
+    assert [x.id for x in read(path)] == [f"{name}:{within}{i}" for i in (1, 2, 3)]
+
+
+@pytest.mark.parametrize("name", TYPED)
+def test_a_bad_row_is_reported_and_the_others_are_read(tmp_path, here, monkeypatch, name):
+    monkeypatch.setattr(rows, "MAX_CHARACTERS", 1000)
+    texts = ["one", "", "two", "x" * 2000, "three"]
+    if "json" in name:
+        texts = [text for text in texts if name != "t.json" or len(text) < 1000]
+    path = write(tmp_path / name, FORMS[name]([{"text": text} for text in texts]))
+    found = [x.error_class if isinstance(x, Skipped) else x.payload for x in read(path)]
+    assert found == [{"": "empty-text", "x" * 2000: "too-large"}.get(t, t) for t in texts]
+
+
+COLUMNS = {
+    "day": (date(2024, 1, 31), "2024-01-31"),
+    "time": (datetime(2024, 1, 31, 5, 6), "2024-01-31T05:06:00"),
+    "zone": (datetime(2024, 1, 31, 5, 6, tzinfo=UTC), "2024-01-31T05:06:00+00:00"),
+    "clock": (time(5, 6), "05:06:00"),
+    "price": (Decimal("9.99"), 9.99),
+    "whole": (Decimal(12), 12),
+    "truth": (True, True),
+    "float": (0.5, 0.5),
+    "list": ([1, None, 3], [1, None, 3]),
+    "struct": ({"a": {"day": date(2024, 1, 31)}}, {"a": {"day": "2024-01-31"}}),
+    "nothing": (None, None),
+    "not a number": (float("nan"), None),
+    "bytes": (b"\x89\xff", ...),
+    "infinite": (float("inf"), ...),
+}
+
+
+@pytest.mark.parametrize("make", [parquet, arrow_file, arrow_stream])
+def test_values_of_columns_are_as_metadata_has_them(tmp_path, here, make):
+    table = [{"text": "words"} | {name: value for name, (value, _) in COLUMNS.items()}] * 3
+    path = tmp_path / ("t.parquet" if make is parquet else "t.arrow")
+    how = Reading()
+    found = read(write(path, make(table)), how)
+    kept = {name: said for name, (_, said) in COLUMNS.items() if said not in (None, ...)}
+    assert [item.metadata for item in found] == [kept] * 3
+    assert how.left_out == {name: 3 for name, (_, said) in COLUMNS.items() if said is ...}
+
+
+@pytest.mark.parametrize("name", ["t.parquet", "t.arrow"])
+def test_columns_of_other_types(tmp_path, here, name):
+    made = {
+        "text": pa.array(["a b", "c d"]).dictionary_encode(),
+        "view": pa.array(["x", "y"]).cast(pa.string_view() if "arrow" in name else pa.string()),
+        "nano": pa.array([1, 10**18 + 1], pa.timestamp("ns", "Europe/Paris")),
+        "spans": pa.array([[1], [2]], pa.list_(pa.timestamp("ns"))),
+        "late": pa.array([0, 2**62], pa.timestamp("s")),
+        "duration": pa.array([1, 2], pa.duration("s")),
+    }
+    sink = pa.BufferOutputStream()
+    if "arrow" in name:
+        with pa.ipc.new_file(sink, pa.table(made).schema) as stream:
+            stream.write_table(pa.table(made))
+    else:
+        del made["late"]
+        pq.write_table(pa.table(made), sink)
+    how = Reading()
+    first, second = read(write(tmp_path / name, sink.getvalue().to_pybytes()), how)
+    assert (first.payload, second.payload) == ("a b", "c d")
+    assert second.metadata["nano"] == "2001-09-09T01:46:40+00:00"
+    assert second.metadata["spans"] == ["1970-01-01T00:00:00"]
+    assert "late" not in second.metadata
+    assert how.left_out["duration"] == 2
+
+
+def test_texts_in_columns_of_bytes_are_texts(tmp_path, here):
+    table = [{"id": b"i", "text": "naïve".encode()}, {"id": b"j", "text": b"\xff"}]
+    good, bad = read(write(tmp_path / "t.parquet", parquet(table)))
+    assert good == Item("i", "naïve", {})
+    assert (bad.id, bad.error_class) == ("j", "missing-payload")
+
+
+def test_a_text_that_is_not_utf_8_costs_its_row(tmp_path, here):
+    texts = pa.array([b"one", b"\xff\xfe", b"two"]).view(pa.string())
+    sink = pa.BufferOutputStream()
+    feather.write_feather(pa.table({"text": texts}), sink)
+    one, bad, two = read(write(tmp_path / "t.arrow", sink.getvalue().to_pybytes()))
+    assert (one.payload, bad.error_class, two.payload) == ("one", "missing-payload", "two")
+
+
+# --- JSON arrays
+
+ELEMENTS = {
+    '{"text": "a"}': "a",
+    '{"text": "a, ]} \\" b"}': 'a, ]} " b',
+    ' {"text" : "a",\n "n": [1, {"m": [{}]}]}\t': "a",
+    "5": "bad-json",
+    "null": "bad-json",
+    '"text"': "bad-json",
+    '["a"]': "bad-json",
+    "{]": "bad-json",
+    "}": "bad-json",
+    '{"text": "a"} {"text": "b"}': "bad-json",
+    '{"text": NaN}': "bad-json",
+    "": "bad-json",
+    '{"text": "a", "n": ' + "[" * 20_000 + "]" * 20_000 + "}": "bad-json",
+    '{"text": "\\ud800"}': "bad-json",
+    '{"title": "a"}': "missing-payload",
+}
+
+
+@pytest.mark.parametrize("chunk", [1, 7, 1 << 16])
+def test_every_element_of_an_array_is_a_row(tmp_path, monkeypatch, chunk):
+    monkeypatch.setattr(json_array, "_CHUNK", chunk)
+    elements = [e for e in ELEMENTS if chunk > 10 or len(e) < 1000]
+    made = "\n[" + ",".join(f'{{"text": "good"}},{one}' for one in elements) + "]\n "
+    found = read(write(tmp_path / "t.json", made.encode()))
+    expected = [x for one in elements for x in ("good", ELEMENTS[one])]
+    assert [getattr(x, "payload", getattr(x, "error_class", "")) for x in found] == expected
+    assert [x.id for x in found] == [f"t.json:{n}" for n in range(1, len(found) + 1)]
+
+
+@pytest.mark.parametrize(
+    ("end", "error_class"),
+    [
+        ("", "bad-json"),
+        (", ", "bad-json"),
+        (', {"text": "b', "bad-json"),
+        ("] more", "bad-json"),
+        ('] [{"text": "b"}]', "bad-json"),
+        (', {"text": "' + "x" * 3000 + '"}, {"text": "c"}]', "too-large"),
+    ],
+)
+def test_an_array_that_breaks_off_says_so(tmp_path, monkeypatch, end, error_class):
+    monkeypatch.setattr(rows, "MAX_CHARACTERS", 1000)
+    monkeypatch.setattr(json_array, "_CHUNK", 64)
+    first, last = read(write(tmp_path / "t.json", ('[{"text": "a"}' + end).encode()))
+    assert (first.payload, last.error_class) == ("a", error_class)
+    assert "the rest is not read" in last.reason
+
+
+def test_an_empty_array_has_no_rows(tmp_path):
+    assert read(write(tmp_path / "t.json", b" [ \n ] ")) == []
+
+
+@settings(max_examples=50)
+@given(
+    st.lists(st.dictionaries(st.text(max_size=9), st.text() | st.lists(st.text())), max_size=5),
+    st.integers(3, 40),
+)
+def test_an_array_is_split_at_its_commas(tmp_path_factory, table, chunk):
+    path = tmp_path_factory.mktemp("t") / "t.json"
+    path.write_text(json.dumps(table))
+    before, json_array._CHUNK = json_array._CHUNK, chunk
+    try:
+        found = list(readers.read_rows(path, Reading()))
+    finally:
+        json_array._CHUNK = before
+    assert [row.fields for row in found] == table
+
+
+# --- databases
+
+
+def test_which_table_of_a_database_is_meant_has_to_be_said(tmp_path, here):
+    connection = sqlite3.connect(tmp_path / "t.db")
+    for name in ("posts", 'od"d'):
+        quoted = name.replace('"', '""')
+        connection.execute(f'CREATE TABLE "{quoted}" (id INTEGER PRIMARY KEY, text)')
+        insert = f'INSERT INTO "{quoted}" (text) VALUES (?)'  # noqa: S608 - a test's own
+        connection.execute(insert, [f"in {name}"])
+    connection.commit()
+    connection.close()
+    for table, expected in ((None, "choose one with --table"), ("nothing", "'posts'")):
+        with pytest.raises(InputError, match=expected):
+            read(tmp_path / "t.db", Reading(table=table))
+    for name in ("posts", 'od"d'):
+        (item,) = read(tmp_path / "t.db", Reading(table=name))
+        assert (item.id, item.payload) == ("1", f"in {name}")
+
+
+@pytest.mark.parametrize(
+    "schema",
+    ["CREATE VIEW v AS SELECT 'a' AS text", "CREATE VIRTUAL TABLE v USING fts5(text)"],
+)
+def test_only_ordinary_tables_of_a_database_are_read(tmp_path, here, schema):
+    connection = sqlite3.connect(tmp_path / "t.db")
+    connection.execute(schema)
+    connection.close()
+    with pytest.raises(InputError, match="expected the table 'v'"):
+        read(tmp_path / "t.db", Reading(table="v"))
+
+
+def test_a_computed_value_has_a_limit(tmp_path, here, monkeypatch):
+    monkeypatch.setattr(database_file, "_MAX_VALUE", 1 << 20)
+    connection = sqlite3.connect(tmp_path / "t.db")
+    connection.execute("CREATE TABLE v (text, n AS (hex(zeroblob(1000000))))")
+    connection.execute("INSERT INTO v VALUES ('a')")
+    connection.commit()
+    connection.close()
+    (bad,) = read(tmp_path / "t.db")
+    assert bad.error_class == "damaged-table"
+    assert "too big" in bad.reason
+
+
+def test_a_database_that_is_being_written_is_refused_and_left_alone(tmp_path, here):
+    path = tmp_path / "t.db"
+    writer = sqlite3.connect(path)
+    writer.execute("PRAGMA journal_mode=WAL")
+    writer.execute("CREATE TABLE t (text)")
+    writer.execute("INSERT INTO t VALUES ('a b')")
+    writer.commit()
+    before = {one.name: one.read_bytes() for one in tmp_path.iterdir()}
+    (bad,) = read(path)
+    assert ("t.db-wal" in bad.reason, bad.error_class) == (True, "unreadable")
+    assert {one.name: one.read_bytes() for one in tmp_path.iterdir()} == before
+    writer.close()  # which writes all into the file
+    (item,) = read(path)
+    assert item.payload == "a b"
+
+
+def test_a_collection_is_no_table(tmp_path, here):
+    (tmp_path / "segments").mkdir()
+    write(tmp_path / "catalog.sqlite", database([{"text": "a"}]))
+    (bad,) = read(tmp_path / "catalog.sqlite")
+    assert bad.error_class == "collection"
+
+
+# --- damage
+
+
+@pytest.mark.parametrize("packed", [".bz2", ".xz", ".zst"])
+@pytest.mark.parametrize("cut", [1, 5, 100, 3000, -9, -1])
+def test_a_stream_that_ends_early_gives_what_it_has_and_says_so(tmp_path, packed, cut):
+    lines = "".join(json.dumps({"id": i, "text": f"text {i} {i**7}"}) + "\n" for i in range(5000))
+    path = write(tmp_path / f"t.jsonl{packed}", COMPRESS[packed](lines.encode())[:cut])
+    *found, last = read(path)
+    assert [(x.id, x.payload) for x in found] == [
+        (str(i), f"text {i} {i**7}") for i in range(len(found))
+    ]
+    assert last.error_class == "damaged-stream"
+
+
+def test_an_xz_file_may_be_several_streams_with_padding(tmp_path):
+    parts = [lzma.compress(f'{{"text": "{i}"}}\n'.encode()) for i in range(3)]
+    path = write(tmp_path / "t.jsonl.xz", parts[0] + bytes(8) + parts[1] + parts[2] + bytes(4))
+    assert [x.payload for x in read(path)] == ["0", "1", "2"]
+
+
+def test_an_xz_stream_that_needs_too_much_memory_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(compressed, "_XZ_MEMORY", 1 << 20)
+    (bad,) = read(write(tmp_path / "t.jsonl.xz", lzma.compress(b'{"text": "a"}')))
+    assert bad.error_class == "damaged-stream"
+
+
+def bomb(packed: str, n_bytes: int) -> bytes:
+    """So many bytes of `x`, compressed."""
+    if packed == ".zst":
+        sink = pa.BufferOutputStream()
+        with pa.CompressedOutputStream(sink, "zstd") as stream:
+            for _ in range(n_bytes >> 20):
+                stream.write(b"x" * (1 << 20))
+        return sink.getvalue().to_pybytes()
+    made = {
+        ".gz": lambda: zlib.compressobj(1, wbits=31),
+        ".bz2": lambda: bz2.BZ2Compressor(1),
+        ".xz": lambda: lzma.LZMACompressor(preset=0),
+    }[packed]()
+    return b"".join(
+        [*(made.compress(b"x" * (1 << 20)) for _ in range(n_bytes >> 20)), made.flush()]
+    )
+
+
+@pytest.mark.parametrize("packed", [".bz2", ".xz", ".zst"])
+@pytest.mark.parametrize("name", ["t.jsonl", "t.csv", "t.json"])
+def test_a_bomb_takes_little_memory(tmp_path, monkeypatch, name, packed):
+    monkeypatch.setattr(rows, "MAX_CHARACTERS", 1 << 16)
+    first = {"t.jsonl": b'{"text": "a"}\n', "t.csv": b"text\n", "t.json": b'[{"text": "a"}, '}[name]
+    data = COMPRESS[packed](first) + bomb(packed, 32 << 20)
+    tracemalloc.start()
+    before = pa.total_allocated_bytes()
+    found = read(write(tmp_path / (name + packed), data))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert found[-1].error_class == "too-large"
+    assert peak < 16 << 20
+    assert pa.total_allocated_bytes() <= before + (8 << 20)
+
+
+def test_a_compressed_binary_table_has_a_limit(tmp_path, monkeypatch, here):
+    monkeypatch.setattr(binary, "_MAX_DECOMPRESSED", 1 << 20)
+    for name in ("t.parquet.gz", "t.arrow.xz", "t.db.bz2"):
+        (bad,) = read(write(tmp_path / name, bomb(Path(name).suffix, 4 << 20)))
+        assert bad.error_class == "too-large"
+
+
+@pytest.mark.parametrize("name", ["t.parquet", "t.feather", "t.arrow", "t.db"])
+def test_a_table_that_is_cut_is_reported(tmp_path, here, name):
+    data = FORMS[name]([{"text": f"text {i}" * 50} for i in range(900)])
+    for part in (0.3, 0.9):
+        found = read(write(tmp_path / name, data[: int(len(data) * part)]))
+        assert [x.payload for x in found[:-1]] == [f"text {i}" * 50 for i in range(len(found) - 1)]
+        assert found[-1].error_class == "damaged-table"
+
+
+def mutated(data: bytes, at: int, way: int) -> bytes:
+    out = bytearray(data)
+    at %= len(out)
+    if way == 0:
+        return bytes(out[:at])
+    out[at : at + 4] = [b"\xff\xff\xff\x7f", b"\0\0\0\0", b"\xff\xff\xff\xff", b"\0\0\0\x80"][
+        way - 1
+    ]
+    return bytes(out)
+
+
+def test_no_damaged_table_changes_what_another_gives(tmp_path):
+    """Many mutations of each form, read by one worker, with a sound table after every ten."""
+    table = [
+        {"id": f"i{n}", "text": f"text {n}", "n": n, "l": [n, n + 1], "d": date(2024, 1, 1)}
+        for n in range(100)
+    ]
+    plain = [{k: v for k, v in row.items() if k not in "ld"} for row in table]
+    paths, sound = [], []
+    for name in ("t.parquet", "t.feather", "t.arrow", "t.db"):
+        data = FORMS[name](plain if name == "t.db" else table)
+        for k in range(60):
+            at = k * 104_729 if k % 3 else -(k + 1)  # the schema stands at one of the ends
+            damaged = data if k % 10 == 9 else mutated(data, at, k % 5)
+            paths.append(write(tmp_path / f"{k}{name}", damaged))
+            sound.append(damaged == data)
+    with Workers(
+        "tests.corpus.table_tasks:whole_tables", limits=Limits(seconds=30), n=1
+    ) as workers:
+        results = [r for some in workers.map([paths[:120], paths[120:]]) for r in some]
+    for is_sound, result in zip(sound, results, strict=True):
+        if isinstance(result, Refused):
+            assert result.error_class in ERROR_CLASSES
+            assert not is_sound
+        elif is_sound:
+            assert [row["id"] for row in result[0]] == [row["id"] for row in table]
+        else:
+            assert result[1] in {"", "unclear", *ERROR_CLASSES}
+    assert sum(isinstance(r, Refused) or r[1] == "damaged-table" for r in results) > 60
+
+
+def test_a_damaged_table_ends_no_run(tmp_path):
+    table = [{"text": f"text {i}"} for i in range(5)]
+    paths = [tmp_path / "bad.parquet", tmp_path / "good.parquet"]
+    write(paths[0], parquet(table)[:-20])
+    write(paths[1], parquet(table))
+    bad, *good = corpus.read(paths, "text")
+    assert (bad.id, bad.error_class) == ("bad.parquet:1", "damaged-table")
+    assert [x.payload for x in good] == [row["text"] for row in table]
