@@ -123,7 +123,7 @@ def test_no_more_comes_out_of_a_zip_than_its_limit(method):
         is_known = method == zipfile.ZIP_DEFLATED
         with pytest.raises(Refused, match="unpacks to" if is_known else "compression"):
             read_document(Path("a.odt"), data=data)
-        assert tracemalloc.get_traced_memory()[1] < 16 << 20
+        assert tracemalloc.get_traced_memory()[1] < 48 << 20
     finally:
         tracemalloc.stop()
 
