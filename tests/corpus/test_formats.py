@@ -124,6 +124,21 @@ def test_every_word_on_any_page_of_a_pdf_is_read(pages):
     assert [one.page for one in found.sections] == expected
 
 
+def test_what_is_filled_in_in_a_form_is_read():
+    page = "<</Type/Page/Parent 2 0 R/MediaBox[0 0 600 800]/Contents 11 0 R/Annots[{}]/Resources<</Font<</F 3 0 R>>>>>>"
+    field = "<</Type/Annot/Subtype/Widget/Rect[9 9 99 99]/P 10 0 R{}>>"
+    more = {
+        1: "<</Type/Catalog/Pages 2 0 R/AcroForm<</Fields[20 0 R 21 0 R 22 0 R]>>>>",
+        10: page.format("20 0 R 21 0 R 23 0 R"),
+        20: field.format("/FT/Tx/T(name)/V(Ann Smith)"),
+        21: field.format("/FT/Btn/T(box)/V/Yes/AS/Yes"),
+        22: "<</FT/Tx/T(parent)/V(of the parent)/Kids[23 0 R]>>",
+        23: field.format("/Parent 22 0 R"),
+    }
+    data = made.pdf(["Name:"], more=more)
+    assert sections(data, ".pdf") == [("Name:", "", 1), ("Ann Smith\nof the parent", "", 1)]
+
+
 def test_pdfs_that_cannot_be_read_say_why():
     scan = made.stream("q 500 0 0 500 0 0 cm BI /W 1 /H 1 /CS /G /BPC 8 ID x EI Q")
     locked = f"/Encrypt<</Filter/Standard/V 1/R 2/P -4/O<{'41' * 32}>/U<{'42' * 32}>>>/ID[<00><00>]"

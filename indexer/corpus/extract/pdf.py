@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import groupby, islice, pairwise
@@ -22,6 +22,12 @@ from indexer.refusals import Refused
 MAX_PAGES = 20_000
 
 _MAX_BOOKMARKS = 20_000
+_MAX_FIELDS = 10_000  # of a page
+_TEXT_FIELDS = (
+    raw.FPDF_FORMFIELD_TEXTFIELD,
+    raw.FPDF_FORMFIELD_COMBOBOX,
+    raw.FPDF_FORMFIELD_LISTBOX,
+)
 _PASSWORD_ERRORS = (raw.FPDF_ERR_PASSWORD, raw.FPDF_ERR_SECURITY)
 _HYPHEN = "\ufffe"  # PDFium's mark for a hyphen that ended a line, together with the end of line
 # The lookbehind and the possessive ++ keep the time linear in long words.
@@ -76,6 +82,8 @@ def extract(data: bytes, decode: Decode) -> Document:
             raise Refused("encrypted", "expected a PDF without a password, got one with") from error
         raise damaged("a PDF", error) from error
     with closing(pdf):
+        if pdf.get_formtype() != raw.FORMTYPE_NONE:
+            pdf.init_forms()  # before any page is opened
         n_pages = len(pdf)
         if n_pages > MAX_PAGES:
             reason = f"expected a PDF of at most {MAX_PAGES:,} pages, got {n_pages:,}; split it"
@@ -98,7 +106,7 @@ def _sections(pdf: pypdfium2.PdfDocument) -> tuple[list[Section], int]:
     for i in range(len(pdf)):
         try:
             with closing(pdf[i]) as page, closing(page.get_textpage()) as words:
-                lines = _lines(words)
+                lines, values = _lines(words), _filled_in(pdf, page)
         except pypdfium2.PdfiumError:
             n_damaged += 1
             continue
@@ -106,6 +114,8 @@ def _sections(pdf: pypdfium2.PdfDocument) -> tuple[list[Section], int]:
             title = heading
             if text := _paragraphs(part):
                 sections.append(Section(text, title, i + 1))
+        if values:
+            sections.append(Section("\n".join(values), title, i + 1))
     return sections, n_damaged
 
 
@@ -145,6 +155,27 @@ def _lines(page: pypdfium2.PdfTextPage) -> list[_Line]:
             lines.append(_Line(text.translate(_CHARACTERS), x.value, y.value, size))
         at += (len(text) if text.isascii() else len(text.encode("utf-16-le")) // 2) + 2
     return lines
+
+
+def _filled_in(pdf: pypdfium2.PdfDocument, page: pypdfium2.PdfPage) -> list[str]:
+    """What is filled in in the fields of a form on a page, which is no part of the page's text."""
+    values: list[str] = []
+    number = min(raw.FPDFPage_GetAnnotCount(page), _MAX_FIELDS) if pdf.formenv else 0
+    for i in range(number):
+        if field := raw.FPDFPage_GetAnnot(page, i):
+            if raw.FPDFAnnot_GetFormFieldType(pdf.formenv, field) in _TEXT_FIELDS:
+                size = raw.FPDFAnnot_GetFormFieldValue(pdf.formenv, field, None, 0)
+                value = _utf16(size, raw.FPDFAnnot_GetFormFieldValue, pdf.formenv, field)
+                values.append(value.translate(_CHARACTERS).strip())
+            raw.FPDFPage_CloseAnnot(field)
+    return [value for value in values if value]
+
+
+def _utf16(size: int, fill: Callable[..., object], *arguments: object) -> str:
+    """The text of so many bytes that a function of PDFium puts into a buffer."""
+    buffer = ctypes.create_string_buffer(size)
+    fill(*arguments, ctypes.cast(buffer, ctypes.POINTER(ctypes.c_ushort)), size)
+    return buffer.raw[: max(size - 2, 0)].decode("utf-16-le", "ignore")
 
 
 def _parted(
@@ -232,13 +263,11 @@ def _has_drawings(pdf: pypdfium2.PdfDocument) -> bool:
 def _told(pdf: pypdfium2.PdfDocument) -> dict[str, str]:
     said = pdf.get_metadata_dict(skip_empty=True)
     size = raw.FPDFCatalog_GetLanguage(pdf, None, 0)
-    buffer = ctypes.create_string_buffer(size)
-    raw.FPDFCatalog_GetLanguage(pdf, ctypes.cast(buffer, ctypes.POINTER(ctypes.c_ushort)), size)
     return told(
         title=said.get("Title", ""),
         author=said.get("Author", ""),
         date=_date(said.get("CreationDate", "")),
-        language=buffer.raw[: max(size - 2, 0)].decode("utf-16-le", "ignore"),
+        language=_utf16(size, raw.FPDFCatalog_GetLanguage, pdf),
     )
 
 
