@@ -139,6 +139,15 @@ def test_what_is_filled_in_in_a_form_is_read():
     assert sections(data, ".pdf") == [("Name:", "", 1), ("Ann Smith\nof the parent", "", 1)]
 
 
+def test_half_a_character_in_what_a_pdf_tells_costs_only_itself():
+    data = made.pdf(["a"], {"Title": "abc"}, [("mark", 0, 800)])
+    data = data.replace("abc".encode("utf-16-be").hex().encode(), b"0061d8000063")
+    data = data.replace("mark".encode("utf-16-be").hex().encode(), b"006dd80000720061")
+    found = read(data, ".pdf")
+    assert found.metadata["title"] == "ac"
+    assert found.sections == [Section("a", "mra", 1)]
+
+
 def test_pdfs_that_cannot_be_read_say_why():
     scan = made.stream("q 500 0 0 500 0 0 cm BI /W 1 /H 1 /CS /G /BPC 8 ID x EI Q")
     locked = f"/Encrypt<</Filter/Standard/V 1/R 2/P -4/O<{'41' * 32}>/U<{'42' * 32}>>>/ID[<00><00>]"

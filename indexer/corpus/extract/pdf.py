@@ -13,8 +13,7 @@ from statistics import median
 import pypdfium2
 from pypdfium2 import raw
 
-from indexer.corpus.extract import Decode, Document, Section
-from indexer.corpus.extract.told import time_told, told
+from indexer.corpus.extract import Decode, Document, Section, told
 from indexer.corpus.extract.zipped import damaged
 from indexer.refusals import Refused
 
@@ -94,8 +93,8 @@ def extract(data: bytes, decode: Decode) -> Document:
         if not sections and _has_drawings(pdf):
             reason = f"expected text, got {n_pages:,} pages of pictures without any; run OCR on it"
             raise Refused("no-text", reason)
-        told_numbers = {"pages": n_pages} | ({"damaged_pages": n_damaged} if n_damaged else {})
-        return Document(_mended(sections), _told(pdf) | told_numbers)
+        numbers = {"pages": n_pages} | ({"damaged_pages": n_damaged} if n_damaged else {})
+        return Document(_mended(sections), _told(pdf) | numbers)
 
 
 def _sections(pdf: pypdfium2.PdfDocument) -> tuple[list[Section], int]:
@@ -126,7 +125,7 @@ def _headings(pdf: pypdfium2.PdfDocument) -> dict[int, list[_Heading]]:
         target = mark.get_dest()
         page = None if target is None else target.get_index()
         if target is not None and page is not None:
-            title = " ".join(mark.get_title().translate(_CHARACTERS).split())
+            title = told.line(_said(raw.FPDFBookmark_GetTitle, mark).translate(_CHARACTERS))
             headings.setdefault(page, []).append(_Heading(title, _height(target)))
     return headings
 
@@ -164,15 +163,18 @@ def _filled_in(pdf: pypdfium2.PdfDocument, page: pypdfium2.PdfPage) -> list[str]
     for i in range(number):
         if field := raw.FPDFPage_GetAnnot(page, i):
             if raw.FPDFAnnot_GetFormFieldType(pdf.formenv, field) in _TEXT_FIELDS:
-                size = raw.FPDFAnnot_GetFormFieldValue(pdf.formenv, field, None, 0)
-                value = _utf16(size, raw.FPDFAnnot_GetFormFieldValue, pdf.formenv, field)
+                value = _said(raw.FPDFAnnot_GetFormFieldValue, pdf.formenv, field)
                 values.append(value.translate(_CHARACTERS).strip())
             raw.FPDFPage_CloseAnnot(field)
     return [value for value in values if value]
 
 
-def _utf16(size: int, fill: Callable[..., object], *arguments: object) -> str:
-    """The text of so many bytes that a function of PDFium puts into a buffer."""
+def _said(fill: Callable[..., int], *arguments: object) -> str:
+    """The text that a function of PDFium puts into a buffer: it returns the size that it needs.
+
+    Half a character of UTF-16 is left out, over which pypdfium2's own functions stumble.
+    """
+    size = fill(*arguments, None, 0)
     buffer = ctypes.create_string_buffer(size)
     fill(*arguments, ctypes.cast(buffer, ctypes.POINTER(ctypes.c_ushort)), size)
     return buffer.raw[: max(size - 2, 0)].decode("utf-16-le", "ignore")
@@ -261,13 +263,11 @@ def _has_drawings(pdf: pypdfium2.PdfDocument) -> bool:
 
 
 def _told(pdf: pypdfium2.PdfDocument) -> dict[str, str]:
-    said = pdf.get_metadata_dict(skip_empty=True)
-    size = raw.FPDFCatalog_GetLanguage(pdf, None, 0)
-    return told(
-        title=said.get("Title", ""),
-        author=said.get("Author", ""),
-        date=_date(said.get("CreationDate", "")),
-        language=_utf16(size, raw.FPDFCatalog_GetLanguage, pdf),
+    return told.told(
+        title=_said(raw.FPDF_GetMetaText, pdf, b"Title"),
+        author=_said(raw.FPDF_GetMetaText, pdf, b"Author"),
+        date=_date(_said(raw.FPDF_GetMetaText, pdf, b"CreationDate")),
+        language=_said(raw.FPDFCatalog_GetLanguage, pdf),
     )
 
 
@@ -275,9 +275,9 @@ def _date(text: str) -> str:
     """The date that a PDF tells in the form of PDF, or, as some do, in ISO 8601."""
     found = _DATE.match(text.strip())
     if found is None or not text.strip().startswith("D:"):
-        return time_told(text)
+        return told.time_told(text)
     year, month, day, hour, minute, second, zulu, hours, minutes = found.groups()
     if hour is None:
-        return time_told("-".join(part for part in (year, month, day) if part))
+        return told.time_told("-".join(part for part in (year, month, day) if part))
     zone = "+00:00" if zulu else f"{hours}:{minutes or '00'}" if hours else ""
-    return time_told(f"{year}-{month}-{day}T{hour}:{minute}:{second or '00'}{zone}")
+    return told.time_told(f"{year}-{month}-{day}T{hour}:{minute}:{second or '00'}{zone}")
