@@ -96,6 +96,7 @@ def test_a_page_of_a_pdf_is_parted_at_its_bookmarks_and_into_paragraphs():
         ("it is well-\nknown; well-known", "it is well-known; well-known"),
         ("it is well-\nknown; well-known, wellknown", "it is wellknown; well-known, wellknown"),
         ("by Jean-\nPaul", "by Jean-Paul"),
+        ("an ELE-\nMENT; ELEMENT", "an ELEMENT; ELEMENT"),
         ("in UTF-\n8 only", "in UTF-8 only"),
         ("com-\npu-\nted", "computed"),
         ("\ufb01ne o\ufb03ce \ufb02at", "fine office flat"),

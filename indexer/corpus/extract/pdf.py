@@ -227,8 +227,8 @@ def _begins(above: _Line, line: _Line, usual: float) -> bool:
 def _mended(sections: list[Section]) -> list[Section]:
     """The sections, with the words mended that were parted by a hyphen at the end of a line.
 
-    The hyphen is kept if only the word with a hyphen is found elsewhere in the document, or if what
-    follows begins with a capital letter or is no letter.
+    The hyphen goes or stays as elsewhere in the document. Where that tells nothing, it stays if
+    what follows begins with a capital letter or is no letter.
     """
     if not any(_HYPHEN in one.text for one in sections):
         return sections
@@ -237,8 +237,9 @@ def _mended(sections: list[Section]) -> list[Section]:
     def mend(found: re.Match[str]) -> str:
         left, right = found.groups()
         joined, hyphenated = left + right, f"{left}-{right}"
-        is_compound = hyphenated in words and joined not in words
-        return hyphenated if is_compound or not right[0].islower() else joined
+        if (joined in words) != (hyphenated in words):
+            return joined if joined in words else hyphenated
+        return joined if right[0].islower() else hyphenated
 
     def mended(text: str) -> str:
         # twice, for a word that was parted twice
