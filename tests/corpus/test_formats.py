@@ -13,6 +13,9 @@ from docx.oxml import parse_xml
 from docx.oxml.ns import nsdecls
 from hypothesis import given
 from hypothesis import strategies as st
+from pptx.opc.constants import RELATIONSHIP_TYPE
+from pptx.opc.package import Part
+from pptx.opc.packuri import PackURI
 
 from hashret.items import Item
 from indexer import corpus
@@ -210,6 +213,10 @@ def test_all_visible_text_of_a_word_document_is_read_in_order():
         "<w:t>line</w:t><w:noBreakHyphen/></w:r><w:fldSimple>" + run.format("field") + "</w:fldSimple></w:p>",
         "<w:p>" + run.format("anchor") + "<w:r><w:pict><w:txbxContent><w:p>" + run.format("boxed")
         + "</w:p></w:txbxContent></w:pict></w:r></w:p>",
+        "<w:p><w:r><m:AlternateContent xmlns:m='http://schemas.openxmlformats.org/markup-compatibility/2006'>"
+        "<m:Choice><w:txbxContent><w:p>" + run.format("once") + "</w:p></w:txbxContent></m:Choice>"
+        "<m:Fallback><w:pict><w:txbxContent><w:p>" + run.format("once")
+        + "</w:p></w:txbxContent></w:pict></m:Fallback></m:AlternateContent></w:r></w:p>",
     ]  # fmt: skip
     for xml in paragraphs:
         body = parse_xml(f"<w:body {nsdecls('w')}>{xml}</w:body>")
@@ -225,6 +232,7 @@ def test_all_visible_text_of_a_word_document_is_read_in_order():
         "linked\ttab\nline-field",
         "anchor",
         "boxed",
+        "once",
         "a\ttwo lines\n\td",
         "end",
     ]
@@ -277,6 +285,23 @@ def test_groups_and_tables_of_slides_are_read():
     for i in range(4):
         table.cell(i // 2, i % 2).text = "abcd"[i]
     assert sections(made.saved(presentation), ".pptx") == [("grouped\n\na\tb\nc\td", "", 1)]
+
+
+def test_diagrams_on_slides_are_read():
+    presentation = pptx.Presentation()
+    slide = presentation.slides.add_slide(presentation.slide_layouts[6])
+    names = (
+        'xmlns:dgm="http://schemas.openxmlformats.org/drawingml/2006/diagram" '
+        'xmlns:a="http://schemas.openxmlformats.org/drawingml/2006/main"'
+    )
+    point = "<dgm:pt><dgm:t><a:bodyPr/><a:p><a:r><a:t>{}</a:t></a:r></a:p></dgm:t></dgm:pt>"
+    xml = (
+        f"<dgm:dataModel {names}>{point.format('first step')}{point.format('next')}</dgm:dataModel>"
+    )
+    name = PackURI("/ppt/diagrams/data1.xml")
+    part = Part(name, "application/xml", presentation.part.package, xml.encode())
+    slide.part.relate_to(part, RELATIONSHIP_TYPE.DIAGRAM_DATA)
+    assert sections(made.saved(presentation), ".pptx") == [("first step\n\nnext", "", 1)]
 
 
 def test_an_opendocument_text_is_parted_at_headings():
