@@ -13,6 +13,9 @@ from docx.oxml import parse_xml
 from docx.oxml.ns import nsdecls
 from hypothesis import given
 from hypothesis import strategies as st
+from pptx.opc.constants import RELATIONSHIP_TYPE
+from pptx.opc.package import Part
+from pptx.opc.packuri import PackURI
 
 from hashret.items import Item
 from indexer import corpus
@@ -96,6 +99,7 @@ def test_a_page_of_a_pdf_is_parted_at_its_bookmarks_and_into_paragraphs():
         ("it is well-\nknown; well-known", "it is well-known; well-known"),
         ("it is well-\nknown; well-known, wellknown", "it is wellknown; well-known, wellknown"),
         ("by Jean-\nPaul", "by Jean-Paul"),
+        ("an ELE-\nMENT; ELEMENT", "an ELEMENT; ELEMENT"),
         ("in UTF-\n8 only", "in UTF-8 only"),
         ("com-\npu-\nted", "computed"),
         ("\ufb01ne o\ufb03ce \ufb02at", "fine office flat"),
@@ -122,6 +126,30 @@ def test_every_word_on_any_page_of_a_pdf_is_read(pages):
     assert found.text.split() == " ".join(pages).split()
     expected = [i for i, page in enumerate(pages, 1) if page.strip()]
     assert [one.page for one in found.sections] == expected
+
+
+def test_what_is_filled_in_in_a_form_is_read():
+    page = "<</Type/Page/Parent 2 0 R/MediaBox[0 0 600 800]/Contents 11 0 R/Annots[{}]/Resources<</Font<</F 3 0 R>>>>>>"
+    field = "<</Type/Annot/Subtype/Widget/Rect[9 9 99 99]/P 10 0 R{}>>"
+    more = {
+        1: "<</Type/Catalog/Pages 2 0 R/AcroForm<</Fields[20 0 R 21 0 R 22 0 R]>>>>",
+        10: page.format("20 0 R 21 0 R 23 0 R"),
+        20: field.format("/FT/Tx/T(name)/V(Ann Smith)"),
+        21: field.format("/FT/Btn/T(box)/V/Yes/AS/Yes"),
+        22: "<</FT/Tx/T(parent)/V(of the parent)/Kids[23 0 R]>>",
+        23: field.format("/Parent 22 0 R"),
+    }
+    data = made.pdf(["Name:"], more=more)
+    assert sections(data, ".pdf") == [("Name:", "", 1), ("Ann Smith\nof the parent", "", 1)]
+
+
+def test_half_a_character_in_what_a_pdf_tells_costs_only_itself():
+    data = made.pdf(["a"], {"Title": "abc"}, [("mark", 0, 800)])
+    data = data.replace("abc".encode("utf-16-be").hex().encode(), b"0061d8000063")
+    data = data.replace("mark".encode("utf-16-be").hex().encode(), b"006dd80000720061")
+    found = read(data, ".pdf")
+    assert found.metadata["title"] == "ac"
+    assert found.sections == [Section("a", "mra", 1)]
 
 
 def test_pdfs_that_cannot_be_read_say_why():
@@ -185,6 +213,10 @@ def test_all_visible_text_of_a_word_document_is_read_in_order():
         "<w:t>line</w:t><w:noBreakHyphen/></w:r><w:fldSimple>" + run.format("field") + "</w:fldSimple></w:p>",
         "<w:p>" + run.format("anchor") + "<w:r><w:pict><w:txbxContent><w:p>" + run.format("boxed")
         + "</w:p></w:txbxContent></w:pict></w:r></w:p>",
+        "<w:p><w:r><m:AlternateContent xmlns:m='http://schemas.openxmlformats.org/markup-compatibility/2006'>"
+        "<m:Choice><w:txbxContent><w:p>" + run.format("once") + "</w:p></w:txbxContent></m:Choice>"
+        "<m:Fallback><w:pict><w:txbxContent><w:p>" + run.format("once")
+        + "</w:p></w:txbxContent></w:pict></m:Fallback></m:AlternateContent></w:r></w:p>",
     ]  # fmt: skip
     for xml in paragraphs:
         body = parse_xml(f"<w:body {nsdecls('w')}>{xml}</w:body>")
@@ -200,6 +232,7 @@ def test_all_visible_text_of_a_word_document_is_read_in_order():
         "linked\ttab\nline-field",
         "anchor",
         "boxed",
+        "once",
         "a\ttwo lines\n\td",
         "end",
     ]
@@ -252,6 +285,23 @@ def test_groups_and_tables_of_slides_are_read():
     for i in range(4):
         table.cell(i // 2, i % 2).text = "abcd"[i]
     assert sections(made.saved(presentation), ".pptx") == [("grouped\n\na\tb\nc\td", "", 1)]
+
+
+def test_diagrams_on_slides_are_read():
+    presentation = pptx.Presentation()
+    slide = presentation.slides.add_slide(presentation.slide_layouts[6])
+    names = (
+        'xmlns:dgm="http://schemas.openxmlformats.org/drawingml/2006/diagram" '
+        'xmlns:a="http://schemas.openxmlformats.org/drawingml/2006/main"'
+    )
+    point = "<dgm:pt><dgm:t><a:bodyPr/><a:p><a:r><a:t>{}</a:t></a:r></a:p></dgm:t></dgm:pt>"
+    xml = (
+        f"<dgm:dataModel {names}>{point.format('first step')}{point.format('next')}</dgm:dataModel>"
+    )
+    name = PackURI("/ppt/diagrams/data1.xml")
+    part = Part(name, "application/xml", presentation.part.package, xml.encode())
+    slide.part.relate_to(part, RELATIONSHIP_TYPE.DIAGRAM_DATA)
+    assert sections(made.saved(presentation), ".pptx") == [("first step\n\nnext", "", 1)]
 
 
 def test_an_opendocument_text_is_parted_at_headings():

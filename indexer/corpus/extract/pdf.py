@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import groupby, islice, pairwise
@@ -13,8 +13,7 @@ from statistics import median
 import pypdfium2
 from pypdfium2 import raw
 
-from indexer.corpus.extract import Decode, Document, Section
-from indexer.corpus.extract.told import time_told, told
+from indexer.corpus.extract import Decode, Document, Section, told
 from indexer.corpus.extract.zipped import damaged
 from indexer.refusals import Refused
 
@@ -22,6 +21,12 @@ from indexer.refusals import Refused
 MAX_PAGES = 20_000
 
 _MAX_BOOKMARKS = 20_000
+_MAX_FIELDS = 10_000  # of a page
+_TEXT_FIELDS = (
+    raw.FPDF_FORMFIELD_TEXTFIELD,
+    raw.FPDF_FORMFIELD_COMBOBOX,
+    raw.FPDF_FORMFIELD_LISTBOX,
+)
 _PASSWORD_ERRORS = (raw.FPDF_ERR_PASSWORD, raw.FPDF_ERR_SECURITY)
 _HYPHEN = "\ufffe"  # PDFium's mark for a hyphen that ended a line, together with the end of line
 # The lookbehind and the possessive ++ keep the time linear in long words.
@@ -76,6 +81,8 @@ def extract(data: bytes, decode: Decode) -> Document:
             raise Refused("encrypted", "expected a PDF without a password, got one with") from error
         raise damaged("a PDF", error) from error
     with closing(pdf):
+        if pdf.get_formtype() != raw.FORMTYPE_NONE:
+            pdf.init_forms()  # before any page is opened
         n_pages = len(pdf)
         if n_pages > MAX_PAGES:
             reason = f"expected a PDF of at most {MAX_PAGES:,} pages, got {n_pages:,}; split it"
@@ -86,8 +93,8 @@ def extract(data: bytes, decode: Decode) -> Document:
         if not sections and _has_drawings(pdf):
             reason = f"expected text, got {n_pages:,} pages of pictures without any; run OCR on it"
             raise Refused("no-text", reason)
-        told_numbers = {"pages": n_pages} | ({"damaged_pages": n_damaged} if n_damaged else {})
-        return Document(_mended(sections), _told(pdf) | told_numbers)
+        numbers = {"pages": n_pages} | ({"damaged_pages": n_damaged} if n_damaged else {})
+        return Document(_mended(sections), _told(pdf) | numbers)
 
 
 def _sections(pdf: pypdfium2.PdfDocument) -> tuple[list[Section], int]:
@@ -98,7 +105,7 @@ def _sections(pdf: pypdfium2.PdfDocument) -> tuple[list[Section], int]:
     for i in range(len(pdf)):
         try:
             with closing(pdf[i]) as page, closing(page.get_textpage()) as words:
-                lines = _lines(words)
+                lines, values = _lines(words), _filled_in(pdf, page)
         except pypdfium2.PdfiumError:
             n_damaged += 1
             continue
@@ -106,6 +113,8 @@ def _sections(pdf: pypdfium2.PdfDocument) -> tuple[list[Section], int]:
             title = heading
             if text := _paragraphs(part):
                 sections.append(Section(text, title, i + 1))
+        if values:
+            sections.append(Section("\n".join(values), title, i + 1))
     return sections, n_damaged
 
 
@@ -116,7 +125,7 @@ def _headings(pdf: pypdfium2.PdfDocument) -> dict[int, list[_Heading]]:
         target = mark.get_dest()
         page = None if target is None else target.get_index()
         if target is not None and page is not None:
-            title = " ".join(mark.get_title().translate(_CHARACTERS).split())
+            title = told.line(_said(raw.FPDFBookmark_GetTitle, mark).translate(_CHARACTERS))
             headings.setdefault(page, []).append(_Heading(title, _height(target)))
     return headings
 
@@ -145,6 +154,30 @@ def _lines(page: pypdfium2.PdfTextPage) -> list[_Line]:
             lines.append(_Line(text.translate(_CHARACTERS), x.value, y.value, size))
         at += (len(text) if text.isascii() else len(text.encode("utf-16-le")) // 2) + 2
     return lines
+
+
+def _filled_in(pdf: pypdfium2.PdfDocument, page: pypdfium2.PdfPage) -> list[str]:
+    """What is filled in in the fields of a form on a page, which is no part of the page's text."""
+    values: list[str] = []
+    number = min(raw.FPDFPage_GetAnnotCount(page), _MAX_FIELDS) if pdf.formenv else 0
+    for i in range(number):
+        if field := raw.FPDFPage_GetAnnot(page, i):
+            if raw.FPDFAnnot_GetFormFieldType(pdf.formenv, field) in _TEXT_FIELDS:
+                value = _said(raw.FPDFAnnot_GetFormFieldValue, pdf.formenv, field)
+                values.append(value.translate(_CHARACTERS).strip())
+            raw.FPDFPage_CloseAnnot(field)
+    return [value for value in values if value]
+
+
+def _said(fill: Callable[..., int], *arguments: object) -> str:
+    """The text that a function of PDFium puts into a buffer: it returns the size that it needs.
+
+    Half a character of UTF-16 is left out, over which pypdfium2's own functions stumble.
+    """
+    size = fill(*arguments, None, 0)
+    buffer = ctypes.create_string_buffer(size)
+    fill(*arguments, ctypes.cast(buffer, ctypes.POINTER(ctypes.c_ushort)), size)
+    return buffer.raw[: max(size - 2, 0)].decode("utf-16-le", "ignore")
 
 
 def _parted(
@@ -194,8 +227,8 @@ def _begins(above: _Line, line: _Line, usual: float) -> bool:
 def _mended(sections: list[Section]) -> list[Section]:
     """The sections, with the words mended that were parted by a hyphen at the end of a line.
 
-    The hyphen is kept if only the word with a hyphen is found elsewhere in the document, or if what
-    follows begins with a capital letter or is no letter.
+    The hyphen goes or stays as elsewhere in the document. Where that tells nothing, it stays if
+    what follows begins with a capital letter or is no letter.
     """
     if not any(_HYPHEN in one.text for one in sections):
         return sections
@@ -204,8 +237,9 @@ def _mended(sections: list[Section]) -> list[Section]:
     def mend(found: re.Match[str]) -> str:
         left, right = found.groups()
         joined, hyphenated = left + right, f"{left}-{right}"
-        is_compound = hyphenated in words and joined not in words
-        return hyphenated if is_compound or not right[0].islower() else joined
+        if (joined in words) != (hyphenated in words):
+            return joined if joined in words else hyphenated
+        return joined if right[0].islower() else hyphenated
 
     def mended(text: str) -> str:
         # twice, for a word that was parted twice
@@ -230,15 +264,11 @@ def _has_drawings(pdf: pypdfium2.PdfDocument) -> bool:
 
 
 def _told(pdf: pypdfium2.PdfDocument) -> dict[str, str]:
-    said = pdf.get_metadata_dict(skip_empty=True)
-    size = raw.FPDFCatalog_GetLanguage(pdf, None, 0)
-    buffer = ctypes.create_string_buffer(size)
-    raw.FPDFCatalog_GetLanguage(pdf, ctypes.cast(buffer, ctypes.POINTER(ctypes.c_ushort)), size)
-    return told(
-        title=said.get("Title", ""),
-        author=said.get("Author", ""),
-        date=_date(said.get("CreationDate", "")),
-        language=buffer.raw[: max(size - 2, 0)].decode("utf-16-le", "ignore"),
+    return told.told(
+        title=_said(raw.FPDF_GetMetaText, pdf, b"Title"),
+        author=_said(raw.FPDF_GetMetaText, pdf, b"Author"),
+        date=_date(_said(raw.FPDF_GetMetaText, pdf, b"CreationDate")),
+        language=_said(raw.FPDFCatalog_GetLanguage, pdf),
     )
 
 
@@ -246,9 +276,9 @@ def _date(text: str) -> str:
     """The date that a PDF tells in the form of PDF, or, as some do, in ISO 8601."""
     found = _DATE.match(text.strip())
     if found is None or not text.strip().startswith("D:"):
-        return time_told(text)
+        return told.time_told(text)
     year, month, day, hour, minute, second, zulu, hours, minutes = found.groups()
     if hour is None:
-        return time_told("-".join(part for part in (year, month, day) if part))
+        return told.time_told("-".join(part for part in (year, month, day) if part))
     zone = "+00:00" if zulu else f"{hours}:{minutes or '00'}" if hours else ""
-    return time_told(f"{year}-{month}-{day}T{hour}:{minute}:{second or '00'}{zone}")
+    return told.time_told(f"{year}-{month}-{day}T{hour}:{minute}:{second or '00'}{zone}")
