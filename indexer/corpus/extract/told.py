@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
@@ -41,3 +42,14 @@ def iso(time: datetime) -> str:
     if time.tzinfo is None:
         return time.isoformat(timespec="seconds")
     return time.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def told(**values: str) -> dict[str, str]:
+    """The values as lines, without those that are empty."""
+    lines = {name: line(value) for name, value in values.items()}
+    return {name: value for name, value in lines.items() if value}
+
+
+def names(found: Iterable[str | None]) -> str:
+    """The names, each once, separated by ", "."""
+    return ", ".join(dict.fromkeys(one for one in map(line, filter(None, found)) if one))
