@@ -29,6 +29,7 @@ HOMES: dict[str, tuple[str, ...]] = {
     "docx": ("indexer/corpus/extract/",),
     "pptx": ("indexer/corpus/extract/",),
     "olefile": ("indexer/corpus/extract/",),
+    "striprtf": ("indexer/corpus/extract/",),
     "sqlalchemy": ("hashret/store/catalog/", "hashret/store/repair/"),
     "PIL": ("hashret/features/",),
     "regex": ("hashret/features/", "hashret/unicode_text.py"),

@@ -103,6 +103,14 @@ def sniff(head: bytes) -> str | None:
     return None
 
 
+def is_text(head: bytes) -> bool:
+    """Whether a file that begins with these bytes may be text: no NUL, hardly any controls."""
+    shown = sniff(head)
+    if shown in _WIDE:  # by zero bytes alone, which numbers have too
+        return _n_ascii(head, shown) > 0
+    return shown is not None or not (b"\0" in head or _has_many_controls(head))
+
+
 def decode(data: bytes, declared: str = "", encoding: str | None = None) -> Decoded:
     """The text of `data`; raises `Refused` ("not-text") if it is not text.
 
@@ -186,7 +194,7 @@ def _iso_2022(data: bytes) -> Decoded | None:
 
 def _decode_other(data: bytes, declared: str) -> Decoded:
     """The text of bytes that are not UTF-8, if the user names no encoding."""
-    if len(data) - len(data.translate(None, _CONTROLS)) > len(data) / _BYTES_PER_CONTROL:
+    if _has_many_controls(data):
         raise Refused("not-text", "expected text, got bytes with many control characters")
     name = _ALIASES.get(declared.lower(), declared.lower())
     if _DECLARABLE.fullmatch(name):
@@ -202,6 +210,10 @@ def _decode_other(data: bytes, declared: str) -> Decoded:
         return Decoded(_text(damaged), "utf-8-damaged")
     _text(data.decode("latin-1"))
     return decode_bytes(data)
+
+
+def _has_many_controls(data: bytes) -> bool:
+    return len(data) - len(data.translate(None, _CONTROLS)) > len(data) / _BYTES_PER_CONTROL
 
 
 def _text(text: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache, partial
 from importlib import import_module
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 #: The suffixes of documents.
 SUFFIXES = tuple(FORMATS)
+#: What is read, in messages.
+NOUN = ".txt, .md, .html, .eml, .ipynb, ... and any other file that is text"
 
 _BATCH = 128  # entries that go to a worker together, to save messages
 _BATCH_BYTES = 8 << 20  # bytes of documents after which a batch ends, for memory
@@ -58,14 +60,22 @@ def is_document(path: Path) -> bool:
     return not path.suffix or path.suffix.lower() in SUFFIXES
 
 
-def read_folder(root: Path, *, follow: bool = False) -> Iterator[Unread | Skipped]:
+#: A function that yields what is in a file of a folder that is no document itself, if it is not
+#: one; None for a document.
+Within = Callable[[files.Entry], Iterator["Found"] | None]
+
+
+def read_folder(root: Path, within: Within, *, follow: bool = False) -> Iterator[Found]:
     """Every document under `root`, and every other entry as `Skipped`, in a stable order.
 
+    Whatever is no other kind of file is taken for a document; reading it shows whether it is text.
     With `follow`, symbolic links are followed, wherever they lead.
     """
     for entry in files.walk(root, follow=follow):
         if isinstance(entry, Skipped):
             yield entry
+        elif (found := within(entry)) is not None:
+            yield from found
         else:
             metadata = files.id_metadata(entry.relative)
             yield Unread(files.id_of(entry.relative), entry.path, entry.size, metadata, follow)
@@ -205,27 +215,31 @@ def read_document(
 ) -> Document:
     """What a document says, its texts decoded as `decoding.decode` does it; raises `Refused`.
 
-    The suffix, in upper or lower case, selects the format (`extract.FORMATS`). A file without a
-    suffix, as in 20 Newsgroups or mail folders, is plain text unless its first 4 KiB contain NUL.
-    A file whose first bytes show another format is refused. With `data`, these are its bytes, and
-    nothing is opened.
+    The suffix, in upper or lower case, selects the format (`extract.FORMATS`). A file with another
+    suffix, or with none, as in 20 Newsgroups or mail folders, is plain text, or is refused by its
+    first 4 KiB. A file whose first bytes show another format is refused. With `data`, these are its
+    bytes, and nothing is opened.
     """
     suffix = path.suffix.lower()
-    if not is_document(path):
-        raise Refused("other-type", f"expected {', '.join(SUFFIXES)} or no suffix, got {suffix!r}")
-    form = FORMATS[suffix or UNNAMED]
+    is_known = suffix in FORMATS
+    form = FORMATS[suffix if is_known else UNNAMED]
     if form.needs and _is_missing(form.needs):
         reason = f"expected the package {form.needs} to read {suffix}; install hashret[documents]"
         raise Refused("needs-extra", reason)
     if data is None:
-        if not suffix:
-            _require_text(files.read_head(path, decoding.SAMPLE, follow=follow))
+        if not is_known:
+            _require_text(files.read_head(path, decoding.SAMPLE, follow=follow), suffix)
         data = files.read_bytes(path, form.max_bytes, follow=follow)
-    elif not suffix:
-        _require_text(data[: decoding.SAMPLE])
+    elif not is_known:
+        _require_text(data[: decoding.SAMPLE], suffix)
     signatures.require(suffix, data)
     extract: Extract = resolve({suffix: form.extract}, suffix, "document")
-    found = extract(data, partial(decoding.decode, encoding=encoding))
+    try:
+        found = extract(data, partial(decoding.decode, encoding=encoding))
+    except Refused as refused:
+        if refused.error_class == "not-text" and suffix and not is_known:
+            raise _other_type(suffix) from refused
+        raise
     if all(not one.text or one.text.isspace() for one in found.sections):
         raise Refused("empty-text", "expected text, got nothing but white space")
     return found
@@ -241,7 +255,21 @@ def _is_missing(package: str) -> bool:
     return False
 
 
-def _require_text(head: bytes) -> None:
-    if b"\0" in head:
-        found = signatures.described(head) or "binary data"
-        raise Refused("other-type", f"expected text in a file without a suffix, got {found}")
+def is_text(path: Path) -> bool:
+    """Whether a file may be text, by its first bytes; an empty file is none."""
+    try:
+        head = files.read_head(path, decoding.SAMPLE, follow=True)
+        return bool(head) and decoding.is_text(head)
+    except Refused:
+        return False
+
+
+def _require_text(head: bytes, suffix: str) -> None:
+    if not decoding.is_text(head) or (suffix and not head):
+        raise _other_type(suffix, signatures.described(head))
+
+
+def _other_type(suffix: str, described: str = "") -> Refused:
+    where = f"a {suffix} file" if suffix else "a file without a suffix"
+    got = f"{described or 'binary data'} in {where}"
+    return Refused("other-type", f"expected text ({NOUN}), got {got}")

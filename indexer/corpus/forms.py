@@ -7,13 +7,14 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
-from indexer.corpus import documents, files, ids, images
+from indexer.corpus import documents, files, ids, images, mailboxes
 from indexer.corpus.arrays import stored, vectors
 from indexer.corpus.reading import Reading
 from indexer.corpus.tables import readers, table
 from indexer.corpus.tables.columns import Columns
 from indexer.corpus.tables.compressed import SUFFIXES as COMPRESSED
 from indexer.corpus.tables.rows import Row
+from indexer.refusals import Refused
 
 #: The number of files in a folder by which the kind of its items is inferred.
 SAMPLE_FILES = 10_000
@@ -41,16 +42,29 @@ class Form:
     beside: Callable[[Path], list[Path]] = lambda path: []
     """The paths of other files that are read with it, whether they exist or not."""
     is_item: bool = False
-    """Whether a file of this form is a single item, of which a folder can have many."""
+    """Whether a file of this form is read in a folder, as an item or as several."""
 
 
 def _folder_kinds(root: Path, how: Reading) -> Iterator[str]:
-    """The kind of each of the first files of a folder that is an item."""
+    """The kind of each of the first files of a folder that is an item, by its name.
+
+    If there is none, files with names that say nothing count as texts, if they are.
+    """
+    if files.is_collection(root):
+        return
+    unnamed: list[Path] = []
+    is_clear = False
     for entry in islice(files.walk(root, follow=how.follow_links), SAMPLE_FILES):
         if isinstance(entry, files.Entry):
-            for form in FORMS.values():
-                if form.is_item and form.is_named(entry.path):
-                    yield from form.kinds(entry.path, how)
+            form = form_named(entry.path)
+            if form is None:
+                unnamed.append(entry.path)
+            elif form.is_item:
+                is_clear = True
+                yield from form.kinds(entry.path, how)
+    if not is_clear:
+        for path in filter(documents.is_text, unnamed):
+            yield from FORMS["text"].kinds(path, how)
 
 
 def _table_kind(path: Path, how: Reading) -> Iterator[str]:
@@ -67,12 +81,28 @@ def _table_kind(path: Path, how: Reading) -> Iterator[str]:
     yield "image" if 2 * n_images > len(rows) else "text"
 
 
+def _texts(root: Path, how: Reading) -> Iterator[documents.Found]:
+    """The documents and mails in a folder; other files are refused by what their names say."""
+
+    def within(entry: files.Entry) -> Iterator[documents.Found] | None:
+        form = form_named(entry.path)
+        if form is FORMS["mailbox"]:
+            return mailboxes.read_mailbox(entry.path, entry.relative, follow=how.follow_links)
+        if form is None or form is FORMS["text"]:
+            return None
+        advice = "" if form.is_item else "; name it itself, not its folder"
+        refused = Refused("other-type", f"expected text, got {form.noun}{advice}")
+        return iter([refused.skipped(files.id_of(entry.relative))])
+
+    return documents.read_folder(root, within, follow=how.follow_links)
+
+
 FOLDER = Form(
     "folder",
     suffixes=(),
     is_named=lambda path: False,
     found={
-        "text": lambda path, how, before: documents.read_folder(path, follow=how.follow_links),
+        "text": lambda path, how, before: _texts(path, how),
         "image": lambda path, how, before: images.read_folder(path, follow=how.follow_links),
     },
     kinds=_folder_kinds,
@@ -110,12 +140,25 @@ FORMS: Mapping[str, Form] = {
             beside=ids.names_beside,
         ),
         Form(
+            "mailbox",
+            suffixes=mailboxes.SUFFIXES,
+            is_named=mailboxes.is_mailbox,
+            found={
+                "text": lambda path, how, before: mailboxes.read_mailbox(
+                    path, path.name, follow=True
+                )
+            },
+            kinds=lambda path, how: ["text"],
+            noun=f"a mailbox ({', '.join(mailboxes.SUFFIXES)})",
+            is_item=True,
+        ),
+        Form(
             "text",
             suffixes=documents.SUFFIXES,
             is_named=documents.is_document,
             found={"text": lambda path, how, before: iter([documents.read_file(path, path.name)])},
             kinds=lambda path, how: ["text"],
-            noun=f"a text ({', '.join(documents.SUFFIXES)})",
+            noun=f"a text ({documents.NOUN})",
             is_item=True,
         ),
         Form(
@@ -138,6 +181,11 @@ FORMS: Mapping[str, Form] = {
 def form_named(path: Path) -> Form | None:
     """The form of a file by its name; None if no form has such a name."""
     return next((form for form in FORMS.values() if form.is_named(path)), None)
+
+
+def form_of(path: Path) -> Form | None:
+    """The form of a file by its name, or of a text whatever its name; None if it has no form."""
+    return form_named(path) or (FORMS["text"] if documents.is_text(path) else None)
 
 
 def forms_of(kind: str) -> list[Form]:

@@ -16,7 +16,7 @@ from hashret.errors import InputError
 from hashret.items import Item
 from indexer.corpus import documents, files, images
 from indexer.corpus.arrays import vectors
-from indexer.corpus.forms import FOLDER, FORMS, SAMPLE_FILES, Form, form_named, forms_of
+from indexer.corpus.forms import FOLDER, FORMS, SAMPLE_FILES, Form, form_named, form_of, forms_of
 from indexer.corpus.reading import Reading
 from indexer.corpus.tables import readers
 from indexer.refusals import Skipped
@@ -73,7 +73,8 @@ class Source:
             return place in map(Path, map(os.path.realpath, form.beside(self.path)))
         if not files.is_below(path, self.path) or place.name.startswith("."):
             return False
-        return any(one.is_item and one.is_named(place) for one in forms_of(self.kind))
+        named = form_named(place) or FORMS["text"]  # a text may have any name
+        return named.is_item and named in forms_of(self.kind)
 
     def found(self, how: Reading, before: str = "") -> Iterator[documents.Found]:
         """The entries of the source, in a stable order; documents are not read yet.
@@ -152,7 +153,8 @@ def _row_prefixes(paths: list[Path], how: Reading) -> dict[Path, str]:
 def infer_kind(paths: Paths, how: Reading | None = None) -> str:
     """The kind of the items in the sources: "text", "image" or "vector".
 
-    The first 10,000 files of a folder count by their suffixes. A table counts by whether its first
+    The first 10,000 files of a folder count by their suffixes. Files of unknown suffixes count only
+    if there are no others: as texts, if they are. A table counts by whether its first
     rows have a text or the `path` of an image. One kind must have at least twice the count of all
     others. Raises InputError if nothing is found, or if the kind is not clear.
     """
@@ -197,7 +199,7 @@ def _none_known(roots: Sequence[Path], how: Reading) -> InputError:
                 break
     return InputError(
         f"{', '.join(map(str, roots)) or 'sources'}: expected texts "
-        f"({', '.join(documents.SUFFIXES)}) or images ({', '.join(images.SUFFIXES)}), got {got}; "
+        f"({documents.NOUN}) or images ({', '.join(images.SUFFIXES)}), got {got}; "
         f"{advice}"
     )
 
@@ -221,7 +223,7 @@ def _form(path: Path) -> Form:
         raise InputError(
             f"{path}: expected a regular file or folder, got a pipe or device; name a file"
         )
-    form = form_named(path)
+    form = form_of(path)
     if form is None:
         known = ", ".join(one.noun for one in FORMS.values())
         raise InputError(

@@ -12,7 +12,8 @@ from indexer.corpus import Reading, Skipped
 def make(root, names):
     for name in names:
         (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / name).write_text("words")
+        # a NUL in a name stands for one in the file
+        (root / name.replace("\0", "")).write_text("\0" if "\0" in name else "words")
     return root
 
 
@@ -40,7 +41,8 @@ def test_links_are_followed_where_the_user_names_them(tmp_path):
 
 
 def test_the_collection_of_sources_must_be_readable(tmp_path):
-    make(tmp_path, ["a.xyz", "a.txt", "b.png"])
+    make(tmp_path, ["a.txt", "b.png"])
+    (tmp_path / "a.xyz").write_bytes(b"\0\1")
     os.mkfifo(tmp_path / "pipe.jsonl")
     np.save(tmp_path / "c.npy", np.zeros((2, 2)))
     for name, kind, says in [
@@ -75,6 +77,12 @@ def test_a_table_that_is_damaged_from_its_first_byte(tmp_path):
         (["a.JPG", "b/c.png", "d.csv"], "image"),
         (["README", "a.png", "b.png", "c.gif"], "image"),
         (["a.md", "b.md", "c.md", "images/d.png", ".hidden.png", "x.pkl"], "text"),
+        (["a.xyz", "b.de"], "text"),
+        (["a.png", "b.xmp", "c.xmp", "d.xmp"], "image"),
+        (["a.png", "b.jpg", "c.gif", "d.tif", "notes.txt", "e.yaml"], "image"),
+        (["a.py", "b.go", "c.tex", "README.de", "logo.png"], "text"),
+        (["mail.mbox"], "text"),
+        (["a.xyz", "\0.bin", "t.csv"], "text"),
     ],
 )
 def test_the_kind_of_a_folder(tmp_path, names, kind):
@@ -114,7 +122,7 @@ def test_the_kind_of_arrays(tmp_path):
         (["a.txt", "b.png"], "--kind text, image or vector"),
         (["a.txt", "b.txt", "c.png", "d.png"], "--kind text, image or vector"),
         ([], "got neither"),
-        (["a.xyz"], "got neither"),
+        (["a\0.xyz"], "got neither"),
         (["t.npy"], "got t.npy; name a table or an array itself"),
         (["catalog.sqlite", "segments/c.npy"], "got a collection of hashret; name the source"),
     ],

@@ -62,6 +62,11 @@ METADATA: Mapping[str, str] = {
     "language": "its language as a tag such as en or pt-BR",
     "pages": "the number of its pages or slides",
     "damaged_pages": "the number of its pages that could not be read, if any",
+    "from": "the sender of a mail",
+    "to": "its recipients",
+    "cc": "who got a copy of it",
+    "subject": "its subject",
+    "attachments": "the names of its attachments, separated by ', '",
 }
 
 #: A function (bytes, decode) that reads a document; raises `Refused`.
@@ -81,14 +86,29 @@ class Format:
 
 
 _PLAIN = Format("indexer.corpus.extract.plain:extract")
+_MARKDOWN = Format("indexer.corpus.extract.plain:markdown")
 _HTML = Format("indexer.corpus.extract.html:extract")
 _OPEN_DOCUMENT = Format("indexer.corpus.extract.opendocument:extract", max_bytes=128 << 20)
+_WEB_ARCHIVE = Format("indexer.corpus.extract.mail:page", max_bytes=64 << 20)
+_SUBTITLES = Format("indexer.corpus.extract.subtitles:extract")
+
+#: Suffixes of text that is written or read by programs. Files of other suffixes that are text are
+#: read as well; but these count as texts where a folder's kind is inferred from names.
+SOURCE_CODE = (
+    ".adoc .asciidoc .bash .bib .c .cc .cfg .clj .cmake .conf .cpp .cs .css .cu .cxx .dart .diff"
+    " .el .erl .ex .f90 .fish .go .gradle .h .hpp .hs .ini .java .jl .js .jsx .kt .less .lisp .log"
+    " .lua .m .ml .mjs .nim .patch .php .pl .pm .po .proto .ps1 .py .pyi .r .rb .rs .sass .scala"
+    " .scss .sh .sql .swift .tcl .toml .ts .tsx .vb .vim .vue .xml .yaml .yml .zig"
+)
 
 #: The suffix of a document, in lower case -> its format.
 FORMATS: Mapping[str, Format] = {
     ".txt": _PLAIN,
-    ".md": _PLAIN,
-    ".rst": _PLAIN,
+    ".md": _MARKDOWN,
+    ".markdown": _MARKDOWN,
+    ".rst": Format("indexer.corpus.extract.plain:restructured"),
+    ".org": Format("indexer.corpus.extract.plain:org"),
+    ".tex": Format("indexer.corpus.extract.plain:tex"),
     ".html": _HTML,
     ".htm": _HTML,
     ".pdf": Format("indexer.corpus.extract.pdf:extract", 256 << 20, needs="pypdfium2"),
@@ -98,6 +118,16 @@ FORMATS: Mapping[str, Format] = {
     ".odp": _OPEN_DOCUMENT,
     ".ods": _OPEN_DOCUMENT,
     ".epub": Format("indexer.corpus.extract.epub:extract", max_bytes=128 << 20),
+    ".xhtml": _HTML,
+    ".mhtml": _WEB_ARCHIVE,
+    ".mht": _WEB_ARCHIVE,
+    ".eml": Format("indexer.corpus.extract.mail:extract", max_bytes=64 << 20),
+    ".msg": Format("indexer.corpus.extract.outlook:extract", 64 << 20, needs="olefile"),
+    ".ipynb": Format("indexer.corpus.extract.notebook:extract", max_bytes=64 << 20),
+    ".rtf": Format("indexer.corpus.extract.rtf:extract", 64 << 20, needs="striprtf"),
+    ".srt": _SUBTITLES,
+    ".vtt": _SUBTITLES,
+    **dict.fromkeys(SOURCE_CODE.split(), _PLAIN),
 }
-#: The suffix as which a file without a suffix is read.
+#: The suffix as which a file is read that has no suffix or another one, if it is text.
 UNNAMED = ".txt"

@@ -1,44 +1,96 @@
-"""Extract the text of HTML documents, in time linear in their length.
+"""Extract the text of HTML documents, as browsers parse them (lexbor, through selectolax).
 
-`html.parser` is not used, because it is quadratic on unclosed markup (CPython 3.11.7 takes 35 s for
-60 kB of ``<a <a <a ...``), and documents come from strangers. Here each search for an end that
-fails is made at most once in a document.
+Words are separated where a browser begins a new line or cell, and nowhere else: "<b>o</b>ne" is one
+word, "<td>one<td>two" are two.
 """
 
 from __future__ import annotations
 
 import re
-from html import unescape
+from typing import Any
 
-from indexer.corpus.extract import Decode, Document
+from selectolax.lexbor import LexborDocumentOptions, LexborHTMLParser, LexborNode, create_tag
 
-# Elements within a line. All others separate words, so that <td>a<td>b does not become "ab".
-_INLINE = re.compile(
-    "a|abbr|acronym|b|bd[io]|big|cite|code|data|del|dfn|em|font|i|ins|kbd|mark|nobr|q|s|samp|small"
-    "|span|strike|strong|su[bp]|time|tt|u|var|wbr"
+from indexer.corpus.extract import Decode, Document, Section
+from indexer.corpus.extract.told import line, time_told
+
+# What is put into the tree at the ends of blocks, and found in its text again. No text has a NUL;
+# a reference such as &#1; can at worst break a line.
+_PARAGRAPH, _LINE, _HEADING, _END = "\0", "\x01", "\x02", "\x03"
+_HEADINGS = "h1 h2 h3 h4 h5 h6"
+_PARAGRAPHS = (
+    "address article aside blockquote body button caption center details dialog dir div dl fieldset"
+    " figcaption figure footer form header hgroup hr legend main menu nav ol optgroup p pre search"
+    " section select summary table textarea title ul"
 )
-# Elements whose content is raw, up to their end tag (WHATWG HTML, 13.2.6.4).
-_RAW = {
-    name: re.compile(rf"</{name}(?=[\s/>])", re.IGNORECASE)
-    for name in ("script", "style", "title", "textarea")
-}
-_HIDDEN = ("script", "style")  # elements whose content is not text
-_NAME = re.compile(r"/?([a-zA-Z][^\s/>]*)")
-# The rest of a tag up to its ">"; a ">" in a quoted attribute value does not end it.
-_REST = re.compile(r"""(?:[^>=]++|=\s*+(?:"[^"]*+"|'[^']*+')?+)*+>""")
-# Numeric character references beyond Unicode. unescape() would convert the digits to an integer,
-# and Python refuses to convert thousands of digits.
-_LONG_NUMBER = re.compile(r"&#(?:[0-9]{8,}|[xX][0-9a-fA-F]{8,});?")
+_LINES = "br dd dt li option rt tr"
+_CELLS = "td th"
+# Elements without text for people. The first two are in nearly every page.
+_SCRIPTS = ["script", "style"]
+_HIDDEN = ["iframe", "noembed", "noframes", "noscript", "object", "template"]
+
+
+def _ids(names: str) -> set[int]:
+    return {create_tag(name).tag_id for name in names.split()}
+
+
+# Element -> what is put before it; and the elements that something is put after, too. After the
+# others another element of the list, or their parent's end, comes in all sound documents.
+_BEFORE = (
+    dict.fromkeys(_ids(_PARAGRAPHS), _PARAGRAPH)
+    | dict.fromkeys(_ids(_HEADINGS), _HEADING)
+    | dict.fromkeys(_ids(_LINES), _LINE)
+    | dict.fromkeys(_ids(_CELLS), " ")
+)
+_AFTER = _ids(_PARAGRAPHS) | _ids(_HEADINGS)
+_BLOCKS = frozenset(f"{_PARAGRAPHS} {_HEADINGS} {_LINES} {_CELLS}".split())
+_HIDDEN_IDS = _ids(" ".join(_HIDDEN))
+
+# Lexbor's time grows with the number of tags times the depth of nesting. Documents of fewer tags
+# take at most 3 s, however deep. In others, nesting ends at the depth at which it ends in browsers.
+_MANY_TAGS = 50_000
+_MAX_DEPTH = 512
+# Tags that never nest by themselves: void ones, and those whose end tag may be left out.
+_FLAT = frozenset(
+    "area base br col embed hr img input link meta param source track wbr p li dd dt td th tr tbody"  # noqa: SIM905
+    " thead tfoot option rt rp colgroup html head body script style title textarea".split()
+)
+_TAG = re.compile(r"<(/?)([a-zA-Z][^\s/>]*)[^>]*>")
+# Cells outside of a table, as in a part of a page: browsers read no such tags.
+_STRAY_CELL = re.compile(r"<(/?)t[dhr]\b", re.IGNORECASE)
+_CLOSED = re.compile(r"<(script|style|title|textarea|iframe)\b([^<>]*)/>", re.IGNORECASE)
+
+_HEAD = 4096  # characters at the beginning of a page that have its <html>
 _META_BYTES = 256 << 10  # bytes that are searched for <meta>, after scripts and styles
 _XML_BYTES = 1024  # bytes that are searched for <?xml
 _XML = re.compile(rb"""\s*<\?xml[^>]*?\sencoding\s*=\s*["']([a-zA-Z0-9_-]+)""", re.IGNORECASE)
 _CHARSET = re.compile(rb"""<meta[^>]{0,200}?charset\s*=\s*["']?([a-zA-Z0-9_-]+)""", re.IGNORECASE)
+# The names, in lower case, of <meta> -> of metadata.
+_META = {
+    **dict.fromkeys(("author", "dc.creator", "dcterms.creator", "article:author"), "author"),
+    **dict.fromkeys(("date", "dc.date", "dcterms.date", "dcterms.created"), "date"),
+    **dict.fromkeys(("article:published_time", "datepublished", "pubdate"), "date"),
+    **dict.fromkeys(("dc.language", "dcterms.language", "content-language"), "language"),
+    "dc.title": "title",
+}
+_META_NAMES = ("name", "property", "http-equiv", "itemprop")
+_TELLING = _ids("html title meta")
+_MEANT = _BEFORE.keys() | _HIDDEN_IDS | _TELLING
 
 
 def extract(data: bytes, decode: Decode) -> Document:
-    """The text of an HTML document, by `text_of`, decoded as it declares."""
+    """The sections of an HTML document, a new one at each heading, decoded as it declares."""
     found = decode(data, declared_charset(data))
-    return Document.plain(found, text_of(found.text))
+    text, told = _read(found.text)
+    return Document(_sections(text), told, found.encoding, found.guess)
+
+
+def text_of(html: str) -> str:
+    """The text of an HTML document: its title and its visible text, without markup.
+
+    Paragraphs and other blocks are separated by blank lines.
+    """
+    return "\n\n".join(one.text for one in _sections(_read(html)[0]))
 
 
 def declared_charset(html: bytes) -> str:
@@ -50,48 +102,121 @@ def declared_charset(html: bytes) -> str:
     return found[1].decode("ascii") if found else ""
 
 
-def text_of(html: str) -> str:
-    """The text of an HTML document: its title and its visible text, without markup.
+def _read(html: str) -> tuple[str, dict[str, Any]]:
+    """The text of a document with marks between its blocks, and what its head tells."""
+    if "<html" not in html[:_HEAD].lower():
+        html = _STRAY_CELL.sub(r"<\1div", html)
+    if html.count("<") > _MANY_TAGS:
+        end = html.rfind(">") + 1
+        html = _flattened(html[:end]) + html[end:]
+    text, told = _marked(html)
+    if _END not in text:  # something that is not closed hides the rest of the document
+        text, _ = _marked(_repaired(html))
+    return text, told
 
-    Entities are decoded, and words are separated at block boundaries. A ``<`` that begins no tag is
-    text. Broken markup is not always repaired as a browser does it.
+
+def _flattened(html: str) -> str:
+    """The document, which ends with ">", without the tags that nest deeper than `_MAX_DEPTH`.
+
+    An end tag closes the element that was opened last, or none: so the depth is never
+    underestimated.
     """
-    pieces: list[str] = []
-    position, size, last_end = 0, len(html), html.rfind(">")
-    trust_quotes = True
-    while position < size:
-        start = html.find("<", position)
-        if start < 0 or start > last_end:  # from here on no tag can end: the rest is text
-            pieces.append(html[position:])
-            break
-        pieces.append(html[position:start])
-        name = _NAME.match(html, start + 1)
-        if name is not None:
-            rest = _REST.match(html, name.end()) if trust_quotes else None
-            # An unpaired quote hides every later ">". From here on any ">" ends a tag.
-            trust_quotes = rest is not None
-            position = rest.end() if rest else html.index(">", start) + 1
-            shown, position = _element(html, name, position)
-            pieces.append(shown)
-        elif html.startswith("<!--", start):
-            end = html.find("-->", start + 4)
-            position = end + 3 if end >= 0 else size
-        elif html[start + 1] in "!?/":
-            position = html.index(">", start) + 1
+    open_: list[str] = []
+    for tag in _TAG.finditer(html):
+        name = tag[2].lower()
+        if name in _FLAT:
+            continue
+        if not tag[1]:
+            open_.append(name)
+            if len(open_) > _MAX_DEPTH:
+                return html[: tag.start()] + _TAG.sub(_flat, html[tag.start() :])
+        elif open_ and open_[-1] == name:
+            open_.pop()
+    return html
+
+
+def _flat(tag: re.Match[str]) -> str:
+    """What stands for a tag that is too deep: a line break for a block, else nothing."""
+    name = tag[2].lower()
+    if name in _FLAT:
+        return tag[0]
+    return "<br>" if name in _BLOCKS else ""
+
+
+def _repaired(html: str) -> str:
+    """The document without attributes, whose quotes may be unpaired, and with closed scripts."""
+    end = html.rfind(">") + 1
+    closed = _CLOSED.sub(r"<\1></\1>", html[:end])
+    return _TAG.sub(r"<\1\2>", closed) + html[end:]
+
+
+def _marked(html: str) -> tuple[str, dict[str, Any]]:
+    """As `_read`, of one tree. The last mark shows whether the document was read to its end."""
+    data = html.encode("utf-8", "replace")
+    end = data.rfind(b">") + 1  # no tag can end after it: the rest is text
+    if b"<" in data[end:]:
+        data = data[:end] + data[end:].replace(b"<", b"&lt;")
+    tree = LexborHTMLParser(data + _END.encode(), options=LexborDocumentOptions.WO_EVENTS)
+    root = tree.root
+    if root is None:
+        return _END, {}
+    root.strip_tags(_SCRIPTS, recursive=True)
+    found = _found(root)
+    if not _HIDDEN_IDS.isdisjoint(kind for _, kind in found):
+        root.strip_tags(_HIDDEN, recursive=True)
+        found = _found(root)
+    told = _told([node for node, kind in found if kind in _TELLING])
+    for node, kind in found:
+        if kind in _BEFORE:
+            node.insert_before(_BEFORE[kind])
+            if kind in _AFTER:
+                node.insert_after(_PARAGRAPH)
+    return root.text(), told
+
+
+def _found(root: LexborNode) -> list[tuple[LexborNode, int]]:
+    """The elements of a tree that mean something here, in order, with lexbor's numbers of them."""
+    return [(one, kind) for one in root.traverse() if (kind := one.tag_id) in _MEANT]
+
+
+def _sections(marked: str) -> list[Section]:
+    """The sections of a marked text; of each but the first, the first paragraph is its heading."""
+    first, *others = (_paragraphs(part) for part in marked.replace(_END, "").split(_HEADING))
+    sections = [Section("\n\n".join(first))] if first else []
+    for paragraphs in others:
+        if paragraphs:
+            # Sphinx puts a link after each heading
+            title = line(paragraphs[0]).removesuffix("¶").rstrip()
+            sections.append(Section("\n\n".join(paragraphs), title))
+    return sections
+
+
+def _paragraphs(marked: str) -> list[str]:
+    """The paragraphs that are not empty; each of their lines is kept as it is in the source."""
+    paragraphs = []
+    for one in marked.split(_PARAGRAPH):
+        if _LINE in one:
+            one = "\n".join(filter(None, (part.strip() for part in one.split(_LINE))))
         else:
-            pieces.append("<")
-            position = start + 1
-    return unescape(_LONG_NUMBER.sub("\ufffd", "".join(pieces))).strip()
+            one = one.strip()
+        if one:
+            paragraphs.append(one)
+    return paragraphs
 
 
-def _element(html: str, name: re.Match[str], position: int) -> tuple[str, int]:
-    """The text for a tag, and the position to go on from: for raw elements after their content."""
-    element = name[1].lower()
-    # <script/> opens an element in HTML and closes it in XHTML. Closed, it can't hide any text.
-    is_closed = html.endswith("/>", 0, position)
-    if element in _RAW and not name[0].startswith("/") and not is_closed:
-        end = _RAW[element].search(html, position)
-        content = html[position : end.start() if end else len(html)]
-        shown = "" if element in _HIDDEN else content
-        return f"\n{shown}\n", position + len(content)
-    return ("" if _INLINE.fullmatch(element) else "\n"), position
+def _told(nodes: list[LexborNode]) -> dict[str, Any]:
+    """What these elements of a head tell of the document; of several the first counts."""
+    told: dict[str, str] = {}
+    for node in nodes:
+        has = node.attributes
+        if node.tag == "meta":
+            name = next((has[one] for one in _META_NAMES if has.get(one)), "") or ""
+            key, said = _META.get(name.lower(), ""), has.get("content") or ""
+        elif node.tag == "title":
+            key, said = "title", node.text()
+        else:
+            key, said = "language", has.get("lang") or has.get("xml:lang") or ""
+        value = time_told(said) if key == "date" else line(said)
+        if key and value:
+            told.setdefault(key, value)
+    return told

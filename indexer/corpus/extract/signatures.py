@@ -33,8 +33,11 @@ def require(suffix: str, data: bytes) -> None:
     """Raise `Refused` if the first bytes show another format than the suffix does.
 
     Its class is "other-type", or "encrypted" for an Office document with a password. Damaged files
-    and text pass: their format says what is wrong with them.
+    and text pass: their format says what is wrong with them. So does a message of Outlook, which is
+    a Compound File and may hold others.
     """
+    if suffix == ".msg" and data.startswith(_OLE):
+        return
     if data.startswith(_OLE) and "EncryptedPackage".encode("utf-16-le") in data:
         raise Refused("encrypted", "expected an Office document without a password, got one with")
     found = described(data)
