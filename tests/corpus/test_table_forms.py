@@ -7,10 +7,12 @@ import io
 import json
 import lzma
 import sqlite3
+import struct
 import tracemalloc
 import zlib
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
+from itertools import accumulate
 from pathlib import Path
 
 import pyarrow as pa
@@ -168,6 +170,15 @@ def test_workers_read_what_this_process_reads(tmp_path, monkeypatch, name):
     table = [{"id": f"{i}", "text": f"text {i}", "n": i} for i in range(2500)]
     path = write(tmp_path / name, FORMS[name](table))
     assert read(path) == [Item(r["id"], r["text"], {"n": r["n"]}) for r in table]
+
+
+@pytest.mark.parametrize("name", ["t.parquet", "t.feather", "t.arrow", "t.sqlite"])
+@pytest.mark.parametrize("start", [0, 1, 2, 5, 8, 9])
+def test_a_new_worker_goes_on_at_any_row(tmp_path, name, start):
+    table = [{"id": f"{i}", "text": f"text {i}"} for i in range(9)]
+    path = write(tmp_path / name, FORMS[name](table))
+    (answer,) = binary.reading(path, None, [])([start], lambda at: None)
+    assert answer["rows"] == table[start:]
 
 
 @pytest.mark.parametrize("name", TYPED)
@@ -471,6 +482,25 @@ def test_a_table_that_is_cut_is_reported(tmp_path, here, name):
         found = read(write(tmp_path / name, data[: int(len(data) * part)]))
         assert [x.payload for x in found[:-1]] == [f"text {i}" * 50 for i in range(len(found) - 1)]
         assert found[-1].error_class == "damaged-table"
+
+
+@pytest.mark.parametrize("offset", [2**31 - 1, 0, -1])
+def test_a_text_never_comes_from_elsewhere_in_its_file(tmp_path, here, offset):
+    texts = [f"text {i}" for i in range(9)]
+    sink = pa.BufferOutputStream()
+    feather.write_feather(pa.table({"text": texts}), sink, compression="uncompressed")
+    offsets = _offsets(texts)
+    data = sink.getvalue().to_pybytes()
+    assert data.count(offsets) == 1
+    at = data.index(offsets) + 4 * 5
+    damaged = data[:at] + struct.pack("<i", offset) + data[at + 4 :]
+    (bad,) = read(write(tmp_path / "t.feather", damaged))
+    assert bad.error_class == "damaged-table"
+
+
+def _offsets(texts: list[str]) -> bytes:
+    ends = list(accumulate(map(len, texts)))
+    return struct.pack(f"<{len(ends) + 1}i", 0, *ends)
 
 
 def mutated(data: bytes, at: int, way: int) -> bytes:
