@@ -320,6 +320,12 @@ def test_an_array_that_breaks_off_says_so(tmp_path, monkeypatch, end, error_clas
     assert "the rest is not read" in last.reason
 
 
+def test_an_object_over_several_lines_is_no_table(tmp_path):
+    data = json.dumps({"data": [{"text": "a"}]}, indent=2).encode()
+    with pytest.raises(InputError, match="got one object over several lines"):
+        read(write(tmp_path / "t.json", data))
+
+
 def test_an_empty_array_has_no_rows(tmp_path):
     assert read(write(tmp_path / "t.json", b" [ \n ] ")) == []
 
