@@ -39,7 +39,8 @@ def _names(
     ctx: click.Context, parameter: click.Parameter, given: tuple[str, ...]
 ) -> tuple[str, ...]:
     """The names in lists with commas; one that holds a comma stands in double quotes."""
-    names = [name.strip() for row in csv.reader(given, skipinitialspace=True) for name in row]
+    lists = [next(csv.reader([one], skipinitialspace=True), []) or [""] for one in given]
+    names = [name.strip() for one in lists for name in one]
     if not all(names) or len(set(names)) < len(names):
         raise click.BadParameter(f"expected different names, got {','.join(given)!r}")
     return tuple(names)

@@ -8,7 +8,8 @@
     given       items that a program passes in
     documents   a folder of texts         decoding and guessing (bytes), extract/ (formats to text)
     images      a folder of image files
-    tables/     JSONL and CSV             lines (bounded), rows and csv_rows (parsed and checked)
+    tables/     JSON, CSV, Parquet, ...   lines (bounded), readers (rows by form), table (items)
+    standard_input                        copied to a file
     arrays/     .npy and .npz             stored (blocks of rows), vectors (items); ids
     files       the only way to a file    walks folders, opens nothing but regular files
 

@@ -7,10 +7,12 @@ import io
 import json
 import lzma
 import sqlite3
+import struct
 import tracemalloc
 import zlib
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
+from itertools import accumulate
 from pathlib import Path
 
 import pyarrow as pa
@@ -170,6 +172,15 @@ def test_workers_read_what_this_process_reads(tmp_path, monkeypatch, name):
     assert read(path) == [Item(r["id"], r["text"], {"n": r["n"]}) for r in table]
 
 
+@pytest.mark.parametrize("name", ["t.parquet", "t.feather", "t.arrow", "t.sqlite"])
+@pytest.mark.parametrize("start", [0, 1, 2, 5, 8, 9])
+def test_a_new_worker_goes_on_at_any_row(tmp_path, name, start):
+    table = [{"id": f"{i}", "text": f"text {i}"} for i in range(9)]
+    path = write(tmp_path / name, FORMS[name](table))
+    (answer,) = binary.reading(path, None, [])([start], lambda at: None)
+    assert answer["rows"] == table[start:]
+
+
 @pytest.mark.parametrize("name", TYPED)
 def test_rows_without_an_id_are_numbered_from_one(tmp_path, here, name):
     path = write(tmp_path / name, FORMS[name]([{"text": f"text {i}"} for i in range(3)]))
@@ -307,6 +318,12 @@ def test_an_array_that_breaks_off_says_so(tmp_path, monkeypatch, end, error_clas
     first, last = read(write(tmp_path / "t.json", ('[{"text": "a"}' + end).encode()))
     assert (first.payload, last.error_class) == ("a", error_class)
     assert "the rest is not read" in last.reason
+
+
+def test_an_object_over_several_lines_is_no_table(tmp_path):
+    data = json.dumps({"data": [{"text": "a"}]}, indent=2).encode()
+    with pytest.raises(InputError, match="got one object over several lines"):
+        read(write(tmp_path / "t.json", data))
 
 
 def test_an_empty_array_has_no_rows(tmp_path):
@@ -471,6 +488,25 @@ def test_a_table_that_is_cut_is_reported(tmp_path, here, name):
         found = read(write(tmp_path / name, data[: int(len(data) * part)]))
         assert [x.payload for x in found[:-1]] == [f"text {i}" * 50 for i in range(len(found) - 1)]
         assert found[-1].error_class == "damaged-table"
+
+
+@pytest.mark.parametrize("offset", [2**31 - 1, 0, -1])
+def test_a_text_never_comes_from_elsewhere_in_its_file(tmp_path, here, offset):
+    texts = [f"text {i}" for i in range(9)]
+    sink = pa.BufferOutputStream()
+    feather.write_feather(pa.table({"text": texts}), sink, compression="uncompressed")
+    offsets = _offsets(texts)
+    data = sink.getvalue().to_pybytes()
+    assert data.count(offsets) == 1
+    at = data.index(offsets) + 4 * 5
+    damaged = data[:at] + struct.pack("<i", offset) + data[at + 4 :]
+    (bad,) = read(write(tmp_path / "t.feather", damaged))
+    assert bad.error_class == "damaged-table"
+
+
+def _offsets(texts: list[str]) -> bytes:
+    ends = list(accumulate(map(len, texts)))
+    return struct.pack(f"<{len(ends) + 1}i", 0, *ends)
 
 
 def mutated(data: bytes, at: int, way: int) -> bytes:

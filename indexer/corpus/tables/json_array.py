@@ -24,10 +24,19 @@ _TO_COMMA = re.compile(rf'[^"\[\]{{}},]*+(?:{_STRING}[^"\[\]{{}},]*+)*+', re.DOT
 
 
 def is_array(lines: Lines) -> bool:
-    """Whether the first character that is no white space opens an array; reads up to there."""
+    """Whether the first character that is no white space opens an array; reads up to there.
+
+    Raises `Refused` if an object is opened that goes on after its line: then it is no JSON Lines.
+    """
     while text := lines.read(_CHUNK):
-        if text := text.lstrip():
-            return text.startswith("[")
+        if begin := text.strip():
+            if begin == "{":
+                raise Refused(
+                    "bad-json",
+                    "expected an array of objects or an object a line, got one object over several "
+                    "lines; write its rows as lines, as `jq -c` does",
+                )
+            return begin.startswith("[")
     return False
 
 
