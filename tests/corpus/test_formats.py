@@ -426,6 +426,7 @@ def test_old_and_locked_office_files_are_named(suffix):
         ("PowerPoint Document", "other-type", ".pptx"),
         ("Workbook", "other-type", ".xlsx"),
         ("EncryptedPackage", "encrypted", "password"),
+        ("__properties_version1.0", "other-type", ".msg"),
     ):
         found, reason = refused(OLE + stream.encode("utf-16-le"), suffix)
         assert (found, named in reason) == (error_class, True), reason
