@@ -212,7 +212,9 @@ def read_document(
     """
     suffix = path.suffix.lower()
     if not is_document(path):
-        raise Refused("other-type", f"expected {', '.join(SUFFIXES)} or no suffix, got {suffix!r}")
+        advice = f"; save it as {newer}" if (newer := signatures.NEWER.get(suffix)) else ""
+        known = ", ".join(SUFFIXES)
+        raise Refused("other-type", f"expected {known} or no suffix, got {suffix!r}{advice}")
     form = FORMATS[suffix or UNNAMED]
     if form.needs and _is_missing(form.needs):
         reason = f"expected the package {form.needs} to read {suffix}; install hashret[documents]"

@@ -9,6 +9,13 @@ from indexer.corpus.extract.zipped import MAX_MEMBERS
 from indexer.refusals import Refused
 
 _OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"  # begins a Compound File, as of Office before 2007
+#: Suffixes of documents that are not read -> the one to save them as.
+NEWER = (
+    dict.fromkeys((".doc", ".dot", ".docm", ".dotx"), ".docx")
+    | dict.fromkeys((".ppt", ".pps", ".pptm", ".ppsx"), ".pptx")
+    | {".xls": ".csv", ".pages": ".docx", ".key": ".pptx", ".djvu": ".pdf", ".mobi": ".epub"}
+)
+
 _LOCKED = "an Office document with a password"
 # The name of a stream in a Compound File -> what the file is. A message comes first, because its
 # attachments may be any of the others.
