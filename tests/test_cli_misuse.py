@@ -73,7 +73,7 @@ def test_items_of_another_kind_than_the_collection_has(place):
 def test_a_folder_of_tables_and_arrays(place, tmp_path):
     folder = tmp_path / "folder"
     folder.mkdir()
-    (folder / "paper.pdf").write_bytes(b"%PDF")
+    (folder / "paper.xyz").write_bytes(b"\0words")
     assert "got neither" in refused("index", folder, "--to", tmp_path / "c")
     (folder / "table.csv").write_text("text\nship\n")
     said = refused("index", folder, "--to", tmp_path / "c")

@@ -272,4 +272,5 @@ def _require_text(head: bytes, suffix: str) -> None:
 def _other_type(suffix: str, described: str = "") -> Refused:
     where = f"a {suffix} file" if suffix else "a file without a suffix"
     got = f"{described or 'binary data'} in {where}"
-    return Refused("other-type", f"expected text ({NOUN}), got {got}")
+    advice = f"; save it as {newer}" if (newer := signatures.NEWER.get(suffix)) else ""
+    return Refused("other-type", f"expected text ({NOUN}), got {got}{advice}")

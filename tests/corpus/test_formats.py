@@ -426,9 +426,20 @@ def test_old_and_locked_office_files_are_named(suffix):
         ("PowerPoint Document", "other-type", ".pptx"),
         ("Workbook", "other-type", ".xlsx"),
         ("EncryptedPackage", "encrypted", "password"),
+        ("__properties_version1.0", "other-type", ".msg"),
     ):
         found, reason = refused(OLE + stream.encode("utf-16-le"), suffix)
         assert (found, named in reason) == (error_class, True), reason
+
+
+@pytest.mark.parametrize(
+    ("suffix", "newer"),
+    [(".doc", ".docx"), (".PPT", ".pptx"), (".xls", ".csv"), (".docm", ".docx")],
+)
+def test_an_ending_that_is_not_read_is_answered_with_one_that_is(suffix, newer):
+    error_class, reason = refused(OLE, suffix)
+    assert error_class == "other-type"
+    assert reason.endswith(f"; save it as {newer}")
 
 
 def test_locked_zips_and_books_are_named():

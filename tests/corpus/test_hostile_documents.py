@@ -209,7 +209,7 @@ def test_a_pdf_that_takes_forever_ends_with_its_time(tmp_path):
     paths = [tmp_path / name for name in ("a.pdf", "b.pdf", "c.pdf")]
     for path, data in zip(paths, (GOOD[".pdf"], forms, GOOD[".pdf"]), strict=True):
         path.write_bytes(data)
-    limits = Limits(seconds=1)
+    limits = Limits(seconds=3)
     with Workers("indexer.corpus.documents:reading", [None], n=1, limits=limits) as workers:
         (results,) = workers.map([[(path, False, None) for path in paths]])
     assert results[1].error_class == "over-time"

@@ -9,8 +9,19 @@ from indexer.corpus.extract.zipped import MAX_MEMBERS
 from indexer.refusals import Refused
 
 _OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"  # begins a Compound File, as of Office before 2007
-# The name of a stream in a Compound File -> what the file is.
+#: Suffixes of documents that are not read -> the one to save them as.
+NEWER = (
+    dict.fromkeys((".doc", ".dot", ".docm", ".dotx"), ".docx")
+    | dict.fromkeys((".ppt", ".pps", ".pptm", ".ppsx"), ".pptx")
+    | {".xls": ".csv", ".pages": ".docx", ".key": ".pptx", ".djvu": ".pdf", ".mobi": ".epub"}
+)
+
+_LOCKED = "an Office document with a password"
+# The name of a stream in a Compound File -> what the file is. A message comes first, because its
+# attachments may be any of the others.
 _STREAMS = {
+    "__properties_version1.0": "an Outlook message (.msg)",
+    "EncryptedPackage": _LOCKED,
     "WordDocument": "an old Word document; save it as .docx",
     "PowerPoint Document": "an old PowerPoint presentation; save it as .pptx",
     "Workbook": "an old Excel workbook; save it as .xlsx or .csv",
@@ -33,14 +44,11 @@ def require(suffix: str, data: bytes) -> None:
     """Raise `Refused` if the first bytes show another format than the suffix does.
 
     Its class is "other-type", or "encrypted" for an Office document with a password. Damaged files
-    and text pass: their format says what is wrong with them. So does a message of Outlook, which is
-    a Compound File and may hold others.
+    and text pass: their format says what is wrong with them.
     """
-    if suffix == ".msg" and data.startswith(_OLE):
-        return
-    if data.startswith(_OLE) and "EncryptedPackage".encode("utf-16-le") in data:
-        raise Refused("encrypted", "expected an Office document without a password, got one with")
     found = described(data)
+    if found == _LOCKED:
+        raise Refused("encrypted", f"expected a document without a password, got {found}")
     if found and f"({suffix})" not in found:
         name = f"{suffix}, as its name says" if suffix else "text in a file without a suffix"
         raise Refused("other-type", f"expected {name}, got {found}")
