@@ -17,6 +17,7 @@ ERROR_CLASSES: dict[str, str] = {
     "bad-text": "a `text` entry that is not a string",
     "collection": "a folder that is a collection of hashret, such as the one being written",
     "damaged-array": "an array whose bytes end early or fail their checksum",
+    "damaged-document": "a document whose bytes are cut off, or are not as its format demands",
     "damaged-gzip": "a gzip stream that ends early or fails its checksum",
     "decoder-died": "a file whose decoder crashed; it was tried twice",
     "decoder-failed": "a file whose decoder raised an error that nobody foresaw",

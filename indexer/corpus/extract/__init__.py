@@ -95,8 +95,8 @@ _SUBTITLES = Format("indexer.corpus.extract.subtitles:extract")
 SOURCE_CODE = (
     ".adoc .asciidoc .bash .bib .c .cc .cfg .clj .cmake .conf .cpp .cs .css .cu .cxx .dart .diff"
     " .el .erl .ex .f90 .fish .go .gradle .h .hpp .hs .ini .java .jl .js .jsx .kt .less .lisp .log"
-    " .lua .m .ml .mjs .nim .patch .php .pl .pm .po .proto .ps1 .py .pyi .r .rb .rs .sass .scala .scss"
-    " .sh .sql .swift .tcl .toml .ts .tsx .vb .vim .vue .xml .yaml .yml .zig"
+    " .lua .m .ml .mjs .nim .patch .php .pl .pm .po .proto .ps1 .py .pyi .r .rb .rs .sass .scala"
+    " .scss .sh .sql .swift .tcl .toml .ts .tsx .vb .vim .vue .xml .yaml .yml .zig"
 )
 
 #: The suffix of a document, in lower case -> its format.
