@@ -19,6 +19,7 @@ from hashret.cli.group import shown
 from indexer.ingest.counts import Progress, Tally, silent
 
 if TYPE_CHECKING:
+    from indexer.corpus import Reading
     from indexer.training import TrainingReport
 
 _PATIENCE = 1.0  # seconds that a stage runs before it gets a progress bar
@@ -123,12 +124,15 @@ def show_guesses(guesses: Counter[str]) -> None:
         )
 
 
-def show_left_out(left_out: Counter[str]) -> None:
-    """Show which columns of tables had values that are no metadata, and how many."""
-    if left_out:
-        found = ", ".join(f"{column!r:.60} {n}" for column, n in left_out.most_common(12))
-        more = ", ..." * (len(left_out) > 12)
+def show_columns(how: Reading) -> None:
+    """Show which columns of tables had values that are no metadata, and which were in no table."""
+    if how.left_out:
+        found = ", ".join(f"{column!r:.60} {n}" for column, n in how.left_out.most_common(12))
+        more = ", ..." * (len(how.left_out) > 12)
         say(f"left out of the metadata, as JSON has no such values, in columns: {found}{more}")
+    for name in how.text_fields:
+        if name not in how.fields_seen:
+            say(f"note: no row has the field {name!r:.60} of --text-field; check its name")
 
 
 def show_counts(tally: Tally, tense: str = "") -> None:

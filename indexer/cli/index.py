@@ -15,7 +15,7 @@ from hashret.cli.files import written
 from hashret.cli.output import wait_option
 from hashret.items import Item
 from hashret.kinds import KINDS
-from indexer.cli.console import say, show_guesses, show_left_out
+from indexer.cli.console import say, show_columns, show_guesses
 from indexer.cli.options import (
     SEED,
     bits_option,
@@ -158,11 +158,11 @@ def index(
         if dry_run:
             rehearse(run, on_skipped)
             show_guesses(how.guesses)
-            show_left_out(how.left_out)
+            show_columns(how)
             return
         tally = run_index(run, on_skipped)
     show_guesses(how.guesses)
-    show_left_out(how.left_out)
+    show_columns(how)
     if tally.replaced:
         _say_if_numbered(sources, how, tally.replaced)
 

@@ -13,7 +13,7 @@ import click
 from hashret.cli.files import written
 from hashret.cli.output import json_option
 from hashret.kinds import KINDS
-from indexer.cli.console import progress_bars, say, show_guesses, show_left_out
+from indexer.cli.console import progress_bars, say, show_columns, show_guesses
 from indexer.cli.options import (
     SEED,
     device_option,
@@ -129,7 +129,7 @@ def tune(
             on_progress=on_progress,
         )
     show_guesses(how.guesses)
-    show_left_out(how.left_out)
+    show_columns(how)
     for warning in report.warnings:
         say(f"warning: {warning}")
     if as_json:

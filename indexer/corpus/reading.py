@@ -36,6 +36,8 @@ class Reading:
     """The file to which standard input was copied, if it is one of the sources."""
     left_out: Counter[str] = field(default_factory=Counter)
     """Column of a table -> the number of its values that are no metadata, and were left out."""
+    fields_seen: set[str] = field(default_factory=set)
+    """Those of `text_fields` that some row has had."""
 
     def name_of(self, path: Path) -> str:
         """The name of the source at `path`, as it stands in ids."""

@@ -112,6 +112,7 @@ def read(
     readers.require_used(how, [source.path for source in sources if source.form == "table"])
     how.guesses.clear()
     how.left_out.clear()
+    how.fields_seen.clear()
     return documents.decoded(_found(sources, how), workers, how)
 
 

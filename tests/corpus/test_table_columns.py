@@ -76,6 +76,16 @@ def test_columns_that_a_row_has_not_are_left_out(tmp_path):
     ]
 
 
+def test_a_column_of_the_text_that_no_row_has_is_noted(tmp_path):
+    path = tmp_path / "t.jsonl"
+    path.write_text(TABLES["t.jsonl"]([{"body": "some words"}, {"title": "x", "body": "words"}]))
+    for fields, is_noted in (("titel,body", True), ("title,body", False)):
+        options = ["--to", str(tmp_path / "x"), "--dry-run", "--text-field", fields]
+        done = CliRunner().invoke(main, ["index", str(path), *options])
+        assert "seen 2 = 2 would be added" in done.output
+        assert ("no row has the field 'titel' of --text-field" in done.output) is is_noted
+
+
 @pytest.mark.parametrize("name", TABLES)
 @pytest.mark.parametrize(("key", "said"), [("content", "content"), ("a, b", "'\"a, b\"'")])
 def test_a_table_without_a_text_says_which_column_is_like_one(tmp_path, name, key, said):

@@ -14,9 +14,9 @@ import pyarrow as pa
 from indexer.corpus.tables.rows import Lost
 from indexer.refusals import Refused
 
-#: Rows that are decoded together, at most. A batch of an Arrow file is decoded whole, as written.
-_ROWS = 1000
-_BATCH_BYTES = 8 << 20  # decoded size of a batch of a Parquet file, by what the file says of itself
+# Rows that become Python objects together, at most, and their size in bytes. A batch of an Arrow
+# file is decoded whole, as it was written; that of a Parquet file has this size by its own account.
+_ROWS, _BATCH_BYTES = 1000, 8 << 20
 _STREAM_BUFFER = 1 << 20  # bytes of a Parquet column that are read at a time
 _FILE_MAGIC = b"ARROW1"
 _FORMER_FEATHER = b"FEA1"
@@ -82,9 +82,11 @@ def _rows(batches: Any, schema: pa.Schema, start: int) -> Iterator[dict[str, Any
         columns = [_bytes_of_texts(column) for column in batch.columns]
         for column in columns:
             column.validate(full=True)
-        for at in range(skipped, batch.num_rows, _ROWS):
+        n_bytes = max(1, sum(column.nbytes for column in columns))
+        step = max(1, min(_ROWS, _BATCH_BYTES * batch.num_rows // n_bytes))
+        for at in range(skipped, batch.num_rows, step):
             values = [
-                _values(column.slice(at, _ROWS), one.type)
+                _values(column.slice(at, step), one.type)
                 for column, one in zip(columns, schema, strict=True)
             ]
             for row in zip(*values, strict=True):

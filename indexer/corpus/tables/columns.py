@@ -82,25 +82,35 @@ class Columns:
 
         With `in_header`, these stand in the header of the table, if it has one.
         """
-        listed = _listed(dict.fromkeys(name for fields in found for name in fields))
         if not self.texts:
-            return f"expected 'path', the name of an image file, got {listed}"
-        expected = " or ".join(f"{name!r:.60}" for name in (*self.texts, "path"))
+            return self.missing_in_row(*found)
+        expected = f"expected {self._payloads()}"
         remedy = "name the field of the text with --text-field"
         if in_header:
-            expected = f"a header row with a column {expected}"
+            expected = f"expected a header row with a column {self._payloads()}"
             remedy += ", or give the table a header"
         if like := _like_text(found):
             remedy += f"; did you mean --text-field {like}?"
-        return f"expected {expected}, got {listed}; {remedy}"
+        return f"{expected}, got {_listed(*found)}; {remedy}"
+
+    def missing_in_row(self, *found: Mapping[str, Any]) -> str:
+        """The message for a row without a payload."""
+        return f"expected {self._payloads()}, got {_listed(*found)}"
+
+    def _payloads(self) -> str:
+        if not self.texts:
+            return "'path', the name of an image file"
+        return " or ".join(f"{name!r:.60}" for name in (*self.texts, "path"))
 
     def missing_id(self, found: Sequence[Mapping[str, Any]]) -> str:
         """The message for rows of which none has the field that the user named for the id."""
-        listed = _listed(dict.fromkeys(name for fields in found for name in fields))
-        return f"expected the id in {self.id!r:.60}, got {listed}; name another with --id-field"
+        expected = f"expected the id in {self.id!r:.60}"
+        return f"{expected}, got {_listed(*found)}; name another with --id-field"
 
 
-def _listed(names: Iterable[str]) -> str:
+def _listed(*rows: Mapping[str, Any]) -> str:
+    """The names of the rows' fields, as a message shows them."""
+    names = dict.fromkeys(name for fields in rows for name in fields)
     shown = [f"{name!r:.60}" for name in islice(names, _SHOWN_NAMES + 1)]
     return ", ".join(shown[:_SHOWN_NAMES]) + ", ..." * (len(shown) > _SHOWN_NAMES) or "no fields"
 

@@ -45,6 +45,7 @@ def read_table(path: Path, kind: str, how: Reading) -> Iterator[documents.Found]
         try:
             if isinstance(row, BadRow):
                 raise row.refused
+            how.fields_seen.update(row.fields.keys() & columns.texts)
             item_id = columns.id_of(row.fields, item_id)
             yield _item(row, item_id, how.folder_of(path), payload, columns)
         except Refused as refused:
@@ -72,7 +73,7 @@ def _item(row: Row, item_id: str, folder: Path, kind: Kind, columns: Columns) ->
             metadata["path"] = path
         return Item(item_id, text, metadata)
     if "path" not in row.fields:
-        raise Refused("missing-payload", columns.missing([row.fields]))
+        raise Refused("missing-payload", columns.missing_in_row(row.fields))
     file = _file_beside(folder, path)
     if path != item_id:
         metadata["path"] = path
