@@ -13,7 +13,7 @@ import re
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from typing import Any
 
 import numpy as np
@@ -31,7 +31,7 @@ _SENTENCE, _PARAGRAPH, _HEADING = 1, 2, 3
 _MAX_TITLE = 200  # characters of a line that can be a heading
 _MARKED = re.compile(r" {0,3}#{1,6}[ \t]+(\S.*)", re.DOTALL)
 _FENCE = re.compile(r" {0,3}(```|~~~)")
-_LISTED = re.compile(r"\s*(?:[-*+•‣]|\d{1,3}[.)])\s")
+_LISTED = re.compile(r"\s*(?:\||[-*+•‣]\s|\d{1,3}[.)]\s)")
 _RULES = "=-~^\"'*+#`:._"  # characters of which the line under (and over) a heading is made
 _CLAUSES = ",;:，、；："
 
@@ -105,7 +105,7 @@ def split(text: str, words: int, outline: Sequence[SectionStart] = ()) -> list[P
     titled = [at for at, _ in found.headings]
     paged = [one for one in outline if one.page]
     pages = [one.start for one in paged]
-    for begin, end in zip(cuts, cuts[1:], strict=False):
+    for begin, end in pairwise(cuts):
         part = text[begin:end]
         start = begin + len(part) - len(part.lstrip())
         stop = begin + len(part.rstrip())
@@ -152,7 +152,7 @@ def _boundaries(text: str, outline: Sequence[SectionStart]) -> _Boundaries:
 
 @dataclass(slots=True)
 class _Block:
-    """A line that begins a paragraph, an entry of a list or a heading."""
+    """A line that begins a paragraph, an entry of a list, a row of a table or a heading."""
 
     start: int
     strength: int

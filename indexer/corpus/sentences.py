@@ -22,12 +22,13 @@ _SPACED = ".!?…"
 _MAX_ABBREVIATION = 16  # characters before a dot that are looked at
 _OPENING = "([{<\"'“‘„«»‹›"
 # What a dot behind does not end a sentence: titles and abbreviations that names or numbers follow.
-_ABBREVIATIONS = frozenset(
-    "mr mrs ms dr prof st sr jr rev hon gen col capt lt sgt messrs mme mlle hr fr sra "
-    "vs cf al etc ca approx est no nr nos vol vols ed eds fig figs figure eq eqs sec secs ch chap "
-    "p pp para art tab ref refs bd bzw usw vgl evtl ggf inkl z.b d.h resp inc ltd corp co bros "
-    "jan feb mar apr jun jul aug sep sept oct nov dec dept univ av ave blvd rd mt ft".split()
-)
+_ABBREVIATIONS = """
+    mr mrs ms dr prof st sr jr rev hon gen col capt lt sgt messrs mme mlle hr fr sra
+    vs cf al etc ca approx est no nr nos vol vols ed eds fig figs figure eq eqs sec secs ch chap
+    p pp para art tab ref refs bd bzw usw vgl evtl ggf inkl z.b d.h resp inc ltd corp co bros
+    jan feb mar apr jun jul aug sep sept oct nov dec dept univ av ave blvd rd mt ft
+"""
+_NO_ENDS = frozenset(_ABBREVIATIONS.split())
 
 
 def sentence_starts(text: str) -> Iterator[int]:
@@ -39,16 +40,19 @@ def sentence_starts(text: str) -> Iterator[int]:
             # within a sentence that quotes another.
             if space or not (end["close"] or end["next"].isnumeric()):
                 yield end.end("space")
-        elif space and not end["next"].islower():
-            if marks != "." or not _is_abbreviated(text, end.start()):
-                yield end.end("space")
+        elif (
+            space
+            and not end["next"].islower()
+            and (marks != "." or not _is_abbreviated(text, end.start()))
+        ):
+            yield end.end("space")
 
 
 def _is_abbreviated(text: str, dot: int) -> bool:
     """Whether the word before a dot is an abbreviation, an initial or an ordinal number."""
     before = text[max(0, dot - _MAX_ABBREVIATION) : dot].split()
     word = before[-1].lstrip(_OPENING) if before else ""
-    if len(word) == 1 or word.casefold() in _ABBREVIATIONS:
+    if len(word) == 1 or word.casefold() in _NO_ENDS:
         return True
     parts = word.split(".")  # "e.g", "U.S", "Ph.D"
     is_dotted = len(parts) > 1 and all(part.isalpha() and len(part) <= 2 for part in parts)
