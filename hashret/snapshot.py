@@ -166,11 +166,12 @@ class Snapshot:
         about = self.description
         try:
             features = about["features"]
-            packed = {"packed_bits": True} if features.get("packed") else {}
+            made_with = {"packed_bits": True} if features.get("packed") else {}
+            made_with |= {"passages": about["passages"]} if "passages" in about else {}
             return {
                 "name": self.model.name,
                 "features": features["kind"],
-                **packed,
+                **made_with,
                 "encoder": about["encoder"]["kind"],
                 "n_features": int(self.spec("encoder").n_features),
                 "preset": about["training"]["options"]["preset"],

@@ -250,6 +250,7 @@ def test_an_interrupted_run_is_gone_on_with(place):
 def test_the_collection_remembers_its_passages(place):
     with Indexer(place) as indexer:
         assert indexer.made_with_passages == WORDS
+        assert "passages 20" in run("info", place).stdout
         indexer.fit()  # from the stored texts, which are passages already
         indexer.commit()
     items, _ = stored(place)
