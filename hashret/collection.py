@@ -22,6 +22,7 @@ from hashret.errors import CollectionError
 from hashret.indexes.base import Index
 from hashret.indexes.views.cache import IndexKind, require_known
 from hashret.items import Hits, Id, Item, StoredItem, id_of, ids_of
+from hashret.search.groups import Groups
 from hashret.search.opened import Opened
 from hashret.search.question import Order, Question
 from hashret.search.rows import FoundRows
@@ -48,6 +49,7 @@ class _QueryOptions(TypedDict, total=False):
     rerank: int | None
     where: str | None
     index: IndexKind | None
+    group: str | None
 
 
 class _SimilarOptions(TypedDict, total=False):
@@ -55,6 +57,7 @@ class _SimilarOptions(TypedDict, total=False):
     rerank: int | None
     where: str | None
     index: IndexKind | None
+    group: str | None
 
 
 class Collection:
@@ -317,6 +320,7 @@ class Collection:
         rerank: int | None = None,
         where: str | None = None,
         index: IndexKind | None = None,
+        group: str | None = None,
     ) -> Any:
         """The k nearest items to one payload (`Hits`) or to each of many (a list of `Hits`).
 
@@ -354,6 +358,13 @@ class Collection:
         index is built when it is first asked for, and kept. Hits of an approximate one may lack
         some of the nearest: their `Hits.approximation` says so, and its measured recall.
 
+        With `group`, a metadata field, only the best of the items with one value of it is a hit,
+        such as the best passage of each document (``group="document"``); an item without the field
+        is a group by itself. The hits are those that stay if all items are ordered as without
+        `group` and each but the first of its group is left out: k, if there are so many groups. A
+        shortlist of `rerank`, or of images among which copies are looked for, is longer where k
+        groups need it to be, and not longer.
+
         `Hits.plan` says how the hits were found.
 
         Codes have no features and no doubts: with `rerank`, `asymmetric` or `probes` they are
@@ -368,30 +379,55 @@ class Collection:
         whole("k", k)
         require_flag("asymmetric", asymmetric)
         order: Order = "score" if asymmetric or probes is not None else "distance"
-        question = Question(k, None, order, probes, rerank, where, index)
+        question = Question(k, None, order, probes, rerank, where, index, group)
         return self._opened.hits(question, item_or_items)
 
     @overload
     def within(
-        self, item_or_items: _One, radius: int = ..., *, where: str | None = ...
+        self,
+        item_or_items: _One,
+        radius: int = ...,
+        *,
+        where: str | None = ...,
+        group: str | None = ...,
     ) -> Hits: ...
     @overload
     def within(
-        self, item_or_items: _Many, radius: int = ..., *, where: str | None = ...
+        self,
+        item_or_items: _Many,
+        radius: int = ...,
+        *,
+        where: str | None = ...,
+        group: str | None = ...,
     ) -> list[Hits]: ...
     @overload
-    def within(self, item_or_items: Any, radius: int = ..., *, where: str | None = ...) -> Any: ...
-    def within(self, item_or_items: Any, radius: int = 2, *, where: str | None = None) -> Any:
+    def within(
+        self,
+        item_or_items: Any,
+        radius: int = ...,
+        *,
+        where: str | None = ...,
+        group: str | None = ...,
+    ) -> Any: ...
+    def within(
+        self,
+        item_or_items: Any,
+        radius: int = 2,
+        *,
+        where: str | None = None,
+        group: str | None = None,
+    ) -> Any:
         """All items within `radius` bits (inclusive) of one payload or of each of many.
 
         By (distance, -score, id). Of images that keep features those that look like copies of the
         asked one come first, most alike first; the others by distance, likeness and id.
-        `where` as for `query`. Raises ValueError for a radius < 0 or where the collection's index
-        can't tell (an approximate one), TypeError for one that is not whole; `PayloadError` and
-        `WhereError`.
+        `where` and `group` as for `query`. Raises ValueError for a radius < 0 or where the
+        collection's index can't tell (an approximate one), TypeError for one that is not whole;
+        `PayloadError` and `WhereError`.
         """
         whole("radius", radius)
-        return self._opened.hits(Question(None, radius, where=where), item_or_items)
+        question = Question(None, radius, where=where, group=group)
+        return self._opened.hits(question, item_or_items)
 
     @overload
     def bucket(self, item_or_items: _One, *, where: str | None = ...) -> Hits: ...
@@ -416,20 +452,21 @@ class Collection:
         rerank: int | None = None,
         where: str | None = None,
         index: IndexKind | None = None,
+        group: str | None = None,
     ) -> Any:
         """The k nearest other items to the stored item of this id, or to each of several.
 
         Works on the stored code: no payload is read, and a model only to compare features. The
-        order and `rerank`, `where` and `index` are as for `query`: copies of a stored image come
-        first. The item asked about need not satisfy the condition. With `include_self` the item
-        itself is a hit like any other. An id is a string, an integer or a UUID
+        order and `rerank`, `where`, `index` and `group` are as for `query`: copies of a stored
+        image come first. The item asked about need not satisfy the condition. With `include_self`
+        the item itself is a hit like any other. An id is a string, an integer or a UUID
         (`hashret.items.id_of`), any other iterable is several. Raises `UnknownItemError` for an id
         that is not in the collection, TypeError for what is no id, and what `query` raises for the
         options.
         """
         whole("k", k)
         require_flag("include_self", include_self)
-        question = Question(k, rerank=rerank, where=where, index=index)
+        question = Question(k, rerank=rerank, where=where, index=index, group=group)
         return self._opened.hits_of_stored(question, ids, include_self=include_self)
 
     @overload
@@ -482,6 +519,10 @@ class Collection:
             k = 10
         question = Question(k, radius, order, probes, 0, where, index)
         return self._opened.rows(question, item_or_items)
+
+    def groups(self, field: str) -> Groups:
+        """The groups of the items with a code by a metadata field, as `query` takes them."""
+        return self._opened.searcher.groups(field)
 
     def ask(self, question: Question, item_or_items: Any) -> Any:
         """The hits of one payload (`Hits`) or of each of many (a list of `Hits`).

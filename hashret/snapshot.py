@@ -166,11 +166,12 @@ class Snapshot:
         about = self.description
         try:
             features = about["features"]
-            packed = {"packed_bits": True} if features.get("packed") else {}
+            made_with = {"packed_bits": True} if features.get("packed") else {}
+            made_with |= {"passages": about["passages"]} if "passages" in about else {}
             return {
                 "name": self.model.name,
                 "features": features["kind"],
-                **packed,
+                **made_with,
                 "encoder": about["encoder"]["kind"],
                 "n_features": int(self.spec("encoder").n_features),
                 "preset": about["training"]["options"]["preset"],
@@ -315,6 +316,17 @@ class Snapshot:
         with self.folder.reading():
             positions = self.rows.find(self.rows_where(where))
         return positions[positions >= 0]
+
+    def distinct(self, field: str) -> Iterator[tuple[np.ndarray, list[Any]]]:
+        """The metadata `field` of every item with a code, segment by segment, row for row.
+
+        The place (n,) int64 of each item's value, -1 for none, in the list of its different ones.
+        """
+        require_instance("field", field, str)
+        with self.folder.reading():
+            for segment in self.segments:
+                places, values = self.items.records(segment).distinct(field)
+                yield places[segment.live(segment.n_coded)], values
 
     def column(self, field: str) -> list[Any]:
         """The metadata `field` of every item with a code, None where it has none.

@@ -16,6 +16,8 @@ from os import PathLike
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn, Self
 
+import numpy as np
+
 from hashret.arguments import require_call, require_flag, require_number, whole
 from hashret.coder import Coder
 from hashret.errors import CollectionError, EmptyCommitWarning, InputError, UnknownItemError
@@ -33,6 +35,7 @@ from indexer.corpus.given import taken
 from indexer.ingest.adding import Adding
 from indexer.ingest.compact import Compaction, compact
 from indexer.ingest.counts import Progress, Stopwatch, Tally, silent
+from indexer.ingest.documents import Documents, split
 from indexer.ingest.encode import encode_all
 from indexer.ingest.fit import learn, require_learnable
 from indexer.ingest.intake import Intake
@@ -41,6 +44,7 @@ from indexer.ingest.replacing_model import left_behind, refusal, requiring_all
 from indexer.ingest.resume import Unfinished
 from indexer.ingest.sample import MAX_TRAINING_ITEMS
 from indexer.ingest.segments import SegmentWriter, features_kept, texts_kept
+from indexer.ingest.stored_codes import StoredCodes
 from indexer.ingest.stored_source import StoredSource
 from indexer.ingest.writer_session import HeldCollection
 from indexer.workers.pool import AVAILABLE
@@ -70,6 +74,7 @@ class Indexer:
         wait_seconds: float = 0.0,
         store_features: bool | None = None,
         store_text: bool | None = None,
+        passages: int | None = None,
         workers: int | None = None,
         resume: bool = False,
         on_progress: Progress = silent,
@@ -82,7 +87,11 @@ class Indexer:
         codes, for ranking a shortlist by them (`Collection.query(rerank=...)`); None: as the
         collection does, and for a new one texts and images, of which they are small. `store_text`
         says the same of the texts themselves (`Hit.text`); None: as the collection does, and a new
-        one stores them. `workers` is
+        one stores them. With `passages`, each text that is given is a document, which is split into
+        passages of about so many words (`indexer.corpus.passages`): these are the items, with the
+        ids ``id#1``, ``id#2``, ... When a document comes again, passages that it has no more are
+        removed; 0: texts stay whole; None: as the collection does, and a new one keeps them whole.
+        What a collection does changes only with `fit`. `workers` is
         how many processes decode images, or encode texts and vectors; 1 encodes in this one,
         None leaves a core free. What is written does not depend on it.
         `catalog` is the address of a PostgreSQL database, as
@@ -100,6 +109,7 @@ class Indexer:
             wait_seconds,
             store_features,
             store_text,
+            passages,
             workers,
             resume,
             on_progress,
@@ -110,6 +120,7 @@ class Indexer:
         self._progress = on_progress
         self._store_features = store_features
         self._store_text = store_text
+        self._given_passages = passages
         self._resumes = resume
         self._on_note = on_note
         if os.name == "posix" and not AVAILABLE:
@@ -141,6 +152,11 @@ class Indexer:
                 f"store_text: expected a collection of texts, got one of {self.kind} items; leave "
                 "it out"
             )
+        if self._given_passages and not kind_of(self.kind).stores_texts:
+            raise InputError(
+                f"passages: expected a collection of texts, got one of {self.kind} items; leave it "
+                "out"
+            )
         self._model_name = self._catalog.last_commit().model
         self._coder: Coder | None = None
         self.description: dict[str, Any] = {}
@@ -148,6 +164,8 @@ class Indexer:
             record = self._catalog.model(self._model_name)
             self.description, tensors = read_model(self._layout, record)
             self._coder = Coder.from_description(self.description, tensors)
+        self._were_split = bool(self.made_with_passages)
+        self._documents = Documents()
         self._unfinished = Unfinished(self._layout)
         if former := self._catalog.rewritten_from:
             self._on_note(
@@ -213,6 +231,16 @@ class Indexer:
         return texts_kept(self._catalog)
 
     @property
+    def made_with_passages(self) -> int:
+        """The words of the passages into which the model's texts are split; 0: they are whole."""
+        return int(self.description.get("passages", 0))
+
+    @property
+    def _passages(self) -> int:
+        given = self._given_passages
+        return self.made_with_passages if given is None else given
+
+    @property
     def _staged(self) -> Staging:
         if self._staging is None:
             digest = ""
@@ -228,6 +256,7 @@ class Indexer:
             "model": [model, digest],
             "refitted": refitted,
             "features": self._keeps_features(),
+            "passages": self._passages,
         }
         self._staging = self._unfinished.staging(
             self._catalog, self._doing, resumes=self._resumes, on_note=self._on_note
@@ -265,7 +294,14 @@ class Indexer:
         self._require_usable()
         require_learnable(self.kind, options, spec, max_items)
         stored = self._held_before(all_of_it=items is None)
+        if stored is not None and self._passages != self.made_with_passages:
+            raise CollectionError(
+                f"{self._layout.root}: expected the documents again to split them anew, got items "
+                "that the collection holds; index them into another one"
+            )
         self._was_given = True
+        if items is not None and self._passages:
+            items = split(taken(items), self._passages)
         coder, report = learn(
             stored or () if items is None else items,
             self.kind,
@@ -299,7 +335,7 @@ class Indexer:
         """Encode by the new model what the collection holds; no item of it counts as new."""
         tally, self.tally = self.tally, Tally()
         try:
-            self.add(stored)
+            self._add(stored, None)
         finally:
             again, self.tally = self.tally, tally
         self.tally.encoded_again += again.added
@@ -311,11 +347,13 @@ class Indexer:
         At their end, before anything is learned, raises CollectionError if an item of the
         collection was not among them, which `commit` would refuse.
         """
-        return requiring_all(items, self._catalog)
+        return requiring_all(items, self._catalog, were_split=self._were_split)
 
     def _adopt(self, coder: Coder, report: TrainingReport) -> None:
         description, tensors = coder.describe()
         description["training"] = report.to_json()
+        if self._passages:
+            description["passages"] = self._passages
         refitted = self._coder is not None or self._holds_pending
         if self._resumes and self._staging is None:
             name = f"m{self._catalog.last_commit().commit + 1:06d}"
@@ -360,16 +398,37 @@ class Indexer:
                 f"{self._layout.root}: expected a collection with a model, got a new one; "
                 "call fit before add"
             )
+        if self._passages != self.made_with_passages:
+            raise CollectionError(
+                f"{self._layout.root}: expected passages of {self.made_with_passages} words as its "
+                f"model was made with (0: whole texts), got {self._passages}; call fit before add"
+            )
         if total is not None:
             whole("total", total)
         items = taken(items)
+        if not self._passages:
+            return self._add(items, total)
+        tally = self._add(self._documents.split(items, self._passages), total)
+        left_over = self._documents.left_over(self._staged.items, self._unseen()).tolist()
+        self._staged.remove(left_over)
+        tally.left_over += len(left_over)
+        tally.removed += len(left_over)
+        return tally
+
+    def _unseen(self) -> np.ndarray:
+        """The rows of former commits that were not seen in this run, increasing."""
+        return np.array([row for rows in self._staged.unseen() for row in rows], np.int64)
+
+    def _add(self, items: Iterable[Item | Skipped], total: int | None) -> Tally:
+        """Add items as they are."""
         self._was_given = True
         staging = self._staged
         if self._resumes:
             self._unfinished.encoding(self._doing)
         coder, model = self._coder, self._model_name or ""
         segments = SegmentWriter(self._layout, staging, model, coder.n_bits if coder else 8)
-        adding = Adding(segments, self.tally, self.stopwatch, self._progress)
+        stored = self._stored_codes(staging)
+        adding = Adding(segments, self.tally, self.stopwatch, self._progress, stored)
         intake = Intake(
             self.kind,
             TextSpec() if coder is None else coder.featurizer.spec,
@@ -377,6 +436,7 @@ class Indexer:
             self._preparer,
             self.stopwatch,
             keeps_texts=self._keeps_texts(),
+            known=stored,
         )
         if coder is None:
             adding.pending(intake.batches(items))
@@ -392,6 +452,19 @@ class Indexer:
         )
         adding.encoded(intake.batches(items), encode, total)
         return self.tally
+
+    def _stored_codes(self, staging: Staging) -> StoredCodes | None:
+        """The codes that need not be made again; None where no text is stored with one."""
+        if self._coder is None or not self._keeps_texts():
+            return None
+        return StoredCodes(
+            self._layout,
+            staging.items,
+            self._model_name or "",
+            n_kept=self._coder.n_kept,
+            with_features=self._keeps_features(),
+            of_documents=self._passages > 0,
+        )
 
     def _keeps_features(self) -> bool:
         if self._store_features is None:
@@ -430,14 +503,16 @@ class Indexer:
     def prune(self) -> int:
         """Remove every item that was not among those given to `add` since the last commit.
 
-        After `fit`, which took all of a former model's, those that were not added again count.
+        Passages of a document that was skipped stay. After `fit`, which took all of a former
+        model's, those that were not added again count.
         """
         staging = self._staged
         self._pruned = True
         removed = left_behind(self._catalog, staging, self._removed)[0] if self._refitted else 0
-        for rows in staging.unseen():
-            staging.remove(rows)
-            removed += len(rows)
+        unseen = self._unseen()
+        rows = np.setdiff1d(unseen, self._documents.withheld(staging.items, unseen)).tolist()
+        staging.remove(rows)
+        removed += len(rows)
         self.tally.removed += removed
         return removed
 
@@ -453,7 +528,13 @@ class Indexer:
                 "call fit and add before commit"
             )
         if self._refitted and not self._pruned:
-            missing, example = left_behind(self._catalog, self._staged, self._removed)
+            missing, example = left_behind(
+                self._catalog,
+                self._staged,
+                self._removed,
+                self._documents.read,
+                were_split=self._were_split,
+            )
             if missing:
                 raise refusal(self._catalog, missing, example)
         with self.stopwatch.stage("write"):
@@ -463,6 +544,7 @@ class Indexer:
         self._staging = None
         self._held.leave_nothing = self._refitted = self._pruned = False
         self._removed.clear()
+        self._documents, self._were_split = Documents(), bool(self.made_with_passages)
         was_given, self._was_given = self._was_given, False
         if was_given and not record.n_items:
             warnings.warn(
@@ -498,6 +580,7 @@ def _require_options(
     wait_seconds: float,
     store_features: bool | None,
     store_text: bool | None,
+    passages: int | None,
     workers: int | None,
     resume: bool,
     *calls: Any,
@@ -509,6 +592,10 @@ def _require_options(
     for name, flag in (("store_features", store_features), ("store_text", store_text)):
         if flag is not None:
             require_flag(name, flag)
+    if passages is not None and whole("passages", passages) < 0:
+        raise ValueError(
+            f"passages: expected 0 words or more, got {passages}; 200 is a good number"
+        )
     require_flag("resume", resume)
     for name, call in zip(("on_progress", "on_skipped", "on_note"), calls, strict=True):
         if name != "on_skipped" or call is not None:

@@ -32,7 +32,7 @@ HOMES: dict[str, tuple[str, ...]] = {
     "striprtf": ("indexer/corpus/extract/",),
     "sqlalchemy": ("hashret/store/catalog/", "hashret/store/repair/"),
     "PIL": ("hashret/features/",),
-    "regex": ("hashret/features/", "hashret/unicode_text.py"),
+    "regex": ("hashret/features/", "hashret/unicode_text.py", "indexer/corpus/sentences.py"),
     "click": ("hashret/cli/", "indexer/cli/"),
     "rich": ("indexer/cli/",),
     "safetensors": ("hashret/store/",),

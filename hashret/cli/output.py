@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from hashret.collection import Collection
     from hashret.items import Approximation, Hit, Hits
 
+
+_MAX_SECTION = 40  # characters of a heading that stand before a preview
 
 collection_argument = click.argument("collection", type=click.Path(path_type=Path))
 json_lines_option = click.option(
@@ -108,6 +110,17 @@ def approximation_json(approximation: Approximation) -> dict[str, Any]:
     }
 
 
+def place_of(metadata: Mapping[str, Any]) -> str:
+    """Where in its document a passage begins, in brackets; "" where that is not known."""
+    if "passage" not in metadata:
+        return ""
+    page, section = metadata.get("page"), metadata.get("section")
+    parts = [f"p. {page}"] if page else []
+    if section:
+        parts.append(section if len(section) <= _MAX_SECTION else section[: _MAX_SECTION - 1] + "…")
+    return f"[{', '.join(parts)}] " if parts else ""
+
+
 def show_hits(
     hits: Hits | Sequence[Hit],
     as_json: bool,
@@ -131,9 +144,8 @@ def show_hits(
         click.echo(f"{'alike  ' * has_similarity}{'bits':>4}  {'score':>5}  {'id':{widest}}")
         for hit, name in zip(hits, ids, strict=True):
             alike = f"{hit.similarity:5.3f}  " if hit.similarity is not None else ""
-            line = (
-                f"{alike}{hit.distance:4}  {hit.score:5.3f}  {name:{widest}}  {shown(hit.preview)}"
-            )
+            preview = shown(place_of(hit.metadata) + hit.preview)
+            line = f"{alike}{hit.distance:4}  {hit.score:5.3f}  {name:{widest}}  {preview}"
             click.echo(line.rstrip() if len(line) <= width else line[: width - 1] + "…")
     if not len(hits):
         click.echo(shown(why_none), err=True)

@@ -16,7 +16,7 @@ import click
 
 from hashret._backports import chunks
 from hashret.cli.files import lines_of
-from hashret.cli.group import fail
+from hashret.cli.group import fail, shown
 from hashret.cli.output import (
     approximation_json,
     collection_argument,
@@ -51,6 +51,12 @@ index_option = click.option(
     metavar="NAME",
     help="Search method. Exact: auto, scan, table, multi-index, clusters, faiss-flat. "
     "Approximate: faiss-hnsw, faiss-ivf, faiss-hash, faiss-multihash.  [default: auto]",
+)
+group_option = click.option(
+    "--group",
+    metavar="FIELD",
+    help="Show only the best hit for each value of this metadata field, as `document` for the best "
+    "passage of each.",
 )
 text_option = click.option(
     "--text", "with_text", is_flag=True, help="With JSON: add the whole text of each hit."
@@ -96,6 +102,7 @@ explain_option = click.option(
 )
 @rerank_option
 @where_option
+@group_option
 @index_option
 @commit_option
 @explain_option
@@ -114,6 +121,7 @@ def query(
     probes: int | None,
     rerank: int | None,
     where: str | None,
+    group: str | None,
     index: str | None,
     commit: int | None,
     explain: bool,
@@ -139,8 +147,10 @@ def query(
         probes=probes,
         where=where,
         index=index,
+        group=group,
     )
     with opened(collection, commit) as snapshot:
+        _say_if_alone(snapshot, group)
         if batch is not None:
             _answer_batch(snapshot, batch, question, explain, with_text)
             return
@@ -162,6 +172,7 @@ _FLAGS = {
     "rerank": "--rerank",
     "where": "--where",
     "index": "--index",
+    "group": "--group",
 }
 
 
@@ -226,6 +237,7 @@ def _answer_batch(
 @click.option("-k", "k", type=click.IntRange(min=1), help="Number of hits.  [default: 10]")
 @rerank_option
 @where_option
+@group_option
 @commit_option
 @explain_option
 @text_option
@@ -236,6 +248,7 @@ def similar(
     k: int | None,
     rerank: int | None,
     where: str | None,
+    group: str | None,
     commit: int | None,
     explain: bool,
     with_text: bool,
@@ -243,10 +256,18 @@ def similar(
 ) -> None:
     """Show the items of COLLECTION nearest to its item ID, without that item."""
     _require_json(with_text, as_json)
-    question = _question(True, k, rerank, where=where)
+    question = _question(True, k, rerank, where=where, group=group)
     with opened(collection, commit) as snapshot:
+        _say_if_alone(snapshot, group)
         ask = partial(snapshot.ask_similar, ids=item_id)
         _show(snapshot, question, ask, as_json, explain, with_text)
+
+
+def _say_if_alone(snapshot: Collection, group: str | None) -> None:
+    """Say so where no item has the field, so that each is a group by itself."""
+    if group is not None and snapshot.groups(group).has_none:
+        named = shown(repr(group))
+        click.echo(f"--group: no item has a field {named}, so each is one by itself", err=True)
 
 
 def _show(

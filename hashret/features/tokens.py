@@ -18,6 +18,8 @@ from functools import cache
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from hashret.features.folding import folded
 
 if TYPE_CHECKING:
@@ -49,6 +51,7 @@ _UNSPACED = (
     *("Tai_Le", "New_Tai_Lue", "Tai_Tham", "Tai_Viet", "Ahom", "Javanese", "Balinese", "Buginese"),
     *("Batak", "Rejang", "Nushu", "Tangut", "Khitan_Small_Script"),
 )
+_IN_WORDS = np.array([chr(c).isalnum() for c in range(128)])
 _TONES_AND_SELECTORS = re.compile("[\ufe0e\ufe0f\U0001f3fb-\U0001f3ff]")
 
 
@@ -65,6 +68,21 @@ def words(text: str, fold_accents: bool = True) -> list[str]:
 def is_term(word: str) -> bool:
     """Whether a word of `words` is a term: no run of encoded data."""
     return len(word) <= _MAX_LENGTH
+
+
+def word_starts(text: str) -> np.ndarray:
+    """Where the words of a text begin, to count them, (n,) int64, increasing.
+
+    Of scripts that write without spaces each letter with its marks counts, as it gives one bigram.
+    Words that signs join count one by one.
+    """
+    if not text.isascii():
+        return np.fromiter((one.start() for one in _counted().finditer(text)), np.int64)
+    found = np.zeros(len(text) + 2, bool)  # whether a character is in a word; one more at each end
+    codes = np.frombuffer(text.encode(), np.uint8)
+    found[1:-1] = _IN_WORDS[codes]
+    found[1:-1] |= (codes == ord("'")) & found[:-2] & found[2:]
+    return np.flatnonzero(found[1:-1] & ~found[:-2])
 
 
 def _any_words(text: str, fold_accents: bool) -> list[str]:
@@ -161,6 +179,15 @@ def _word() -> Pattern[str]:
     return regex.compile(r"[\p{L}\p{M}\p{N}]+")
 
 
+@cache
+def _counted() -> Pattern[str]:
+    import regex
+
+    letters, marks = r"\p{L}\p{M}\p{N}", r"\p{M}*+"
+    one = rf"[[{letters}]--[{_scripts()}]]++"
+    return regex.compile(rf"(?V1)[{_scripts()}]{marks}|{one}(?:['’]{one})*+")
+
+
 def _bigrams(run: str) -> list[str]:
     import regex
 
@@ -173,8 +200,13 @@ def _unspaced() -> Pattern[str]:
     """A run of scripts without spaces, with what kana share: voicing and the sign of length."""
     import regex
 
+    return regex.compile(rf"[{_scripts()}]+")
+
+
+def _scripts() -> str:
+    """The scripts without spaces, as a class in a pattern of `regex`."""
     scripts = "".join(rf"\p{{Script={script}}}" for script in _UNSPACED)
-    return regex.compile(rf"[{scripts}\u3099\u309aー]+")
+    return rf"{scripts}\u3099\u309aー"
 
 
 @cache

@@ -11,6 +11,7 @@ import numpy as np
 
 from hashret import rank
 from hashret.items import Approximation, Hit, Hits
+from hashret.search.groups import Groups
 from hashret.search.question import Question
 from hashret.search.searcher import Answered
 from hashret.snapshot import Snapshot
@@ -90,22 +91,27 @@ def hits(
     confidences: np.ndarray,
     features: Features | None = None,
     besides: np.ndarray | None = None,
+    groups: Groups | None = None,
 ) -> list[Hits]:
     """The ranked hits of each query of a block.
 
     `confidences` (n_queries, n_bits) are those of the queries; `features` are theirs, row for row,
     needed if the order depends on the similarity of features. The item at the position
-    ``besides[i]`` is no hit of query i.
+    ``besides[i]`` is no hit of query i. Of each of the `groups` only the best item is a hit.
     """
     found = scored(snapshot, answered, confidences, besides)
     keys = ranking.keys(found.distances, found.scores)
     if features is None:
-        ranked = _hits(snapshot, _best(snapshot, found, keys, ranking.question.k))
+        ranked = _hits(snapshot, _chosen(snapshot, found, keys, ranking.question.k, groups))
     else:
-        found = _best(snapshot, found, keys, ranking.depth)
+        depth, k = ranking.depth, ranking.question.k
+        if groups is None or depth is None or k is None:
+            found = _best(snapshot, found, keys, depth)
+        else:
+            found = groups.shortlist(_best(snapshot, found, keys, None), depth, k)
         ranked = []
         for part, of_queries in _parts(found, features):
-            ranked += _by_features(snapshot, ranking, part, of_queries)
+            ranked += _by_features(snapshot, ranking, part, of_queries, groups)
     return [_answer(ranking, answered, query, one) for query, one in enumerate(ranked)]
 
 
@@ -125,6 +131,21 @@ def scored(
         limits = np.searchsorted(queries, np.arange(len(found) + 1))
     scores = rank.agreements(confidences, snapshot.codes[positions], queries)
     return Ranked(limits, positions, distances, scores)
+
+
+def _chosen(
+    snapshot: Snapshot,
+    found: Ranked,
+    keys: tuple[np.ndarray, ...],
+    count: int | None,
+    groups: Groups | None,
+) -> Ranked:
+    """The first `count` items of each query as `_best` orders them, one of each of the `groups`."""
+    if groups is None:
+        return _best(snapshot, found, keys, count)
+    places = groups.leading(found, keys)
+    leading = found.take(np.searchsorted(places, found.limits), places)
+    return groups.best(_best(snapshot, leading, tuple(key[places] for key in keys), None), count)
 
 
 def _best(
@@ -177,7 +198,11 @@ def _parts(found: Ranked, features: Features) -> Iterator[tuple[Ranked, Features
 
 
 def _by_features(
-    snapshot: Snapshot, ranking: Ranking, found: Ranked, features: Features
+    snapshot: Snapshot,
+    ranking: Ranking,
+    found: Ranked,
+    features: Features,
+    groups: Groups | None,
 ) -> list[tuple[Hit, ...]]:
     """The hits of queries, whose features are given row for row, by the similarity of features."""
     stored = snapshot.features(found.positions)
@@ -192,7 +217,7 @@ def _by_features(
         keys: tuple[np.ndarray, ...] = (-alike, *ranking.keys(found.distances, found.scores))
     else:
         keys = ranking.keys(found.distances, found.scores, alike)
-    return _hits(snapshot, _best(snapshot, found, keys, ranking.question.k))
+    return _hits(snapshot, _chosen(snapshot, found, keys, ranking.question.k, groups))
 
 
 def _hits(snapshot: Snapshot, found: Ranked) -> list[tuple[Hit, ...]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
@@ -13,10 +13,12 @@ from hashret.errors import CollectionError
 from hashret.indexes.views.cache import IndexKind
 from hashret.items import Hits, Id, ids_of
 from hashret.kinds import kind_of
+from hashret.search.grouped import GroupedSearch
+from hashret.search.groups import Groups
 from hashret.search.hits import Ranking, hits
 from hashret.search.question import Asked, Question, certain
 from hashret.search.rows import FoundRows, rows
-from hashret.search.searcher import Searcher
+from hashret.search.searcher import Answered, Searcher
 from hashret.snapshot import Snapshot
 from hashret.store.catalog.catalog import Catalog
 from hashret.store.layout import Layout
@@ -68,13 +70,15 @@ class Opened:
         snapshot = self.snapshot
         ranking = _ranking(snapshot, question, of_codes=isinstance(given, Codes))
         asked = Asked.of(given, question, snapshot)
+        groups = self._groups(question)
         answers = [Hits((), note=kind_of(snapshot.kind).unknown)] * len(asked)
-        for answered in self.searcher.answers(
-            question, asked.codes, asked.known, ranking.depth, asked.all_confidences
+        for answered in self._answers(
+            question, asked.codes, asked.known, ranking.depth, groups, asked.all_confidences
         ):
             places = answered.queries
             beside = asked.kept(places, snapshot.coder) if ranking.compares_features else None
-            ranked = hits(snapshot, ranking, answered, asked.confidences(places), beside)
+            confidences = asked.confidences(places)
+            ranked = hits(snapshot, ranking, answered, confidences, beside, groups=groups)
             for i, one in zip(places.tolist(), ranked, strict=True):
                 answers[i] = one
         return answers[0] if asked.single else answers
@@ -86,6 +90,7 @@ class Opened:
         question.require_of_stored()
         snapshot, searcher = self.snapshot, self.searcher
         searcher.over(question)
+        groups = self._groups(question)
         ranking = _ranking(snapshot, question)
         asked, single = ids_of(ids)
         positions = snapshot.rows.find(np.array(snapshot.require_rows(asked), np.int64))
@@ -94,12 +99,14 @@ class Opened:
         answers = [Hits((), note="the item has no code, since the model knows nothing in it")]
         answers *= len(asked)
         coded = np.flatnonzero(positions >= 0)
-        for answered in searcher.answers(question, snapshot.codes, positions[coded], depth):
+        for answered in self._answers(
+            question, snapshot.codes, positions[coded], depth, groups, without_self=not include_self
+        ):
             block = answered.queries
             confidences = certain(snapshot.codes[block])
             beside = snapshot.features(block) if ranking.compares_features else None
             besides = None if include_self else block
-            ranked = hits(snapshot, ranking, answered, confidences, beside, besides)
+            ranked = hits(snapshot, ranking, answered, confidences, beside, besides, groups)
             for i, one in zip(coded[: len(block)].tolist(), ranked, strict=True):
                 answers[i] = one
             coded = coded[len(block) :]
@@ -113,6 +120,26 @@ class Opened:
             question, asked.codes, asked.known, question.k, asked.all_confidences
         )
         return rows(self.snapshot, Ranking(question), asked, answers)
+
+    def _answers(
+        self,
+        question: Question,
+        codes: Codes,
+        queries: np.ndarray,
+        depth: int | None,
+        groups: Groups | None,
+        confidences: np.ndarray | None = None,
+        *,
+        without_self: bool = False,
+    ) -> Iterator[Answered]:
+        if groups is None:
+            return self.searcher.answers(question, codes, queries, depth, confidences)
+        search = GroupedSearch(self.searcher, question, groups, depth or 1, without_self)
+        return search.answers(codes, queries, confidences)
+
+    def _groups(self, question: Question) -> Groups | None:
+        """The groups of the items by the field that a question names; the last are remembered."""
+        return None if question.group is None else self.searcher.groups(question.group)
 
     def _asked(self, question: Question) -> Question:
         """The question as it is searched; what can't be asked is said before a payload is read."""

@@ -14,7 +14,7 @@ from typing import Any, Literal, Self
 
 import numpy as np
 
-from hashret.arguments import whole
+from hashret.arguments import require_instance, whole
 from hashret.coder import Coder, Encoding
 from hashret.codes import Codes, require_same_bits
 from hashret.errors import HashretError, PayloadError
@@ -49,6 +49,8 @@ class Question:
     """A condition on the metadata: only items that satisfy it are searched."""
     index: str | Callable[[Codes], Any] | None = None
     """The name of an index, or a function that builds one; None: that of the collection."""
+    group: str | None = None
+    """A metadata field: of the items with one value of it only the best is a hit."""
 
     def __post_init__(self) -> None:
         k, radius, rerank = self.k, self.radius, self.rerank
@@ -86,6 +88,8 @@ class Question:
             if radius is not None
             else ""
         )
+        if self.group is not None:
+            require_instance("group", self.group, str)
         if self.index is not None and beside:
             raise QuestionError(
                 f"{{index}}: expected none beside {beside}: that is answered exactly without it; "

@@ -17,6 +17,7 @@ from hashret.indexes.views.cache import IndexKind, KeptIndexes, require_known
 from hashret.indexes.views.subset import SubsetIndex
 from hashret.items import Approximation
 from hashret.plan import Plan
+from hashret.search.groups import Groups
 from hashret.search.kept_tables import table_of
 from hashret.search.question import Question
 from hashret.snapshot import Snapshot
@@ -58,6 +59,7 @@ class Searcher:
             self._costs = former._costs
         # the last condition, and the index over the items that satisfy it
         self._chosen: tuple[str, SubsetIndex] | None = None
+        self._grouped: tuple[str, Groups] | None = None  # the last field, and the groups by it
 
     def index(self, kind: IndexKind | None = None) -> Index:
         """The index of this kind over all codes, built on first use. Raises `UnknownKindError`."""
@@ -83,6 +85,17 @@ class Searcher:
             chosen = where, SubsetIndex(self._snapshot.codes, positions)
             self._chosen = chosen
         return chosen[1]
+
+    def groups(self, field: str) -> Groups:
+        """The groups of all items by a metadata field; the last are remembered."""
+        grouped = self._grouped
+        if grouped is None or grouped[0] != field:
+            grouped = self._grouped = field, Groups.of(self._snapshot, field)
+        return grouped[1]
+
+    def chosen(self, question: Question) -> np.ndarray | None:
+        """The positions of the items that a question is about, increasing; None for all."""
+        return None if question.where is None else self._among(question.where).rows
 
     def answers(
         self,

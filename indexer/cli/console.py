@@ -141,6 +141,10 @@ def show_counts(tally: Tally, tense: str = "") -> None:
         f"seen {tally.seen} = {tally.added} {tense}added + {tally.replaced} {tense}replaced"
         f" + {tally.unchanged} unchanged + {tally.n_skipped} skipped"
     )
+    if tally.codes_kept:
+        say(f"{tally.codes_kept} codes {tense}kept: the texts of these items are as they were")
+    if tally.left_over:
+        say(f"{tally.left_over} passages {tense}removed that their documents have no more")
     if tally.uncoded:
         say(
             f"{tally.uncoded} {tense}stored without a code, since the model knows nothing in them: "

@@ -14,7 +14,7 @@ import click
 from hashret.cli.files import written
 from hashret.cli.output import wait_option
 from hashret.items import Item
-from hashret.kinds import KINDS
+from hashret.kinds import KINDS, kind_of
 from indexer.cli.console import say, show_columns, show_guesses
 from indexer.cli.options import (
     SEED,
@@ -93,6 +93,13 @@ _LINE = re.compile(rf'\{{"id": {_TEXT}, "reason": {_TEXT}, "class": {_TEXT}\}}\r
     help="Store texts themselves, so that `get` shows them and `retrain` needs no source.  "
     "[default: yes]",
 )
+@click.option(
+    "--passages",
+    type=click.IntRange(min=0),
+    metavar="WORDS",
+    help="Split texts into passages of about so many words, each an item; 0: keep them whole.  "
+    "[default: as the collection does, else whole]",
+)
 @click.option("--retrain", is_flag=True, help="Learn a new model and encode everything again.")
 @click.option(
     "--dry-run",
@@ -142,6 +149,10 @@ def index(
 
     sources, how = with_stdin(sources, reading_of(rest, ids))
     chosen = _kind(sources, kind, to, catalog, how)
+    if rest["passages"] and not kind_of(chosen).stores_texts:
+        raise click.UsageError(
+            f"--passages: expected items of kind text, got {chosen}; leave it out"
+        )
     spec = vector_spec(chosen, metric, packed)
 
     def read() -> Iterator[Item | Skipped]:

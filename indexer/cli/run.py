@@ -35,6 +35,7 @@ class Run:
     device: str = "auto"
     store_features: bool | None = None
     store_text: bool | None = None
+    passages: int | None = None
     retrain: bool = False
     prune: bool = False
     wait: float = 0.0
@@ -61,6 +62,7 @@ def run_index(run: Run, on_skipped: Callable[[Skipped], None] | None = None) -> 
             wait_seconds=run.wait,
             store_features=run.store_features,
             store_text=run.store_text,
+            passages=run.passages,
             workers=run.workers,
             resume=True,
             on_progress=on_progress,
@@ -87,7 +89,7 @@ def run_index(run: Run, on_skipped: Callable[[Skipped], None] | None = None) -> 
     if not run.quiet:
         show_times(indexer.stopwatch.seconds)
     show_counts(indexer.tally)
-    pruned = f", {indexer.tally.removed} pruned" if run.prune else ""
+    pruned = f", {indexer.tally.removed - indexer.tally.left_over} pruned" if run.prune else ""
     say(f"{run.to}: commit {commit.commit}, {commit.n_items} items{pruned}")
     return indexer.tally
 
@@ -97,7 +99,12 @@ def rehearse(run: Run, on_skipped: Callable[[Skipped], None] | None) -> None:
     from indexer.ingest.dry_run import Rehearsal
 
     with Rehearsal(
-        run.to, run.kind, catalog=run.catalog, workers=run.workers, on_skipped=on_skipped
+        run.to,
+        run.kind,
+        catalog=run.catalog,
+        passages=run.passages,
+        workers=run.workers,
+        on_skipped=on_skipped,
     ) as rehearsal:
         _fit(rehearsal, run)
         for warning in rehearsal.warnings:
@@ -109,7 +116,7 @@ def rehearse(run: Run, on_skipped: Callable[[Skipped], None] | None) -> None:
         show_counts(rehearsal.tally, "would be ")
         rehearsal.commit()
     if run.prune:
-        say(f"{run.to}: {rehearsal.tally.removed} would be pruned")
+        say(f"{run.to}: {rehearsal.tally.removed - rehearsal.tally.left_over} would be pruned")
 
 
 def _count_unusable(run: Run, on_skipped: Callable[[Skipped], None] | None) -> None:
@@ -120,7 +127,12 @@ def _count_unusable(run: Run, on_skipped: Callable[[Skipped], None] | None) -> N
     from indexer.ingest.dry_run import Rehearsal
 
     with Rehearsal(
-        run.to, run.kind, catalog=run.catalog, workers=run.workers, on_skipped=on_skipped
+        run.to,
+        run.kind,
+        catalog=run.catalog,
+        passages=run.passages,
+        workers=run.workers,
+        on_skipped=on_skipped,
     ) as rehearsal:
         _fit(rehearsal, run)
         rehearsal.add(run.read())
@@ -202,6 +214,7 @@ def _require_as_made(indexer: Indexer | Rehearsal, given: Mapping[str, Any], run
     if None not in (indexer.keeps_texts, run.store_text) and kind_of(run.kind).stores_texts:
         made_with["store-text"] = bool(indexer.keeps_texts)
         wanted["store-text"] = run.store_text
+    made_with["passages"], wanted["passages"] = indexer.made_with_passages, run.passages
     for name, value in wanted.items():
         value = asdict(value) if isinstance(value, Multiples) else value
         if value is not None and made_with[name] != value:
@@ -219,6 +232,9 @@ def _differing(name: str, made: Any, wanted: Any) -> str:
         case "store-text":
             stored, option = ("stores", "no-store") if made else ("does not store", "store")
             return f"{stored} texts; --{option}-text"
+        case "passages":
+            holds = f"has passages of {made} words" if made else "has whole texts"
+            return f"{holds}; --passages {wanted}"
         case "packed-bits":
             return "was made without --packed-bits; --packed-bits"
         case "rounds" | "multiples":

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 from hashret.arguments import resolve
 from hashret.items import Item
 from indexer.corpus import decoding, files
-from indexer.corpus.extract import FORMATS, UNNAMED, Document, Extract, Section, signatures
+from indexer.corpus.extract import BETWEEN, FORMATS, UNNAMED, Document, Extract, Section, signatures
 from indexer.corpus.guessing import Guess, by_majority
+from indexer.corpus.passages import SectionStart, outlined
 from indexer.corpus.reading import Reading
 from indexer.refusals import Refused, Skipped
 
@@ -48,7 +49,19 @@ class Unread:
     def item(self, document: Document) -> Item:
         """The item, now that its document is read."""
         told = dict(document.metadata) | decoding.encoding_metadata(document.encoding)
-        return Item(self.id, document.text, told | dict(self.metadata))
+        item = Item(self.id, document.text, told | dict(self.metadata))
+        return outlined(item, outline_of(document))
+
+
+def outline_of(document: Document) -> list[SectionStart]:
+    """Where the sections of a document begin in its text."""
+    found: list[SectionStart] = []
+    start = 0
+    for one in document.sections:
+        if one.text:
+            found.append(SectionStart(start, one.title, one.page))
+            start += len(one.text) + len(BETWEEN)
+    return found
 
 
 #: An entry of a source before its documents are read.

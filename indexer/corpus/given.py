@@ -8,6 +8,7 @@ from typing import Any
 from hashret.errors import PayloadError
 from hashret.items import Item, metadata_of
 from indexer.corpus import ids
+from indexer.corpus.passages import Outlined
 from indexer.refusals import Refused, Skipped
 
 
@@ -36,6 +37,9 @@ def _taken(one: Any, place: int) -> Item | Skipped:
     except Refused as refused:
         return refused.skipped(f"items[{place}]")
     try:
-        return Item(item_id, one.payload, metadata_of(one.metadata))
+        metadata = metadata_of(one.metadata)
+        if isinstance(one, Outlined):
+            return Outlined(item_id, one.payload, metadata, one.outline)
+        return Item(item_id, one.payload, metadata)
     except PayloadError as error:
         return Skipped(item_id, str(error), error.error_class)

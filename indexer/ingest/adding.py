@@ -12,6 +12,7 @@ from indexer.ingest.counts import Progress, Stopwatch, Tally
 from indexer.ingest.encode import Encoded
 from indexer.ingest.intake import Batch
 from indexer.ingest.segments import SegmentWriter
+from indexer.ingest.stored_codes import StoredCodes, completed
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +23,8 @@ class Adding:
     tally: Tally
     stopwatch: Stopwatch
     on_progress: Progress
+    stored: StoredCodes | None = None
+    """The codes of the items that need not be encoded again."""
 
     def encoded(
         self,
@@ -39,6 +42,8 @@ class Adding:
             for batch in batches:
                 with self.stopwatch.stage("encode"):
                     encoded = next(found)
+                    if self.stored is not None:
+                        encoded = completed(batch, encoded, self.stored)
                 batch.count(self.tally, encoded.refused)
                 coded = (batch.pending[row] for row in encoded.rows.tolist())
                 self.segments.gather(coded, encoded)

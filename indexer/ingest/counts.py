@@ -35,6 +35,10 @@ class Tally:
     unchanged: int = 0
     removed: int = 0
     uncoded: int = 0
+    codes_kept: int = 0
+    """Those of the added and replaced ones whose text was stored with its code, which they keep."""
+    left_over: int = 0
+    """Those of the removed ones that were passages which their documents have no more."""
     encoded_again: int = 0
     """Items that the collection held, and that a new model has encoded without their source."""
     skipped: Counter[str] = field(default_factory=Counter)

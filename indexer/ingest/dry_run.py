@@ -9,6 +9,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+import numpy as np
+
 from hashret.coder import Coder
 from hashret.errors import EmptyCorpusError, HashretError, TrainingError
 from hashret.features.base import Featurizer
@@ -17,9 +19,11 @@ from hashret.specs import VectorSpec
 from hashret.store.catalog.catalog import Catalog
 from hashret.store.layout import Layout
 from hashret.store.model_files import read_model
+from hashret.store.segments.stored_items import StoredItems
 from indexer.corpus import Skipped
 from indexer.corpus.given import taken
 from indexer.ingest.counts import Stopwatch, Tally
+from indexer.ingest.documents import Documents, names_of, split
 from indexer.ingest.encode import usable_features
 from indexer.ingest.fit import fit_features, options_for, spec_for
 from indexer.ingest.intake import Intake
@@ -28,6 +32,7 @@ from indexer.ingest.prepare import Preparer
 from indexer.ingest.replacing_model import last_items, refusal, requiring_all
 from indexer.ingest.sample import MAX_TRAINING_ITEMS, reservoir
 from indexer.ingest.segments import features_kept, texts_kept
+from indexer.ingest.stored_codes import StoredCodes
 from indexer.refusals import Refused
 from indexer.training.options import AS_GIVEN, TrainingOptions
 from indexer.training.report import few_warnings
@@ -67,6 +72,11 @@ class LastCommit:
             return before, {}
         return before, self.items.known(rows)
 
+    def unseen(self, items: StoredItems) -> np.ndarray:
+        """The rows of `items`, those of the commit, that were not seen, increasing."""
+        rows = [row for row in items.rows() if items.id(row) not in self.found]
+        return np.array(rows, np.int64)
+
 
 class Rehearsal:
     """An `Indexer` that only counts: its `fit`, `add`, `prune` and `commit` write nothing.
@@ -81,6 +91,7 @@ class Rehearsal:
         kind: str,
         *,
         catalog: str | None = None,
+        passages: int | None = None,
         workers: int | None = None,
         on_skipped: Callable[[Skipped], None] | None = None,
     ):
@@ -91,11 +102,14 @@ class Rehearsal:
         self.keeps_features: bool | None = None
         self.keeps_texts: bool | None = None
         self.coder: Coder | None = None
+        self._given_passages = passages
+        self._documents = Documents()
         self._kind = kind
         self._spec: Any = None
         self._featurizer: Featurizer | None = None  # none where nothing can be learned from
         self._unlearned: HashretError | None = None
         self._pruned = False
+        self._came: set[str] = set()  # what would be an item, where documents were split
         self._again: set[str] = set()  # the collection's items that would have a code again
         with ExitStack() as opening:
             layout = Layout.require_place(path)
@@ -103,6 +117,7 @@ class Rehearsal:
             if found is not None:
                 self._open(opening.enter_context(found))
             self._last = LastCommit(found)
+            self._were_split = bool(self.made_with_passages)
             self._preparer = Preparer(kind, workers)
             opening.callback(self._preparer.close)
             self._exit = opening.pop_all()
@@ -114,6 +129,16 @@ class Rehearsal:
             self.description, tensors = read_model(catalog.layout, catalog.model(model))
             self.coder = Coder.from_description(self.description, tensors)
             self._featurizer, self._spec = self.coder.featurizer, self.coder.featurizer.spec
+
+    @property
+    def made_with_passages(self) -> int:
+        """As of an `Indexer`."""
+        return int(self.description.get("passages", 0))
+
+    @property
+    def _passages(self) -> int:
+        given = self._given_passages
+        return self.made_with_passages if given is None else given
 
     def __enter__(self) -> Self:
         return self
@@ -129,7 +154,9 @@ class Rehearsal:
     def requiring_all(self, items: Iterable[Item | Skipped]) -> Iterator[Item | Skipped]:
         """As `Indexer.requiring_all`."""
         catalog = self._last.catalog
-        return iter(items) if catalog is None else requiring_all(items, catalog)
+        if catalog is None:
+            return iter(items)
+        return requiring_all(items, catalog, were_split=self._were_split)
 
     def fit(
         self,
@@ -144,7 +171,8 @@ class Rehearsal:
         `warnings` gets the warnings that are known before the training.
         """
         seed = (options or TrainingOptions()).seed
-        given = (item for item in taken(items) if isinstance(item, Item))
+        parts = split(taken(items), self._passages) if self._passages else taken(items)
+        given = (item for item in parts if isinstance(item, Item))
         payloads = [i.payload for i in reservoir(given, MAX_TRAINING_ITEMS, seed)]
         self._last.is_anew = True
         self._spec = spec_for(payloads, spec, self._preparer)
@@ -166,35 +194,68 @@ class Rehearsal:
 
     def add(self, items: Iterable[Item | Skipped]) -> Tally:
         """Count what `Indexer.add` would do with `items`."""
-        intake = Intake(self._kind, self._spec, self._last, self._preparer, Stopwatch())
-        for batch in intake.batches(taken(items)):
+        parts = taken(items)
+        if self._passages:
+            parts = self._documents.split(parts, self._passages)
+        known = self._stored_codes()
+        intake = Intake(
+            self._kind, self._spec, self._last, self._preparer, Stopwatch(), known=known
+        )
+        for batch in intake.batches(parts):
             refused: dict[int, Refused] = {}
             if self._featurizer is not None and batch.prepared:
                 rows, _, refused = usable_features(self._featurizer, batch.prepared)
                 self.tally.uncoded += len(batch.prepared) - len(rows) - len(refused)
+                refused = {batch.to_encode[row]: why for row, why in refused.items()}
             batch.count(self.tally, refused)
             coded = {one.id for row, one in enumerate(batch.pending) if row not in refused}
+            self._came |= coded if self._were_split else set()
             again = coded & self._last.found
             replaced = 0 if self._last.is_anew else len(again)
             self.tally.replaced += replaced
             self.tally.added += len(coded) - replaced
             self._again |= again
+        there = self._last.items
+        if self._passages and there is not None and not self._last.is_anew:
+            left_over = self._documents.left_over(there, self._last.unseen(there))
+            self.tally.left_over = self.tally.removed = len(left_over)
         return self.tally
+
+    def _stored_codes(self) -> StoredCodes | None:
+        last = self._last
+        if self.coder is None or last.is_anew or last.items is None or last.catalog is None:
+            return None
+        if not self.keeps_texts:
+            return None
+        return StoredCodes(
+            last.catalog.layout,
+            last.items,
+            last.catalog.last_commit().model or "",
+            n_kept=self.coder.n_kept,
+            with_features=bool(self.keeps_features),
+            of_documents=self._passages > 0,
+        )
 
     def prune(self) -> int:
         """Count the items that would be removed."""
         self._pruned = True
         stay = self._again if self._last.is_anew else self._last.found
         self.tally.removed = self._last.n_items - len(stay)
+        items = self._last.items
+        if items is not None and not self._last.is_anew:
+            self.tally.removed -= len(self._documents.withheld(items, self._last.unseen(items)))
         return self.tally.removed
 
     def commit(self) -> None:
         """Raise the errors of `Indexer`: too few items, or items that a new model would lose."""
         if self._unlearned is not None:
             raise self._unlearned
-        missing = self._last.n_items - len(self._again)
-        if self._last.catalog is None or not self._last.is_anew or self._pruned or not missing:
+        if self._last.catalog is None or not self._last.is_anew or self._pruned:
             return
-        ids = (item_id for item_id, _ in last_items(self._last.catalog).by_id())
-        example = next(i for i in ids if i not in self._again)
-        raise refusal(self._last.catalog, missing, example)
+        there = last_items(self._last.catalog)
+        rows = {item_id: row for item_id, row in there.by_id() if item_id not in self._again}
+        names = names_of(there, list(rows.values()), were_split=self._were_split)
+        again = self._documents.read | self._came
+        lost = [one for one, name in zip(rows, names, strict=True) if name not in again]
+        if lost:
+            raise refusal(self._last.catalog, len(lost), lost[0])

@@ -48,22 +48,31 @@ class Lookup(Protocol):
 class Batch:
     """What became of up to `BATCH` things from the source.
 
-    `pending` and `prepared` are of the items to encode, one for one. A batch is counted when its
-    codes are there, not when it is read, so that reports come in the order of the source.
+    `pending` are the new and changed items; `prepared` is of those to encode, in their order. A
+    batch is counted when its codes are there, not when it is read, so that reports come in the
+    order of the source.
     """
 
     pending: list[ItemRecord] = field(default_factory=list)
     prepared: list[Any] = field(default_factory=list)
+    stored: dict[int, int] = field(default_factory=dict)
+    """The position in `pending` of each item whose text has a code already -> the row that has."""
     skipped: list[Skipped] = field(default_factory=list)
     unchanged: int = 0
     kept: int = 0
     """New or changed ones that a run that was interrupted had encoded and stored."""
+
+    @property
+    def to_encode(self) -> list[int]:
+        """The position in `pending` of each item of `prepared`."""
+        return [place for place in range(len(self.pending)) if place not in self.stored]
 
     def count(self, tally: Tally, refused: Mapping[int, Refused]) -> None:
         """Count all but the items with a code; `refused` says of a position in `pending` why it
         has none."""
         tally.unchanged += self.unchanged
         tally.added += self.kept
+        tally.codes_kept += len(self.stored)
         for skipped in self.skipped:
             tally.skip(skipped)
         for row, why in refused.items():
@@ -82,6 +91,14 @@ def item_digest(item: Item, kind: str) -> bytes:
     return hasher.digest()[:DIGEST]
 
 
+class Known(Protocol):
+    """Knows which texts have a code already (`stored_codes.StoredCodes`)."""
+
+    def row_of(self, item: Item, former: int) -> int:
+        """A row with the item's text and its code; -1 for none. `former`: the row of its id."""
+        ...
+
+
 class Intake:
     """Takes items from a source in batches, looks them up and prepares the unknown ones."""
 
@@ -94,7 +111,9 @@ class Intake:
         stopwatch: Stopwatch,
         *,
         keeps_texts: bool = False,
+        known: Known | None = None,
     ):
+        """`known` says which items have codes already; None: they are not looked for."""
         self._kind = kind
         self._spec = spec
         self._lookup = lookup
@@ -102,6 +121,7 @@ class Intake:
         self._stopwatch = stopwatch
         self._preview = resolve(FEATURIZERS, kind, "kind").preview
         self._keeps_texts = keeps_texts
+        self._known = known
 
     def batches(self, items: Iterable[Item | Skipped]) -> Iterator[Batch]:
         """All `items`, as `indexer.corpus.given` takes them, by batches in their order."""
@@ -130,20 +150,28 @@ class Intake:
             # what can't be read was seen: pruning leaves a former version of it alone
             self._lookup.see([item.id for item in skipped])
         with self._stopwatch.stage("read"):
-            results = self._preparer.prepare([item.payload for item, _ in changed], self._spec)
-            for (item, digest), result in zip(changed, results, strict=True):
+            new = [item.payload for item, _, row in changed if row < 0]
+            results = iter(self._preparer.prepare(new, self._spec))
+            for item, digest, row in changed:
+                result = next(results) if row < 0 else None
                 if isinstance(result, Refused):
                     batch.skipped.append(result.skipped(item.id))
-                else:
+                    continue
+                if row < 0:
                     batch.prepared.append(result)
-                    preview = self._preview(item.payload)
-                    text = str(item.payload) if self._keeps_texts else None
-                    record = ItemRecord(item.id, digest, item.metadata, preview, text)
-                    batch.pending.append(record)
+                else:
+                    batch.stored[len(batch.pending)] = row
+                preview = self._preview(item.payload)
+                text = str(item.payload) if self._keeps_texts else None
+                record = ItemRecord(item.id, digest, item.metadata, preview, text)
+                batch.pending.append(record)
         return batch
 
-    def _changed(self, items: list[Item], batch: Batch) -> list[tuple[Item, bytes]]:
-        """The items to encode with their content hashes; the others are noted in `batch`."""
+    def _changed(self, items: list[Item], batch: Batch) -> list[tuple[Item, bytes, int]]:
+        """The new and changed items with their content hashes; the others are noted in `batch`.
+
+        With each stands the row that has a code of its text, -1 for none.
+        """
         with self._stopwatch.stage("catalog"):
             asked = [item.id for item in items]
             before, known = self._lookup.see(asked)
@@ -168,5 +196,6 @@ class Intake:
                     batch.kept += kept
                     batch.unchanged += not kept
                 else:
-                    changed.append((item, digest))
+                    stored = -1 if self._known is None else self._known.row_of(item, row)
+                    changed.append((item, digest, stored))
         return changed

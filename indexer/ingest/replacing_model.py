@@ -14,6 +14,7 @@ from hashret.store.catalog.staging import Staging
 from hashret.store.segments.stored_items import StoredItems
 from indexer.corpus import Skipped
 from indexer.corpus.given import taken
+from indexer.ingest.documents import names_of
 
 _PAGE = 1024  # items looked up at a time
 
@@ -23,13 +24,28 @@ def last_items(catalog: Catalog) -> StoredItems:
     return catalog.items_of(catalog.last_commit())
 
 
-def requiring_all(items: Iterable[Item | Skipped], catalog: Catalog) -> Iterator[Item | Skipped]:
+def requiring_all(
+    items: Iterable[Item | Skipped], catalog: Catalog, *, were_split: bool
+) -> Iterator[Item | Skipped]:
     """Yield the same; at their end CollectionError if an item of the last commit was not there.
 
     Says before a training what `left_behind` says after it, but for items that can't be used. In
-    memory of a byte a row.
+    memory of a byte a row. Where documents `were_split`, an item of the last commit is a passage
+    of one of the `items`, whose ids are then kept in memory.
     """
     there = last_items(catalog)
+    if were_split:
+        given: set[str] = set()
+        for one in taken(items):
+            if isinstance(one, Item):
+                given.add(one.id)
+            yield one
+        rows = list(there.rows())
+        names = names_of(there, rows, were_split=True)
+        lost = [row for row, name in zip(rows, names, strict=True) if name not in given]
+        if lost:
+            raise refusal(catalog, len(lost), there.id(lost[0]))
+        return
     found = np.zeros(there.segments[-1].stop if there.segments else 0, bool)
     for page in chunks(taken(items), _PAGE):
         here = there.find([one.id for one in page if isinstance(one, Item)])
@@ -40,13 +56,29 @@ def requiring_all(items: Iterable[Item | Skipped], catalog: Catalog) -> Iterator
         raise refusal(catalog, len(missing), there.id(missing[0]))
 
 
-def left_behind(catalog: Catalog, staging: Staging, removed: Set[str]) -> tuple[int, str]:
-    """How many items of the last commit are neither staged again nor `removed`, and one id."""
+def left_behind(
+    catalog: Catalog,
+    staging: Staging,
+    removed: Set[str],
+    read: Set[str] = frozenset(),
+    *,
+    were_split: bool = False,
+) -> tuple[int, str]:
+    """How many items of the last commit are neither staged again nor `removed`, and one id.
+
+    Not counted are the passages, if documents `were_split`, or the items, of documents that are
+    there again: those that were `read` and split, and those that are items now.
+    """
     missing, example = 0, ""
     there = last_items(catalog)
     for rows in chunks(there.rows(), _PAGE):
-        ids = {there.id(row) for row in rows} - removed
-        lost = ids - staging.items.find(sorted(ids)).keys()
+        ids = {there.id(row): row for row in rows}
+        lost = ids.keys() - removed
+        lost -= staging.items.find(sorted(lost)).keys()
+        if lost and (read or were_split):
+            names = names_of(there, [ids[one] for one in lost], were_split=were_split)
+            again = read | staging.items.find(sorted(set(names))).keys()
+            lost = {one for one, name in zip(lost, names, strict=True) if name not in again}
         if lost:
             missing, example = missing + len(lost), example or min(lost)
     return missing, example

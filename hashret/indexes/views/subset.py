@@ -50,6 +50,11 @@ class SubsetIndex:
         """The hash table over the chosen codes, built on first use."""
         return self._index.table
 
+    @property
+    def rows(self) -> np.ndarray:
+        """The chosen rows, increasing, (n,) int64."""
+        return self._rows
+
     def __len__(self) -> int:
         return len(self._rows)
 

@@ -269,6 +269,25 @@ class Records:
         """Whether the column of this key holds texts of JSON."""
         return any(field.name == key and field.metadata == JSON for field in self.fields)
 
+    def distinct(self, key: str) -> tuple[np.ndarray, list[Any]]:
+        """The place of each row's value of a metadata key, (n,) int64, in the list of its values.
+
+        -1 for a row without one.
+        """
+        column = self.field(key)
+        if column is None and self._others is None:
+            return np.full(self.n_rows, -1, np.int64), []
+        if column is None:
+            found = [self.metadata(row).get(key) for row in range(self.n_rows)]
+            values = [value for value in found if value is not None]
+            places = np.cumsum([value is not None for value in found]) - 1
+            places[[value is None for value in found]] = -1
+            return places, values
+        encoded = column.dictionary_encode()
+        places = encoded.indices.fill_null(-1).to_numpy().astype(np.int64)
+        values = encoded.dictionary.to_pylist()
+        return places, [self._parsed(one) for one in values] if self.is_json(key) else values
+
     @property
     def other(self) -> pa.Array | None:
         """The JSON objects of the keys without a column; None where each key has one."""

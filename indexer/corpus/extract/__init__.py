@@ -17,6 +17,10 @@ from indexer.corpus.guessing import Guess
 Decode = Callable[[bytes, str], Decoded]
 
 
+#: What separates the sections in the text of a document.
+BETWEEN = "\n\n"
+
+
 @dataclass(frozen=True, slots=True)
 class Section:
     """A part of a document in reading order: a page, or what stands under one heading."""
@@ -50,7 +54,7 @@ class Document:
     @property
     def text(self) -> str:
         """The text of all sections, separated by blank lines."""
-        return "\n\n".join(one.text for one in self.sections if one.text)
+        return BETWEEN.join(one.text for one in self.sections if one.text)
 
 
 #: What a document may tell of itself. Dates are ISO 8601 in UTC where a time zone is told, so that
