@@ -284,6 +284,8 @@ def test_the_command_line_shows_a_table_or_json(path, tmp_path):
     assert "distance, then confidences" in shown.stdout
     assert "precision@10" in shown.stdout
     assert "skipped query nameless" in shown.stderr
+    piped = [*command[:3], "-", *command[4:]]
+    assert run.invoke(main, piped, input=file.read_bytes()).stdout == shown.stdout
     found = json.loads(run.invoke(main, [*command, "--json"]).stdout)
     assert set(found) == {
         "n_queries",

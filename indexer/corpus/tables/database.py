@@ -69,9 +69,9 @@ def opened(path: Path, data: bytes | None) -> sqlite3.Connection:
 def table_of(connection: sqlite3.Connection, wanted: str | None) -> str:
     """The name of the table that is wanted, or of the only one; raises `Unclear`."""
     listed = connection.execute(
-        "SELECT name, sql FROM sqlite_master WHERE type = 'table' AND rootpage > 0 ORDER BY name"
+        "SELECT name FROM sqlite_master WHERE type = 'table' AND rootpage > 0 ORDER BY name"
     ).fetchall()
-    names = [name for name, _ in listed if not name.lower().startswith("sqlite_")]
+    names = [name for (name,) in listed if not name.lower().startswith("sqlite_")]
     if wanted in names or (wanted is None and len(names) == 1):
         return wanted or str(names[0])
     shown = ", ".join(f"{name!r:.60}" for name in names[:_SHOWN]) + ", ..." * (len(names) > _SHOWN)

@@ -7,6 +7,7 @@ such as 01/02/2024 unless another cell shows which part is the day, and columns 
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
@@ -28,10 +29,11 @@ _TIME = re.compile(
 
 def _number(cell: str) -> int | float:
     found = _NUMBER.fullmatch(cell)
-    if found is None or sum(map(str.isdigit, re.split("[eE]", cell)[0])) > _MAX_DIGITS:
+    digits = re.sub("[eE].*|[^0-9]", "", cell)
+    if found is None or len(digits) > _MAX_DIGITS:
         raise ValueError(cell)
     number = float(cell)
-    if number in (float("inf"), float("-inf")):
+    if math.isinf(number) or (number == 0) != (not digits.strip("0")):  # beyond a float's range
         raise ValueError(cell)
     return number if any(found.groups()) else int(cell)
 
