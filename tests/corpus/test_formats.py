@@ -472,7 +472,7 @@ def test_without_the_extra_the_rest_is_read(tmp_path):
     for suffix, data in SAMPLES.items():
         (source / f"a{suffix}").write_bytes(data)
     needed = {suffix: form.needs for suffix, form in FORMATS.items() if form.needs}
-    assert needed == {".pdf": "pypdfium2", ".docx": "docx", ".pptx": "pptx"}
+    assert needed.items() >= {".pdf": "pypdfium2", ".docx": "docx", ".pptx": "pptx"}.items()
     for package in needed.values():
         (packages / f"{package}.py").write_text("raise ImportError('not installed')")
     script = (

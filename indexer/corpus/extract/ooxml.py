@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 from indexer.corpus.extract.safe_xml import require_no_entities
 from indexer.corpus.extract.told import iso, names, told
 from indexer.corpus.extract.zipped import Zipped, damaged
+from indexer.refusals import Refused
 
 _T = TypeVar("_T")
 
@@ -45,11 +46,13 @@ def damage(noun: str) -> Iterator[None]:
     """Refuse the document as damaged where a library stumbles over it.
 
     The libraries expect what Office writes; on anything else they raise whatever comes up:
-    KeyError, AttributeError, lxml's SyntaxError.
+    KeyError, AttributeError, lxml's SyntaxError, errors of their own.
     """
     try:
         yield
-    except (LookupError, ValueError, TypeError, AttributeError, SyntaxError, OSError) as error:
+    except (Refused, MemoryError):
+        raise
+    except Exception as error:
         raise damaged(noun, f"{type(error).__name__}: {error}") from error
 
 
