@@ -18,12 +18,19 @@ from collections.abc import Sequence
 from pathlib import Path
 from random import Random
 from time import perf_counter
+from typing import Any
 
 from benchmarks import environment
 
 _POSTS = 20  # posts of a document
 _QUESTIONS = 500
 _FEWEST = 5  # words of a question
+_ORDERS: dict[str, dict[str, Any]] = {
+    "codes": {},
+    "--asymmetric": {"asymmetric": True},
+    "--rerank 100": {"rerank": 100},
+    "--rerank 1000": {"rerank": 1000},
+}
 _SUBJECT = re.compile(r"^Subject: *(?:(?:re|fwd?) *: *)*(.+)$", re.IGNORECASE | re.MULTILINE)
 
 
@@ -92,11 +99,10 @@ def _measured(
             n_items = indexer.commit().n_items
         with Collection.open(f"{folder}/c") as collection:
             for name, pairs in questions.items():
-                for order, rerank in (("codes", None), ("--rerank 100", 100)):
+                for order, how in _ORDERS.items():
                     group = "document" if words else None
-                    found = collection.query(
-                        [text for text, _ in pairs], k=10, rerank=rerank, group=group
-                    )
+                    texts = [text for text, _ in pairs]
+                    found = collection.query(texts, k=10, group=group, **how)
                     ranked = [
                         [hit.metadata.get("document", hit.id) for hit in one] for one in found
                     ]
