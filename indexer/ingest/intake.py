@@ -17,7 +17,7 @@ from indexer.corpus import Skipped
 from indexer.corpus.files import refusal_of
 from indexer.ingest.counts import Stopwatch, Tally
 from indexer.ingest.prepare import Preparer
-from indexer.refusals import Refused
+from indexer.refusals import LEFT_OUT, Refused
 
 BATCH = 1024  # items looked up and encoded at a time, to bound memory and save calls of SQL
 _BATCH_CHARACTERS = (
@@ -128,7 +128,7 @@ class Intake:
         batch.skipped += skipped
         with self._stopwatch.stage("catalog"):
             # what can't be read was seen: pruning leaves a former version of it alone
-            self._lookup.see([item.id for item in skipped])
+            self._lookup.see([item.id for item in skipped if item.error_class not in LEFT_OUT])
         with self._stopwatch.stage("read"):
             results = self._preparer.prepare([item.payload for item, _ in changed], self._spec)
             for (item, digest), result in zip(changed, results, strict=True):

@@ -25,8 +25,13 @@ def test_sources_come_in_the_order_given(tmp_path):
 
 def test_one_file_goes_by_its_name(tmp_path):
     make(tmp_path, ["a.txt", "b.png"])
-    assert list(corpus.read([tmp_path / "a.txt"], "text")) == [Item("a.txt", "words")]
-    assert list(corpus.read([tmp_path / "b.png"], "image")) == [Item("b.png", tmp_path / "b.png")]
+    (text,) = corpus.read([tmp_path / "a.txt"], "text")
+    (image,) = corpus.read([tmp_path / "b.png"], "image")
+    assert (text.id, text.payload) == ("a.txt", "words")
+    assert (image.id, image.payload) == ("b.png", tmp_path / "b.png")
+    for one in (text, image):
+        assert one.metadata["folder"] == ""
+        assert one.metadata["size"] == 5
 
 
 def test_links_are_followed_where_the_user_names_them(tmp_path):
