@@ -74,11 +74,6 @@ class Member:
     """All its bytes, or so many and one more; raises `Refused`."""
 
 
-def is_archive(name: str) -> bool:
-    """Whether a file's name says that it is an archive."""
-    return name.lower().endswith(ZIP + TAR)
-
-
 def members(name: str, file: IO[bytes], budget: Budget) -> Iterator[Member]:
     """The members of an archive, which is a seekable file.
 
@@ -110,9 +105,10 @@ class _Limited:
         self.seek, self.tell, self.seekable = file.seek, file.tell, file.seekable
 
     def read(self, n: int = -1) -> bytes:
-        if not 0 <= n <= _MOST_DIRECTORY:
+        data = self._file.read(_MOST_DIRECTORY + 1 if n < 0 else min(n, _MOST_DIRECTORY + 1))
+        if len(data) > _MOST_DIRECTORY:
             raise zipfile.BadZipFile(f"a directory of over {_MOST_DIRECTORY:,} bytes")
-        return self._file.read(n)
+        return data
 
     def close(self) -> None:
         """Whoever opened the file closes it."""
@@ -158,8 +154,8 @@ def _unfit(info: zipfile.ZipInfo) -> Refused | None:
         return Refused("encrypted", "encrypted; decrypt it with its password first")
     # of the other methods Python's decoders can't be bounded in memory, and hardly anybody uses one
     if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        got = zipfile.compressor_names.get(info.compress_type, info.compress_type)
-        return Refused("other-type", f"expected a stored or deflated member, got {got}")
+        method = info.compress_type
+        return Refused("other-type", f"expected a stored or deflated member, got method {method}")
     return None
 
 
@@ -257,8 +253,9 @@ def _tar(name: str, file: IO[bytes], budget: Budget) -> Iterator[Member]:
     stream = _Forward(_decompressed(name, file), budget)
     given: Any = stream
     with tarfile.TarFile(fileobj=given) as archive:
+        kept: list[tarfile.TarInfo] = vars(archive)["members"]
         while (info := archive.next()) is not None:
-            archive.members.clear()  # `tarfile` keeps all that it has seen
+            kept.clear()  # `tarfile` remembers all that it has seen
 
             def read(limit: int, size: int = info.size) -> bytes:
                 end = stream.tell() + size

@@ -21,7 +21,6 @@ from indexer.corpus.archive_members import (
     Budget,
     Exceeded,
     Member,
-    is_archive,
     members,
 )
 from indexer.corpus.files import Entry
@@ -39,6 +38,11 @@ _MOST_DEPTH = 3  # archives in one another, the outermost counted
 _MOST_INNER = 128 << 20  # bytes of an archive in an archive, which is held in memory
 _MOST_FOLDERS = 10_000  # left out folders of one archive that are reported once
 _DRIVE = re.compile(r"[A-Za-z]:[/\\]")
+
+
+def is_archive(name: str) -> bool:
+    """Whether a file's name says that it is an archive."""
+    return name.lower().endswith(SUFFIXES)
 
 
 def entries(source: Path, how: Reading, wanted: Wanted) -> Iterator[Entry | Skipped]:

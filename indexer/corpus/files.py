@@ -278,5 +278,3 @@ def _identity(folder: Path) -> _Identity:
     except OSError:
         return None
     return status.st_dev, status.st_ino
-
-

@@ -1,8 +1,8 @@
 """Patterns as Git writes them in `.gitignore`: read, and compared with the paths of a source.
 
 The rules are those of gitignore(5). Ignore files come from strangers, so no comparison takes more
-than the product of the lengths of path and pattern: pathspec, which has the same rules as regular
-expressions that backtrack, takes minutes for one path and a pattern such as ``**/a/**/a/**/a/**/b``.
+than the product of the lengths of path and pattern: pathspec, which makes regular expressions that
+backtrack, takes minutes for one path and a pattern such as ``**/a/**/a/**/a/**/b``.
 """
 
 from __future__ import annotations

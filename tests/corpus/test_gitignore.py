@@ -54,10 +54,12 @@ def _of(given, path, is_folder):
     """The source of the pattern that decides on a path: the first of its folders that is left out
     decides for all in it."""
     names = path.split("/")
+    found = None
     for n in range(1, len(names) + 1):
         found = gitignore.decided(given, names[:n], is_folder=is_folder or n < len(names))
-        if n == len(names) or (found is not None and not found.negated):
-            return "" if found is None else found.source
+        if found is not None and not found.negated:
+            break
+    return "" if found is None else found.source
 
 
 @pytest.mark.parametrize(
