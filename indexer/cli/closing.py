@@ -14,6 +14,8 @@ from indexer.refusals import LEFT_OUT
 
 _MOST_PARTS = 8  # reasons that a line lists
 _MOST_ENDINGS = 6  # endings that a line lists for one reason
+# classes of whole folders too, which say nothing by their endings
+_FOLDERS_TOO = LEFT_OUT | {"collection"}
 _OTHER, _INSTALL = "other type", "install hashret[documents]"
 
 
@@ -62,7 +64,7 @@ def _reasons(tally: Tally, kind: str, by_ending: bool) -> str:
 
 
 def _part(reason: str, endings: Counter[str], by_ending: bool) -> str:
-    if reason in LEFT_OUT or not by_ending:
+    if reason in _FOLDERS_TOO or not by_ending:
         return f"{endings.total():,} {reason}"
     return f"{listed(endings)}: {reason}" if reason == _INSTALL else f"{listed(endings)} ({reason})"
 
