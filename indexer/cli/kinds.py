@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from indexer.corpus import Reading, Skipped
 
 _TEXT, _IMAGE = "text", "image"
-_PLURALS = {_TEXT: "texts", _IMAGE: "images", "vector": "vectors"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +160,7 @@ def _inferred(sources: Sequence[Path], how: Reading) -> str:
             given = " ".join(map(str, sources))
             images = "--images-to DIR beside --to makes a collection of images too"
             say(
-                f"note: {_said(counts)} found; the {n:,} {_PLURALS[other]} are left out here: "
+                f"note: {_said(counts)} found; {_many(n, other)} left out here: "
                 f"`hashret index {given} --kind {other} --to DIR` indexes them"
                 + (f", or {images}" if other == _IMAGE else "")
             )
@@ -169,7 +168,11 @@ def _inferred(sources: Sequence[Path], how: Reading) -> str:
 
 
 def _said(counts: Counter[str]) -> str:
-    return " and ".join(f"{n:,} {_PLURALS[kind]}" for kind, n in counts.most_common()) or "neither"
+    return " and ".join(_many(n, kind) for kind, n in counts.most_common())
+
+
+def _many(n: int, kind: str) -> str:
+    return f"{n:,} {kind}" + "s" * (n != 1)
 
 
 def _kind_of(to: Path, address: str | None) -> str | None:
