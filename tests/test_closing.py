@@ -12,12 +12,15 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from hashret.items import Item
+from hashret.store.segments.record_batch import ItemRecord
 from indexer import Indexer
 from indexer.cli import main
 from indexer.cli.closing import show_counts
 from indexer.corpus import Skipped
 from indexer.corpus.endings import NONE, OTHER, counted, ending_of
 from indexer.ingest.counts import Tally
+from indexer.ingest.intake import Batch
+from indexer.refusals import Refused
 from indexer.training import TrainingOptions
 from tests.corpora import TOPICS, topic_items
 
@@ -102,6 +105,15 @@ def test_endings_of_strangers_are_counted_in_bounded_memory():
     assert counts.total() == 5000
     assert len(counts) <= 201
     assert counts[OTHER] == 4800
+
+
+def test_what_gets_no_code_is_not_counted_as_read():
+    batch = Batch(endings=Counter({".txt": 2, ".md": 1}))
+    batch.pending = [ItemRecord(name, b"", {}, "") for name in ("a.txt", "b.txt", "c.md")]
+    tally = Tally()
+    batch.count(tally, {1: Refused("overflow", "too long")})
+    assert tally.read == {".txt": 1, ".md": 1}
+    assert tally.endings == {"overflow": {".txt": 1}}
 
 
 def run(*arguments):

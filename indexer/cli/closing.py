@@ -76,10 +76,6 @@ def _reason(error_class: str, ending: str, kind: str) -> str:
     if error_class != "other-type":
         return error_class
     form = form_named(Path(f"x{ending}")) if ending.startswith(".") else None
-    if form is None or (kind in form.found and form.is_item):
+    if form is None or (form.is_item and kind in form.found):
         return _OTHER
-    if form.name == "image":
-        return "images: --images-to"
-    if form.name == "text":
-        return "texts: --kind text"
-    return f"{form.name}: name it as a source"
+    return form.advice or _OTHER

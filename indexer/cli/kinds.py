@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import permutations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,13 +13,12 @@ import click
 
 from hashret.errors import InputError
 from hashret.items import Item
+from hashret.kinds import kind_of
 from indexer.cli.console import say
 from indexer.training.presets import PRESETS
 
 if TYPE_CHECKING:
     from indexer.corpus import Reading, Skipped
-
-_TEXT, _IMAGE = "text", "image"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +49,7 @@ class Share:
         """Whether the items are files, whose ids end as their names do."""
         from indexer import corpus
 
-        forms = {corpus.Source(path, self.kind).form for path in self.sources}
-        return forms <= {"folder", "archive", "text", "image"}
+        return all(corpus.Source(path, self.kind).holds_files for path in self.sources)
 
 
 def shares(
@@ -62,18 +61,21 @@ def shares(
     how: Reading,
 ) -> list[Share]:
     """What goes where: all into one collection, or texts into `to` and images into `images_to`."""
+    from indexer.corpus.forms import FOLDER
+
     if images_to is None:
         return [Share(_kind(sources, kind, to, catalog, how), to, sources, how)]
-    if kind not in (None, _TEXT):
+    if kind is not None:
         raise click.UsageError(f"--kind: expected none with --images-to, got {kind}; leave it out")
     if images_to.resolve() == to.resolve():
         raise click.UsageError(f"--images-to: expected another collection than --to, got {to}")
     _require_both(sources, how)
     found = []
-    for one, place, other in ((_TEXT, to, _IMAGE), (_IMAGE, images_to, _TEXT)):
+    for one, other in permutations(FOLDER.found):
+        place = images_to if kind_of(one).decodes_files else to
         fitting = [path for path in sources if _fits(path, one, how)]
         chosen = _kind(fitting, one, place, catalog, how)
-        fitted = how if one == _TEXT else replace(how, min_words=0)
+        fitted = how if kind_of(one).stores_texts else replace(how, min_words=0)
         found.append(Share(chosen, place, fitting, fitted, beside=other))
     return found
 
@@ -85,13 +87,13 @@ def preset_of(preset: str | None, share: Share) -> str | None:
     """
     if preset is None or share.beside is None:
         return preset
-    having = [kind for kind in (_TEXT, _IMAGE) if preset in PRESETS[kind]]
+    having = [kind for kind in (share.kind, share.beside) if preset in PRESETS[kind]]
     if len(having) > 1:
         raise click.UsageError(
             f"--preset: expected one of texts or of images alone with --images-to, got {preset}, "
             "which both have; index them one after the other"
         )
-    return preset if having != [share.beside] else None
+    return None if having == [share.beside] else preset
 
 
 def require_mixable(given: dict[str, Any]) -> None:
@@ -107,13 +109,11 @@ def require_mixable(given: dict[str, Any]) -> None:
 def _require_both(sources: Sequence[Path], how: Reading) -> None:
     """Raise InputError unless there are texts and images, as far as names show it."""
     from indexer import corpus
-    from indexer.corpus.forms import SAMPLE_FILES
+    from indexer.corpus.forms import FOLDER, SAMPLE_FILES
 
-    for path in sources:
-        if corpus.Source(path, _TEXT).form == "arrays":
-            raise InputError(f"{path}: expected no arrays with --images-to; index it by itself")
     counts = corpus.count_kinds(sources, how)
-    if len(counts) < 2 and counts.total() < SAMPLE_FILES:
+    are_both = len(counts) > 1 or counts.total() >= SAMPLE_FILES
+    if not are_both or not counts.keys() <= FOLDER.found.keys():
         raise InputError(
             f"--images-to: expected texts and images in {', '.join(map(str, sources))}, got "
             f"{_said(counts)}; leave it out"
@@ -162,7 +162,7 @@ def _inferred(sources: Sequence[Path], how: Reading) -> str:
             say(
                 f"note: {_said(counts)} found; {_many(n, other)} left out here: "
                 f"`hashret index {given} --kind {other} --to DIR` indexes them"
-                + (f", or {images}" if other == _IMAGE else "")
+                + (f", or {images}" if kind_of(other).decodes_files else "")
             )
     return kind
 

@@ -39,6 +39,8 @@ class Form:
     """Its name in a message, with the suffixes."""
     beside: Callable[[Path], list[Path]] = lambda path: []
     """The paths of other files that are read with it, whether they exist or not."""
+    advice: str = ""
+    """What helps somebody who has such a file in a folder, where it is left out."""
     is_item: bool = False
     """Whether a file of this form is a single item, of which a folder can have many."""
 
@@ -108,6 +110,7 @@ FORMS: Mapping[str, Form] = {
                 "image": lambda path, how, before: table.read_table(path, "image", how),
             },
             kinds=_table_kind,
+            advice="table: name it as a source",
             noun=f"a table ({', '.join(table.SUFFIXES)}, also with .gz)",
         ),
         Form(
@@ -121,6 +124,7 @@ FORMS: Mapping[str, Form] = {
                 ),
             },
             kinds=lambda path, how: [vectors.kind_of(path)],
+            advice="array: name it as a source",
             noun=f"arrays ({', '.join(stored.SUFFIXES)})",
             beside=ids.names_beside,
         ),
@@ -130,6 +134,7 @@ FORMS: Mapping[str, Form] = {
             is_named=documents.is_document,
             found={"text": lambda path, how, before: _file(path, documents.unread)},
             kinds=lambda path, how: ["text"],
+            advice="texts: --kind text",
             noun=f"a text ({', '.join(documents.SUFFIXES)})",
             is_item=True,
         ),
@@ -139,6 +144,7 @@ FORMS: Mapping[str, Form] = {
             is_named=images.is_image,
             found={"image": lambda path, how, before: _file(path, images.read_file)},
             kinds=lambda path, how: ["image"],
+            advice="images: --images-to",
             noun=f"an image ({', '.join(images.SUFFIXES)})",
             is_item=True,
         ),

@@ -44,6 +44,16 @@ class Source:
         """Whether a source of its form can hold items of its kind; nothing is read."""
         return self.kind in _form(self.path).found
 
+    @property
+    def is_tree(self) -> bool:
+        """Whether it is a folder or an archive."""
+        return self.form in (FOLDER.name, "archive")
+
+    @property
+    def holds_files(self) -> bool:
+        """Whether its items are files, or members of archives, whose ids end as names do."""
+        return self.is_tree or _form(self.path).is_item
+
     def require_readable(self) -> None:
         """Raise InputError unless it exists, can be opened and can hold items of its kind."""
         form, fitting = _form(self.path), forms_of(self.kind)
@@ -128,7 +138,7 @@ def _require_arrays(sources: list[Source], n_ids: int) -> None:
 
 def _require_options_fit(sources: list[Source], kind: str, how: Reading) -> None:
     """Raise InputError for an option that says nothing about any of the sources."""
-    if not any(source.form in ("folder", "archive") for source in sources):
+    if not any(source.is_tree for source in sources):
         for option in ("exclude", "include", "hidden"):
             if getattr(how, option):
                 raise InputError(
@@ -215,9 +225,10 @@ def _none_known(roots: Sequence[Path], how: Reading) -> InputError:
     advice = "name a folder with some"
     for root in map(Path, roots):
         if files.is_collection(root):
-            endings, advice = Counter(), "name the source that a collection was made from"
-            endings["a collection of hashret"] = 1
-            break
+            raise InputError(
+                f"{root}: expected texts or images, got a collection of hashret; name the source "
+                "that it was made from"
+            )
         for entry in names_in(root, how):
             if isinstance(entry, Skipped):
                 counted(endings, entry.error_class)

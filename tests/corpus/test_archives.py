@@ -264,7 +264,7 @@ def test_headers_that_claim_much_get_no_memory(tmp_path):
     claims = tarfile.TarInfo("././@PaxHeader")
     claims.type, claims.size = tarfile.XHDTYPE, 8 << 30
     (tmp_path / "t.tar.gz").write_bytes(
-        gzip.compress(whole[:1024] + claims.tobuf() + bytes(1 << 22))
+        gzip.compress(whole[:1024] + claims.tobuf() + bytes(1 << 26))
     )
     (tmp_path / "u.tar.xz").write_bytes(lzma.compress(whole, preset=9)[:12] + b"\xff" * 50)
     tracemalloc.start()

@@ -42,6 +42,35 @@ def test_a_pattern_decides_as_in_git(lines, paths):
             assert _of(given, name, path.is_dir()) == truth[name], (name, lines)
 
 
+@NEEDS_GIT
+@pytest.mark.parametrize(
+    "source",
+    ["a/**", "/a/**", "a/**/", "**/a/**", "**/b", "a/**/b", "/**/b", "**", "**/", "/**", "a/*/b"]
+    + ["a", "/a", "a/", "/b/", "b/a", "*/a", "!a", "a**b", "a/b**", "**a", "?", "[!b]", "a//b", "/"]
+    + ["//a", "a/./b", "./a", "../a", "a/b/", "[a", "a]", "[a]", "\\a", "a\\", "**/**/b", "***/b"],
+)
+def test_each_sort_of_pattern_decides_as_in_git(tree, source):
+    """Of folders too: a pattern for all that is in a folder leaves the folder itself."""
+    (tree / ".gitignore").write_text(f"{source}\n")
+    names = [p.relative_to(tree).as_posix() for p in tree.rglob("*") if ".git" not in str(p)]
+    truth = decided_by_git(tree, names)
+    given = list(gitignore.patterns([source]))
+    assert {name: _of(given, name, (tree / name).is_dir()) for name in names} == truth
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory):
+    """A repository with folders and files called a, b and ab, three deep."""
+    root = tmp_path_factory.mktemp("tree")
+    subprocess.run(["git", "init", "-q", root], check=True)
+    for folder in ("a/a", "a/b", "b/a", "b/b", "ab"):
+        (root / folder).mkdir(parents=True)
+        (root / folder / "ab").touch()
+    (root / "a" / "b" / "a").mkdir()
+    (root / "a" / "b" / "a" / "b").touch()
+    return root
+
+
 def decided_by_git(root, paths):
     """Path -> the pattern by which Git decides on it, "" if none matches."""
     command = ["git", "-C", root, "check-ignore", "--no-index", "-v", "-n", "-z", "--stdin"]
