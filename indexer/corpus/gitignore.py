@@ -68,10 +68,14 @@ def pattern(source: str) -> Pattern:
     text = text.removesuffix("/")
     anchored = "/" in text
     names = text.removeprefix("/").split("/")
-    parts = [None if anchored and name == "**" else _component(name) for name in names]
+    parts = [None if anchored and _is_any(name) else _component(name) for name in names]
     if parts[-1] is None:  # "a/**" is all that is in a, but not a itself
         parts.insert(-1, _component("*"))
     return Pattern(source, negated, for_folders, tuple(parts), anchored)
+
+
+def _is_any(name: str) -> bool:
+    return len(name) > 1 and not name.strip("*")
 
 
 def decided(given: Sequence[Pattern], path: Sequence[str], *, is_folder: bool) -> Pattern | None:
