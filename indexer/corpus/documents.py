@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache, partial
 from importlib import import_module
@@ -73,31 +73,14 @@ def is_document(path: Path) -> bool:
     return not path.suffix or path.suffix.lower() in SUFFIXES
 
 
-#: A function that yields what is in a file of a folder that is no document itself, if it is not
-#: one; None for a document.
-Within = Callable[[files.Entry], Iterator["Found"] | None]
+def most_bytes(path: Path) -> int:
+    """The most bytes of a document of this name that are read."""
+    return FORMATS.get(path.suffix.lower(), FORMATS[UNNAMED]).max_bytes
 
 
-def read_folder(root: Path, within: Within, *, follow: bool = False) -> Iterator[Found]:
-    """Every document under `root`, and every other entry as `Skipped`, in a stable order.
-
-    Whatever is no other kind of file is taken for a document; reading it shows whether it is text.
-    With `follow`, symbolic links are followed, wherever they lead.
-    """
-    for entry in files.walk(root, follow=follow):
-        if isinstance(entry, Skipped):
-            yield entry
-        elif (found := within(entry)) is not None:
-            yield from found
-        else:
-            metadata = files.id_metadata(entry.relative)
-            yield Unread(files.id_of(entry.relative), entry.path, entry.size, metadata, follow)
-
-
-def read_file(path: Path, relative: str) -> Unread:
-    """The document at a path that the user names, which may be a link; `relative` gives its id."""
-    metadata = files.id_metadata(relative)
-    return Unread(files.id_of(relative), path, path.stat().st_size, metadata, follow=True)
+def unread(entry: files.Entry, *, follow: bool) -> Unread:
+    """The document of an entry; `follow` says whether its path may be a symbolic link."""
+    return Unread(entry.id, entry.path, entry.size, entry.metadata, follow, entry.data)
 
 
 def decoded(

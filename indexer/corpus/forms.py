@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
-from indexer.corpus import documents, files, ids, images, mailboxes
+from indexer.corpus import archives, documents, files, ids, images, mailboxes
 from indexer.corpus.arrays import stored, vectors
 from indexer.corpus.reading import Reading
 from indexer.corpus.tables import readers, table
 from indexer.corpus.tables.columns import Columns
 from indexer.corpus.tables.compressed import SUFFIXES as COMPRESSED
 from indexer.corpus.tables.rows import Row
-from indexer.refusals import Refused
+from indexer.refusals import Refused, Skipped
 
 #: The number of files in a folder by which the kind of its items is inferred.
 SAMPLE_FILES = 10_000
@@ -41,25 +42,32 @@ class Form:
     """Its name in a message, with the suffixes."""
     beside: Callable[[Path], list[Path]] = lambda path: []
     """The paths of other files that are read with it, whether they exist or not."""
+    advice: str = ""
+    """What helps somebody who has such a file in a folder, where it is left out."""
     is_item: bool = False
     """Whether a file of this form is read in a folder, as an item or as several."""
 
 
-def _folder_kinds(root: Path, how: Reading) -> Iterator[str]:
-    """The kind of each of the first files of a folder that is an item, by its name.
+def names_in(source: Path, how: Reading) -> Iterator[files.Entry | Skipped]:
+    """The first entries of a folder or an archive; no file is read."""
+    return islice(archives.entries(source, how, lambda path: 0), SAMPLE_FILES)
+
+
+def _folder_kinds(source: Path, how: Reading) -> Iterator[str]:
+    """The kind of each of the first files of a folder or an archive that is an item, by its name.
 
     If there is none, files with names that say nothing count as texts, if they are.
     """
-    if files.is_collection(root):
+    if files.is_collection(source):
         return
     unnamed: list[Path] = []
     is_clear = False
-    for entry in islice(files.walk(root, follow=how.follow_links), SAMPLE_FILES):
+    for entry in names_in(source, how):
         if isinstance(entry, files.Entry):
             form = form_named(entry.path)
-            if form is None:
+            if form is None and entry.data is None:
                 unnamed.append(entry.path)
-            elif form.is_item:
+            elif form is not None and form.is_item:
                 is_clear = True
                 yield from form.kinds(entry.path, how)
     if not is_clear:
@@ -81,20 +89,47 @@ def _table_kind(path: Path, how: Reading) -> Iterator[str]:
     yield "image" if 2 * n_images > len(rows) else "text"
 
 
-def _texts(root: Path, how: Reading) -> Iterator[documents.Found]:
-    """The documents and mails in a folder; other files are refused by what their names say."""
-
-    def within(entry: files.Entry) -> Iterator[documents.Found] | None:
+def _texts(source: Path, how: Reading) -> Iterator[documents.Found]:
+    """The documents and mails of a folder or an archive; other files are refused by their names."""
+    for entry in archives.entries(source, how, _most_bytes):
+        if isinstance(entry, Skipped):
+            yield entry
+            continue
         form = form_named(entry.path)
-        if form is FORMS["mailbox"]:
-            return mailboxes.read_mailbox(entry.path, entry.relative, follow=how.follow_links)
         if form is None or form is FORMS["text"]:
-            return None
-        advice = "" if form.is_item else "; name it itself, not its folder"
-        refused = Refused("other-type", f"expected text, got {form.noun}{advice}")
-        return iter([refused.skipped(files.id_of(entry.relative))])
+            yield documents.unread(entry, follow=how.follow_links)
+        elif form is FORMS["mailbox"]:
+            yield from mailboxes.read_mailbox(entry, follow=how.follow_links)
+        else:
+            advice = "" if form.is_item else "; name it itself, not its folder"
+            refused = Refused("other-type", f"expected text, got {form.noun}{advice}")
+            yield refused.skipped(entry.id)
 
-    return documents.read_folder(root, within, follow=how.follow_links)
+
+def _most_bytes(name: Path) -> int:
+    """The most bytes of a member of an archive that are read for texts; 0 if it is of no use."""
+    form = form_named(name)
+    if form is FORMS["mailbox"]:
+        return mailboxes.MAX_ARCHIVED
+    return documents.most_bytes(name) if form in (None, FORMS["text"]) else 0
+
+
+def _file(
+    path: Path, read: Callable[[files.Entry], Iterator[documents.Found]]
+) -> Iterator[documents.Found]:
+    """What is in a file that the user names, which may be a link."""
+    try:
+        yield from read(files.entry_of(path, path.name, follow=True))
+    except Refused as refused:
+        yield refused.skipped(files.id_of(path.name))
+
+
+def _document(entry: files.Entry) -> Iterator[documents.Found]:
+    yield documents.unread(entry, follow=True)
+
+
+def _image(entry: files.Entry) -> Iterator[documents.Found]:
+    yield images.read_file(entry, follow=True)
 
 
 FOLDER = Form(
@@ -103,7 +138,7 @@ FOLDER = Form(
     is_named=lambda path: False,
     found={
         "text": lambda path, how, before: _texts(path, how),
-        "image": lambda path, how, before: images.read_folder(path, follow=how.follow_links),
+        "image": lambda path, how, before: images.read_folder(path, how),
     },
     kinds=_folder_kinds,
     noun="a folder",
@@ -114,6 +149,13 @@ FORMS: Mapping[str, Form] = {
     form.name: form
     for form in (
         FOLDER,
+        replace(
+            FOLDER,
+            name="archive",
+            suffixes=archives.SUFFIXES,
+            is_named=lambda path: archives.is_archive(path.name),
+            noun=f"an archive ({', '.join(archives.SUFFIXES)})",
+        ),
         Form(
             "table",
             suffixes=readers.SUFFIXES,
@@ -123,6 +165,7 @@ FORMS: Mapping[str, Form] = {
                 "image": lambda path, how, before: table.read_table(path, "image", how),
             },
             kinds=_table_kind,
+            advice="table: name it as a source",
             noun=f"a table ({', '.join(readers.SUFFIXES)}, also with {', '.join(COMPRESSED)})",
         ),
         Form(
@@ -136,6 +179,7 @@ FORMS: Mapping[str, Form] = {
                 ),
             },
             kinds=lambda path, how: [vectors.kind_of(path)],
+            advice="array: name it as a source",
             noun=f"arrays ({', '.join(stored.SUFFIXES)})",
             beside=ids.names_beside,
         ),
@@ -144,8 +188,8 @@ FORMS: Mapping[str, Form] = {
             suffixes=mailboxes.SUFFIXES,
             is_named=mailboxes.is_mailbox,
             found={
-                "text": lambda path, how, before: mailboxes.read_mailbox(
-                    path, path.name, follow=True
+                "text": lambda path, how, before: _file(
+                    path, partial(mailboxes.read_mailbox, follow=True)
                 )
             },
             kinds=lambda path, how: ["text"],
@@ -156,8 +200,9 @@ FORMS: Mapping[str, Form] = {
             "text",
             suffixes=documents.SUFFIXES,
             is_named=documents.is_document,
-            found={"text": lambda path, how, before: iter([documents.read_file(path, path.name)])},
+            found={"text": lambda path, how, before: _file(path, _document)},
             kinds=lambda path, how: ["text"],
+            advice="texts: --kind text",
             noun=f"a text ({documents.NOUN})",
             is_item=True,
         ),
@@ -165,12 +210,9 @@ FORMS: Mapping[str, Form] = {
             "image",
             suffixes=images.SUFFIXES,
             is_named=images.is_image,
-            found={
-                "image": lambda path, how, before: iter(
-                    [images.read_file(path, path.name, follow=True)]
-                )
-            },
+            found={"image": lambda path, how, before: _file(path, _image)},
             kinds=lambda path, how: ["image"],
+            advice="images: --images-to",
             noun=f"an image ({', '.join(images.SUFFIXES)})",
             is_item=True,
         ),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from io import BytesIO
 from pathlib import Path
 
 from indexer.corpus import documents, files
@@ -11,6 +12,8 @@ from indexer.corpus.extract import FORMATS
 from indexer.refusals import Refused, Skipped
 
 SUFFIXES = (".mbox",)
+#: The largest mailbox in an archive, in bytes: it is held in memory.
+MAX_ARCHIVED = 128 << 20
 
 _BEGINS = b"From "
 _QUOTED = re.compile(rb">+From ")  # a line of a mail that began with "From ", as mboxrd writes it
@@ -24,7 +27,7 @@ def is_mailbox(path: Path) -> bool:
 
 
 def read_mailbox(
-    path: Path, relative: str, *, follow: bool = False
+    entry: files.Entry, *, follow: bool = False
 ) -> Iterator[documents.Unread | Skipped]:
     """Every mail of a mailbox, unread; memory does not grow with the mailbox.
 
@@ -32,11 +35,13 @@ def read_mailbox(
     stranger's Message-ID is not, and mail is added to the end of a mailbox. A mail that is too
     large, and a file that is no mailbox, is `Skipped`.
     """
-    name, metadata = files.id_of(relative), files.id_metadata(relative)
+    name, metadata = entry.id, entry.metadata
+    del metadata["size"]  # that of the whole mailbox, and that of its last change, say nothing of
+    metadata.pop("modified", None)  # a mail, and would change all of them with each new one
     limit = FORMATS[_MAIL.suffix].max_bytes
     n = 0
     try:
-        for n, data in enumerate(_mails(path, limit, follow=follow), 1):
+        for n, data in enumerate(_mails(entry, limit, follow=follow), 1):
             item_id = f"{name}#{n}"
             if data is None:
                 reason = f"expected a mail of at most {limit:,} bytes, got a larger one"
@@ -51,9 +56,14 @@ def read_mailbox(
         yield files.refusal_of(error).skipped(name)
 
 
-def _mails(path: Path, limit: int, *, follow: bool) -> Iterator[bytes | None]:
+def _mails(entry: files.Entry, limit: int, *, follow: bool) -> Iterator[bytes | None]:
     """The bytes of each mail with its line "From "; None for one of more than `limit` bytes."""
-    with files.open_regular(path, follow=follow) as stream:
+    data = entry.data
+    with (
+        BytesIO(data)
+        if data is not None
+        else files.open_regular(entry.path, follow=follow) as stream
+    ):
         mail: list[bytes] = []
         size = 0
         was_empty = is_start = True  # a mail begins after an empty line; a part may be half a line

@@ -30,7 +30,7 @@ from indexer.ingest.intake import Intake
 from indexer.ingest.packed import packing_warnings
 from indexer.ingest.prepare import Preparer
 from indexer.ingest.replacing_model import last_items, refusal, requiring_all
-from indexer.ingest.sample import MAX_TRAINING_ITEMS, reservoir
+from indexer.ingest.sample import MAX_TRAINING_ITEMS, sampled
 from indexer.ingest.segments import features_kept, texts_kept
 from indexer.ingest.stored_codes import StoredCodes
 from indexer.refusals import Refused
@@ -173,7 +173,7 @@ class Rehearsal:
         seed = (options or TrainingOptions()).seed
         parts = split(taken(items), self._passages) if self._passages else taken(items)
         given = (item for item in parts if isinstance(item, Item))
-        payloads = [i.payload for i in reservoir(given, MAX_TRAINING_ITEMS, seed)]
+        payloads = sampled(given, MAX_TRAINING_ITEMS, seed)
         self._last.is_anew = True
         self._spec = spec_for(payloads, spec, self._preparer)
         if isinstance(self._spec, VectorSpec):

@@ -47,7 +47,8 @@ BAD_FILES: dict[str, tuple[str, bytes]] = {
     "empty.xyz": ("other-type", b""),
     "blank.xyz": ("empty-text", b" \n"),
     "catalog.sqlite": ("other-type", b"SQLite format 3\0"),
-    "archive.tar.gz": ("other-type", gzip.compress(b"words")),
+    "backup.txt~": ("other-type", b"words"),
+    "archive.tar.gz": ("damaged-archive", gzip.compress(b"words")),
     ".hidden.txt": ("hidden", b"words"),
     ".DS_Store": ("hidden", _NOISE),
 }
