@@ -7,25 +7,33 @@ from dataclasses import dataclass
 #: Every class of refusal, by the name that reports use. Names are stable; reasons are prose.
 ERROR_CLASSES: dict[str, str] = {
     "bad-csv": "a row with unsound quoting or another number of fields than the header",
-    "bad-image": "a file that its name says is an image and no decoder in the list can read",
     "bad-id": "an id that is no string, integer or UUID, is empty or is too long",
+    "bad-image": "a file that its name says is an image and no decoder in the list can read",
     "bad-item": "what a program gave in place of an item",
     "bad-json": "a line that is no JSON object, or holds what JSON cannot carry on",
     "bad-metadata": "metadata with a value that JSON cannot hold, such as NaN or bytes",
     "bad-path": "a `path` entry that is not the name of a file",
     "bad-payload": "a payload of another type or shape than the kind's",
     "bad-text": "a `text` entry that is not a string",
+    "bomb": "an archive that unpacks to far more than its size, or has too many members",
     "collection": "a folder that is a collection of hashret, such as the one being written",
+    "damaged-archive": "an archive whose bytes end early or are unsound, or one member of it",
     "damaged-array": "an array whose bytes end early or fail their checksum",
     "damaged-gzip": "a gzip stream that ends early or fails its checksum",
     "decoder-died": "a file whose decoder crashed; it was tried twice",
     "decoder-failed": "a file whose decoder raised an error that nobody foresaw",
+    "duplicate": "an item with the same content as one before it, left out by --dedup",
     "duplicate-id": "an id that an item before it in the same run has",
     "empty-file": "a file of zero bytes where an image is expected",
     "empty-text": "a text of nothing but white space",
+    "encrypted": "a file or member of an archive that needs a password",
+    "excluded": "a file or folder that --exclude or --include leaves out",
     "hidden": "a file or folder whose name begins with a dot",
+    "ignored": "a file or folder that a .gitignore or .hashretignore leaves out",
     "missing-file": "a `path` entry that names no file",
     "missing-payload": "a row with neither `text` nor `path`",
+    "near-empty": "a text of fewer words than --min-words",
+    "nested-too-deep": "an archive in an archive in an archive in an archive",
     "no-known-feature": "a query of an evaluation without a single word of the model's vocabulary",
     "not-a-regular-file": "a FIFO, socket, device or folder where a file is expected",
     "not-finite": "a vector with a NaN or infinite number (in float32)",
@@ -40,9 +48,13 @@ ERROR_CLASSES: dict[str, str] = {
     "too-large": "a text, image file, line or row over its size limit",
     "too-many-pixels": "an image of more pixels than are decoded",
     "unreadable": "a file or folder that the operating system would not let be read",
+    "unsafe-name": "a member of an archive whose name leads out of it",
     "wrong-width": "a vector of another width than the model's",
     "zero-norm": "a vector of length zero in float32, which points nowhere",
 }
+
+#: The classes of what somebody wants to be left out: pruning removes former versions of it.
+LEFT_OUT = frozenset({"duplicate", "excluded", "hidden", "ignored", "near-empty"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from pathlib import Path
 from hashret.errors import EmptyCorpusError
 from hashret.items import Item
 from indexer.corpus import files
+from indexer.corpus.leaving_out import Rules
 from indexer.refusals import Refused
 
 # Folders that are left out: tests, applications, and packages that were installed.
@@ -51,7 +52,7 @@ def read_docstrings(min_words: int = 8) -> Iterator[Item]:
 
 
 def _sources(root: Path) -> Iterator[tuple[Path, str]]:
-    for entry in files.walk(root):
+    for entry in files.walk(root, Rules(ignore_files=False)):
         if not isinstance(entry, files.Entry) or not entry.relative.endswith(".py"):
             continue
         if _LEFT_OUT.isdisjoint(entry.relative.split("/")):

@@ -6,6 +6,9 @@
     forms       folders, tables, arrays, ...: one row for each form of a source
     reading     options of reading, and counts of guessed encodings
     given       items that a program passes in
+    archives    zip and tar as folders    archive_members (one after the other, within a budget)
+    leaving_out what nobody wants         gitignore (patterns); near-empty texts, copies
+    endings     what a name's end says    counted in bounded memory
     documents   a folder of texts         decoding and guessing (bytes), extract/ (formats to text)
     images      a folder of image files
     tables/     JSONL and CSV             lines (bounded), rows and csv_rows (parsed and checked)
@@ -17,7 +20,17 @@ of a run add up. Images are not decoded here, and nothing is learned.
 """
 
 from indexer.corpus.reading import Reading
-from indexer.corpus.sources import KINDS, Source, infer_kind, read
+from indexer.corpus.sources import KINDS, Source, clear_kind, count_kinds, infer_kind, read
 from indexer.refusals import ERROR_CLASSES, Skipped
 
-__all__ = ["ERROR_CLASSES", "KINDS", "Reading", "Skipped", "Source", "infer_kind", "read"]
+__all__ = [
+    "ERROR_CLASSES",
+    "KINDS",
+    "Reading",
+    "Skipped",
+    "Source",
+    "clear_kind",
+    "count_kinds",
+    "infer_kind",
+    "read",
+]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from hashret.arguments import resolve
 from hashret.items import Item
-from indexer.corpus import decoding, files
+from indexer.corpus import archives, decoding, files
 from indexer.corpus.extract import FORMATS, UNNAMED, Document, Extract, Section
 from indexer.corpus.guessing import Guess, by_majority
 from indexer.corpus.reading import Reading
@@ -57,23 +57,23 @@ def is_document(path: Path) -> bool:
     return not path.suffix or path.suffix.lower() in SUFFIXES
 
 
-def read_folder(root: Path, *, follow: bool = False) -> Iterator[Unread | Skipped]:
-    """Every document under `root`, and every other entry as `Skipped`, in a stable order.
-
-    With `follow`, symbolic links are followed, wherever they lead.
-    """
-    for entry in files.walk(root, follow=follow):
+def read_folder(source: Path, how: Reading) -> Iterator[Unread | Skipped]:
+    """Every document of a folder or an archive, and every other entry as `Skipped`."""
+    for entry in archives.entries(source, how, most_bytes):
         if isinstance(entry, Skipped):
             yield entry
         else:
-            metadata = files.id_metadata(entry.relative)
-            yield Unread(files.id_of(entry.relative), entry.path, entry.size, metadata, follow)
+            yield unread(entry, follow=how.follow_links)
 
 
-def read_file(path: Path, relative: str) -> Unread:
-    """The document at a path that the user names, which may be a link; `relative` gives its id."""
-    metadata = files.id_metadata(relative)
-    return Unread(files.id_of(relative), path, path.stat().st_size, metadata, follow=True)
+def most_bytes(path: Path) -> int:
+    """The most bytes of a document of this name that are read; 0 if it is no document."""
+    return FORMATS[path.suffix.lower() or UNNAMED].max_bytes if is_document(path) else 0
+
+
+def unread(entry: files.Entry, *, follow: bool) -> Unread:
+    """The document of an entry; `follow` says whether its path may be a symbolic link."""
+    return Unread(entry.id, entry.path, entry.size, entry.metadata, follow, entry.data)
 
 
 def decoded(

@@ -14,11 +14,16 @@ import os
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_to_bytes
 
 from hashret.unicode_text import is_unicode
 from indexer.refusals import Refused, Skipped
+
+if TYPE_CHECKING:
+    from indexer.corpus.leaving_out import Rules
 
 _Identity = tuple[int, int] | None  # device and inode of a folder; None if these can't be read
 _LINK = "a symbolic link; links inside a source are followed only with --follow-links"
@@ -26,13 +31,49 @@ _LINK = "a symbolic link; links inside a source are followed only with --follow-
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A regular file of a source."""
+    """A regular file of a source, or of an archive in it."""
 
     path: Path
+    """Of a member of an archive only its name; nothing may be opened there."""
     relative: str
     """The path relative to the source's root, with ``/``."""
     size: int
     """In bytes, when the folder was listed."""
+    modified: str = ""
+    """When it was last changed, as `time_of` says it."""
+    data: bytes | None = None
+    """The bytes of a member of an archive; none if its type is not read. None for a file."""
+
+    @property
+    def id(self) -> str:
+        """The id of its item."""
+        return id_of(self.relative)
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """What the file tells of itself: `folder`, `size` (bytes), `modified`, `id_encoding`."""
+        when = {"modified": self.modified} if self.modified else {}
+        folder = self.id.rpartition("/")[0]
+        return {"folder": folder, "size": self.size} | when | id_metadata(self.relative)
+
+
+def entry_of(path: Path, relative: str, *, follow: bool = False) -> Entry:
+    """The entry of a regular file, which may be a link only with `follow`; raises `Refused`."""
+    try:
+        status = path.stat() if follow else path.lstat()
+    except (OSError, ValueError) as error:
+        raise refusal_of(error) from error
+    _require_regular(status.st_mode)
+    return Entry(path, relative, status.st_size, time_of(status.st_mtime))
+
+
+def time_of(seconds: float) -> str:
+    """A time since 1970 in ISO 8601, UTC and whole seconds; "" if no calendar has it."""
+    try:
+        when = datetime.fromtimestamp(int(seconds // 1), UTC)
+    except (ValueError, OverflowError, OSError):
+        return ""
+    return when.strftime("%Y-%m-%dT%H:%M:%SZ") if when.year >= 1000 else ""
 
 
 def id_of(relative: str) -> str:
@@ -61,21 +102,22 @@ def id_metadata(relative: str) -> dict[str, str]:
     return {} if is_unicode(relative) else {"id_encoding": "percent"}
 
 
-def walk(root: Path, *, follow: bool = False) -> Iterator[Entry | Skipped]:
+def walk(root: Path, rules: Rules, *, follow: bool = False) -> Iterator[Entry | Skipped]:
     """Every entry under the folder `root`, in the order of the bytes of their relative paths.
 
-    A folder that is hidden, is a collection or can't be listed is one `Skipped`. With `follow`,
-    symbolic links are followed, wherever they lead; only a link to a folder that contains it is
-    skipped. Memory grows with the entries of the folders on one path, not with those of the tree.
+    A folder that the rules leave out, that is a collection or that can't be listed is one
+    `Skipped`. With `follow`, symbolic links are followed, wherever they lead; only a link to a
+    folder that contains it is skipped. Memory grows with the entries of the folders on one path,
+    not with those of the tree.
     """
     above = (_identity(root),) if follow else None
-    stack = [_listing(root, "", above)]
+    stack = [_listing(_Folder(root, "", above, rules))]
     while stack:
         found = next(stack[-1], None)
         if found is None:
             stack.pop()
-        elif isinstance(found, tuple):
-            stack.append(_listing(*found))
+        elif isinstance(found, _Folder):
+            stack.append(_listing(found))
         else:
             yield found
 
@@ -161,16 +203,22 @@ def _noun(mode: int) -> str:
     return "a device"
 
 
-def _listing(
-    folder: Path, prefix: str, above: tuple[_Identity, ...] | None
-) -> Iterator[Entry | Skipped | tuple[Path, str, tuple[_Identity, ...] | None]]:
-    """The entries of one folder, in order; for each subfolder, the arguments of its own listing.
+@dataclass(frozen=True, slots=True)
+class _Folder:
+    """A folder that is to be listed."""
 
-    `above` has this folder and those that contain it; None if links are not followed.
-    """
-    follow = above is not None
+    path: Path
+    prefix: str
+    above: tuple[_Identity, ...] | None
+    """This folder and those that contain it; None if links are not followed."""
+    rules: Rules
+
+
+def _listing(folder: _Folder) -> Iterator[Entry | Skipped | _Folder]:
+    """The entries of one folder, in order; subfolders as what is to be listed next."""
+    follow = folder.above is not None
     try:
-        with os.scandir(folder) as entries:
+        with os.scandir(folder.path) as entries:
             # A folder is sorted by its name with a "/", so that the tree is listed in the order of
             # relative paths: "a.txt" before "a/b.txt".
             found = sorted(
@@ -178,23 +226,29 @@ def _listing(
                 for entry in entries
             )
     except OSError as error:
-        yield refusal_of(error).skipped(id_of(prefix.rstrip("/") or folder.name))
+        yield refusal_of(error).skipped(id_of(folder.prefix.rstrip("/") or folder.path.name))
         return
+    names = (entry.name for _, entry in found)
+    rules, unusable = folder.rules.within(folder.path, folder.prefix, names)
     for key, entry in found:
-        relative = prefix + entry.name
-        if entry.name.startswith("."):
-            noun = "folder" if key.endswith(b"/") else "file"
-            yield Skipped(id_of(relative), f"a hidden {noun}", "hidden")
-        elif key.endswith(b"/") and is_collection(folder / entry.name):
+        path, relative = folder.path / entry.name, folder.prefix + entry.name
+        is_folder = key.endswith(b"/")
+        why = unusable.get(entry.name) or rules.left_out(relative, is_folder=is_folder)
+        if why is not None:
+            yield why.skipped(id_of(relative))
+        elif not is_folder:
+            try:
+                yield entry_of(path, relative, follow=follow)
+            except Refused as refused:
+                yield refused.skipped(id_of(relative))
+        elif is_collection(path):
             yield Skipped(id_of(relative), "a collection of hashret, not a source", "collection")
-        elif key.endswith(b"/") and above is None:
-            yield folder / entry.name, relative + "/", None
-        elif key.endswith(b"/") and (inner := _identity(folder / entry.name)) in (above or ()):
+        elif folder.above is None:
+            yield _Folder(path, relative + "/", None, rules)
+        elif (inner := _identity(path)) in folder.above:
             yield Skipped(id_of(relative), "a link to a folder that contains it", "symlink")
-        elif key.endswith(b"/"):
-            yield folder / entry.name, relative + "/", (*(above or ()), inner)
         else:
-            yield _entry(folder / entry.name, relative, follow=follow)
+            yield _Folder(path, relative + "/", (*folder.above, inner), rules)
 
 
 def is_below(path: Path, folder: Path) -> bool:
@@ -224,14 +278,3 @@ def _identity(folder: Path) -> _Identity:
     except OSError:
         return None
     return status.st_dev, status.st_ino
-
-
-def _entry(path: Path, relative: str, *, follow: bool) -> Entry | Skipped:
-    try:
-        status = path.stat() if follow else path.lstat()
-        _require_regular(status.st_mode)
-    except OSError as error:
-        return refusal_of(error).skipped(id_of(relative))
-    except Refused as refused:
-        return refused.skipped(id_of(relative))
-    return Entry(path, relative, status.st_size)

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
-from indexer.corpus import documents, files, ids, images
+from indexer.corpus import archives, documents, files, ids, images
 from indexer.corpus.arrays import stored, vectors
 from indexer.corpus.reading import Reading
 from indexer.corpus.tables import table
 from indexer.corpus.tables.rows import Row
+from indexer.refusals import Refused, Skipped
 
 #: The number of files in a folder by which the kind of its items is inferred.
 SAMPLE_FILES = 10_000
@@ -38,13 +39,20 @@ class Form:
     """Its name in a message, with the suffixes."""
     beside: Callable[[Path], list[Path]] = lambda path: []
     """The paths of other files that are read with it, whether they exist or not."""
+    advice: str = ""
+    """What helps somebody who has such a file in a folder, where it is left out."""
     is_item: bool = False
     """Whether a file of this form is a single item, of which a folder can have many."""
 
 
-def _folder_kinds(root: Path, how: Reading) -> Iterator[str]:
-    """The kind of each of the first files of a folder that is an item."""
-    for entry in islice(files.walk(root, follow=how.follow_links), SAMPLE_FILES):
+def names_in(source: Path, how: Reading) -> Iterator[files.Entry | Skipped]:
+    """The first entries of a folder or an archive; no file is read."""
+    return islice(archives.entries(source, how, lambda path: 0), SAMPLE_FILES)
+
+
+def _folder_kinds(source: Path, how: Reading) -> Iterator[str]:
+    """The kind of each of the first files of a folder or an archive that is an item."""
+    for entry in names_in(source, how):
         if isinstance(entry, files.Entry):
             for form in FORMS.values():
                 if form.is_item and form.is_named(entry.path):
@@ -61,13 +69,21 @@ def _table_kind(path: Path, how: Reading) -> Iterator[str]:
     yield "image" if 2 * n_images > len(rows) else "text"
 
 
+def _file(path: Path, read: Callable[..., documents.Found]) -> Iterator[documents.Found]:
+    """The item of a file that the user names, which may be a link."""
+    try:
+        yield read(files.entry_of(path, path.name, follow=True), follow=True)
+    except Refused as refused:
+        yield refused.skipped(files.id_of(path.name))
+
+
 FOLDER = Form(
     "folder",
     suffixes=(),
     is_named=lambda path: False,
     found={
-        "text": lambda path, how, before: documents.read_folder(path, follow=how.follow_links),
-        "image": lambda path, how, before: images.read_folder(path, follow=how.follow_links),
+        "text": lambda path, how, before: documents.read_folder(path, how),
+        "image": lambda path, how, before: images.read_folder(path, how),
     },
     kinds=_folder_kinds,
     noun="a folder",
@@ -78,6 +94,13 @@ FORMS: Mapping[str, Form] = {
     form.name: form
     for form in (
         FOLDER,
+        replace(
+            FOLDER,
+            name="archive",
+            suffixes=archives.SUFFIXES,
+            is_named=lambda path: archives.is_archive(path.name),
+            noun=f"an archive ({', '.join(archives.SUFFIXES)})",
+        ),
         Form(
             "table",
             suffixes=table.SUFFIXES,
@@ -87,6 +110,7 @@ FORMS: Mapping[str, Form] = {
                 "image": lambda path, how, before: table.read_table(path, "image", how),
             },
             kinds=_table_kind,
+            advice="table: name it as a source",
             noun=f"a table ({', '.join(table.SUFFIXES)}, also with .gz)",
         ),
         Form(
@@ -100,6 +124,7 @@ FORMS: Mapping[str, Form] = {
                 ),
             },
             kinds=lambda path, how: [vectors.kind_of(path)],
+            advice="array: name it as a source",
             noun=f"arrays ({', '.join(stored.SUFFIXES)})",
             beside=ids.names_beside,
         ),
@@ -107,8 +132,9 @@ FORMS: Mapping[str, Form] = {
             "text",
             suffixes=documents.SUFFIXES,
             is_named=documents.is_document,
-            found={"text": lambda path, how, before: iter([documents.read_file(path, path.name)])},
+            found={"text": lambda path, how, before: _file(path, documents.unread)},
             kinds=lambda path, how: ["text"],
+            advice="texts: --kind text",
             noun=f"a text ({', '.join(documents.SUFFIXES)})",
             is_item=True,
         ),
@@ -116,12 +142,9 @@ FORMS: Mapping[str, Form] = {
             "image",
             suffixes=images.SUFFIXES,
             is_named=images.is_image,
-            found={
-                "image": lambda path, how, before: iter(
-                    [images.read_file(path, path.name, follow=True)]
-                )
-            },
+            found={"image": lambda path, how, before: _file(path, images.read_file)},
             kinds=lambda path, how: ["image"],
+            advice="images: --images-to",
             noun=f"an image ({', '.join(images.SUFFIXES)})",
             is_item=True,
         ),

@@ -6,13 +6,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from hashret.items import Item
-from indexer.corpus import files
+from indexer.corpus import archives, files
+from indexer.corpus.reading import Reading
 from indexer.refusals import Refused, Skipped
 
 #: The suffixes of image files.
 SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".tif", ".tiff", ".bmp")
 #: The largest image file that is read, in bytes: enough for the most pixels, uncompressed.
 MAX_BYTES = 512 << 20
+#: The largest one in an archive, in bytes: it is held in memory until it is decoded.
+MAX_ARCHIVED = 64 << 20
 
 
 def is_image(path: Path) -> bool:
@@ -20,32 +23,38 @@ def is_image(path: Path) -> bool:
     return path.suffix.lower() in SUFFIXES
 
 
-def read_folder(root: Path, *, follow: bool = False) -> Iterator[Item | Skipped]:
-    """Every image file under `root`, and every other entry as `Skipped`, in a stable order.
-
-    With `follow`, symbolic links are followed, wherever they lead.
-    """
-    for entry in files.walk(root, follow=follow):
+def read_folder(source: Path, how: Reading) -> Iterator[Item | Skipped]:
+    """Every image file of a folder or an archive, and every other entry as `Skipped`."""
+    for entry in archives.entries(source, how, lambda path: MAX_ARCHIVED * is_image(path)):
         if isinstance(entry, Skipped):
             yield entry
         else:
-            yield read_file(entry.path, entry.relative, follow=follow)
+            yield read_file(entry, follow=how.follow_links)
 
 
-def read_file(path: Path, relative: str, *, follow: bool = False) -> Item | Skipped:
-    """The item of one image file, with its path as payload; nothing is decoded yet."""
-    item_id = files.id_of(relative)
+def read_file(entry: files.Entry, *, follow: bool) -> Item | Skipped:
+    """The item of one image file, with its path or its bytes as payload; nothing is decoded yet.
+
+    `follow` says whether its path may be a symbolic link.
+    """
     try:
-        if not is_image(path):
-            got = repr(path.suffix) if path.suffix else "no suffix"
+        if not is_image(entry.path):
+            got = repr(entry.path.suffix) if entry.path.suffix else "no suffix"
             raise Refused("other-type", f"expected an image ({', '.join(SUFFIXES)}), got {got}")
-        require_image_file(path, follow=follow)
+        if entry.data is None:
+            require_image_file(entry.path, follow=follow)
+        else:
+            _require_some(entry.data)
     except Refused as refused:
-        return refused.skipped(item_id)
-    return Item(item_id, path, files.id_metadata(relative))
+        return refused.skipped(entry.id)
+    return Item(entry.id, entry.path if entry.data is None else entry.data, entry.metadata)
 
 
 def require_image_file(path: Path, *, follow: bool = False) -> None:
     """Raise `Refused` unless `path` is a readable regular file, not empty and not too large."""
-    if not files.read_head(path, 1, limit=MAX_BYTES, follow=follow):
+    _require_some(files.read_head(path, 1, limit=MAX_BYTES, follow=follow))
+
+
+def _require_some(data: bytes) -> None:
+    if not data:
         raise Refused("empty-file", "expected an image, got a file of zero bytes")

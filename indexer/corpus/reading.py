@@ -24,6 +24,18 @@ class Reading:
     path as given."""
     follow_links: bool = False
     """Whether symbolic links in folders are followed, wherever they lead."""
+    exclude: tuple[str, ...] = ()
+    """Patterns as in `.gitignore` of what is left out of folders and archives."""
+    include: tuple[str, ...] = ()
+    """Patterns of the files that are read in folders and archives; none: all."""
+    hidden: bool = False
+    """Whether files and folders are read whose names begin with a dot."""
+    ignore_files: bool = True
+    """Whether `.gitignore` and `.hashretignore` are obeyed."""
+    min_words: int = 0
+    """Texts of fewer words are left out."""
+    dedup: bool = False
+    """Whether an item with the same content as one before it is left out."""
     guesses: Counter[str] = field(default_factory=Counter)
     """Encoding -> the number of files for which it was guessed."""
 

@@ -7,21 +7,22 @@ import stat
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import islice
 from os import PathLike
 from pathlib import Path
 
 from hashret import kinds
 from hashret.errors import InputError
 from hashret.items import Item
-from indexer.corpus import documents, files, images
+from indexer.corpus import archives, documents, files, images, leaving_out
 from indexer.corpus.arrays import vectors
-from indexer.corpus.forms import FOLDER, FORMS, SAMPLE_FILES, Form, form_named, forms_of
+from indexer.corpus.endings import counted, ending_of
+from indexer.corpus.forms import FOLDER, FORMS, Form, form_named, forms_of, names_in
 from indexer.corpus.reading import Reading
 from indexer.refusals import Skipped
 
 KINDS = tuple(kinds.KINDS)
 
+_SHOWN_ENDINGS = 6  # endings that an error lists
 #: One path of a file or folder, or several.
 Paths = str | PathLike[str] | Sequence[str | PathLike[str]]
 
@@ -42,6 +43,16 @@ class Source:
     def may_fit(self) -> bool:
         """Whether a source of its form can hold items of its kind; nothing is read."""
         return self.kind in _form(self.path).found
+
+    @property
+    def is_tree(self) -> bool:
+        """Whether it is a folder or an archive."""
+        return self.form in (FOLDER.name, "archive")
+
+    @property
+    def holds_files(self) -> bool:
+        """Whether its items are files, or members of archives, whose ids end as names do."""
+        return self.is_tree or _form(self.path).is_item
 
     def require_readable(self) -> None:
         """Raise InputError unless it exists, can be opened and can hold items of its kind."""
@@ -72,7 +83,8 @@ class Source:
             return place in map(Path, map(os.path.realpath, form.beside(self.path)))
         if not files.is_below(path, self.path) or place.name.startswith("."):
             return False
-        return any(one.is_item and one.is_named(place) for one in forms_of(self.kind))
+        items = any(one.is_item and one.is_named(place) for one in forms_of(self.kind))
+        return items or archives.is_archive(place.name)
 
     def found(self, how: Reading, before: str = "") -> Iterator[documents.Found]:
         """The entries of the source, in a stable order; documents are not read yet.
@@ -107,8 +119,10 @@ def read(
         source.require_readable()
     if how.ids:
         _require_arrays(sources, len(how.ids))
+    _require_options_fit(sources, kind, how)
     how.guesses.clear()
-    return documents.decoded(_found(sources, how), workers, how)
+    found = documents.decoded(_found(sources, how), workers, how)
+    return leaving_out.kept(found, kind, how) if how.min_words or how.dedup else found
 
 
 def _require_arrays(sources: list[Source], n_ids: int) -> None:
@@ -120,6 +134,18 @@ def _require_arrays(sources: list[Source], n_ids: int) -> None:
             f"ids: expected one file for all arrays or one for each of the {len(sources)}, got "
             f"{n_ids} files; give one or {len(sources)}"
         )
+
+
+def _require_options_fit(sources: list[Source], kind: str, how: Reading) -> None:
+    """Raise InputError for an option that says nothing about any of the sources."""
+    if not any(source.is_tree for source in sources):
+        for option in ("exclude", "include", "hidden"):
+            if getattr(how, option):
+                raise InputError(
+                    f"--{option}: expected a folder or an archive to read, got none; leave it out"
+                )
+    if how.min_words and not kinds.kind_of(kind).stores_texts:
+        raise InputError(f"--min-words: expected texts, got items of kind {kind}; leave it out")
 
 
 def _found(sources: list[Source], how: Reading) -> Iterator[documents.Found]:
@@ -146,12 +172,12 @@ def _row_prefixes(paths: list[Path], how: Reading) -> dict[Path, str]:
     return {path: files.id_of(name) + ":" for path, name in names.items()}
 
 
-def infer_kind(paths: Paths, how: Reading | None = None) -> str:
-    """The kind of the items in the sources: "text", "image" or "vector".
+def count_kinds(paths: Paths, how: Reading | None = None) -> Counter[str]:
+    """Kind -> how many items of it the sources seem to have, by names.
 
-    The first 10,000 files of a folder count by their suffixes. A table counts by whether its first
-    rows have a text or the `path` of an image. One kind must have at least twice the count of all
-    others. Raises InputError if nothing is found, or if the kind is not clear.
+    The first 10,000 files of a folder or archive count by their suffixes. A table counts once, by
+    whether its first rows have a text or the `path` of an image. Raises InputError if there is
+    nothing.
     """
     how = how or Reading()
     counts: Counter[str] = Counter()
@@ -160,16 +186,31 @@ def infer_kind(paths: Paths, how: Reading | None = None) -> str:
         counts.update(_form(path).kinds(path, how))
     if not counts:
         raise _none_known(paths, how)
+    return counts
+
+
+def infer_kind(paths: Paths, how: Reading | None = None) -> str:
+    """The kind of the items in the sources: "text", "image" or "vector".
+
+    One kind must have at least twice the count (`count_kinds`) of all others. Raises InputError if
+    nothing is found, or if the kind is not clear.
+    """
+    return clear_kind(count_kinds(paths, how), paths)
+
+
+def clear_kind(counts: Counter[str], paths: Paths) -> str:
+    """The kind that has at least twice the count of all others; raises InputError if none has."""
     n_files = counts.total()
     # arrays are never items of a folder; together with items that are, the kind is not clear
     n_named_only = sum(n for kind, n in counts.items() if kind not in FOLDER.found)
     for kind, n in counts.most_common(1):
         if n >= 2 * (n_files - n) and n_named_only in (0, n_files):
             return kind
-    found = ", ".join(f"{n} {kind}" for kind, n in sorted(counts.items()))
+    found = ", ".join(f"{n:,} {kind}" for kind, n in sorted(counts.items()))
+    both = "" if n_named_only else ", or both: --to TEXTS --images-to IMAGES makes two collections"
     raise InputError(
-        f"{', '.join(map(str, paths))}: expected files of one kind, got {found}; pass --kind text, "
-        "image or vector: a collection has items of one kind, and files of another are skipped"
+        f"{', '.join(map(str, _listed(paths)))}: expected files of one kind, got {found}; choose "
+        f"one with --kind text, image or vector{both}"
     )
 
 
@@ -179,23 +220,30 @@ def _listed(paths: Paths) -> list[Path]:
 
 
 def _none_known(roots: Sequence[Path], how: Reading) -> InputError:
-    """The error for folders without a text or an image."""
-    got, advice = "neither", "name a folder with some"
+    """The error for folders without a text or an image: it says what is there instead."""
+    endings: Counter[str] = Counter()
+    advice = "name a folder with some"
     for root in map(Path, roots):
         if files.is_collection(root):
-            got, advice = "a collection of hashret", "name the source that it was made from"
-            break
-        for entry in islice(files.walk(root, follow=how.follow_links), SAMPLE_FILES):
-            if isinstance(entry, Skipped) and entry.error_class == "symlink":
-                got, advice = "symbolic links", "follow them with --follow-links"
-            form = form_named(entry.path) if isinstance(entry, files.Entry) else None
-            if isinstance(entry, files.Entry) and form is not None and not form.is_item:
-                got, advice = entry.relative, "name a table or an array itself, not its folder"
-                break
+            raise InputError(
+                f"{root}: expected texts or images, got a collection of hashret; name the source "
+                "that it was made from"
+            )
+        for entry in names_in(root, how):
+            if isinstance(entry, Skipped):
+                counted(endings, entry.error_class)
+                if entry.error_class == "symlink":
+                    advice = "follow symbolic links with --follow-links"
+                continue
+            counted(endings, ending_of(entry.id))
+            form = form_named(entry.path)
+            if form is not None and not form.is_item:
+                advice = f"name a table or an array itself, as {entry.id}, not its folder"
+    got = ", ".join(f"{n:,} {ending}" for ending, n in endings.most_common(_SHOWN_ENDINGS))
     return InputError(
         f"{', '.join(map(str, roots)) or 'sources'}: expected texts "
-        f"({', '.join(documents.SUFFIXES)}) or images ({', '.join(images.SUFFIXES)}), got {got}; "
-        f"{advice}"
+        f"({', '.join(documents.SUFFIXES)}) or images ({', '.join(images.SUFFIXES)}), got "
+        f"{got or 'nothing'}; {advice}"
     )
 
 

@@ -41,7 +41,7 @@ BAD_FILES: dict[str, tuple[str, bytes]] = {
     "code.pkl": ("other-type", b"cos\nsystem\n(S'false'\ntR."),
     "catalog.sqlite": ("other-type", b"SQLite format 3\0"),
     "backup.txt~": ("other-type", b"words"),
-    "archive.tar.gz": ("other-type", gzip.compress(b"words")),
+    "archive.tar.gz": ("damaged-archive", gzip.compress(b"words")),
     ".hidden.txt": ("hidden", b"words"),
     ".DS_Store": ("hidden", _NOISE),
 }

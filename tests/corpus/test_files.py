@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from indexer.corpus import files
+from indexer.corpus.leaving_out import Rules
 from indexer.refusals import Refused, Skipped
 
 
@@ -27,14 +28,35 @@ def test_a_folder_is_walked_in_the_order_of_relative_paths(tmp_path):
     for name in names:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
-    found = [entry.relative for entry in files.walk(tmp_path)]
+    found = [entry.relative for entry in files.walk(tmp_path, Rules())]
     assert found == sorted(names, key=str.encode)
 
 
 def test_an_entry_says_where_and_how_large(tmp_path):
     (tmp_path / "a").mkdir()
-    (tmp_path / "a" / "b.txt").write_bytes(b"12345")
-    assert list(files.walk(tmp_path)) == [files.Entry(tmp_path / "a" / "b.txt", "a/b.txt", 5)]
+    path = tmp_path / "a" / "b.txt"
+    path.write_bytes(b"12345")
+    os.utime(path, (0, 1_704_110_400.9))
+    (entry,) = files.walk(tmp_path, Rules())
+    assert entry == files.Entry(path, "a/b.txt", 5, "2024-01-01T12:00:00Z")
+    assert entry.metadata == {"folder": "a", "size": 5, "modified": "2024-01-01T12:00:00Z"}
+
+
+@pytest.mark.parametrize(
+    ("seconds", "says"),
+    [
+        (0, "1970-01-01T00:00:00Z"),
+        (-1.5, "1969-12-31T23:59:58Z"),
+        (253_402_300_799, "9999-12-31T23:59:59Z"),
+        (253_402_300_800, ""),
+        (-62_135_596_800, ""),  # the year 1, which strftime writes with one digit
+        (float("inf"), ""),
+        (float("nan"), ""),
+        (1e300, ""),
+    ],
+)
+def test_a_time_that_no_calendar_has_is_left_out(seconds, says):
+    assert files.time_of(seconds) == says
 
 
 @pytest.mark.parametrize("follow", [False, True])
@@ -114,7 +136,7 @@ def test_a_file_without_permission(tmp_path):
 def test_what_vanishes_while_a_folder_is_walked_is_reported(tmp_path):
     for name in ("a", "b"):
         (tmp_path / name).touch()
-    walking = files.walk(tmp_path)
+    walking = files.walk(tmp_path, Rules())
     next(walking)
     (tmp_path / "b").unlink()
     (missing,) = walking

@@ -25,8 +25,13 @@ def test_sources_come_in_the_order_given(tmp_path):
 
 def test_one_file_goes_by_its_name(tmp_path):
     make(tmp_path, ["a.txt", "b.png"])
-    assert list(corpus.read([tmp_path / "a.txt"], "text")) == [Item("a.txt", "words")]
-    assert list(corpus.read([tmp_path / "b.png"], "image")) == [Item("b.png", tmp_path / "b.png")]
+    (text,) = corpus.read([tmp_path / "a.txt"], "text")
+    (image,) = corpus.read([tmp_path / "b.png"], "image")
+    assert (text.id, text.payload) == ("a.txt", "words")
+    assert (image.id, image.payload) == ("b.png", tmp_path / "b.png")
+    for one in (text, image):
+        assert one.metadata["folder"] == ""
+        assert one.metadata["size"] == 5
 
 
 def test_links_are_followed_where_the_user_names_them(tmp_path):
@@ -113,9 +118,9 @@ def test_the_kind_of_arrays(tmp_path):
     [
         (["a.txt", "b.png"], "--kind text, image or vector"),
         (["a.txt", "b.txt", "c.png", "d.png"], "--kind text, image or vector"),
-        ([], "got neither"),
-        (["a.xyz"], "got neither"),
-        (["t.npy"], "got t.npy; name a table or an array itself"),
+        ([], "got nothing"),
+        (["a.xyz", "b/c.XYZ", "d.exe", ".e"], "got 2 .xyz, 1 hidden, 1 .exe; name a folder with"),
+        (["t.npy"], "got 1 .npy; name a table or an array itself, as t.npy"),
         (["catalog.sqlite", "segments/c.npy"], "got a collection of hashret; name the source"),
     ],
 )
@@ -129,7 +134,7 @@ def test_kinds_that_do_not_go_together(tmp_path):
     make(tmp_path, ["t/a.txt", "t/b.txt", "t/c.txt"])
     with pytest.raises(InputError, match="expected files of one kind"):
         corpus.infer_kind([tmp_path / "a.npy", tmp_path / "t"])
-    with pytest.raises(InputError, match="got neither"):
+    with pytest.raises(InputError, match="got nothing"):
         corpus.infer_kind([])
     with pytest.raises(InputError, match="No such file"):
         corpus.infer_kind([tmp_path / "none"])
@@ -155,7 +160,7 @@ def test_links_are_followed_where_that_is_said(tmp_path):
     (folder / "nowhere.txt").symlink_to("none")
     (folder / "out").symlink_to("../out")
     (folder / "self").symlink_to(".")
-    with pytest.raises(InputError, match="got symbolic links; follow them with --follow-links"):
+    with pytest.raises(InputError, match="got 5 symlink, 2 hidden; follow symbolic links with"):
         corpus.infer_kind([folder])
     assert not [x for x in corpus.read([folder], "text") if isinstance(x, Item)]
     how = Reading(follow_links=True)

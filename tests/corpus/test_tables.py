@@ -2,6 +2,7 @@ import csv
 import gzip
 import io
 import json
+import os
 import re
 import time
 import tracemalloc
@@ -184,11 +185,15 @@ def test_texts_and_images_by_their_paths(tmp_path):
     write(tmp_path / "a" / "b.txt", "naïve words".encode("latin-1"))
     write(tmp_path / "a" / "c.png", b"\x89PNG")
     write(tmp_path / "a" / "d.png", b"")
-    texts = write(tmp_path / "t.jsonl", '{"id": "a/b.txt", "path": "a/b.txt", "year": 1999}')
-    assert read(texts) == [Item("a/b.txt", "naïve words", {"encoding": "latin-1", "year": 1999})]
+    for name in ("b.txt", "c.png"):
+        os.utime(tmp_path / "a" / name, (0, 0))
+    file = {"folder": "a", "modified": "1970-01-01T00:00:00Z"}
+    texts = write(tmp_path / "t.jsonl", '{"id": "a/b.txt", "path": "a/b.txt", "size": "large"}')
+    told = {"encoding": "latin-1", "size": "large"}  # what the row says counts more
+    assert read(texts) == [Item("a/b.txt", "naïve words", told | file)]
     images = write(tmp_path / "i.csv", "path,text,id\na/c.png,a caption,1\na/d.png,,2\n")
     item, empty = read(images, "image")
-    metadata = {"text": "a caption", "path": "a/c.png"}
+    metadata = {"text": "a caption", "path": "a/c.png", "size": 4} | file
     assert item == Item("1", (tmp_path / "a" / "c.png").resolve(), metadata)
     assert (empty.id, empty.error_class) == ("2", "empty-file")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import zlib
 from collections.abc import Iterable, Iterator
 from itertools import chain, islice
@@ -134,15 +133,15 @@ def _item(row: Row, item_id: str, folder: Path, kind: Kind, field: str) -> docum
         return Item(item_id, text, metadata)
     if "path" not in row.fields:
         raise Refused("missing-payload", missing_payload(field, row.fields))
-    file = _file_beside(folder, path)
+    file, relative = _file_beside(folder, path)
     if path != item_id:
         metadata["path"] = path
+    entry = files.entry_of(file, relative)
+    metadata = {k: v for k, v in entry.metadata.items() if k != "id_encoding"} | metadata
     if kind.decodes_files:
         images.require_image_file(file)
         return Item(item_id, file, metadata)
-    with files.open_regular(file) as stream:
-        size = os.fstat(stream.fileno()).st_size
-    return documents.Unread(item_id, file, size, metadata)
+    return documents.Unread(item_id, file, entry.size, metadata)
 
 
 def _require_text(text: Any) -> None:
@@ -152,8 +151,8 @@ def _require_text(text: Any) -> None:
         raise Refused("empty-text", "expected text, got nothing but white space")
 
 
-def _file_beside(folder: Path, name: Any) -> Path:
-    """The file that a row names, in or below the folder of its table; else raises `Refused`."""
+def _file_beside(folder: Path, name: Any) -> tuple[Path, str]:
+    """The file that a row names, and its path in the folder of its table; else raises `Refused`."""
     is_name = isinstance(name, str) and 0 < len(name) <= _MAX_PATH and "\0" not in name
     if not is_name:
         raise Refused("bad-path", f"expected the name of a file, got {name!r:.80}")
@@ -163,7 +162,7 @@ def _file_beside(folder: Path, name: Any) -> Path:
         raise Refused("symlink", "leads through a loop of symbolic links") from error
     if not file.is_relative_to(root):
         raise Refused("outside-source", f"expected a file in the folder of the table, got {name!r}")
-    return file
+    return file, file.relative_to(root).as_posix()
 
 
 def _suffix(path: Path) -> str:
