@@ -9,13 +9,15 @@ from dataclasses import dataclass, field
 from time import perf_counter
 
 from indexer.corpus import Skipped
+from indexer.corpus.endings import counted, ending_of
+from indexer.refusals import LEFT_OUT
 
 #: Progress callback: called with (stage, amount done, amount in all or None if unknown).
 Progress = Callable[[str, int, int | None], None]
 
-
-_EXAMPLES = 10  # skipped items that a closing message shows
-_ORDINARY = {"hidden", "other-type", "collection"}
+_EXAMPLES = 3  # skipped items that a closing message shows
+#: What every folder has: classes of which nobody has to mend anything, or all in one way.
+_ORDINARY = LEFT_OUT | {"collection", "needs-extra", "other-type"}
 
 
 def silent(stage: str, done: int, total: int | None) -> None:
@@ -27,7 +29,8 @@ class Tally:
     """seen = added + replaced + unchanged + skipped; removed counts beside them.
 
     `uncoded` are those of the added and replaced ones that no code could be made of.
-    `first_skipped` has the first few of each class; `on_skipped` is called with every one.
+    `first_skipped` has the first few of each class; `on_skipped` is called with every one. `read`
+    counts the others by the endings of their ids, and `endings` the skipped, by class and ending.
     """
 
     added: int = 0
@@ -38,6 +41,8 @@ class Tally:
     encoded_again: int = 0
     """Items that the collection held, and that a new model has encoded without their source."""
     skipped: Counter[str] = field(default_factory=Counter)
+    read: Counter[str] = field(default_factory=Counter)
+    endings: dict[str, Counter[str]] = field(default_factory=dict)
     first_skipped: list[Skipped] = field(default_factory=list)
     on_skipped: Callable[[Skipped], None] | None = None
 
@@ -62,25 +67,31 @@ class Tally:
         first = "".join(f" (the first: {s.id}: {s.reason})" for s in self.first_skipped[:1])
         return f"{self.n_skipped} of {self.seen} items given to add were skipped{first}"
 
+    def count_read(self, endings: Counter[str]) -> None:
+        """Count items that were not skipped, by ending."""
+        for ending, n in endings.items():
+            counted(self.read, ending, n)
+
     def skip(self, skipped: Skipped) -> None:
         """Count one skipped item."""
         self.skipped[skipped.error_class] += 1
+        endings = self.endings.setdefault(skipped.error_class, Counter())
+        counted(endings, ending_of(skipped.id))
         if self.skipped[skipped.error_class] <= _EXAMPLES:
             self.first_skipped.append(skipped)
         if self.on_skipped is not None:
             self.on_skipped(skipped)
 
     def examples(self) -> list[Skipped]:
-        """Up to ten of the first skipped: of each class one, the most frequent first, then others.
-
-        What every folder has, such as hidden files, comes after what the user may want to mend.
-        """
+        """Up to three of the first skipped that the user may want to mend, of the most frequent
+        class first, and each of another class while there are some."""
         turns: Counter[str] = Counter()
         ranked = []
         for skipped in self.first_skipped:
             name = skipped.error_class
-            ranked.append(((name in _ORDINARY, turns[name], -self.skipped[name]), skipped))
-            turns[name] += 1
+            if name not in _ORDINARY:
+                ranked.append(((turns[name], -self.skipped[name]), skipped))
+                turns[name] += 1
         ranked.sort(key=lambda pair: pair[0])
         return [skipped for _, skipped in ranked[:_EXAMPLES]]
 

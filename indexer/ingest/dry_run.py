@@ -26,7 +26,7 @@ from indexer.ingest.intake import Intake
 from indexer.ingest.packed import packing_warnings
 from indexer.ingest.prepare import Preparer
 from indexer.ingest.replacing_model import last_items, refusal, requiring_all
-from indexer.ingest.sample import MAX_TRAINING_ITEMS, reservoir
+from indexer.ingest.sample import MAX_TRAINING_ITEMS, sampled
 from indexer.ingest.segments import features_kept, texts_kept
 from indexer.refusals import Refused
 from indexer.training.options import AS_GIVEN, TrainingOptions
@@ -145,7 +145,7 @@ class Rehearsal:
         """
         seed = (options or TrainingOptions()).seed
         given = (item for item in taken(items) if isinstance(item, Item))
-        payloads = [i.payload for i in reservoir(given, MAX_TRAINING_ITEMS, seed)]
+        payloads = sampled(given, MAX_TRAINING_ITEMS, seed)
         self._last.is_anew = True
         self._spec = spec_for(payloads, spec, self._preparer)
         if isinstance(self._spec, VectorSpec):

@@ -26,7 +26,7 @@ from indexer.ingest.intake import BATCH
 from indexer.ingest.packed import packing_warnings
 from indexer.ingest.prepare import Preparer
 from indexer.ingest.resume import Unfinished
-from indexer.ingest.sample import reservoir, typical
+from indexer.ingest.sample import sampled, typical
 from indexer.refusals import Refused
 from indexer.training.report import few_warnings, flat_warnings
 
@@ -77,9 +77,8 @@ def learn(
 
     seed = (options or TrainingOptions()).seed
     with stopwatch.stage("read"):
-        sample = reservoir(_usable(items, on_progress), max_items, seed)
+        payloads = sampled(_usable(items, on_progress), max_items, seed)
     with stopwatch.stage("features"):
-        payloads = [item.payload for item in sample]
         # items refused here are met again when they are added, which reports them
         featurizer, features = fit_features(payloads, kind, spec, preparer)
     try:

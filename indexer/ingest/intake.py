@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -14,15 +15,16 @@ from hashret.features import FEATURIZERS
 from hashret.items import Item
 from hashret.store.segments.record_batch import DIGEST, ItemRecord
 from indexer.corpus import Skipped
+from indexer.corpus.endings import ending_of
 from indexer.corpus.files import refusal_of
 from indexer.ingest.counts import Stopwatch, Tally
 from indexer.ingest.prepare import Preparer
-from indexer.refusals import Refused
+from indexer.refusals import LEFT_OUT, Refused
 
 BATCH = 1024  # items looked up and encoded at a time, to bound memory and save calls of SQL
-_BATCH_CHARACTERS = (
-    4 << 20
-)  # characters of a batch's texts, so that it has fewer items if texts are long
+# Characters of a batch's texts, and bytes of its images that no file holds: it has fewer items if
+# these are long.
+_BATCH_CHARACTERS, _BATCH_BYTES = 4 << 20, 64 << 20
 DUPLICATE = "duplicate id: expected each id once, got it again; rename one, or see --id-prefix"
 # made once: `json.dumps` with arguments builds an encoder at every call
 _as_json = json.JSONEncoder(sort_keys=True, allow_nan=False).encode
@@ -58,12 +60,15 @@ class Batch:
     unchanged: int = 0
     kept: int = 0
     """New or changed ones that a run that was interrupted had encoded and stored."""
+    endings: Counter[str] = field(default_factory=Counter)
+    """Ending -> how many items, but for the skipped."""
 
     def count(self, tally: Tally, refused: Mapping[int, Refused]) -> None:
         """Count all but the items with a code; `refused` says of a position in `pending` why it
         has none."""
         tally.unchanged += self.unchanged
         tally.added += self.kept
+        tally.count_read(self.endings - Counter(ending_of(self.pending[i].id) for i in refused))
         for skipped in self.skipped:
             tally.skip(skipped)
         for row, why in refused.items():
@@ -111,13 +116,15 @@ class Intake:
 
     def _take(self, stream: Iterator[Item | Skipped]) -> list[Item | Skipped]:
         taken: list[Item | Skipped] = []
-        size = 0
+        full = 0.0
         with self._stopwatch.stage("read"):
             for one in stream:
                 taken.append(one)
                 if isinstance(one, Item) and isinstance(one.payload, str):
-                    size += len(one.payload)
-                if len(taken) == BATCH or size >= _BATCH_CHARACTERS:
+                    full += len(one.payload) / _BATCH_CHARACTERS
+                elif isinstance(one, Item) and isinstance(one.payload, bytes):
+                    full += len(one.payload) / _BATCH_BYTES
+                if len(taken) == BATCH or full >= 1:
                     break
         return taken
 
@@ -128,7 +135,7 @@ class Intake:
         batch.skipped += skipped
         with self._stopwatch.stage("catalog"):
             # what can't be read was seen: pruning leaves a former version of it alone
-            self._lookup.see([item.id for item in skipped])
+            self._lookup.see([item.id for item in skipped if item.error_class not in LEFT_OUT])
         with self._stopwatch.stage("read"):
             results = self._preparer.prepare([item.payload for item, _ in changed], self._spec)
             for (item, digest), result in zip(changed, results, strict=True):
@@ -140,6 +147,7 @@ class Intake:
                     text = str(item.payload) if self._keeps_texts else None
                     record = ItemRecord(item.id, digest, item.metadata, preview, text)
                     batch.pending.append(record)
+                    batch.endings[ending_of(item.id)] += 1
         return batch
 
     def _changed(self, items: list[Item], batch: Batch) -> list[tuple[Item, bytes]]:
@@ -167,6 +175,7 @@ class Intake:
                     kept = row >= self._lookup.kept_from
                     batch.kept += kept
                     batch.unchanged += not kept
+                    batch.endings[ending_of(item.id)] += 1
                 else:
                     changed.append((item, digest))
         return changed

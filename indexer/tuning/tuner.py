@@ -30,7 +30,7 @@ from indexer.corpus.given import taken
 from indexer.ingest.counts import Progress, silent
 from indexer.ingest.packed import packing_warnings
 from indexer.ingest.prepare import Preparer
-from indexer.ingest.sample import reservoir
+from indexer.ingest.sample import sampled
 from indexer.refusals import Refused
 from indexer.training import TrainingOptions, train_lengths
 from indexer.training.presets import PRESETS, preset_for
@@ -173,9 +173,9 @@ def tune(
                 return
             if isinstance(item, Item):
                 on_progress("read", count, None)
-                yield item.payload
+                yield item
 
-    payloads = reservoir(in_time(), _ITEMS + _HELD_OUT, seed)
+    payloads = sampled(in_time(), _ITEMS + _HELD_OUT, seed)
     with closing(Preparer(kind)) as preparer:
         spec = _completed(spec, preparer.suggest_spec(payloads))
         results = preparer.prepare(payloads, spec)
