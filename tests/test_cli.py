@@ -431,8 +431,8 @@ def test_a_collection_in_its_own_source_is_one_line_of_the_report(tmp_path):
     for _ in range(2):
         result = ok("index", tmp_path, "--to", tmp_path / "here.hashret")
         assert counts(result)[0] == 61
-        skipped = [line for line in result.stderr.splitlines() if line.startswith("skipped")]
-        assert skipped == ["skipped here.hashret: a collection of hashret, not a source"]
+        left_out = [line for line in result.stderr.splitlines() if line.startswith("left out")]
+        assert left_out == ["left out 1: 1 collection; --report FILE lists them"]
 
 
 def test_verbs_are_listed_without_being_imported():

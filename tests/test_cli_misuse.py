@@ -74,10 +74,10 @@ def test_a_folder_of_tables_and_arrays(place, tmp_path):
     folder = tmp_path / "folder"
     folder.mkdir()
     (folder / "paper.pdf").write_bytes(b"%PDF")
-    assert "got neither" in refused("index", folder, "--to", tmp_path / "c")
+    assert "got 1 .pdf; name a folder with some" in refused("index", folder, "--to", tmp_path / "c")
     (folder / "table.csv").write_text("text\nship\n")
     said = refused("index", folder, "--to", tmp_path / "c")
-    assert "got table.csv; name a table or an array itself" in said
+    assert "got 1 .pdf, 1 .csv; name a table or an array itself, as table.csv" in said
     assert "name the files themselves" in refused(
         "index", folder, "--to", tmp_path / "c", "--kind", "vector"
     )

@@ -1,4 +1,4 @@
-"""What the writing verbs show: progress bars, the stages of training, the closing counts.
+"""What the writing verbs show: progress bars, the stages of training, notes.
 
 Only the closing line goes to standard output; all else goes to standard error. Progress bars are
 drawn on a terminal only, and only for stages that take longer than a second.
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import click
 
 from hashret.cli.group import shown
-from indexer.ingest.counts import Progress, Tally, silent
+from indexer.ingest.counts import Progress, silent
 
 if TYPE_CHECKING:
     from indexer.training import TrainingReport
@@ -121,23 +121,3 @@ def show_guesses(guesses: Counter[str]) -> None:
             f"{guesses.total()} {files} read in a guessed encoding: {found}; "
             "--encoding NAME sets it"
         )
-
-
-def show_counts(tally: Tally, tense: str = "") -> None:
-    """Show the closing line, whose counts add up, and examples of what was skipped and why."""
-    click.echo(
-        f"seen {tally.seen} = {tally.added} {tense}added + {tally.replaced} {tense}replaced"
-        f" + {tally.unchanged} unchanged + {tally.n_skipped} skipped"
-    )
-    if tally.uncoded:
-        say(
-            f"{tally.uncoded} {tense}stored without a code, since the model knows nothing in them: "
-            "found by id and --where, never a hit"
-        )
-    shown = tally.examples()
-    for skipped in shown:
-        say(f"skipped {skipped.id}: {skipped.reason}")
-    rest = tally.skipped - Counter(skipped.error_class for skipped in shown)
-    if rest:
-        classes = ", ".join(f"{count} {name}" for name, count in rest.most_common())
-        say(f"... and {rest.total()} more ({classes}); --report FILE writes all of them")

@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,9 +14,9 @@ import click
 
 from hashret.cli.files import written
 from hashret.cli.output import wait_option
-from hashret.items import Item
 from hashret.kinds import KINDS
 from indexer.cli.console import say, show_guesses
+from indexer.cli.kinds import preset_of, require_mixable, shares
 from indexer.cli.options import (
     SEED,
     bits_option,
@@ -48,6 +49,12 @@ _LINE = re.compile(rf'\{{"id": {_TEXT}, "reason": {_TEXT}, "class": {_TEXT}\}}\r
     required=True,
     type=click.Path(path_type=Path),
     help="The collection, a folder: made if it is not there, added to if it is.",
+)
+@click.option(
+    "--images-to",
+    type=click.Path(path_type=Path),
+    metavar="PATH",
+    help="For folders of texts and images: texts go into --to, images into this collection.",
 )
 @click.option(
     "--kind",
@@ -118,6 +125,7 @@ def index(
     dry_run: bool,
     report: Path | None,
     to: Path,
+    images_to: Path | None,
     kind: str | None,
     bits: int | None,
     preset: str | None,
@@ -129,38 +137,42 @@ def index(
     packed: bool,
     **rest: Any,
 ) -> None:
-    """Index SOURCES (folders, .jsonl, .csv, .npy, .npz, single files) into a collection.
+    """Index SOURCES (folders, archives, tables, arrays, single files) into a collection.
 
     If the collection has no model yet, one is trained on these items. Then new items are added,
     changed ones replaced and unchanged ones left as they are. An item that can't be used is
     skipped, and the reason is shown.
     """
-    from indexer import corpus
     from indexer.ingest.prepare import default_workers
 
     how = reading_of(rest, ids)
-    chosen = _kind(sources, kind, to, catalog, how)
-    spec = vector_spec(chosen, metric, packed)
-
-    def read() -> Iterator[Item | Skipped]:
-        return corpus.read(sources, chosen, how, workers=workers or default_workers())
-
-    model = {"n_bits": bits, "preset": preset, "seed": seed}
-    if recipe is not None:
-        model |= recipe_of(recipe, chosen, preset)
-    run = Run(read, to, chosen, model, spec, catalog=catalog, workers=workers, **rest)
-    if report is not None:
-        read_too = (*ids, recipe)
-        require_output(report, _REPORT, _LINE, sources, chosen, to=to, inputs=read_too)
+    if images_to is not None:
+        require_mixable({"ids": ids, "metric": metric, "packed-bits": packed, "recipe": recipe})
+    found = shares(sources, kind, to, images_to, catalog, how)
+    runs = []
+    for share in found:
+        model = {"n_bits": bits, "preset": preset_of(preset, share), "seed": seed}
+        spec = vector_spec(share.kind, metric, packed)
+        if recipe is not None:
+            model |= recipe_of(recipe, share.kind, preset)
+        read = partial(share.read, workers or default_workers())
+        rest |= {"catalog": catalog, "workers": workers, "by_ending": share.are_files}
+        runs.append(Run(read, share.to, share.kind, model, spec, **rest))
+        if report is not None:
+            read_too = (*ids, recipe)
+            require_output(
+                report, _REPORT, _LINE, sources, share.kind, to=share.to, inputs=read_too
+            )
     with _skip_report(report) as on_skipped:
-        if dry_run:
-            rehearse(run, on_skipped)
-            show_guesses(how.guesses)
-            return
-        tally = run_index(run, on_skipped)
-    show_guesses(how.guesses)
-    if tally.replaced:
-        _say_if_numbered(sources, how, tally.replaced)
+        for share, run in zip(found, runs, strict=True):
+            if dry_run:
+                rehearse(run, on_skipped)
+                show_guesses(share.how.guesses)
+                continue
+            tally = run_index(run, on_skipped)
+            show_guesses(share.how.guesses)
+            if tally.replaced:
+                _say_if_numbered(sources, how, tally.replaced)
 
 
 def _say_if_numbered(sources: tuple[Path, ...], how: Reading, replaced: int) -> None:
@@ -174,39 +186,6 @@ def _say_if_numbered(sources: tuple[Path, ...], how: Reading, replaced: int) -> 
                 "--id-prefix"
             )
             return
-
-
-def _kind(
-    sources: tuple[Path, ...], kind: str | None, to: Path, catalog: str | None, how: Reading
-) -> str:
-    """The kind of the items: that of the collection, else that of --kind, else that of the files.
-
-    Raises `InputError` where the collection is of another kind than --kind or a source.
-    """
-    from indexer import corpus
-    from indexer.ingest.writer_session import another_kind
-
-    stored = _kind_of(to, catalog)
-    if stored is None:
-        return kind or corpus.infer_kind(sources, how)
-    if kind not in (None, stored):
-        raise another_kind("--kind", stored, to, str(kind))
-    for source in (corpus.Source(path, stored) for path in sources):
-        if not source.may_fit:
-            raise another_kind(str(source.path), stored, to, source.form)
-    return stored
-
-
-def _kind_of(to: Path, address: str | None) -> str | None:
-    """The kind of the collection at `to`; None if there is no collection yet."""
-    from hashret.store.catalog.catalog import Catalog
-    from hashret.store.layout import Layout
-
-    catalog = Catalog.open_if_made(Layout.require_place(to), address=address)
-    if catalog is None:
-        return None
-    with catalog:
-        return catalog.kind
 
 
 @contextmanager

@@ -92,6 +92,40 @@ _READING = (
         is_flag=True,
         help="Follow symbolic links inside folders.  [default: skip them]",
     ),
+    click.option(
+        "--exclude",
+        metavar="PATTERN",
+        multiple=True,
+        help="Leave out what matches, in folders and archives; a pattern as in .gitignore.",
+    ),
+    click.option(
+        "--include",
+        metavar="PATTERN",
+        multiple=True,
+        help="Read only files that match.  [default: all]",
+    ),
+    click.option(
+        "--hidden",
+        is_flag=True,
+        help="Read files and folders whose names begin with a dot, but never .git.",
+    ),
+    click.option(
+        "--ignore-files/--no-ignore-files",
+        default=True,
+        help="Leave out what .gitignore and .hashretignore files in folders say.  [default: yes]",
+    ),
+    click.option(
+        "--min-words",
+        type=click.IntRange(min=0),
+        default=0,
+        metavar="N",
+        help="Leave out texts of fewer words.  [default: 0]",
+    ),
+    click.option(
+        "--dedup",
+        is_flag=True,
+        help="Leave out copies: of items with the same content, all but the first.",
+    ),
 )
 
 
@@ -108,13 +142,10 @@ def reading_of(said: dict[str, Any], ids: tuple[Path, ...] = ()) -> Reading:
     from indexer.corpus.decoding import known
 
     encoding = said.pop("encoding")
-    return Reading(
-        ids,
-        None if encoding is None else known(encoding),
-        said.pop("text_field"),
-        said.pop("id_prefix"),
-        said.pop("follow_links"),
-    )
+    names = ["text_field", "id_prefix", "follow_links", "exclude", "include", "hidden"]
+    names += ["ignore_files", "min_words", "dedup"]
+    given = {name: said.pop(name) for name in names}
+    return Reading(ids, None if encoding is None else known(encoding), **given)
 
 
 def recipe_of(path: Path, kind: str, preset: str | None) -> dict[str, Any]:

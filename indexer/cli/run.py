@@ -11,7 +11,8 @@ from hashret.errors import EmptyCorpusError, InputError
 from hashret.items import Item
 from hashret.kinds import kind_of
 from hashret.specs import VectorSpec
-from indexer.cli.console import progress_bars, say, show_counts, show_times, show_training
+from indexer.cli.closing import show_counts
+from indexer.cli.console import progress_bars, say, show_times, show_training
 
 if TYPE_CHECKING:
     from indexer.corpus import Skipped
@@ -40,6 +41,11 @@ class Run:
     wait: float = 0.0
     workers: int | None = None
     quiet: bool = False
+    by_ending: bool = False  # whether the closing lines count the items by the endings of files
+
+    def show_counts(self, tally: Tally, tense: str = "") -> None:
+        """Show the closing lines."""
+        show_counts(tally, self.kind, tense, by_ending=self.by_ending)
 
 
 def run_index(run: Run, on_skipped: Callable[[Skipped], None] | None = None) -> Tally:
@@ -74,7 +80,7 @@ def run_index(run: Run, on_skipped: Callable[[Skipped], None] | None = None) -> 
             _count_unusable(run, on_skipped)
             raise
         indexer.add(run.read(), total=report.n_items if report else None)
-        _require_usable(indexer.tally)
+        _require_usable(run, indexer.tally)
         if run.prune:
             indexer.prune()
         commit = indexer.commit()
@@ -86,7 +92,7 @@ def run_index(run: Run, on_skipped: Callable[[Skipped], None] | None = None) -> 
                 say(line)
     if not run.quiet:
         show_times(indexer.stopwatch.seconds)
-    show_counts(indexer.tally)
+    run.show_counts(indexer.tally)
     pruned = f", {indexer.tally.removed} pruned" if run.prune else ""
     say(f"{run.to}: commit {commit.commit}, {commit.n_items} items{pruned}")
     return indexer.tally
@@ -103,10 +109,10 @@ def rehearse(run: Run, on_skipped: Callable[[Skipped], None] | None) -> None:
         for warning in rehearsal.warnings:
             say(f"warning: {warning}")
         rehearsal.add(run.read())
-        _require_usable(rehearsal.tally, "would be ")
+        _require_usable(run, rehearsal.tally, "would be ")
         if run.prune:
             rehearsal.prune()
-        show_counts(rehearsal.tally, "would be ")
+        run.show_counts(rehearsal.tally, "would be ")
         rehearsal.commit()
     if run.prune:
         say(f"{run.to}: {rehearsal.tally.removed} would be pruned")
@@ -124,17 +130,17 @@ def _count_unusable(run: Run, on_skipped: Callable[[Skipped], None] | None) -> N
     ) as rehearsal:
         _fit(rehearsal, run)
         rehearsal.add(run.read())
-        _require_usable(rehearsal.tally)
+        _require_usable(run, rehearsal.tally)
 
 
-def _require_usable(tally: Tally, tense: str = "") -> None:
+def _require_usable(run: Run, tally: Tally, tense: str = "") -> None:
     """Raise `EmptyCorpusError` if there was no item, or if all were skipped, which is shown."""
     if not tally.seen:
         raise EmptyCorpusError(
             "sources: expected at least one item, got none; check the paths and --kind"
         )
     if tally.n_skipped == tally.seen:
-        show_counts(tally, tense)
+        run.show_counts(tally, tense)
         raise EmptyCorpusError(
             f"sources: expected at least one item that can be used, got {tally.n_skipped} that "
             "cannot; see the reasons above"
