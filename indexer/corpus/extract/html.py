@@ -104,7 +104,7 @@ def declared_charset(html: bytes) -> str:
 
 def _read(html: str) -> tuple[str, dict[str, Any]]:
     """The text of a document with marks between its blocks, and what its head tells."""
-    if "<html" not in html[:_HEAD].lower():
+    if "<html" not in html[:_HEAD].lower() and "<table" not in html.lower():
         html = _STRAY_CELL.sub(r"<\1div", html)
     if html.count("<") > _MANY_TAGS:
         end = html.rfind(">") + 1
