@@ -58,6 +58,7 @@ _RUSSIAN = "Съешь ещё этих мягких французских бу�
 GOOD_FILES: dict[str, tuple[bytes, str, dict[str, str]]] = {
     "plain.txt": (_WORDS.encode(), _WORDS, {}),
     "README": (_WORDS.encode(), _WORDS, {}),
+    "manual": (b"w\bwo\bor\brd\bd", "w\bwo\bor\brd\bd", {}),
     "README.de": (_ACCENTS.encode(), _ACCENTS, {}),
     "backup.txt~": (_WORDS.encode(), _WORDS, {}),
     "pickle-of-text.pkl": (b"cos\nsystem\n(S'false'\ntR.", "cos\nsystem\n(S'false'\ntR.", {}),
