@@ -6,15 +6,17 @@
     forms       folders, tables, arrays, ...: one row for each form of a source
     reading     options of reading, and counts of guessed encodings
     given       items that a program passes in
-    archives    zip and tar as folders    archive_members (one after the other, within a budget)
-    leaving_out what nobody wants         gitignore (patterns); near-empty texts, copies
-    endings     what a name's end says    counted in bounded memory
-    documents   a folder of texts         decoding and guessing (bytes), extract/ (formats to text)
-    images      a folder of image files
-    tables/     JSON, CSV, Parquet, ...   lines (bounded), readers (rows by form), table (items)
-    standard_input                        copied to a file
-    arrays/     .npy and .npz             stored (blocks of rows), vectors (items); ids
     files       the only way to a file    walks folders, opens nothing but regular files
+    folders/    archives, ignore files    which files are in them, and which are not wanted
+    leaving_out what nobody wants         by name, by size, by content
+    endings     what a name's end says    counted in bounded memory
+    documents   texts                     decoding and guessing (bytes), extract/ (formats to text)
+    mailboxes   a mail an item            split here, read as documents
+    passages    parts of long texts       at headings, paragraphs, sentences
+    images      image files
+    tables/     JSON, CSV, Parquet, ...   readers (rows by form), table (items); lines (bounded)
+    arrays/     .npy and .npz             stored (blocks of rows), vectors (items); ids
+    standard_input                        copied to a file
 
 Everything in a source is returned exactly once, as an `Item` or as a `Skipped`, so that the counts
 of a run add up. Images are not decoded here, and nothing is learned.

@@ -261,7 +261,9 @@ def is_text(path: Path) -> bool:
 
 
 def _require_text(head: bytes, suffix: str) -> None:
-    if not decoding.is_text(head) or (suffix and not head):
+    # without a suffix only NUL counts: posts and manual pages may have many backspaces
+    is_suspect = bool(suffix) or b"\0" in head
+    if is_suspect and (not decoding.is_text(head) or not head):
         raise _other_type(suffix, signatures.described(head))
 
 

@@ -8,8 +8,9 @@ from functools import partial
 from itertools import islice
 from pathlib import Path
 
-from indexer.corpus import archives, documents, files, ids, images, mailboxes
+from indexer.corpus import documents, files, ids, images, mailboxes
 from indexer.corpus.arrays import stored, vectors
+from indexer.corpus.folders import archives
 from indexer.corpus.reading import Reading
 from indexer.corpus.tables import readers, table
 from indexer.corpus.tables.columns import Columns

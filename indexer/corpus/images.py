@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from hashret.items import Item
-from indexer.corpus import archives, files
+from indexer.corpus import files
+from indexer.corpus.folders import archives
 from indexer.corpus.reading import Reading
 from indexer.refusals import Refused, Skipped
 

@@ -17,7 +17,7 @@ from hashret.errors import InputError, PayloadError
 from hashret.features import FEATURIZERS
 from hashret.items import Item
 from indexer.corpus.files import read_bytes
-from indexer.corpus.gitignore import Pattern, decided, pattern, patterns
+from indexer.corpus.folders.gitignore import Pattern, decided, pattern, patterns
 from indexer.refusals import Refused, Skipped
 
 if TYPE_CHECKING:

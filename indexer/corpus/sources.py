@@ -13,9 +13,10 @@ from pathlib import Path
 from hashret import kinds
 from hashret.errors import InputError
 from hashret.items import Item
-from indexer.corpus import archives, documents, files, images, leaving_out
+from indexer.corpus import documents, files, images, leaving_out
 from indexer.corpus.arrays import vectors
 from indexer.corpus.endings import counted, ending_of
+from indexer.corpus.folders import archives
 from indexer.corpus.forms import FOLDER, FORMS, Form, form_named, form_of, forms_of, names_in
 from indexer.corpus.reading import Reading
 from indexer.corpus.tables import readers
@@ -244,11 +245,11 @@ def _none_known(roots: Sequence[Path], how: Reading) -> InputError:
             form = form_named(entry.path)
             if form is not None and not form.is_item:
                 advice = f"name a table or an array itself, as {entry.id}, not its folder"
-    got = ", ".join(f"{n:,} {ending}" for ending, n in endings.most_common(_SHOWN_ENDINGS))
+    shown = endings.most_common(_SHOWN_ENDINGS)
+    got = ", ".join(f"{n:,} {ending}" for ending, n in shown) or "nothing"
     return InputError(
         f"{', '.join(map(str, roots)) or 'sources'}: expected texts "
-        f"({documents.NOUN}) or images ({', '.join(images.SUFFIXES)}), got {got}; "
-        f"{advice}"
+        f"({documents.NOUN}) or images ({', '.join(images.SUFFIXES)}), got {got}; {advice}"
     )
 
 

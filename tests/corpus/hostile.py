@@ -47,7 +47,6 @@ BAD_FILES: dict[str, tuple[str, bytes]] = {
     "empty.xyz": ("other-type", b""),
     "blank.xyz": ("empty-text", b" \n"),
     "catalog.sqlite": ("other-type", b"SQLite format 3\0"),
-    "backup.txt~": ("other-type", b"words"),
     "archive.tar.gz": ("damaged-archive", gzip.compress(b"words")),
     ".hidden.txt": ("hidden", b"words"),
     ".DS_Store": ("hidden", _NOISE),
@@ -59,6 +58,7 @@ _RUSSIAN = "Съешь ещё этих мягких французских бу�
 GOOD_FILES: dict[str, tuple[bytes, str, dict[str, str]]] = {
     "plain.txt": (_WORDS.encode(), _WORDS, {}),
     "README": (_WORDS.encode(), _WORDS, {}),
+    "manual": (b"w\bwo\bor\brd\bd", "w\bwo\bor\brd\bd", {}),
     "README.de": (_ACCENTS.encode(), _ACCENTS, {}),
     "backup.txt~": (_WORDS.encode(), _WORDS, {}),
     "pickle-of-text.pkl": (b"cos\nsystem\n(S'false'\ntR.", "cos\nsystem\n(S'false'\ntR.", {}),

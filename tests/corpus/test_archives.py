@@ -17,8 +17,9 @@ from hypothesis import strategies as st
 
 from hashret.items import Item
 from indexer import corpus
-from indexer.corpus import Reading, Skipped, archive_members, archives
+from indexer.corpus import Reading, Skipped
 from indexer.corpus.files import Entry
+from indexer.corpus.folders import archive_members, archives
 
 TARS = [name for name in archive_members.TAR if not name.endswith("zst")]
 TIME = 1_704_110_400  # 2024-01-01 12:00

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from indexer.corpus import gitignore
+from indexer.corpus.folders import gitignore
 
 NEEDS_GIT = pytest.mark.skipif(shutil.which("git") is None, reason="Git is the oracle")
 NAMES = st.sampled_from(["a", "b", "ab", "a.txt", "b.log", "x y", "!a", "#a", "[a]", "A"])

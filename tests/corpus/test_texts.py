@@ -77,6 +77,8 @@ def mail(rest):
         ("a.eml", mail(BOTH.format(b64encode("мир".encode("koi8-r")).decode())), "Größe and width\n\nмир"),
         ("a.eml", mail(BOTH.format("")), "Größe and width\n\nHTML"),
         ("a.eml", mail("Content-Type: multipart/mixed; boundary=none\n\nbody"), "Größe and width\n\nbody"),
+        ("a.html", "<div>a<p>b</p>c<ul><li>d</ul>e</div>f<i>g</i><br>h", "a\n\nb\n\nc\n\nd\n\ne\n\nfg\nh"),
+        ("a.html", "<pre>  a\n    b</pre><table><tr><td>c<td>d<tr><td>e</table>", "a\n    b\n\nc d\ne"),
         ("a.eml", b"Subject: a\r\n\r\nb\r\nc", "a\n\nb\r\nc"),
         ("a.eml", b"Subject: caf\xe9\n\ncaf\xe9", "café\n\ncafé"),
         ("a.eml", b"Content-Transfer-Encoding: quoted-printable\n\na=20=C3=A4=\nb", "a äb"),
@@ -299,10 +301,11 @@ def test_a_mailbox_is_an_item_for_each_mail(tmp_path):
     alone = list(corpus.read([tmp_path / "m.mbox"], "text"))
     assert [one.id for one in alone] == ["m.mbox#1", "m.mbox#2", "m.mbox#3"]
     assert alone[0].payload == "a\n\nFrom here\nFrom there"
-    assert alone[0].metadata == {"subject": "a"}
+    assert alone[0].metadata == {"subject": "a", "folder": ""}
     assert alone[1].error_class == "damaged-document"
     assert corpus.infer_kind([tmp_path / "m.mbox"]) == "text"
-    assert list(corpus.read([tmp_path], "text")) == [Item("a.txt", "words"), *alone]
+    first, *rest = corpus.read([tmp_path], "text")
+    assert (first.id, first.payload, rest) == ("a.txt", "words", alone)
 
 
 def test_a_mail_over_the_limit_costs_no_other(tmp_path):

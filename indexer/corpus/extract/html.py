@@ -104,7 +104,7 @@ def declared_charset(html: bytes) -> str:
 
 def _read(html: str) -> tuple[str, dict[str, Any]]:
     """The text of a document with marks between its blocks, and what its head tells."""
-    if "<html" not in html[:_HEAD].lower():
+    if "<html" not in html[:_HEAD].lower() and "<table" not in html.lower():
         html = _STRAY_CELL.sub(r"<\1div", html)
     if html.count("<") > _MANY_TAGS:
         end = html.rfind(">") + 1
@@ -193,15 +193,13 @@ def _sections(marked: str) -> list[Section]:
 
 def _paragraphs(marked: str) -> list[str]:
     """The paragraphs that are not empty; each of their lines is kept as it is in the source."""
-    paragraphs = []
-    for one in marked.split(_PARAGRAPH):
-        if _LINE in one:
-            one = "\n".join(filter(None, (part.strip() for part in one.split(_LINE))))
-        else:
-            one = one.strip()
-        if one:
-            paragraphs.append(one)
-    return paragraphs
+    return list(filter(None, map(_lines, marked.split(_PARAGRAPH))))
+
+
+def _lines(paragraph: str) -> str:
+    if _LINE not in paragraph:
+        return paragraph.strip()
+    return "\n".join(filter(None, map(str.strip, paragraph.split(_LINE))))
 
 
 def _told(nodes: list[LexborNode]) -> dict[str, Any]:

@@ -15,7 +15,8 @@ from pathlib import Path, PurePosixPath
 from typing import IO
 
 from indexer.corpus import files
-from indexer.corpus.archive_members import (
+from indexer.corpus.files import Entry
+from indexer.corpus.folders.archive_members import (
     TAR,
     ZIP,
     Budget,
@@ -23,7 +24,6 @@ from indexer.corpus.archive_members import (
     Member,
     members,
 )
-from indexer.corpus.files import Entry
 from indexer.corpus.leaving_out import Rules
 from indexer.corpus.reading import Reading
 from indexer.refusals import Refused, Skipped
