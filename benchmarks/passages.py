@@ -1,8 +1,10 @@
 """Passages against whole documents: is the document that holds a post the first hit, or among ten?
 
     python -m benchmarks.passages [--datasets FOLDER] [--posts 4000] [--words 200] [--bits 64]
+        [--by-group]
 
-A document is 20 posts of 20 Newsgroups without their headers, in random order. A question is the
+A document is 20 posts of 20 Newsgroups without their headers, in random order, or with --by-group
+of one newsgroup (but where two meet), as a real one has one subject. A question is the
 subject of a post, if no other post has it, or the first sentence of its text; the document that
 holds the post is the right one. Codes are learned on the documents, or on their passages, by the
 default preset. Prints the rows of a Markdown table.
@@ -40,14 +42,19 @@ def main() -> None:
     parser.add_argument("--posts", type=int, default=4000)
     parser.add_argument("--words", type=int, default=200)
     parser.add_argument("--bits", type=int, default=64)
+    parser.add_argument("--by-group", action="store_true")
     parser.add_argument("--threads", type=int, default=1)
     arguments = parser.parse_args()
     environment.set_threads(arguments.threads)
     from benchmarks.datasets import default_root, load, strip_post
 
-    raw = list(load("20ng", arguments.datasets or default_root()).payloads)
-    Random(0).shuffle(raw)
-    raw = [one for one in raw if strip_post(one).strip()][: arguments.posts]
+    data = load("20ng", arguments.datasets or default_root())
+    pairs = list(zip(data.labels.tolist(), data.payloads, strict=True))
+    Random(0).shuffle(pairs)
+    pairs = [pair for pair in pairs if strip_post(pair[1]).strip()][: arguments.posts]
+    if arguments.by_group:
+        pairs.sort(key=lambda pair: pair[0])
+    raw = [post for _, post in pairs]
     posts = [strip_post(one).strip() for one in raw]
     documents = ["\n\n".join(posts[i : i + _POSTS]) for i in range(0, len(posts), _POSTS)]
     questions = {"subject": _subjects(raw), "first sentence": _sentences(posts)}

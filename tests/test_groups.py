@@ -44,12 +44,13 @@ def filled(path, kind, items):
 
 
 def grouping(items):
-    """The items with a field "group", which some lack, and "few", of three values."""
+    """The items with a field "group", which some lack as "FEW", and "few", of three values."""
     rng = np.random.default_rng(0)
     found = []
     for i, item in enumerate(items):
         value = VALUES[rng.integers(len(VALUES))]
-        told = {"few": "xyz"[min(i % 7, 2)]} | ({} if value is None else {"group": value})
+        told = {"few": "xyz"[min(i % 7, 2)]} | ({"FEW": i % 5} if i % 3 else {})  # has no column
+        told |= {} if value is None else {"group": value}
         found.append(Item(item.id, item.payload, {**item.metadata, **told}))
     return found
 
@@ -85,7 +86,7 @@ def first_of_each(hits, field, k=None):
     return list(best.values())[:k]
 
 
-FIELDS = st.sampled_from(["group", "few", "topic", "nowhere"])
+FIELDS = st.sampled_from(["group", "few", "FEW", "topic", "nowhere"])
 WHERES = st.sampled_from([None, "year < 2010", "topic == 'sea'", "year < 0"])
 
 

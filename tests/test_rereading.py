@@ -138,6 +138,8 @@ def test_an_inserted_paragraph_is_all_that_is_encoded(place, encoded):
     assert encoded == [paragraph(0)]
     assert (tally.added, tally.replaced, tally.unchanged) == (1, 5, 43)
     assert (tally.codes_kept, tally.removed) == (5, 0)
+    with Collection.open(place) as collection:  # rows are in the order of the source
+        assert collection.ids()[-6:] == [f"d2.txt#{n}" for n in range(2, 8)]
     same(stored(place), anew(place, items))
 
 

@@ -21,12 +21,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Groups:
-    """The group of every item with a code, by its position: `numbers` (n,) int64.
-
-    Negative for a value of the field; of an item without it, its position.
-    """
+    """The group of every item with a code, by its position."""
 
     numbers: np.ndarray
+    """(n,) int64: negative for a value of the field; of an item without it, its position."""
+    n_groups: int
 
     @classmethod
     def of(cls, snapshot: Snapshot, field: str) -> Self:
@@ -39,7 +38,7 @@ class Groups:
             part = numbers[at : at + len(places)]
             part[places >= 0] = np.array(group, np.int64)[places[places >= 0]]
             at += len(places)
-        return cls(numbers)
+        return cls(numbers, len(np.unique(numbers)))
 
     @property
     def has_none(self) -> bool:
@@ -47,8 +46,8 @@ class Groups:
         return not (self.numbers < 0).any()
 
     def count(self, among: np.ndarray | None) -> int:
-        """How many groups there are, or among the items at some positions."""
-        return len(np.unique(self.numbers if among is None else self.numbers[among]))
+        """How many groups there are, or are among the items at some positions."""
+        return self.n_groups if among is None else len(np.unique(self.numbers[among]))
 
     def firsts(self, limits: np.ndarray, positions: np.ndarray) -> np.ndarray:
         """The places of the first item of each group of each query, increasing.

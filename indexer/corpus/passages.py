@@ -23,9 +23,6 @@ from hashret.items import Item
 from indexer.corpus.sentences import sentence_starts
 from indexer.refusals import Refused, Skipped
 
-#: What the metadata of a passage tell, beside those of its document.
-FIELDS = ("document", "passage", "section", "page", "start", "end")
-
 # how strong a boundary is; at 0 no passage may end
 _SENTENCE, _PARAGRAPH, _HEADING = 1, 2, 3
 _MAX_TITLE = 200  # characters of a line that can be a heading
@@ -34,6 +31,7 @@ _FENCE = re.compile(r" {0,3}(```|~~~)")
 _LISTED = re.compile(r"\s*(?:\||[-*+•‣]\s|\d{1,3}[.)]\s)")
 _RULES = "=-~^\"'*+#`:._"  # characters of which the line under (and over) a heading is made
 _CLAUSES = ",;:，、；："
+_NOT_SPACE = re.compile(r"\S")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +54,13 @@ class Outlined(Item):
     """Where they begin, increasing."""
 
 
+def outlined(item: Item, outline: Sequence[SectionStart]) -> Item:
+    """The item, with the outline of its text if that tells a page or a title."""
+    if not any(one.page or one.title for one in outline):
+        return item
+    return Outlined(item.id, item.payload, item.metadata, outline)
+
+
 @dataclass(frozen=True, slots=True)
 class Passage:
     """A part of a text: its characters from `start` to `end`."""
@@ -71,27 +76,33 @@ class Passage:
 def passages_of(item: Item, words: int) -> Iterator[Item | Skipped]:
     """The passages of a text, of about so many words, as items with the ids ``id#1``, ``id#2``, ...
 
-    Their metadata are those of the text and `FIELDS`: `document` is its id, `passage` the number,
-    `start` and `end` the place in its text; `section` and `page` only where they are known. A text
-    that fits into one passage is ``id#1`` too, so that it keeps its id when it grows. What is no
-    text, or blank, is returned as it is. A text whose metadata have one of these fields is skipped:
-    nothing of it would be lost unseen.
+    Their metadata are those of the text, and: `document`, its id; `passage`, the number; `start`
+    and `end`, the place in its text; `section` and `page` where they are known. A text that fits
+    into one passage is ``id#1`` too, so that it keeps its id when it grows. What is no text, or
+    blank, is returned as it is. A text whose metadata have one of these fields is skipped, since
+    that would be overwritten.
     """
     text = item.payload
     if not isinstance(text, str) or not text or text.isspace():
         yield item
         return
     outline = item.outline if isinstance(item, Outlined) else ()
-    for number, one in enumerate(split(text, words, outline), start=1):
-        told: dict[str, Any] = {"document": item.id, "passage": number}
-        told |= {"start": one.start, "end": one.end}
-        told |= {"section": one.section} if one.section else {}
-        told |= {"page": one.page} if one.page else {}
-        if taken := sorted(told.keys() & item.metadata.keys()):
-            reason = f"metadata: expected no {taken[0]!r}, which passages have; rename it"
-            yield Refused("bad-metadata", reason).skipped(item.id)
-            return
-        yield Item(f"{item.id}#{number}", text[one.start : one.end], {**item.metadata, **told})
+    found = split(text, words, outline)
+    told = [_told(item.id, number, one) for number, one in enumerate(found, start=1)]
+    if taken := sorted(item.metadata.keys() & {key for one in told for key in one}):
+        reason = f"metadata: expected no {taken[0]!r}, which passages have; rename it"
+        yield Refused("bad-metadata", reason).skipped(item.id)
+        return
+    for one, fields in zip(found, told, strict=True):
+        passage = text[one.start : one.end]
+        yield Item(f"{item.id}#{fields['passage']}", passage, {**item.metadata, **fields})
+
+
+def _told(document: str, number: int, one: Passage) -> dict[str, Any]:
+    """What the metadata of a passage tell besides those of its document."""
+    told = {"document": document, "passage": number, "start": one.start, "end": one.end}
+    known = {"section": one.section, "page": one.page}
+    return told | {key: value for key, value in known.items() if value}
 
 
 def split(text: str, words: int, outline: Sequence[SectionStart] = ()) -> list[Passage]:
@@ -222,9 +233,6 @@ def _skip_space(text: str, start: int) -> int:
     return found.start() if found else len(text)
 
 
-_NOT_SPACE = re.compile(r"\S")
-
-
 def _cuts(text: str, words: int, starts: np.ndarray, found: _Boundaries) -> Iterator[int]:
     """Where passages after the first begin, increasing; `starts` are those of the words."""
     before = np.searchsorted(starts, found.places)  # words before each boundary
@@ -275,10 +283,3 @@ def _weakest(text: str, starts: np.ndarray, low: int, high: int) -> int:
         return end - len(apart[1])
     clause = max(part.rfind(mark) for mark in _CLAUSES)
     return begin + clause + 1 if clause >= 0 else end
-
-
-def outlined(item: Item, outline: Sequence[SectionStart]) -> Item:
-    """The item, with the outline of its text if that tells a page or a title."""
-    if not any(one.page or one.title for one in outline):
-        return item
-    return Outlined(item.id, item.payload, item.metadata, outline)

@@ -247,5 +247,8 @@ def test_metadata_are_never_overwritten():
         assert isinstance(skipped, Skipped)
         assert skipped.error_class == "bad-metadata"
         assert repr(key) in skipped.reason
+    late = "Some words are here. " * 5 + "\n\n# Head\n\n" + "Some words are here. " * 5
+    (skipped,) = passages_of(Item("b", late, {"section": "mine"}), 24)
+    assert "'section'" in skipped.reason
     (kept,) = passages_of(Item("b", "few words", {"page": 3, "section": "mine"}), 100)
     assert (kept.metadata["page"], kept.metadata["section"]) == (3, "mine")
