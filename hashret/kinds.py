@@ -30,6 +30,8 @@ class Kind:
     """Whether a new collection stores features, which rank a shortlist, unless told otherwise."""
     stores_texts: bool = False
     """Whether a payload is a text, which a new collection stores unless told otherwise."""
+    stores_images: bool = False
+    """Whether a payload is an image, which a collection stores, as a model sees it, where told."""
     has_looks: bool = False
     """Whether a shortlist can be ranked by how items look instead of by their features."""
     decodes_files: bool = False
@@ -69,6 +71,7 @@ KINDS: Mapping[str, Kind] = {
             unknown="the image has no feature that the collection knows",
             query_file="an image file",
             stores_features=True,
+            stores_images=True,
             has_looks=True,
             decodes_files=True,
         ),

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import sys
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import ExitStack
 from functools import partial
 from os import PathLike
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 from hashret.arguments import require_call, require_flag, require_number, whole
 from hashret.coder import Coder
-from hashret.errors import CollectionError, EmptyCommitWarning, InputError, UnknownItemError
+from hashret.errors import CollectionError, EmptyCommitWarning, UnknownItemError
 from hashret.items import Id, Item, ids_of
 from hashret.kinds import kind_of
 from hashret.specs import TextSpec
@@ -33,14 +33,15 @@ from indexer.corpus.given import taken
 from indexer.ingest.adding import Adding
 from indexer.ingest.compact import Compaction, compact
 from indexer.ingest.counts import Progress, Stopwatch, Tally, silent
-from indexer.ingest.encode import encode_all
-from indexer.ingest.fit import learn, require_learnable
+from indexer.ingest.encode import Encoded, encode_all, encode_features
+from indexer.ingest.fit import Sample, learn, require_learnable, sample_of, stored_sample
 from indexer.ingest.intake import Intake
+from indexer.ingest.keeping import Keeping, features_kept, images_kept, texts_kept
 from indexer.ingest.prepare import Preparer, default_workers
 from indexer.ingest.replacing_model import left_behind, refusal, requiring_all
 from indexer.ingest.resume import Unfinished
 from indexer.ingest.sample import MAX_TRAINING_ITEMS
-from indexer.ingest.segments import SegmentWriter, features_kept, texts_kept
+from indexer.ingest.segments import SegmentWriter
 from indexer.ingest.stored_source import StoredSource
 from indexer.ingest.writer_session import HeldCollection
 from indexer.workers.pool import AVAILABLE
@@ -70,6 +71,7 @@ class Indexer:
         wait_seconds: float = 0.0,
         store_features: bool | None = None,
         store_text: bool | None = None,
+        store_images: bool | None = None,
         workers: int | None = None,
         resume: bool = False,
         on_progress: Progress = silent,
@@ -82,9 +84,11 @@ class Indexer:
         codes, for ranking a shortlist by them (`Collection.query(rerank=...)`); None: as the
         collection does, and for a new one texts and images, of which they are small. `store_text`
         says the same of the texts themselves (`Hit.text`); None: as the collection does, and a new
-        one stores them. `workers` is
-        how many processes decode images, or encode texts and vectors; 1 encodes in this one,
-        None leaves a core free. What is written does not depend on it.
+        one stores them. `store_images` says it of images, at up to 32 x 32 pixels and in up to 6
+        kilobytes, so that another model can be learned without their source; None: as the
+        collection does, and a new one stores none. `workers` is how many processes decode images,
+        or encode texts and vectors; 1 encodes in this one, None leaves a core free. What is written
+        does not depend on it.
         `catalog` is the address of a PostgreSQL database, as
         "postgresql+psycopg://user@host/database", that keeps the catalog of a new collection, or
         that has it where the collection records another address; None: a file in the folder, or
@@ -98,8 +102,7 @@ class Indexer:
         """
         _require_options(
             wait_seconds,
-            store_features,
-            store_text,
+            {"features": store_features, "text": store_text, "images": store_images},
             workers,
             resume,
             on_progress,
@@ -108,8 +111,6 @@ class Indexer:
         )
         self._workers = workers or default_workers()
         self._progress = on_progress
-        self._store_features = store_features
-        self._store_text = store_text
         self._resumes = resume
         self._on_note = on_note
         if os.name == "posix" and not AVAILABLE:
@@ -129,6 +130,9 @@ class Indexer:
         self._exit.callback(self._held.close)
         self._layout, self._catalog = self._held.layout, self._held.catalog
         try:
+            self._keep = Keeping(
+                self._catalog, features=store_features, texts=store_text, images=store_images
+            )
             self._load()
         except BaseException:
             self._exit.close()
@@ -136,11 +140,6 @@ class Indexer:
 
     def _load(self) -> None:
         """Load the model of the last commit, and make the preparer of its items."""
-        if self._store_text and not kind_of(self.kind).stores_texts:
-            raise InputError(
-                f"store_text: expected a collection of texts, got one of {self.kind} items; leave "
-                "it out"
-            )
         self._model_name = self._catalog.last_commit().model
         self._coder: Coder | None = None
         self.description: dict[str, Any] = {}
@@ -213,6 +212,11 @@ class Indexer:
         return texts_kept(self._catalog)
 
     @property
+    def keeps_images(self) -> bool | None:
+        """Whether the last commit stores its images for another model; None if none is encoded."""
+        return images_kept(self._catalog)
+
+    @property
     def _staged(self) -> Staging:
         if self._staging is None:
             digest = ""
@@ -227,7 +231,8 @@ class Indexer:
             "commit": self._catalog.last_commit().commit + 1,
             "model": [model, digest],
             "refitted": refitted,
-            "features": self._keeps_features(),
+            "features": self._keep.features,
+            "images": self._keep.images,
         }
         self._staging = self._unfinished.staging(
             self._catalog, self._doing, resumes=self._resumes, on_note=self._on_note
@@ -250,29 +255,28 @@ class Indexer:
     ) -> TrainingReport:
         """Learn features and codes from `items`, leaving out those that can't be used.
 
-        Without `items`, from the texts that the collection stores. At most `max_items` of them, a
-        seeded sample, are kept in memory and learned from. `spec` chooses the features (a
-        `TextSpec`, `ImageSpec` or `VectorSpec`). Of packed bits (``VectorSpec(packed=True)``)
-        without `options`, or with ones for as many bits and no preset, the bits are the codes and
-        nothing is learned.
+        Without `items`, from what the collection holds: texts, images, and what was added before
+        anything was learned; where it holds none of these, from stored features of texts or
+        vectors, and `spec` stays what it was. At most `max_items`, a seeded sample, are kept in
+        memory and learned from. `spec` chooses the features (a `TextSpec`, `ImageSpec` or
+        `VectorSpec`). Of packed bits (``VectorSpec(packed=True)``) without `options`, or with ones
+        for as many bits and no preset, the bits are the codes and nothing is learned.
 
-        Texts that were added before anything was learned, or all that the collection holds where no
-        `items` are given, are encoded by the new model at once. If the collection has a model
-        already and `items` are given, what it holds leaves with that model: add it again before
-        `commit`. Raises CollectionError where there is nothing to learn from, `EmptyCorpusError`
-        if not one item can be used, and `TrainingError`; the collection is then as it was.
+        What was added before anything was learned, or all that the collection holds where no
+        `items` are given, is encoded by the new model at once; what that can't encode stays
+        without a code, which `on_note` is told. If the collection has a model already and `items`
+        are given, what it holds leaves with that model: add it again before `commit`. Raises
+        CollectionError where there is nothing to learn from, `EmptyCorpusError` if not one item can
+        be used, and `TrainingError`; the collection is then as it was.
         """
         self._require_usable()
         require_learnable(self.kind, options, spec, max_items)
         stored = self._held_before(all_of_it=items is None)
         self._was_given = True
         coder, report = learn(
-            stored or () if items is None else items,
+            self._sample(stored or () if items is None else items, options, spec, max_items),
             self.kind,
             options,
-            spec=spec,
-            max_items=max_items,
-            preparer=self._preparer,
             stopwatch=self.stopwatch,
             unfinished=self._unfinished,
             resumes=self._resumes,
@@ -284,6 +288,33 @@ class Indexer:
             self._encode_again(stored)
         return report
 
+    def _sample(
+        self,
+        items: StoredSource | Iterable[Item | Skipped],
+        options: TrainingOptions | None,
+        spec: Any,
+        size: int,
+    ) -> Sample:
+        from indexer.training.options import TrainingOptions
+
+        seed = (options or TrainingOptions()).seed
+        if isinstance(items, StoredSource) and items.features is not None and self._coder:
+            self._on_note(
+                "learning from stored features, because the items themselves are not stored: how "
+                "features are computed stays as it is"
+            )
+            return stored_sample(items, self._coder, spec, size, seed)
+        return sample_of(
+            items,
+            self.kind,
+            spec,
+            size,
+            seed,
+            preparer=self._preparer,
+            stopwatch=self.stopwatch,
+            on_progress=self._progress,
+        )
+
     def _held_before(self, *, all_of_it: bool) -> StoredSource | None:
         """What to encode by the new model without its source: everything, or what has no model."""
         if not all_of_it and self._coder is not None:
@@ -293,17 +324,26 @@ class Indexer:
         held = StoredItems(self._layout, items.segments if items is not None else segments)
         if not all_of_it and not len(held):
             return None
-        return StoredSource(self._layout.root, held)
+        return StoredSource(self._layout, self.kind, held, self._coder)
 
     def _encode_again(self, stored: StoredSource) -> None:
         """Encode by the new model what the collection holds; no item of it counts as new."""
-        tally, self.tally = self.tally, Tally()
-        try:
-            self.add(stored)
-        finally:
-            again, self.tally = self.tally, tally
+        again = Tally()
+        coder, adding = self._require_coder(), self._adding(again)
+        prepare = partial(self._preparer.prepare, spec=coder.featurizer.spec)
+        batches = stored.batches(prepare, self._staged.items.find)
+        if stored.features is None:
+            adding.encoded(batches, lambda blocks: stored.none_refused(self._encode(blocks)), None)
+        else:
+            encode = partial(encode_features, coder, with_features=self._keep.features)
+            adding.encoded(batches, encode, None)
         self.tally.encoded_again += again.added
         self._staged.forget_seen()
+        if stored.refused:
+            self._on_note(
+                f"{len(stored.refused)} stored items stay without a code, because the new model "
+                f"can't encode them (the first: {stored.refused[0]})"
+            )
 
     def requiring_all(self, items: Iterable[Item | Skipped]) -> Iterator[Item | Skipped]:
         """The same `items`, for a `fit` that is to replace a model.
@@ -350,60 +390,71 @@ class Indexer:
 
         A `Skipped` among the items is counted with its reason, and so is what is no item, can't be
         used or has an id that came before in this run; a former version of it then stays. `total`,
-        if known, is for progress only. Before `fit` texts are stored without a code, and encoded
-        by it; of other kinds CollectionError is raised. Raises TypeError for what is no iterable of
-        items.
+        if known, is for progress only. Before `fit` items are stored without a code, and encoded
+        by it: texts, vectors, and images at up to 32 x 32 pixels. Raises CollectionError for texts
+        that are not to be stored, and TypeError for what is no iterable of items.
         """
         self._require_usable()
-        if self._coder is None and not self._keeps_texts():
+        are_texts = kind_of(self.kind).stores_texts
+        if self._coder is None and are_texts and not self._keep.texts:
             raise CollectionError(
-                f"{self._layout.root}: expected a collection with a model, got a new one; "
-                "call fit before add"
+                f"{self._layout.root}: expected a collection with a model, or one that stores "
+                "texts, got neither; call fit before add"
             )
         if total is not None:
             whole("total", total)
         items = taken(items)
         self._was_given = True
+        adding = self._adding(self.tally)
+        if self._coder is not None:
+            spec = self._coder.featurizer.spec
+        else:
+            spec = TextSpec() if are_texts else None
+        intake = Intake(
+            self.kind,
+            spec,
+            self._staged,
+            self._preparer,
+            self.stopwatch,
+            keeps_texts=self._keep.texts,
+            keeps_payloads=self._keep.images or spec is None,
+        )
+        if self._coder is None:
+            adding.pending(intake.batches(items))
+        else:
+            adding.encoded(intake.batches(items), self._encode, total)
+        return self.tally
+
+    def _adding(self, tally: Tally) -> Adding:
+        """What fills segments of the model in use, and counts in this tally."""
         staging = self._staged
         if self._resumes:
             self._unfinished.encoding(self._doing)
-        coder, model = self._coder, self._model_name or ""
-        segments = SegmentWriter(self._layout, staging, model, coder.n_bits if coder else 8)
-        adding = Adding(segments, self.tally, self.stopwatch, self._progress)
-        intake = Intake(
-            self.kind,
-            TextSpec() if coder is None else coder.featurizer.spec,
+        n_bits = 8 if self._coder is None else self._coder.n_bits
+        segments = SegmentWriter(
+            self._layout,
             staging,
-            self._preparer,
-            self.stopwatch,
-            keeps_texts=self._keeps_texts(),
+            self._model_name or "",
+            n_bits,
+            keeps_payloads=self._keep.images,
         )
-        if coder is None:
-            adding.pending(intake.batches(items))
-            return self.tally
-        encode = partial(
-            encode_all,
-            coder,
+        return Adding(segments, tally, self.stopwatch, self._progress)
+
+    def _encode(self, blocks: Iterable[list[Any]]) -> Generator[Encoded]:
+        return encode_all(
+            self._require_coder(),
+            blocks,
             layout=self._layout,
-            model=self._catalog.model(model),
-            with_features=self._keeps_features(),
+            model=self._catalog.model(self._model_name or ""),
+            with_features=self._keep.features,
             # most of the time of a file is its decoding, which the preparer's workers do
             workers=1 if kind_of(self.kind).decodes_files else self._workers,
         )
-        adding.encoded(intake.batches(items), encode, total)
-        return self.tally
 
-    def _keeps_features(self) -> bool:
-        if self._store_features is None:
-            before = features_kept(self._catalog)
-            self._store_features = kind_of(self.kind).stores_features if before is None else before
-        return self._store_features
-
-    def _keeps_texts(self) -> bool:
-        if self._store_text is None:
-            before = texts_kept(self._catalog)
-            self._store_text = kind_of(self.kind).stores_texts if before is None else before
-        return self._store_text
+    def _require_coder(self) -> Coder:
+        if self._coder is None:
+            raise CollectionError(f"{self._layout.root}: expected a model, got none; call fit")
+        return self._coder
 
     def remove(self, ids: Id | Iterable[Id], *, missing_ok: bool = False) -> int:
         """Hide the items of these ids, or of this one, from the next commit on.
@@ -496,8 +547,7 @@ class Indexer:
 
 def _require_options(
     wait_seconds: float,
-    store_features: bool | None,
-    store_text: bool | None,
+    stored: dict[str, bool | None],
     workers: int | None,
     resume: bool,
     *calls: Any,
@@ -506,9 +556,9 @@ def _require_options(
     require_number("wait_seconds", wait_seconds)
     if not 0 <= wait_seconds < float("inf"):
         raise ValueError(f"wait_seconds: expected 0 or more, got {wait_seconds}; leave it out")
-    for name, flag in (("store_features", store_features), ("store_text", store_text)):
+    for name, flag in stored.items():
         if flag is not None:
-            require_flag(name, flag)
+            require_flag(f"store_{name}", flag)
     require_flag("resume", resume)
     for name, call in zip(("on_progress", "on_skipped", "on_note"), calls, strict=True):
         if name != "on_skipped" or call is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -11,7 +11,7 @@ import numpy as np
 from hashret._backports import chunks
 from hashret.arguments import require_instance, resolve, whole
 from hashret.coder import Coder, keeps_looks
-from hashret.errors import EmptyCorpusError, TrainingError
+from hashret.errors import CollectionError, EmptyCorpusError, TrainingError
 from hashret.features import FEATURIZERS
 from hashret.features.base import Featurizer
 from hashret.items import Item, Payload
@@ -27,6 +27,7 @@ from indexer.ingest.packed import packing_warnings
 from indexer.ingest.prepare import Preparer
 from indexer.ingest.resume import Unfinished
 from indexer.ingest.sample import reservoir, typical
+from indexer.ingest.stored_source import StoredSource
 from indexer.refusals import Refused
 from indexer.training.report import few_warnings, flat_warnings
 
@@ -54,34 +55,76 @@ def require_learnable(
         )
 
 
-def learn(
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """What an encoder is learned from: a featurizer, and features of it, row for row."""
+
+    featurizer: Featurizer
+    features: Features
+    warnings: list[str] = field(default_factory=list)
+
+
+def sample_of(
     items: Iterable[Item | Skipped],
+    kind: str,
+    spec: Any,
+    size: int,
+    seed: int,
+    *,
+    preparer: Preparer,
+    stopwatch: Stopwatch,
+    on_progress: Progress,
+) -> Sample:
+    """At most `size` of the items, a seeded sample, with a featurizer learned from them.
+
+    Raises `EmptyCorpusError` if no item can be used.
+    """
+    with stopwatch.stage("read"):
+        sample = reservoir(_usable(items, on_progress), size, seed)
+    with stopwatch.stage("features"):
+        payloads = [item.payload for item in sample]
+        # items refused here are met again when they are added, which reports them
+        featurizer, features = fit_features(payloads, kind, spec, preparer)
+    doubts = featurizer.spec if isinstance(featurizer.spec, VectorSpec) else None
+    return Sample(featurizer, features, packing_warnings(payloads, doubts) if doubts else [])
+
+
+def stored_sample(stored: StoredSource, coder: Coder, spec: Any, size: int, seed: int) -> Sample:
+    """The stored features of at most `size` items, a seeded sample, for the same featurizer.
+
+    Raises CollectionError for a `spec` of other features.
+    """
+    known = coder.featurizer.spec
+    if isinstance(spec, VectorSpec) and not spec.n_features:
+        spec = replace(spec, n_features=known.n_features)
+    if spec not in (None, known):
+        raise CollectionError(
+            f"spec: expected {known}, of which the features are stored, got {spec}; leave it out, "
+            "or give the source again"
+        )
+    features = stored.sample(size, seed)
+    if kind_of(known.kind).drops_outliers and not known.packed:
+        features = take_rows(features, np.array(typical(list(np.asarray(features))), np.int64))
+    return Sample(coder.featurizer, features)
+
+
+def learn(
+    sample: Sample,
     kind: str,
     options: TrainingOptions | None,
     *,
-    spec: Any,
-    max_items: int,
-    preparer: Preparer,
     stopwatch: Stopwatch,
     unfinished: Unfinished,
     resumes: bool,
     on_progress: Progress,
     on_note: Callable[[str], None],
 ) -> tuple[Coder, TrainingReport]:
-    """The coder learned from a sample of the items, and the report of its training.
+    """The coder whose encoder is learned from the sample, and the report of its training.
 
     `resumes` says whether checkpoints of the training are written to `unfinished`, and gone on
-    from. Raises `EmptyCorpusError` if no item can be used, and `TrainingError`.
+    from. Raises `TrainingError`.
     """
-    from indexer.training.options import TrainingOptions
-
-    seed = (options or TrainingOptions()).seed
-    with stopwatch.stage("read"):
-        sample = reservoir(_usable(items, on_progress), max_items, seed)
-    with stopwatch.stage("features"):
-        payloads = [item.payload for item in sample]
-        # items refused here are met again when they are added, which reports them
-        featurizer, features = fit_features(payloads, kind, spec, preparer)
+    featurizer, features = sample.featurizer, sample.features
     try:
         encoder, report = train_encoder(
             featurizer,
@@ -95,8 +138,7 @@ def learn(
     except TrainingError:
         unfinished.forget()
         raise
-    if isinstance(featurizer.spec, VectorSpec):
-        report.warnings += packing_warnings(payloads, featurizer.spec)
+    report.warnings += sample.warnings
     for stage in report.stages:
         seconds = stopwatch.seconds
         seconds[stage.stage] = seconds.get(stage.stage, 0.0) + stage.seconds
@@ -132,9 +174,10 @@ def fit_features(
     results = preparer.prepare(payloads, spec)
     prepared = [result for result in results if not isinstance(result, Refused)]
     if not prepared:
+        why = f" (the first: {results[0].reason})" if results else ""
         raise EmptyCorpusError(
-            f"corpus: expected at least one usable {kind} item, got {len(payloads)} "
-            "items of which none can be used; `hashret index --dry-run` shows why"
+            f"corpus: expected at least one usable {kind} item, got {len(payloads)} items of which "
+            f"none can be used{why}; `hashret index --dry-run` shows all"
         )
     if kind_of(kind).drops_outliers and not spec.packed:
         prepared = [prepared[i] for i in typical(prepared)]

@@ -94,7 +94,9 @@ class Intake:
         stopwatch: Stopwatch,
         *,
         keeps_texts: bool = False,
+        keeps_payloads: bool = False,
     ):
+        """`spec` None: there is no model yet, and what is prepared are the payloads to be kept."""
         self._kind = kind
         self._spec = spec
         self._lookup = lookup
@@ -102,6 +104,7 @@ class Intake:
         self._stopwatch = stopwatch
         self._preview = resolve(FEATURIZERS, kind, "kind").preview
         self._keeps_texts = keeps_texts
+        self._keeps_payloads = keeps_payloads
 
     def batches(self, items: Iterable[Item | Skipped]) -> Iterator[Batch]:
         """All `items`, as `indexer.corpus.given` takes them, by batches in their order."""
@@ -130,15 +133,18 @@ class Intake:
             # what can't be read was seen: pruning leaves a former version of it alone
             self._lookup.see([item.id for item in skipped])
         with self._stopwatch.stage("read"):
-            results = self._preparer.prepare([item.payload for item, _ in changed], self._spec)
-            for (item, digest), result in zip(changed, results, strict=True):
-                if isinstance(result, Refused):
-                    batch.skipped.append(result.skipped(item.id))
+            payloads = [item.payload for item, _ in changed]
+            kept = self._preparer.keep(payloads) if self._keeps_payloads else [None] * len(payloads)
+            results = kept if self._spec is None else self._preparer.prepare(payloads, self._spec)
+            for (item, digest), result, payload in zip(changed, results, kept, strict=True):
+                refused = next((one for one in (result, payload) if isinstance(one, Refused)), None)
+                if refused is not None:
+                    batch.skipped.append(refused.skipped(item.id))
                 else:
                     batch.prepared.append(result)
                     preview = self._preview(item.payload)
                     text = str(item.payload) if self._keeps_texts else None
-                    record = ItemRecord(item.id, digest, item.metadata, preview, text)
+                    record = ItemRecord(item.id, digest, item.metadata, preview, text, payload)
                     batch.pending.append(record)
         return batch
 

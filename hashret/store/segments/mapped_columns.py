@@ -6,6 +6,7 @@ are views of the mapped file, so whatever an offset says, nothing else is read.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Literal
 
 import numpy as np
@@ -105,39 +106,47 @@ class _Booleans(Column):
         return bool(self._bytes[at] >> (row & 7) & 1)
 
 
-class Strings(Column):
-    """A column of texts."""
-
+class _Bytes(Column):
     code, width = "i", 4
+    read: Callable[[memoryview], Any] = staticmethod(bytes)
 
     def _set(self, buffers: list[pa.Buffer], n_rows: int) -> None:
         super()._set(buffers[:1], n_rows + 1)  # the offsets
         self._size = 0 if buffers[1] is None else buffers[1].size
         self._text = self._begin(buffers[1], 0) if self._size else 0
 
-    def __getitem__(self, row: int) -> str:
+    def __getitem__(self, row: int) -> Any:
         verified, at = self._verified, self._at + 4 * row
         # what `values` does, without its calls: texts are most of what is read
         if not (verified[at // BLOCK] and verified[(at + 7) // BLOCK]):
             self._file.require(at, at + 8)
         start, stop = self._values[row], self._values[row + 1]
         if not 0 <= start <= stop <= self._size:
-            raise DamagedError(f"{self._file.path}: expected a text, got none; {RESTORE}")
+            raise DamagedError(f"{self._file.path}: expected a value, got none; {RESTORE}")
         if start == stop:
-            return ""
+            return self.read(self._bytes[:0])
         start, stop = self._text + start, self._text + stop
         if stop - start > BLOCK or not (verified[start // BLOCK] and verified[(stop - 1) // BLOCK]):
             self._file.require(start, stop)
         try:
-            return str(self._bytes[start:stop], "utf-8")
+            return self.read(self._bytes[start:stop])
         except UnicodeDecodeError as error:
             raise DamagedError(
                 f"{self._file.path}: expected UTF-8, got {error}; {RESTORE}"
             ) from error
 
 
+def _text(utf8: memoryview) -> str:
+    return str(utf8, "utf-8")
+
+
+class _Strings(_Bytes):
+    read = staticmethod(_text)
+
+
 _READERS: list[tuple[Any, type[Column]]] = [
-    (pa.types.is_string, Strings),
+    (pa.types.is_string, _Strings),
+    (pa.types.is_binary, _Bytes),
     (pa.types.is_int64, _Integers),
     (pa.types.is_float64, _Floats),
     (pa.types.is_boolean, _Booleans),

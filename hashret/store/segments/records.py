@@ -27,6 +27,7 @@ from hashret.store.segments.record_batch import (
     JSON,
     METADATA,
     OTHERS,
+    PAYLOAD,
     TYPES,
     ItemRecord,
     hashes,
@@ -35,6 +36,8 @@ from hashret.store.untrusted import RESTORE
 
 # Ids looked up at once from which on NumPy is faster than one bisection after the other.
 _MANY = 16
+# The types of the columns `OTHERS` and `PAYLOAD`, where there are such.
+_OF_OTHERS = pa.string(), pa.binary()
 
 
 class Records:
@@ -85,7 +88,8 @@ class Records:
             if batch.column(name).null_count:
                 raise self._damaged(f"no {name} of some")
         struct, others = types.pop(METADATA, pa.struct([])), types.pop(OTHERS, pa.string())
-        if types or not pa.types.is_struct(struct) or others != pa.string():
+        payload = types.pop(PAYLOAD, pa.binary())
+        if types or not pa.types.is_struct(struct) or (others, payload) != _OF_OTHERS:
             raise self._damaged("other columns")
         if batch.num_rows != self.n_rows or not self.n_rows:
             raise self._damaged(f"{batch.num_rows} rows")
@@ -102,7 +106,8 @@ class Records:
             (field.name, field.metadata == JSON, self._column(self._child(i)))
             for i, field in enumerate(self.fields)
         ]
-        self._others = self._column(batch.column(OTHERS)) if OTHERS in batch.schema.names else None
+        self._others = self._column_if_there(OTHERS)
+        self._payloads = self._column_if_there(PAYLOAD)
 
     def _child(self, i: int) -> pa.Array:
         return self.batch.column(METADATA).field(i)
@@ -110,13 +115,18 @@ class Records:
     def _column(self, array: pa.Array) -> Column:
         return column_of(self._file, array, self.n_rows)
 
+    def _column_if_there(self, name: str) -> Column | None:
+        return self._column(self.batch.column(name)) if name in self.batch.schema.names else None
+
     def id(self, row: int) -> str:
         """The id of a row."""
-        return self._ids[row]
+        found: str = self._ids[row]
+        return found
 
     def preview(self, row: int) -> str:
         """The preview of a row."""
-        return self._previews[row]
+        found: str = self._previews[row]
+        return found
 
     def digest(self, row: int) -> bytes:
         """The content's digest of a row."""
@@ -125,7 +135,18 @@ class Records:
 
     def record(self, row: int) -> ItemRecord:
         """The item of a row, but for its text."""
-        return ItemRecord(self.id(row), self.digest(row), self.metadata(row), self.preview(row))
+        about = self.id(row), self.digest(row), self.metadata(row), self.preview(row)
+        return ItemRecord(*about, payload=self.payload(row))
+
+    def has_payloads(self, rows: np.ndarray) -> bool:
+        """Whether the payload of each of these rows is kept."""
+        if self._payloads is None or not self.batch.column(PAYLOAD).null_count:
+            return self._payloads is not None
+        return all(self.payload(row) is not None for row in rows.tolist())
+
+    def payload(self, row: int) -> bytes | None:
+        """What is kept of a row's vector or image for a model to come; None where nothing is."""
+        return None if self._payloads is None else self._payloads.get(row)
 
     def metadata(self, row: int) -> dict[str, Any]:
         """The metadata of a row, by key in alphabetical order."""
