@@ -92,6 +92,11 @@ _LINE = re.compile(rf'\{{"id": {_TEXT}, "reason": {_TEXT}, "class": {_TEXT}\}}\r
     help="Store texts themselves, so that `get` shows them and `retrain` needs no source.  "
     "[default: yes]",
 )
+@click.option(
+    "--store-images/--no-store-images",
+    default=None,
+    help="Store images as the model sees them, so that `retrain` needs no source.  [default: no]",
+)
 @click.option("--retrain", is_flag=True, help="Learn a new model and encode everything again.")
 @click.option(
     "--dry-run",

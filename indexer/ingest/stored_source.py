@@ -144,7 +144,9 @@ class StoredSource:
 
 
 def _has_features(segment: Segment) -> bool:
-    return not segment.n_live or (segment.features is not None and not segment.is_pending)
+    if segment.is_pending:
+        return not segment.n_live
+    return segment.features is not None or not len(segment.live(segment.n_coded))
 
 
 def _learned_from(coder: Coder) -> bool:
