@@ -24,6 +24,8 @@ class Kind:
     """The reason given when a query has no known feature and therefore no hits."""
     query_file: str
     """What a query file must be, as error messages say it."""
+    kept_by: str
+    """The option by which a collection keeps what another model can be learned from."""
     key: str = ""
     """The key of a JSON or CSV row that holds the payload itself; "" if rows only name files."""
     stores_features: bool = False
@@ -60,6 +62,7 @@ KINDS: Mapping[str, Kind] = {
             single_ndim=1,
             unknown="the text has no word that the collection's vocabulary knows",
             query_file="a text file",
+            kept_by="--store-text",
             key="text",
             stores_features=True,
             stores_texts=True,
@@ -70,6 +73,7 @@ KINDS: Mapping[str, Kind] = {
             single_ndim=3,  # height, width, channels
             unknown="the image has no feature that the collection knows",
             query_file="an image file",
+            kept_by="--store-images",
             stores_features=True,
             stores_images=True,
             has_looks=True,
@@ -80,6 +84,7 @@ KINDS: Mapping[str, Kind] = {
             single_ndim=1,
             unknown="the vector has no feature that the collection knows",
             query_file="an .npy file or a JSON list of numbers",
+            kept_by="--store-features",
             key="vector",
             of_numbers=True,
             drops_outliers=True,

@@ -102,7 +102,7 @@ class Indexer:
         """
         _require_options(
             wait_seconds,
-            {"features": store_features, "text": store_text, "images": store_images},
+            [store_features, store_text, store_images],
             workers,
             resume,
             on_progress,
@@ -547,7 +547,7 @@ class Indexer:
 
 def _require_options(
     wait_seconds: float,
-    stored: dict[str, bool | None],
+    stored: list[bool | None],
     workers: int | None,
     resume: bool,
     *calls: Any,
@@ -556,9 +556,9 @@ def _require_options(
     require_number("wait_seconds", wait_seconds)
     if not 0 <= wait_seconds < float("inf"):
         raise ValueError(f"wait_seconds: expected 0 or more, got {wait_seconds}; leave it out")
-    for name, flag in stored.items():
+    for name, flag in zip(("store_features", "store_text", "store_images"), stored, strict=True):
         if flag is not None:
-            require_flag(f"store_{name}", flag)
+            require_flag(name, flag)
     require_flag("resume", resume)
     for name, call in zip(("on_progress", "on_skipped", "on_note"), calls, strict=True):
         if name != "on_skipped" or call is not None:

@@ -31,13 +31,6 @@ from indexer.ingest.intake import BATCH, Batch
 from indexer.ingest.sample import reservoir
 from indexer.refusals import Refused
 
-#: What of every item is needed, by the kind of the items, and the option by which it is stored.
-_NEEDED = {
-    "text": ("text, or the features", "--store-text"),
-    "image": ("pixels", "--store-images"),
-    "vector": ("features", "--store-features"),
-}
-
 
 class StoredSource:
     """The items of some segments, which can be read any number of times.
@@ -66,10 +59,10 @@ class StoredSource:
         if all(map(self._has_payloads, items.segments)):
             return
         if coder is None or not all(map(_has_features, items.segments)) or not _learned_from(coder):
-            needed, option = _NEEDED[kind]
             raise CollectionError(
-                f"{layout.root}: expected the {needed} of every item to learn from, got items "
-                f"without; give the source again, as `hashret index SOURCE --retrain {option}` does"
+                f"{layout.root}: expected what a model is learned from of every item, got some "
+                "without; give the source again, as `hashret index SOURCE --retrain "
+                f"{kind_of(kind).kept_by}` does"
             )
         self.features = StoredFeatures(layout, items.segments, coder.n_kept)
 
