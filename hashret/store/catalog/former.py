@@ -172,6 +172,7 @@ class _Read(CheckedFile):
         """What would stand at `path`."""
         self.path = path
         self.data = data
+        self.block = BLOCK
         self.verified = memoryview(b"\1" * -(-len(data) // BLOCK))
         self.all_verified = True
 

@@ -14,7 +14,6 @@ import pyarrow as pa
 
 from hashret.errors import DamagedError
 from hashret.store.checked import CheckedFile
-from hashret.store.files import BLOCK
 from hashret.store.untrusted import RESTORE
 
 
@@ -29,7 +28,7 @@ class Column:
         self._file = file
         self._base = file.data.ctypes.data
         self._bytes = memoryview(file.data.data)
-        self._verified = file.verified
+        self._verified, self._block = file.verified, file.block
         validity, *buffers = array.buffers()
         self._valid = -1  # where the bitmap of the values that are there begins; -1: all are
         if validity is not None and array.null_count:
@@ -116,9 +115,11 @@ class _Bytes(Column):
         self._text = self._begin(buffers[1], 0) if self._size else 0
 
     def __getitem__(self, row: int) -> Any:
-        verified, at = self._verified, self._at + 4 * row
+        if not self._size:  # of a column of nothing but empty values no offset matters
+            return self.read(self._bytes[:0])
+        verified, block, at = self._verified, self._block, self._at + 4 * row
         # what `values` does, without its calls: texts are most of what is read
-        if not (verified[at // BLOCK] and verified[(at + 7) // BLOCK]):
+        if not (verified[at // block] and verified[(at + 7) // block]):
             self._file.require(at, at + 8)
         start, stop = self._values[row], self._values[row + 1]
         if not 0 <= start <= stop <= self._size:
@@ -126,7 +127,7 @@ class _Bytes(Column):
         if start == stop:
             return self.read(self._bytes[:0])
         start, stop = self._text + start, self._text + stop
-        if stop - start > BLOCK or not (verified[start // BLOCK] and verified[(stop - 1) // BLOCK]):
+        if stop - start > block or not (verified[start // block] and verified[(stop - 1) // block]):
             self._file.require(start, stop)
         try:
             return self.read(self._bytes[start:stop])

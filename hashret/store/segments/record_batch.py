@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from hashret.store.files import FileRecord, write_file
+from hashret.store.files import FileRecord, small_blocks, write_file
 from hashret.store.layout import Layout
 from hashret.unicode_text import is_storable
 
@@ -105,7 +105,8 @@ def as_file(batch: pa.RecordBatch) -> pa.Buffer:
 
 def write_records(layout: Layout, name: str, batch: pa.RecordBatch) -> FileRecord:
     """Write the columns of a segment's items."""
-    return write_file(layout.segments / f"{name}{SUFFIX}", [memoryview(as_file(batch))])
+    data = memoryview(as_file(batch))
+    return write_file(layout.segments / f"{name}{SUFFIX}", [data], small_blocks(len(data)))
 
 
 def _assembled(
