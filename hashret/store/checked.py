@@ -20,8 +20,18 @@ from hashret.store.refusals import plainly
 
 # A map needs no open file, of which a process has few; before 3.13 Python keeps one all the same.
 _WITHOUT_HANDLE: dict[str, Any] = {"trackfd": False} if sys.version_info >= (3, 13) else {}
+_OTHERWISE = 100  # open files that a process needs beside those that it maps, at most
 _NOTHING = np.empty(0, np.uint8)
 _NOTHING.setflags(write=False)
+
+
+def most_mapped() -> int:
+    """How many files this process may map at once, at least, by the limit on its open files."""
+    if _WITHOUT_HANDLE or sys.platform == "win32":
+        return sys.maxsize
+    import resource
+
+    return max(6, resource.getrlimit(resource.RLIMIT_NOFILE)[0] - _OTHERWISE)
 
 
 class CheckedFile:

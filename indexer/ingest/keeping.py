@@ -77,10 +77,10 @@ def texts_kept(catalog: Catalog) -> bool | None:
 
 
 def images_kept(catalog: Catalog) -> bool | None:
-    """Whether the last commit has images of its items; None without any encoded."""
-    segments = _encoded(catalog)
+    """Whether the last commit has images of the items added last; None without any encoded."""
+    segments = _encoded(catalog)[-1:]
     records = map(StoredItems(catalog.layout, segments).records, segments)
-    return any(one.has_payloads(np.arange(1)) for one in records) if segments else None
+    return next((one.has_payloads(np.arange(1)) for one in records), None)
 
 
 def _encoded(catalog: Catalog) -> list[Segment]:
