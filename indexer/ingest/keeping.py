@@ -8,7 +8,6 @@ from hashret.errors import InputError
 from hashret.kinds import kind_of
 from hashret.store.catalog.catalog import Catalog
 from hashret.store.segments.segment import Segment
-from hashret.store.segments.stored_items import StoredItems
 
 
 class Keeping:
@@ -78,9 +77,9 @@ def texts_kept(catalog: Catalog) -> bool | None:
 
 def images_kept(catalog: Catalog) -> bool | None:
     """Whether the last commit has images of the items added last; None without any encoded."""
-    segments = _encoded(catalog)[-1:]
-    records = map(StoredItems(catalog.layout, segments).records, segments)
-    return next((one.has_payloads(np.arange(1)) for one in records), None)
+    items = catalog.items_of(catalog.last_commit())
+    encoded = (items.records(one) for one in reversed(items.segments) if one.n_coded)
+    return next((records.has_payloads(np.arange(1)) for records in encoded), None)
 
 
 def _encoded(catalog: Catalog) -> list[Segment]:

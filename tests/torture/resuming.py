@@ -75,7 +75,13 @@ def state(path: Path) -> str:
         last = catalog.last_commit()
         described, tensors = read_model(catalog.layout, catalog.model(str(last.model)))
         segments = [
-            (s.name, s.first_row, s.n_rows, [f.sha256 for f in s.files], s.removed.tolist())
+            (
+                s.name,
+                s.first_row,
+                s.n_rows,
+                [f.sha256 for f in s.files.values()],
+                s.removed.tolist(),
+            )
             for s in catalog.segments(last.commit)
         ]
         weights = {name: hashlib.sha256(t.tobytes()).hexdigest() for name, t in tensors.items()}

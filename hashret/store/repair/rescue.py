@@ -10,6 +10,7 @@ import hashlib
 from collections.abc import Collection, Iterator
 from contextlib import suppress
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -124,30 +125,19 @@ def rewrite(layout: Layout, staging: Staging, segment: Segment, damaged: Collect
         if not items:
             return
     name, first = staging.new_segment()
-    files = {}
-    for part, suffix in PARTS.items():
-        file: FileRecord | None = getattr(segment, part)
+    files: dict[str, Any] = {}
+    for part, file in segment.files.items():
         is_of_codes = part in ("codes", "features")
-        if file is None or part in damaged or (is_of_codes and "codes" in damaged):
+        if part in damaged or (is_of_codes and "codes" in damaged):
             continue
-        path = layout.segments / f"{name}{suffix}"
+        path = layout.segments / f"{name}{PARTS[part]}"
         files[part] = write_file(path, _chunks(layout, file), file.block)
     if "records" in damaged:
         rows = [items.get(row, _NOTHING) for row in range(segment.n_rows)]
         files["records"] = write_records(layout, name, batch_of(rows))
     is_coded = "codes" in files
-    new = Segment(
-        name,
-        first,
-        segment.n_rows,
-        segment.n_coded if is_coded else 0,
-        segment.n_bits,
-        segment.model if is_coded else "",
-        files.get("codes"),
-        files["records"],
-        files.get("texts"),
-        files.get("features"),
-    )
+    n_coded, model = (segment.n_coded, segment.model) if is_coded else (0, "")
+    new = Segment(name, first, segment.n_rows, n_coded, segment.n_bits, model, **files)
     staging.add_segment(new, [])
     staging.remove((first + removed.astype(np.int64)).tolist())
 
