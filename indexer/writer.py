@@ -34,7 +34,7 @@ from indexer.ingest.adding import Adding
 from indexer.ingest.compact import Compaction, compact
 from indexer.ingest.counts import Progress, Stopwatch, Tally, silent
 from indexer.ingest.encode import Encoded, encode_all, encode_features
-from indexer.ingest.fit import Sample, learn, require_learnable, sample_of, stored_sample
+from indexer.ingest.fit import learn, require_learnable
 from indexer.ingest.intake import Intake
 from indexer.ingest.keeping import Keeping, features_kept, images_kept, texts_kept
 from indexer.ingest.prepare import Preparer, default_workers
@@ -274,9 +274,13 @@ class Indexer:
         stored = self._held_before(all_of_it=items is None)
         self._was_given = True
         coder, report = learn(
-            self._sample(stored or () if items is None else items, options, spec, max_items),
+            stored or () if items is None else items,
             self.kind,
             options,
+            spec=spec,
+            max_items=max_items,
+            former=self._coder,
+            preparer=self._preparer,
             stopwatch=self.stopwatch,
             unfinished=self._unfinished,
             resumes=self._resumes,
@@ -287,33 +291,6 @@ class Indexer:
         if stored is not None:
             self._encode_again(stored)
         return report
-
-    def _sample(
-        self,
-        items: StoredSource | Iterable[Item | Skipped],
-        options: TrainingOptions | None,
-        spec: Any,
-        size: int,
-    ) -> Sample:
-        from indexer.training.options import TrainingOptions
-
-        seed = (options or TrainingOptions()).seed
-        if isinstance(items, StoredSource) and items.features is not None and self._coder:
-            self._on_note(
-                "learning from stored features, because the items themselves are not stored: how "
-                "features are computed stays as it is"
-            )
-            return stored_sample(items, self._coder, spec, size, seed)
-        return sample_of(
-            items,
-            self.kind,
-            spec,
-            size,
-            seed,
-            preparer=self._preparer,
-            stopwatch=self.stopwatch,
-            on_progress=self._progress,
-        )
 
     def _held_before(self, *, all_of_it: bool) -> StoredSource | None:
         """What to encode by the new model without its source: everything, or what has no model."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -55,46 +55,11 @@ def require_learnable(
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """What an encoder is learned from: a featurizer, and features of it, row for row."""
+def _stored_sample(stored: StoredSource, known: Any, spec: Any, size: int, seed: int) -> Features:
+    """The stored features, of the spec `known`, of at most `size` items, a seeded sample.
 
-    featurizer: Featurizer
-    features: Features
-    warnings: list[str] = field(default_factory=list)
-
-
-def sample_of(
-    items: Iterable[Item | Skipped],
-    kind: str,
-    spec: Any,
-    size: int,
-    seed: int,
-    *,
-    preparer: Preparer,
-    stopwatch: Stopwatch,
-    on_progress: Progress,
-) -> Sample:
-    """At most `size` of the items, a seeded sample, with a featurizer learned from them.
-
-    Raises `EmptyCorpusError` if no item can be used.
+    Raises CollectionError for another `spec`.
     """
-    with stopwatch.stage("read"):
-        sample = reservoir(_usable(items, on_progress), size, seed)
-    with stopwatch.stage("features"):
-        payloads = [item.payload for item in sample]
-        # items refused here are met again when they are added, which reports them
-        featurizer, features = fit_features(payloads, kind, spec, preparer)
-    doubts = featurizer.spec if isinstance(featurizer.spec, VectorSpec) else None
-    return Sample(featurizer, features, packing_warnings(payloads, doubts) if doubts else [])
-
-
-def stored_sample(stored: StoredSource, coder: Coder, spec: Any, size: int, seed: int) -> Sample:
-    """The stored features of at most `size` items, a seeded sample, for the same featurizer.
-
-    Raises CollectionError for a `spec` of other features.
-    """
-    known = coder.featurizer.spec
     if isinstance(spec, VectorSpec) and not spec.n_features:
         spec = replace(spec, n_features=known.n_features)
     if spec not in (None, known):
@@ -105,26 +70,50 @@ def stored_sample(stored: StoredSource, coder: Coder, spec: Any, size: int, seed
     features = stored.sample(size, seed)
     if kind_of(known.kind).drops_outliers and not known.packed:
         features = take_rows(features, np.array(typical(list(np.asarray(features))), np.int64))
-    return Sample(coder.featurizer, features)
+    return features
 
 
 def learn(
-    sample: Sample,
+    items: StoredSource | Iterable[Item | Skipped],
     kind: str,
     options: TrainingOptions | None,
     *,
+    spec: Any,
+    max_items: int,
+    former: Coder | None,
+    preparer: Preparer,
     stopwatch: Stopwatch,
     unfinished: Unfinished,
     resumes: bool,
     on_progress: Progress,
     on_note: Callable[[str], None],
 ) -> tuple[Coder, TrainingReport]:
-    """The coder whose encoder is learned from the sample, and the report of its training.
+    """The coder learned from a sample of the items, and the report of its training.
 
-    `resumes` says whether checkpoints of the training are written to `unfinished`, and gone on
-    from. Raises `TrainingError`.
+    Where these are stored features, the featurizer stays that of `former`. `resumes` says whether
+    checkpoints of the training are written to `unfinished`, and gone on from. Raises
+    `EmptyCorpusError` if no item can be used, CollectionError for a `spec` of other features than
+    are stored, and `TrainingError`.
     """
-    featurizer, features = sample.featurizer, sample.features
+    from indexer.training.options import TrainingOptions
+
+    seed = (options or TrainingOptions()).seed
+    if isinstance(items, StoredSource) and items.features is not None and former is not None:
+        on_note(
+            "learning from stored features, because the items themselves are not stored: how "
+            "features are computed stays as it is"
+        )
+        featurizer, doubts = former.featurizer, []
+        features = _stored_sample(items, featurizer.spec, spec, max_items, seed)
+    else:
+        with stopwatch.stage("read"):
+            read = reservoir(_usable(items, on_progress), max_items, seed)
+        with stopwatch.stage("features"):
+            payloads = [item.payload for item in read]
+            # items refused here are met again when they are added, which reports them
+            featurizer, features = fit_features(payloads, kind, spec, preparer)
+        is_of_vectors = isinstance(featurizer.spec, VectorSpec)
+        doubts = packing_warnings(payloads, featurizer.spec) if is_of_vectors else []
     try:
         encoder, report = train_encoder(
             featurizer,
@@ -138,7 +127,7 @@ def learn(
     except TrainingError:
         unfinished.forget()
         raise
-    report.warnings += sample.warnings
+    report.warnings += doubts
     for stage in report.stages:
         seconds = stopwatch.seconds
         seconds[stage.stage] = seconds.get(stage.stage, 0.0) + stage.seconds
