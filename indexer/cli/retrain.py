@@ -40,8 +40,8 @@ def retrain(
 ) -> None:
     """Learn a new model from what COLLECTION stores, and encode all of it again.
 
-    No source is needed: the texts or images that it stores are learned from, or the features. Processes that have the collection open go on with the former model until
-    they refresh.
+    No source is needed: the texts or images that it stores are learned from, or the features.
+    Processes that have the collection open go on with the former model until they refresh.
     """
     from hashret.store.layout import Layout
     from indexer.training.options import TrainingOptions

@@ -6,7 +6,6 @@ are views of the mapped file, so whatever an offset says, nothing else is read.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, Literal
 
 import numpy as np
@@ -105,9 +104,9 @@ class _Booleans(Column):
         return bool(self._bytes[at] >> (row & 7) & 1)
 
 
-class _Bytes(Column):
+class _Strings(Column):
     code, width = "i", 4
-    read: Callable[[memoryview], Any] = staticmethod(bytes)
+    is_text = True
 
     def _set(self, buffers: list[pa.Buffer], n_rows: int) -> None:
         super()._set(buffers[:1], n_rows + 1)  # the offsets
@@ -116,7 +115,7 @@ class _Bytes(Column):
 
     def __getitem__(self, row: int) -> Any:
         if not self._size:  # of a column of nothing but empty values no offset matters
-            return self.read(self._bytes[:0])
+            return "" if self.is_text else b""
         verified, block, at = self._verified, self._block, self._at + 4 * row
         # what `values` does, without its calls: texts are most of what is read
         if not (verified[at // block] and verified[(at + 7) // block]):
@@ -125,24 +124,21 @@ class _Bytes(Column):
         if not 0 <= start <= stop <= self._size:
             raise DamagedError(f"{self._file.path}: expected a value, got none; {RESTORE}")
         if start == stop:
-            return self.read(self._bytes[:0])
+            return "" if self.is_text else b""
         start, stop = self._text + start, self._text + stop
         if stop - start > block or not (verified[start // block] and verified[(stop - 1) // block]):
             self._file.require(start, stop)
         try:
-            return self.read(self._bytes[start:stop])
+            data = self._bytes[start:stop]
+            return str(data, "utf-8") if self.is_text else bytes(data)
         except UnicodeDecodeError as error:
             raise DamagedError(
                 f"{self._file.path}: expected UTF-8, got {error}; {RESTORE}"
             ) from error
 
 
-def _text(utf8: memoryview) -> str:
-    return str(utf8, "utf-8")
-
-
-class _Strings(_Bytes):
-    read = staticmethod(_text)
+class _Bytes(_Strings):
+    is_text = False
 
 
 _READERS: list[tuple[Any, type[Column]]] = [
