@@ -24,12 +24,16 @@ class Kind:
     """The reason given when a query has no known feature and therefore no hits."""
     query_file: str
     """What a query file must be, as error messages say it."""
+    kept_by: str
+    """The option by which a collection keeps what another model can be learned from."""
     key: str = ""
     """The key of a JSON or CSV row that holds the payload itself; "" if rows only name files."""
     stores_features: bool = False
     """Whether a new collection stores features, which rank a shortlist, unless told otherwise."""
     stores_texts: bool = False
     """Whether a payload is a text, which a new collection stores unless told otherwise."""
+    stores_images: bool = False
+    """Whether a payload is an image, which a collection stores, as a model sees it, where told."""
     has_looks: bool = False
     """Whether a shortlist can be ranked by how items look instead of by their features."""
     decodes_files: bool = False
@@ -58,6 +62,7 @@ KINDS: Mapping[str, Kind] = {
             single_ndim=1,
             unknown="the text has no word that the collection's vocabulary knows",
             query_file="a text file",
+            kept_by="--store-text",
             key="text",
             stores_features=True,
             stores_texts=True,
@@ -68,7 +73,9 @@ KINDS: Mapping[str, Kind] = {
             single_ndim=3,  # height, width, channels
             unknown="the image has no feature that the collection knows",
             query_file="an image file",
+            kept_by="--store-images",
             stores_features=True,
+            stores_images=True,
             has_looks=True,
             decodes_files=True,
         ),
@@ -77,6 +84,7 @@ KINDS: Mapping[str, Kind] = {
             single_ndim=1,
             unknown="the vector has no feature that the collection knows",
             query_file="an .npy file or a JSON list of numbers",
+            kept_by="--store-features",
             key="vector",
             of_numbers=True,
             drops_outliers=True,

@@ -1,4 +1,4 @@
-"""Checks of untrusted strings, and what bounds the time of normalising them."""
+"""Checks of untrusted strings, what is shown of one, and what bounds the time of normalising."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
 #: Largest number of combining marks in a row: no language writes as many (UAX #15, section 13).
 MAX_MARKS = 30
+_PREVIEW = 200  # characters
 # The invisible mark that UAX #15 inserts into longer runs; marks are never sorted across it.
 _JOINER = "\u034f"
 
@@ -26,6 +27,12 @@ def is_unicode(text: str) -> bool:
 def is_storable(text: str) -> bool:
     """Whether a catalog can store a string: valid Unicode text without NUL."""
     return "\0" not in text and is_unicode(text)
+
+
+def preview_of(text: str) -> str:
+    """What a collection shows of a text: its first 200 characters, white space collapsed."""
+    start = " ".join(text[: 2 * _PREVIEW].split())[:_PREVIEW]
+    return start.encode("utf-8", "replace").decode().replace("\0", " ")
 
 
 def stream_safe(text: str) -> str:

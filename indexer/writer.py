@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import sys
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import ExitStack
 from functools import partial
 from os import PathLike
@@ -36,14 +36,15 @@ from indexer.ingest.adding import Adding
 from indexer.ingest.compact import Compaction, compact
 from indexer.ingest.counts import Progress, Stopwatch, Tally, silent
 from indexer.ingest.documents import Documents, split
-from indexer.ingest.encode import encode_all
+from indexer.ingest.encode import Encoded, encode_all, encode_features
 from indexer.ingest.fit import learn, require_learnable
 from indexer.ingest.intake import Intake
+from indexer.ingest.keeping import Keeping, features_kept, images_kept, texts_kept
 from indexer.ingest.prepare import Preparer, default_workers
 from indexer.ingest.replacing_model import left_behind, refusal, requiring_all
 from indexer.ingest.resume import Unfinished
 from indexer.ingest.sample import MAX_TRAINING_ITEMS
-from indexer.ingest.segments import SegmentWriter, features_kept, texts_kept
+from indexer.ingest.segments import SegmentWriter
 from indexer.ingest.stored_codes import StoredCodes
 from indexer.ingest.stored_source import StoredSource
 from indexer.ingest.writer_session import HeldCollection
@@ -75,6 +76,7 @@ class Indexer:
         store_features: bool | None = None,
         store_text: bool | None = None,
         passages: int | None = None,
+        store_images: bool | None = None,
         workers: int | None = None,
         resume: bool = False,
         on_progress: Progress = silent,
@@ -87,13 +89,15 @@ class Indexer:
         codes, for ranking a shortlist by them (`Collection.query(rerank=...)`); None: as the
         collection does, and for a new one texts and images, of which they are small. `store_text`
         says the same of the texts themselves (`Hit.text`); None: as the collection does, and a new
-        one stores them. With `passages`, each text that is given is a document, which is split into
-        passages of about so many words (`indexer.corpus.passages`): these are the items, with the
-        ids ``id#1``, ``id#2``, ... When a document comes again, passages that it has no more are
-        removed; 0: texts stay whole; None: as the collection does, and a new one keeps them whole.
-        What a collection does changes only with `fit`. `workers` is
-        how many processes decode images, or encode texts and vectors; 1 encodes in this one,
-        None leaves a core free. What is written does not depend on it.
+        one stores them. `store_images` says it of images, at up to 32 x 32 pixels and in up to 6
+        kilobytes, so that another model can be learned without their source; None: as the
+        collection does, and a new one stores none. With `passages`, each text that is given is a
+        document, which is split into passages of about so many words (`indexer.corpus.passages`):
+        these are the items, with the ids ``id#1``, ``id#2``, ... When a document comes again,
+        passages that it has no more are removed; 0: texts stay whole; None: as the collection does,
+        and a new one keeps them whole. What a collection does changes only with `fit`. `workers` is
+        how many processes decode images, or encode texts and vectors; 1 encodes in this one, None
+        leaves a core free. What is written does not depend on it.
         `catalog` is the address of a PostgreSQL database, as
         "postgresql+psycopg://user@host/database", that keeps the catalog of a new collection, or
         that has it where the collection records another address; None: a file in the folder, or
@@ -107,8 +111,7 @@ class Indexer:
         """
         _require_options(
             wait_seconds,
-            store_features,
-            store_text,
+            [store_features, store_text, store_images],
             passages,
             workers,
             resume,
@@ -118,8 +121,6 @@ class Indexer:
         )
         self._workers = workers or default_workers()
         self._progress = on_progress
-        self._store_features = store_features
-        self._store_text = store_text
         self._given_passages = passages
         self._resumes = resume
         self._on_note = on_note
@@ -140,6 +141,9 @@ class Indexer:
         self._exit.callback(self._held.close)
         self._layout, self._catalog = self._held.layout, self._held.catalog
         try:
+            self._keep = Keeping(
+                self._catalog, features=store_features, texts=store_text, images=store_images
+            )
             self._load()
         except BaseException:
             self._exit.close()
@@ -147,11 +151,6 @@ class Indexer:
 
     def _load(self) -> None:
         """Load the model of the last commit, and make the preparer of its items."""
-        if self._store_text and not kind_of(self.kind).stores_texts:
-            raise InputError(
-                f"store_text: expected a collection of texts, got one of {self.kind} items; leave "
-                "it out"
-            )
         if self._given_passages and not kind_of(self.kind).stores_texts:
             raise InputError(
                 f"passages: expected a collection of texts, got one of {self.kind} items; leave it "
@@ -240,6 +239,10 @@ class Indexer:
         given = self._given_passages
         return self.made_with_passages if given is None else given
 
+    def keeps_images(self) -> bool | None:
+        """Whether the last commit stores its images for another model; None if none is encoded."""
+        return images_kept(self._catalog)
+
     @property
     def _staged(self) -> Staging:
         if self._staging is None:
@@ -255,7 +258,8 @@ class Indexer:
             "commit": self._catalog.last_commit().commit + 1,
             "model": [model, digest],
             "refitted": refitted,
-            "features": self._keeps_features(),
+            "features": self._keep.features,
+            "images": self._keep.images,
             "passages": self._passages,
         }
         self._staging = self._unfinished.staging(
@@ -279,17 +283,19 @@ class Indexer:
     ) -> TrainingReport:
         """Learn features and codes from `items`, leaving out those that can't be used.
 
-        Without `items`, from the texts that the collection stores. At most `max_items` of them, a
-        seeded sample, are kept in memory and learned from. `spec` chooses the features (a
-        `TextSpec`, `ImageSpec` or `VectorSpec`). Of packed bits (``VectorSpec(packed=True)``)
-        without `options`, or with ones for as many bits and no preset, the bits are the codes and
-        nothing is learned.
+        Without `items`, from what the collection holds: texts, images, and what was added before
+        anything was learned; where it holds none of these, from stored features of texts or
+        vectors, and `spec` stays what it was. At most `max_items`, a seeded sample, are kept in
+        memory and learned from. `spec` chooses the features (a `TextSpec`, `ImageSpec` or
+        `VectorSpec`). Of packed bits (``VectorSpec(packed=True)``) without `options`, or with ones
+        for as many bits and no preset, the bits are the codes and nothing is learned.
 
-        Texts that were added before anything was learned, or all that the collection holds where no
-        `items` are given, are encoded by the new model at once. If the collection has a model
-        already and `items` are given, what it holds leaves with that model: add it again before
-        `commit`. Raises CollectionError where there is nothing to learn from, `EmptyCorpusError`
-        if not one item can be used, and `TrainingError`; the collection is then as it was.
+        What was added before anything was learned, or all that the collection holds where no
+        `items` are given, is encoded by the new model at once; what that can't encode stays
+        without a code, which `on_note` is told. If the collection has a model already and `items`
+        are given, what it holds leaves with that model: add it again before `commit`. Raises
+        CollectionError where there is nothing to learn from, `EmptyCorpusError` if not one item can
+        be used, and `TrainingError`; the collection is then as it was.
         """
         self._require_usable()
         require_learnable(self.kind, options, spec, max_items)
@@ -308,6 +314,7 @@ class Indexer:
             options,
             spec=spec,
             max_items=max_items,
+            former=self._coder,
             preparer=self._preparer,
             stopwatch=self.stopwatch,
             unfinished=self._unfinished,
@@ -329,17 +336,26 @@ class Indexer:
         held = StoredItems(self._layout, items.segments if items is not None else segments)
         if not all_of_it and not len(held):
             return None
-        return StoredSource(self._layout.root, held)
+        return StoredSource(self._layout, self.kind, held, self._coder)
 
     def _encode_again(self, stored: StoredSource) -> None:
         """Encode by the new model what the collection holds; no item of it counts as new."""
-        tally, self.tally = self.tally, Tally()
-        try:
-            self._add(stored, None)
-        finally:
-            again, self.tally = self.tally, tally
+        again = Tally()
+        coder, adding = self._require_coder(), self._adding(again)
+        prepare = partial(self._preparer.prepare, spec=coder.featurizer.spec)
+        batches = stored.batches(prepare, self._staged.items.find)
+        if stored.features is None:
+            adding.encoded(batches, lambda blocks: stored.none_refused(self._encode(blocks)), None)
+        else:
+            encode = partial(encode_features, coder, with_features=self._keep.features)
+            adding.encoded(batches, encode, None)
         self.tally.encoded_again += again.added
         self._staged.forget_seen()
+        if stored.refused:
+            self._on_note(
+                f"{len(stored.refused)} stored items stay without a code, because the new model "
+                f"can't encode them (the first: {stored.refused[0]})"
+            )
 
     def requiring_all(self, items: Iterable[Item | Skipped]) -> Iterator[Item | Skipped]:
         """The same `items`, for a `fit` that is to replace a model.
@@ -388,15 +404,16 @@ class Indexer:
 
         A `Skipped` among the items is counted with its reason, and so is what is no item, can't be
         used or has an id that came before in this run; a former version of it then stays. `total`,
-        if known, is for progress only. Before `fit` texts are stored without a code, and encoded
-        by it; of other kinds CollectionError is raised. Raises TypeError for what is no iterable of
-        items.
+        if known, is for progress only. Before `fit` items are stored without a code, and encoded
+        by it: texts, vectors, and images at up to 32 x 32 pixels. Raises CollectionError for texts
+        that are not to be stored, and TypeError for what is no iterable of items.
         """
         self._require_usable()
-        if self._coder is None and not self._keeps_texts():
+        are_texts = kind_of(self.kind).stores_texts
+        if self._coder is None and are_texts and not self._keep.texts:
             raise CollectionError(
-                f"{self._layout.root}: expected a collection with a model, got a new one; "
-                "call fit before add"
+                f"{self._layout.root}: expected a collection with a model, or one that stores "
+                "texts, got neither; call fit before add"
             )
         if self._passages != self.made_with_passages:
             raise CollectionError(
@@ -422,61 +439,71 @@ class Indexer:
     def _add(self, items: Iterable[Item | Skipped], total: int | None) -> Tally:
         """Add items as they are."""
         self._was_given = True
+        known = self._stored_codes()
+        adding = self._adding(self.tally, known)
+        if self._coder is not None:
+            spec = self._coder.featurizer.spec
+        else:
+            spec = TextSpec() if kind_of(self.kind).stores_texts else None
+        intake = Intake(
+            self.kind,
+            spec,
+            self._staged,
+            self._preparer,
+            self.stopwatch,
+            keeps_texts=self._keep.texts,
+            keeps_payloads=self._keep.images or spec is None,
+            known=known,
+        )
+        if self._coder is None:
+            adding.pending(intake.batches(items))
+        else:
+            adding.encoded(intake.batches(items), self._encode, total)
+        return self.tally
+
+    def _adding(self, tally: Tally, known: StoredCodes | None = None) -> Adding:
+        """What fills segments of the model in use, and counts in this tally."""
         staging = self._staged
         if self._resumes:
             self._unfinished.encoding(self._doing)
-        coder, model = self._coder, self._model_name or ""
-        segments = SegmentWriter(self._layout, staging, model, coder.n_bits if coder else 8)
-        stored = self._stored_codes(staging)
-        adding = Adding(segments, self.tally, self.stopwatch, self._progress, stored)
-        intake = Intake(
-            self.kind,
-            TextSpec() if coder is None else coder.featurizer.spec,
+        n_bits = 8 if self._coder is None else self._coder.n_bits
+        segments = SegmentWriter(
+            self._layout,
             staging,
-            self._preparer,
-            self.stopwatch,
-            keeps_texts=self._keeps_texts(),
-            known=stored,
+            self._model_name or "",
+            n_bits,
+            keeps_payloads=self._keep.images,
         )
-        if coder is None:
-            adding.pending(intake.batches(items))
-            return self.tally
-        encode = partial(
-            encode_all,
-            coder,
+        return Adding(segments, tally, self.stopwatch, self._progress, known)
+
+    def _encode(self, blocks: Iterable[list[Any]]) -> Generator[Encoded]:
+        return encode_all(
+            self._require_coder(),
+            blocks,
             layout=self._layout,
-            model=self._catalog.model(model),
-            with_features=self._keeps_features(),
+            model=self._catalog.model(self._model_name or ""),
+            with_features=self._keep.features,
             # most of the time of a file is its decoding, which the preparer's workers do
             workers=1 if kind_of(self.kind).decodes_files else self._workers,
         )
-        adding.encoded(intake.batches(items), encode, total)
-        return self.tally
 
-    def _stored_codes(self, staging: Staging) -> StoredCodes | None:
+    def _require_coder(self) -> Coder:
+        if self._coder is None:
+            raise CollectionError(f"{self._layout.root}: expected a model, got none; call fit")
+        return self._coder
+
+    def _stored_codes(self) -> StoredCodes | None:
         """The codes that need not be made again; None where no text is stored with one."""
-        if self._coder is None or not self._keeps_texts():
+        if self._coder is None or not self._keep.texts:
             return None
         return StoredCodes(
             self._layout,
-            staging.items,
+            self._staged.items,
             self._model_name or "",
             n_kept=self._coder.n_kept,
-            with_features=self._keeps_features(),
+            with_features=self._keep.features,
             of_documents=self._passages > 0,
         )
-
-    def _keeps_features(self) -> bool:
-        if self._store_features is None:
-            before = features_kept(self._catalog)
-            self._store_features = kind_of(self.kind).stores_features if before is None else before
-        return self._store_features
-
-    def _keeps_texts(self) -> bool:
-        if self._store_text is None:
-            before = texts_kept(self._catalog)
-            self._store_text = kind_of(self.kind).stores_texts if before is None else before
-        return self._store_text
 
     def remove(self, ids: Id | Iterable[Id], *, missing_ok: bool = False) -> int:
         """Hide the items of these ids, or of this one, from the next commit on.
@@ -578,8 +605,7 @@ class Indexer:
 
 def _require_options(
     wait_seconds: float,
-    store_features: bool | None,
-    store_text: bool | None,
+    stored: list[bool | None],
     passages: int | None,
     workers: int | None,
     resume: bool,
@@ -589,7 +615,7 @@ def _require_options(
     require_number("wait_seconds", wait_seconds)
     if not 0 <= wait_seconds < float("inf"):
         raise ValueError(f"wait_seconds: expected 0 or more, got {wait_seconds}; leave it out")
-    for name, flag in (("store_features", store_features), ("store_text", store_text)):
+    for name, flag in zip(("store_features", "store_text", "store_images"), stored, strict=True):
         if flag is not None:
             require_flag(name, flag)
     if passages is not None and whole("passages", passages) < 0:

@@ -25,7 +25,7 @@ HOMES: dict[str, tuple[str, ...]] = {
     "pyarrow": (
         "hashret/store/",
         "hashret/where/columns.py",
-        "indexer/corpus/archive_members.py",
+        "indexer/corpus/folders/",
         "indexer/corpus/tables/",
     ),
     "selectolax": ("indexer/corpus/extract/",),

@@ -222,7 +222,10 @@ def test_remove(corpus, collection, tmp_path):
     to = tmp_path / "c"
     copied(collection, to)
     assert run("remove", to, "sea-000", "ghost").exit_code == 1
-    assert ok("remove", to, "ghost", "--missing-ok").stdout == "removed 0\n"
+    before = json.loads(ok("info", to, "--json").stdout)["commit"]
+    done = ok("remove", to, "ghost", "--missing-ok")
+    assert (done.stdout, "no commit" in done.stderr) == ("removed 0\n", True)
+    assert json.loads(ok("info", to, "--json").stdout)["commit"] == before
     ok("remove", to, "sea-000", "kitchen-001")
     done = run("get", to, "sea-000")
     assert done.exit_code == 1

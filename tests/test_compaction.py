@@ -22,7 +22,8 @@ from hashret.store import file_systems, leases
 from hashret.store.catalog.catalog import Catalog
 from indexer import Indexer
 from indexer.cli import main
-from indexer.ingest import compact
+from indexer.ingest import compact, intake
+from indexer.ingest import segments as segment_writer
 from tests.torture.bases import items_of, make
 
 N = 30
@@ -296,3 +297,34 @@ def test_the_command(base, tmp_path):
     assert "stays on disk" in said.output
     assert CliRunner().invoke(main, ["compact", str(tmp_path / "none")]).exit_code != 0
     assert not (tmp_path / "none").exists()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no such limit")
+def test_more_segments_than_open_files_are_merged_all_the_same(base, tmp_path, monkeypatch):
+    """Of a real process that may open 130 files: three a segment would be 360."""
+    path = shutil.copytree(base, tmp_path / "c")
+    before = seen(path)
+    script = (
+        "import sys, resource; from indexer import Indexer;\n"
+        "resource.setrlimit(resource.RLIMIT_NOFILE, (130, 130))\n"
+        "with Indexer(sys.argv[1]) as indexer:\n"
+        "    print(*indexer.compact().segments)"
+    )
+    items = items_of(base.name, N)
+    monkeypatch.setattr(segment_writer, "SEGMENT", 1)
+    monkeypatch.setattr(intake, "BATCH", 1)
+    for turn in (1, 2, 3, None):
+        with Indexer(path, workers=1) as indexer:
+            indexer.add([replace(one, metadata={"n": turn}) if turn else one for one in items])
+            indexer.commit()
+    told = []
+    for _ in range(3):
+        done = subprocess.run(
+            [sys.executable, "-c", script, path], capture_output=True, text=True, check=True
+        )
+        told.append(tuple(map(int, done.stdout.split())))
+    assert told[0][0] > 100
+    assert told[0][1] < 20
+    assert told[-1] == (1, 1)
+    now = seen(path)
+    assert (now[2], now[4]) == (before[2], before[4])

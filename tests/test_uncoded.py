@@ -8,7 +8,7 @@ from hashret.errors import CollectionError, InputError
 from hashret.items import Item
 from indexer import Indexer, TrainingOptions
 from indexer.cli import main
-from tests.corpora import clustered_vectors, topic_items
+from tests.corpora import topic_items
 
 OPTIONS = TrainingOptions(n_bits=16, epochs=1)
 ODD = Item("odd", "xylophone zither", {"topic": "none", "year": 1999})
@@ -143,22 +143,16 @@ def test_retrain_needs_no_source_and_gives_codes_to_what_had_none(path):
         assert collection.query("xylophone zither viola", k=1)[0].distance == 0
 
 
-def test_without_texts_there_is_nothing_to_learn_from(tmp_path):
+def test_texts_that_are_not_stored_cannot_be_added_first(tmp_path):
     filled(tmp_path / "texts", topic_items(40), store_text=False)
     with Collection.open(tmp_path / "texts") as collection:
         assert collection.get(topic_items(1)[0].id).text is None
     with (
-        Indexer(tmp_path / "texts") as indexer,
-        pytest.raises(CollectionError, match="give the source again"),
-    ):
-        indexer.fit()
-    items = [Item(str(i), row, {}) for i, row in enumerate(clustered_vectors(20))]
-    with (
-        Indexer(tmp_path / "vectors", "vector") as indexer,
+        Indexer(tmp_path / "new", "text", store_text=False) as indexer,
         pytest.raises(CollectionError, match="call fit before add"),
     ):
-        indexer.add(items)
-    assert not (tmp_path / "vectors").exists()
+        indexer.add(topic_items(4))
+    assert not (tmp_path / "new").exists()
 
 
 def test_texts_are_stored_of_texts_only_and_of_all_or_none(tmp_path):

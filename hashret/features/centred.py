@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 
@@ -23,6 +23,19 @@ class CentredFeaturizer(Generic[S]):
     def tensors(self) -> dict[str, np.ndarray]:
         """The mean, float32, and the scale, (1,) float32."""
         return {"mean": self._mean, "scale": np.array([self._scale], np.float32)}
+
+    @classmethod
+    def keep(cls, payload: Payload) -> bytes:
+        """The payload as it is kept for a model to come (`features.kept`).
+
+        Raises `PayloadError` for what no model could take.
+        """
+        raise NotImplementedError
+
+    @classmethod
+    def kept(cls, data: bytes) -> Any:
+        """What `keep` kept, as a payload. Raises `DamagedError`."""
+        raise NotImplementedError
 
     @classmethod
     def preview(cls, payload: Payload) -> str:

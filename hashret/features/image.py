@@ -20,8 +20,10 @@ from hashret.errors import DamagedError, EmptyCorpusError, PayloadError
 from hashret.features import former_levels
 from hashret.features.base import Hasher
 from hashret.features.centred import CentredFeaturizer
+from hashret.features.kept import image_as_bytes, image_of
 from hashret.features.levels import (
     Means,
+    kept_means,
     learned_ranges,
     levels,
     means_of,
@@ -61,14 +63,17 @@ class ImageFeaturizer(CentredFeaturizer[ImageSpec]):
         return cls.spec_of(forms)
 
     @staticmethod
-    def sample(payloads: Sequence[Payload]) -> Sequence[Payload]:
-        """The payloads, at most about 64, from which a spec is suggested."""
+    def sample(payloads: Sequence[Any]) -> Sequence[Any]:
+        """The payloads, at most about 64, from which a spec is suggested; all `Means`, if these."""
+        if payloads and isinstance(payloads[0], Means):
+            return payloads
         return payloads[:: max(1, len(payloads) // _SAMPLE)]
 
     @staticmethod
-    def form(payload: Payload) -> tuple[int, int, int]:
+    def form(payload: Payload | Means) -> tuple[int, int, int]:
         """Height, width and channels (1 for grey, 3) of one payload. Raises `PayloadError`."""
-        height, width, channels = pixels_of(payload).shape
+        pixels = payload.values if isinstance(payload, Means) else pixels_of(payload)
+        height, width, channels = pixels.shape
         return height, width, channels
 
     @staticmethod
@@ -82,18 +87,28 @@ class ImageFeaturizer(CentredFeaturizer[ImageSpec]):
         return ImageSpec(channels=channels)
 
     @classmethod
-    def prepare(cls, payload: Payload, spec: ImageSpec) -> Means | np.ndarray:
+    def prepare(cls, payload: Payload | Means, spec: ImageSpec) -> Means | np.ndarray:
         """The image as `transform` takes it: its `Means`, or bytes if `spec.reading` is 1.
 
         Raises `PayloadError` with the reason, also if its numbers are on another scale than the
         corpus's and that is known already.
         """
         if spec.reading == 1:
-            return former_levels.pixels(payload, spec)
+            return former_levels.pixels(cast(Payload, payload), spec)
         means = means_of(payload, spec.height, spec.width, spec.channels)
         if spec.ranges:
             require_in_range(means, spec.ranges)
         return means
+
+    @classmethod
+    def keep(cls, payload: Payload) -> bytes:
+        """The image's `kept_means`, as bytes. Raises `PayloadError`."""
+        return image_as_bytes(*kept_means(payload))
+
+    @classmethod
+    def kept(cls, data: bytes) -> Means:
+        """The `Means` that were kept, which `prepare` and `form` take in place of the image."""
+        return Means(*image_of(data))
 
     @classmethod
     def fit(cls, prepared: Iterable[Means | np.ndarray], spec: ImageSpec) -> Self:

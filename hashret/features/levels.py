@@ -18,6 +18,8 @@ from hashret.errors import PayloadError
 from hashret.features.pictures import flattened, opened, require_image_shape
 from hashret.items import Payload
 
+#: Height and width, in pixels, that images are seen at unless told otherwise.
+SIDE = 32
 _STEPS = 256  # steps in one level
 _WHITE = 255  # the level of white
 #: The share of images at either end that may lie outside the learned range, so that a few images
@@ -46,12 +48,44 @@ class Means(NamedTuple):
     """(height, width, channels)."""
 
 
-def means_of(payload: Payload, height: int, width: int, channels: int) -> Means:
+def means_of(payload: Payload | Means, height: int, width: int, channels: int) -> Means:
     """The image reduced to height x width, in grey (the luma) if `channels` is 1, else in RGB.
 
-    Raises `PayloadError`.
+    Raises `PayloadError`, also for `kept_means` that no such image can be made of.
+    """
+    if not isinstance(payload, Means):
+        return _reduced(*_as_integers(pixels_of(payload)), height, width, channels)
+    kept = payload.values.shape
+    if kept == (height, width, channels):
+        return payload
+    if kept[:2] != (SIDE, SIDE):  # its own size: these are its pixels
+        depth, unit, values = payload
+        pixels = values / _STEPS if depth == "8" else values
+        return _reduced(depth, unit, pixels, height, width, channels)
+    if (height, width, channels) == (SIDE, SIDE, 3):
+        return payload._replace(values=np.repeat(payload.values, 3, axis=2))
+    raise PayloadError(
+        f"image: expected one to be seen at {SIDE} x {SIDE} pixels in its own colours, as it is "
+        f"kept, got {height} x {width} in {'grey' if channels == 1 else 'RGB'}; pass the images"
+    )
+
+
+def kept_means(payload: Payload) -> Means:
+    """The image as it is kept for a model to come, from which `means_of` makes any that it can.
+
+    At its own size if that is at most `SIDE` x `SIDE`, else at that; in its own colours. Raises
+    `PayloadError`.
     """
     depth, unit, pixels = _as_integers(pixels_of(payload))
+    height, width, channels = pixels.shape
+    if max(height, width) > SIDE:
+        height = width = SIDE
+    return _reduced(depth, unit, pixels, height, width, channels)
+
+
+def _reduced(
+    depth: str, unit: float, pixels: np.ndarray, height: int, width: int, channels: int
+) -> Means:
     sums = area_sums(area_sums(pixels, height).transpose(1, 0, 2), width).transpose(1, 0, 2)
     means = sums / float(pixels.shape[0] * pixels.shape[1])
     if channels == 1 and means.shape[2] == 3:

@@ -21,11 +21,11 @@ from hashret.items import Payload
 from hashret.rank import similarities
 from hashret.sparse import Features, SparseRows
 from hashret.specs import TextSpec
+from hashret.unicode_text import preview_of
 
 #: The longest text, in bytes of UTF-8: as the longest document. Of no script do so many bytes take
 #: more than the 20 s that an item has; they grow in proportion, also for a query.
 MAX_BYTES = 16 << 20
-_PREVIEW = 200  # characters of a text that are stored to be shown
 # Weights are rounded to integers of this grid, so that a row's squared length is an exact integer
 # sum and the same text has the same features whatever else is in its batch.
 _GRID = 1 << 16
@@ -177,8 +177,7 @@ class TextFeaturizer:
     @classmethod
     def preview(cls, payload: Payload) -> str:
         """The first 200 characters, white space collapsed."""
-        start = " ".join(str(payload)[: 2 * _PREVIEW].split())[:_PREVIEW]
-        return start.encode("utf-8", "replace").decode().replace("\0", " ")
+        return preview_of(str(payload))
 
     @classmethod
     def digest(cls, payload: Payload, hasher: Hasher) -> None:

@@ -18,6 +18,7 @@ from hashret.codes import Codes
 from hashret.errors import DamagedError, EmptyCorpusError, PayloadError
 from hashret.features.base import Hasher
 from hashret.features.centred import CentredFeaturizer
+from hashret.features.kept import vector_as_bytes, vector_of
 from hashret.items import Payload
 from hashret.rank import similarities
 from hashret.sparse import Features
@@ -82,6 +83,31 @@ class VectorFeaturizer(CentredFeaturizer[VectorSpec]):
                 "overflow",
             )
         return vector
+
+    @classmethod
+    def keep(cls, payload: Payload) -> bytes:
+        """The vector, in integers if these were given, else in float32, as bytes.
+
+        Raises `PayloadError` as `prepare`; of integers, which may be bits, only for another shape.
+        """
+        try:
+            given = np.asarray(payload)
+        except ValueError:  # rows of several lengths
+            given = np.asarray(None)
+        if given.ndim != 1 or not given.size:
+            raise PayloadError(
+                f"vector: expected a row of numbers, got {given.dtype} of shape {given.shape}; "
+                "pass a 1-D float array",
+                "wrong-width",
+            )
+        if given.dtype.kind in "iu":
+            return vector_as_bytes(given)
+        return vector_as_bytes(cls.prepare(payload, VectorSpec(n_features=given.size)))
+
+    @classmethod
+    def kept(cls, data: bytes) -> np.ndarray:
+        """The vector that was kept."""
+        return vector_of(data)
 
     @classmethod
     def fit(cls, prepared: Iterable[np.ndarray], spec: VectorSpec) -> Self:

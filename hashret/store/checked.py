@@ -15,13 +15,23 @@ from typing import Any
 
 import numpy as np
 
-from hashret.store.files import BLOCK, DIGEST, FileRecord, damaged, open_recorded, other_sha256
+from hashret.store.files import DIGEST, FileRecord, damaged, open_recorded, other_sha256
 from hashret.store.refusals import plainly
 
 # A map needs no open file, of which a process has few; before 3.13 Python keeps one all the same.
 _WITHOUT_HANDLE: dict[str, Any] = {"trackfd": False} if sys.version_info >= (3, 13) else {}
+_OTHERWISE = 100  # open files that a process needs beside those that it maps, at most
 _NOTHING = np.empty(0, np.uint8)
 _NOTHING.setflags(write=False)
+
+
+def most_mapped() -> int:
+    """How many files this process may map at once, at least, by the limit on its open files."""
+    if _WITHOUT_HANDLE or sys.platform == "win32":
+        return sys.maxsize
+    import resource
+
+    return max(6, resource.getrlimit(resource.RLIMIT_NOFILE)[0] - _OTHERWISE)
 
 
 class CheckedFile:
@@ -43,7 +53,9 @@ class CheckedFile:
         self._map: mmap.mmap | None = None
         self.data = _NOTHING
         with plainly(path, "read"), open_recorded(path, record) as stream:
-            n_blocks = -(-record.size // BLOCK)
+            self.block = record.block
+            """The size of a block in bytes."""
+            n_blocks = -(-record.size // self.block)
             if record.blocks and len(record.blocks) != n_blocks * DIGEST:
                 got = f"got {len(record.blocks)} bytes of digests"
                 raise damaged(path, f"expected the digests of {n_blocks} blocks, {got}")
@@ -73,7 +85,7 @@ class CheckedFile:
             raise self._outside(start, stop)
         if start == stop:
             return
-        for block in range(start // BLOCK, (stop - 1) // BLOCK + 1):
+        for block in range(start // self.block, (stop - 1) // self.block + 1):
             if not self._verified[block]:
                 self._verify(block)
 
@@ -85,7 +97,7 @@ class CheckedFile:
         if int(starts.min()) < 0 or int(stops.max()) > len(self.data) or (starts > stops).any():
             raise self._outside(int(starts.min()), int(stops.max()))
         some = stops > starts
-        first, last = starts[some] // BLOCK, (stops[some] - 1) // BLOCK
+        first, last = starts[some] // self.block, (stops[some] - 1) // self.block
         # every block of every range, as often as it is in one
         ends = np.cumsum(last - first + 1)
         blocks = np.repeat(last + 1 - ends, last - first + 1)
@@ -113,8 +125,8 @@ class CheckedFile:
         if not self._record.blocks:
             self._verify_whole()
             return
-        begin = block * BLOCK
-        end = min(begin + BLOCK, self._record.size)
+        begin = block * self.block
+        end = min(begin + self.block, self._record.size)
         piece = self.data[begin:end]
         if len(piece) != end - begin:
             raise self._outside(begin, end)

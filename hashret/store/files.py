@@ -20,9 +20,11 @@ from hashret.errors import DamagedError
 from hashret.store.refusals import plainly, storage_error
 from hashret.store.untrusted import RESTORE, create_plain, open_plain
 
-#: The size of a block in bytes: hashing one takes about 40 us, and 16 bytes a block are 1/4096 of
-#: the file.
+#: The size of a block in bytes, unless a smaller one is asked for: hashing one takes about 40 us,
+#: and 16 bytes a block are 1/4096 of the file.
 BLOCK = 65_536
+_LEAST_BLOCK = 512  # bytes
+_MANY_BLOCKS = 128
 #: How many bytes of a block's SHA-256 are recorded.
 DIGEST = 16
 TEMPORARY = ".tmp"
@@ -37,19 +39,39 @@ class FileRecord:
     size: int
     sha256: str
     blocks: bytes = b""
-    """The first `DIGEST` bytes of the SHA-256 of each block of `BLOCK` bytes, one after another.
+    """The first `DIGEST` bytes of the SHA-256 of each block, one after another.
 
-    The last block may be shorter. Empty where no blocks are recorded.
+    The last block may be shorter than `block`. Empty where no blocks are recorded.
     """
 
+    @property
+    def block(self) -> int:
+        """The size of a block in bytes: the largest one of which there are so many."""
+        block, count = BLOCK, len(self.blocks) // DIGEST
+        while block > _LEAST_BLOCK and -(-self.size // block) < count:
+            block //= 2
+        return block
 
-def write_file(path: Path, chunks: Iterable[bytes | memoryview]) -> FileRecord:
+
+def small_blocks(size: int) -> int:
+    """The size of a block of a file of `size` bytes, for few items to be lost with one.
+
+    A power of two from 512 bytes to `BLOCK`, of which there are up to 128 if that can be.
+    """
+    block = _LEAST_BLOCK
+    while block < BLOCK and block * _MANY_BLOCKS < size:
+        block *= 2
+    return block
+
+
+def write_file(path: Path, chunks: Iterable[bytes | memoryview], block: int = BLOCK) -> FileRecord:
     """Write `chunks` to `path` durably, in place of any file there.
 
-    A `StorageError` leaves what was there.
+    `block` is the size of the blocks whose digests are recorded. A `StorageError` leaves what was
+    there.
     """
     temporary = path.with_name(path.name + TEMPORARY)
-    digest, blocks, size = hashlib.sha256(), _BlockDigests(), 0
+    digest, blocks, size = hashlib.sha256(), _BlockDigests(block), 0
     try:
         with plainly(path, "write"):
             with create_plain(temporary) as stream:
@@ -74,10 +96,11 @@ def write_file(path: Path, chunks: Iterable[bytes | memoryview]) -> FileRecord:
 class _BlockDigests:
     """The digests of the blocks of a stream, whatever its chunks."""
 
-    def __init__(self) -> None:
+    def __init__(self, size: int = BLOCK) -> None:
         self._done = bytearray()
+        self._size = size  # bytes of a block
         self._block = hashlib.sha256()
-        self._room = BLOCK  # bytes until the block is full
+        self._room = size  # bytes until the block is full
 
     def update(self, chunk: bytes | memoryview) -> None:
         rest = memoryview(chunk)
@@ -89,13 +112,13 @@ class _BlockDigests:
         self._room -= len(rest)
 
     def finish(self) -> bytes:
-        if self._room < BLOCK:
+        if self._room < self._size:
             self._next()
         return bytes(self._done)
 
     def _next(self) -> None:
         self._done += self._block.digest()[:DIGEST]
-        self._block, self._room = hashlib.sha256(), BLOCK
+        self._block, self._room = hashlib.sha256(), self._size
 
 
 def sync_folder(folder: Path) -> None:

@@ -78,8 +78,8 @@ class Layout:
     @property
     def has_data(self) -> bool:
         """Whether there are codes or models, by their names; they say nothing without a catalog."""
-        models = [path for path in _entries(self.models) if MODEL_NAME.fullmatch(path.name)]
-        return any(SEGMENT_NAME.fullmatch(path.name) for path in _entries(self.segments)) or any(
+        models = [path for path in entries(self.models) if MODEL_NAME.fullmatch(path.name)]
+        return any(SEGMENT_NAME.fullmatch(path.name) for path in entries(self.segments)) or any(
             is_file(model / name) for model in models for name in MODEL_FILES
         )
 
@@ -289,5 +289,6 @@ def _n_bytes(path: Path) -> int:
     return path.lstat().st_size if is_file(path) else 0
 
 
-def _entries(folder: Path) -> list[Path]:
+def entries(folder: Path) -> list[Path]:
+    """What stands in a folder; nothing where none stands."""
     return list(folder.iterdir()) if is_folder(folder) else []

@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from hashret.store.aside import move, moves_aside
-from hashret.store.layout import MODEL_FILES, MODEL_NAME, SEGMENT_NAME, Layout
+from hashret.store.layout import MODEL_FILES, MODEL_NAME, SEGMENT_NAME, Layout, entries
 from hashret.store.refusals import plainly
 from hashret.store.untrusted import is_file, is_folder
 
@@ -75,16 +75,16 @@ def foreign(layout: Layout, segments: Collection[str], models: Collection[str]) 
 
 
 def _foreign(layout: Layout, segments: Collection[str], models: Collection[str]) -> Iterator[Path]:
-    for path in _entries(layout.segments):
+    for path in entries(layout.segments):
         is_left = _is_of_a_writer(path.name) and is_file(path)
         if not is_left and not _is_of(path, segments):
             yield path
-    for path in _entries(layout.models):
+    for path in entries(layout.models):
         if is_folder(path) and (path.name in models or MODEL_NAME.fullmatch(path.name)):
             yield from filter(_is_beside_a_model, path.iterdir())
         elif path.name not in models:
             yield path
-    for path in _entries(layout.unfinished):
+    for path in entries(layout.unfinished):
         if not (_CHECKPOINT.fullmatch(path.name) and is_file(path)):
             yield path
 
@@ -92,7 +92,3 @@ def _foreign(layout: Layout, segments: Collection[str], models: Collection[str])
 def _is_beside_a_model(path: Path) -> bool:
     is_left = path.name in _HALF_WRITTEN and is_file(path)
     return not is_left and path.name not in MODEL_FILES
-
-
-def _entries(folder: Path) -> list[Path]:
-    return list(folder.iterdir()) if is_folder(folder) else []

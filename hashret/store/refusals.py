@@ -23,7 +23,7 @@ _KNOWN = {
     errno.EROFS: ("a file system that can only be read", "choose a place that can be written to"),
     errno.EMFILE: (
         "too many open files in this process",
-        "close collections that are not needed, or raise the limit (`ulimit -n`)",
+        "close collections, raise the limit (`ulimit -n`), or `hashret compact` one with many",
     ),
     errno.ENFILE: ("too many open files on this machine", "close some programs and do it again"),
     errno.EIO: ("a failing disk", "look at the system's log, and copy what can still be read"),

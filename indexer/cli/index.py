@@ -107,6 +107,11 @@ _LINE = re.compile(rf'\{{"id": {_TEXT}, "reason": {_TEXT}, "class": {_TEXT}\}}\r
     help="Split texts into passages of about so many words, each an item; 0: keep them whole.  "
     "[default: as the collection does, else whole]",
 )
+@click.option(
+    "--store-images/--no-store-images",
+    default=None,
+    help="Store images as the model sees them, so that `retrain` needs no source.  [default: no]",
+)
 @click.option("--retrain", is_flag=True, help="Learn a new model and encode everything again.")
 @click.option(
     "--dry-run",

@@ -31,8 +31,11 @@ def remove(collection: Path, ids: tuple[str, ...], missing_ok: bool, wait: float
     Layout.find(collection)  # never create one just to remove from it
     with Indexer(collection, wait_seconds=wait, on_note=say) as indexer:
         removed = indexer.remove(ids, missing_ok=missing_ok)
-        commit = indexer.commit()
+        commit = indexer.commit() if removed else None
     click.echo(f"removed {removed}")
+    if commit is None:
+        say(f"{collection}: no commit, because none of these items is there")
+        return
     say(f"{collection}: commit {commit.commit}, {commit.n_items} items")
 
 

@@ -38,10 +38,10 @@ def retrain(
     wait: float,
     quiet: bool,
 ) -> None:
-    """Learn a new model from the texts that COLLECTION stores, and encode them all again.
+    """Learn a new model from what COLLECTION stores, and encode all of it again.
 
-    No source is needed. Processes that have the collection open go on with the former model until
-    they refresh.
+    No source is needed: the texts or images that it stores are learned from, or the features.
+    Processes that have the collection open go on with the former model until they refresh.
     """
     from hashret.store.layout import Layout
     from indexer.training.options import TrainingOptions

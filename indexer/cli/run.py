@@ -37,6 +37,7 @@ class Run:
     store_features: bool | None = None
     store_text: bool | None = None
     passages: int | None = None
+    store_images: bool | None = None
     retrain: bool = False
     prune: bool = False
     wait: float = 0.0
@@ -69,6 +70,7 @@ def run_index(run: Run, on_skipped: Callable[[Skipped], None] | None = None) -> 
             store_features=run.store_features,
             store_text=run.store_text,
             passages=run.passages,
+            store_images=run.store_images,
             workers=run.workers,
             resume=True,
             on_progress=on_progress,
@@ -221,6 +223,9 @@ def _require_as_made(indexer: Indexer | Rehearsal, given: Mapping[str, Any], run
         made_with["store-text"] = bool(indexer.keeps_texts)
         wanted["store-text"] = run.store_text
     made_with["passages"], wanted["passages"] = indexer.made_with_passages, run.passages
+    if None not in (indexer.keeps_images, run.store_images) and kind_of(run.kind).stores_images:
+        made_with["store-images"] = bool(indexer.keeps_images)
+        wanted["store-images"] = run.store_images
     for name, value in wanted.items():
         value = asdict(value) if isinstance(value, Multiples) else value
         if value is not None and made_with[name] != value:
@@ -241,6 +246,9 @@ def _differing(name: str, made: Any, wanted: Any) -> str:
         case "passages":
             holds = f"has passages of {made} words" if made else "has whole texts"
             return f"{holds}; --passages {wanted}"
+        case "store-images":
+            stored, option = ("stores", "no-store") if made else ("does not store", "store")
+            return f"{stored} images; --{option}-images"
         case "packed-bits":
             return "was made without --packed-bits; --packed-bits"
         case "rounds" | "multiples":

@@ -57,7 +57,7 @@ class Adding:
             self._write()
 
     def pending(self, batches: Iterable[Batch]) -> None:
-        """Add texts without a code, for the model that is to be learned."""
+        """Add items without a code, for the model that is to be learned."""
         for batch in batches:
             batch.count(self.tally, {})
             self.segments.gather_uncoded(batch.pending)

@@ -17,6 +17,7 @@ from hashret.store.catalog.catalog import Catalog
 from hashret.store.catalog.purge import purge
 from hashret.store.catalog.records import CommitRecord
 from hashret.store.catalog.staging import Staging
+from hashret.store.checked import most_mapped
 from hashret.store.layout import Layout
 from hashret.store.segments.feature_files import StoredFeatures, write_features
 from hashret.store.segments.record_batch import merged, write_records
@@ -32,6 +33,7 @@ COMPACTED = 1 << 20
 # Bytes of the records and texts of such a segment, at most but for the last one's: a column of
 # Arrow's strings holds 2 GiB, and all are in memory while they are written.
 _MOST_BYTES = 1 << 30
+_MAPPED = 3  # files of a segment that are mapped while it is merged: records, texts, features
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,15 +125,17 @@ def _lots(segments: list[Segment]) -> Iterator[_Lot]:
     """The live rows of the segments, in order, in lots of up to `COMPACTED`.
 
     The segments of a lot have the same parts, but for codes: one has features, or texts, of all of
-    its rows or of none.
+    its rows or of none. And they are no more than can be mapped at once.
     """
     lot: _Lot = []
     room = COMPACTED
+    most_segments = most_mapped() // _MAPPED
     for segment in segments:
         rows = segment.live(segment.n_rows)
         most = max(1, _MOST_BYTES * segment.n_rows // _size_of(segment))  # rows of so many bytes
         while len(rows):
-            if lot and (room <= 0 or _parts(lot[0][0]) != _parts(segment)):
+            is_full = room <= 0 or len(lot) == most_segments
+            if lot and (is_full or _parts(lot[0][0]) != _parts(segment)):
                 yield lot
                 lot, room = [], COMPACTED
             lot.append((segment, rows[: min(room, most)]))

@@ -27,11 +27,11 @@ from indexer.ingest.documents import Documents, names_of, split
 from indexer.ingest.encode import usable_features
 from indexer.ingest.fit import fit_features, options_for, spec_for
 from indexer.ingest.intake import Intake
+from indexer.ingest.keeping import features_kept, images_kept, texts_kept
 from indexer.ingest.packed import packing_warnings
 from indexer.ingest.prepare import Preparer
 from indexer.ingest.replacing_model import last_items, refusal, requiring_all
 from indexer.ingest.sample import MAX_TRAINING_ITEMS, sampled
-from indexer.ingest.segments import features_kept, texts_kept
 from indexer.ingest.stored_codes import StoredCodes
 from indexer.refusals import Refused
 from indexer.training.options import AS_GIVEN, TrainingOptions
@@ -101,6 +101,7 @@ class Rehearsal:
         self.warnings: list[str] = []
         self.keeps_features: bool | None = None
         self.keeps_texts: bool | None = None
+        self.keeps_images: bool | None = None
         self.coder: Coder | None = None
         self._given_passages = passages
         self._documents = Documents()
@@ -124,6 +125,7 @@ class Rehearsal:
 
     def _open(self, catalog: Catalog) -> None:
         self.keeps_features, self.keeps_texts = features_kept(catalog), texts_kept(catalog)
+        self.keeps_images = images_kept(catalog)
         model = catalog.last_commit().model
         if model is not None:
             self.description, tensors = read_model(catalog.layout, catalog.model(model))

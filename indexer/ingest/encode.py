@@ -77,6 +77,15 @@ def encode(coder: Coder, prepared: Sequence[Any], with_features: bool = True) ->
     return Encoded(rows, codes, coder.kept(features) if with_features else None, refused)
 
 
+def encode_features(
+    coder: Coder, blocks: Iterable[Features], with_features: bool
+) -> Generator[Encoded]:
+    """Each block of features encoded, in order, in this process."""
+    for features in blocks:
+        rows = np.arange(len(features))
+        yield Encoded(rows, coder.encoder.encode(features), features if with_features else None, {})
+
+
 def encode_all(
     coder: Coder,
     blocks: Iterable[Sequence[Any]],

@@ -11,7 +11,7 @@ import numpy as np
 from hashret._backports import chunks
 from hashret.arguments import require_instance, resolve, whole
 from hashret.coder import Coder, keeps_looks
-from hashret.errors import EmptyCorpusError, TrainingError
+from hashret.errors import CollectionError, EmptyCorpusError, TrainingError
 from hashret.features import FEATURIZERS
 from hashret.features.base import Featurizer
 from hashret.items import Item, Payload
@@ -27,6 +27,7 @@ from indexer.ingest.packed import packing_warnings
 from indexer.ingest.prepare import Preparer
 from indexer.ingest.resume import Unfinished
 from indexer.ingest.sample import sampled, typical
+from indexer.ingest.stored_source import StoredSource
 from indexer.refusals import Refused
 from indexer.training.report import few_warnings, flat_warnings
 
@@ -54,13 +55,32 @@ def require_learnable(
         )
 
 
+def _stored_sample(stored: StoredSource, known: Any, spec: Any, size: int, seed: int) -> Features:
+    """The stored features, of the spec `known`, of at most `size` items, a seeded sample.
+
+    Raises CollectionError for another `spec`.
+    """
+    if isinstance(spec, VectorSpec) and not spec.n_features:
+        spec = replace(spec, n_features=known.n_features)
+    if spec not in (None, known):
+        raise CollectionError(
+            f"spec: expected {known}, of which the features are stored, got {spec}; leave it out, "
+            "or give the source again"
+        )
+    features = stored.sample(size, seed)
+    if kind_of(known.kind).drops_outliers and not known.packed:
+        features = take_rows(features, np.array(typical(list(np.asarray(features))), np.int64))
+    return features
+
+
 def learn(
-    items: Iterable[Item | Skipped],
+    items: StoredSource | Iterable[Item | Skipped],
     kind: str,
     options: TrainingOptions | None,
     *,
     spec: Any,
     max_items: int,
+    former: Coder | None,
     preparer: Preparer,
     stopwatch: Stopwatch,
     unfinished: Unfinished,
@@ -70,17 +90,29 @@ def learn(
 ) -> tuple[Coder, TrainingReport]:
     """The coder learned from a sample of the items, and the report of its training.
 
-    `resumes` says whether checkpoints of the training are written to `unfinished`, and gone on
-    from. Raises `EmptyCorpusError` if no item can be used, and `TrainingError`.
+    Where these are stored features, the featurizer stays that of `former`. `resumes` says whether
+    checkpoints of the training are written to `unfinished`, and gone on from. Raises
+    `EmptyCorpusError` if no item can be used, CollectionError for a `spec` of other features than
+    are stored, and `TrainingError`.
     """
     from indexer.training.options import TrainingOptions
 
     seed = (options or TrainingOptions()).seed
-    with stopwatch.stage("read"):
-        payloads = sampled(_usable(items, on_progress), max_items, seed)
-    with stopwatch.stage("features"):
-        # items refused here are met again when they are added, which reports them
-        featurizer, features = fit_features(payloads, kind, spec, preparer)
+    if isinstance(items, StoredSource) and items.features is not None and former is not None:
+        on_note(
+            "learning from stored features, because the items themselves are not stored: how "
+            "features are computed stays as it is"
+        )
+        featurizer, doubts = former.featurizer, []
+        features = _stored_sample(items, featurizer.spec, spec, max_items, seed)
+    else:
+        with stopwatch.stage("read"):
+            payloads = sampled(_usable(items, on_progress), max_items, seed)
+        with stopwatch.stage("features"):
+            # items refused here are met again when they are added, which reports them
+            featurizer, features = fit_features(payloads, kind, spec, preparer)
+        is_of_vectors = isinstance(featurizer.spec, VectorSpec)
+        doubts = packing_warnings(payloads, featurizer.spec) if is_of_vectors else []
     try:
         encoder, report = train_encoder(
             featurizer,
@@ -94,8 +126,7 @@ def learn(
     except TrainingError:
         unfinished.forget()
         raise
-    if isinstance(featurizer.spec, VectorSpec):
-        report.warnings += packing_warnings(payloads, featurizer.spec)
+    report.warnings += doubts
     for stage in report.stages:
         seconds = stopwatch.seconds
         seconds[stage.stage] = seconds.get(stage.stage, 0.0) + stage.seconds
@@ -131,9 +162,10 @@ def fit_features(
     results = preparer.prepare(payloads, spec)
     prepared = [result for result in results if not isinstance(result, Refused)]
     if not prepared:
+        why = f" (the first: {results[0].reason})" if results else ""
         raise EmptyCorpusError(
-            f"corpus: expected at least one usable {kind} item, got {len(payloads)} "
-            "items of which none can be used; `hashret index --dry-run` shows why"
+            f"corpus: expected at least one usable {kind} item, got {len(payloads)} items of which "
+            f"none can be used{why}; `hashret index --dry-run` shows all"
         )
     if kind_of(kind).drops_outliers and not spec.packed:
         prepared = [prepared[i] for i in typical(prepared)]

@@ -116,9 +116,13 @@ class Intake:
         stopwatch: Stopwatch,
         *,
         keeps_texts: bool = False,
+        keeps_payloads: bool = False,
         known: Known | None = None,
     ):
-        """`known` says which items have codes already; None: they are not looked for."""
+        """`spec` None: there is no model yet, and what is prepared are the payloads to be kept.
+
+        `known` says which items have codes already; None: they are not looked for.
+        """
         self._kind = kind
         self._spec = spec
         self._lookup = lookup
@@ -126,6 +130,7 @@ class Intake:
         self._stopwatch = stopwatch
         self._preview = resolve(FEATURIZERS, kind, "kind").preview
         self._keeps_texts = keeps_texts
+        self._keeps_payloads = keeps_payloads
         self._known = known
 
     def batches(self, items: Iterable[Item | Skipped]) -> Iterator[Batch]:
@@ -157,12 +162,15 @@ class Intake:
             # what can't be read was seen: pruning leaves a former version of it alone
             self._lookup.see([item.id for item in skipped if item.error_class not in LEFT_OUT])
         with self._stopwatch.stage("read"):
+            payloads = [item.payload for item, _, _ in changed]
+            kept = self._preparer.keep(payloads) if self._keeps_payloads else [None] * len(payloads)
             new = [item.payload for item, _, row in changed if row < 0]
-            results = iter(self._preparer.prepare(new, self._spec))
-            for item, digest, row in changed:
-                result = next(results) if row < 0 else None
-                if isinstance(result, Refused):
-                    batch.skipped.append(result.skipped(item.id))
+            results = iter([] if self._spec is None else self._preparer.prepare(new, self._spec))
+            for (item, digest, row), payload in zip(changed, kept, strict=True):
+                result = payload if self._spec is None else next(results) if row < 0 else None
+                refused = next((one for one in (result, payload) if isinstance(one, Refused)), None)
+                if refused is not None:
+                    batch.skipped.append(refused.skipped(item.id))
                     continue
                 if row < 0:
                     batch.prepared.append(result)
@@ -170,7 +178,7 @@ class Intake:
                     batch.stored[len(batch.pending)] = row
                 preview = self._preview(item.payload)
                 text = str(item.payload) if self._keeps_texts else None
-                record = ItemRecord(item.id, digest, item.metadata, preview, text)
+                record = ItemRecord(item.id, digest, item.metadata, preview, text, payload)
                 batch.pending.append(record)
                 batch.endings[ending_of(item.id)] += 1
         return batch

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from hashret import specs
 from hashret.arguments import resolve
@@ -20,6 +20,9 @@ from hashret.items import Payload
 from hashret.kinds import kind_of
 from indexer.refusals import Refused
 from indexer.workers.pool import AVAILABLE, Work, Workers, each
+
+if TYPE_CHECKING:
+    from hashret.features.centred import CentredFeaturizer
 
 #: The task of its workers.
 IMAGES = "indexer.ingest.prepare:images"
@@ -53,6 +56,11 @@ class Preparer:
     def prepare(self, payloads: Sequence[Payload], spec: Any) -> list[Any]:
         """Each payload prepared, in order, or the `Refused` that says why it cannot be."""
         return self._apply("prepare", self._featurizer.prepare, payloads, spec)
+
+    def keep(self, payloads: Sequence[Payload]) -> list[Any]:
+        """Each image or vector as the bytes that are kept for a model to come, or the `Refused`."""
+        featurizer = cast("type[CentredFeaturizer[Any]]", self._featurizer)
+        return self._apply("keep", featurizer.keep, payloads)
 
     def _apply(
         self, verb: str, here: Callable[..., Any], payloads: Sequence[Payload], *args: Any
@@ -108,14 +116,12 @@ class Preparer:
 
 
 def images() -> Work:
-    """The task of the workers: the form, or the pixels, of an image."""
+    """The task of the workers: the form of an image, its pixels, or what is kept of it."""
     from hashret.features.image import ImageFeaturizer
 
     def one(item: list[Any]) -> Any:
         verb, source, *told = item  # a string is a path, bytes are a picture
-        if verb == "form":
-            return _or_refused(ImageFeaturizer.form, source)
-        return _or_refused(ImageFeaturizer.prepare, source, *map(specs.from_json, told))
+        return _or_refused(getattr(ImageFeaturizer, verb), source, *map(specs.from_json, told))
 
     return each(one)
 

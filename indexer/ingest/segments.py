@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 import numpy as np
 
 from hashret.codes import Codes
 from hashret.sparse import Features, stacked
-from hashret.store.catalog.catalog import Catalog
 from hashret.store.catalog.staging import Staging
 from hashret.store.layout import Layout
 from hashret.store.segments.feature_files import write_features
@@ -19,8 +19,9 @@ from indexer.ingest.encode import Encoded
 
 #: Rows of a segment: few enough to be held in memory, enough that a collection has few files.
 SEGMENT = 65_536
-# Characters of the texts of a segment, from which on it is written although it has fewer rows.
-_MOST_CHARACTERS = 1 << 27
+# Characters of the texts, or bytes of the payloads, of a segment, from which on it is written
+# although it has fewer rows.
+_MOST_SIZE = 1 << 27
 
 
 class SegmentWriter:
@@ -29,12 +30,18 @@ class SegmentWriter:
     `waiting` is how many there are that stand in no segment yet.
     """
 
-    def __init__(self, layout: Layout, staging: Staging, model: str, n_bits: int):
-        """For codes of the model of this name."""
+    def __init__(
+        self, layout: Layout, staging: Staging, model: str, n_bits: int, *, keeps_payloads: bool
+    ):
+        """For codes of the model of this name, "" for none.
+
+        `keeps_payloads` says whether the payloads of items with a code are written too.
+        """
         self._layout = layout
         self._staging = staging
         self._model = model
         self._n_bits = n_bits
+        self._keeps_payloads = keeps_payloads
         self._forget()
 
     def _forget(self) -> None:
@@ -42,7 +49,7 @@ class SegmentWriter:
         self._uncoded: list[ItemRecord] = []
         self._codes: list[np.ndarray] = []
         self._features: list[Features] = []
-        self._characters = 0
+        self._size = 0  # characters of texts, bytes of payloads
 
     @property
     def waiting(self) -> int:
@@ -52,10 +59,12 @@ class SegmentWriter:
     @property
     def is_full(self) -> bool:
         """Whether they fill a segment."""
-        return self.waiting >= SEGMENT or self._characters >= _MOST_CHARACTERS
+        return self.waiting >= SEGMENT or self._size >= _MOST_SIZE
 
     def gather(self, coded: Iterable[ItemRecord], encoded: Encoded) -> None:
         """Take items and, row for row, what they were encoded to."""
+        if not self._keeps_payloads:
+            coded = (replace(item, payload=None) if item.payload else item for item in coded)
         self._take(self._coded, coded)
         self._codes.append(encoded.codes.packed)
         if encoded.features is not None:
@@ -68,7 +77,7 @@ class SegmentWriter:
     def _take(self, to: list[ItemRecord], items: Iterable[ItemRecord]) -> None:
         before = len(to)
         to += items
-        self._characters += sum(len(item.text) for item in to[before:] if item.text)
+        self._size += sum(len(item.text or "") + len(item.payload or b"") for item in to[before:])
 
     def write(self) -> tuple[int, int]:
         """Write and stage what was gathered; returns how many items, and how many they replace."""
@@ -88,15 +97,3 @@ class SegmentWriter:
         replaced = self._staging.add_segment(segment, [item.id for item in items])
         self._forget()
         return len(items), replaced
-
-
-def features_kept(catalog: Catalog) -> bool | None:
-    """Whether the last commit has the input features of its items; None without any item."""
-    segments = [s for s in catalog.segments(catalog.last_commit().commit) if s.n_coded]
-    return all(segment.features is not None for segment in segments) if segments else None
-
-
-def texts_kept(catalog: Catalog) -> bool | None:
-    """Whether the last commit has texts of its items; None without any item."""
-    segments = catalog.segments(catalog.last_commit().commit)
-    return any(segment.texts is not None for segment in segments) if segments else None

@@ -1,35 +1,147 @@
-"""What a collection holds, as items to learn from or to encode again: no source is needed."""
+"""What a collection holds, to learn from and to encode again: no source is needed.
+
+Where the items themselves are held (texts, images, or what no model has seen yet), all is learned
+anew. Else their features are, if these are what a model learns from: then how features are computed
+stays as it is, and only the encoder is new.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from dataclasses import replace
+from typing import Any
 
+import numpy as np
+
+from hashret._backports import chunks
+from hashret.arguments import resolve
+from hashret.coder import Coder, keeps_looks
 from hashret.errors import CollectionError
+from hashret.features import FEATURIZERS
 from hashret.items import Item
+from hashret.kinds import kind_of
+from hashret.sparse import Features
+from hashret.store.layout import Layout
+from hashret.store.segments.feature_files import StoredFeatures
+from hashret.store.segments.record_batch import ItemRecord
+from hashret.store.segments.segment import Segment
 from hashret.store.segments.stored_items import StoredItems
+from indexer.ingest.encode import Encoded
+from indexer.ingest.intake import BATCH, Batch
+from indexer.ingest.sample import reservoir
+from indexer.refusals import Refused
 
 
 class StoredSource:
-    """The items of some segments with their texts, which can be read any number of times."""
+    """The items of some segments, which can be read any number of times.
 
-    def __init__(self, root: Path, items: StoredItems):
-        """`root` is the collection's folder.
+    `features` are those stored of the items that have a code, where these are to be learned from;
+    None where the items themselves are. `refused` are the ids of the items that `batches` found the
+    new model can't encode, with the reasons.
+    """
 
-        Raises CollectionError where there is no item, or the text of one is not stored.
+    def __init__(self, layout: Layout, kind: str, items: StoredItems, coder: Coder | None):
+        """`coder` is the model in use.
+
+        Raises CollectionError where there is no item, or one of which nothing to learn from is
+        held.
         """
         if not len(items):
             raise CollectionError(
-                f"{root}: expected items to learn from, got none; pass them to fit, or add them"
+                f"{layout.root}: expected items to learn from, got none; pass them to fit, or add "
+                "them"
             )
-        if any(segment.texts is None for segment in items.segments):
-            raise CollectionError(
-                f"{root}: expected the text of every item to learn from, got items without; give "
-                "the source again, as `hashret index SOURCE --retrain` does"
-            )
+        self.refused: list[tuple[str, str]] = []
+        self.features: StoredFeatures | None = None
         self._items = items
+        self._are_texts = kind_of(kind).stores_texts
+        self._featurizer = resolve(FEATURIZERS, kind, "kind")
+        if all(map(self._has_payloads, items.segments)):
+            return
+        if coder is None or not all(map(_has_features, items.segments)) or not _learned_from(coder):
+            raise CollectionError(
+                f"{layout.root}: expected what a model is learned from of every item, got some "
+                "without; give the source again, as `hashret index SOURCE --retrain "
+                f"{kind_of(kind).kept_by}` does"
+            )
+        self.features = StoredFeatures(layout, items.segments, coder.n_kept)
+
+    def _has_payloads(self, segment: Segment) -> bool:
+        if self._are_texts:
+            return segment.texts is not None
+        return self._items.records(segment).has_payloads(segment.live(segment.n_rows))
 
     def __iter__(self) -> Iterator[Item]:
         for row in self._items.rows():
-            record = self._items.record(row)
-            yield Item(record.id, self._items.text(row) or "", record.metadata)
+            record = self._record(row)
+            yield Item(record.id, self._payload(record), record.metadata)
+
+    def _record(self, row: int) -> ItemRecord:
+        return replace(self._items.record(row), text=self._items.text(row))
+
+    def _payload(self, record: ItemRecord) -> Any:
+        if self._are_texts:
+            return record.text or ""
+        return self._featurizer.kept(record.payload or b"")
+
+    def sample(self, size: int, seed: int) -> Features:
+        """The stored features of at most `size` items, a seeded sample."""
+        rows = (row for row in self._items.rows() if self._is_coded(row))
+        return self._taken(reservoir(rows, size, seed))
+
+    def _taken(self, rows: list[int]) -> Features:
+        if self.features is None:
+            raise ValueError("features: expected stored ones, got none; read the items themselves")
+        return self.features.take(np.array(rows, np.int64))
+
+    def _is_coded(self, row: int) -> bool:
+        segment, offset = self._items.place(row)
+        return offset < segment.n_coded
+
+    def batches(
+        self,
+        prepare: Callable[[Sequence[Any]], Sequence[Any]],
+        find: Callable[[list[str]], Iterable[str]],
+    ) -> Iterator[Batch]:
+        """All items in the order of rows, but for those that `find` finds to be staged already.
+
+        `prepared` is what `prepare` made of them, or their stored features; of the last ones of a
+        batch, which have neither, there is nothing.
+        """
+        for rows in chunks(self._items.rows(), BATCH):
+            records = {row: self._record(row) for row in rows}
+            staged = set(find([record.id for record in records.values()]))
+            left = {row: one for row, one in records.items() if one.id not in staged}
+            if self.features is not None:
+                fit = [row for row in left if self._is_coded(row)]
+                prepared: Any = self._taken(fit)
+            else:
+                results = prepare([self._payload(record) for record in left.values()])
+                by_row = dict(zip(left, results, strict=True))
+                fit = [row for row, one in by_row.items() if not isinstance(one, Refused)]
+                prepared = [by_row[row] for row in fit]
+                self.refused += [
+                    (left[row].id, one.reason)
+                    for row, one in by_row.items()
+                    if isinstance(one, Refused)
+                ]
+            coded = set(fit)
+            order = [*fit, *(row for row in left if row not in coded)]
+            yield Batch([left[row] for row in order], prepared, kept=len(staged))
+
+    def none_refused(self, found: Iterable[Encoded]) -> Generator[Encoded]:
+        """The same, but that what can't be encoded is an item without a code: it is not lost."""
+        for encoded in found:
+            self.refused += [("", one.reason) for one in encoded.refused.values()]
+            yield replace(encoded, refused={})
+
+
+def _has_features(segment: Segment) -> bool:
+    if segment.is_pending:
+        return not segment.n_live
+    return segment.features is not None or not len(segment.live(segment.n_coded))
+
+
+def _learned_from(coder: Coder) -> bool:
+    """Whether the features that are stored are what an encoder takes."""
+    return not keeps_looks(coder.featurizer.spec)

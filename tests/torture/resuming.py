@@ -24,16 +24,22 @@ from hashret.items import Item
 from hashret.store.catalog.catalog import Catalog
 from hashret.store.layout import Layout
 from hashret.store.model_files import read_model
-from indexer import Indexer, TrainingOptions, writer
-from indexer.ingest import intake
+from indexer import Indexer, TrainingOptions
+from indexer.ingest import intake, stored_source
 from indexer.ingest import segments as segment_writer
 from indexer.training import checkpoints
 from tests.torture.bases import items_of, make
 from tests.torture.breaking import forked
 
 N = 120
-#: A new collection, one with more items and some changed, one learned anew.
-TASKS = (("text", "index"), ("vector", "index"), ("text", "add"), ("text", "retrain"))
+#: A new collection, one with more items and some changed, one learned anew, or of what it holds.
+TASKS = (
+    ("text", "index"),
+    ("vector", "index"),
+    ("text", "add"),
+    ("text", "retrain"),
+    ("vector", "stored"),
+)
 _MOST_RUNS = 60
 
 
@@ -41,7 +47,7 @@ def small_steps() -> None:
     """A checkpoint twenty times a second, segments of 20 items, batches of 5."""
     checkpoints.SECONDS = 0.05
     segment_writer.SEGMENT = 20
-    intake.BATCH = writer.BATCH = 5
+    intake.BATCH = stored_source.BATCH = 5
 
 
 def run(kind: str, task: str, path: Path) -> str:
@@ -53,8 +59,9 @@ def run(kind: str, task: str, path: Path) -> str:
     options = TrainingOptions(n_bits=32, seed=7, device="cpu", epochs=12, rounds=rounds)
     with Indexer(path, kind, resume=True, workers=1, store_features=True) as indexer:
         if task != "add":
-            indexer.fit(items, options)
-        indexer.add(items)
+            indexer.fit(None if task == "stored" else items, options)
+        if task != "stored":
+            indexer.add(items)
         if task == "retrain":
             indexer.prune()
         indexer.commit()
@@ -68,7 +75,13 @@ def state(path: Path) -> str:
         last = catalog.last_commit()
         described, tensors = read_model(catalog.layout, catalog.model(str(last.model)))
         segments = [
-            (s.name, s.first_row, s.n_rows, [f.sha256 for f in s.files], s.removed.tolist())
+            (
+                s.name,
+                s.first_row,
+                s.n_rows,
+                [f.sha256 for f in s.files.values()],
+                s.removed.tolist(),
+            )
             for s in catalog.segments(last.commit)
         ]
         weights = {name: hashlib.sha256(t.tobytes()).hexdigest() for name, t in tensors.items()}

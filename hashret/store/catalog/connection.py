@@ -28,9 +28,6 @@ from hashret.store.untrusted import require_name
 
 #: What a writer is told whose folder is no longer there.
 NOT_WRITTEN = "nothing was committed; open it again and do it once more"
-# Of the process that this one was forked from. They are never closed: that would say good-bye to
-# the server in the parent's name, and SQLite does not allow it.
-_INHERITED: list[Connection] = []
 # The format before this one, which is read and rewritten (`hashret.store.catalog.former`).
 _FORMER = "2"
 
@@ -163,10 +160,8 @@ class CatalogConnection:
             return
         self._is_closed = True
         self.folder.close()
-        if self._process == os.getpid():
+        if self._process == os.getpid():  # in a fork it would say good-bye in the parent's name
             self._connection.close()
-        else:
-            _INHERITED.append(self._connection)
 
     def __enter__(self) -> Self:
         return self
@@ -178,21 +173,14 @@ class CatalogConnection:
     def connection(self) -> Connection:
         """The one connection, for statements inside a `transaction`.
 
-        Raises CollectionError once it is closed, and in a fork of the writer.
+        Raises CollectionError once it is closed, and in a fork.
         """
         self.require_open()
         if self._process != os.getpid():
-            if self._writes:
-                raise CollectionError(
-                    f"{self.layout.root}: expected to write in process {self._process}, which "
-                    "opened the collection, got a fork of it; open an Indexer in the process "
-                    "that uses it"
-                )
-            self.folder.require_unchanged()
-            _INHERITED.append(self._connection)
-            with self._database.errors():
-                self._connection = self._database.connect(False, 0.0)
-            self._process = os.getpid()
+            raise CollectionError(
+                f"{self.layout.root}: expected to use its catalog in process {self._process}, "
+                "which opened it, got a fork of it; open an Indexer in the process that uses it"
+            )
         return self._connection
 
     def require_open(self) -> None:

@@ -30,7 +30,7 @@ from hashret.store.catalog.records import (
     state_of,
 )
 from hashret.store.checked import CheckedFile
-from hashret.store.files import BLOCK, FileRecord, with_blocks
+from hashret.store.files import FileRecord, with_blocks
 from hashret.store.layout import Layout
 from hashret.store.segments.feature_files import SUFFIX as FEATURES
 from hashret.store.segments.record_batch import DIGEST, ItemRecord, as_file, batch_of, write_records
@@ -169,17 +169,9 @@ class _Read(CheckedFile):
     """Columns in memory, of rows that agreed with their checksums."""
 
     def __init__(self, path: Path, data: np.ndarray):
-        """What would stand at `path`."""
-        self.path = path
-        self.data = data
-        self.verified = memoryview(b"\1" * -(-len(data) // BLOCK))
-        self.all_verified = True
-
-    def require(self, start: int, stop: int) -> None:
-        """Nothing: it was checked."""
-
-    def require_ranges(self, starts: np.ndarray, stops: np.ndarray) -> None:
-        """Nothing: it was checked."""
+        """What would stand at `path`; nothing of it is left to check."""
+        self.path, self.data, self.all_verified = path, data, True
+        self.block, self.verified = len(data), memoryview(b"\1")
 
     def require_all(self) -> None:
         """Nothing: it was checked."""
@@ -207,7 +199,7 @@ def _segment_of(layout: Layout, row: Sequence[Any], next_row: int) -> Segment:
         require_types(kept, int, str)
         features = FileRecord(f"{name}{FEATURES}", *kept)
     codes = FileRecord(f"{name}{CODES}", size, sha256)
-    return Segment(name, first, n, n, bits, model, codes, None, None, features)
+    return Segment(name, first, n, n, bits, model, codes, features=features)
 
 
 def _item_of(layout: Layout, row: Any) -> ItemRecord:

@@ -3,7 +3,7 @@
 The commit is the server's: what it acknowledges is as durable as `fsync` and `synchronous_commit`
 make it there, and every file that a row names was synced before. A connection that is lost takes
 its session's advisory lock with it, so a writer never goes on with another one: it ends, and
-what it had not committed is cleaned up by the next. A reader connects again.
+what it had not committed is cleaned up by the next.
 """
 
 from __future__ import annotations

@@ -78,11 +78,10 @@ def damaged(layout: Layout, expected: str, got: str) -> DamagedError:
 
 def files_as_json(segment: Segment) -> str:
     """The files of a segment, as `segment_of` reads them."""
-    files = {}
-    for part in PARTS:
-        file: FileRecord | None = getattr(segment, part)
-        if file is not None:
-            files[part] = [file.size, file.sha256, b64encode(file.blocks).decode()]
+    files = {
+        part: [file.size, file.sha256, b64encode(file.blocks).decode()]
+        for part, file in segment.files.items()
+    }
     return json.dumps(files)
 
 
@@ -111,7 +110,7 @@ def segment_of(layout: Layout, row: Sequence[Any], next_row: int) -> Segment:
     require_number(first, next_row, MAX_ROW, "rows in order")
     require_number(coded, 0, n, "a number of codes")
     require_number(bits, 8, MAX_BITS, "a number of bits")
-    found: dict[str, FileRecord] = {}
+    found: dict[str, Any] = {}  # of FileRecord
     for part, stored in require_object(files).items():
         if part not in PARTS:
             raise damaged(layout, f"segment {name}: expected files of hashret", repr(part)[:80])
@@ -125,18 +124,7 @@ def segment_of(layout: Layout, row: Sequence[Any], next_row: int) -> Segment:
     require_number(n, 1, min(MAX_ROWS, most), "a number of rows")
     if ("codes" in found) != bool(coded) or "records" not in found:
         raise damaged(layout, f"segment {name}: expected codes and records", ", ".join(found))
-    return Segment(
-        name,
-        first,
-        n,
-        coded,
-        bits,
-        model,
-        found.get("codes"),
-        found["records"],
-        found.get("texts"),
-        found.get("features"),
-    )
+    return Segment(name, first, n, coded, bits, model, **found)
 
 
 def row_of_removal(segment: str, added: int, cause: str, rows: np.ndarray) -> tuple[Any, ...]:

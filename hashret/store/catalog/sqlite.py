@@ -29,7 +29,7 @@ from sqlalchemy.schema import CreateIndex, CreateTable
 from hashret.errors import DamagedError, HashretError, NotACollectionError
 from hashret.store.catalog import tables as t
 from hashret.store.catalog.sqlite_guard import require_schema, require_sqlite, restrain, vacuum
-from hashret.store.files import sync_folder
+from hashret.store.files import damaged, sync_folder
 from hashret.store.layout import Layout
 from hashret.store.refusals import plainly, sqlite_error
 
@@ -113,23 +113,16 @@ class SqliteDatabase:
             if "no such table" in message:
                 raise self._without_tables() from error
             if "Could not decode" in message:
-                raise DamagedError(
-                    f"{catalog}: expected UTF-8, got another text; "
-                    "restore the collection from a copy or index it again"
-                ) from error
+                raise damaged(catalog, "expected UTF-8, got another text") from error
             raise sqlite_error(catalog, error.orig) from error
         except UnicodeDecodeError as error:  # of a message of SQLite that quotes the damage
-            raise DamagedError(
-                f"{catalog}: expected a sound SQLite database, got text that is not UTF-8; "
-                "restore the collection from a copy or index it again"
-            ) from error
+            got = "text that is not UTF-8"
+            raise damaged(catalog, f"expected a sound SQLite database, got {got}") from error
         except exc.DatabaseError as error:
             if isinstance(error, exc.IntegrityError):
                 raise
-            raise DamagedError(
-                f"{catalog}: expected a sound SQLite database, got {error.orig}; "
-                "restore the collection from a copy or index it again"
-            ) from error
+            got = f"{error.orig}"
+            raise damaged(catalog, f"expected a sound SQLite database, got {got}") from error
 
     def _without_tables(self) -> HashretError:
         layout = self._layout

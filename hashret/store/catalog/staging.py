@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 import numpy as np
 from sqlalchemy import ColumnElement, Connection, delete, func, select, update
@@ -249,12 +250,11 @@ class Staging:
     def forget_files(self, part: str, names: Sequence[str]) -> None:
         """Give up, for every commit, the "features" or the "texts" of these segments."""
         s = t.segments
+        none: dict[str, Any] = {part: None}
         with self._catalog.transaction() as connection:
             for row in connection.execute(select(s).where(s.c.name.in_(names))).all():
                 segment = segment_of(self._catalog.layout, row, 0)
-                texts = None if part == "texts" else segment.texts
-                features = None if part == "features" else segment.features
-                without = replace(segment, texts=texts, features=features)
+                without = replace(segment, **none)
                 self._set_segments(s.c.name == segment.name, files=files_as_json(without))
 
     def _set_segments(self, which: ColumnElement[bool], **values: int | str | None) -> None:

@@ -134,7 +134,8 @@ def _plan_segments(
             former = catalog.segments(newest)
             made.lost_ids = _only_in(layout, former, segments)
             later = [one for one in former if one not in segments]
-            given_up += [layout.segments / file.name for one in later for file in one.files]
+            files = [file for one in later for file in one.files.values()]
+            given_up += [layout.segments / file.name for file in files]
             missing = commits[0].n_items - sum(segment.n_live for segment in former)
             if commits[0].commit == newest and missing > 0:
                 made.lost_ids.append(f"({missing} items, whose ids cannot be read)")
@@ -159,7 +160,7 @@ def _plan_moves(layout: Layout, catalog: Catalog, made: RepairPlan, others: Iter
 
 def _damaged(layout: Layout, made: RepairPlan) -> list[Path]:
     """The damaged files of segments."""
-    return [layout.segments / getattr(segment, part).name for segment, part in made.findings.parts]
+    return [layout.segments / segment.files[part].name for segment, part in made.findings.parts]
 
 
 def _kept(

@@ -10,6 +10,7 @@ import hashlib
 from collections.abc import Collection, Iterator
 from contextlib import suppress
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -21,7 +22,8 @@ from hashret.store.layout import Layout
 from hashret.store.segments.record_batch import DIGEST, ItemRecord, batch_of, write_records
 from hashret.store.segments.records import Records
 from hashret.store.segments.segment import Segment
-from hashret.store.segments.stored_items import open_records
+from hashret.store.segments.stored_items import StoredItems, open_records
+from hashret.unicode_text import preview_of
 
 _CHUNK = 1 << 20  # bytes
 # In the place of a row that cannot be read, which is never shown.
@@ -29,20 +31,33 @@ _NOTHING = ItemRecord("", bytes(DIGEST), {}, "")
 
 
 def readable(layout: Layout, segment: Segment) -> tuple[dict[int, ItemRecord], dict[int, str]]:
-    """The live items of a segment whose records can be read, by row; and the ids of the others.
+    """The live items of a segment that are known to be as they were, by row; the ids of the others.
 
-    Rows are counted from 0. An id that can't be read either is told by its row.
+    Rows are counted from 0. An item needs its id and metadata, and, where no model has seen it, its
+    payload. An id is what it was if its checksum says so, or its hash that is sound itself. A
+    preview is made again of the text; a digest that is lost is none, so that the item counts as
+    changed when its source is indexed again. An id that can't be read is told by its row.
     """
     found: dict[int, ItemRecord] = {}
     live = segment.live(segment.n_rows).tolist()
     with suppress(DamagedError):
-        records = open_records(layout, segment)
+        records = _opened(layout, segment)
         for row in live:
             with suppress(DamagedError):
                 found[row] = records.record(row)
+        if len(found) < len(live):
+            ids: dict[int, str] = {}
+            with suppress(DamagedError):
+                ids = dict(_as_it_is(layout, segment).ids_of_hashes(records))
+            items = StoredItems(layout, [replace(segment, first_row=0)])
+            for row in live:
+                with suppress(DamagedError):
+                    found.setdefault(row, _rescued(records, items, segment, row, ids.get(row)))
     if len(found) == len(live):
         return found, {}
-    names = _names(layout, segment)
+    names: dict[int, str] = {}
+    with suppress(DamagedError, OSError):
+        names = dict(_as_it_is(layout, segment).ids_of_hashes())
     lost = {
         row: names.get(row, f"(row {segment.first_row + row}, whose id cannot be read)")
         for row in live
@@ -51,16 +66,49 @@ def readable(layout: Layout, segment: Segment) -> tuple[dict[int, ItemRecord], d
     return found, lost
 
 
-def _names(layout: Layout, segment: Segment) -> dict[int, str]:
-    """The ids that can be read in a damaged file of records, by row: each has its own checksum."""
-    with suppress(DamagedError, OSError):
-        if segment.records is not None:
-            path = layout.segments / segment.records.name
-            with open_recorded(path, segment.records) as stream:
-                sha256 = hashlib.sha256(stream.read()).hexdigest()
-            as_it_is = replace(segment.records, sha256=sha256, blocks=b"")
-            return dict(Records.open(path, as_it_is, segment.n_rows).ids_of_hashes())
-    return {}
+def _opened(layout: Layout, segment: Segment) -> Records:
+    """The records of a segment, if need be without the footer of their file."""
+    try:
+        return open_records(layout, segment)
+    except DamagedError:
+        if segment.records is None:
+            raise
+        path = layout.segments / segment.records.name
+        return Records.open(path, segment.records, segment.n_rows, streamed=True)
+
+
+def _rescued(
+    records: Records, items: StoredItems, segment: Segment, row: int, vouched: str | None
+) -> ItemRecord:
+    """The item of a row some of which is damaged. Raises `DamagedError` for one that is lost."""
+    item_id = vouched if vouched is not None else records.id(row)
+    metadata, digest, payload = records.metadata(row), bytes(DIGEST), None
+    with suppress(DamagedError):
+        digest = records.digest(row)
+    try:
+        payload = records.payload(row)
+    except DamagedError:
+        if segment.is_pending:
+            raise
+    try:
+        preview = records.preview(row)
+    except DamagedError:
+        text = items.text(row)
+        if text is None:
+            raise
+        preview = preview_of(text)
+    return ItemRecord(item_id, digest, metadata, preview, payload=payload)
+
+
+def _as_it_is(layout: Layout, segment: Segment) -> Records:
+    """A damaged file of records, of which nothing is to be believed."""
+    records = segment.records
+    if records is None:
+        raise DamagedError(f"{layout.root}: expected records of {segment.name}, got none")
+    path = layout.segments / records.name
+    with open_recorded(path, records) as stream:
+        sha256 = hashlib.sha256(stream.read()).hexdigest()
+    return Records.open(path, replace(records, sha256=sha256, blocks=b""), segment.n_rows)
 
 
 def rewrite(layout: Layout, staging: Staging, segment: Segment, damaged: Collection[str]) -> None:
@@ -77,29 +125,19 @@ def rewrite(layout: Layout, staging: Staging, segment: Segment, damaged: Collect
         if not items:
             return
     name, first = staging.new_segment()
-    files = {}
-    for part, suffix in PARTS.items():
-        file: FileRecord | None = getattr(segment, part)
+    files: dict[str, Any] = {}
+    for part, file in segment.files.items():
         is_of_codes = part in ("codes", "features")
-        if file is None or part in damaged or (is_of_codes and "codes" in damaged):
+        if part in damaged or (is_of_codes and "codes" in damaged):
             continue
-        files[part] = write_file(layout.segments / f"{name}{suffix}", _chunks(layout, file))
+        path = layout.segments / f"{name}{PARTS[part]}"
+        files[part] = write_file(path, _chunks(layout, file), file.block)
     if "records" in damaged:
         rows = [items.get(row, _NOTHING) for row in range(segment.n_rows)]
         files["records"] = write_records(layout, name, batch_of(rows))
     is_coded = "codes" in files
-    new = Segment(
-        name,
-        first,
-        segment.n_rows,
-        segment.n_coded if is_coded else 0,
-        segment.n_bits,
-        segment.model if is_coded else "",
-        files.get("codes"),
-        files["records"],
-        files.get("texts"),
-        files.get("features"),
-    )
+    n_coded, model = (segment.n_coded, segment.model) if is_coded else (0, "")
+    new = Segment(name, first, segment.n_rows, n_coded, segment.n_bits, model, **files)
     staging.add_segment(new, [])
     staging.remove((first + removed.astype(np.int64)).tolist())
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from hashret.errors import DamagedError
 from hashret.store.catalog.catalog import Catalog
-from hashret.store.catalog.records import PARTS, CommitRecord
-from hashret.store.files import FileRecord, require_sound
+from hashret.store.catalog.records import CommitRecord
+from hashret.store.files import require_sound
 from hashret.store.layout import Layout
 from hashret.store.model_files import ModelRecord, read_model, require_model_file
 from hashret.store.segments.segment import Segment, open_codes
@@ -77,10 +77,7 @@ def examine(layout: Layout) -> Findings:
 def examine_segments(layout: Layout, segments: Iterable[Segment], found: Findings) -> None:
     """Add to `found` what is damaged of the files of these segments."""
     for segment in segments:
-        for part in PARTS:
-            file: FileRecord | None = getattr(segment, part)
-            if file is None:
-                continue
+        for part, file in segment.files.items():
             found.n_files += 1
             path = layout.segments / file.name
             try:

@@ -14,7 +14,9 @@ from typing import Any
 from hashret.store.checked import CheckedFile
 
 _END = 10  # bytes: the footer's size, "ARROW1"
-_FOOTER_BATCHES, _MESSAGE_HEADER, _BATCH_BUFFERS, _BATCH_COMPRESSION = 3, 2, 2, 3
+_FOOTER_BATCHES, _MESSAGE_HEADER, _MESSAGE_BODY = 3, 2, 3
+_BATCH_BUFFERS, _BATCH_COMPRESSION = 2, 3
+_MAGIC, _PREFIX = 8, 8  # bytes: "ARROW1" and two more; a message's mark and length
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,23 @@ def batch_blocks(file: CheckedFile) -> list[Block]:
     count, at = _vector(footer, _field(footer, _follow(footer, 0), _FOOTER_BATCHES))
     found = (_get("<qi4xq", footer, at + 24 * n) for n in range(count))
     return [Block(offset, offset + head, offset + head + body) for offset, head, body in found]
+
+
+def first_block(file: CheckedFile) -> Block:
+    """Where the first batch of a file lies, by the messages from its beginning, not by its footer.
+
+    Raises ValueError for no Arrow file.
+    """
+    ends: list[int] = []
+    for _ in range(2):  # the schema, which has no body; the batch
+        at = ends[-1] if ends else _MAGIC
+        mark, length = _get("<II", _read(file, at, _PREFIX), 0)
+        if mark != 0xFFFFFFFF:
+            raise ValueError("a file of another version of Arrow")
+        ends.append(at + _PREFIX + length)
+    data = _read(file, ends[0] + _PREFIX, ends[1] - ends[0] - _PREFIX)
+    (body,) = _get("<q", data, _field(data, _follow(data, 0), _MESSAGE_BODY))
+    return Block(ends[0], ends[1], ends[1] + body)
 
 
 def batch_size(file: CheckedFile, block: Block) -> BatchSize:

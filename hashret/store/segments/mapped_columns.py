@@ -13,7 +13,6 @@ import pyarrow as pa
 
 from hashret.errors import DamagedError
 from hashret.store.checked import CheckedFile
-from hashret.store.files import BLOCK
 from hashret.store.untrusted import RESTORE
 
 
@@ -28,7 +27,7 @@ class Column:
         self._file = file
         self._base = file.data.ctypes.data
         self._bytes = memoryview(file.data.data)
-        self._verified = file.verified
+        self._verified, self._block = file.verified, file.block
         validity, *buffers = array.buffers()
         self._valid = -1  # where the bitmap of the values that are there begins; -1: all are
         if validity is not None and array.null_count:
@@ -105,39 +104,46 @@ class _Booleans(Column):
         return bool(self._bytes[at] >> (row & 7) & 1)
 
 
-class Strings(Column):
-    """A column of texts."""
-
+class _Strings(Column):
     code, width = "i", 4
+    is_text = True
 
     def _set(self, buffers: list[pa.Buffer], n_rows: int) -> None:
         super()._set(buffers[:1], n_rows + 1)  # the offsets
         self._size = 0 if buffers[1] is None else buffers[1].size
         self._text = self._begin(buffers[1], 0) if self._size else 0
 
-    def __getitem__(self, row: int) -> str:
-        verified, at = self._verified, self._at + 4 * row
+    def __getitem__(self, row: int) -> Any:
+        if not self._size:  # of a column of nothing but empty values no offset matters
+            return "" if self.is_text else b""
+        verified, block, at = self._verified, self._block, self._at + 4 * row
         # what `values` does, without its calls: texts are most of what is read
-        if not (verified[at // BLOCK] and verified[(at + 7) // BLOCK]):
+        if not (verified[at // block] and verified[(at + 7) // block]):
             self._file.require(at, at + 8)
         start, stop = self._values[row], self._values[row + 1]
         if not 0 <= start <= stop <= self._size:
-            raise DamagedError(f"{self._file.path}: expected a text, got none; {RESTORE}")
+            raise DamagedError(f"{self._file.path}: expected a value, got none; {RESTORE}")
         if start == stop:
-            return ""
+            return "" if self.is_text else b""
         start, stop = self._text + start, self._text + stop
-        if stop - start > BLOCK or not (verified[start // BLOCK] and verified[(stop - 1) // BLOCK]):
+        if stop - start > block or not (verified[start // block] and verified[(stop - 1) // block]):
             self._file.require(start, stop)
         try:
-            return str(self._bytes[start:stop], "utf-8")
+            data = self._bytes[start:stop]
+            return str(data, "utf-8") if self.is_text else bytes(data)
         except UnicodeDecodeError as error:
             raise DamagedError(
                 f"{self._file.path}: expected UTF-8, got {error}; {RESTORE}"
             ) from error
 
 
+class _Bytes(_Strings):
+    is_text = False
+
+
 _READERS: list[tuple[Any, type[Column]]] = [
-    (pa.types.is_string, Strings),
+    (pa.types.is_string, _Strings),
+    (pa.types.is_binary, _Bytes),
     (pa.types.is_int64, _Integers),
     (pa.types.is_float64, _Floats),
     (pa.types.is_boolean, _Booleans),

@@ -7,6 +7,8 @@ Its columns:
 * ``id`` and ``preview`` (string), ``digest`` (the first 16 bytes of the content's SHA-256);
 * ``metadata``, a struct of one column a key, of the one type (int64, double, bool, string) that
   holds all of its values exactly; else they are texts of JSON, which the field's metadata says;
+* ``payload`` (binary), in a file of vectors or images that no model has seen, or of which the
+  collection keeps them: what a model to come learns from (`hashret.features.kept`);
 * ``other_metadata``, a JSON object of the keys that have no column;
 * ``sorted_hash`` and ``hash_row``, not row for row: the hashes of the ids in ascending order, and
   the row of each.
@@ -24,7 +26,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from hashret.store.files import FileRecord, write_file
+from hashret.store.files import FileRecord, small_blocks, write_file
 from hashret.store.layout import Layout
 from hashret.unicode_text import is_storable
 
@@ -55,6 +57,8 @@ COLUMNS = {
 }
 #: The columns that a file has where its items have metadata.
 METADATA, OTHERS = "metadata", "other_metadata"
+#: The column that a file has where an item has a payload.
+PAYLOAD = "payload"
 # made once: `json.dumps` with arguments builds an encoder at every call
 as_json = json.JSONEncoder(sort_keys=True, allow_nan=False).encode
 
@@ -69,6 +73,8 @@ class ItemRecord:
     preview: str
     text: str | None = None
     """The text itself, where the collection keeps texts (`hashret.store.segments.texts`)."""
+    payload: bytes | None = None
+    """What a model to come learns from of a vector or an image, where that is kept."""
 
 
 def hashes(ids: Iterable[str]) -> np.ndarray:
@@ -79,16 +85,14 @@ def hashes(ids: Iterable[str]) -> np.ndarray:
 
 def batch_of(items: Sequence[ItemRecord]) -> pa.RecordBatch:
     """The items, at least one, as columns; their ids are storable Unicode."""
-    keys, others = _by_key([item.metadata for item in items])
-    return _assembled(
-        {
-            "id": pa.array([item.id for item in items], pa.string()),
-            "digest": pa.array([item.digest for item in items], pa.binary(DIGEST)),
-            "preview": pa.array([item.preview for item in items], pa.string()),
-        },
-        keys,
-        others,
-    )
+    columns = {
+        "id": pa.array([item.id for item in items], pa.string()),
+        "digest": pa.array([item.digest for item in items], pa.binary(DIGEST)),
+        "preview": pa.array([item.preview for item in items], pa.string()),
+    }
+    if any(item.payload is not None for item in items):
+        columns[PAYLOAD] = pa.array([item.payload for item in items], pa.binary())
+    return _assembled(columns, *_by_key([item.metadata for item in items]))
 
 
 def as_file(batch: pa.RecordBatch) -> pa.Buffer:
@@ -101,7 +105,8 @@ def as_file(batch: pa.RecordBatch) -> pa.Buffer:
 
 def write_records(layout: Layout, name: str, batch: pa.RecordBatch) -> FileRecord:
     """Write the columns of a segment's items."""
-    return write_file(layout.segments / f"{name}{SUFFIX}", [memoryview(as_file(batch))])
+    data = memoryview(as_file(batch))
+    return write_file(layout.segments / f"{name}{SUFFIX}", [data], small_blocks(len(data)))
 
 
 def _assembled(
@@ -177,6 +182,15 @@ def merged(parts: Sequence[tuple[Records, np.ndarray]]) -> pa.RecordBatch:
         name: pa.concat_arrays([batch.column(name) for batch in batches])
         for name in ("id", "digest", "preview")
     }
+    if any(PAYLOAD in batch.schema.names for batch in batches):
+        columns[PAYLOAD] = pa.concat_arrays(
+            [
+                batch.column(PAYLOAD)
+                if PAYLOAD in batch.schema.names
+                else pa.nulls(batch.num_rows, pa.binary())
+                for batch in batches
+            ]
+        )
     fields: dict[str, set[tuple[str, bool]]] = defaultdict(set)
     for records, _ in parts:
         for field in records.fields:

@@ -20,13 +20,14 @@ import pyarrow as pa
 from hashret.errors import DamagedError
 from hashret.store.checked import CheckedFile
 from hashret.store.files import FileRecord
-from hashret.store.segments.arrow_blocks import batch_blocks, batch_size
+from hashret.store.segments.arrow_blocks import Block, batch_blocks, batch_size, first_block
 from hashret.store.segments.mapped_columns import Column, column_of
 from hashret.store.segments.record_batch import (
     COLUMNS,
     JSON,
     METADATA,
     OTHERS,
+    PAYLOAD,
     TYPES,
     ItemRecord,
     hashes,
@@ -35,15 +36,19 @@ from hashret.store.untrusted import RESTORE
 
 # Ids looked up at once from which on NumPy is faster than one bisection after the other.
 _MANY = 16
+_MAGIC = b"ARROW1\0\0"  # with which a file begins
+# The types of the columns `OTHERS` and `PAYLOAD`, where there are such.
+_OF_OTHERS = pa.string(), pa.binary()
 
 
 class Records:
     """The records of one segment, mapped; any number of threads may read them at once."""
 
-    def __init__(self, path: Path, file: CheckedFile, n_rows: int):
+    def __init__(self, path: Path, file: CheckedFile, n_rows: int, *, streamed: bool = False):
         """Raises `DamagedError` unless `file`, which stands at `path`, has `n_rows` items.
 
-        Its columns are looked at block by block, when they are first used.
+        Its columns are looked at block by block, when they are first used. What they are, its
+        footer says; with `streamed`, what stands before them.
         """
         self.n_rows = n_rows
         # the hash of an id stands no further from its even place, but for one of 15,000 ids
@@ -51,32 +56,47 @@ class Records:
         self._path = path
         self._file = file
         try:
-            self._read()
+            self._read(self._streamed() if streamed else self._filed())
         except (pa.ArrowException, ValueError, TypeError, KeyError, OSError, MemoryError) as error:
             if isinstance(error, DamagedError):
                 raise
             raise self._damaged(f"{type(error).__name__}: {error}") from error
 
     @classmethod
-    def open(cls, path: Path, record: FileRecord, n_rows: int) -> Self:
+    def open(cls, path: Path, record: FileRecord, n_rows: int, *, streamed: bool = False) -> Self:
         """The records in a file. Raises `DamagedError` unless it is as it was written."""
-        return cls(path, CheckedFile(path, record), n_rows)
+        return cls(path, CheckedFile(path, record), n_rows, streamed=streamed)
 
     def _damaged(self, got: str) -> DamagedError:
         return DamagedError(
             f"{self._path}: expected the records of {self.n_rows} items, got {got:.200}; {RESTORE}"
         )
 
-    def _read(self) -> None:
-        data, file = self._file.data, self._file
+    def _filed(self) -> pa.RecordBatch:
+        """The one batch of the file, by its footer."""
+        file = self._file
         blocks = batch_blocks(file)
         if len(blocks) != 1:
             raise self._damaged(f"{len(blocks)} batches")
-        if batch_size(file, blocks[0]).is_compressed:
+        self._require_plain(blocks[0])
+        file.require(blocks[0].message, blocks[0].body)
+        file.require(0, len(_MAGIC))  # with the footer, all that pyarrow looks at
+        with pa.ipc.open_file(pa.BufferReader(pa.py_buffer(file.data))) as reader:
+            return reader.get_batch(0)
+
+    def _streamed(self) -> pa.RecordBatch:
+        """The first batch, by what stands before it."""
+        block = first_block(self._file)
+        self._require_plain(block)
+        self._file.require(0, block.body)
+        with pa.ipc.open_stream(pa.py_buffer(self._file.data[len(_MAGIC) : block.end])) as reader:
+            return reader.read_next_batch()
+
+    def _require_plain(self, block: Block) -> None:
+        if batch_size(self._file, block).is_compressed:
             raise self._damaged("compressed ones")
-        file.require(0, blocks[0].body)  # with the footer, all that pyarrow looks at
-        with pa.ipc.open_file(pa.BufferReader(pa.py_buffer(data))) as reader:
-            batch = reader.get_batch(0)
+
+    def _read(self, batch: pa.RecordBatch) -> None:
         batch.validate()  # lengths and sizes: pyarrow ends the process where they do not agree
         types = {field.name: field.type for field in batch.schema}
         for name, kind in COLUMNS.items():
@@ -85,7 +105,8 @@ class Records:
             if batch.column(name).null_count:
                 raise self._damaged(f"no {name} of some")
         struct, others = types.pop(METADATA, pa.struct([])), types.pop(OTHERS, pa.string())
-        if types or not pa.types.is_struct(struct) or others != pa.string():
+        payload = types.pop(PAYLOAD, pa.binary())
+        if types or not pa.types.is_struct(struct) or (others, payload) != _OF_OTHERS:
             raise self._damaged("other columns")
         if batch.num_rows != self.n_rows or not self.n_rows:
             raise self._damaged(f"{batch.num_rows} rows")
@@ -102,7 +123,8 @@ class Records:
             (field.name, field.metadata == JSON, self._column(self._child(i)))
             for i, field in enumerate(self.fields)
         ]
-        self._others = self._column(batch.column(OTHERS)) if OTHERS in batch.schema.names else None
+        self._others = self._column_if_there(OTHERS)
+        self._payloads = self._column_if_there(PAYLOAD)
 
     def _child(self, i: int) -> pa.Array:
         return self.batch.column(METADATA).field(i)
@@ -110,13 +132,18 @@ class Records:
     def _column(self, array: pa.Array) -> Column:
         return column_of(self._file, array, self.n_rows)
 
+    def _column_if_there(self, name: str) -> Column | None:
+        return self._column(self.batch.column(name)) if name in self.batch.schema.names else None
+
     def id(self, row: int) -> str:
         """The id of a row."""
-        return self._ids[row]
+        found: str = self._ids[row]
+        return found
 
     def preview(self, row: int) -> str:
         """The preview of a row."""
-        return self._previews[row]
+        found: str = self._previews[row]
+        return found
 
     def digest(self, row: int) -> bytes:
         """The content's digest of a row."""
@@ -125,7 +152,18 @@ class Records:
 
     def record(self, row: int) -> ItemRecord:
         """The item of a row, but for its text."""
-        return ItemRecord(self.id(row), self.digest(row), self.metadata(row), self.preview(row))
+        about = self.id(row), self.digest(row), self.metadata(row), self.preview(row)
+        return ItemRecord(*about, payload=self.payload(row))
+
+    def has_payloads(self, rows: np.ndarray) -> bool:
+        """Whether the payload of each of these rows is kept."""
+        if self._payloads is None or not self.batch.column(PAYLOAD).null_count:
+            return self._payloads is not None
+        return all(self.payload(row) is not None for row in rows.tolist())
+
+    def payload(self, row: int) -> bytes | None:
+        """What is kept of a row's vector or image for a model to come; None where nothing is."""
+        return None if self._payloads is None else self._payloads.get(row)
 
     def metadata(self, row: int) -> dict[str, Any]:
         """The metadata of a row, by key in alphabetical order."""
@@ -195,11 +233,15 @@ class Records:
             at += 1
         return -1
 
-    def ids_of_hashes(self) -> Iterator[tuple[int, str]]:
-        """The (row, id) of every id that its hash vouches for, where no checksum does any more."""
-        hashed, rows = self._hashes.array(), self._hash_rows.array()
-        for value, row in zip(hashed.tolist(), rows.tolist(), strict=True):
+    def ids_of_hashes(self, sound: Records | None = None) -> Iterator[tuple[int, str]]:
+        """The (row, id) of every id that its hash vouches for, where no checksum does any more.
+
+        The hashes are those of `sound`, as far as they can be read there.
+        """
+        told = sound or self
+        for at in range(self.n_rows):
             with suppress(DamagedError):
+                row, value = int(told._hash_rows[at]), int(told._hashes[at])
                 if row < self.n_rows and int(hashes([self._ids[row]])[0]) == value:
                     yield row, self._ids[row]
 

@@ -7,7 +7,7 @@ the rows after them are items that no code could be made of.
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -35,9 +35,9 @@ class Segment:
     n_bits: int
     model: str
     """The model that its items were encoded by, "" where none has seen them yet."""
-    codes: FileRecord | None
+    codes: FileRecord | None = None
     """None where no row has a code."""
-    records: FileRecord | None
+    records: FileRecord | None = None
     """The file of ids and metadata (`record_batch`); None in a collection of format 2."""
     texts: FileRecord | None = None
     """The file of the texts, where they are kept (`texts`)."""
@@ -67,9 +67,15 @@ class Segment:
         return self.removed[: int(np.searchsorted(self.removed, self.n_coded))]
 
     @property
-    def files(self) -> Iterator[FileRecord]:
-        """Every file of the segment."""
-        yield from filter(None, (self.codes, self.records, self.texts, self.features))
+    def files(self) -> dict[str, FileRecord]:
+        """The files of the segment, by the names of the fields above."""
+        named = {
+            "codes": self.codes,
+            "records": self.records,
+            "texts": self.texts,
+            "features": self.features,
+        }
+        return {part: file for part, file in named.items() if file is not None}
 
     def hides(self, row: int) -> bool:
         """Whether this row of the segment, counted from 0, is removed."""
