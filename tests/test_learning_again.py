@@ -188,6 +188,7 @@ def test_the_command_needs_no_source(tmp_path):
     told = CliRunner().invoke(main, ["retrain", str(tmp_path / "c"), "--bits", "24", "-q"])
     assert told.exit_code == 0, told.output
     assert f"encoded {len(VECTORS)} items again" in told.output
+    assert told.output.count("too few to learn") == 1
     assert {len(code) for code in codes(tmp_path / "c").values()} == {6}
 
 
