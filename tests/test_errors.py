@@ -102,6 +102,7 @@ OPTIONS = {
     "wait_seconds": but(PART),
     "store_features": but(NONE),
     "store_text": but(NONE),
+    "store_images": but(NONE),
     "workers": but(NONE),
     "resume": but(),
     "on_progress": but(),
@@ -109,7 +110,7 @@ OPTIONS = {
     "on_note": but(),
 }
 WRITTEN = {
-    "fit": (lambda i, w: i.fit(w), but()),
+    "fit": (lambda i, w: i.fit(w), but(NONE)),
     "fit options": (lambda i, w: i.fit(ITEMS, w), but(NONE)),
     "fit spec": (lambda i, w: i.fit(ITEMS, spec=w), but(NONE)),
     "fit max_items": (lambda i, w: i.fit(ITEMS, max_items=w), but()),

@@ -14,8 +14,8 @@ from PIL import Image
 from hashret import Collection
 from hashret.errors import CollectionError, DamagedError, InputError, PayloadError
 from hashret.features.image import ImageFeaturizer
-from hashret.features.kept import image_of, vector_of
-from hashret.features.levels import SIDE, Means, means_of
+from hashret.features.kept import SIDE, image_of, vector_of
+from hashret.features.levels import Means, means_of
 from hashret.features.vector import VectorFeaturizer
 from hashret.items import Item
 from hashret.specs import ImageSpec, TextSpec, VectorSpec
@@ -188,6 +188,7 @@ def test_the_command_needs_no_source(tmp_path):
     told = CliRunner().invoke(main, ["retrain", str(tmp_path / "c"), "--bits", "24", "-q"])
     assert told.exit_code == 0, told.output
     assert f"encoded {len(VECTORS)} items again" in told.output
+    assert told.output.count("too few to learn") == 1
     assert {len(code) for code in codes(tmp_path / "c").values()} == {6}
 
 
@@ -238,6 +239,19 @@ def test_images_are_stored_of_images_only_and_from_then_on(tmp_path):
         indexer.fit(options=OPTIONS["image"])
         assert indexer.commit().n_uncoded == 0
         assert indexer.keeps_images
+
+
+def test_the_command_stores_images_of_all_or_none(tmp_path):
+    indexed(tmp_path / "c", "image", images("grey arrays of their own size"), store_images=True)
+    (tmp_path / "new.png").write_bytes(png(drawn(1, 20, 16, 1)[0, ..., 0]))
+    command = ["index", str(tmp_path / "new.png"), "--to", str(tmp_path / "c")]
+    for dry in ([], ["--dry-run"]):
+        told = CliRunner().invoke(main, [*command, "--no-store-images", *dry])
+        assert told.exit_code == 1
+        assert "stores images; --no-store-images needs --retrain" in told.output
+    assert CliRunner().invoke(main, [*command, "--store-images", "-q"]).exit_code == 0
+    told = CliRunner().invoke(main, ["retrain", str(tmp_path / "c"), "--preset", "dense", "-q"])
+    assert "encoded 25 items again" in told.output
 
 
 def test_what_the_new_model_cannot_take_stays_without_a_code(tmp_path):

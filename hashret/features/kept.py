@@ -12,7 +12,8 @@ import numpy as np
 
 from hashret.errors import DamagedError
 
-_LONGEST = 32  # pixels a side, `levels.SIDE`
+#: Height and width, in pixels, that larger images are kept at, and seen at unless told otherwise.
+SIDE = 32
 #: Depth, height, width, channels, unit.
 _IMAGE = struct.Struct("<5sHHBd")
 _DEPTHS = {"8": "<u2", "16": "<f8", "whole": "<f8", "float": "<f8"}
@@ -50,7 +51,7 @@ def image_of(data: bytes) -> tuple[str, float, np.ndarray]:
     values = np.frombuffer(data, np.uint8, offset=_IMAGE.size)
     n_bytes = np.dtype(_DEPTHS.get(depth, "u1")).itemsize * height * width * channels
     fits = depth in _DEPTHS and 0 < n_bytes == len(values) and channels in (1, 3) and unit > 0.0
-    if not fits or max(height, width) > _LONGEST:
+    if not fits or max(height, width) > SIDE:
         raise _damaged("an image")
     numbers = values.view(_DEPTHS[depth])
     if depth != "8" and not np.isfinite(numbers).all():

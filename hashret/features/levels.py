@@ -15,11 +15,10 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from hashret.errors import PayloadError
+from hashret.features.kept import SIDE
 from hashret.features.pictures import flattened, opened, require_image_shape
 from hashret.items import Payload
 
-#: Height and width, in pixels, that images are seen at unless told otherwise.
-SIDE = 32
 _STEPS = 256  # steps in one level
 _WHITE = 255  # the level of white
 #: The share of images at either end that may lie outside the learned range, so that a few images

@@ -47,10 +47,16 @@ def retrain(
     from indexer.training.options import TrainingOptions
     from indexer.writer import Indexer
 
+    shown: set[str] = set()
+
+    def on_note(note: str) -> None:
+        shown.add(note)
+        say(note)
+
     Layout.find(collection)  # never create one just to train it
     with (
         progress_bars(quiet) as on_progress,
-        Indexer(collection, wait_seconds=wait, on_progress=on_progress, on_note=say) as indexer,
+        Indexer(collection, wait_seconds=wait, on_progress=on_progress, on_note=on_note) as indexer,
     ):
         given: dict[str, Any] = {"n_bits": bits, "preset": preset, "seed": seed}
         if recipe is not None:
@@ -62,7 +68,8 @@ def retrain(
         show_training(report)
         show_times(indexer.stopwatch.seconds)
     for warning in report.warnings:
-        say(f"warning: {warning}")
+        if (line := f"warning: {warning}") not in shown:  # some are said before the training
+            say(line)
     without = f", {commit.n_uncoded} of them without a code" if commit.n_uncoded else ""
     click.echo(f"encoded {indexer.tally.encoded_again} items again{without}")
     say(f"{collection}: commit {commit.commit}, {commit.n_items} items")

@@ -60,9 +60,9 @@ class StoredSource:
             return
         if coder is None or not all(map(_has_features, items.segments)) or not _learned_from(coder):
             raise CollectionError(
-                f"{layout.root}: expected what a model is learned from of every item, got some "
-                "without; give the source again, as `hashret index SOURCE --retrain "
-                f"{kind_of(kind).kept_by}` does"
+                f"{layout.root}: expected every item or its features to be stored, to learn from "
+                "them, got some that are not; give the source again, as `hashret index SOURCE "
+                f"--retrain {kind_of(kind).kept_by}` does"
             )
         self.features = StoredFeatures(layout, items.segments, coder.n_kept)
 
