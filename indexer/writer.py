@@ -32,7 +32,6 @@ from hashret.store.model_files import read_model, sha256_of_arrays, write_model
 from hashret.store.segments.stored_items import StoredItems
 from indexer.corpus import Skipped
 from indexer.corpus.given import taken
-from indexer.ingest.adding import Adding
 from indexer.ingest.compact import Compaction, compact
 from indexer.ingest.counts import Progress, Stopwatch, Tally, silent
 from indexer.ingest.documents import Documents, split
@@ -44,7 +43,7 @@ from indexer.ingest.prepare import Preparer, default_workers
 from indexer.ingest.replacing_model import left_behind, refusal, requiring_all
 from indexer.ingest.resume import Unfinished
 from indexer.ingest.sample import MAX_TRAINING_ITEMS
-from indexer.ingest.segments import SegmentWriter
+from indexer.ingest.segments import Adding, SegmentWriter
 from indexer.ingest.stored_codes import StoredCodes
 from indexer.ingest.stored_source import StoredSource
 from indexer.ingest.writer_session import HeldCollection

@@ -138,9 +138,15 @@ def test_an_inserted_paragraph_is_all_that_is_encoded(place, encoded):
     assert encoded == [paragraph(0)]
     assert (tally.added, tally.replaced, tally.unchanged) == (1, 5, 43)
     assert (tally.codes_kept, tally.removed) == (5, 0)
-    with Collection.open(place) as collection:  # rows are in the order of the source
-        assert collection.ids()[-6:] == [f"d2.txt#{n}" for n in range(2, 8)]
     same(stored(place), anew(place, items))
+
+
+def test_rows_are_in_the_order_of_the_source(place, encoded):
+    item = changed(documents()[3], lambda parts: [parts[1], parts[0], paragraph(0), *parts[3:]])
+    assert add(place, [item]).codes_kept == 5
+    assert encoded == [paragraph(0)]
+    with Collection.open(place) as collection:
+        assert collection.ids()[-6:] == [f"d3.txt#{n}" for n in range(1, 7)]
 
 
 def test_what_a_document_has_no_more_is_removed(place, encoded):
