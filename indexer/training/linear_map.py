@@ -21,7 +21,6 @@ from scipy.sparse import csr_array
 from hashret.models.dense import DenseEncoder
 from hashret.sparse import SparseRows, to_scipy
 from hashret.specs import DenseSpec
-from indexer.training.neighbours.neighbourhoods import Neighbourhoods
 from indexer.training.neighbours.randomized_svd import principal_directions
 from indexer.training.neighbours.term_weighting import weighted
 from indexer.training.networks.bottleneck import LogitMoments
@@ -83,18 +82,12 @@ class LinearFit:
         order = rng.permutation(len(rows))
         self._unseen, self._seen = np.split(order, [len(rows) // _HELD_OUT_PART])
 
-    def fit(
-        self, bits: np.ndarray, near: Neighbourhoods | None, logit_scale: float
-    ) -> DenseEncoder:
+    def fit(self, bits: np.ndarray, logit_scale: float) -> DenseEncoder:
         """An encoder that predicts bits (n, n_bits) of -1 and 1 of the texts.
 
         Raises ValueError if the weights are too large for exact sums.
         """
-        wanted: np.ndarray = bits.astype(np.float32)
-        if near is not None:
-            own = np.float32(self._settings.own_share)
-            wanted = own * wanted + (1 - own) * _means(wanted, near.members)
-        wanted = wanted - wanted.mean(axis=0)
+        wanted = np.asarray(bits - bits.mean(axis=0), np.float32)
         weights = _ridge(self._predictors, wanted, self._shrinkage(bits, wanted))
         raw = self._predictors.of(weights)
         matrix = self._predictors.combined(weights).astype(np.float64) * self._factors[:, None]
@@ -150,8 +143,3 @@ def _ridge(predictors: _Predictors, wanted: np.ndarray, shrinkage: float) -> np.
 
 def _sums(one: np.ndarray, other: np.ndarray) -> Any:
     return np.einsum("ij,ij->j", one, other)
-
-
-def _means(bits: np.ndarray, members: np.ndarray) -> np.ndarray:
-    """The mean bits of each neighbourhood, (n, n_bits)."""
-    return np.stack([bits[row].mean(axis=0) for row in members])

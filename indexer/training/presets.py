@@ -167,7 +167,7 @@ _TEXT = Recipe(
     target=Words(),
     terms=(Neighbours(0.2),),
     corruption=Corruption(masked_share=0.2),
-    neighbourhood=Neighbourhood(share=0.8, width=4.0, draws=8, rounds=1, averagings=2),
+    neighbourhood=Neighbourhood(share=0.8, width=4.0, draws=8, rounds=1),
     pretrain_epochs=2,
     epochs=10,
     least_steps=300,

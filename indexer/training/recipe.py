@@ -94,10 +94,7 @@ class TellingWords:
 class LinearMap:
     """How the learned bits are predicted by one linear map of the words (`linear_map`)."""
 
-    own_share: float = 0.8
-    """The share of an item's own bits in what is predicted; the rest is the mean bits of its
-    neighbourhood."""
-    n_latent: int = 100
+    n_latent: int = 300
     """Number of latent semantic coordinates that are predictors beside the words."""
     latent_scale: float = 4.0
     """Factor of these coordinates beside the words, whose mean squared length is 1: the larger, the
@@ -119,9 +116,6 @@ class Neighbourhood:
     """Number of members that are drawn for each item in each step."""
     rounds: int
     """Number of times neighbourhoods are found: after the first, with the codes learned so far."""
-    averagings: int = 0
-    """Number of times that they are found again before the first network, by coordinates averaged
-    over the neighbourhoods found so far; it takes seconds where a round takes minutes."""
     size: int = 0
     """The number of neighbours for one corpus; set by `Recipe.fitted`."""
 

@@ -27,7 +27,6 @@ from indexer.training.linear_map import LinearFit
 from indexer.training.neighbours.neighbourhoods import Neighbourhoods, find_neighbourhoods
 from indexer.training.neighbours.similarities import (
     Points,
-    averaged_points,
     cosine_points,
     mixed_points,
 )
@@ -91,7 +90,7 @@ class AutoencoderTrainer:
         last = _Round(self, self.recipe.rounds)
         encoder = last.learn(self._near, n_bits)
         if self.recipe.linear:
-            encoder = last.linear(encoder, self._near)
+            encoder = last.linear(encoder)
         report = TrainingReport(
             replace(self.options, n_bits=n_bits),
             len(self.items),
@@ -115,12 +114,6 @@ class AutoencoderTrainer:
         """The neighbourhoods of the last round, by features and the codes of earlier rounds."""
         rng = np.random.default_rng(self.options.seed)
         points = by_features = self.target.points(rng)
-        first = _Round(self, 1)
-        for again in range(1, wanted.averagings + 1):
-            members = first.neighbourhoods(points, wanted.size, f"average {again}").members
-            averaged = averaged_points(by_features, members, wanted.share)
-            points = mixed_points(by_features, averaged, rng)
-        self._shared += first.stages
         for turn in range(1, wanted.rounds):
             this = _Round(self, turn)
             encoder = this.learn(this.neighbourhoods(points, wanted.size), _ROUND_BITS)
@@ -151,12 +144,10 @@ class _Round:
         self.initial = torch.Generator().manual_seed(drawn)
         self.generator = torch.Generator(trainer.device).manual_seed(drawn + 1)
 
-    def neighbourhoods(
-        self, points: Points, size: int, stage: str = "neighbours"
-    ) -> Neighbourhoods:
+    def neighbourhoods(self, points: Points, size: int) -> Neighbourhoods:
         """The `size` nearest others of every item."""
         began = time.perf_counter()
-        trainer, n, stage = self.trainer, len(self.trainer.items), self._named(stage)
+        trainer, n, stage = self.trainer, len(self.trainer.items), self._named("neighbours")
 
         def on_rows(done: int) -> None:
             if trainer.on_progress:
@@ -215,13 +206,13 @@ class _Round:
         if self.turn < self.recipe.rounds and before is None:
             self.trainer.pretrained = deepcopy(network)
 
-    def linear(self, taught: Encoder, near: Neighbourhoods | None) -> Encoder:
+    def linear(self, taught: Encoder) -> Encoder:
         """One linear map that predicts the bits of `taught`, and its report."""
         began, stage = time.perf_counter(), self._named("linear map")
         features = self.trainer.trunk.features
         bits = np.where(taught.logits(features) > 0, np.float32(1.0), np.float32(-1.0))
         try:
-            encoder = self.trainer.linear_fit.fit(bits, near, self._logit_scale)
+            encoder = self.trainer.linear_fit.fit(bits, self._logit_scale)
         except ValueError as error:
             raise TrainingError(f"{stage}: {error}") from error
         codes = encoder.encode(features)

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from indexer.training.linear_map import LinearFit
-from indexer.training.neighbours.neighbourhoods import Neighbourhoods
 from indexer.training.neighbours.randomized_svd import principal_directions
 from indexer.training.recipe import LinearMap
 from tests.training.corpora import grouped_words
@@ -12,9 +11,9 @@ from tests.training.corpora import grouped_words
 SCALE = 10.0
 
 
-def fitted(rows, weights, bits, near=None, **settings):
+def fitted(rows, weights, bits, **settings):
     fit = LinearFit(rows, weights, LinearMap(**settings), SCALE, np.random.default_rng(0))
-    return fit.fit(bits, near, 1.7)
+    return fit.fit(bits, 1.7)
 
 
 def planted(rows, n_bits, seed=0):
@@ -53,23 +52,8 @@ def test_bits_of_unseen_texts_are_predicted():
     assert set(encoder.tensors()) == {"layers.0.weight", "layers.0.bias"}
 
 
-def test_neighbours_correct_bits_that_are_wrong():
-    rows, groups = grouped_words(400)
-    truth = np.where(np.arange(8)[None] % 4 == groups[:, None], np.float32(1), np.float32(-1))
-    flips = np.random.default_rng(0).random(truth.shape) < 0.2
-    wrong = np.where(flips, -truth, truth)
-    members = np.stack([np.flatnonzero(groups == group)[:40] for group in groups])
-    near = Neighbourhoods(members.astype(np.int32), 40)
-
-    def agreement(own_share):
-        encoder = fitted(rows, np.ones(rows.n_features), wrong, near, own_share=own_share)
-        return (np.where(encoder.logits(rows) > 0, 1, -1) == truth).mean()
-
-    assert agreement(0.5) > agreement(1.0) > 0.8
-
-
 def test_more_shrinkage_is_chosen_where_bits_are_noise():
-    rows, groups = grouped_words(300)
+    rows, _ = grouped_words(300)
     clean = planted(rows, 16)
     flips = np.random.default_rng(0).random(clean.shape) < 0.2
     chosen = []

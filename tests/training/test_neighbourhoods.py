@@ -8,8 +8,6 @@ from hypothesis import strategies as st
 from indexer.training.neighbours import neighbourhoods
 from indexer.training.neighbours.neighbourhoods import find_neighbourhoods
 from indexer.training.neighbours.similarities import (
-    Points,
-    averaged_points,
     cosine_points,
     euclidean_points,
     latent_points,
@@ -88,29 +86,6 @@ def test_latent_points_sum_the_cosines_of_topics_and_themes():
     assert found == pytest.approx(words @ words.T + themes @ themes.T, abs=2e-3)
     near = find_neighbourhoods(points, 5, rng())
     assert (groups[near.members] == groups[:, None]).mean() > 0.8
-
-
-@pytest.mark.parametrize("tile", [7, 1000])
-def test_averaged_points_are_means_over_the_item_and_its_neighbourhood(tile, monkeypatch):
-    monkeypatch.setattr("indexer.training.neighbours.similarities._TILE_ROWS", tile)
-    rows, _ = grouped_points(40)
-    members = np.random.default_rng(0).integers(0, 40, (40, 6))
-    means = 0.3 * rows + 0.7 * np.mean([rows[members[:, m]] for m in range(6)], axis=0)
-    means -= means.mean(axis=0)
-    means /= np.linalg.norm(means, axis=1, keepdims=True)
-    averaged = averaged_points(Points(rows, rows), members, 0.7)
-    found = similarities(averaged, np.arange(40), np.arange(40))
-    assert found == pytest.approx(means @ means.T, abs=1e-5)
-
-
-def test_averaging_makes_neighbourhoods_purer():
-    rows, groups = grouped_points(400)
-    points = cosine_points(rows + 4.0 * rng().standard_normal(rows.shape))
-    first = find_neighbourhoods(points, 40, rng()).members
-    averaged = averaged_points(points, first, 0.8)
-    again = find_neighbourhoods(mixed_points(points, averaged, rng()), 40, rng()).members
-    before, after = ((groups[m] == groups[:, None]).mean() for m in (first, again))
-    assert after > before + 0.05
 
 
 def test_mixed_points_weigh_their_parts_alike():

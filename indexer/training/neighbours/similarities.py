@@ -18,7 +18,6 @@ EXACT_ITEMS = 20_000
 
 _LATENT = 100  # latent semantic coordinates, for topics
 _THEMES = 24  # the first of them once more, for broad themes
-_TILE_ROWS = 256  # items averaged at a time: the members of so many fit in some MB
 _SAMPLE = 1000  # of the items, in each of two draws, by which similarities are put on one scale
 
 
@@ -44,24 +43,6 @@ def latent_points(features: SparseRows, weights: np.ndarray, rng: np.random.Gene
     # unit rows side by side: their product is the sum of the cosines
     views = np.hstack([unit_rows(part) for part in (coordinates, coordinates[:, :_THEMES])])
     return Points(views, views)
-
-
-def averaged_points(points: Points, members: np.ndarray, share: float) -> Points:
-    """The cosine of coordinates averaged over each item's neighbourhood, and centred.
-
-    The mean over the `members` (n, m) of its neighbourhood is the given share, the item's own place
-    in `points` the rest. Errors of single items cancel in the mean: averaging over a graph of
-    neighbours is what graph convolutions do (Wu et al., "Simplifying graph convolutional networks",
-    ICML 2019).
-    """
-    places = points.stored
-    mean = np.empty_like(places)
-    for start in range(0, len(places), _TILE_ROWS):
-        tile = members[start : start + _TILE_ROWS]
-        mean[start : start + len(tile)] = places[tile].mean(axis=1)
-    mean *= np.float32(share)
-    mean += np.float32(1.0 - share) * places
-    return cosine_points(mean - mean.mean(axis=0))
 
 
 def euclidean_points(features: np.ndarray, rng: np.random.Generator) -> Points:

@@ -57,9 +57,9 @@ def telling_weights(
 def theme_divergence(rows: SparseRows, themes: np.ndarray, prior: float) -> np.ndarray:
     """How far each word tells themes apart, (n_features,) float64 nats, at least `_LEAST`.
 
-    `themes` (n,) are those of the rows, numbered from 0. The divergence of p(theme | word) from
-    p(theme); `prior` > 0 texts, spread as all texts, are added to those that hold the word, so that a
-    word of few texts tells little.
+    It is the divergence of p(theme | word) from p(theme). `themes` (n,) are those of the rows,
+    numbered from 0. `prior` > 0 texts, spread as all texts are, are added to those that hold the
+    word, so that a word of few texts tells little.
     """
     sizes = np.bincount(themes).astype(np.float64)
     overall = sizes / len(themes)
