@@ -223,7 +223,7 @@ class Preset(NamedTuple):
 PRESETS: dict[str, dict[str, Preset]] = {
     "text": {
         "dense": Preset("autoencoder", _TEXT),
-        "variational": Preset("autoencoder", replace(_TEXT, bottleneck=Gaussian())),
+        "variational": Preset("autoencoder", replace(_TEXT, bottleneck=Gaussian(), linear=None)),
     },
     "image": {
         "patches": Preset("autoencoder", _PATCHES),
