@@ -10,6 +10,7 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -104,6 +105,12 @@ def strip_post(text: str) -> str:
     return newsgroups.strip_newsgroup_quoting(text)
 
 
+def subject_of(text: str) -> str:
+    """The subject line of a newsgroup post without "Re:", for a short text; "" if there is none."""
+    found = re.search(r"^Subject:[ \t]*(?:re:[ \t]*)*(.*)$", text, re.MULTILINE | re.IGNORECASE)
+    return found[1].strip() if found else ""
+
+
 def _records(path: Path) -> list[dict[str, Any]]:
     with gzip.open(path, "rt", encoding="utf-8") as lines:
         return [json.loads(line) for line in lines]
@@ -150,6 +157,7 @@ def _minilm(root: Path) -> Dataset:
 LOADERS: dict[str, Callable[[Path], Dataset]] = {
     "20ng": _texts("20ng", "20ng"),
     "20ng-stripped": _texts("20ng-stripped", "20ng", strip_post),
+    "20ng-subjects": _texts("20ng-subjects", "20ng", subject_of),
     "r8": _texts("r8", "r8"),
     "fmnist": _fmnist,
     "photos": _photos,

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import Any
 
 import numpy as np
+from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
 
 from benchmarks.datasets import Dataset
 from hashret.arguments import resolve
 from hashret.errors import PayloadError
 from hashret.features import FEATURIZERS
-from hashret.sparse import Features, SparseRows, by_layout
+from hashret.sparse import Features, SparseRows, by_layout, require_sparse, with_values
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +31,29 @@ class FeatureSet:
     shape: tuple[int, int, int] | None
     """(height, width, channels) of images, whose rows of features are these flattened."""
     seconds: float
+    is_stop_word: np.ndarray | None = None
+    """Which terms are on scikit-learn's English stop list, (n_features,) bool; for texts only."""
 
     @property
     def training(self) -> Features:
         """The rows that a model learns from."""
         rows = np.flatnonzero(self.usable)
         return by_layout(self.database, lambda sparse: sparse.take(rows), lambda dense: dense)
+
+    def without_stop_words(self) -> FeatureSet:
+        """The same texts with the weight 0 for every stop word: what a stop list would give.
+
+        Raises TypeError for what has no words.
+        """
+        if self.is_stop_word is None:
+            raise TypeError("features: expected those of texts, got others; leave the list out")
+        keep = ~self.is_stop_word
+
+        def weighted(features: Features) -> Features:
+            rows = require_sparse(features, "a stop list")
+            return with_values(rows, rows.values * keep[rows.indices])
+
+        return replace(self, database=weighted(self.database), queries=weighted(self.queries))
 
 
 def featurize(dataset: Dataset) -> FeatureSet:
@@ -53,6 +71,7 @@ def featurize(dataset: Dataset) -> FeatureSet:
         usable,
         (spec.height, spec.width, spec.channels) if dataset.kind == "image" else None,
         perf_counter() - began,
+        np.isin(featurizer.vocabulary, [*ENGLISH_STOP_WORDS]) if dataset.kind == "text" else None,
     )
 
 

@@ -26,17 +26,18 @@ from benchmarks.result_lines import read, record
 
 ROOT = Path(__file__).resolve().parents[1]
 # the longest first
-SETS = ("fmnist", "20ng", "20ng-stripped", "r8", "photos", "cranfield")
-_CODERS = (
-    "floats",
-    "sign-LSH",
-    "ITQ",
+SETS = ("fmnist", "20ng", "20ng-stripped", "20ng-subjects", "r8", "photos", "cranfield")
+_TEXTS = ("20ng", "20ng-stripped", "20ng-subjects", "r8")  # with labels
+_LISTED = ", stop list"  # of texts without the words of scikit-learn's English stop list
+_FLOATS = ("floats", f"floats{_LISTED}")
+_FIXED = ("sign-LSH", "ITQ", f"ITQ{_LISTED}")
+_LEARNED = (
     "hashret",
     "hashret, then confidences",
     "hashret, real-valued",
     "hashret, 100 by features",
 )
-_LEARNED = _CODERS[3:]
+_CODERS = (*_FLOATS, *_FIXED, *_LEARNED)
 _HEADLINES = {"fmnist": "mAP@1000", "photos": "P@20", "cranfield": "nDCG@10"}  # else P@100
 _QUICK = (2000, 300)  # database items and queries of --quick
 _BEGIN, _END = "<!-- quality: begin -->", "<!-- quality: end -->"
@@ -95,7 +96,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sets", default=",".join(SETS))
     parser.add_argument("--bits", default="16,32,64,128")
-    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--seeds", type=_count, default=3)
     parser.add_argument("--threads", type=int, default=1, help="of each process")
     parser.add_argument("--jobs", type=int, help="sets side by side  [default: by the cores]")
     parser.add_argument("--quick", action="store_true", help="a sample of each set, in minutes")
@@ -105,6 +106,12 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
+def _count(text: str) -> int:
+    if not text.isdecimal() or not int(text):
+        raise argparse.ArgumentTypeError(f"expected at least 1, got {text!r}; say how many")
+    return int(text)
+
+
 def _measure_set(
     name: str, bits: list[int], arguments: argparse.Namespace, done: dict[tuple[Any, ...], Any]
 ) -> None:
@@ -112,33 +119,39 @@ def _measure_set(
     from benchmarks.features import featurize
     from benchmarks.scoring import Judge
 
-    wanted = [
-        (name, coder, n_bits, seed, arguments.quick)
-        for n_bits in bits
-        for seed in range(arguments.seeds)
-        for coder in _CODERS[1:6]
-    ]
-    floats = (name, "floats", 0, 0, arguments.quick)
-    if all(key in done for key in [floats, *wanted]):
+    def key(coder: str, n_bits: int = 0, seed: int = 0) -> tuple[Any, ...]:
+        return name, coder, n_bits, seed, arguments.quick
+
+    floats = [coder for coder in _FLOATS if name in _TEXTS or coder == _FLOATS[0]]
+    fixed = [coder for coder in _FIXED if name in _TEXTS or coder != _FIXED[-1]]
+    trials = [(n_bits, seed) for seed in range(arguments.seeds) for n_bits in bits]
+    wanted = [key(coder) for coder in floats]
+    wanted += [key(coder, *trial) for trial in trials for coder in (*fixed, *_LEARNED[:3])]
+    if all(each in done for each in wanted):
         return
     dataset = datasets.load(name, arguments.datasets or datasets.default_root())
     if arguments.quick:
         dataset = dataset.subsample(*_QUICK)
     features, judge = featurize(dataset), Judge.of(dataset)
-    if floats not in done:
-        distances = (
-            controls.euclidean_distances if dataset.kind == "image" else controls.cosine_distances
-        )
-        figures = judge.score(distances(features.queries, features.database))
-        record(arguments.results, done, floats, figures)
+    listed = features.without_stop_words() if name in _TEXTS else features
+    distances = (
+        controls.euclidean_distances if dataset.kind == "image" else controls.cosine_distances
+    )
+    for coder in floats:
+        if key(coder) not in done:
+            seen = listed if coder.endswith(_LISTED) else features
+            figures = judge.score(distances(seen.queries, seen.database))
+            record(arguments.results, done, key(coder), figures)
+    for n_bits, seed in trials:
+        for coder in fixed:
+            if key(coder, n_bits, seed) not in done:
+                codes = controls.sign_lsh if coder == _FIXED[0] else controls.itq
+                seen = listed if coder.endswith(_LISTED) else features
+                stored, asked = codes(seen.database, seen.queries, n_bits, seed)
+                figures = judge.score_codes(asked, stored)
+                record(arguments.results, done, key(coder, n_bits, seed), figures)
     for seed in range(arguments.seeds):
-        for n_bits in bits:
-            for coder, codes in (("sign-LSH", controls.sign_lsh), ("ITQ", controls.itq)):
-                key = (name, coder, n_bits, seed, arguments.quick)
-                if key not in done:
-                    stored, asked = codes(features.database, features.queries, n_bits, seed)
-                    record(arguments.results, done, key, judge.score_codes(asked, stored))
-        lengths = [n for n in bits if (name, _CODERS[5], n, seed, arguments.quick) not in done]
+        lengths = [n for n in bits if key(_LEARNED[2], n, seed) not in done]
         if lengths:
             _measure_hashret(dataset, features, judge, lengths, seed, arguments, done)
 

@@ -28,10 +28,11 @@ class TextSpec:
     ABSENT: ClassVar[Mapping[str, Any]] = {"rule": 1, "fold_accents": False}
     vocabulary_size: int = 10_000
     """The largest number of terms; those in the most documents are chosen."""
-    min_documents: int = 2
+    min_documents: int = 1
     """Terms in fewer documents than this are left out."""
     max_share: float = 0.5
-    """Terms in a larger share of the documents are left out, because they distinguish nothing."""
+    """Terms in a larger share of the documents are left out, because they distinguish nothing; of
+    fewer than 100 documents, terms in more than this share of 100."""
     rule: int = 2
     """How a text is cut into words: 2 by `features.tokens`; 1 as in models older than that rule."""
     fold_accents: bool = True

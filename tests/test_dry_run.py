@@ -11,6 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from hashret import Item
+from hashret.specs import TextSpec
 from indexer import Indexer
 from indexer.cli import main
 from indexer.corpus import Skipped
@@ -112,14 +113,14 @@ def test_the_width_of_a_new_collection_is_that_of_usable_rows(place):
     )
 
 
-def both(path, kind, items, options=None):
+def both(path, kind, items, options=None, spec=None):
     """What both make of the items: counts, and every report in its order."""
     found = []
     for make in (Rehearsal, Indexer):
         reported = []
         with make(path, kind, on_skipped=reported.append) as one:
             if options is not None:
-                one.fit(items, options)
+                one.fit(items, options, spec=spec)
             tally = one.add(items)
             pruned = one.prune()
         counts = tally.added, tally.replaced, tally.unchanged, pruned
@@ -165,7 +166,8 @@ def test_every_fate_is_foreseen_in_any_order(made, kind, seed):
 def test_a_new_model_has_no_code_for_what_it_does_not_know_in_a_dry_run_too(made, tmp_path):
     options = TrainingOptions(n_bits=8)
     once = list({one.id: one for one in every_fate("text")}.values())  # a word of two is known
-    *counts, uncoded, _ = both(tmp_path / "new", "text", once, options)
+    rarely = TextSpec(min_documents=2)  # no word of one text is known
+    *counts, uncoded, _ = both(tmp_path / "new", "text", once, options, rarely)
     assert counts[1:3] == [0, 0]
     assert uncoded
     *counts, _, _ = both(made / "texts", "text", once, options)

@@ -29,7 +29,8 @@ MAX_BYTES = 16 << 20
 # Weights are rounded to integers of this grid, so that a row's squared length is an exact integer
 # sum and the same text has the same features whatever else is in its batch.
 _GRID = 1 << 16
-# Below so many documents the shares in a TextSpec say nothing: every term is taken.
+# Of fewer documents than this a share says little: a term may be in as many as that share of these,
+# so that a corpus that grows past it loses no terms.
 _FEW_DOCUMENTS = 100
 #: Number of characters of a text that are processed at once: folded, they take about 10 MB at most.
 PIECE = 1 << 16
@@ -104,9 +105,8 @@ class TextFeaturizer:
             found = {word for piece in pieces(text) for word in words(piece)}
             documents.update(filter(is_term, found))
             n += 1
-        few = n < _FEW_DOCUMENTS
-        least, most = (1, n) if few else (spec.min_documents, spec.max_share * n)
-        usable = [term for term, count in documents.items() if least <= count <= most]
+        most = spec.max_share * max(n, _FEW_DOCUMENTS)
+        usable = [t for t, count in documents.items() if spec.min_documents <= count <= most]
         usable = usable or list(documents)  # all texts are the same, so no term is rare enough
         if not usable:
             raise EmptyCorpusError(

@@ -27,9 +27,9 @@ from indexer.training.neighbours.similarities import (
     euclidean_points,
     latent_points,
 )
-from indexer.training.neighbours.term_weighting import l1_normalised, rarity_weighted
+from indexer.training.neighbours.term_weighting import l1_normalised, weighted
 from indexer.training.networks.autoencoder import Trunk
-from indexer.training.presets import Balance, Contrast, Independence
+from indexer.training.presets import Balance, Contrast, Independence, Neighbours
 from indexer.training.training_set import Preparation
 
 #: Bits from which on codes get the full weight of the contrast; for shorter codes the weight falls
@@ -62,6 +62,23 @@ def contrast(code: Tensor, partners: Tensor, temperature: float) -> Tensor:
     scores = (2.0 * code - 1.0) @ (2.0 * partners - 1.0).T
     wanted = torch.arange(len(code), device=code.device)
     return functional.cross_entropy(scores.float() / (code.shape[1] * temperature), wanted)
+
+
+def neighbours_contrast(code: Tensor, keys: Tensor, is_near: Tensor, temperature: float) -> Tensor:
+    """Mean cross-entropy of telling all of an item's neighbours from the rest by their codes.
+
+    `code` and `keys` (b, n_bits) in [0, 1] are codes of the same items, `is_near` (b, b) bool says
+    which keys are neighbours of each, itself among them. An item without another neighbour in the
+    batch adds no loss. Scores are those of `contrast`, and what they must equal is the uniform
+    distribution over the neighbours. With labels in place of neighbourhoods it is the loss of
+    Khosla et al., "Supervised contrastive learning", NeurIPS 2020, section 3.2.2. The contrast
+    with one partner pushes the other neighbours in the batch away, which costs short codes most.
+    """
+    scores = (2.0 * code - 1.0) @ (2.0 * keys - 1.0).T
+    wanted = is_near.float()
+    count = wanted.sum(dim=1, keepdim=True)
+    wanted = wanted * (count > 1.0) / count
+    return word_cross_entropy(scores.float() / (code.shape[1] * temperature), wanted)
 
 
 def independence(code: Tensor) -> Tensor:
@@ -120,6 +137,20 @@ class Mixture:
             return neighbours
         return np.where(self.rng.random(len(rows)) < own_share, rows, neighbours)
 
+    def are_near(self, rows: np.ndarray) -> np.ndarray:
+        """Which of some rows, all different, are alike, (b, b) bool; each is like itself.
+
+        Two are alike if either is a member of the other's neighbourhood.
+        """
+        found = np.eye(len(rows), dtype=bool)
+        if self.near is not None:
+            members = self.near.members[rows]
+            place = np.full(len(self.near.members), -1)
+            place[rows] = np.arange(len(rows))
+            owner, which = np.nonzero(place[members] >= 0)
+            found[owner, place[members[owner, which]]] = True
+        return found | found.T
+
 
 def alone(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The members and weights of targets that consist of the items themselves."""
@@ -144,15 +175,16 @@ class Target(ABC):
 class WordsTarget(Target):
     """Cross-entropy against the item's word distribution.
 
-    The distribution of an item is its features (tf-idf), weighted by rarity and L1-normalised;
-    that of an item without a word is empty and adds no loss.
+    The distribution of an item is its features (tf-idf), weighted by `Preparation.word_weights` and
+    L1-normalised; that of an item without a word is empty and adds no loss.
     """
 
     def __init__(
         self, settings: object, preparation: Preparation, trunk: Trunk, device: torch.device
     ):
         self._rows = require_sparse(trunk.features, "the target 'words'")
-        self._distributions = l1_normalised(rarity_weighted(self._rows))
+        self._weights = preparation.word_weights
+        self._distributions = l1_normalised(weighted(self._rows, self._weights))
         self._device = device
 
     def loss(self, outputs: Tensor, members: np.ndarray, weights: np.ndarray) -> Tensor:
@@ -168,8 +200,8 @@ class WordsTarget(Target):
         return word_cross_entropy(outputs, target.to(self._device))
 
     def points(self, rng: np.random.Generator) -> Points:
-        """Points by latent semantic coordinates and by words."""
-        return latent_points(self._rows, rng)
+        """Points by latent semantic coordinates."""
+        return latent_points(self._rows, self._weights, rng)
 
 
 class SquaredTarget(Target):
@@ -246,6 +278,20 @@ class ContrastTerm:
         partners = batch.encode(batch.mixture.partners(batch.rows, self.settings.own_share))
         loss = contrast(batch.code, partners, self.settings.temperature)
         return self.settings.weight * share * loss
+
+
+class NeighboursTerm:
+    """`neighbours_contrast`, weighted; items of a batch are each other's keys, corrupted anew."""
+
+    def __init__(self, settings: Neighbours):
+        self.settings = settings
+
+    def __call__(self, batch: CodedBatch) -> Tensor:
+        """The weighted loss of a batch."""
+        is_near = torch.from_numpy(batch.mixture.are_near(batch.rows)).to(batch.code.device)
+        keys = batch.encode(batch.rows)
+        loss = neighbours_contrast(batch.code, keys, is_near, self.settings.temperature)
+        return self.settings.weight * loss
 
 
 class IndependenceTerm:

@@ -15,16 +15,20 @@ _LEARNED_BITS, _GIVEN_BITS = 512, 1 << 16
 
 @dataclass(frozen=True, slots=True)
 class Multiples:
-    """Factors, above 0, that multiply the preset's epochs, neighbours and noise.
+    """Factors, above 0, that multiply numbers of the preset.
 
     `epochs` are those of every stage of fine-tuning, `neighbours` those that a code must explain,
-    `noise` is that before the code's sigmoid. Unlike a number of epochs or neighbours, a factor
-    that was found on a sample (`tuning.tune`) also suits the whole corpus.
+    `noise` is that before the code's sigmoid, `telling` how much it counts that a word tells themes
+    apart (`recipe.TellingWords.strength`), `contrast` the weight of all terms besides the target
+    (`recipe.Term`). Unlike a number of epochs or neighbours, a factor that was found on a sample
+    (`tuning.tune`) also suits the whole corpus.
     """
 
     epochs: float = 1.0
     neighbours: float = 1.0
     noise: float = 1.0
+    telling: float = 1.0
+    contrast: float = 1.0
 
     def __post_init__(self) -> None:
         for name, value in dataclasses.asdict(self).items():

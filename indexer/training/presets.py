@@ -21,9 +21,11 @@ from indexer.training.recipe import (
     Bottleneck,
     Corruption,
     IdentityRecipe,
+    LinearMap,
     Neighbourhood,
     Recipe,
     Target,
+    TellingWords,
     Term,
     TowersRecipe,
     Trunk,
@@ -36,6 +38,8 @@ class Dense(Trunk):
 
     hidden: tuple[int, ...]
     """Number of units in each hidden layer."""
+    units_each: float = float("inf")
+    """Largest number of units of a hidden layer for each training item."""
     normalised: bool = False
     """Whether the sums of a hidden layer are normalised for each item (layer normalisation)."""
     n_latent: int = 0
@@ -116,6 +120,15 @@ class Contrast(Term):
 
 
 @dataclass(frozen=True, slots=True)
+class Neighbours(Term):
+    """The codes of all neighbours in the batch must be nearer than the rest of the batch."""
+
+    temperature: float = 0.3
+    """Divisor of the mean agreement of two codes' bits, which is from -1 to 1."""
+    last_round_only: ClassVar[bool] = True
+
+
+@dataclass(frozen=True, slots=True)
 class Independence(Term):
     """Bits must not repeat one another."""
 
@@ -136,6 +149,7 @@ PARTS: dict[str, str] = {
     "Squared": "indexer.training.objectives:SquaredTarget",
     "Views": "indexer.training.objectives:ViewsTarget",
     "Contrast": "indexer.training.objectives:ContrastTerm",
+    "Neighbours": "indexer.training.objectives:NeighboursTerm",
     "Independence": "indexer.training.objectives:IndependenceTerm",
     "Balance": "indexer.training.objectives:BalanceTerm",
     "Corruption": "indexer.training.corruption:Corruptor",
@@ -148,17 +162,20 @@ def made(settings: Any, *arguments: Any) -> Any:
 
 
 _TEXT = Recipe(
-    trunk=Dense(hidden=(500,), normalised=True, n_latent=50, input_scale=10.0),
+    trunk=Dense(hidden=(500,), units_each=1.5, normalised=True, n_latent=50, input_scale=10.0),
     bottleneck=NoisySigmoid(),
     target=Words(),
-    terms=(Contrast(0.05),),
+    terms=(Neighbours(0.2),),
     corruption=Corruption(masked_share=0.2),
-    neighbourhood=Neighbourhood(share=0.8, width=4.0, draws=8, rounds=2),
+    neighbourhood=Neighbourhood(share=0.8, width=4.0, draws=8, rounds=1),
     pretrain_epochs=2,
     epochs=10,
     least_steps=300,
     batch_size=256,
     learning_rate=4e-3,
+    steps_each=0.75,
+    telling=TellingWords(),
+    linear=LinearMap(),
 )
 _IMAGE = Recipe(
     trunk=Dense(hidden=(512, 512)),
@@ -206,7 +223,7 @@ class Preset(NamedTuple):
 PRESETS: dict[str, dict[str, Preset]] = {
     "text": {
         "dense": Preset("autoencoder", _TEXT),
-        "variational": Preset("autoencoder", replace(_TEXT, bottleneck=Gaussian())),
+        "variational": Preset("autoencoder", replace(_TEXT, bottleneck=Gaussian(), linear=None)),
     },
     "image": {
         "patches": Preset("autoencoder", _PATCHES),
@@ -253,6 +270,8 @@ def require_used(kind: str, options: TrainingOptions) -> None:
         ("neighbours", "multiples", "neighbours 1", times.neighbours, times.neighbours == 1.0),
         ("rounds", "rounds", no_rounds, options.rounds, options.rounds in (None, recipe.rounds)),
         ("noise", "multiples", "noise 1", times.noise, times.noise == 1.0),
+        ("telling", "multiples", "telling 1", times.telling, times.telling == 1.0),
+        ("contrast", "multiples", "contrast 1", times.contrast, times.contrast == 1.0),
         ("epochs", "epochs", "none", options.epochs, options.epochs is None),
         (
             "epochs",

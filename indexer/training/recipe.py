@@ -7,6 +7,7 @@ classes that carry them out, are in `presets`.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import ClassVar, Self
 
@@ -16,8 +17,9 @@ from indexer.training.options import TrainingOptions
 Knobs = dict[str, tuple[float, ...]]
 
 _WIDTHS = (0.25, 0.5, 1.0, 2.0, 4.0)  # factors of the preset's number of neighbours
-_LENGTHS = (0.5, 1.0, 2.0)  # factors of the preset's noise, and of its epochs
+_LENGTHS = (0.5, 1.0, 2.0)  # factors of every other number
 _ROUNDS = (1, 2, 3)
+_FEWEST_STEPS = 60  # steps of fine-tuning; with fewer the learning rate has hardly warmed up
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +70,40 @@ class Corruption:
 
 
 @dataclass(frozen=True, slots=True)
+class TellingWords:
+    """How words are weighted by how far they tell a corpus's themes apart (`telling_words`)."""
+
+    n_themes: int = 10
+    """Number of clusters of texts; at most one for 8 texts."""
+    clusterings: int = 8
+    """Number of clusterings, from different starts, whose divergences are averaged."""
+    n_latent: int = 50
+    """Number of latent semantic coordinates of the texts that are clustered."""
+    prior: float = 5.0
+    """Number of texts, spread over the themes as all texts are, that are added to a word's own."""
+    half: float = 0.3
+    """The divergence, in nats, at which a word keeps half of its rarity."""
+    turns: int = 2
+    """Number of times that themes are found, each time with the weights found before."""
+    strength: float = 1.0
+    """Exponent of the share of its rarity that a word keeps; near 0 words are weighted by rarity
+    alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class LinearMap:
+    """How the learned bits are predicted by one linear map of the words (`linear_map`)."""
+
+    n_latent: int = 300
+    """Number of latent semantic coordinates that are predictors beside the words."""
+    latent_scale: float = 4.0
+    """Factor of these coordinates beside the words, whose mean squared length is 1: the larger, the
+    less is a map of few directions shrunk."""
+    shrinkages: tuple[float, ...] = (4.0, 8.0, 16.0)
+    """The factors of the squared weights to choose from."""
+
+
+@dataclass(frozen=True, slots=True)
 class Neighbourhood:
     """How an item's nearest neighbours, found without labels, take part in its target."""
 
@@ -111,16 +147,27 @@ class Recipe:
     """Least number of steps of fine-tuning; a small corpus gets more epochs to reach it."""
     batch_size: int
     learning_rate: float
+    steps_each: float = float("inf")
+    """Largest number of those least steps for each item, but at least `_FEWEST_STEPS`: a tiny
+    corpus has little to learn."""
+    telling: TellingWords | None = None
+    """How words are weighted in neighbourhoods, targets and latent coordinates; None: by rarity."""
+    linear: LinearMap | None = None
+    """The linear map that replaces the learned encoder; None: the encoder is the network's."""
 
     def fitted(self, n: int, options: TrainingOptions) -> Recipe:
         """The recipe for n >= 2 items, with the caller's options in place of its own values."""
         batch_size = max(2, min(self.batch_size, n // 8))
-        enough = -(-self.least_steps // max(1, n // batch_size))
+        steps = min(self.least_steps, max(_FEWEST_STEPS, self.steps_each * n))
+        enough = math.ceil(steps / max(1, n // batch_size))
         epochs = max(1, round(max(self.epochs, enough) * options.multiples.epochs))
-        near = self.neighbourhood
+        near, times = self.neighbourhood, options.multiples
         return replace(
             self,
-            bottleneck=self.bottleneck.with_noise(options.multiples.noise),
+            bottleneck=self.bottleneck.with_noise(times.noise),
+            terms=tuple(replace(t, weight=t.weight * times.contrast) for t in self.terms),
+            telling=self.telling
+            and replace(self.telling, strength=self.telling.strength * times.telling),
             neighbourhood=near and near.fitted(n, options),
             pretrain_epochs=self.pretrain_epochs and max(self.pretrain_epochs, enough // 4),
             epochs=options.epochs or epochs,
@@ -143,6 +190,10 @@ class Recipe:
         knobs: Knobs = {}
         if self.neighbourhood:
             knobs |= {"neighbours": _WIDTHS, "rounds": _ROUNDS}
+        if self.telling:
+            knobs["telling"] = _LENGTHS
+        if self.terms:
+            knobs["contrast"] = _LENGTHS
         if self.bottleneck.has_noise:
             knobs["noise"] = _LENGTHS
         return knobs | {"epochs": _LENGTHS}

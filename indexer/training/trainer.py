@@ -11,6 +11,7 @@ from __future__ import annotations
 import time
 from copy import deepcopy
 from dataclasses import replace
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -18,12 +19,17 @@ import torch
 from hashret.codes import Codes
 from hashret.errors import TrainingError
 from hashret.models.base import Encoder
-from hashret.sparse import n_distinct
+from hashret.sparse import n_distinct, require_sparse
 from indexer.training.batches import Batches
 from indexer.training.checkpoints import Checkpoints
 from indexer.training.finetune import Unrolled, finetune, raw_logits_of
+from indexer.training.linear_map import LinearFit
 from indexer.training.neighbours.neighbourhoods import Neighbourhoods, find_neighbourhoods
-from indexer.training.neighbours.similarities import Points, cosine_points, mixed_points
+from indexer.training.neighbours.similarities import (
+    Points,
+    cosine_points,
+    mixed_points,
+)
 from indexer.training.networks.autoencoder import Autoencoder, Trunk
 from indexer.training.networks.bottleneck import Bottleneck, LogitMoments
 from indexer.training.objectives import Mixture, Target
@@ -31,7 +37,7 @@ from indexer.training.optimise import Descent, choose_device, has_bfloat16_units
 from indexer.training.options import TrainingOptions
 from indexer.training.presets import made
 from indexer.training.pretrain import LayerOfStack, pretrain_layer
-from indexer.training.recipe import Neighbourhood, Recipe
+from indexer.training.recipe import LinearMap, Neighbourhood, Recipe
 from indexer.training.report import (
     OnProgress,
     StageReport,
@@ -65,13 +71,14 @@ class AutoencoderTrainer:
         self.checkpoints = checkpoints or Checkpoints()
         self.device = choose_device(options.device)
         self.bfloat16 = has_bfloat16_units(self.device)
-        preparation = Preparation(items, options.seed, on_progress)
+        preparation = Preparation(items, options.seed, on_progress, self.recipe.telling)
         self.trunk: Trunk = made(recipe.trunk, preparation)
         self.target: Target = made(recipe.target, preparation, self.trunk, self.device)
         self.batches = Batches(self.trunk.features, self.trunk.scale, self.device)
         #: The network whose hidden layers later rounds start from.
         self.pretrained: Autoencoder | None = None
         self._shared = preparation.stages
+        self._preparation = preparation
         self._near: Neighbourhoods | None = None
         self._searched = False
 
@@ -82,6 +89,8 @@ class AutoencoderTrainer:
             self._searched = True
         last = _Round(self, self.recipe.rounds)
         encoder = last.learn(self._near, n_bits)
+        if self.recipe.linear:
+            encoder = last.linear(encoder)
         report = TrainingReport(
             replace(self.options, n_bits=n_bits),
             len(self.items),
@@ -92,6 +101,14 @@ class AutoencoderTrainer:
         codes = encoder.encode(self.trunk.features)
         report.warnings += code_warnings(codes, n_distinct(self.items.features))
         return self.trunk.of_items(encoder), report
+
+    @cached_property
+    def linear_fit(self) -> LinearFit:
+        """What linear maps for all lengths share."""
+        rows = require_sparse(self.trunk.features, "a linear map")
+        settings = self.recipe.linear or LinearMap()
+        weights, rng = self._preparation.word_weights, self._preparation.rng()
+        return LinearFit(rows, weights, settings, self.trunk.scale, rng)
 
     def _neighbourhoods(self, wanted: Neighbourhood) -> Neighbourhoods:
         """The neighbourhoods of the last round, by features and the codes of earlier rounds."""
@@ -121,6 +138,7 @@ class _Round:
         self.recipe = trainer.recipe
         self.turn = turn
         self.stages: list[StageReport] = []
+        self._logit_scale = 1.0
         self.rng = np.random.default_rng([trainer.options.seed, turn])
         drawn = int(self.rng.integers(2**62))
         self.initial = torch.Generator().manual_seed(drawn)
@@ -188,12 +206,35 @@ class _Round:
         if self.turn < self.recipe.rounds and before is None:
             self.trainer.pretrained = deepcopy(network)
 
+    def linear(self, taught: Encoder) -> Encoder:
+        """One linear map that predicts the bits of `taught`, and its report."""
+        began, stage = time.perf_counter(), self._named("linear map")
+        features = self.trainer.trunk.features
+        bits = np.where(taught.logits(features) > 0, np.float32(1.0), np.float32(-1.0))
+        try:
+            encoder = self.trainer.linear_fit.fit(bits, self._logit_scale)
+        except ValueError as error:
+            raise TrainingError(f"{stage}: {error}") from error
+        codes = encoder.encode(features)
+        report = replace(
+            self.stages[-1],
+            stage=stage,
+            seconds=time.perf_counter() - began,
+            loss=None,
+            bit_balance=bit_balance(codes),
+            n_distinct=codes.n_distinct(),
+        )
+        self.stages.append(report)
+        if self.trainer.on_progress:
+            self.trainer.on_progress(stage, 1, 1, float("nan"))
+        return encoder
+
     def _exported(self, whole: Unrolled, raw: np.ndarray, n_bits: int, stage: str) -> Encoder:
         # the probability that noise of this size leaves a logit positive, as a logistic curve
-        logit_scale = _PROBIT_SLOPE / whole.bottleneck.final(raw).noise
+        self._logit_scale = _PROBIT_SLOPE / whole.bottleneck.final(raw).noise
         moments = LogitMoments.of(raw[:, :n_bits])
         try:
-            return self.trainer.trunk.export(whole.network, moments, logit_scale)
+            return self.trainer.trunk.export(whole.network, moments, self._logit_scale)
         except ValueError as error:
             raise TrainingError(f"{stage}: {error}") from error
 

@@ -13,8 +13,11 @@ import numpy as np
 
 from hashret.errors import TrainingError
 from hashret.models.patches import PatchLayer, Shape
-from hashret.sparse import Features, require_dense, values_of
+from hashret.sparse import Features, require_dense, require_sparse, values_of
+from indexer.training.neighbours.telling_words import telling_weights
+from indexer.training.neighbours.term_weighting import rarity
 from indexer.training.patch_dictionary import learn_patches
+from indexer.training.recipe import TellingWords
 from indexer.training.report import OnProgress, StageReport
 
 _Result = TypeVar("_Result")
@@ -55,8 +58,15 @@ class TrainingSet:
 class Preparation:
     """Results that a training needs before any network is made; each is computed once and timed."""
 
-    def __init__(self, items: TrainingSet, seed: int, on_progress: OnProgress | None):
+    def __init__(
+        self,
+        items: TrainingSet,
+        seed: int,
+        on_progress: OnProgress | None,
+        telling: TellingWords | None = None,
+    ):
         self.items = items
+        self.telling = telling
         self.seed = seed
         self.stages: list[StageReport] = []
         self._on_progress = on_progress
@@ -73,6 +83,14 @@ class Preparation:
         if self._on_progress:
             self._on_progress(name, 1, 1, float("nan"))
         return found
+
+    @cached_property
+    def word_weights(self) -> np.ndarray:
+        """The weight of each word in neighbourhoods, targets and latent coordinates, (n_words,)."""
+        rows, telling = require_sparse(self.items.features, "weights of words"), self.telling
+        if telling is None:
+            return rarity(rows)
+        return self.stage("words", lambda: telling_weights(rows, telling, self.rng()))
 
     @cached_property
     def patches(self) -> tuple[PatchLayer, np.ndarray]:

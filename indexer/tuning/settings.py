@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 from indexer.training.options import Multiples, TrainingOptions
@@ -25,6 +25,8 @@ class Setting:
     """The number of rounds; None if the preset has no rounds."""
     noise: float = 1.0
     epochs: float = 1.0
+    telling: float = 1.0
+    contrast: float = 1.0
 
     @classmethod
     def default(cls, kind: str, preset: str) -> Setting:
@@ -33,7 +35,8 @@ class Setting:
 
     def options(self, base: TrainingOptions) -> TrainingOptions:
         """The options `base` with this setting."""
-        multiples = Multiples(self.epochs, self.neighbours, self.noise)
+        names = [field.name for field in fields(Multiples)]
+        multiples = Multiples(**{name: getattr(self, name) for name in names})
         return replace(base, rounds=self.rounds, multiples=multiples)
 
     @property

@@ -107,6 +107,24 @@ def test_limits_on_document_frequency():
     assert list(alike.vocabulary) == ["same", "words"]
 
 
+def test_the_vocabulary_does_not_shrink_as_the_corpus_grows():
+    rng = np.random.default_rng(0)
+    common = [f"common{i}" for i in range(20)]  # each in most texts
+    texts = [
+        " ".join([*rng.choice(common, 16), *(f"rare{n}" for n in rng.zipf(1.4, 20))])
+        for _ in range(260)
+    ]
+    sizes = [TextFeaturizer.fit(texts[:n], TextSpec()).n_features for n in range(20, 260, 4)]
+    lost = np.minimum(np.diff(sizes), 0)
+    assert lost.sum() >= -len(common)  # no word but those that come to be in over half of the texts
+    assert sizes[-1] > 2 * sizes[len(sizes) // 4]
+
+
+def test_a_word_that_nearly_all_of_few_texts_have_is_kept():
+    corpus = [f"cat {'dog' if i else 'bird'} word{i}" for i in range(40)]
+    assert {"cat", "dog"} < set(TextFeaturizer.fit(corpus, TextSpec()).vocabulary)
+
+
 def test_state_survives_as_arrays():
     corpus = ["naïve 学生 cat", "cat dog"]
     fitted = TextFeaturizer.fit(corpus, TextSpec())

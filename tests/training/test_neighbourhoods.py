@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.sparse import csr_array
 
 from indexer.training.neighbours import neighbourhoods
 from indexer.training.neighbours.neighbourhoods import find_neighbourhoods
@@ -15,7 +14,7 @@ from indexer.training.neighbours.similarities import (
     mixed_points,
     similarities,
 )
-from indexer.training.neighbours.term_weighting import l2_normalised, rarity_weighted
+from indexer.training.neighbours.term_weighting import l2_normalised, weighted
 from tests.training.corpora import grouped_points, grouped_words
 
 
@@ -73,43 +72,30 @@ def test_a_large_corpus_is_searched_in_a_sample_of_it(monkeypatch):
     assert (groups[near.members] == groups[:, None]).mean() > 0.8
 
 
-def test_latent_points_sum_the_cosines_of_topics_themes_and_words(monkeypatch):
+def test_latent_points_sum_the_cosines_of_topics_and_themes():
     rows, groups = grouped_words(60)
     everyone = np.arange(60)
-    words = l2_normalised(rarity_weighted(rows)).to_dense()
+    weights = np.random.default_rng(0).uniform(1.0, 2.0, rows.n_features)
+    words = l2_normalised(weighted(rows, weights)).to_dense()
     # with as many latent directions as rows the latent coordinates keep all products
     left, scale, _ = np.linalg.svd(words, full_matrices=False)
     themes = (left * scale)[:, :24]
     themes /= np.linalg.norm(themes, axis=1, keepdims=True)
-    found = similarities(latent_points(rows, rng()), everyone, everyone)
-    assert found == pytest.approx(1.5 * words @ words.T + 0.5 * themes @ themes.T, abs=2e-3)
-    near = find_neighbourhoods(latent_points(rows, rng()), 5, rng())
-    assert (groups[near.members] == groups[:, None]).mean() > 0.8
-    # of many items the latent parts alone
-    monkeypatch.setattr("indexer.training.neighbours.similarities.EXACT_ITEMS", 50)
-    found = similarities(latent_points(rows, rng()), everyone, everyone)
+    points = latent_points(rows, weights, rng())
+    found = similarities(points, everyone, everyone)
     assert found == pytest.approx(words @ words.T + themes @ themes.T, abs=2e-3)
+    near = find_neighbourhoods(points, 5, rng())
+    assert (groups[near.members] == groups[:, None]).mean() > 0.8
 
 
-@pytest.mark.parametrize("with_words", [False, True])
-def test_mixed_points_weigh_their_parts_alike(with_words):
+def test_mixed_points_weigh_their_parts_alike():
     rows, _ = grouped_points(50)
     everyone = np.arange(50)
-    first = latent_points(grouped_words(50)[0], rng()) if with_words else cosine_points(rows)
-    parts = [first, euclidean_points(7.0 * rows[::-1], rng())]
+    parts = [cosine_points(rows), euclidean_points(7.0 * rows[::-1], rng())]
     mixed = mixed_points(*parts, rng())  # few items: the scale is that of all of them
     similar = [similarities(part, everyone, everyone) for part in parts]
     expected = sum(part / part.std() for part in similar)
     assert similarities(mixed, everyone, everyone) == pytest.approx(expected, abs=1e-3)
-
-
-def test_tiles_and_the_index_find_the_same():
-    rows, _ = grouped_points(200)
-    points = cosine_points(rows)
-    without = find_neighbourhoods(points, 9, rng()).members
-    no_words = csr_array((200, 3), dtype=np.float32)
-    tiled = find_neighbourhoods(points._replace(words=no_words), 9, rng()).members
-    assert [set(row) for row in tiled] == [set(row) for row in without]
 
 
 def test_draws_come_from_the_members_and_vary():

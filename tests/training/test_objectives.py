@@ -19,6 +19,7 @@ from indexer.training.objectives import (
     squared_error,
     word_cross_entropy,
 )
+from indexer.training.training_set import Preparation, TrainingSet
 from tests.models.encoders import as_sparse
 from tests.training.corpora import grouped_points, grouped_words
 
@@ -34,7 +35,8 @@ class Seen:
 
 def loss_of(target_class, seen, outputs, batch, near=None, share=0.8, draws=4):
     """A function that draws a mixture for the batch's targets, and gives the loss."""
-    target = target_class(None, None, seen, CPU)
+    preparation = Preparation(TrainingSet(seen.features), 0, None)  # words by rarity
+    target = target_class(None, preparation, seen, CPU)
     mixture = Mixture(near, share, draws, rng())
     return lambda: target.loss(outputs, *mixture.of(batch))
 

@@ -6,7 +6,7 @@ import torch
 
 from indexer.training import TrainingOptions, train
 from indexer.training.neighbours.neighbourhoods import Neighbourhoods
-from indexer.training.objectives import Mixture, balance, independence
+from indexer.training.objectives import Mixture, balance, independence, neighbours_contrast
 from indexer.training.presets import Balance, Independence
 from tests.training.corpora import grouped_points
 from tests.training.recipes import change
@@ -41,3 +41,27 @@ def test_partners_are_neighbours_items_themselves_or_either():
     own = mixed == rows
     assert 15 < own.sum() < 45
     assert (mixed[~own] == ((rows + 1) % 60)[~own]).all()
+
+
+def test_two_items_are_near_if_either_is_a_neighbour_of_the_other():
+    members = np.array([[1], [4], [3], [4], [0]], np.int32)
+    mixture = Mixture(Neighbourhoods(members, 1), 0.8, 1, np.random.default_rng(0))
+    rows = np.array([4, 2, 0, 1])
+    pairs = {(4, 0), (0, 1), (1, 4)}  # 2 and 4 have only 3 in common, which is not there
+    expected = [[a == b or (a, b) in pairs or (b, a) in pairs for b in rows] for a in rows]
+    assert mixture.are_near(rows).tolist() == expected
+    assert Mixture(None, 0.0, 1, mixture.rng).are_near(rows).tolist() == np.eye(4).tolist()
+
+
+def test_the_contrast_of_neighbours_is_that_of_its_definition():
+    rng = np.random.default_rng(0)
+    code, keys = (torch.from_numpy(rng.random((5, 8))) for _ in range(2))
+    is_near = np.eye(5, dtype=bool)
+    is_near[0, 1] = is_near[1, 0] = is_near[0, 3] = True
+    scores = ((2 * code - 1) @ (2 * keys - 1).T / (8 * 0.3)).numpy()
+    loss = 0.0
+    for row in (0, 1):  # the others have no neighbour in the batch
+        chances = np.exp(scores[row]) / np.exp(scores[row]).sum()
+        loss -= np.log(chances[is_near[row]]).mean() / 5
+    found = neighbours_contrast(code, keys, torch.from_numpy(is_near), 0.3)
+    assert found.item() == pytest.approx(loss, rel=1e-5)

@@ -79,6 +79,7 @@ def test_rounds_find_neighbours_again_and_report_each():
     assert precision(encoder.encode(features), groups) > 0.8
     names = [stage.stage for stage in report.stages]
     assert names == [
+        "words",
         "latent",
         "neighbours, round 1",
         "pre-train 1, round 1",
@@ -88,6 +89,7 @@ def test_rounds_find_neighbours_again_and_report_each():
         "neighbours, round 2",
         "pre-train 3, round 2",
         "fine-tune, round 2",
+        "linear map, round 2",
     ]
 
 
@@ -101,7 +103,7 @@ def test_the_second_round_searches_with_the_codes_of_the_first(monkeypatch):
 
     monkeypatch.setattr(trainer, "find_neighbourhoods", recorded)
     train(features, "text", dataclasses.replace(QUICK, rounds=2, epochs=25, neighbours=30))
-    first, second = (near.members for near in found)
+    first, second = (near.members for near in found[-2:])
     changed = np.array([set(a) != set(b) for a, b in zip(first, second, strict=True)])
     purity = [(groups[near] == groups[:, None]).mean(axis=1) for near in (first, second)]
     mixed = purity[0] < 1.0
@@ -133,13 +135,18 @@ OPTIONS = {
     "more epochs": {"multiples": Multiples(epochs=4.0)},
     "fewer neighbours": {"multiples": Multiples(neighbours=0.34)},
     "more noise": {"multiples": Multiples(noise=2.0)},
+    "less telling": {"multiples": Multiples(telling=0.5)},
+    "more contrast": {"multiples": Multiples(contrast=8.0)},
 }
+_NO_TERMS = {"less telling", "more contrast"}
 MEANINGLESS = {
-    ("vector", "towers"): {"rounds", "more noise"},
-    ("vector", "dense"): {"neighbours", "rounds", "fewer neighbours"},
-    ("vector", "variational"): {"neighbours", "rounds", "fewer neighbours", "more noise"},
+    ("vector", "towers"): {"rounds", "more noise"} | _NO_TERMS,
+    ("vector", "dense"): {"neighbours", "rounds", "fewer neighbours"} | _NO_TERMS,
+    ("vector", "variational"): {"neighbours", "rounds", "fewer neighbours", "more noise"}
+    | _NO_TERMS,
     ("text", "variational"): {"more noise"},
-    ("image", "variational"): {"more noise"},
+    ("image", "variational"): {"more noise", "less telling"},
+    **{("image", preset): {"less telling"} for preset in ("patches", "dense", "conv")},
 }
 
 

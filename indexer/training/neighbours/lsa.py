@@ -11,18 +11,20 @@ import numpy as np
 
 from hashret.sparse import SparseRows, to_scipy
 from indexer.training.neighbours.randomized_svd import principal_directions
-from indexer.training.neighbours.term_weighting import l2_normalised, rarity, rarity_weighted
+from indexer.training.neighbours.term_weighting import l2_normalised, weighted
 
 _ITEMS_EACH = 30  # least number of items per direction, so that a small corpus has fewer
 
 
-def latent_directions(rows: SparseRows, most: int, rng: np.random.Generator) -> np.ndarray:
+def latent_directions(
+    rows: SparseRows, weights: np.ndarray, most: int, rng: np.random.Generator
+) -> np.ndarray:
     """(n_features, at most `most`) float32: what to multiply tf-idf rows by.
 
-    The leading singular directions of the rarity-weighted rows of unit length; the weights are part
-    of the map.
+    The leading singular directions of the rows weighted by `weights` (n_features,), of unit length;
+    the weights are part of the map.
     """
     count = max(1, min(most, len(rows) // _ITEMS_EACH, rows.n_features))
-    words = to_scipy(l2_normalised(rarity_weighted(rows)))
+    words = to_scipy(l2_normalised(weighted(rows, weights)))
     directions = principal_directions(words, count, rng)
-    return (directions * rarity(rows)[:, None]).astype(np.float32)
+    return (directions * weights[:, None]).astype(np.float32)

@@ -1,9 +1,9 @@
 """Find which training items are neighbours, without labels.
 
 An index of floats (Faiss) holds a pool of items and finds the nearest of each, some rows at a time,
-so memory is linear in the number of items; words, which it can't hold, are compared in tiles. The
-pool is the whole corpus up to `EXACT_ITEMS` items and a random sample of that size above, with k
-shrunk in proportion, so time is linear in the number of items too.
+so memory is linear in the number of items. The pool is the whole corpus up to `EXACT_ITEMS` items
+and a random sample of that size above, with k shrunk in proportion, so time is linear in the number
+of items too.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from hashret.indexes.faiss_library import faiss, use_threads
-from indexer.training.neighbours.similarities import EXACT_ITEMS, Points, similarities
+from indexer.training.neighbours.similarities import EXACT_ITEMS, Points
 
 #: Largest number of members drawn from a neighbourhood; their mean stands for that of all.
 MOST_MEMBERS = 128
@@ -53,10 +53,12 @@ def find_neighbourhoods(
     count = max(1, min(len(pool) - 1, round(width * len(pool) / n)))
     n_members = min(count, MOST_MEMBERS)
     members = np.empty((n, n_members), np.int32)
-    nearest_of = _by_tiles(points, pool) if points.words is not None else _by_index(points, pool)
+    use_threads(torch.get_num_threads())
+    index = faiss.IndexFlatIP(points.stored.shape[1])
+    index.add(points.stored[pool])
     for start in range(0, n, _TILE_ROWS):
         rows = np.arange(start, min(start + _TILE_ROWS, n))
-        nearest = pool[nearest_of(rows, count + 1)]
+        nearest = pool[index.search(points.queries[rows], count + 1)[1]]
         others = nearest != rows[:, None]
         others[others.all(axis=1), -1] = False  # one too many, where an item did not find itself
         nearest = nearest[others].reshape(len(rows), count)
@@ -66,27 +68,3 @@ def find_neighbourhoods(
         if on_rows:
             on_rows(int(rows[-1]) + 1)
     return Neighbourhoods(members, width)
-
-
-#: The places in the pool of the nearest of some rows, nearest first; as many as are asked for.
-_Nearest = Callable[[np.ndarray, int], np.ndarray]
-
-
-def _by_index(points: Points, pool: np.ndarray) -> _Nearest:
-    use_threads(torch.get_num_threads())
-    index = faiss.IndexFlatIP(points.stored.shape[1])
-    index.add(points.stored[pool])
-
-    def nearest(rows: np.ndarray, count: int) -> np.ndarray:
-        found: np.ndarray = index.search(points.queries[rows], count)[1]
-        return found
-
-    return nearest
-
-
-def _by_tiles(points: Points, pool: np.ndarray) -> _Nearest:
-    def nearest(rows: np.ndarray, count: int) -> np.ndarray:
-        tile = torch.from_numpy(similarities(points, rows, pool))
-        return torch.topk(tile, count, dim=1).indices.numpy()
-
-    return nearest

@@ -1,4 +1,7 @@
-"""Weights of words for finding neighbours: tf-idf times rarity, which stresses the subject."""
+"""Weights of words on top of tf-idf, and rows of words scaled by them.
+
+The weight of a word is its rarity, or more (`telling_words`).
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,12 @@ def rarity_weighted(rows: SparseRows) -> SparseRows:
     what a document is about but, being many, much of a cosine or of a word distribution; with no
     list of stop words for any language, this is what keeps them from choosing the neighbours.
     """
-    return _with_values(rows, rows.values * rarity(rows)[rows.indices])
+    return weighted(rows, rarity(rows))
+
+
+def weighted(rows: SparseRows, weights: np.ndarray) -> SparseRows:
+    """Each value times the weight of its feature; `weights` (n_features,)."""
+    return _with_values(rows, rows.values * weights[rows.indices])
 
 
 def rarity(rows: SparseRows) -> np.ndarray:

@@ -94,26 +94,25 @@ class DenseTrunk(Trunk):
         self.scale = unit_scale(self.features) if scale is None else scale
         self._latent: Tensor | None = None
         if settings.n_latent:
-            self._latent = torch.from_numpy(
-                preparation.stage("latent", lambda: self._directions(preparation))
-            )
+            rows, weights = require_sparse(self.features, "coordinates"), preparation.word_weights
+
+            def directions() -> np.ndarray:
+                return latent_directions(rows, weights, settings.n_latent, preparation.rng())
+
+            self._latent = torch.from_numpy(preparation.stage("latent", directions))
 
     def _seen(self, preparation: Preparation) -> Features:
         return preparation.items.features
 
-    def _directions(self, preparation: Preparation) -> np.ndarray:
-        rows = require_sparse(self.features, "latent coordinates")
-        return latent_directions(rows, self.settings.n_latent, preparation.rng())
-
     def network(
         self, n_bits: int, n_raw: int, n_outputs: int | None, generator: torch.Generator
     ) -> Autoencoder:
-        """A new network whose hidden layers are no wider than the features."""
+        """A new network; hidden layers are no wider than the features, and narrow for few items."""
         n_features = int(self.features.shape[1])
-        widest = max(n_features, _LEAST_UNITS)
+        widest = max(_LEAST_UNITS, min(n_features, self.settings.units_each * len(self.features)))
         return dense_autoencoder(
             n_features,
-            tuple(min(width, widest) for width in self.settings.hidden),
+            tuple(int(min(width, widest)) for width in self.settings.hidden),
             n_bits,
             generator,
             n_outputs,
