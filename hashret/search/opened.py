@@ -13,7 +13,8 @@ from hashret.errors import CollectionError
 from hashret.indexes.views.cache import IndexKind
 from hashret.items import Hits, Id, ids_of
 from hashret.kinds import kind_of
-from hashret.search.hits import Ranking, hits
+from hashret.search.hits import Ranking, WordScores, hits
+from hashret.search.hybrid import hybrid_hits
 from hashret.search.question import Asked, Question, certain
 from hashret.search.rows import FoundRows, rows
 from hashret.search.searcher import Searcher
@@ -64,17 +65,25 @@ class Opened:
 
     def hits(self, question: Question, given: Any) -> Any:
         """The hits of a payload (`Hits`), or of each of several payloads or codes (a list)."""
-        question = self._asked(question)
+        question = self._asked(question, of_words=True)
         snapshot = self.snapshot
         ranking = _ranking(snapshot, question, of_codes=isinstance(given, Codes))
         asked = Asked.of(given, question, snapshot)
+        if question.is_hybrid:
+            found = hybrid_hits(snapshot, self.searcher, question, asked)
+            return found[0] if asked.single else found
         answers = [Hits((), note=kind_of(snapshot.kind).unknown)] * len(asked)
         for answered in self.searcher.answers(
             question, asked.codes, asked.known, ranking.depth, asked.all_confidences
         ):
             places = answered.queries
             beside = asked.kept(places, snapshot.coder) if ranking.compares_features else None
-            ranked = hits(snapshot, ranking, answered, asked.confidences(places), beside)
+            words = None
+            if ranking.by == "words":
+                of_payload = self.searcher.words.of_payload
+                words = self._words(of_payload(asked.payloads[i]) for i in places.tolist())
+            confidences = asked.confidences(places)
+            ranked = hits(snapshot, ranking, answered, confidences, beside, words=words)
             for i, one in zip(places.tolist(), ranked, strict=True):
                 answers[i] = one
         return answers[0] if asked.single else answers
@@ -84,8 +93,8 @@ class Opened:
     ) -> Any:
         """The hits of the stored item of an id (`Hits`), or of each of several ids (a list)."""
         question.require_of_stored()
+        question = self._asked(question, of_words=False)
         snapshot, searcher = self.snapshot, self.searcher
-        searcher.over(question)
         ranking = _ranking(snapshot, question)
         asked, single = ids_of(ids)
         positions = snapshot.rows.find(np.array(snapshot.require_rows(asked), np.int64))
@@ -99,7 +108,10 @@ class Opened:
             confidences = certain(snapshot.codes[block])
             beside = snapshot.features(block) if ranking.compares_features else None
             besides = None if include_self else block
-            ranked = hits(snapshot, ranking, answered, confidences, beside, besides)
+            words = None
+            if ranking.by == "words":
+                words = self._words(searcher.words.of_rows(snapshot.rows[block].tolist()))
+            ranked = hits(snapshot, ranking, answered, confidences, beside, besides, words)
             for i, one in zip(coded[: len(block)].tolist(), ranked, strict=True):
                 answers[i] = one
             coded = coded[len(block) :]
@@ -107,19 +119,31 @@ class Opened:
 
     def rows(self, question: Question, given: Any) -> FoundRows:
         """The rows found for the payloads or codes; the only query is that of one payload."""
-        question = self._asked(question)
+        question = self._asked(question, of_words=False)
         asked = Asked.of(given, question, self.snapshot)
         answers = self.searcher.answers(
             question, asked.codes, asked.known, question.k, asked.all_confidences
         )
         return rows(self.snapshot, Ranking(question), asked, answers)
 
-    def _asked(self, question: Question) -> Question:
-        """The question as it is searched; what can't be asked is said before a payload is read."""
+    def _asked(self, question: Question, *, of_words: bool) -> Question:
+        """The question as it is searched; what can't be asked is said before a payload is read.
+
+        `of_words` says that payloads ask, so that of texts words order a shortlist.
+        """
         index = self.searcher.over(question)
         if question.probes is not None and question.probes >= len(index):
-            return replace(question, probes=None)  # to compare all costs less
+            question = replace(question, probes=None)  # to compare all costs less
+        if question.rerank and question.rerank_by is None:
+            by_words = of_words and self.snapshot.keeps_texts
+            question = replace(question, rerank_by="words" if by_words else "features")
         return question
+
+    def _words(self, queries: Iterable[dict[int, int]]) -> WordScores:
+        """How well the words of these queries, by their numbers, fit the items of some rows."""
+        bm25 = self.searcher.words.bm25
+        of_queries = list(queries)
+        return lambda query, rows: bm25.of_rows(bm25.scores(of_queries[query]), rows)
 
 
 def _ranking(snapshot: Snapshot, question: Question, *, of_codes: bool = False) -> Ranking:
@@ -127,7 +151,7 @@ def _ranking(snapshot: Snapshot, question: Question, *, of_codes: bool = False) 
     if of_codes:  # which have no looks that could be a copy's
         question.require_of_codes()
         return Ranking(question)
-    if question.rerank and not snapshot.has_features:
+    if question.rerank_by == "features" and not snapshot.has_features:
         raise CollectionError(
             f"{snapshot.layout.root}: expected the features of every item to rank by, got items "
             "without; index it anew with --retrain --store-features"
