@@ -300,6 +300,20 @@ class Collection:
         """The index over `codes`, built on first use."""
         return self._opened.searcher.index()
 
+    @property
+    def keeps_texts(self) -> bool:
+        """Whether the collection keeps the texts of its items, whose words can be asked for."""
+        return self.snapshot.keeps_texts
+
+    @property
+    def n_unread(self) -> int:
+        """The number of texts whose words were not read yet, as the first question by them does.
+
+        They are read once, in about a minute for 200,000 posts, and kept in the user's cache
+        folder. Raises CollectionError where the collection keeps no texts.
+        """
+        return self._opened.searcher.words.n_unread
+
     # asking
 
     @overload
@@ -444,8 +458,8 @@ class Collection:
 
         Works on the stored code: no payload is read, and a model only to compare features. The
         order and `rerank`, `where` and `index` are as for `query`: copies of a stored image come
-        first. `rerank_by` is "features" if not said: more like a text is not what has its words
-        (docs/adr/0028). The item asked about need not satisfy the condition. With `include_self` the item
+        first. `rerank_by` is "features" if not said, since what is like a text need not have its
+        words. The item asked about need not satisfy the condition. With `include_self` the item
         itself is a hit like any other. An id is a string, an integer or a UUID
         (`hashret.items.id_of`), any other iterable is several. Raises `UnknownItemError` for an id
         that is not in the collection, TypeError for what is no id, and what `query` raises for the

@@ -18,11 +18,11 @@ from hashret._backports import chunks
 from hashret.cli.files import lines_of
 from hashret.cli.group import fail
 from hashret.cli.output import (
-    approximation_json,
     collection_argument,
     commit_option,
     hit_json,
     json_lines_option,
+    label_json,
     none_because,
     opened,
     show_hits,
@@ -37,13 +37,23 @@ if TYPE_CHECKING:
 
 
 _BATCH = 1024  # queries of a batch file that are encoded and searched at a time
+#: Texts whose words are read before the first question that they answer: so many that it is said,
+#: because it takes seconds, and so many that it is not done unasked, because it takes a minute.
+_MANY_UNREAD, _MOST_UNREAD = 5_000, 200_000
 
 rerank_option = click.option(
     "--rerank",
     type=click.IntRange(min=0),
     metavar="N",
-    help="Take the N nearest codes and order them by the similarity of their features; 0 orders "
-    "by codes alone.  [default: by codes, but copies of an image come first]",
+    help="Take the N nearest codes and order them by their words (of a question in words), or by "
+    "the similarity of their features; 0 orders by codes alone.  [default: copies of an image come "
+    "first]",
+)
+rerank_by_option = click.option(
+    "--rerank-by",
+    type=click.Choice(["words", "features"]),
+    help="What orders the shortlist of --rerank.  [default: words for TEXT, --file and --batch "
+    "where texts are kept, else features]",
 )
 index_option = click.option(
     "--index",
@@ -95,6 +105,13 @@ explain_option = click.option(
     "differ in the bits the query is least sure of.",
 )
 @rerank_option
+@rerank_by_option
+@click.option(
+    "--hybrid/--codes-only",
+    default=None,
+    help="Find texts by words and codes, or by codes alone.  [default: words and codes for TEXT, "
+    "--file and --batch where texts are kept, and no other order, distance or index is asked for]",
+)
 @where_option
 @index_option
 @commit_option
@@ -113,6 +130,8 @@ def query(
     asymmetric: bool,
     probes: int | None,
     rerank: int | None,
+    rerank_by: str | None,
+    hybrid: bool | None,
     where: str | None,
     index: str | None,
     commit: int | None,
@@ -122,25 +141,34 @@ def query(
 ) -> None:
     """Show the items of COLLECTION nearest to TEXT ("-" reads standard input).
 
-    Hits are ordered by Hamming distance in bits, then by score. With --radius or --bucket, all
-    items within that distance are shown; -k then limits their number.
+    Texts are found by words and codes. All other items, and texts with --codes-only, are ordered
+    by Hamming distance in bits, then by score. With --radius or --bucket, all items within that
+    distance are shown; -k then limits their number.
     """
     if sum(given is not None for given in (text, file, item_id, batch)) != 1:
         raise click.UsageError("expected exactly one of TEXT, --file, --id and --batch")
     if bucket and radius is not None:
         raise click.UsageError("--bucket is --radius 0: give one of them")
     _require_json(with_text, as_json or batch is not None)
+    if hybrid and asymmetric:
+        raise click.UsageError("--hybrid: expected no --asymmetric beside it; leave one out")
+    by_score = asymmetric or probes is not None
     question = _question(
         item_id is not None,
         k,
         rerank,
         radius=0 if bucket else radius,
-        order="score" if asymmetric or probes is not None else "distance",
+        order="hybrid" if hybrid else "score" if by_score else "distance",
         probes=probes,
+        rerank_by=rerank_by,
         where=where,
         index=index,
     )
     with opened(collection, commit) as snapshot:
+        if hybrid is None and item_id is None:
+            question = _by_words_too(snapshot, question)
+        if question.is_hybrid or question.rerank:
+            _announce_reading(snapshot, question)
         if batch is not None:
             _answer_batch(snapshot, batch, question, explain, with_text)
             return
@@ -160,6 +188,8 @@ _FLAGS = {
     "order": "--asymmetric",
     "probes": "--probes",
     "rerank": "--rerank",
+    "rerank_by": "--rerank-by",
+    "hybrid": "--hybrid",
     "where": "--where",
     "index": "--index",
 }
@@ -181,6 +211,32 @@ def _question(of_stored: bool, k: int | None, rerank: int | None, **fields: Any)
     except QuestionError as error:
         raise click.UsageError(error.under(_FLAGS)) from error
     return question
+
+
+def _by_words_too(snapshot: Collection, question: Question) -> Question:
+    """The question by words and codes, if it is one that takes the order that suits it best.
+
+    Too many texts whose words would have to be read first are left to codes, which is said.
+    """
+    asks_for_more = question.order, question.radius, question.rerank, question.index
+    if asks_for_more != ("distance", None, None, None) or not snapshot.keeps_texts:
+        return question
+    unread = snapshot.n_unread
+    if unread <= _MOST_UNREAD:
+        return replace(question, order="hybrid")
+    click.echo(
+        f"by codes alone: the words of {unread:,} texts were not read yet; --hybrid reads them, "
+        "once, in minutes",
+        err=True,
+    )
+    return question
+
+
+def _announce_reading(snapshot: Collection, question: Question) -> None:
+    """Say that words are read first, where that takes more than a moment."""
+    asks_words = question.is_hybrid or question.rerank_by != "features"
+    if asks_words and snapshot.keeps_texts and (unread := snapshot.n_unread) > _MANY_UNREAD:
+        click.echo(f"reading the words of {unread:,} texts, once", err=True)
 
 
 def _require_json(with_text: bool, as_json: bool) -> None:
@@ -211,8 +267,7 @@ def _answer_batch(
                 answer["hits"] = [hit_json(hit, with_text=with_text) for hit in hits]
                 if hits.note:
                     answer["note"] = hits.note
-                if hits.approximation:
-                    answer["approximate"] = approximation_json(hits.approximation)
+                answer |= label_json(hits)
                 if explain and hits.plan is not None:
                     answer["plan"] = hits.plan.to_json()
             click.echo(json.dumps(answer))
@@ -225,6 +280,7 @@ def _answer_batch(
 @click.argument("item_id", metavar="ID")
 @click.option("-k", "k", type=click.IntRange(min=1), help="Number of hits.  [default: 10]")
 @rerank_option
+@rerank_by_option
 @where_option
 @commit_option
 @explain_option
@@ -235,6 +291,7 @@ def similar(
     item_id: str,
     k: int | None,
     rerank: int | None,
+    rerank_by: str | None,
     where: str | None,
     commit: int | None,
     explain: bool,
@@ -243,7 +300,7 @@ def similar(
 ) -> None:
     """Show the items of COLLECTION nearest to its item ID, without that item."""
     _require_json(with_text, as_json)
-    question = _question(True, k, rerank, where=where)
+    question = _question(True, k, rerank, rerank_by=rerank_by, where=where)
     with opened(collection, commit) as snapshot:
         ask = partial(snapshot.ask_similar, ids=item_id)
         _show(snapshot, question, ask, as_json, explain, with_text)
@@ -272,7 +329,7 @@ def _why_none(
     if note:
         return f"no hits: {note}{none_because(snapshot, question.where)}"
     if question.radius is not None:
-        nearest = ask(replace(question, k=1, radius=None, rerank=0))
+        nearest = ask(replace(question, k=1, radius=None, rerank=0, rerank_by=None))
         for hit in nearest:
             bits = hit.distance
             within = f"within {question.radius} bit{'s' * (question.radius != 1)}"

@@ -22,6 +22,7 @@ import numpy as np
 from hashret import rank
 from hashret.codes import hamming
 from hashret.items import Hits
+from hashret.kinds import kind_of
 from hashret.row_numbers import ascending
 from hashret.search.hits import Ranked, Ranking, best_first, scored, with_records
 from hashret.search.question import Asked, Question
@@ -45,7 +46,7 @@ def hybrid_hits(
     words = searcher.words
     bm25 = words.bm25
     among = None if question.where is None else snapshot.rows_where(question.where)
-    note = "no text has a word of the question"
+    note = kind_of(snapshot.kind).unknown
     if among is not None and not len(among):
         note = "no item satisfies the condition"
     # what codes don't know is asked by words alone
