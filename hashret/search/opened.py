@@ -72,7 +72,7 @@ class Opened:
         if question.is_hybrid:
             found = hybrid_hits(snapshot, self.searcher, question, asked)
             return found[0] if asked.single else found
-        answers = [Hits((), note=kind_of(snapshot.kind).unknown)] * len(asked)
+        answers = [Hits((), kind_of(snapshot.kind).unknown, by=ranking.by)] * len(asked)
         for answered in self.searcher.answers(
             question, asked.codes, asked.known, ranking.depth, asked.all_confidences
         ):
@@ -100,8 +100,8 @@ class Opened:
         positions = snapshot.rows.find(np.array(snapshot.require_rows(asked), np.int64))
         # one more than asked, since the item itself is among its nearest
         depth = None if ranking.depth is None else ranking.depth + 1
-        answers = [Hits((), note="the item has no code, since the model knows nothing in it")]
-        answers *= len(asked)
+        note = "the item has no code, since the model knows nothing in it"
+        answers = [Hits((), note, by=ranking.by)] * len(asked)
         coded = np.flatnonzero(positions >= 0)
         for answered in searcher.answers(question, snapshot.codes, positions[coded], depth):
             block = answered.queries

@@ -62,6 +62,8 @@ class Bm25:
         for word, times in words.items():
             slices = [part.postings.find(word) for part in self._parts]
             df = sum(map(_n_live, self._parts, slices))
+            if not df:
+                continue
             rarity = np.log(1.0 + (self._n_texts - df + 0.5) / (df + 0.5))
             for part, where, of_part in zip(self._parts, slices, of_parts, strict=True):
                 self._add(part.postings, where, times * rarity * (_K1 + 1.0), of_part)
@@ -71,8 +73,6 @@ class Bm25:
         return scores
 
     def _add(self, postings: Postings, where: slice, weight: float, scores: np.ndarray) -> None:
-        if where.start == where.stop:
-            return
         rows, counts = postings.rows[where], postings.counts[where].astype(np.float64)
         norms = postings.lengths[rows] * (_K1 * _B / self._mean_length) + _K1 * (1.0 - _B)
         scores[rows] += weight * counts / (counts + norms)
