@@ -47,7 +47,7 @@ class _QueryOptions(TypedDict, total=False):
     probes: int | None
     rerank: int | None
     rerank_by: RerankBy | None
-    hybrid: bool
+    hybrid: bool | None
     where: str | None
     index: IndexKind | None
 
@@ -333,7 +333,7 @@ class Collection:
         probes: int | None = None,
         rerank: int | None = None,
         rerank_by: RerankBy | None = None,
-        hybrid: bool = False,
+        hybrid: bool | None = False,
         where: str | None = None,
         index: IndexKind | None = None,
     ) -> Any:
@@ -362,14 +362,16 @@ class Collection:
         more) and the 100 texts with the highest BM25 of the payload's words, fused by reciprocal
         ranks (`hashret.words`). The hits are the best k of these by (fused score, distance, -score,
         id); no radius is complete. The collection must keep its texts. Their words are read when
-        they are first needed, and kept in the user's cache folder.
+        they are first needed, and kept in the user's cache folder. None in place of True asks so
+        for texts of at most 32 words, where texts are kept, and by codes alone for longer ones,
+        which ask for more like them.
 
         With `rerank` the first so many nearest codes (at least k) are put in order, and the best k
         of them given. `rerank_by` says by what: "words", BM25 of the payload's words over the
         stored texts, for a question in words; "features", the similarity of features, for more like
-        a text or an image. Not said, it is words where the collection keeps texts, else features;
-        what decides must be kept (texts and features of texts, and looks of images, are unless told
-        not to).
+        a text or an image. Not said, it is words for a text of at most 32 words where the
+        collection keeps texts, else features; what decides must be kept (texts and features of
+        texts, and looks of images, are unless told not to).
 
         Of images that keep features, without `rerank`: among the nearest 2,000 codes (or k, if that
         is more) those that look like copies of the asked one come first, most alike first. All
@@ -397,13 +399,14 @@ class Collection:
         """
         whole("k", k)
         require_flag("asymmetric", asymmetric)
-        require_flag("hybrid", hybrid)
-        by_score = asymmetric or probes is not None
-        if hybrid and by_score:
-            raise QuestionError(
-                "{hybrid}: expected none beside asymmetric or probes; leave one out"
-            )
-        order: Order = "hybrid" if hybrid else "score" if by_score else "distance"
+        require_flag("hybrid", hybrid is None or hybrid)
+        order: Order = "score" if asymmetric or probes is not None else "distance"
+        if hybrid is None or hybrid:
+            if order == "score":
+                raise QuestionError(
+                    "{hybrid}: expected none beside asymmetric or probes; leave one out"
+                )
+            order = "hybrid" if hybrid else "auto"
         question = Question(k, None, order, probes, rerank, where, index, rerank_by)
         return self._opened.hits(question, item_or_items)
 

@@ -170,6 +170,27 @@ def test_a_shortlist_is_ordered_by_all_words(collection, text, k, more):
     assert all(hit.similarity is not None and hit.words is None for hit in by_features)
 
 
+def test_a_question_in_words_is_asked_by_words_and_a_longer_text_by_codes(collection):
+    in_words, longer = " ".join(["ship"] * 32), " ".join(["ship"] * 33)
+    asked = [in_words, longer, "quagmire", longer + " storm", "zyzzyva"]
+    by = ["words and codes", "codes", "words and codes", "codes", "words and codes"]
+    found = collection.query(asked, k=7, hybrid=None)
+    assert [hits.by for hits in found] == by
+    for one, hits in zip(asked, found, strict=True):
+        assert hits == collection.query(one, k=7, hybrid=hits.by != "codes")
+        assert hits == collection.query(one, k=7, hybrid=None)
+    found = collection.query(asked, k=7, rerank=20)
+    by = ["words" if one == "words and codes" else "features" for one in by]
+    assert [hits.by for hits in found] == by
+    for one, hits in zip(asked, found, strict=True):
+        assert hits == collection.query(one, k=7, rerank=20, rerank_by=hits.by)
+    codes = collection.codes[:2]
+    assert collection.query(codes, hybrid=None) == collection.query(codes)
+    assert collection.query([], hybrid=None) == []
+    with pytest.raises(ValueError, match="hybrid: expected none beside asymmetric"):
+        collection.query("ship", hybrid=None, probes=3)
+
+
 def test_more_like_a_stored_item_is_ordered_by_features_unless_words_are_asked_for(collection):
     asked = collection.get("sea-000")
     hits = collection.similar("sea-000", k=5, rerank=30)
@@ -267,6 +288,8 @@ def test_what_has_no_words_is_refused(collection, tmp_path):
                 with pytest.raises(CollectionError, match="expected the texts of the items"):
                     without.query(payloads[0], **how)
             assert without.query(payloads[0]).by == "codes"
+            assert without.query(payloads[0], hybrid=None) == without.query(payloads[0])
+            assert without.query([], hybrid=None) == []
     # where no texts are kept, a shortlist is ordered by features
     with Collection.open(tmp_path / "text") as without:
         assert without.query("ship", rerank=20).by == "features"

@@ -72,7 +72,8 @@ def test_few_texts_are_not_kept(made, folder, monkeypatch):
     assert not folder.exists()
 
 
-def test_a_new_segment_alone_is_read(tmp_path, read):
+def test_a_new_segment_alone_is_read(tmp_path, read, monkeypatch):
+    monkeypatch.setattr(word_index, "MANY", 1 << 20)  # what is in memory is enough
     path, items = tmp_path / "c", topic_items(50)
     with Indexer(path, "text") as indexer:
         indexer.fit(items, OPTIONS)

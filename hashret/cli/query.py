@@ -52,8 +52,8 @@ rerank_option = click.option(
 rerank_by_option = click.option(
     "--rerank-by",
     type=click.Choice(["words", "features"]),
-    help="What orders the shortlist of --rerank.  [default: words for TEXT, --file and --batch "
-    "where texts are kept, else features]",
+    help="What orders the shortlist of --rerank.  [default: words for a text of at most 32 words, "
+    "else features]",
 )
 index_option = click.option(
     "--index",
@@ -109,8 +109,8 @@ explain_option = click.option(
 @click.option(
     "--hybrid/--codes-only",
     default=None,
-    help="Find texts by words and codes, or by codes alone.  [default: words and codes for TEXT, "
-    "--file and --batch where texts are kept, and no other order, distance or index is asked for]",
+    help="Find texts by words and codes, or by codes alone.  [default: words and codes for a text "
+    "of at most 32 words, unless another order, a distance or an index is asked for]",
 )
 @where_option
 @index_option
@@ -141,9 +141,9 @@ def query(
 ) -> None:
     """Show the items of COLLECTION nearest to TEXT ("-" reads standard input).
 
-    Texts are found by words and codes. All other items, and texts with --codes-only, are ordered
-    by Hamming distance in bits, then by score. With --radius or --bucket, all items within that
-    distance are shown; -k then limits their number.
+    A question in words finds texts by words and codes. Otherwise hits are ordered by Hamming
+    distance in bits, then by score. With --radius or --bucket, all items within that distance are
+    shown; -k then limits their number.
     """
     if sum(given is not None for given in (text, file, item_id, batch)) != 1:
         raise click.UsageError("expected exactly one of TEXT, --file, --id and --batch")
@@ -167,8 +167,7 @@ def query(
     with opened(collection, commit) as snapshot:
         if hybrid is None and item_id is None:
             question = _by_words_too(snapshot, question)
-        if question.is_hybrid or question.rerank:
-            _announce_reading(snapshot, question)
+        _announce_reading(snapshot, question)
         if batch is not None:
             _answer_batch(snapshot, batch, question, explain, with_text)
             return
@@ -223,7 +222,7 @@ def _by_words_too(snapshot: Collection, question: Question) -> Question:
         return question
     unread = snapshot.n_unread
     if unread <= _MOST_UNREAD:
-        return replace(question, order="hybrid")
+        return replace(question, order="auto")
     click.echo(
         f"by codes alone: the words of {unread:,} texts were not read yet; --hybrid reads them, "
         "once, in minutes",
@@ -234,7 +233,7 @@ def _by_words_too(snapshot: Collection, question: Question) -> Question:
 
 def _announce_reading(snapshot: Collection, question: Question) -> None:
     """Say that words are read first, where that takes more than a moment."""
-    asks_words = question.is_hybrid or question.rerank_by != "features"
+    asks_words = question.is_hybrid or question.is_open or question.rerank_by == "words"
     if asks_words and snapshot.keeps_texts and (unread := snapshot.n_unread) > _MANY_UNREAD:
         click.echo(f"reading the words of {unread:,} texts, once", err=True)
 

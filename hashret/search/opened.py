@@ -15,7 +15,7 @@ from hashret.items import Hits, Id, ids_of
 from hashret.kinds import kind_of
 from hashret.search.hits import Ranking, WordScores, hits
 from hashret.search.hybrid import hybrid_hits
-from hashret.search.question import Asked, Question, certain
+from hashret.search.question import IN_WORDS, Asked, Question, certain, payloads_of
 from hashret.search.rows import FoundRows, rows
 from hashret.search.searcher import Searcher
 from hashret.snapshot import Snapshot
@@ -65,7 +65,9 @@ class Opened:
 
     def hits(self, question: Question, given: Any) -> Any:
         """The hits of a payload (`Hits`), or of each of several payloads or codes (a list)."""
-        question = self._asked(question, of_words=True)
+        if question.is_open:
+            return self._hits_of_each(question, given)
+        question = self._asked(question)
         snapshot = self.snapshot
         ranking = _ranking(snapshot, question, of_codes=isinstance(given, Codes))
         asked = Asked.of(given, question, snapshot)
@@ -88,12 +90,35 @@ class Opened:
                 answers[i] = one
         return answers[0] if asked.single else answers
 
+    def _hits_of_each(self, question: Question, given: Any) -> Any:
+        """The hits of payloads, each in the order that suits it."""
+        if isinstance(given, Codes):
+            return self.hits(question.decided(by_words=False), given)
+        payloads, single = payloads_of(given, self.snapshot.kind)
+        answers: list[Any] = [None] * len(payloads)
+        in_words = list(map(self._is_in_words, payloads))
+        for by_words in (False, True):
+            places = [place for place, one in enumerate(in_words) if one is by_words]
+            # what can't be asked is said, also if nothing is asked about
+            if places or not (payloads or by_words):
+                chosen = [payloads[place] for place in places]
+                found = self.hits(question.decided(by_words=by_words), chosen)
+                for place, hits_of_one in zip(places, found, strict=True):
+                    answers[place] = hits_of_one
+        return answers[0] if single else answers
+
+    def _is_in_words(self, payload: Any) -> bool:
+        """Whether the payload is a question in words, to which the stored texts may have them."""
+        if not self.snapshot.keeps_texts or not isinstance(payload, str):
+            return False
+        return self.searcher.words.count(payload, IN_WORDS + 1) <= IN_WORDS
+
     def hits_of_stored(
         self, question: Question, ids: Id | Iterable[Id], *, include_self: bool
     ) -> Any:
         """The hits of the stored item of an id (`Hits`), or of each of several ids (a list)."""
         question.require_of_stored()
-        question = self._asked(question, of_words=False)
+        question = self._asked(question.decided(by_words=False) if question.is_open else question)
         snapshot, searcher = self.snapshot, self.searcher
         ranking = _ranking(snapshot, question)
         asked, single = ids_of(ids)
@@ -119,24 +144,18 @@ class Opened:
 
     def rows(self, question: Question, given: Any) -> FoundRows:
         """The rows found for the payloads or codes; the only query is that of one payload."""
-        question = self._asked(question, of_words=False)
+        question = self._asked(question)
         asked = Asked.of(given, question, self.snapshot)
         answers = self.searcher.answers(
             question, asked.codes, asked.known, question.k, asked.all_confidences
         )
         return rows(self.snapshot, Ranking(question), asked, answers)
 
-    def _asked(self, question: Question, *, of_words: bool) -> Question:
-        """The question as it is searched; what can't be asked is said before a payload is read.
-
-        `of_words` says that payloads ask, so that of texts words order a shortlist.
-        """
+    def _asked(self, question: Question) -> Question:
+        """The question as it is searched; what can't be asked is said before a payload is read."""
         index = self.searcher.over(question)
         if question.probes is not None and question.probes >= len(index):
-            question = replace(question, probes=None)  # to compare all costs less
-        if question.rerank and question.rerank_by is None:
-            by_words = of_words and self.snapshot.keeps_texts
-            question = replace(question, rerank_by="words" if by_words else "features")
+            return replace(question, probes=None)  # to compare all costs less
         return question
 
     def _words(self, queries: Iterable[dict[int, int]]) -> WordScores:

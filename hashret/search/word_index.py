@@ -13,6 +13,7 @@ import unicodedata
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from hashlib import sha256
+from itertools import islice
 from threading import Lock
 from typing import TYPE_CHECKING, cast
 
@@ -61,6 +62,10 @@ class WordIndex:
     def of_payload(self, payload: Payload) -> dict[int, int]:
         """How often a payload, a text, has each word: as `Bm25` takes it."""
         return counted(self._featurizer.all_words(str(payload)))
+
+    def count(self, payload: Payload, most: int) -> int:
+        """The number of words of a payload, a text, or `most` if it has more."""
+        return sum(1 for _ in islice(self._featurizer.all_words(str(payload)), most))
 
     def of_rows(self, rows: Iterable[int]) -> Iterator[dict[int, int]]:
         """The same of stored texts; nothing of an item without one."""
