@@ -158,6 +158,16 @@ class TextFeaturizer:
         for piece in pieces(text):
             yield from filter(self._is_term, self._words(piece))
 
+    def searched_words(self, text: str) -> Iterator[str]:
+        """Yield the words by which a text is searched for: all, and each ideograph by itself.
+
+        Chinese says the same in words that share an ideograph, and no pair. Source: Lucene's
+        CJKBigramFilter with `outputUnigrams`.
+        """
+        yield from self.all_words(text)
+        for piece in pieces(text):
+            yield from tokens.ideographs(piece, self.spec.fold_accents)
+
     def similarities(self, query: Features, features: Features) -> np.ndarray:
         """The cosine; see `rank.similarities`."""
         return similarities(query, features)

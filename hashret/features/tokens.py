@@ -67,6 +67,13 @@ def is_term(word: str) -> bool:
     return len(word) <= _MAX_LENGTH
 
 
+def ideographs(text: str, fold_accents: bool = True) -> list[str]:
+    """The ideographs of a text one by one, with repetitions: those of `words` stand in pairs."""
+    if text.isascii() or not _maybe_unspaced().search(text):
+        return []
+    return _ideograph().findall(folded(text, fold_accents))
+
+
 def _any_words(text: str, fold_accents: bool) -> list[str]:
     found: list[str] = []
     if _maybe_emoji().search(text):
@@ -159,6 +166,13 @@ def _word() -> Pattern[str]:
     import regex
 
     return regex.compile(r"[\p{L}\p{M}\p{N}]+")
+
+
+@cache
+def _ideograph() -> Pattern[str]:
+    import regex
+
+    return regex.compile(r"\p{Script=Han}")
 
 
 def _bigrams(run: str) -> list[str]:

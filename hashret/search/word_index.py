@@ -61,7 +61,7 @@ class WordIndex:
 
     def of_payload(self, payload: Payload) -> dict[int, int]:
         """How often a payload, a text, has each word: as `Bm25` takes it."""
-        return counted(self._featurizer.all_words(str(payload)))
+        return counted(self._featurizer.searched_words(str(payload)))
 
     def count(self, payload: Payload, most: int) -> int:
         """The number of words of a payload, a text, or `most` if it has more."""
@@ -112,7 +112,7 @@ class WordIndex:
         if is_kept and (kept := read_arrays(name)):
             with suppress(DamagedError):
                 return Postings.from_tensors(kept, segment.n_rows)
-        words = self._featurizer.all_words
+        words = self._featurizer.searched_words
         rows = range(segment.first_row, segment.stop)
         texts = map(self._snapshot.text_of, rows)
         postings = Postings.of(() if text is None else words(text) for text in texts)
