@@ -101,7 +101,12 @@ def fused(collection, text, k, depth, where=None):
     near = {one: round(s, 9) for one, s in words.items()}
     lists = [ordered([one for one in found if one in words], near), ordered(coded, agreement)]
     gained = {
-        one: sum(1 / (61 + ranked.index(one)) for ranked in lists if one in ranked) for one in found
+        one: sum(
+            weight / (61 + ranked.index(one))
+            for weight, ranked in zip((1.0, 0.5), lists, strict=True)
+            if one in ranked
+        )
+        for one in found
     }
     return ordered(found, gained)[:k]
 

@@ -30,8 +30,12 @@ from hashret.search.searcher import Answered, Searcher
 from hashret.snapshot import Snapshot
 from hashret.words.fusion import reciprocal_ranks
 
+#: What a rank by words counts, and one by codes. Of 500 posts asked for by their subject lines .400
+#: are among 10 hits; .372 with equal weights, .382 by words alone. nDCG@10 on Cranfield is .373; it
+#: is .381 with equal weights, .335 by words alone.
+_WORDS, _CODES = 1.0, 0.5
 #: How many of the texts that fit the words best sharpen a question. On Cranfield, nDCG@10 is .381
-#: with 5, .375 with 4, .377 with 6 and .362 with none.
+#: with 5, .375 with 4, .377 with 6 and .362 with none (with equal weights).
 _SHARPENED_BY = 5
 _NOTHING = np.empty(0, np.int64)
 
@@ -141,9 +145,11 @@ def _fused(snapshot: Snapshot, found: Ranked, agreements: np.ndarray, k: int | N
         keys = -key[places], part.distances, -part.scores
         return best_first(snapshot, part, keys, count)
 
+    by_words = ordered(words, np.flatnonzero(words > 0.0)).rows_in(snapshot)
+    by_codes = ordered(agreements, np.flatnonzero(found.positions >= 0)).rows_in(snapshot)
     lists = [
-        ordered(words, np.flatnonzero(words > 0.0)),
-        ordered(agreements, np.flatnonzero(found.positions >= 0)),
+        (weight, np.searchsorted(rows, one))
+        for weight, one in ((_WORDS, by_words), (_CODES, by_codes))
     ]
-    places = [np.searchsorted(rows, one.rows_in(snapshot)) for one in lists]
-    return ordered(reciprocal_ranks(places, len(rows)), np.arange(len(rows)), k)
+    fused = reciprocal_ranks(lists, len(rows))
+    return ordered(fused, np.arange(len(rows)), k)

@@ -2,7 +2,7 @@
 
 Source: Cormack, Clarke, Büttcher, "Reciprocal rank fusion outperforms Condorcet and individual rank
 learning methods", SIGIR 2009: an item's score is the sum of 1 / (60 + rank) over the lists that
-have it, ranks counted from 1.
+have it, ranks counted from 1; here each list has a weight.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ import numpy as np
 _K = 60.0
 
 
-def reciprocal_ranks(lists: Sequence[np.ndarray], n: int) -> np.ndarray:
+def reciprocal_ranks(lists: Sequence[tuple[float, np.ndarray]], n: int) -> np.ndarray:
     """The fused score of each of n items, (n,) float64, higher is better; 0 of one in no list.
 
-    A list has items by their number, 0 to n - 1, best first, each once.
+    A list is its weight, and the items by their number, 0 to n - 1, best first, each once.
     """
     scores = np.zeros(n)
-    for one in lists:
-        scores[one] += 1.0 / (_K + np.arange(1, len(one) + 1))
+    for weight, one in lists:
+        scores[one] += weight / (_K + np.arange(1, len(one) + 1))
     return scores

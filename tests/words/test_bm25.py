@@ -120,8 +120,10 @@ def test_arrays_that_can_not_be_an_index_are_refused(damage):
 @given(lists=st.lists(st.permutations(range(7)), max_size=4), keep=st.integers(0, 7))
 def test_reciprocal_ranks_are_summed_over_the_lists(lists, keep):
     lists = [one[:keep] for one in lists]
-    found = reciprocal_ranks([np.array(one, np.int64) for one in lists], 7)
+    weighed = [(1 / n, np.array(one, np.int64)) for n, one in enumerate(lists, start=1)]
+    found = reciprocal_ranks(weighed, 7)
     expected = [
-        sum(1 / (60 + one.index(item) + 1) for one in lists if item in one) for item in range(7)
+        sum(1 / n / (60 + one.index(item) + 1) for n, one in enumerate(lists, 1) if item in one)
+        for item in range(7)
     ]
     np.testing.assert_allclose(found, expected)
