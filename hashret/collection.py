@@ -306,13 +306,13 @@ class Collection:
         return self.snapshot.keeps_texts
 
     @property
-    def n_unread(self) -> int:
-        """The number of texts whose words were not read yet, as the first question by them does.
+    def n_unread_bytes(self) -> int:
+        """The size of the files of texts whose words were not read yet.
 
-        They are read once, in about a minute for 200,000 posts, and kept in the user's cache
-        folder. Raises CollectionError where the collection keeps no texts.
+        The first question by words reads them, in about a second for 3 MB, and keeps them in the
+        user's cache folder. Raises CollectionError where the collection keeps no texts.
         """
-        return self._opened.searcher.words.n_unread
+        return self._opened.searcher.words.n_unread_bytes
 
     # asking
 

@@ -37,9 +37,10 @@ if TYPE_CHECKING:
 
 
 _BATCH = 1024  # queries of a batch file that are encoded and searched at a time
-#: Texts whose words are read before the first question that they answer: so many that it is said,
-#: because it takes seconds, and so many that it is not done unasked, because it takes a minute.
-_MANY_UNREAD, _MOST_UNREAD = 5_000, 200_000
+#: Bytes of texts, compressed, whose words are read before the first question that they answer: so
+#: many that it is said, because it takes a second, and so many that it is not done unasked, because
+#: it takes half a minute.
+_MANY_UNREAD, _MOST_UNREAD = 3_000_000, 100_000_000
 
 rerank_option = click.option(
     "--rerank",
@@ -220,12 +221,12 @@ def _by_words_too(snapshot: Collection, question: Question) -> Question:
     asks_for_more = question.order, question.radius, question.rerank, question.index
     if asks_for_more != ("distance", None, None, None) or not snapshot.keeps_texts:
         return question
-    unread = snapshot.n_unread
+    unread = snapshot.n_unread_bytes
     if unread <= _MOST_UNREAD:
         return replace(question, order="auto")
     click.echo(
-        f"by codes alone: the words of {unread:,} texts were not read yet; --hybrid reads them, "
-        "once, in minutes",
+        f"by codes alone: the words of {unread / 1e6:,.0f} MB of texts were not read yet; --hybrid "
+        "reads them, once, in minutes",
         err=True,
     )
     return question
@@ -234,8 +235,10 @@ def _by_words_too(snapshot: Collection, question: Question) -> Question:
 def _announce_reading(snapshot: Collection, question: Question) -> None:
     """Say that words are read first, where that takes more than a moment."""
     asks_words = question.is_hybrid or question.is_open or question.rerank_by == "words"
-    if asks_words and snapshot.keeps_texts and (unread := snapshot.n_unread) > _MANY_UNREAD:
-        click.echo(f"reading the words of {unread:,} texts, once", err=True)
+    if asks_words and snapshot.keeps_texts:
+        unread = snapshot.n_unread_bytes
+        if unread > _MANY_UNREAD:
+            click.echo(f"reading the words of {unread / 1e6:,.0f} MB of texts, once", err=True)
 
 
 def _require_json(with_text: bool, as_json: bool) -> None:

@@ -21,6 +21,7 @@ import numpy as np
 
 from hashret import __version__
 from hashret.errors import CollectionError, DamagedError
+from hashret.features.text import MAX_BYTES
 from hashret.items import Payload
 from hashret.snapshot import Snapshot
 from hashret.store.machine_cache import has_arrays, read_arrays, write_arrays
@@ -74,12 +75,17 @@ class WordIndex:
             yield {} if text is None else self.of_payload(text)
 
     @property
-    def n_unread(self) -> int:
-        """The number of texts whose words are neither in memory nor kept."""
+    def n_unread_bytes(self) -> int:
+        """The size of the files of texts, which are compressed, whose words were not read yet.
+
+        Those are neither in memory nor kept.
+        """
         return sum(
-            segment.n_rows
+            segment.texts.size
             for segment in self._segments()
-            if segment.name not in self._known and not has_arrays(self._name(segment))
+            if segment.texts is not None
+            and segment.name not in self._known
+            and not has_arrays(self._name(segment))
         )
 
     def _segments(self) -> list[Segment]:
@@ -115,7 +121,9 @@ class WordIndex:
         words = self._featurizer.searched_words
         rows = range(segment.first_row, segment.stop)
         texts = map(self._snapshot.text_of, rows)
-        postings = Postings.of(() if text is None else words(text) for text in texts)
+        # only a stranger's collection has a longer text than any item may have
+        readable = (text if text and len(text) <= MAX_BYTES else "" for text in texts)
+        postings = Postings.of(map(words, readable))
         if is_kept:
             write_arrays(name, postings.tensors())
         return postings
