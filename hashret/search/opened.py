@@ -162,7 +162,7 @@ class Opened:
         """How well the words of these queries, by their numbers, fit the items of some rows."""
         bm25 = self.searcher.words.bm25
         of_queries = list(queries)
-        return lambda query, rows: bm25.of_rows(bm25.scores(of_queries[query]), rows)
+        return lambda query, rows: bm25.of_rows(of_queries[query], rows)
 
 
 def _ranking(snapshot: Snapshot, question: Question, *, of_codes: bool = False) -> Ranking:

@@ -17,8 +17,6 @@ from itertools import islice
 from threading import Lock
 from typing import TYPE_CHECKING, cast
 
-import numpy as np
-
 from hashret import __version__
 from hashret.errors import CollectionError, DamagedError
 from hashret.features.text import MAX_BYTES
@@ -105,11 +103,7 @@ class WordIndex:
         postings = self._known.get(segment.name)
         if postings is None:
             postings = self._known[segment.name] = self._postings(segment)
-        live = None
-        if len(segment.removed):
-            live = np.ones(segment.n_rows, bool)
-            live[segment.removed] = False
-        return Part(segment.first_row, postings, live)
+        return Part(segment.first_row, postings, segment.removed)
 
     def _postings(self, segment: Segment) -> Postings:
         """The words of a segment, as they are kept or from its texts."""
