@@ -77,6 +77,26 @@ def test_scores_are_those_of_the_formula_however_texts_are_parted(
             assert n < len(order) or set(found) == {row for _, row in order}
 
 
+@given(
+    seed=st.integers(0, 10**6),
+    n=st.integers(1, 30),
+    asked=st.lists(st.integers(0, 39), min_size=1, max_size=8, unique=True),
+)
+def test_leaving_common_words_to_the_candidates_changes_no_answer(seed, n, asked):
+    """Words as rare as those of a language, so that the common ones can't decide."""
+    rng = np.random.default_rng(seed)
+    chances = 1 / np.arange(1, 41) ** 1.5
+    drawn = rng.choice(40, (150, 6), p=chances / chances.sum())
+    texts = [[f"w{word}" for word in row[: rng.integers(1, 7)]] for row in drawn]
+    bm25 = Bm25([Part(0, Postings.of(texts), np.empty(0, np.uint32))])
+    words = counted(f"w{word}" for word in asked)
+    scores = bm25.of_rows(words, np.arange(150))
+    found = bm25.best(words, n)
+    best = np.sort(scores[scores > 0])[::-1][:n]
+    np.testing.assert_allclose(scores[found], best, rtol=1e-12)
+    assert len(set(found.tolist())) == len(found)
+
+
 def test_a_word_counts_at_most_so_often():
     often = Postings.of([["a"] * 1000, ["b"] * 3])
     assert often.counts.tolist() in ([MOST_COUNTED, 3], [3, MOST_COUNTED])
