@@ -149,6 +149,16 @@ def test_codes_and_words_are_fused_by_their_ranks(collection, text, k, depth, wh
             assert (hit.distance, hit.score) == (-1, 0.0)
 
 
+def test_an_index_finds_the_codes_and_an_approximate_one_says_so(collection):
+    text = "the ship in a storm"
+    exact = collection.query(text, hybrid=True)
+    assert collection.query(text, hybrid=True, index="table") == exact
+    approximate = collection.query(text, hybrid=True, index="faiss-hnsw")
+    assert approximate.approximation.index == "faiss-hnsw"
+    assert (approximate.by, approximate.complete_radius) == ("words and codes", -1)
+    assert exact.plan.path.endswith(" + words")
+
+
 def test_words_that_the_vocabulary_lacks_are_found(collection):
     assert not collection.query("quagmire")
     found = [hit.id for hit in collection.query("quagmire", hybrid=True)]
