@@ -35,7 +35,7 @@ def measure(
     featurizer = TextFeaturizer.fit(texts, TextFeaturizer.suggest_spec(texts))
     database = featurizer.transform(texts)
     queries = featurizer.transform(list(data.queries.values()))
-    judge = _Judge(data, ids)
+    judge = Judge(data, ids)
     cosine = controls.cosine_distances(queries, database)(slice(0, len(queries)))
 
     def save(coder: str, n_bits: int, seed: int, distances: np.ndarray) -> None:
@@ -70,7 +70,7 @@ def measure(
             save("hashret, 100 by features", encoder.n_bits, seed, again)
 
 
-class _Judge:
+class Judge:
     """nDCG@10, expected over the orders of tied items (McSherry and Najork, ECIR 2008)."""
 
     def __init__(self, data: Any, ids: list[str]):

@@ -24,7 +24,7 @@ from hashret.indexes.views.cache import IndexKind, require_known
 from hashret.items import Hits, Id, Item, StoredItem, id_of, ids_of
 from hashret.search.groups import Groups
 from hashret.search.opened import Opened
-from hashret.search.question import Order, Question
+from hashret.search.question import Order, Question, QuestionError, RerankBy
 from hashret.search.rows import FoundRows
 from hashret.snapshot import Snapshot
 from hashret.sparse import Features
@@ -47,6 +47,8 @@ class _QueryOptions(TypedDict, total=False):
     asymmetric: bool
     probes: int | None
     rerank: int | None
+    rerank_by: RerankBy | None
+    hybrid: bool | None
     where: str | None
     index: IndexKind | None
     group: str | None
@@ -55,6 +57,7 @@ class _QueryOptions(TypedDict, total=False):
 class _SimilarOptions(TypedDict, total=False):
     include_self: bool
     rerank: int | None
+    rerank_by: RerankBy | None
     where: str | None
     index: IndexKind | None
     group: str | None
@@ -300,6 +303,20 @@ class Collection:
         """The index over `codes`, built on first use."""
         return self._opened.searcher.index()
 
+    @property
+    def keeps_texts(self) -> bool:
+        """Whether the collection keeps the texts of its items, whose words can be asked for."""
+        return self.snapshot.keeps_texts
+
+    @property
+    def n_unread_bytes(self) -> int:
+        """The size of the files of texts whose words were not read yet.
+
+        The first question by words reads them, in about a second for 3 MB, and keeps them in the
+        user's cache folder. Raises CollectionError where the collection keeps no texts.
+        """
+        return self._opened.searcher.words.n_unread_bytes
+
     # asking
 
     @overload
@@ -318,6 +335,8 @@ class Collection:
         asymmetric: bool = False,
         probes: int | None = None,
         rerank: int | None = None,
+        rerank_by: RerankBy | None = None,
+        hybrid: bool | None = False,
         where: str | None = None,
         index: IndexKind | None = None,
         group: str | None = None,
@@ -342,9 +361,21 @@ class Collection:
         first k by score. If the probes run out before, the hits are what was found, and
         `Hits.approximation` says so. As many probes as items, or more, are `asymmetric`.
 
-        With `rerank` the first so many of these (at least k) are ordered by the similarity of
-        their features to the payload's, and the best k of them given; the collection must keep
-        features (`hashret index --store-features`; texts and images do unless told not to).
+        With `hybrid` texts are found by words and codes, which is best for a question in words,
+        also in words that the model's vocabulary lacks: the 100 nearest codes (or k, if that is
+        more) and the 100 texts with the highest BM25 of the payload's words, fused by reciprocal
+        ranks (`hashret.words`). The hits are the best k of these by (fused score, distance, -score,
+        id); no radius is complete. The collection must keep its texts. Their words are read when
+        they are first needed, and kept in the user's cache folder. None in place of True asks so
+        for texts of at most 32 words, where texts are kept, and by codes alone for longer ones,
+        which ask for more like them.
+
+        With `rerank` the first so many nearest codes (at least k) are put in order, and the best k
+        of them given. `rerank_by` says by what: "words", BM25 of the payload's words over the
+        stored texts, for a question in words; "features", the similarity of features, for more like
+        a text or an image. Not said, it is words for a text of at most 32 words where the
+        collection keeps texts, else features; what decides must be kept (texts and features of
+        texts, and looks of images, are unless told not to).
 
         Of images that keep features, without `rerank`: among the nearest 2,000 codes (or k, if that
         is more) those that look like copies of the asked one come first, most alike first. All
@@ -367,19 +398,27 @@ class Collection:
 
         `Hits.plan` says how the hits were found.
 
-        Codes have no features and no doubts: with `rerank`, `asymmetric` or `probes` they are
-        refused, and copies of an image are not looked for.
+        Codes have no features, words or doubts: with `rerank`, `hybrid`, `asymmetric` or `probes`
+        they are refused, and copies of an image are not looked for.
 
-        Raises ValueError for k < 1, probes < 1, rerank < k, `index` together with `where`,
+        Raises ValueError for k < 1, probes < 1, rerank < k, `rerank_by` without `rerank`, `hybrid`
+        together with `asymmetric`, `probes` or `rerank`, `index` together with `where`,
         `asymmetric` or `probes`, codes with one of these or of another length, and TypeError for
         numbers that aren't whole; `PayloadError` for a payload that can't be used,
         `UnknownKindError`, `WhereError`, and `CollectionError` for a `rerank` without stored
-        features.
+        features, or words without stored texts.
         """
         whole("k", k)
         require_flag("asymmetric", asymmetric)
+        require_flag("hybrid", hybrid is None or hybrid)
         order: Order = "score" if asymmetric or probes is not None else "distance"
-        question = Question(k, None, order, probes, rerank, where, index, group)
+        if hybrid is None or hybrid:
+            if order == "score":
+                raise QuestionError(
+                    "{hybrid}: expected none beside asymmetric or probes; leave one out"
+                )
+            order = "hybrid" if hybrid else "auto"
+        question = Question(k, None, order, probes, rerank, where, index, group, rerank_by)
         return self._opened.hits(question, item_or_items)
 
     @overload
@@ -450,6 +489,7 @@ class Collection:
         *,
         include_self: bool = False,
         rerank: int | None = None,
+        rerank_by: RerankBy | None = None,
         where: str | None = None,
         index: IndexKind | None = None,
         group: str | None = None,
@@ -458,15 +498,18 @@ class Collection:
 
         Works on the stored code: no payload is read, and a model only to compare features. The
         order and `rerank`, `where`, `index` and `group` are as for `query`: copies of a stored
-        image come first. The item asked about need not satisfy the condition. With `include_self`
-        the item itself is a hit like any other. An id is a string, an integer or a UUID
+        image come first. `rerank_by` is "features" if not said, since what is like a text need not
+        have its words. The item asked about need not satisfy the condition. With `include_self` the
+        item itself is a hit like any other. An id is a string, an integer or a UUID
         (`hashret.items.id_of`), any other iterable is several. Raises `UnknownItemError` for an id
         that is not in the collection, TypeError for what is no id, and what `query` raises for the
         options.
         """
         whole("k", k)
         require_flag("include_self", include_self)
-        question = Question(k, rerank=rerank, where=where, index=index, group=group)
+        question = Question(
+            k, rerank=rerank, rerank_by=rerank_by, where=where, index=index, group=group
+        )
         return self._opened.hits_of_stored(question, ids, include_self=include_self)
 
     @overload

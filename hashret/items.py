@@ -11,7 +11,7 @@ from operator import index
 from os import PathLike
 from pathlib import PurePath
 from types import MappingProxyType
-from typing import IO, Any, Protocol, overload
+from typing import IO, Any, Literal, Protocol, overload
 from uuid import UUID
 
 import numpy as np
@@ -32,6 +32,9 @@ class Decoded(Protocol):
 
 #: A text; a vector or decoded image; or an image file: its path, its bytes or an open file object.
 Payload = str | PathLike[str] | bytes | bytearray | memoryview | IO[bytes] | np.ndarray | Decoded
+
+#: What decided the order of hits.
+OrderedBy = Literal["codes", "words", "features", "words and codes"]
 
 #: The types that are accepted as an id; `id_of` turns each into a string.
 Id = str | int | np.integer[Any] | UUID
@@ -106,7 +109,9 @@ class Hit:
     stored code in hexadecimal, byte by byte. `preview` is the beginning of a text, "" for
     other payloads. `similarity` is None unless features decided the order; then it is the cosine
     of the features for texts and for vectors with that metric, minus their Euclidean distance for
-    all others.
+    all others. `words` is None unless the words of texts decided it; then it is their BM25 score
+    (`hashret.words.bm25`), 0 for a text with none of the words. An item, or a query, that has no
+    code is found by words alone: then the distance is -1, and the score 0.
 
     `text` is the whole text of the commit that was asked, None where the collection keeps none. It
     is read when it is first asked for, and when the hit is copied or pickled, which takes it along;
@@ -123,6 +128,7 @@ class Hit:
     preview: str = ""
     similarity: float | None = None
     text: str | None = field(default=None, compare=False, repr=False)
+    words: float | None = None
 
 
 @late("text")
@@ -170,11 +176,13 @@ class Hits(Sequence[Hit]):
     """The hits of one query, best first.
 
     They are ordered by (distance, -score, id); for an asymmetric query by (-score, distance, id);
-    after `rerank` by similarity first. `note` says why there are no hits if that is not obvious
-    (a text without a known word), else it is "". `complete_radius` is a distance in bits: before
-    the list was cut at k, no item within it (inclusive) was missed. It is -1 if the search was not
-    by distance, or was approximate: then `approximation` says how, else that is None. For a query
-    with `probes`, 0 means that these are certainly the best by score and -1 that they may not be.
+    after `rerank` by words or by similarity first; for a hybrid query by the fused ranks of codes
+    and words. `by` says which: "codes", "words", "features" or "words and codes". `note` says why
+    there are no hits if that is not obvious (a text without a known word), else it is "".
+    `complete_radius` is a distance in bits: before the list was cut at k, no item within it
+    (inclusive) was missed. It is -1 if the search was not by distance alone, or was approximate:
+    then `approximation` says how, else that is None. For a query with `probes`, 0 means that these
+    are certainly the best by score and -1 that they may not be.
     `plan` says how the hits were found and with how much work; None if nothing was searched.
     """
 
@@ -183,6 +191,7 @@ class Hits(Sequence[Hit]):
     complete_radius: int = -1
     approximation: Approximation | None = None
     plan: Plan | None = field(default=None, compare=False, repr=False)
+    by: OrderedBy = "codes"
 
     @overload
     def __getitem__(self, index: int) -> Hit: ...

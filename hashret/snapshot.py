@@ -267,12 +267,18 @@ class Snapshot:
 
     def text(self, row: int) -> Any:
         """The text of a row as a field that is read late (`hashret.late`) takes it."""
-        if not self._keeps_texts:
+        if not self.keeps_texts:
             return None
         return partial(_text, self.items, self.folder, self.close, row)
 
+    def text_of(self, row: int) -> str | None:
+        """The text of a row; None where there is none. Raises `DamagedError`."""
+        with self.folder.reading():
+            return self.items.text(row)
+
     @cached_property
-    def _keeps_texts(self) -> bool:
+    def keeps_texts(self) -> bool:
+        """Whether the collection keeps the text of an item."""
         return any(segment.texts for segment in self.segments)
 
     def in_order(self, *, where: str | None = None) -> Iterator[StoredItem]:

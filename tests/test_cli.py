@@ -59,17 +59,19 @@ def collection(corpus, tmp_path_factory, each_catalog):
 
 def test_query_by_text_and_by_standard_input(collection):
     one = ok("query", collection, "captain of the ship", "-k", 3)
-    assert len(one.stdout.splitlines()) == 4
+    assert len(one.stdout.splitlines()) == 1 + 1 + 3
     assert "sea-" in one.stdout
     two = ok("query", collection, "-", "-k", 3, stdin="captain of the ship")
     assert two.stdout == one.stdout
 
 
 def test_json_has_the_stable_keys(collection):
-    lines = ok("query", collection, "captain of the ship", "--json").stdout.splitlines()
-    hits = [json.loads(line) for line in lines]
-    assert len(hits) == 10
-    assert all(list(h) == ["id", "distance", "score", "code", "metadata"] for h in hits)
+    keys = ["id", "distance", "score", "code", "metadata"]
+    for how, more in (["--codes-only"], []), (["--hybrid"], ["words", "by"]):
+        lines = ok("query", collection, "captain of the ship", "--json", *how).stdout.splitlines()
+        hits = [json.loads(line) for line in lines]
+        assert len(hits) == 10
+        assert all(list(h) == keys + more for h in hits)
     assert all(len(h["code"]) == 8 and 0 <= h["score"] <= 1 for h in hits)
     assert hits[0]["metadata"]["topic"] == "sea"
 
@@ -176,7 +178,8 @@ def test_batch_answers_in_the_order_asked(collection, tmp_path):
     assert [len(a["hits"]) for a in answers] == [2, 2, 0]
     assert "no word" in answers[2]["note"]
     alone = ok("query", collection, "violin and choir", "-k", 2, "--json").stdout.splitlines()
-    assert answers[0]["hits"] == [json.loads(line) for line in alone]
+    by = {"by": answers[0]["by"]}  # said once of all hits of a query
+    assert [hit | by for hit in answers[0]["hits"]] == [json.loads(line) for line in alone]
 
 
 def test_a_bad_line_of_a_batch_is_answered_and_fails_at_the_end(collection, tmp_path):
@@ -311,7 +314,7 @@ def test_wrong_usage_leaves_with_2(collection):
 
 def test_an_approximate_answer_is_labelled(collection, tmp_path):
     text = "captain of the ship"
-    exact = ok("query", collection, text, "-k", 3, "--json").stdout
+    exact = ok("query", collection, text, "-k", 3, "--codes-only", "--json").stdout
     assert "approximate" not in exact
     shown = ok("query", collection, text, "-k", 3, "--index", "faiss-hash").stdout.splitlines()
     assert shown[0].startswith("approximate (faiss-hash): recall@10 ")

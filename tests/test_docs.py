@@ -46,7 +46,8 @@ def test_every_command_in_the_documentation_exists():
                 found = re.match(r"(?:\$ )?(?:\.venv/bin/)?hashret (\w+)(.*)", line)
                 if found:
                     shown.add(found[1])
-                    known = {o for p in main.commands[found[1]].params for o in p.opts}
+                    options = main.commands[found[1]].params
+                    known = {o for p in options for o in (*p.opts, *p.secondary_opts)}
                     for option in re.findall(r"(?<=\s)--?[a-z][a-z-]*", found[2]):
                         assert option in known, line
     assert shown == set(main.commands)

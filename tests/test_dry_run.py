@@ -250,9 +250,11 @@ def test_features_are_stored_as_the_collection_does_or_with_a_new_model(place):
     ok("index", place / "t.jsonl", *to, "--store-features")
     said = agree(place, place / "t.jsonl", *to, "--no-store-features")
     assert "stores features; --no-store-features needs --retrain" in said
-    ok("query", place / "texts", "ship", "--rerank", 20)
+    by_features = "query", place / "texts", "ship", "--rerank", 20, "--rerank-by", "features"
+    ok(*by_features)
     ok("index", place / "t.jsonl", *to, "--no-store-features", "--retrain")
-    assert run("query", place / "texts", "ship", "--rerank", 20).exit_code == 1
+    assert run(*by_features).exit_code == 1
+    ok("query", place / "texts", "ship", "--rerank", 20)  # by words, for which texts are kept
 
 
 def test_items_that_only_their_row_numbers_name(place):

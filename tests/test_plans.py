@@ -201,15 +201,22 @@ def test_the_first_of_a_crowd_of_equal_codes_are_so_by_id_also_after_a_change(tm
 
 
 def test_explain_says_on_standard_error_how_hits_were_found(texts):
-    plain = hashret("query", texts, "a ship in a storm", "-k", 3)
-    done = hashret("query", texts, "a ship in a storm", "-k", 3, "--explain")
-    assert done.stdout == plain.stdout
+    asked = "query", texts, "a ship in a storm", "-k", 3
+    for how, path, proved in (
+        ("--codes-only", "scan", "complete within "),
+        ("--hybrid", r"scan \+ words", "not proved to be complete"),
+    ):
+        plain = hashret(*asked, how)
+        done = hashret(*asked, how, "--explain")
+        assert done.stdout == plain.stdout
+        assert re.match(rf"path: {path} \(", done.stderr)
+        assert f"; {proved}" in done.stderr
+    done = hashret(*asked, "--codes-only", "--explain")
     # compiled where another test of this process had the kernels loaded
     how = re.match(
         r"path: scan \((NumPy|compiled)\); 0 probes, 120 comparisons among 120 items, ", done.stderr
     )
     assert how
-    assert "; complete within " in done.stderr
 
 
 def test_explain_says_it_of_the_neighbours_of_an_item_too(texts):
@@ -227,7 +234,8 @@ def test_explain_a_batch_within_its_lines(texts, tmp_path):
     queries.write_text('{"text": "a ship"}\n{"text": "zyzzyva"}\n', encoding="utf-8")
     lines = hashret("query", texts, "--batch", queries, "--explain").stdout.splitlines()
     known, unknown = map(json.loads, lines)
-    assert known["plan"]["path"] == "scan"
+    assert known["plan"]["path"] == "scan + words"
+    assert known["plan"]["complete_radius"] == -1
     assert known["plan"]["items"] == 120
     assert "plan" not in unknown
 

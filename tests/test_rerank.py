@@ -53,14 +53,17 @@ def test_the_shortlist_is_the_nearest_codes_and_its_order_that_of_the_features(t
     with Collection.open(texts) as collection:
         for item in items[:6]:
             shortlist = {hit.id for hit in collection.query(item.payload, k=20)}
-            hits = collection.query(item.payload, k=5, rerank=20)
+            how = {"rerank_by": "features"}
+            hits = collection.query(item.payload, k=5, rerank=20, **how)
             assert {hit.id for hit in hits} <= shortlist
             assert hits[0].id == item.id
             assert hits[0].similarity == pytest.approx(1.0, abs=1e-6)
-            alike = [hit.similarity for hit in collection.query(item.payload, k=20, rerank=20)]
+            alike = [
+                hit.similarity for hit in collection.query(item.payload, k=20, rerank=20, **how)
+            ]
             assert alike == sorted(alike, reverse=True)
             assert [hit.similarity for hit in hits] == alike[:5]
-            everything = collection.query(item.payload, k=60, rerank=60)
+            everything = collection.query(item.payload, k=60, rerank=60, **how)
             featurizer = collection.coder.featurizer
             rows = featurizer.transform([item.payload for item in items]).to_dense()
             query = featurizer.transform([item.payload]).to_dense()[0]
@@ -284,4 +287,4 @@ def test_damage_to_features_is_found_before_they_are_used(tmp_path):
     with Collection.open(path) as collection:
         assert collection.query("ship storm", k=3)
         with pytest.raises(DamagedError, match="SHA-256"):
-            collection.query("ship storm", k=40, rerank=40)
+            collection.query("ship storm", k=40, rerank=40, rerank_by="features")

@@ -82,8 +82,8 @@ wait_option = click.option(
 def hit_json(hit: Hit, *, with_text: bool = False) -> dict[str, Any]:
     """A hit as JSON, under stable keys: id, distance (bits), score, code (hexadecimal), metadata.
 
-    Hits that were ordered by their features also have the key similarity, and `with_text` the key
-    text, null where the collection keeps none.
+    Hits that were ordered by their features also have the key similarity, by their words the key
+    words, and `with_text` the key text, null where the collection keeps none.
     """
     fields = {
         "id": hit.id,
@@ -94,6 +94,8 @@ def hit_json(hit: Hit, *, with_text: bool = False) -> dict[str, Any]:
     }
     if hit.similarity is not None:
         fields["similarity"] = round(hit.similarity, 6)
+    if hit.words is not None:
+        fields["words"] = round(hit.words, 6)
     if with_text:
         fields["text"] = hit.text
     return fields
@@ -121,6 +123,23 @@ def place_of(metadata: Mapping[str, Any]) -> str:
     return f"[{', '.join(parts)}] " if parts else ""
 
 
+def label_json(hits: Hits) -> dict[str, Any]:
+    """What is said of all hits of a query, as JSON: how they were ordered, and how well."""
+    said: dict[str, Any] = {} if hits.by == "codes" else {"by": hits.by}
+    if hits.approximation:
+        said["approximate"] = approximation_json(hits.approximation)
+    return said
+
+
+def _first_columns(hit: Hit) -> tuple[str, str]:
+    """The head and the value of the columns for what decided the order beside the code."""
+    if hit.words is not None:
+        return f"{'words':>5}  ", f"{hit.words:5.2f}  "
+    if hit.similarity is not None:
+        return "alike  ", f"{hit.similarity:5.3f}  "
+    return "", ""
+
+
 def show_hits(
     hits: Hits | Sequence[Hit],
     as_json: bool,
@@ -129,23 +148,26 @@ def show_hits(
     with_text: bool = False,
 ) -> None:
     """Write the hits to standard output, a line each; `why_none` to standard error if none."""
-    approximation = getattr(hits, "approximation", None)
+    from hashret.items import Hits
+
     if as_json:
-        label = {"approximate": approximation_json(approximation)} if approximation else {}
+        label = label_json(hits) if isinstance(hits, Hits) else {}
         for hit in hits:
             click.echo(json.dumps(hit_json(hit, with_text=with_text) | label))
     elif len(hits):
-        if approximation:
-            click.echo(str(approximation))
+        if isinstance(hits, Hits):
+            if hits.approximation:
+                click.echo(str(hits.approximation))
+            if hits.by == "words and codes":
+                click.echo("by words and codes (--codes-only: by codes alone)")
         width = shutil.get_terminal_size((100, 24)).columns
         ids = [shown(hit.id) for hit in hits]
         widest = min(40, max(map(len, ids)))
-        has_similarity = hits[0].similarity is not None
-        click.echo(f"{'alike  ' * has_similarity}{'bits':>4}  {'score':>5}  {'id':{widest}}")
+        click.echo(f"{_first_columns(hits[0])[0]}{'bits':>4}  {'score':>5}  {'id':{widest}}")
         for hit, name in zip(hits, ids, strict=True):
-            alike = f"{hit.similarity:5.3f}  " if hit.similarity is not None else ""
+            by_codes = f"{hit.distance:4}  {hit.score:5.3f}" if hit.distance >= 0 else "   -      -"
             preview = shown(place_of(hit.metadata) + hit.preview)
-            line = f"{alike}{hit.distance:4}  {hit.score:5.3f}  {name:{widest}}  {preview}"
+            line = f"{_first_columns(hit)[1]}{by_codes}  {name:{widest}}  {preview}"
             click.echo(line.rstrip() if len(line) <= width else line[: width - 1] + "…")
     if not len(hits):
         click.echo(shown(why_none), err=True)

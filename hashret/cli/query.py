@@ -18,11 +18,11 @@ from hashret._backports import chunks
 from hashret.cli.files import lines_of
 from hashret.cli.group import fail, shown
 from hashret.cli.output import (
-    approximation_json,
     collection_argument,
     commit_option,
     hit_json,
     json_lines_option,
+    label_json,
     none_because,
     opened,
     show_hits,
@@ -37,13 +37,24 @@ if TYPE_CHECKING:
 
 
 _BATCH = 1024  # queries of a batch file that are encoded and searched at a time
+#: Bytes of texts, compressed, whose words are read before the first question that they answer: so
+#: many that it is said, because it takes a second, and so many that it is not done unasked, because
+#: it takes half a minute.
+_MANY_UNREAD, _MOST_UNREAD = 3_000_000, 100_000_000
 
 rerank_option = click.option(
     "--rerank",
     type=click.IntRange(min=0),
     metavar="N",
-    help="Take the N nearest codes and order them by the similarity of their features; 0 orders "
-    "by codes alone.  [default: by codes, but copies of an image come first]",
+    help="Take the N nearest codes and order them by their words (of a question in words), or by "
+    "the similarity of their features; 0 orders by codes alone.  [default: copies of an image come "
+    "first]",
+)
+rerank_by_option = click.option(
+    "--rerank-by",
+    type=click.Choice(["words", "features"]),
+    help="What orders the shortlist of --rerank.  [default: words for a text of at most 32 words, "
+    "else features]",
 )
 index_option = click.option(
     "--index",
@@ -101,6 +112,13 @@ explain_option = click.option(
     "differ in the bits the query is least sure of.",
 )
 @rerank_option
+@rerank_by_option
+@click.option(
+    "--hybrid/--codes-only",
+    default=None,
+    help="Find texts by words and codes, or by codes alone.  [default: words and codes for a text "
+    "of at most 32 words, unless another order, a distance or an index is asked for]",
+)
 @where_option
 @group_option
 @index_option
@@ -120,6 +138,8 @@ def query(
     asymmetric: bool,
     probes: int | None,
     rerank: int | None,
+    rerank_by: str | None,
+    hybrid: bool | None,
     where: str | None,
     group: str | None,
     index: str | None,
@@ -130,27 +150,35 @@ def query(
 ) -> None:
     """Show the items of COLLECTION nearest to TEXT ("-" reads standard input).
 
-    Hits are ordered by Hamming distance in bits, then by score. With --radius or --bucket, all
-    items within that distance are shown; -k then limits their number.
+    A question in words finds texts by words and codes. Otherwise hits are ordered by Hamming
+    distance in bits, then by score. With --radius or --bucket, all items within that distance are
+    shown; -k then limits their number.
     """
     if sum(given is not None for given in (text, file, item_id, batch)) != 1:
         raise click.UsageError("expected exactly one of TEXT, --file, --id and --batch")
     if bucket and radius is not None:
         raise click.UsageError("--bucket is --radius 0: give one of them")
     _require_json(with_text, as_json or batch is not None)
+    if hybrid and asymmetric:
+        raise click.UsageError("--hybrid: expected no --asymmetric beside it; leave one out")
+    by_score = asymmetric or probes is not None
     question = _question(
         item_id is not None,
         k,
         rerank,
         radius=0 if bucket else radius,
-        order="score" if asymmetric or probes is not None else "distance",
+        order="hybrid" if hybrid else "score" if by_score else "distance",
         probes=probes,
+        rerank_by=rerank_by,
         where=where,
         index=index,
         group=group,
     )
     with opened(collection, commit) as snapshot:
         _say_if_alone(snapshot, group)
+        if hybrid is None and item_id is None:
+            question = _by_words_too(snapshot, question)
+        _announce_reading(snapshot, question)
         if batch is not None:
             _answer_batch(snapshot, batch, question, explain, with_text)
             return
@@ -170,6 +198,8 @@ _FLAGS = {
     "order": "--asymmetric",
     "probes": "--probes",
     "rerank": "--rerank",
+    "rerank_by": "--rerank-by",
+    "hybrid": "--hybrid",
     "where": "--where",
     "index": "--index",
     "group": "--group",
@@ -192,6 +222,34 @@ def _question(of_stored: bool, k: int | None, rerank: int | None, **fields: Any)
     except QuestionError as error:
         raise click.UsageError(error.under(_FLAGS)) from error
     return question
+
+
+def _by_words_too(snapshot: Collection, question: Question) -> Question:
+    """The question by words and codes, if it is one that takes the order that suits it best.
+
+    Too many texts whose words would have to be read first are left to codes, which is said.
+    """
+    asks_for_more = question.order, question.radius, question.rerank, question.index
+    if asks_for_more != ("distance", None, None, None) or not snapshot.keeps_texts:
+        return question
+    unread = snapshot.n_unread_bytes
+    if unread <= _MOST_UNREAD:
+        return replace(question, order="auto")
+    click.echo(
+        f"by codes alone: the words of {unread / 1e6:,.0f} MB of texts were not read yet; --hybrid "
+        "reads them, once, in minutes",
+        err=True,
+    )
+    return question
+
+
+def _announce_reading(snapshot: Collection, question: Question) -> None:
+    """Say that words are read first, where that takes more than a moment."""
+    asks_words = question.is_hybrid or question.is_open or question.rerank_by == "words"
+    if asks_words and snapshot.keeps_texts:
+        unread = snapshot.n_unread_bytes
+        if unread > _MANY_UNREAD:
+            click.echo(f"reading the words of {unread / 1e6:,.0f} MB of texts, once", err=True)
 
 
 def _require_json(with_text: bool, as_json: bool) -> None:
@@ -222,8 +280,7 @@ def _answer_batch(
                 answer["hits"] = [hit_json(hit, with_text=with_text) for hit in hits]
                 if hits.note:
                     answer["note"] = hits.note
-                if hits.approximation:
-                    answer["approximate"] = approximation_json(hits.approximation)
+                answer |= label_json(hits)
                 if explain and hits.plan is not None:
                     answer["plan"] = hits.plan.to_json()
             click.echo(json.dumps(answer))
@@ -236,6 +293,7 @@ def _answer_batch(
 @click.argument("item_id", metavar="ID")
 @click.option("-k", "k", type=click.IntRange(min=1), help="Number of hits.  [default: 10]")
 @rerank_option
+@rerank_by_option
 @where_option
 @group_option
 @commit_option
@@ -247,6 +305,7 @@ def similar(
     item_id: str,
     k: int | None,
     rerank: int | None,
+    rerank_by: str | None,
     where: str | None,
     group: str | None,
     commit: int | None,
@@ -256,7 +315,7 @@ def similar(
 ) -> None:
     """Show the items of COLLECTION nearest to its item ID, without that item."""
     _require_json(with_text, as_json)
-    question = _question(True, k, rerank, where=where, group=group)
+    question = _question(True, k, rerank, rerank_by=rerank_by, where=where, group=group)
     with opened(collection, commit) as snapshot:
         _say_if_alone(snapshot, group)
         ask = partial(snapshot.ask_similar, ids=item_id)
@@ -293,7 +352,7 @@ def _why_none(
     if note:
         return f"no hits: {note}{none_because(snapshot, question.where)}"
     if question.radius is not None:
-        nearest = ask(replace(question, k=1, radius=None, rerank=0))
+        nearest = ask(replace(question, k=1, radius=None, rerank=0, rerank_by=None))
         for hit in nearest:
             bits = hit.distance
             within = f"within {question.radius} bit{'s' * (question.radius != 1)}"

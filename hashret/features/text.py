@@ -52,8 +52,8 @@ class TextFeaturizer:
         self.spec = spec
         self._vocabulary = vocabulary
         # counted from 1, so that `filter` drops the unknown words without a line of Python each
-        self._words, is_term = _rule(spec)
-        self._place = {term: i for i, term in enumerate(vocabulary, 1) if is_term(term)}
+        self._words, self._is_term = _rule(spec)
+        self._place = {term: i for i, term in enumerate(vocabulary, 1) if self._is_term(term)}
         self._idf = idf
 
     @property
@@ -152,6 +152,21 @@ class TextFeaturizer:
         counts = firsts[1:] - firsts[:-1]
         rows, places = np.divmod(keys[firsts[:-1]], width)
         return rows, places - 1, counts
+
+    def all_words(self, text: str) -> Iterator[str]:
+        """Yield the words of a text with repetitions, also those that the vocabulary lacks."""
+        for piece in pieces(text):
+            yield from filter(self._is_term, self._words(piece))
+
+    def searched_words(self, text: str) -> Iterator[str]:
+        """Yield the words by which a text is searched for: all, and each ideograph by itself.
+
+        Chinese says the same in words that share an ideograph, and no pair. Source: Lucene's
+        CJKBigramFilter with `outputUnigrams`.
+        """
+        yield from self.all_words(text)
+        for piece in pieces(text):
+            yield from tokens.ideographs(piece, self.spec.fold_accents)
 
     def similarities(self, query: Features, features: Features) -> np.ndarray:
         """The cosine; see `rank.similarities`."""

@@ -85,6 +85,13 @@ def word_starts(text: str) -> np.ndarray:
     return np.flatnonzero(found[1:-1] & ~found[:-2])
 
 
+def ideographs(text: str, fold_accents: bool = True) -> list[str]:
+    """The ideographs of a text one by one, with repetitions: those of `words` stand in pairs."""
+    if text.isascii() or not _maybe_unspaced().search(text):
+        return []
+    return _ideograph().findall(folded(text, fold_accents))
+
+
 def _any_words(text: str, fold_accents: bool) -> list[str]:
     found: list[str] = []
     if _maybe_emoji().search(text):
@@ -186,6 +193,12 @@ def _counted() -> Pattern[str]:
     letters, marks = r"\p{L}\p{M}\p{N}", r"\p{M}*+"
     one = rf"[[{letters}]--[{_scripts()}]]++"
     return regex.compile(rf"(?V1)[{_scripts()}]{marks}|{one}(?:['’]{one})*+")
+
+
+def _ideograph() -> Pattern[str]:
+    import regex
+
+    return regex.compile(r"\p{Script=Han}")
 
 
 def _bigrams(run: str) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from itertools import pairwise, repeat
 from typing import NamedTuple, Self
@@ -10,7 +10,7 @@ from typing import NamedTuple, Self
 import numpy as np
 
 from hashret import rank
-from hashret.items import Approximation, Hit, Hits
+from hashret.items import Approximation, Hit, Hits, OrderedBy
 from hashret.search.groups import Groups
 from hashret.search.question import Question
 from hashret.search.searcher import Answered
@@ -23,6 +23,8 @@ from hashret.sparse import Features, rows_between
 _LOOKED_AT = 2_000
 #: Items whose features are compared at a time, to bound the memory for them.
 _COMPARED = 1 << 16
+#: How well the words of a query of a block, by its number, fit the items of some rows.
+WordScores = Callable[[int, np.ndarray], np.ndarray]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +54,16 @@ class Ranking:
     @property
     def compares_features(self) -> bool:
         """Whether the order depends on features."""
-        return bool(self.question.rerank) or self.copies is not None
+        by_features = bool(self.question.rerank) and self.question.rerank_by == "features"
+        return by_features or self.copies is not None
+
+    @property
+    def by(self) -> OrderedBy:
+        """What decides the order, as `Hits` says it."""
+        question = self.question
+        if question.rerank:
+            return question.rerank_by or "features"
+        return "codes"
 
     def keys(
         self, distances: np.ndarray, scores: np.ndarray, alike: np.ndarray | None = None
@@ -67,8 +78,9 @@ class Ranked(NamedTuple):
     """The items found for the queries of a block, in the order of their hits.
 
     Query i has the slice `limits[i]` to ``limits[i + 1]`` of the other arrays: `positions` among
-    the snapshot's codes, `distances` in bits, `scores`, and `alike`, the similarities of features,
-    where these decided the order.
+    the snapshot's codes, `distances` in bits, `scores`; `alike`, the similarities of features, or
+    `words`, how well the words fit, where these decided the order. `rows` are the rows of the items
+    where some have no code: then they have the position and the distance -1.
     """
 
     limits: np.ndarray
@@ -76,12 +88,20 @@ class Ranked(NamedTuple):
     distances: np.ndarray
     scores: np.ndarray
     alike: np.ndarray | None = None
+    words: np.ndarray | None = None
+    rows: np.ndarray | None = None
+
+    def rows_in(self, snapshot: Snapshot) -> np.ndarray:
+        """The rows of the items, (n,) int64."""
+        return snapshot.rows[self.positions] if self.rows is None else self.rows
 
     def take(self, limits: np.ndarray, places: np.ndarray) -> Ranked:
         """The items at these places of the arrays, for queries with these limits."""
-        alike = None if self.alike is None else self.alike[places]
-        chosen = self.positions[places], self.distances[places], self.scores[places]
-        return Ranked(limits, *chosen, alike)
+        found = self._replace(limits=limits)
+        for name, array in zip(self._fields[1:], self[1:], strict=True):
+            if array is not None:
+                found = found._replace(**{name: array[places]})
+        return found
 
 
 def hits(
@@ -92,26 +112,28 @@ def hits(
     features: Features | None = None,
     besides: np.ndarray | None = None,
     groups: Groups | None = None,
+    words: WordScores | None = None,
 ) -> list[Hits]:
     """The ranked hits of each query of a block.
 
     `confidences` (n_queries, n_bits) are those of the queries; `features` are theirs, row for row,
-    needed if the order depends on the similarity of features. The item at the position
-    ``besides[i]`` is no hit of query i. Of each of the `groups` only the best item is a hit.
+    needed if the order depends on the similarity of features; `words` scores items by their words,
+    if these order the shortlist. The item at the position ``besides[i]`` is no hit of query i. Of
+    each of the `groups` only the best item is a hit.
     """
     found = scored(snapshot, answered, confidences, besides)
     keys = ranking.keys(found.distances, found.scores)
-    if features is None:
-        ranked = _hits(snapshot, _chosen(snapshot, found, keys, ranking.question.k, groups))
-    else:
-        depth, k = ranking.depth, ranking.question.k
-        if groups is None or depth is None or k is None:
-            found = _best(snapshot, found, keys, depth)
-        else:
-            found = groups.shortlist(_best(snapshot, found, keys, None), depth, k)
+    if words is not None:
+        found = _shortlist(snapshot, ranking, found, keys, groups)
+        ranked = _by_words(snapshot, ranking, found, words, groups)
+    elif features is not None:
+        found = _shortlist(snapshot, ranking, found, keys, groups)
         ranked = []
         for part, of_queries in _parts(found, features):
             ranked += _by_features(snapshot, ranking, part, of_queries, groups)
+    else:
+        chosen = _chosen(snapshot, found, keys, ranking.question.k, groups)
+        ranked = with_records(snapshot, chosen)
     return [_answer(ranking, answered, query, one) for query, one in enumerate(ranked)]
 
 
@@ -133,6 +155,20 @@ def scored(
     return Ranked(limits, positions, distances, scores)
 
 
+def _shortlist(
+    snapshot: Snapshot,
+    ranking: Ranking,
+    found: Ranked,
+    keys: tuple[np.ndarray, ...],
+    groups: Groups | None,
+) -> Ranked:
+    """The nearest items, which words or features put in order; more where k groups need it."""
+    depth, k = ranking.depth, ranking.question.k
+    if groups is None or depth is None or k is None:
+        return best_first(snapshot, found, keys, depth)
+    return groups.shortlist(best_first(snapshot, found, keys, None), depth, k)
+
+
 def _chosen(
     snapshot: Snapshot,
     found: Ranked,
@@ -140,15 +176,17 @@ def _chosen(
     count: int | None,
     groups: Groups | None,
 ) -> Ranked:
-    """The first `count` items of each query as `_best` orders them, one of each of the `groups`."""
+    """The first `count` items of each query as `best_first` has them, one of each group."""
     if groups is None:
-        return _best(snapshot, found, keys, count)
+        return best_first(snapshot, found, keys, count)
     places = groups.leading(found, keys)
     leading = found.take(np.searchsorted(places, found.limits), places)
-    return groups.best(_best(snapshot, leading, tuple(key[places] for key in keys), None), count)
+    return groups.best(
+        best_first(snapshot, leading, tuple(key[places] for key in keys), None), count
+    )
 
 
-def _best(
+def best_first(
     snapshot: Snapshot, found: Ranked, keys: tuple[np.ndarray, ...], count: int | None
 ) -> Ranked:
     """The first `count` items of each query by the keys and then the id, in this order.
@@ -177,7 +215,7 @@ def _best(
 def _with_ids(snapshot: Snapshot, found: Ranked, places: np.ndarray, tied: np.ndarray) -> list[int]:
     """The places, already in order by their keys, with those that tie in order of their ids."""
     groups = np.cumsum(~tied).tolist()
-    rows = snapshot.rows[found.positions[places]].tolist()
+    rows = found.rows_in(snapshot)[places].tolist()
     items = snapshot.items
     is_tied = tied | np.append(tied[1:], False)
     ids = [items.id(row) if one else "" for row, one in zip(rows, is_tied.tolist(), strict=True)]
@@ -195,6 +233,22 @@ def _parts(found: Ranked, features: Features) -> Iterator[tuple[Ranked, Features
         part = found.take(limits - limits[0], np.arange(limits[0], limits[-1]))
         yield part, rows_between(features, start, stop)
         start = stop
+
+
+def _by_words(
+    snapshot: Snapshot,
+    ranking: Ranking,
+    found: Ranked,
+    words: WordScores,
+    groups: Groups | None,
+) -> list[tuple[Hit, ...]]:
+    """The hits of queries, ordered by their words."""
+    scores = np.empty(len(found.positions))
+    for query, (start, stop) in enumerate(pairwise(found.limits.tolist())):
+        scores[start:stop] = words(query, snapshot.rows[found.positions[start:stop]])
+    found = found._replace(words=scores)
+    keys = -scores, *ranking.keys(found.distances, found.scores)
+    return with_records(snapshot, _chosen(snapshot, found, keys, ranking.question.k, groups))
 
 
 def _by_features(
@@ -217,28 +271,40 @@ def _by_features(
         keys: tuple[np.ndarray, ...] = (-alike, *ranking.keys(found.distances, found.scores))
     else:
         keys = ranking.keys(found.distances, found.scores, alike)
-    return _hits(snapshot, _chosen(snapshot, found, keys, ranking.question.k, groups))
+    return with_records(snapshot, _chosen(snapshot, found, keys, ranking.question.k, groups))
 
 
-def _hits(snapshot: Snapshot, found: Ranked) -> list[tuple[Hit, ...]]:
+def with_records(snapshot: Snapshot, found: Ranked) -> list[tuple[Hit, ...]]:
     """The hits of each query, with the records of their items."""
     items, text = snapshot.items, snapshot.text
-    codes = snapshot.codes.packed[found.positions].tobytes().hex()
-    width = snapshot.n_bits // 4  # characters of a code
     made = []
     alike = repeat(None) if found.alike is None else found.alike.tolist()
-    for start, row, distance, score, likeness in zip(
-        range(0, len(codes), width),
-        snapshot.rows[found.positions].tolist(),
+    words = repeat(None) if found.words is None else found.words.tolist()
+    for code, row, distance, score, likeness, of_words in zip(
+        _hexadecimal(snapshot, found.positions),
+        found.rows_in(snapshot).tolist(),
         found.distances.tolist(),
         found.scores.tolist(),
         alike,
+        words,
         strict=False,
     ):
         item_id, metadata, preview = items.shown(row)
-        shown = metadata, preview, likeness, text(row)
-        made.append(Hit(item_id, distance, score, codes[start : start + width], *shown))
+        shown = metadata, preview, likeness, text(row), of_words
+        made.append(Hit(item_id, distance, score, code, *shown))
     return [tuple(made[start:stop]) for start, stop in pairwise(found.limits.tolist())]
+
+
+def _hexadecimal(snapshot: Snapshot, positions: np.ndarray) -> list[str]:
+    """The codes at these positions in hexadecimal; "" at -1."""
+    has_code = positions >= 0
+    joined = snapshot.codes.packed[positions[has_code]].tobytes().hex()
+    width = snapshot.n_bits // 4  # characters of a code
+    codes = [joined[start : start + width] for start in range(0, len(joined), width)]
+    if len(codes) == len(positions):
+        return codes
+    left = iter(codes)
+    return [next(left) if one else "" for one in has_code.tolist()]
 
 
 def _answer(ranking: Ranking, answered: Answered, query: int, ranked: tuple[Hit, ...]) -> Hits:
@@ -253,4 +319,4 @@ def _answer(ranking: Ranking, answered: Answered, query: int, ranked: tuple[Hit,
         approximation = Approximation("probes", {"probes": question.probes})
         note = note or f"the {question.probes} nearest buckets are empty; allow more probes"
     plan = replace(answered.plan, proved=radius)
-    return Hits(ranked, "" if ranked else note, radius, approximation, plan)
+    return Hits(ranked, "" if ranked else note, radius, approximation, plan, ranking.by)

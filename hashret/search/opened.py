@@ -15,8 +15,9 @@ from hashret.items import Hits, Id, ids_of
 from hashret.kinds import kind_of
 from hashret.search.grouped import GroupedSearch
 from hashret.search.groups import Groups
-from hashret.search.hits import Ranking, hits
-from hashret.search.question import Asked, Question, certain
+from hashret.search.hits import Ranking, WordScores, hits
+from hashret.search.hybrid import hybrid_hits
+from hashret.search.question import IN_WORDS, Asked, Question, certain, payloads_of
 from hashret.search.rows import FoundRows, rows
 from hashret.search.searcher import Answered, Searcher
 from hashret.snapshot import Snapshot
@@ -66,38 +67,72 @@ class Opened:
 
     def hits(self, question: Question, given: Any) -> Any:
         """The hits of a payload (`Hits`), or of each of several payloads or codes (a list)."""
+        if question.is_open:
+            return self._hits_of_each(question, given)
         question = self._asked(question)
         snapshot = self.snapshot
         ranking = _ranking(snapshot, question, of_codes=isinstance(given, Codes))
         asked = Asked.of(given, question, snapshot)
+        if question.is_hybrid:
+            found = hybrid_hits(snapshot, self.searcher, question, asked)
+            return found[0] if asked.single else found
         groups = self._groups(question)
-        answers = [Hits((), note=kind_of(snapshot.kind).unknown)] * len(asked)
+        answers = [Hits((), kind_of(snapshot.kind).unknown, by=ranking.by)] * len(asked)
         for answered in self._answers(
             question, asked.codes, asked.known, ranking.depth, groups, asked.all_confidences
         ):
             places = answered.queries
             beside = asked.kept(places, snapshot.coder) if ranking.compares_features else None
+            words = None
+            if ranking.by == "words":
+                of_payload = self.searcher.words.of_payload
+                words = self._words(of_payload(asked.payloads[i]) for i in places.tolist())
             confidences = asked.confidences(places)
-            ranked = hits(snapshot, ranking, answered, confidences, beside, groups=groups)
+            ranked = hits(
+                snapshot, ranking, answered, confidences, beside, groups=groups, words=words
+            )
             for i, one in zip(places.tolist(), ranked, strict=True):
                 answers[i] = one
         return answers[0] if asked.single else answers
+
+    def _hits_of_each(self, question: Question, given: Any) -> Any:
+        """The hits of payloads, each in the order that suits it."""
+        if isinstance(given, Codes):
+            return self.hits(question.decided(by_words=False), given)
+        payloads, single = payloads_of(given, self.snapshot.kind)
+        answers: list[Any] = [None] * len(payloads)
+        in_words = list(map(self._is_in_words, payloads))
+        for by_words in (False, True):
+            places = [place for place, one in enumerate(in_words) if one is by_words]
+            # what can't be asked is said, also if nothing is asked about
+            if places or not (payloads or by_words):
+                chosen = [payloads[place] for place in places]
+                found = self.hits(question.decided(by_words=by_words), chosen)
+                for place, hits_of_one in zip(places, found, strict=True):
+                    answers[place] = hits_of_one
+        return answers[0] if single else answers
+
+    def _is_in_words(self, payload: Any) -> bool:
+        """Whether the payload is a question in words, to which the stored texts may have them."""
+        if not self.snapshot.keeps_texts or not isinstance(payload, str):
+            return False
+        return self.searcher.words.count(payload, IN_WORDS + 1) <= IN_WORDS
 
     def hits_of_stored(
         self, question: Question, ids: Id | Iterable[Id], *, include_self: bool
     ) -> Any:
         """The hits of the stored item of an id (`Hits`), or of each of several ids (a list)."""
         question.require_of_stored()
+        question = self._asked(question.decided(by_words=False) if question.is_open else question)
         snapshot, searcher = self.snapshot, self.searcher
-        searcher.over(question)
         groups = self._groups(question)
         ranking = _ranking(snapshot, question)
         asked, single = ids_of(ids)
         positions = snapshot.rows.find(np.array(snapshot.require_rows(asked), np.int64))
         # one more than asked, since the item itself is among its nearest
         depth = None if ranking.depth is None else ranking.depth + 1
-        answers = [Hits((), note="the item has no code, since the model knows nothing in it")]
-        answers *= len(asked)
+        note = "the item has no code, since the model knows nothing in it"
+        answers = [Hits((), note, by=ranking.by)] * len(asked)
         coded = np.flatnonzero(positions >= 0)
         for answered in self._answers(
             question, snapshot.codes, positions[coded], depth, groups, without_self=not include_self
@@ -106,7 +141,10 @@ class Opened:
             confidences = certain(snapshot.codes[block])
             beside = snapshot.features(block) if ranking.compares_features else None
             besides = None if include_self else block
-            ranked = hits(snapshot, ranking, answered, confidences, beside, besides, groups)
+            words = None
+            if ranking.by == "words":
+                words = self._words(searcher.words.of_rows(snapshot.rows[block].tolist()))
+            ranked = hits(snapshot, ranking, answered, confidences, beside, besides, groups, words)
             for i, one in zip(coded[: len(block)].tolist(), ranked, strict=True):
                 answers[i] = one
             coded = coded[len(block) :]
@@ -148,13 +186,19 @@ class Opened:
             return replace(question, probes=None)  # to compare all costs less
         return question
 
+    def _words(self, queries: Iterable[dict[int, int]]) -> WordScores:
+        """How well the words of these queries, by their numbers, fit the items of some rows."""
+        bm25 = self.searcher.words.bm25
+        of_queries = list(queries)
+        return lambda query, rows: bm25.of_rows(of_queries[query], rows)
+
 
 def _ranking(snapshot: Snapshot, question: Question, *, of_codes: bool = False) -> Ranking:
     """The order of the hits. Raises CollectionError where it needs features and has none."""
     if of_codes:  # which have no looks that could be a copy's
         question.require_of_codes()
         return Ranking(question)
-    if question.rerank and not snapshot.has_features:
+    if question.rerank_by == "features" and not snapshot.has_features:
         raise CollectionError(
             f"{snapshot.layout.root}: expected the features of every item to rank by, got items "
             "without; index it anew with --retrain --store-features"

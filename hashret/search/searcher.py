@@ -20,6 +20,7 @@ from hashret.plan import Plan
 from hashret.search.groups import Groups
 from hashret.search.kept_tables import table_of
 from hashret.search.question import Question
+from hashret.search.word_index import WordIndex
 from hashret.snapshot import Snapshot
 from hashret.store.machine_cache import read_costs, write_costs
 
@@ -54,6 +55,8 @@ class Searcher:
         self._snapshot = snapshot
         self._indexes = KeptIndexes(table_of)
         self._costs = _SearchCosts()
+        self.words: WordIndex = WordIndex(snapshot, None if former is None else former.words)
+        """The words of the stored texts, read when something first asks for them."""
         if former is not None:
             self._indexes = former._indexes.moved(former._snapshot.rows)
             self._costs = former._costs

@@ -83,7 +83,7 @@ UNWANTED = 30 * 24 * 3600
 _SUMS = "sums.json"  # the name of the arrays, and the SHA-256 of each file
 #: What a file holds, by the end of its name: numbers of one type and nothing else, because NumPy's
 #: files begin with Python literals, and what reading made-up ones raises is not said anywhere.
-_TYPES = {".u4": "<u4", ".u8": "<u8"}
+_TYPES = {".u1": "|u1", ".u4": "<u4", ".u8": "<u8"}
 
 
 def read_arrays(name: str) -> dict[str, np.ndarray]:
@@ -104,6 +104,14 @@ def read_arrays(name: str) -> dict[str, np.ndarray]:
     except (OSError, RuntimeError, ValueError, RecursionError):
         return {}
     return found
+
+
+def has_arrays(name: str) -> bool:
+    """Whether arrays are kept under this name, without a look at them."""
+    try:
+        return (_folder() / name / _SUMS).is_file()
+    except (OSError, RuntimeError):
+        return False
 
 
 def _files(path: Path) -> list[Path]:
@@ -127,7 +135,7 @@ def _mapped(file: Path) -> np.ndarray:
 
 
 def write_arrays(name: str, arrays: Mapping[str, np.ndarray]) -> None:
-    """Keep arrays, (n,) uint32 or uint64, for the next process, where there is room.
+    """Keep arrays, (n,) uint8, uint32 or uint64, for the next process, where there is room.
 
     They take the place of any of this name, and of those that were not wanted for longest where
     more room is needed. Who has mapped what goes keeps it.

@@ -16,7 +16,6 @@ _DEMO_QUERIES = (
     "send an e-mail message over SMTP",
     "wait until all threads have finished",
 )
-_DEMO_SHORTLIST = 100
 
 
 @click.command()
@@ -34,5 +33,5 @@ def demo(to: Path, wait: float) -> None:
     run_index(Run(read_docstrings, to, "text", {}, wait=wait))
     with opened(to) as snapshot:
         for text in _DEMO_QUERIES:
-            click.echo(f'\n$ hashret query {to} "{text}" -k 5 --rerank {_DEMO_SHORTLIST}')
-            show_hits(snapshot.query(text, k=5, rerank=_DEMO_SHORTLIST), as_json=False)
+            click.echo(f'\n$ hashret query {to} "{text}" -k 5')
+            show_hits(snapshot.query(text, k=5, hybrid=None), as_json=False)

@@ -17,6 +17,7 @@ from hashret.collection import Collection
 from hashret.errors import InputError, MissingExtraError
 from hashret.items import Item, id_of
 from hashret.rank import similarities
+from hashret.search.question import FUSED
 from hashret.sparse import take_rows
 from indexer.corpus import Skipped
 from indexer.corpus.given import taken
@@ -90,7 +91,8 @@ def evaluate_judged(
 ) -> JudgedEvaluation:
     """Evaluate a collection by judgements: nDCG@10, AP, and recall at 10, 100 and 1,000.
 
-    The items are ranked in the order of the collection's hits: distance, score, id. If features
+    The items are ranked in the order of the collection's hits: distance, score, id. If texts are
+    stored, they are also ranked by words and codes, the first 100, and then by codes. If features
     are stored, they are also ranked with the nearest codes ordered by their features, for each
     length of a shortlist in `shortlists`, and by the features of all items. Items of equal
     similarity are then in the order of their codes.
@@ -109,6 +111,8 @@ def evaluate_judged(
     runs = {"codes": _by_codes(collection, encoded, ids)}
     if collection.has_features:
         runs |= _by_features(collection, encoded, ids, shortlists)
+    if collection.keeps_texts:
+        runs["words and codes"] = _by_words_and_codes(collection, encoded, ids)
     wanted = {item for judged in judgements.values() for item in judged}
     return JudgedEvaluation(
         len(judgements),
@@ -167,6 +171,17 @@ def _by_codes(collection: Collection, encoded: EncodedQueries, ids: _Ids) -> Run
         item.id: ids.scored(_order(collection, encoded, row, ids))
         for row, item in enumerate(encoded.items)
     }
+
+
+def _by_words_and_codes(collection: Collection, encoded: EncodedQueries, ids: _Ids) -> Run:
+    """The hits of hybrid questions first, as many as are fused, and the others by their codes."""
+    answers = collection.query([one.payload for one in encoded.items], k=FUSED, hybrid=True)
+    run: Run = {}
+    for row, (item, hits) in enumerate(zip(encoded.items, answers, strict=True)):
+        by_codes = ids.by_row[_order(collection, encoded, row, ids)]
+        found = dict.fromkeys([*(hit.id for hit in hits), *by_codes.tolist()])
+        run[item.id] = {one: -float(place) for place, one in enumerate(list(found)[:_DEPTH])}
+    return run
 
 
 def _by_features(

@@ -32,7 +32,7 @@ class EncodedQueries:
     """n encoded queries; row i of each array belongs to item i."""
 
     items: list[Item]
-    """The queries, without their payloads."""
+    """The queries; of images and vectors without their payloads."""
     codes: Codes
     confidences: np.ndarray
     """(n, n_bits) float32, as in `coder.Encoding`."""
@@ -72,7 +72,7 @@ def encode_queries(collection: Collection, queries: Iterable[Item | Skipped]) ->
                 continue
             rows, found, refused = usable_features(coder.featurizer, prepared)
             features.append(found)
-            items += [Item(usable[i].id, "", usable[i].metadata) for i in rows.tolist()]
+            items += [_kept(usable[i]) for i in rows.tolist()]
             refused |= dict.fromkeys(
                 set(range(len(usable))).difference(rows.tolist(), refused), _UNKNOWN
             )
@@ -88,3 +88,8 @@ def encode_queries(collection: Collection, queries: Iterable[Item | Skipped]) ->
     logits = coder.encoder.logits(together)
     confidences = coder.encoder.confidences(together, logits)
     return EncodedQueries(items, Codes.pack(logits > 0), confidences, together, skipped)
+
+
+def _kept(query: Item) -> Item:
+    """The query; without its payload if that is no text, which may be a file or large."""
+    return Item(query.id, query.payload if isinstance(query.payload, str) else "", query.metadata)

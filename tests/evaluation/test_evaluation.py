@@ -240,8 +240,12 @@ def test_items_of_equal_codes_are_judged_in_the_order_of_the_hits(tmp_path):
         indexer.commit()
     queries = asking(6)
     with Collection.open(tmp_path / "c") as collection:
-        for rerank, order in [(None, "codes"), (7, "7 nearest codes, then features")]:
-            answers = collection.query([query.payload for query in queries], k=3, rerank=rerank)
+        for how, order in [
+            ({}, "codes"),
+            ({"rerank": 7, "rerank_by": "features"}, "7 nearest codes, then features"),
+            ({"hybrid": True}, "words and codes"),
+        ]:
+            answers = collection.query([query.payload for query in queries], k=3, **how)
             for place in range(3):
                 judgements = {
                     query.id: {hits[place].id: 1}

@@ -1,0 +1,6 @@
+"""Here are the words of a question: which texts have them, and how much do they tell?
+
+Inverted indexes of immutable ranges of texts, BM25 over several of them, and the fusion of ranked
+lists. Not for splitting texts into words (`hashret.features`) nor for reading and keeping files
+(`hashret.store`).
+"""
