@@ -296,8 +296,8 @@ class Indexer:
         no id (`hashret.items.id_of`).
         """
         require_flag("missing_ok", missing_ok)
-        ids = list(dict.fromkeys(ids_of(ids)[0]))
-        return self._pending.remove(ids, missing_ok=missing_ok)
+        asked = list(dict.fromkeys(ids_of(ids)[0]))
+        return self._pending.remove(asked, missing_ok=missing_ok)
 
     def prune(self) -> int:
         """Remove every item that was not among those given to `add` since the last commit.
