@@ -60,7 +60,7 @@ def build(to: Path, n: int) -> None:
     from hashret.specs import VectorSpec
     from indexer import Indexer
     from indexer.ingest.encode import Encoded
-    from indexer.ingest.segments import SEGMENT, SegmentWriter
+    from indexer.ingest.segments import SEGMENT
 
     to.parent.mkdir(parents=True, exist_ok=True)
     codes_file = to.with_suffix(".npy")
@@ -70,10 +70,9 @@ def build(to: Path, n: int) -> None:
     with Indexer(to, "vector") as indexer:
         some = [Item(str(i), np.array(one), {}) for i, one in enumerate(packed[:1000])]
         indexer.fit(some, spec=VectorSpec(packed=True))
-        staging = indexer._staged
         for start in range(0, n, SEGMENT):
             part = np.array(packed[start : start + SEGMENT])
-            writer = SegmentWriter(indexer._layout, staging, str(indexer._model_name), _BITS)
+            writer = indexer._pending.new_segments()
             before, written = process_time(), _written()
             rows = np.arange(len(part))
             writer.gather(_records(start, len(part)), Encoded(rows, Codes(part), None, {}))
@@ -228,9 +227,9 @@ def _compaction(to: Path) -> Iterator[tuple[str, Any]]:
     from indexer import Indexer
 
     with Indexer(to) as indexer:
-        items = indexer._staged.items
+        items = indexer._pending.staging.items
         gone = [row for row in items.rows() if row % 10 == 3]
-        seconds, _ = _took(lambda: indexer._staged.remove(gone))
+        seconds, _ = _took(lambda: indexer._pending.staging.remove(gone))
         yield f"{len(gone)} removed, s", round(seconds, 2)
         indexer.commit()
         environment.forget_peak()

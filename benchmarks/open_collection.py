@@ -103,7 +103,7 @@ def make_collection(
         for first in range(begin, begin + n, _SEGMENT):
             rows = range(first, min(first + _SEGMENT, begin + n))
             codes = Codes(rng.integers(0, 256, (len(rows), n_bits // 8), dtype=np.uint8))
-            writer = SegmentWriter(layout, staging, model, n_bits)
+            writer = SegmentWriter(layout, staging, model, n_bits, keeps_payloads=False)
             items = [ItemRecord(str(row), bytes(DIGEST), {"n": row}, "") for row in rows]
             writer.gather(items, Encoded(np.arange(len(rows)), codes, None, {}))
             writer.write()

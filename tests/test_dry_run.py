@@ -15,7 +15,7 @@ from hashret.specs import TextSpec
 from indexer import Indexer
 from indexer.cli import main
 from indexer.corpus import Skipped
-from indexer.ingest.dry_run import Rehearsal
+from indexer.dry_run import Rehearsal
 from indexer.training import TrainingOptions
 from tests.corpora import clustered_vectors, topic_items
 

@@ -25,8 +25,8 @@ from indexer import Indexer, corpus
 from indexer.cli import main
 from indexer.corpus import ERROR_CLASSES, Skipped
 from indexer.corpus.given import taken
+from indexer.dry_run import Rehearsal
 from indexer.evaluation import evaluate, evaluate_judged
-from indexer.ingest.dry_run import Rehearsal
 from tests.corpora import clustered_vectors
 from tests.torture.bases import quick
 

@@ -232,13 +232,13 @@ def test_images_are_stored_of_images_only_and_from_then_on(tmp_path):
     items = images("of everything")
     indexed(tmp_path / "c", "image", items[:20], store_images=True)
     with Indexer(tmp_path / "c", workers=1) as indexer:
-        assert indexer.keeps_images
+        assert indexer.keeps_images is True
         indexer.add(items[20:])
         indexer.commit()
         indexer.compact()
         indexer.fit(options=OPTIONS["image"])
         assert indexer.commit().n_uncoded == 0
-        assert indexer.keeps_images
+        assert indexer.keeps_images is True
 
 
 def test_the_command_stores_images_of_all_or_none(tmp_path):

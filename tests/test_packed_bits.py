@@ -16,11 +16,11 @@ from hashret.models.identity import IdentityEncoder
 from hashret.specs import IdentitySpec, VectorSpec
 from indexer import Indexer
 from indexer.cli import main
-from indexer.ingest.packed import packing_warnings
 from indexer.training import Multiples, TrainingOptions, train
 from indexer.training.presets import PRESETS, Preset
 from indexer.training.recipe import TowersRecipe
 from indexer.training.vectors.itq import itq_projection
+from indexer.training.vectors.packed import packing_warnings
 from tests.corpora import clustered_vectors
 
 

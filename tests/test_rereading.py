@@ -17,8 +17,8 @@ from hashret.errors import CollectionError, InputError
 from indexer import Indexer
 from indexer.cli import main
 from indexer.corpus import Skipped
+from indexer.dry_run import Rehearsal
 from indexer.ingest import encode, intake, segments
-from indexer.ingest.dry_run import Rehearsal
 from tests.corpora import topic_items
 from tests.torture.bases import items_of, quick
 

@@ -16,8 +16,8 @@ from indexer.cli.console import progress_bars, say, show_times, show_training
 
 if TYPE_CHECKING:
     from indexer.corpus import Skipped
+    from indexer.dry_run import Rehearsal
     from indexer.ingest.counts import Tally
-    from indexer.ingest.dry_run import Rehearsal
     from indexer.training.options import TrainingOptions
     from indexer.training.report import TrainingReport
     from indexer.writer import Indexer
@@ -104,7 +104,7 @@ def run_index(run: Run, on_skipped: Callable[[Skipped], None] | None = None) -> 
 
 def rehearse(run: Run, on_skipped: Callable[[Skipped], None] | None) -> None:
     """Show what `run_index` would do, and write nothing."""
-    from indexer.ingest.dry_run import Rehearsal
+    from indexer.dry_run import Rehearsal
 
     with Rehearsal(
         run.to,
@@ -132,7 +132,7 @@ def _count_unusable(run: Run, on_skipped: Callable[[Skipped], None] | None) -> N
 
     Raises `EmptyCorpusError` if no item can be used.
     """
-    from indexer.ingest.dry_run import Rehearsal
+    from indexer.dry_run import Rehearsal
 
     with Rehearsal(
         run.to,

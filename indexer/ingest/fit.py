@@ -23,13 +23,13 @@ from indexer.corpus import Skipped
 from indexer.corpus.given import taken
 from indexer.ingest.counts import Progress, Stopwatch
 from indexer.ingest.intake import BATCH
-from indexer.ingest.packed import packing_warnings
 from indexer.ingest.prepare import Preparer
 from indexer.ingest.resume import Unfinished
 from indexer.ingest.sample import sampled, typical
 from indexer.ingest.stored_source import StoredSource
 from indexer.refusals import Refused
 from indexer.training.report import few_warnings, flat_warnings
+from indexer.training.vectors.packed import packing_warnings
 
 if TYPE_CHECKING:
     from hashret.features.image import ImageFeaturizer

@@ -1,4 +1,4 @@
-"""What a collection keeps of its items beside their codes: features, texts, images; all or none."""
+"""What a collection does with all of its items: splits them, and keeps features, texts, images."""
 
 from __future__ import annotations
 
@@ -20,10 +20,12 @@ class Keeping:
         features: bool | None,
         texts: bool | None,
         images: bool | None,
+        passages: int | None,
     ):
         """None: as the collection does, and a new one as is usual for its kind of items.
 
-        Raises `InputError` for texts or images of a collection of other items.
+        `passages` are the words into which texts are split; 0: they stay whole. Raises `InputError`
+        for passages, texts or images of a collection of other items.
         """
         self._kind = kind = kind_of(catalog.kind)
         for flag, name, fits in (
@@ -36,6 +38,12 @@ class Keeping:
                     f"store_{name}: expected a collection of {noun}, got one of {kind.name} items; "
                     "leave it out"
                 )
+        if passages and not kind.stores_texts:
+            raise InputError(
+                f"passages: expected a collection of texts, got one of {kind.name} items; leave it "
+                "out"
+            )
+        self.passages = passages
         self._catalog = catalog
         self._features, self._texts, self._images = features, texts, images
 

@@ -1,15 +1,9 @@
-"""Add what came in to a commit in the making: count it, encode it, write it as segments.
-
-A segment is codes, records, texts, features and a row of the catalog.
-"""
+"""Write segments of a commit in the making: codes, records, texts, features, and their row."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import closing
-from dataclasses import dataclass, replace
-from itertools import tee
-from typing import Any
+from collections.abc import Iterable
+from dataclasses import replace
 
 import numpy as np
 
@@ -21,10 +15,7 @@ from hashret.store.segments.feature_files import write_features
 from hashret.store.segments.record_batch import ItemRecord, batch_of, write_records
 from hashret.store.segments.segment import Segment, write_codes
 from hashret.store.segments.texts import write_texts
-from indexer.ingest.counts import Progress, Stopwatch, Tally
 from indexer.ingest.encode import Encoded
-from indexer.ingest.intake import Batch
-from indexer.ingest.stored_codes import StoredCodes, completed
 
 #: Rows of a segment: few enough to be held in memory, enough that a collection has few files.
 SEGMENT = 65_536
@@ -106,62 +97,3 @@ class SegmentWriter:
         replaced = self._staging.add_segment(segment, [item.id for item in items])
         self._forget()
         return len(items), replaced
-
-
-@dataclass(frozen=True, slots=True)
-class Adding:
-    """Fills segments with the items of batches, and counts these in a tally."""
-
-    segments: SegmentWriter
-    tally: Tally
-    stopwatch: Stopwatch
-    on_progress: Progress
-    stored: StoredCodes | None = None
-    """The codes of the items that need not be encoded again."""
-
-    def encoded(
-        self,
-        batches: Iterable[Batch],
-        encode: Callable[[Iterator[list[Any]]], Generator[Encoded]],
-        total: int | None,
-    ) -> None:
-        """Add items with the codes that `encode` gives for what was prepared, batch for batch.
-
-        Workers encode while others are read. `total`, if known, is for progress only.
-        """
-        batches, ahead = tee(batches)
-        # an error leaves no worker process behind
-        with closing(encode(batch.prepared for batch in ahead)) as found:
-            for batch in batches:
-                with self.stopwatch.stage("encode"):
-                    encoded = next(found)
-                    if self.stored is not None:
-                        encoded = completed(batch, encoded, self.stored)
-                batch.count(self.tally, encoded.refused)
-                coded = (batch.pending[row] for row in encoded.rows.tolist())
-                self.segments.gather(coded, encoded)
-                unknown = encoded.unknown(len(batch.pending))
-                self.segments.gather_uncoded(batch.pending[row] for row in unknown)
-                self.tally.uncoded += len(unknown)
-                if self.segments.is_full:
-                    self._write()
-                self.on_progress("encode", self.tally.seen + self.segments.waiting, total)
-        if self.segments.waiting:
-            self._write()
-
-    def pending(self, batches: Iterable[Batch]) -> None:
-        """Add items without a code, for the model that is to be learned."""
-        for batch in batches:
-            batch.count(self.tally, {})
-            self.segments.gather_uncoded(batch.pending)
-            self.tally.uncoded += len(batch.pending)
-            if self.segments.is_full:
-                self._write()
-        if self.segments.waiting:
-            self._write()
-
-    def _write(self) -> None:
-        with self.stopwatch.stage("write"):
-            count, replaced = self.segments.write()
-        self.tally.replaced += replaced
-        self.tally.added += count - replaced

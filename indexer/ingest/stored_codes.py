@@ -20,6 +20,7 @@ from hashret.store.segments.stored_items import StoredItems
 from indexer.ingest.documents import DOCUMENT
 from indexer.ingest.encode import Encoded
 from indexer.ingest.intake import Batch
+from indexer.ingest.model_in_use import Model
 
 _AT_ONCE = 64  # passages of a document that are looked up together
 
@@ -31,21 +32,18 @@ class StoredCodes:
         self,
         layout: Layout,
         items: StoredItems,
-        model: str,
+        model: Model,
         *,
-        n_kept: int,
         with_features: bool,
         of_documents: bool,
     ):
-        """Those of `items` that the model of this name encoded, in collections that store texts.
+        """Those of `items` that this model encoded, in collections that store texts.
 
-        `n_kept` is the number of features of an item, asked for `with_features`. Whether items
-        are passages is said by `of_documents`.
+        `of_documents` says whether items are passages.
         """
         self._layout = layout
         self._items = items
         self._model = model
-        self._n_kept = n_kept
         self._with_features = with_features
         self._of_documents = of_documents
         self._document: str | None = None
@@ -85,7 +83,7 @@ class StoredCodes:
     def _has_code(self, row: int) -> bool:
         segment, offset = self._items.place(row)
         has_features = segment.features is not None or not self._with_features
-        return offset < segment.n_coded and segment.model == self._model and has_features
+        return offset < segment.n_coded and segment.model == self._model.name and has_features
 
     def take(self, rows: np.ndarray) -> tuple[Codes, Features | None]:
         """The codes and the features of rows, in their order."""
@@ -97,7 +95,7 @@ class StoredCodes:
             packed.append(self._codes[segment.name].packed[offset])
         features = None
         if self._with_features:
-            stored = StoredFeatures(self._layout, self._items.segments, self._n_kept)
+            stored = StoredFeatures(self._layout, self._items.segments, self._model.n_kept)
             features = stored.take(rows)
         return Codes(np.stack(packed)), features
 

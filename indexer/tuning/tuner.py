@@ -28,12 +28,12 @@ from hashret.specs import TextSpec, VectorSpec
 from indexer.corpus import Skipped
 from indexer.corpus.given import taken
 from indexer.ingest.counts import Progress, silent
-from indexer.ingest.packed import packing_warnings
 from indexer.ingest.prepare import Preparer
 from indexer.ingest.sample import sampled
 from indexer.refusals import Refused
 from indexer.training import TrainingOptions, train_lengths
 from indexer.training.presets import PRESETS, preset_for
+from indexer.training.vectors.packed import packing_warnings
 from indexer.tuning.criteria import Criterion, FloatNeighbours, Halves
 from indexer.tuning.search import Deadline, OutOfTimeError, Search
 from indexer.tuning.settings import Setting, space_of

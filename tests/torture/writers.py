@@ -4,7 +4,6 @@ import hashlib
 import json
 import sqlite3
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 
@@ -34,7 +33,7 @@ def run(workload: str, path: Path, base: Path) -> None:
         with Collection.open(base) as known:
             coder, training = known.coder, known.description["training"]
         with Indexer(path, "vector") as indexer:
-            indexer._adopt(coder, SimpleNamespace(to_json=lambda: training))
+            indexer._pending.adopt(coder, training)
             indexer.add(items)
             indexer.commit()
         return

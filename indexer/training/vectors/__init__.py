@@ -1,5 +1,6 @@
 """How are codes of a user's own vectors learned? Two towers, starting at a rotation (ITQ).
 
-`towers` is the trainer, `itq` finds the rotation, and `identity` takes packed bits as they are. Not
-for the deep autoencoder of vectors (presets "dense" and "variational"): that is `trainer`.
+`towers` is the trainer, `itq` finds the rotation, `identity` takes packed bits as they are, and
+`packed` warns of numbers that look like such. Not for the deep autoencoder of vectors (presets
+"dense" and "variational"): that is `trainer`.
 """

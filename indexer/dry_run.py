@@ -18,7 +18,6 @@ from hashret.items import Item
 from hashret.specs import VectorSpec
 from hashret.store.catalog.catalog import Catalog
 from hashret.store.layout import Layout
-from hashret.store.model_files import read_model
 from hashret.store.segments.stored_items import StoredItems
 from indexer.corpus import Skipped
 from indexer.corpus.given import taken
@@ -28,14 +27,14 @@ from indexer.ingest.encode import usable_features
 from indexer.ingest.fit import fit_features, options_for, spec_for
 from indexer.ingest.intake import Intake
 from indexer.ingest.keeping import features_kept, images_kept, texts_kept
-from indexer.ingest.packed import packing_warnings
+from indexer.ingest.model_in_use import Model, last_items, refusal, requiring_all
 from indexer.ingest.prepare import Preparer
-from indexer.ingest.replacing_model import last_items, refusal, requiring_all
 from indexer.ingest.sample import MAX_TRAINING_ITEMS, sampled
 from indexer.ingest.stored_codes import StoredCodes
 from indexer.refusals import Refused
 from indexer.training.options import AS_GIVEN, TrainingOptions
 from indexer.training.report import few_warnings
+from indexer.training.vectors.packed import packing_warnings
 
 
 class LastCommit:
@@ -97,12 +96,11 @@ class Rehearsal:
     ):
         """A rehearsal for the collection of `kind` at `path`, which need not exist."""
         self.tally = Tally(on_skipped=on_skipped)
-        self.description: dict[str, Any] = {}
         self.warnings: list[str] = []
         self.keeps_features: bool | None = None
         self.keeps_texts: bool | None = None
         self.keeps_images: bool | None = None
-        self.coder: Coder | None = None
+        self._model = Model()
         self._given_passages = passages
         self._documents = Documents()
         self._kind = kind
@@ -126,16 +124,24 @@ class Rehearsal:
     def _open(self, catalog: Catalog) -> None:
         self.keeps_features, self.keeps_texts = features_kept(catalog), texts_kept(catalog)
         self.keeps_images = images_kept(catalog)
-        model = catalog.last_commit().model
-        if model is not None:
-            self.description, tensors = read_model(catalog.layout, catalog.model(model))
-            self.coder = Coder.from_description(self.description, tensors)
+        self._model = Model.in_use(catalog)
+        if self.coder is not None:
             self._featurizer, self._spec = self.coder.featurizer, self.coder.featurizer.spec
+
+    @property
+    def coder(self) -> Coder | None:
+        """As of an `Indexer`."""
+        return self._model.coder
+
+    @property
+    def description(self) -> dict[str, Any]:
+        """As of an `Indexer`."""
+        return self._model.description
 
     @property
     def made_with_passages(self) -> int:
         """As of an `Indexer`."""
-        return int(self.description.get("passages", 0))
+        return self._model.passages
 
     @property
     def _passages(self) -> int:
@@ -232,8 +238,7 @@ class Rehearsal:
         return StoredCodes(
             last.catalog.layout,
             last.items,
-            last.catalog.last_commit().model or "",
-            n_kept=self.coder.n_kept,
+            self._model,
             with_features=bool(self.keeps_features),
             of_documents=self._passages > 0,
         )

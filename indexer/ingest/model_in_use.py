@@ -1,22 +1,57 @@
-"""Find the items that a new model would lose, since codes of two models can't be compared."""
+"""The model in use, and the items that another one in its place would lose.
+
+Codes of two models can't be compared, so a commit has items of one model only.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Set
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
 from hashret._backports import chunks
+from hashret.coder import Coder
 from hashret.errors import CollectionError
 from hashret.items import Item
 from hashret.store.catalog.catalog import Catalog
 from hashret.store.catalog.staging import Staging
+from hashret.store.model_files import read_model
 from hashret.store.segments.stored_items import StoredItems
 from indexer.corpus import Skipped
 from indexer.corpus.given import taken
 from indexer.ingest.documents import names_of
 
 _PAGE = 1024  # items looked up at a time
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A model under the name that its commit knows it by; "" and no coder: none was learned yet."""
+
+    name: str = ""
+    coder: Coder | None = None
+    description: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def in_use(cls, catalog: Catalog) -> Model:
+        """That of the last commit."""
+        name = catalog.last_commit().model
+        if name is None:
+            return cls()
+        description, tensors = read_model(catalog.layout, catalog.model(name))
+        return cls(name, Coder.from_description(description, tensors), description)
+
+    @property
+    def passages(self) -> int:
+        """The words of the passages into which its texts are split; 0: they are whole."""
+        return int(self.description.get("passages", 0))
+
+    @property
+    def n_kept(self) -> int:
+        """How many features of an item are stored, where these are."""
+        return 0 if self.coder is None else self.coder.n_kept
 
 
 def last_items(catalog: Catalog) -> StoredItems:
