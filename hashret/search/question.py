@@ -28,8 +28,8 @@ RerankBy = Literal["words", "features"]
 #: How many nearest codes and how many best texts a hybrid question fuses, or k of each if that is
 #: more. On Cranfield, 50 lose .004 of nDCG@10, and 200 gain nothing.
 FUSED = 100
-#: How many nearest codes words put in order where hits are to be of different groups. Of passages
-#: of 20 posts each, .89 of the documents of a first sentence come first, .59 with 100, by codes .20.
+#: How many nearest codes words put in order where hits are to be of different groups. Asked for a
+#: sentence of documents of 20 posts each, .89 of the right documents come first; .59 with 100.
 GROUPED = 1000
 #: A text of at most so many words is a question in words; a longer one asks for more like it. Of
 #: 200 posts of 20 Newsgroups (P@10 of 400 questions, the beginnings of posts), words and codes are
@@ -53,8 +53,8 @@ class Question:
     order: Order = "distance"
     """"distance": by distance, then score. "score": by the query's confidences in stored bits.
     "hybrid": by the fused ranks of the nearest codes and of the texts with the query's words.
-    "auto": "hybrid" for a question in words (`IN_WORDS`) where texts are kept, else "distance"; with
-    a `group` words order the `GROUPED` nearest codes."""
+    "auto": "hybrid" for a question in words (`IN_WORDS`) where texts are kept, else "distance";
+    with a `group` words order the `GROUPED` nearest codes."""
     probes: int | None = None
     """With the order "score", open at most so many buckets; None means compare all codes."""
     rerank: int | None = None
