@@ -122,10 +122,11 @@ def _flattened(html: str) -> str:
     """
     open_: list[str] = []
     for tag in _TAG.finditer(html):
-        name = tag[2].lower()
+        slash, name = tag.groups()
+        name = name.lower()
         if name in _FLAT:
             continue
-        if not tag[1]:
+        if not slash:
             open_.append(name)
             if len(open_) > _MAX_DEPTH:
                 return html[: tag.start()] + _TAG.sub(_flat, html[tag.start() :])
@@ -206,12 +207,12 @@ def _sections(marked: str) -> list[Section]:
 
 def _paragraphs(marked: str) -> list[str]:
     """The paragraphs that are not empty; each of their lines is kept as it is in the source."""
-    return list(filter(None, map(_lines, marked.split(_PARAGRAPH))))
+    # most parts are white space between blocks, for which no call of Python is made
+    parts = filter(None, map(str.strip, marked.split(_PARAGRAPH)))
+    return list(filter(None, [_lines(part) if _LINE in part else part for part in parts]))
 
 
 def _lines(paragraph: str) -> str:
-    if _LINE not in paragraph:
-        return paragraph.strip()
     return "\n".join(filter(None, map(str.strip, paragraph.split(_LINE))))
 
 
