@@ -1,6 +1,6 @@
 """Reading documents as people have them: PDF and HTML beside peers, and a folder of small files.
 
-    python -m benchmarks.documents [--parts pdf html folder] [--pdfs FOLDER] [--html FOLDER]
+    python -m benchmarks.documents [--parts pdf html folder hostile] [--pdfs FOLDER] [--html FOLDER]
                                    [--beside CHECKOUT] [--markitdown PYTHON] [--datasets FOLDER]
 
 **PDF.** Every `.pdf` under a folder (also with `.gz`), such as those of Debian's packages
@@ -14,7 +14,11 @@ those of another revision of this project, checked out at `--beside`.
 **Folder.** 10,000 files of up to 1,000 letters, cut from the posts of 20 Newsgroups, learned and
 indexed: the share of the time that reading takes.
 
-All seconds are processor time in one thread, without imports; medians of several turns, the
+**Hostile.** Files that are made to harm whoever reads them, among 20 good documents: what became of
+each, and after how many seconds of the clock; that no good one's text is another than alone; the
+most memory of a worker.
+
+All other seconds are processor time in one thread, without imports; medians of several turns, the
 readers in turns.
 """
 
@@ -22,24 +26,33 @@ from __future__ import annotations
 
 import argparse
 import gzip
+import lzma
 import re
 import subprocess
 import sys
+import tarfile
 import tempfile
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from io import BytesIO
 from pathlib import Path
+from random import Random
 from statistics import median
+from time import perf_counter
 
 from benchmarks import environment
 
 environment.set_threads(1)
 
+import pyarrow as pa  # noqa: E402
+
 from benchmarks.datasets import default_root, load  # noqa: E402
 from indexer import Indexer, corpus  # noqa: E402
 from indexer.corpus.documents import read_document  # noqa: E402
+from tests.corpus import made  # noqa: E402
+from tests.corpus.test_hostile_documents import PDFS  # noqa: E402
 
-_PARTS = ("pdf", "html", "folder")
+_PARTS = ("pdf", "html", "folder", "hostile")
 _TURNS = 3
 _SMALL_FILES, _SMALL_SIZE = 10_000, 1_000  # files, characters
 _WORD = re.compile(r"\w+")
@@ -60,6 +73,16 @@ before = process_time()
 for path in paths:
     read(path)
 print(process_time() - before)
+"""
+# In a process of its own, because a worker counts what the process that it was forked from had. It
+# prints the most memory of a worker, in KiB.
+_MEMORY = """
+import sys
+from resource import RUSAGE_CHILDREN, getrusage
+from indexer import corpus
+for one in corpus.read(sys.argv[1], "text", workers=2):
+    pass
+print(getrusage(RUSAGE_CHILDREN).ru_maxrss)
 """
 _MARKITDOWN = """
 import sys
@@ -95,6 +118,8 @@ def main() -> None:
         measure_html(arguments.html, arguments.beside)
     if "folder" in arguments.parts:
         measure_folder(arguments.datasets)
+    if "hostile" in arguments.parts:
+        measure_hostile()
 
 
 def measure_pdf(folder: Path, markitdown: str | None) -> None:
@@ -160,6 +185,105 @@ def measure_folder(datasets: Path) -> None:
     print("| step | seconds | share |\n|---|---|---|")
     for step, spent in sorted(seconds.items(), key=lambda pair: -pair[1]):
         print(f"| {step} | {spent:.1f} | {spent / whole:.0%} |")
+
+
+def measure_hostile() -> None:
+    """What becomes of hostile files, and that none changes what a good one says."""
+    good = {
+        f"good-{i:02}{suffix}": data
+        for i in range(5)
+        for suffix, data in {
+            ".pdf": made.pdf([f"page of words {i}"]),
+            ".docx": made.word(("", f"paragraph of words {i}")),
+            ".html": f"<title>t</title><p>page of words {i}".encode(),
+            ".eml": f"Subject: s\n\nmail of words {i}\n".encode(),
+        }.items()
+    }
+    bad = dict(hostile_files())
+    with tempfile.TemporaryDirectory() as scratch:
+        alone, among = Path(scratch, "alone"), Path(scratch, "among")
+        for folder, files in ((alone, good), (among, good | bad)):
+            folder.mkdir()
+            for name, data in files.items():
+                (folder / name).write_bytes(data)
+        expected = {one.id: one.payload for one in corpus.read(alone, "text", workers=2)}
+        print(f"{len(bad)} hostile files among {len(good)} good ones, by two workers\n")
+        found = {}
+        began = perf_counter()
+        for one in corpus.read(among, "text", workers=2):
+            found[one.id] = one
+        seconds = perf_counter() - began
+        done = subprocess.run(
+            [sys.executable, "-c", _MEMORY, among], capture_output=True, text=True, check=True
+        )
+        memory = int(done.stdout) / 1024
+        print("| file | what became of it | seconds, alone |\n|---|---|---|")
+        for number, (name, data) in enumerate(bad.items()):
+            folder = Path(scratch, str(number))
+            folder.mkdir()
+            (folder / name).write_bytes(data)
+            began = perf_counter()
+            ends = Counter(
+                getattr(one, "error_class", "item")
+                for one in corpus.read(folder, "text", workers=2)
+            )
+            spent = perf_counter() - began
+            print(f"| {name} | {_ends(ends)} | {spent:.1f} |")
+    texts = {name: getattr(found.get(name), "payload", None) for name in good}
+    if texts != expected:
+        raise SystemExit("hostile: expected the good documents' texts as alone, got others")
+    unnamed = [n for n in bad if not any(one.split("/")[0].split("#")[0] == n for one in found)]
+    if unnamed:
+        raise SystemExit(f"hostile: expected every file reported, got nothing of {unnamed}")
+    print(f"\nAll together: {seconds:.1f} s; the largest worker had {memory:.0f} MiB of memory")
+
+
+def _ends(ends: Counter[str]) -> str:
+    return ", ".join(f"{end} ({n})" if n > 1 else end for end, n in ends.items())
+
+
+def hostile_files() -> Iterator[tuple[str, bytes]]:
+    """Names and bytes of files that are made to harm whoever reads them."""
+    zeros = bytes(64 << 20)
+    for name, (data, _) in PDFS.items():
+        yield f"{name.replace(' ', '-')}.pdf", data
+    inner = made.zipped({"zeros.txt": zeros})
+    yield "bomb.zip", made.zipped({f"{i}.txt": zeros for i in range(4)})
+    yield "bombs-in-one-another.zip", made.zipped({f"{i}.zip": inner for i in range(20)})
+    tar = _tarred("zeros.txt", zeros * 4)
+    yield "bomb.tar.xz", lzma.compress(tar, preset=0)
+    yield "bomb.tar.zst", pa.compress(tar, codec="zstd", asbytes=True)
+    nested = b"words"
+    for i in range(100):
+        nested = made.zipped({f"{i}.zip" if i else "a.txt": nested})
+    yield "recursive.zip", nested
+    laughs = "".join(f'<!ENTITY l{i} "{f"&l{i - 1};" * 10}">' for i in range(1, 10))
+    xml = f'<!DOCTYPE a [<!ENTITY l0 "ha">{laughs}]><a>&l9;</a>'.encode()
+    yield "billion-laughs.docx", made.changed(made.word(("", "a")), {"word/document.xml": xml})
+    yield "bomb.docx", made.changed(made.word(("", "a")), {"word/document.xml": zeros * 4})
+    deep = b"<a>" * 100_000 + b"</a>" * 100_000
+    yield "deep.docx", made.changed(made.word(("", "a")), {"word/document.xml": deep})
+    yield "cut.docx", made.word(("", "a"))[:-100]
+    yield "deep.html", b"<div>" * 100_000 + b"words"
+    yield "unclosed.html", b"<a <a" * 200_000
+    noise = Random(0).randbytes(1 << 20)
+    yield "ole-junk.msg", bytes.fromhex("d0cf11e0a1b11ae1") + noise
+    yield "ole-junk.doc", bytes.fromhex("d0cf11e0a1b11ae1") + noise
+    mail = b"Subject: innermost\n\nwords\n"
+    for i in range(1_000):
+        head = f'Content-Type: multipart/mixed; boundary="b{i}"\n\n--b{i}\n'
+        mail = f"{head}".encode() + mail + f"\n--b{i}--\n".encode()
+    yield "nested-1000-deep.eml", mail
+
+
+def _tarred(name: str, data: bytes) -> bytes:
+    stream = BytesIO()
+    with tarfile.open(fileobj=stream, mode="w") as tar:
+        member = tarfile.TarInfo(name)
+        for i in range(2):
+            member.name, member.size = f"{i}-{name}", len(data) // 2
+            tar.addfile(member, BytesIO(data))
+    return stream.getvalue()
 
 
 def _unpacked_pdfs(folder: Path, scratch: Path) -> list[Path]:

@@ -21,10 +21,11 @@ Nothing is ever evaluated. What the words mean (`conditions` has the meaning in 
 from __future__ import annotations
 
 import ast
+import keyword
 import math
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from hashret.errors import WhereError
@@ -60,6 +61,19 @@ _STRING = re.compile(
 _NUMBERS = {"octal": "a number without leading zeros", "digits": "a number of up to 4,300 digits"}
 #: A date, or a date and a time, without quotes.
 _DATE = re.compile(r"[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}(?:[T ][0-9:.]+Z?)?")
+#: Words of Python that this grammar has no use for, so who writes one means a field; also those
+#: that it uses, where only a field can stand; several words; and a word that begins with a digit.
+_UNUSED = "|".join(set(keyword.kwlist) - {"and", "or", "not", "in", "is", "True", "False", "None"})
+_MOST_SEARCHED = 1_000  # characters: the search takes time quadratic in them
+_SIGNS = r"(?=\s*(?:[=!<>]=|[<>]|\b(?:not\s+)?in\b|\bis\b))"
+_NO_NAMES = (
+    re.compile(rf"(?<![\w.-])(?P<name>{_UNUSED})(?![\w-])"),
+    re.compile(r"(?:^|\(|\b(?:and|or|not)\s)\s*(?P<name>and|or|not|in|is)(?=\s*[=!<>]=|\s*[<>])"),
+    re.compile(rf"(?<![\w.-])(?P<name>[0-9]+[^\W\d][\w-]*){_SIGNS}"),
+    re.compile(rf"(?:^|\(|\b(?:and|or|not)\s)\s*(?P<name>[\w-]+(?: [\w-]+)+?){_SIGNS}"),
+)
+#: A word with a hyphen or the like in it, which Python takes for a subtraction.
+_HYPHENED = (re.compile(r"(?<![\w.-])(?P<name>[^\W\d]\w*(?:[-/@:+]\w+)+)"),)
 _LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+")  # as Python's parser sees them
 
 
@@ -124,6 +138,7 @@ class _Reader:
             for sign, expected in _NUMBERS.items():
                 if sign in error.msg:
                     raise self._refused(at, expected, "another", "text stands in quotes") from None
+            self._refuse_name(_HYPHENED + _NO_NAMES, 0, len(self._text))
             single = self._text[at:].startswith("=") or "==" in error.msg
             remedy = "write == for equal" if single else _REMEDY
             raise self._refused(at, "a condition", error.msg, remedy) from None
@@ -156,6 +171,7 @@ class _Reader:
                 return self._starts_with(owner, argument)
         if self._is_field(node):
             return AnyOf(self._field(node), (True,))
+        self._refuse_name(_HYPHENED, *self._span(node))
         raise self._refused(
             node,
             "a comparison of a field and a value",
@@ -178,6 +194,7 @@ class _Reader:
         self._count(node)
         turned = not self._is_field(left)
         if turned == (not self._is_field(right)):
+            self._refuse_name(_HYPHENED, *self._span(node))
             raise self._refused(
                 node,
                 "a field on one side and a value on the other",
@@ -334,6 +351,26 @@ class _Reader:
 
     def _refused_date(self, where: ast.expr | int, date: str) -> WhereError:
         return self._refused(where, "a date in quotes", date, f"write '{date}'")
+
+    def _refuse_name(self, patterns: Iterable[re.Pattern[str]], begin: int, end: int) -> None:
+        """Raise the error for what was meant as a name in this part of the text, but is none."""
+        if end - begin > _MOST_SEARCHED:
+            return
+        part = _STRING.sub(lambda string: "'" * len(string[0]), self._text[begin:end])
+        for pattern in patterns:
+            if found := pattern.search(part):
+                raise self._refused(
+                    begin + found.start("name"),
+                    "a field",
+                    found["name"],
+                    f"write field('{found['name']}'); text stands in quotes",
+                ) from None
+
+    def _span(self, node: ast.expr) -> tuple[int, int]:
+        """Where a node begins and ends in the text."""
+        ends = (node.end_lineno or 0, node.end_col_offset or 0)
+        begin = self._offset(node.lineno, node.col_offset, in_bytes=True)
+        return begin, self._offset(*ends, in_bytes=True)
 
     def _source(self, node: ast.expr) -> str:
         return self._shortened(ast.get_source_segment(self._parsed, node) or "something else")

@@ -22,6 +22,7 @@ from hashret.models.dense import DenseEncoder
 from hashret.sparse import SparseRows, to_scipy
 from hashret.specs import DenseSpec
 from indexer.training.neighbours.randomized_svd import principal_directions
+from indexer.training.neighbours.similarities import EXACT_ITEMS
 from indexer.training.neighbours.term_weighting import weighted
 from indexer.training.networks.bottleneck import LogitMoments
 from indexer.training.networks.export import on_grid
@@ -29,7 +30,7 @@ from indexer.training.recipe import LinearMap
 
 #: Iterations of conjugate gradients; the shrinkage makes the problem well conditioned.
 _ITERATIONS = 30
-#: One text in so many is held out to choose the shrinkage.
+#: To choose the shrinkage, one text in so many is held out, of `EXACT_ITEMS` at most.
 _HELD_OUT_PART = 10
 
 
@@ -79,7 +80,7 @@ class LinearFit:
         self._settings = settings
         #: From a map of the scaled words to one of what the exported encoder takes.
         self._input_scale, self._factors = input_scale, scale * word_weights / input_scale
-        order = rng.permutation(len(rows))
+        order = rng.permutation(len(rows))[:EXACT_ITEMS]
         self._unseen, self._seen = np.split(order, [len(rows) // _HELD_OUT_PART])
 
     def fit(self, bits: np.ndarray, logit_scale: float) -> DenseEncoder:

@@ -25,11 +25,7 @@ from indexer.training.checkpoints import Checkpoints
 from indexer.training.finetune import Unrolled, finetune, raw_logits_of
 from indexer.training.linear_map import LinearFit
 from indexer.training.neighbours.neighbourhoods import Neighbourhoods, find_neighbourhoods
-from indexer.training.neighbours.similarities import (
-    Points,
-    cosine_points,
-    mixed_points,
-)
+from indexer.training.neighbours.similarities import Points, cosine_points, mixed_points
 from indexer.training.networks.autoencoder import Autoencoder, Trunk
 from indexer.training.networks.bottleneck import Bottleneck, LogitMoments
 from indexer.training.objectives import Mixture, Target

@@ -2,6 +2,7 @@
 
 import json
 import time
+import tracemalloc
 from base64 import b64encode
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from hashret.items import Item
 from indexer import corpus
-from indexer.corpus import Skipped, documents
+from indexer.corpus import Skipped, documents, files, mailboxes
 from indexer.corpus.extract import FORMATS, METADATA
 from indexer.refusals import ERROR_CLASSES, Refused
 from tests.corpus import ole
@@ -316,6 +317,23 @@ def test_a_mail_over_the_limit_costs_no_other(tmp_path):
         stream.write(b"\n\n" + mailbox(b"Subject: c\n\nc"))
     found = list(corpus.read([tmp_path / "m.mbox"], "text"))
     assert [getattr(one, "error_class", "item") for one in found] == ["item", "too-large", "item"]
+
+
+@pytest.mark.parametrize("line", [b"x" * 1000 + b"\n", b"x" * (8 << 20)], ids=["lines", "one line"])
+def test_a_mail_over_the_limit_is_not_held(tmp_path, monkeypatch, line):
+    limit, size = 1 << 18, 8 << 20
+    monkeypatch.setattr(mailboxes, "_CHUNK", 1 << 16)
+    path = tmp_path / "m.mbox"
+    path.write_bytes(b"From a\n\n" + line * (size // len(line)) + b"\n\nFrom b\n\nwords\n")
+    entry = files.Entry(path, "m.mbox", path.stat().st_size)
+    tracemalloc.start()
+    try:
+        found = list(mailboxes._mails(entry, limit, follow=False))
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert found == [None, b"From b\n\nwords\n"]
+    assert peak < 4 * limit < size // 4
 
 
 def test_a_mail_is_what_its_suffix_says_and_posts_are_plain_text():

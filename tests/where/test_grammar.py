@@ -1,5 +1,7 @@
 """Expressions: read as conditions, or refused by column."""
 
+import keyword
+
 import pytest
 
 from hashret.errors import WhereError
@@ -109,3 +111,42 @@ def test_errors_name_the_column_and_what_to_write(expression, column, says):
 def test_anything_but_a_string_is_refused():
     with pytest.raises(TypeError, match="where: expected a string, got list"):
         parse(["year > 3"])
+
+
+@pytest.mark.parametrize("name", sorted({*keyword.kwlist} - {"True", "False", "None"}))
+@pytest.mark.parametrize("before", ["", "year > 1 and ", "not ("])
+def test_words_of_python_are_fields_in_quotes(name, before):
+    expression = f"{before}{name} == 'and or'" + ")" * before.count("(")
+    with pytest.raises(WhereError, match=rf"column {len(before) + 1}: .*write field\('{name}'\)"):
+        parse(expression)
+    quoted = expression.replace(f"{name} ==", f"field('{name}') ==")
+    meant = AnyOf(Field((name,)), ("and or",))
+    assert parse(quoted) in (meant, Not(meant), And((Order(YEAR, ">", 1), meant)))
+
+
+@pytest.mark.parametrize(
+    ("expression", "name"),
+    [
+        ("content-type == 'x'", "content-type"),
+        ("a == 'b-c' and x-y is null", "x-y"),
+        ("dc:title == 'x'", "dc:title"),
+        ("message-from.contains('a-b')", "message-from"),
+        ("reply-to in ('x', 'y')", "reply-to"),
+        ("'x' in from", "from"),
+        ("from.startswith('x')", "from"),
+        ("my own key == 1", "my own key"),
+        ("2nd == 1", "2nd"),
+    ],
+)
+def test_what_is_no_name_is_written_in_quotes(expression, name):
+    with pytest.raises(WhereError) as raised:
+        parse(expression)
+    assert f"got {name}; write field('{name}')" in str(raised.value)
+    assert f"column {expression.index(name) + 1}:" in str(raised.value)
+
+
+@pytest.mark.parametrize("expression", ["a == 'from b' and", "year > 3 lang == 'en'", "a = 'x-y'"])
+def test_words_within_strings_are_no_names(expression):
+    with pytest.raises(WhereError) as raised:
+        parse(expression)
+    assert "write field(" not in str(raised.value)

@@ -17,6 +17,7 @@ from indexer.corpus.extract.told import line, time_told
 # What is put into the tree at the ends of blocks, and found in its text again. No text has a NUL;
 # a reference such as &#1; can at worst break a line.
 _PARAGRAPH, _LINE, _HEADING, _END = "\0", "\x01", "\x02", "\x03"
+_NO_MARKS = dict.fromkeys(map(ord, (_PARAGRAPH, _LINE, _HEADING, _END)), " ")
 _HEADINGS = "h1 h2 h3 h4 h5 h6"
 _PARAGRAPHS = (
     "address article aside blockquote body button caption center details dialog dir div dl fieldset"
@@ -25,9 +26,7 @@ _PARAGRAPHS = (
 )
 _LINES = "br dd dt li option rt tr"
 _CELLS = "td th"
-# Elements without text for people. The first two are in nearly every page.
-_SCRIPTS = ["script", "style"]
-_HIDDEN = ["iframe", "noembed", "noframes", "noscript", "object", "template"]
+_SILENT = "iframe noembed noframes noscript object script style template"  # no text for people
 
 
 def _ids(names: str) -> set[int]:
@@ -44,7 +43,7 @@ _BEFORE = (
 )
 _AFTER = _ids(_PARAGRAPHS) | _ids(_HEADINGS)
 _BLOCKS = frozenset(f"{_PARAGRAPHS} {_HEADINGS} {_LINES} {_CELLS}".split())
-_HIDDEN_IDS = _ids(" ".join(_HIDDEN))
+_SILENT_IDS = _ids(_SILENT)
 
 # Lexbor's time grows with the number of tags times the depth of nesting. Documents of fewer tags
 # take at most 3 s, however deep. In others, nesting ends at the depth at which it ends in browsers.
@@ -75,7 +74,7 @@ _META = {
 }
 _META_NAMES = ("name", "property", "http-equiv", "itemprop")
 _TELLING = _ids("html title meta")
-_MEANT = _BEFORE.keys() | _HIDDEN_IDS | _TELLING
+_MEANT = _BEFORE.keys() | _SILENT_IDS | _TELLING
 
 
 def extract(data: bytes, decode: Decode) -> Document:
@@ -123,10 +122,11 @@ def _flattened(html: str) -> str:
     """
     open_: list[str] = []
     for tag in _TAG.finditer(html):
-        name = tag[2].lower()
+        slash, name = tag.groups()
+        name = name.lower()
         if name in _FLAT:
             continue
-        if not tag[1]:
+        if not slash:
             open_.append(name)
             if len(open_) > _MAX_DEPTH:
                 return html[: tag.start()] + _TAG.sub(_flat, html[tag.start() :])
@@ -160,23 +160,37 @@ def _marked(html: str) -> tuple[str, dict[str, Any]]:
     root = tree.root
     if root is None:
         return _END, {}
-    root.strip_tags(_SCRIPTS, recursive=True)
-    found = _found(root)
-    if not _HIDDEN_IDS.isdisjoint(kind for _, kind in found):
-        root.strip_tags(_HIDDEN, recursive=True)
-        found = _found(root)
-    told = _told([node for node, kind in found if kind in _TELLING])
-    for node, kind in found:
+    telling, silent = _mark(root)
+    hold_elements = any(True for node in silent for _ in node.iter())
+    for node in reversed(silent):  # the inner ones of nested ones first; with their marks
+        node.decompose()
+    if hold_elements:  # some of which may have told
+        telling = [node for node in root.traverse() if node.tag_id in _TELLING]
+    return root.text(), _told(telling)
+
+
+def _mark(root: LexborNode) -> tuple[list[LexborNode], list[LexborNode]]:
+    """Put the marks into a tree; returns the elements that tell of it, and those without text.
+
+    In one pass that keeps no other node: what is put beside an element is behind it, or is text,
+    which is passed over. A list of all elements, which Python's garbage collector looks through
+    again and again while it grows, takes twice as long.
+    """
+    telling: list[LexborNode] = []
+    silent: list[LexborNode] = []
+    for node in root.traverse():
+        kind = node.tag_id
+        if kind not in _MEANT:
+            continue
         if kind in _BEFORE:
             node.insert_before(_BEFORE[kind])
             if kind in _AFTER:
                 node.insert_after(_PARAGRAPH)
-    return root.text(), told
-
-
-def _found(root: LexborNode) -> list[tuple[LexborNode, int]]:
-    """The elements of a tree that mean something here, in order, with lexbor's numbers of them."""
-    return [(one, kind) for one in root.traverse() if (kind := one.tag_id) in _MEANT]
+        if kind in _TELLING:
+            telling.append(node)
+        elif kind in _SILENT_IDS:
+            silent.append(node)
+    return telling, silent
 
 
 def _sections(marked: str) -> list[Section]:
@@ -193,12 +207,12 @@ def _sections(marked: str) -> list[Section]:
 
 def _paragraphs(marked: str) -> list[str]:
     """The paragraphs that are not empty; each of their lines is kept as it is in the source."""
-    return list(filter(None, map(_lines, marked.split(_PARAGRAPH))))
+    # most parts are white space between blocks, for which no call of Python is made
+    parts = filter(None, map(str.strip, marked.split(_PARAGRAPH)))
+    return list(filter(None, [_lines(part) if _LINE in part else part for part in parts]))
 
 
 def _lines(paragraph: str) -> str:
-    if _LINE not in paragraph:
-        return paragraph.strip()
     return "\n".join(filter(None, map(str.strip, paragraph.split(_LINE))))
 
 
@@ -211,7 +225,7 @@ def _told(nodes: list[LexborNode]) -> dict[str, Any]:
             name = next((has[one] for one in _META_NAMES if has.get(one)), "") or ""
             key, said = _META.get(name.lower(), ""), has.get("content") or ""
         elif node.tag == "title":
-            key, said = "title", node.text()
+            key, said = "title", node.text().translate(_NO_MARKS)
         else:
             key, said = "language", has.get("lang") or has.get("xml:lang") or ""
         value = time_told(said) if key == "date" else line(said)
