@@ -64,12 +64,17 @@ def traced(*arguments: object) -> tuple[set[str], list[int], set[str]]:
     return set(files), depths, set(modules)
 
 
-def test_a_cold_query_takes_a_short_way():
-    files, depths, modules = traced("query", GOLDEN, "a ship in a storm", "-k", 3)
+@pytest.mark.parametrize(
+    ("options", "n_frames", "n_files"),
+    # a question in words is also decided on, and answered from words
+    [(["--codes-only"], 6, 51), ([], 8, 58)],
+)
+def test_a_cold_query_takes_a_short_way(options, n_frames, n_files):
+    files, depths, modules = traced("query", GOLDEN, "a ship in a storm", "-k", 3, *options)
     assert depths
-    assert max(depths) <= 6
+    assert max(depths) <= n_frames
     # what Python 3.12 has itself does not count
-    assert len(files - {"hashret/_backports.py"}) <= 50, sorted(files)
+    assert len(files - {"hashret/_backports.py"}) <= n_files, sorted(files)
     writing = {m for m in modules if m.startswith("indexer.")} - {"indexer.cli"}
     assert not writing
     assert not {"rich", "numpy.ma"} & modules
@@ -93,7 +98,8 @@ def test_a_query_that_the_planner_thinks_about_takes_no_long_way_either(tmp_path
     batch = tmp_path / "queries.jsonl"
     batch.write_text("".join(json.dumps({"text": "a ship in a storm"}) + "\n" for _ in range(50)))
     for options in ([], ["--radius", 12], ["--where", "year > 2000"]):
-        _, depths, _ = traced("query", GOLDEN, "--batch", batch, *options)
+        by_codes = [] if "--radius" in options else ["--codes-only"]
+        _, depths, _ = traced("query", GOLDEN, "--batch", batch, *options, *by_codes)
         assert depths
         assert max(depths) <= 6
 

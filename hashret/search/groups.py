@@ -85,12 +85,15 @@ class Groups:
         return found.take(*rank.first_within(limits, places, count))
 
     def shortlist(self, found: Ranked, depth: int, count: int) -> Ranked:
-        """The first `depth` items of each query, or more, until `count` groups are among them."""
+        """The first `depth` items of each query, or more, until `count` groups are among them.
+
+        Where fewer groups were found, until all of these are.
+        """
         places = self.firsts(found.limits, found.positions)
         ends = []
         for start, stop in zip(found.limits[:-1].tolist(), found.limits[1:].tolist(), strict=True):
             mine = places[np.searchsorted(places, start) : np.searchsorted(places, stop)]
-            needed = int(mine[count - 1]) + 1 if len(mine) >= count else stop
+            needed = int(mine[:count][-1]) + 1 if len(mine) else start
             ends.append(max(min(start + depth, stop), needed))
         kept = [np.arange(start, end) for start, end in zip(found.limits, ends, strict=False)]
         limits = np.append(0, np.cumsum([len(one) for one in kept]))

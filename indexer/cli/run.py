@@ -211,7 +211,8 @@ def _require_as_made(indexer: Indexer | Rehearsal, given: Mapping[str, Any], run
     from indexer.training.options import Multiples
 
     made_with = {**indexer.description["training"]["options"], **indexer.description["features"]}
-    made_with.setdefault("multiples", asdict(Multiples()))  # older models record none
+    # older models record none, or fewer
+    made_with["multiples"] = asdict(Multiples(**made_with.get("multiples", {})))
     wanted = dict(given)
     if run.spec is not None:
         made_with["packed-bits"] = made_with.get("packed", False)
