@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -53,17 +53,14 @@ def question_of(options: Options) -> Question:
     there are more. Raises `QuestionError` if the options do not go together.
     """
     k = options.k
-    if options.radius is not None:
-        k = (k or MOST_HITS) + 1
-    elif k is None:
+    if k is None and options.radius is None:
         k = min(10, options.rerank or 10)
-    return Question(
-        k,
-        options.radius,
-        rerank=options.rerank,
-        where=options.where,
-        group=options.group,
+    question = Question(
+        k, options.radius, rerank=options.rerank, where=options.where, group=options.group
     )
+    if options.radius is None:
+        return question
+    return replace(question, k=(k or MOST_HITS) + 1)
 
 
 def answers(collection: Collection, form: Form, asked: Sequence[Asked]) -> list[bytes | Exception]:

@@ -19,7 +19,9 @@ _LONGEST_CODE = 1 << 16
 Part = Literal["preview", "text", "code", "plan"]
 
 K = Annotated[int, Field(ge=1, le=MOST_HITS, description="Number of hits.")]
-Radius = Annotated[int, Field(ge=0, description="All within so many bits, inclusive.")]
+Radius = Annotated[
+    int, Field(ge=0, le=_LONGEST_CODE, description="All within so many bits, inclusive.")
+]
 Rerank = Annotated[
     int,
     Field(
@@ -69,7 +71,7 @@ class Query(Options):
         Annotated[
             str,
             Field(
-                pattern=r"^([0-9a-fA-F]{2})+\Z",
+                pattern=r"^([0-9a-fA-F]{2})+$",
                 max_length=_LONGEST_CODE // 4,
                 description="A code in hexadecimal, as hits have it.",
             ),
