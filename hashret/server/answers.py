@@ -151,7 +151,7 @@ def item(collection: Collection, name: str, item_id: str) -> bytes:
     standing = collection.standing()
     stored = standing.get(item_id)
     told = {"collection": name, "commit": standing.commit, **stored_json(stored)}
-    return json.dumps(told | {"text": stored.text}).encode()
+    return json.dumps(dict(told, text=stored.text)).encode()
 
 
 def statistics(collections: dict[str, Collection]) -> bytes:
