@@ -127,6 +127,16 @@ class Collection:
                 self._now = now
             return now is not None
 
+    def standing(self) -> Self:
+        """The collection at its present commit, to ask several things of that one.
+
+        It shares what was read and built, and a `refresh` of this one does not move it. It is not
+        closed by itself: `close` of either closes the commit for both.
+        """
+        still = object.__new__(type(self))
+        vars(still).update(vars(self), _now=self._opened, _moving=Lock())
+        return still
+
     def close(self) -> None:
         """Let go of the commit; the collection can't be asked afterwards."""
         now, self._now = self._now, None

@@ -46,11 +46,17 @@ HOMES: dict[str, tuple[str, ...]] = {
     "scipy": ("hashret/sparse.py", "indexer/"),
     "ir_measures": ("indexer/evaluation/",),
     "psycopg": (),  # SQLAlchemy imports it
+    "fastapi": ("hashret/server/",),
+    "starlette": ("hashret/server/",),
+    "pydantic": ("hashret/server/",),
+    "pydantic_core": ("hashret/server/",),
+    "uvicorn": ("hashret/server/",),
 }
 #: Beside each spec stands the name of the encoder that it rebuilds, which `coder.py` loads.
 NAMED_FROM_BELOW = ("hashret/specs.py", "models")
 #: Where files are opened.
 READERS = ("hashret/store/", "hashret/features/pictures.py", "hashret/cli/")
+READERS += ("hashret/server/page_files.py",)
 READERS += ("indexer/corpus/", "indexer/cli/")
 OPENERS = {"open", "read_bytes", "read_text", "write_bytes", "write_text", "memmap", "load", "save"}
 PURE = (
@@ -275,6 +281,7 @@ def test_every_package_that_is_needed_has_a_home():
         *extras["evaluate"],
         *extras["fast"],
         *extras["postgresql"],
+        *extras["serve"],
     ]
     names = {re.split(r"[\[>]", one)[0].replace("-", "_") for one in needed} - {"numpy"}
     names = {

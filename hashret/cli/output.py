@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from hashret.as_json import approximation_json, hit_json
 from hashret.cli.group import shown
 
 if TYPE_CHECKING:
     from hashret.collection import Collection
-    from hashret.items import Approximation, Hit, Hits
+    from hashret.items import Hit, Hits
 
 
 _MAX_SECTION = 40  # characters of a heading that stand before a preview
@@ -77,39 +78,6 @@ wait_option = click.option(
     metavar="SECONDS",
     help="How long to wait if another process is writing to the collection.",
 )
-
-
-def hit_json(hit: Hit, *, with_text: bool = False) -> dict[str, Any]:
-    """A hit as JSON, under stable keys: id, distance (bits), score, code (hexadecimal), metadata.
-
-    Hits that were ordered by their features also have the key similarity, by their words the key
-    words, and `with_text` the key text, null where the collection keeps none.
-    """
-    fields = {
-        "id": hit.id,
-        "distance": hit.distance,
-        "score": round(hit.score, 6),
-        "code": hit.code,
-        "metadata": dict(hit.metadata),
-    }
-    if hit.similarity is not None:
-        fields["similarity"] = round(hit.similarity, 6)
-    if hit.words is not None:
-        fields["words"] = round(hit.words, 6)
-    if with_text:
-        fields["text"] = hit.text
-    return fields
-
-
-def approximation_json(approximation: Approximation) -> dict[str, Any]:
-    """How an approximate answer was found and its measured recall, as JSON under stable keys."""
-    return {
-        "index": approximation.index,
-        **approximation.parameters,
-        "recall": approximation.recall,
-        "k": approximation.k,
-        "n_queries": approximation.n_queries,
-    }
 
 
 def place_of(metadata: Mapping[str, Any]) -> str:

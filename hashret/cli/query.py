@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hashret._backports import chunks
+from hashret.as_json import hit_json
 from hashret.cli.files import lines_of
 from hashret.cli.group import fail, shown
 from hashret.cli.output import (
     collection_argument,
     commit_option,
-    hit_json,
     json_lines_option,
     label_json,
     none_because,

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import click
 
+from hashret.as_json import stored_json
 from hashret.cli.group import shown
 from hashret.cli.output import (
     collection_argument,
@@ -20,9 +20,6 @@ from hashret.cli.output import (
     where_option,
 )
 from hashret.errors import HashretError
-
-if TYPE_CHECKING:
-    from hashret.items import StoredItem
 
 
 @click.command()
@@ -111,13 +108,3 @@ def verify(collection: Path, as_json: bool) -> None:
             counts = f"{commit.n_items} items, {found.n_files} files"
             click.echo(f"sound: commit {commit.commit}, {counts}")
     sys.exit(0 if found.is_sound else 1)
-
-
-def stored_json(item: StoredItem) -> dict[str, Any]:
-    """A stored item as JSON, under stable keys, without its text."""
-    return {
-        "id": item.id,
-        "code": item.code,
-        "metadata": dict(item.metadata),
-        "preview": item.preview,
-    }

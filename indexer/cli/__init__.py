@@ -38,6 +38,10 @@ VERBS = {
         "hashret.cli.stored:info",
         "Show what a collection holds, and its size on disk.",
     ),
+    "serve": (
+        "hashret.cli.serve:serve",
+        "Answer over HTTP, and show a page to ask on.",
+    ),
     "retrain": (
         "indexer.cli.retrain:retrain",
         "Learn a new model from the texts that a collection stores.",

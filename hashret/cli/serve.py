@@ -1,0 +1,127 @@
+"""The verb that answers over HTTP: serve."""
+
+from __future__ import annotations
+
+import os
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from hashret.cli.group import shown
+from hashret.cli.output import opened
+from hashret.errors import MissingExtraError
+
+if TYPE_CHECKING:
+    from hashret.server.guard import Limits
+
+
+@click.command()
+@click.argument(
+    "collections",
+    metavar="COLLECTION...",
+    nargs=-1,
+    required=True,
+    type=click.Path(path_type=Path),
+)
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=8000,
+    show_default=True,
+    help="Port to listen on; 0 takes a free one.",
+)
+@click.option(
+    "--token",
+    envvar="HASHRET_TOKEN",
+    show_envvar=True,
+    help="Answer only requests with this token (Authorization: Bearer TOKEN).",
+)
+@click.option(
+    "--insecure", is_flag=True, help="Listen on another host than this machine without a token."
+)
+@click.option(
+    "--allow-host",
+    "names",
+    multiple=True,
+    metavar="NAME",
+    help="Another name under which the server is called, such as that of a proxy; may be repeated.",
+)
+@click.option(
+    "--threads",
+    type=click.IntRange(1, 256),
+    help="Calls that search at a time.  [default: one a core, at most 8]",
+)
+@click.option(
+    "--timeout",
+    type=click.FloatRange(0.1, 3600),
+    default=30.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="Longest time for one request.",
+)
+def serve(
+    collections: tuple[Path, ...],
+    host: str,
+    port: int,
+    token: str | None,
+    insecure: bool,
+    names: tuple[str, ...],
+    threads: int | None,
+    timeout: float,
+) -> None:
+    """Answer questions to each COLLECTION over HTTP, and show a page to ask them.
+
+    Where several are served, a request names one by its folder without `.hashret`. New commits are
+    taken up as they come. Stop it with Ctrl-C or SIGTERM.
+    """
+    try:
+        from hashret.server.app import create_app
+        from hashret.server.guard import Limits
+        from hashret.server.run import serve as run
+    except ImportError as error:
+        raise MissingExtraError(
+            f"serve: expected FastAPI and uvicorn, got {error}; install hashret[serve]"
+        ) from error
+    limits = Limits(host, frozenset(name.lower() for name in names), token, timeout)
+    _require_safe(limits, insecure)
+    with ExitStack() as stack:
+        served = {}
+        for path in collections:
+            name = path.resolve().name.removesuffix(".hashret")
+            if name in served:
+                raise click.UsageError(
+                    f"expected folders with names of their own, got two called {name!r}; "
+                    "rename one, or serve them on two ports"
+                )
+            served[name] = stack.enter_context(opened(path))
+        for collection in served.values():
+            if collection.snapshot.model is not None:
+                collection.coder  # noqa: B018 - read now, not when the first question waits
+        n_threads = threads or min(os.cpu_count() or 1, 8)
+        app = create_app(served, limits, n_threads=n_threads)
+        run(app, host, port, lambda url: click.echo(f"{shown(', '.join(served))}: {url}"))
+
+
+def _require_safe(limits: Limits, insecure: bool) -> None:
+    """Raise `click.UsageError` where strangers could ask, unless that is meant; then say so."""
+    token = limits.token
+    if token is not None and not (
+        token.isascii() and token.isprintable() and token.split() == [token]
+    ):
+        raise click.UsageError(
+            "--token: expected printable ASCII without spaces, got others or none"
+        )
+    if limits.is_local or token is not None:
+        return
+    if not insecure:
+        raise click.UsageError(
+            f"--host {limits.host}: expected a token, since other machines can reach it; pass "
+            "--token, or --insecure if everybody may read these collections"
+        )
+    click.echo(
+        f"warning: --insecure: everybody who reaches {shown(limits.host)} can read all of it",
+        err=True,
+    )
