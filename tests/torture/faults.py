@@ -94,10 +94,10 @@ def left_overs_stay() -> None:
 def swallowed_errors() -> None:
     honest = files.write_file
 
-    def write_file(path, chunks):
+    def write_file(path, chunks, *block):
         kept = [bytes(chunk) for chunk in chunks]
         try:
-            return honest(path, kept)
+            return honest(path, kept, *block)
         except OSError:
             data = b"".join(kept)
             return files.FileRecord(path.name, len(data), hashlib.sha256(data).hexdigest())

@@ -56,7 +56,7 @@ def test_p1_a_kill_at_any_step_leaves_a_commit_readable(library, base, tmp_path)
 
 
 def test_p1_a_kill_while_a_former_collection_is_rewritten_leaves_it_readable(library, tmp_path):
-    found = break_it(library, FORMER, tmp_path / "w", "kill:rewrite", 300 if LONG else 20)
+    found = break_it(library, FORMER, tmp_path / "w", "kill:rewrite", 330 if LONG else 20)
     assert found["bad"] == []
     assert found["points"] >= 30
     assert found["kills"] >= (300 if LONG else 15)
