@@ -90,7 +90,9 @@ class Records:
         self._require_plain(block)
         self._file.require(0, block.body)
         with pa.ipc.open_stream(pa.py_buffer(self._file.data[len(_MAGIC) : block.end])) as reader:
-            return reader.read_next_batch()
+            for batch in reader:
+                return batch
+        raise self._damaged("no batch")  # what comes first is a dictionary
 
     def _require_plain(self, block: Block) -> None:
         if batch_size(self._file, block).is_compressed:
