@@ -117,7 +117,8 @@ explain_option = click.option(
     "--hybrid/--codes-only",
     default=None,
     help="Find texts by words and codes, or by codes alone.  [default: words and codes for a text "
-    "of at most 32 words, unless another order, a distance or an index is asked for]",
+    "of at most 32 words, unless another order, a distance or an index is asked for; with --group, "
+    "words order the 1,000 nearest codes]",
 )
 @where_option
 @group_option

@@ -91,8 +91,8 @@ _LINE = re.compile(rf'\{{"id": {_TEXT}, "reason": {_TEXT}, "class": {_TEXT}\}}\r
 @click.option(
     "--store-features/--no-store-features",
     default=None,
-    help="Store each item's features beside its code, as `query --rerank` needs.  [default: yes "
-    "for texts and images, no for vectors]",
+    help="Store each item's features beside its code, as `query --rerank-by features` needs.  "
+    "[default: yes for texts and images, no for vectors]",
 )
 @click.option(
     "--store-text/--no-store-text",

@@ -2,6 +2,7 @@
 
 import shutil
 
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -163,3 +164,19 @@ def test_the_size_of_a_block_is_known_by_how_many_there_are(size, block):
     assert 512 <= small <= BLOCK
     assert size <= 128 * small or small == BLOCK
     assert small == 512 or size > 64 * small
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_a_file_that_begins_with_a_dictionary_is_damaged(place, tmp_path, streamed):
+    path, segment, _ = place
+    with pa.ipc.open_file(path / "segments" / segment.records.name) as reader:
+        batch = reader.get_batch(0)
+    ids = batch.schema.get_field_index("id")
+    batch = batch.set_column(ids, "id", batch.column("id").dictionary_encode())
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_file(sink, batch.schema) as writer:
+        writer.write_batch(batch)
+    data = sink.getvalue().to_pybytes()
+    record = write_file(tmp_path / "records.arrow", [data], small_blocks(len(data)))
+    with pytest.raises(DamagedError):
+        Records.open(tmp_path / "records.arrow", record, segment.n_rows, streamed=streamed)
