@@ -8,7 +8,7 @@ import pytest
 
 from hashret import Collection, Item
 from hashret.as_json import hit_json
-from hashret.server import app as server_app
+from hashret.server import service
 from indexer import Indexer
 from tests.corpora import clustered_vectors
 from tests.server.conftest import asking
@@ -132,7 +132,7 @@ def test_concurrent_questions_are_answered_as_single_ones(folder, texts):
 
 
 def test_a_new_commit_is_taken_up(folder, tmp_path, monkeypatch):
-    monkeypatch.setattr(server_app, "_REFRESH_SECONDS", 0.02)
+    monkeypatch.setattr(service, "_REFRESH_SECONDS", 0.02)
     shutil.copytree(folder / "texts", tmp_path / "texts")
     with asking(tmp_path, "texts") as client:
         assert client.get("/v1/items/new").status_code == 404
