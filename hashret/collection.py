@@ -327,6 +327,13 @@ class Collection:
         """
         return self._opened.searcher.words.n_unread_bytes
 
+    def read_words(self) -> None:
+        """Read the words of the stored texts now, not when the first question by words comes.
+
+        Raises CollectionError where the collection keeps no texts, and `DamagedError`.
+        """
+        self._opened.searcher.words.bm25  # noqa: B018 - read on first use, which this is
+
     # asking
 
     @overload
@@ -576,6 +583,15 @@ class Collection:
     def groups(self, field: str) -> Groups:
         """The groups of the items with a code by a metadata field, as `query` takes them."""
         return self._opened.searcher.groups(field)
+
+    def suited(self, question: Question) -> Question:
+        """A question about a payload, in the order that suits it best if it asks for none itself.
+
+        A text of at most 32 words is then answered by words and codes, unless the collection keeps
+        no texts, or more than 100 MB of them, compressed, whose words were not read yet. This is
+        how `hashret query` and the server ask.
+        """
+        return self._opened.suited(question)
 
     def ask(self, question: Question, item_or_items: Any) -> Any:
         """The hits of one payload (`Hits`) or of each of many (a list of `Hits`).

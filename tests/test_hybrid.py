@@ -395,7 +395,7 @@ def test_what_goes_with_no_option_is_refused_by_the_command(path):
 
 
 def test_so_many_unread_texts_are_left_to_codes_unless_asked_for(path, monkeypatch):
-    monkeypatch.setattr("hashret.cli.query._MOST_UNREAD", 10)
+    monkeypatch.setattr("hashret.search.opened.MOST_UNREAD", 10)
     monkeypatch.setattr("hashret.cli.query._MANY_UNREAD", 5)
     done = run("query", path, "the ship")
     assert "by codes alone: the words of" in done.stderr

@@ -38,9 +38,8 @@ if TYPE_CHECKING:
 
 _BATCH = 1024  # queries of a batch file that are encoded and searched at a time
 #: Bytes of texts, compressed, whose words are read before the first question that they answer: so
-#: many that it is said, because it takes a second, and so many that it is not done unasked, because
-#: it takes half a minute.
-_MANY_UNREAD, _MOST_UNREAD = 3_000_000, 100_000_000
+#: many that it is said, because it takes a second.
+_MANY_UNREAD = 3_000_000
 
 rerank_option = click.option(
     "--rerank",
@@ -178,8 +177,8 @@ def query(
     with opened(collection, commit) as snapshot:
         _say_if_alone(snapshot, group)
         if hybrid is None and item_id is None:
-            question = _by_words_too(snapshot, question)
-        _announce_reading(snapshot, question)
+            question = _suited(snapshot, question)
+        announce_reading(snapshot, question)
         if batch is not None:
             _answer_batch(snapshot, batch, question, explain, with_text)
             return
@@ -225,26 +224,19 @@ def _question(of_stored: bool, k: int | None, rerank: int | None, **fields: Any)
     return question
 
 
-def _by_words_too(snapshot: Collection, question: Question) -> Question:
-    """The question by words and codes, if it is one that takes the order that suits it best.
-
-    Too many texts whose words would have to be read first are left to codes, which is said.
-    """
-    asks_for_more = question.order, question.radius, question.rerank, question.index
-    if asks_for_more != ("distance", None, None, None) or not snapshot.keeps_texts:
-        return question
-    unread = snapshot.n_unread_bytes
-    if unread <= _MOST_UNREAD:
-        return replace(question, order="auto")
-    click.echo(
-        f"by codes alone: the words of {unread / 1e6:,.0f} MB of texts were not read yet; --hybrid "
-        "reads them, once, in minutes",
-        err=True,
-    )
-    return question
+def _suited(snapshot: Collection, question: Question) -> Question:
+    """The question in the order that suits it; says so where too many words would be read first."""
+    suited = snapshot.suited(question)
+    if suited is question and question.asks_no_order and snapshot.keeps_texts:
+        click.echo(
+            f"by codes alone: the words of {snapshot.n_unread_bytes / 1e6:,.0f} MB of texts were "
+            "not read yet; --hybrid reads them, once, in minutes",
+            err=True,
+        )
+    return suited
 
 
-def _announce_reading(snapshot: Collection, question: Question) -> None:
+def announce_reading(snapshot: Collection, question: Question) -> None:
     """Say that words are read first, where that takes more than a moment."""
     asks_words = question.is_hybrid or question.is_open or question.rerank_by == "words"
     if asks_words and snapshot.keeps_texts:

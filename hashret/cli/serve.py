@@ -11,9 +11,11 @@ import click
 
 from hashret.cli.group import shown
 from hashret.cli.output import opened
+from hashret.cli.query import announce_reading
 from hashret.errors import MissingExtraError
 
 if TYPE_CHECKING:
+    from hashret.collection import Collection
     from hashret.server.guard import Limits
 
 
@@ -81,10 +83,13 @@ def serve(
         from hashret.server.app import create_app
         from hashret.server.guard import Limits
         from hashret.server.run import serve as run
+        from hashret.server.service import make_ready
     except ImportError as error:
         raise MissingExtraError(
             f"serve: expected FastAPI and uvicorn, got {error}; install hashret[serve]"
         ) from error
+    from hashret.search.question import Question
+
     limits = Limits(host, frozenset(name.lower() for name in names), token, timeout)
     _require_safe(limits, insecure)
     with ExitStack() as stack:
@@ -98,11 +103,19 @@ def serve(
                 )
             served[name] = stack.enter_context(opened(path))
         for collection in served.values():
-            if collection.snapshot.model is not None:
-                collection.coder  # noqa: B018 - read now, not when the first question waits
+            announce_reading(collection, collection.suited(Question()))
+            make_ready(collection)  # now, not when the first question waits
         n_threads = threads or min(os.cpu_count() or 1, 8)
         app = create_app(served, limits, n_threads=n_threads)
-        run(app, host, port, lambda url: click.echo(f"{shown(', '.join(served))}: {url}"))
+        what = "; ".join(f"{shown(name)} ({_about(one)})" for name, one in served.items())
+        run(app, host, port, lambda url: click.echo(f"serving {what} at {url}"))
+
+
+def _about(collection: Collection) -> str:
+    """What a collection holds, in a few words."""
+    bits = f", {collection.n_bits} bits" if collection.snapshot.model is not None else ""
+    s = "s" * (len(collection) != 1)
+    return f"{len(collection):,} {collection.kind}{s}{bits}, commit {collection.commit}"
 
 
 def _require_safe(limits: Limits, insecure: bool) -> None:

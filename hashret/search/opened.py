@@ -25,6 +25,10 @@ from hashret.store.catalog.catalog import Catalog
 from hashret.store.layout import Layout
 
 
+#: Bytes of texts, compressed, whose words are not read unasked: it takes half a minute.
+MOST_UNREAD = 100_000_000
+
+
 @dataclass(frozen=True, slots=True)
 class Opened:
     """A snapshot and its searcher, which belong together; any number of threads may ask."""
@@ -64,6 +68,18 @@ class Opened:
             return None
         now = Snapshot.open(snapshot.layout, address=address, former=snapshot)
         return Opened(now, Searcher(now, searcher.kind, searcher))
+
+    def suited(self, question: Question) -> Question:
+        """The question by words and codes where it is in words, if it asks for no order itself.
+
+        It stays by codes alone where no texts are kept, or more than `MOST_UNREAD` bytes of them
+        whose words would have to be read first.
+        """
+        if not question.asks_no_order or not self.snapshot.keeps_texts:
+            return question
+        if self.searcher.words.n_unread_bytes > MOST_UNREAD:
+            return question
+        return replace(question, order="auto")
 
     def hits(self, question: Question, given: Any) -> Any:
         """The hits of a payload (`Hits`), or of each of several payloads or codes (a list)."""

@@ -147,6 +147,12 @@ class Question:
         """Whether it depends on what is asked about in which order the hits are to be."""
         return self.order == "auto" or bool(self.rerank and self.rerank_by is None)
 
+    @property
+    def asks_no_order(self) -> bool:
+        """Whether it leaves open what orders the hits, so that the order may be what suits it."""
+        asked = self.order, self.radius, self.rerank, self.index
+        return asked == ("distance", None, None, None)
+
     def decided(self, *, by_words: bool) -> Question:
         """The same question, but not open any more."""
         if self.order == "auto" and by_words and self.group is not None:

@@ -31,6 +31,8 @@ class Form:
     subject: str
     """What they are about: "text", "vector", "id", "code", or "other than": an id, left out."""
     question: Question
+    codes_only: bool = False
+    """Whether words are not asked for, where a text would be answered by words and codes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +96,8 @@ def _found(collection: Collection, form: Form, values: list[Any]) -> list[Hits]:
             f"got a {form.subject}; ask with one of these"
         )
     payloads = [np.array(one) for one in values] if about.of_numbers else values
+    if not form.codes_only:
+        question = collection.suited(question)
     return list(collection.ask(question, payloads))
 
 
@@ -122,6 +126,8 @@ def _told(collection: Collection, form: Form, asked: Asked, hits: Hits) -> bytes
         ]
         if len(shown) < len(hits):
             told["more"] = True
+        if hits.by != "codes":
+            told["by"] = hits.by
         if hits.note:
             told["note"] = hits.note
         if hits.approximation:

@@ -79,6 +79,10 @@ class Query(Options):
         | None
     ) = None
 
+    codes_only: Annotated[
+        bool, Field(description="Find texts by codes alone, not by words and codes.")
+    ] = False
+
     @model_validator(mode="after")
     def _of_one_thing(self) -> Query:
         given = [name for name in _SUBJECTS if getattr(self, name) is not None]

@@ -22,6 +22,7 @@ class HitModel(BaseModel):
     code: str = Field(description="The stored code in hexadecimal.")
     metadata: dict[str, Any]
     similarity: float | None = Field(None, description="Of features, where they gave the order.")
+    words: float | None = Field(None, description="Of words, where they gave the order.")
     preview: str | None = Field(None, description="The beginning of a text, if included.")
     text: str | None = Field(None, description="The whole text, if included and kept.")
 
@@ -33,6 +34,9 @@ class Answer(BaseModel):
     commit: int
     hits: list[HitModel]
     more: bool | None = Field(None, description="True where the radius holds more than k items.")
+    by: str | None = Field(
+        None, description="What gave the order, if not codes alone: `words and codes`, ..."
+    )
     note: str | None = Field(None, description="Why there are no hits.")
     approximate: dict[str, Any] | None = Field(None, description="How exact the answer is.")
     plan: dict[str, Any] | None = Field(None, description="How the hits were found, if included.")

@@ -12,6 +12,7 @@ from fastapi.routing import APIRoute
 
 from hashret.collection import Collection
 from hashret.errors import HashretError
+from hashret.search.question import Question
 from hashret.server.answers import Asked, Form, question_of
 from hashret.server.batching import Batcher
 from hashret.server.metrics import Metrics
@@ -57,9 +58,12 @@ class Service:
             raise HTTPException(404, f"collection: expected one of {known}, got {name!r:.80}")
         return name
 
-    async def answer(self, options: Options, subject: str, value: Any) -> Response:
+    async def answer(
+        self, options: Options, subject: str, value: Any, *, codes_only: bool = False
+    ) -> Response:
         """The answer to a question about one thing."""
-        form = Form(self.named(options.collection), subject, question_of(options))
+        name, question = self.named(options.collection), question_of(options)
+        form = Form(name, subject, question, codes_only)
         return json_response(await self.batcher.ask(form, Asked(value, frozenset(options.include))))
 
     async def keep_fresh(self) -> None:
@@ -68,7 +72,7 @@ class Service:
             await asyncio.sleep(_REFRESH_SECONDS)
             for name, collection in self.collections.items():
                 try:
-                    await asyncio.to_thread(collection.refresh)
+                    await asyncio.to_thread(_refresh, collection)
                     self.stale.pop(name, None)
                 except (HashretError, OSError) as error:
                     self.metrics.refresh_error(name)
@@ -81,6 +85,20 @@ class Service:
         for name, collection in self.collections.items():
             message = message.replace(str(collection.snapshot.layout.root), name)
         return message
+
+
+def make_ready(collection: Collection) -> None:
+    """Read what the first question would wait for: the model, and words that are read unasked."""
+    if collection.snapshot.model is None:
+        return
+    collection.coder  # noqa: B018 - read on first use
+    if collection.suited(Question()).is_open:
+        collection.read_words()
+
+
+def _refresh(collection: Collection) -> None:
+    if collection.refresh():
+        make_ready(collection)
 
 
 def json_response(body: bytes) -> Response:

@@ -32,15 +32,44 @@ def hits_of(answer):
     [
         {},
         {"k": 3},
-        {"k": 3, "rerank": 40},
         {"where": "topic in ('sea', 'space') and year > 2004"},
         {"k": 4, "group": "topic"},
     ],
 )
 def test_hits_are_those_of_the_library(client, texts, how):
+    """A question in words is answered by words too, as the command does, and by codes if told."""
+    expected = [hit_json(hit) for hit in texts.query(STORM, hybrid=None, **how)]
+    assert hits_of(client.post("/v1/query", json={"text": STORM, **how})) == expected
+    assert all("words" in hit for hit in expected)
+    assert expected
+    by_codes = [hit_json(hit) for hit in texts.query(STORM, **how)]
+    asked = {"text": STORM, "codes_only": True, **how}
+    assert hits_of(client.post("/v1/query", json=asked)) == by_codes != expected
+
+
+@pytest.mark.parametrize("how", [{"k": 3, "rerank": 40}, {"k": 3, "rerank": 0}])
+def test_hits_in_an_order_that_was_asked_for(client, texts, how):
     expected = [hit_json(hit) for hit in texts.query(STORM, **how)]
     assert hits_of(client.post("/v1/query", json={"text": STORM, **how})) == expected
-    assert expected
+
+
+def test_words_alone_find_what_no_code_does(folder, tmp_path):
+    """The vocabulary knows no word of this text: its item has no code, and is found."""
+    shutil.copytree(folder / "texts", tmp_path / "texts")
+    with Indexer(tmp_path / "texts") as indexer:
+        indexer.add([Item("odd", "zyzzyva quokka")])
+        indexer.commit()
+    with asking(tmp_path, "texts") as client:
+        told = client.post("/v1/query", json={"text": "quokka", "k": 3}).json()
+        assert (told["hits"][0]["id"], told["by"]) == ("odd", "words and codes")
+        told = client.post("/v1/query", json={"text": "quokka", "codes_only": True}).json()
+        assert (told["hits"], "by" in told) == ([], False)
+
+
+def test_so_many_unread_texts_are_left_to_codes_as_by_the_command(folder, monkeypatch):
+    monkeypatch.setattr("hashret.search.opened.MOST_UNREAD", 10)
+    with asking(folder, "texts") as client:
+        assert "by" not in client.post("/v1/query", json={"text": STORM}).json()
 
 
 def test_within_a_radius_all_or_the_first_and_that_there_are_more(client, texts):
@@ -70,14 +99,14 @@ def test_by_id_by_code_and_similar(client, texts):
 def test_what_else_is_told_if_it_is_asked_for(client, texts):
     parts = ["preview", "text", "code", "plan"]
     told = client.post("/v1/query", json={"text": STORM, "k": 2, "include": parts}).json()
-    for hit, one in zip(told["hits"], texts.query(STORM, k=2), strict=True):
+    for hit, one in zip(told["hits"], texts.query(STORM, k=2, hybrid=None), strict=True):
         assert (hit["preview"], hit["text"]) == (one.preview, one.text)
     assert told["code"] == texts.coder.encode([STORM]).codes.hex(0)
     assert told["plan"]["items"] == len(texts)
     of_id = client.get("/v1/similar/notes/sea-000", params={"include": ["code", "text"]}).json()
     assert of_id["code"] == texts.get("notes/sea-000").code
     plain = client.post("/v1/query", json={"text": STORM, "k": 2}).json()
-    assert plain.keys() == {"collection", "commit", "hits"}
+    assert plain.keys() == {"collection", "commit", "hits", "by"}
 
 
 def test_a_text_without_a_known_word_is_answered_with_why(client):

@@ -13,6 +13,7 @@ from click.testing import CliRunner
 from indexer.cli import main
 
 COMMAND = [sys.executable, "-c", "from indexer.cli import main; main()", "serve"]
+SERVING = r"^serving texts \(80 texts, 16 bits, commit 1\) at (http://127\.0\.0\.1:\d+/)$"
 
 
 @pytest.mark.parametrize("ended_by", [signal.SIGTERM, signal.SIGINT])
@@ -25,7 +26,7 @@ def test_it_answers_until_a_signal(folder, ended_by):
     )
     try:
         line = running.stdout.readline()
-        (url,) = re.findall(r"^texts: (http://127\.0\.0\.1:\d+/)$", line) or [running.stderr.read()]
+        (url,) = re.findall(SERVING, line) or [running.stderr.read()]
         with httpx.Client(base_url=url, timeout=20) as client:
             told = client.post("/v1/query", json={"id": "notes/sea-000", "k": 1}).json()
             assert told["hits"][0]["id"] == "notes/sea-000"
