@@ -19,6 +19,7 @@ from hashret.specs import VectorSpec
 from hashret.store.catalog.catalog import Catalog
 from hashret.store.layout import Layout
 from hashret.store.segments.stored_items import StoredItems
+from hashret.workers.refusals import Refused
 from indexer.corpus import Skipped
 from indexer.corpus.given import taken
 from indexer.ingest.counts import Stopwatch, Tally
@@ -31,7 +32,6 @@ from indexer.ingest.model_in_use import Model, last_items, refusal, requiring_al
 from indexer.ingest.prepare import Preparer
 from indexer.ingest.sample import MAX_TRAINING_ITEMS, sampled
 from indexer.ingest.stored_codes import StoredCodes
-from indexer.refusals import Refused
 from indexer.training.options import AS_GIVEN, TrainingOptions
 from indexer.training.report import few_warnings
 from indexer.training.vectors.packed import packing_warnings

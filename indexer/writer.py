@@ -21,6 +21,7 @@ from hashret.errors import CollectionError, EmptyCommitWarning
 from hashret.items import Id, Item, ids_of
 from hashret.store.catalog.records import CommitRecord
 from hashret.store.catalog.tables import FORMAT_VERSION
+from hashret.workers.pool import AVAILABLE
 from indexer.corpus import Skipped
 from indexer.corpus.given import taken
 from indexer.ingest.adding import Adder
@@ -34,7 +35,6 @@ from indexer.ingest.pending_commit import PendingCommit
 from indexer.ingest.prepare import Preparer, default_workers
 from indexer.ingest.sample import MAX_TRAINING_ITEMS
 from indexer.ingest.writer_session import HeldCollection
-from indexer.workers.pool import AVAILABLE
 
 if TYPE_CHECKING:
     from indexer.training import TrainingOptions, TrainingReport

@@ -13,6 +13,7 @@ from PIL import Image
 
 from hashret.items import Item
 from hashret.store.segments.record_batch import ItemRecord
+from hashret.workers.refusals import Refused
 from indexer import Indexer
 from indexer.cli import main
 from indexer.cli.closing import show_counts
@@ -20,7 +21,6 @@ from indexer.corpus import Skipped
 from indexer.corpus.endings import NONE, OTHER, counted, ending_of
 from indexer.ingest.counts import Tally
 from indexer.ingest.intake import Batch
-from indexer.refusals import Refused
 from indexer.training import TrainingOptions
 from tests.corpora import TOPICS, topic_items
 

@@ -14,7 +14,7 @@ ROOT = Path(__file__).parent.parent
 #: A made-up format of documents: each line is written backwards, after a line that names it.
 BACKWARDS = """
 from indexer.corpus.extract import Document
-from indexer.refusals import Refused
+from hashret.workers.refusals import Refused
 
 def extract(data, decode):
     found = decode(data, "")

@@ -18,8 +18,8 @@ from hashret import Collection, HashretError
 from hashret.errors import CollectionError, StorageError
 from hashret.store.files import write_file
 from hashret.store.refusals import plainly, sqlite_error
+from hashret.workers import pool
 from indexer import Indexer, TrainingOptions
-from indexer.workers import pool
 from tests.store.test_replaced import ITEMS, VECTORS, made
 
 V = VECTORS[3]

@@ -24,7 +24,6 @@ from hashret.snapshot import Snapshot
 from hashret.store.catalog.catalog import Catalog
 from hashret.store.layout import Layout
 
-
 #: Bytes of texts, compressed, whose words are not read unasked: it takes half a minute.
 MOST_UNREAD = 100_000_000
 

@@ -92,8 +92,8 @@ click.version_option(__version__, prog_name="hashret")(main)
 
 
 def _read_document(path: Path) -> str:
+    from hashret.workers.refusals import Refused
     from indexer.corpus.documents import read_document
-    from indexer.refusals import Refused
 
     try:
         return read_document(path, follow=True).text

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import click
 
+from hashret.workers.refusals import LEFT_OUT
 from indexer.cli.console import say
 from indexer.corpus.forms import form_named
 from indexer.ingest.counts import Tally
-from indexer.refusals import LEFT_OUT
 
 _MOST_PARTS = 8  # reasons that a line lists
 _MOST_ENDINGS = 6  # endings that a line lists for one reason

@@ -11,9 +11,9 @@ from pathlib import Path
 
 from hashret.errors import EmptyCorpusError
 from hashret.items import Item
+from hashret.workers.refusals import Refused
 from indexer.corpus import files
 from indexer.corpus.leaving_out import Rules
-from indexer.refusals import Refused
 
 # Folders that are left out: tests, applications, and packages that were installed.
 _LEFT_OUT = frozenset(

@@ -22,9 +22,9 @@ Everything in a source is returned exactly once, as an `Item` or as a `Skipped`,
 of a run add up. Images are not decoded here, and nothing is learned.
 """
 
+from hashret.workers.refusals import ERROR_CLASSES, Skipped
 from indexer.corpus.reading import Reading
 from indexer.corpus.sources import KINDS, Source, clear_kind, count_kinds, infer_kind, read
-from indexer.refusals import ERROR_CLASSES, Skipped
 
 __all__ = [
     "ERROR_CLASSES",

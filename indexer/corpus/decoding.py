@@ -9,8 +9,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from hashret.errors import InputError
+from hashret.workers.refusals import Refused
 from indexer.corpus.guessing import Guess, guess
-from indexer.refusals import Refused
 
 #: Number of bytes that are inspected to recognise an encoding or a binary file.
 SAMPLE = 4096

@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING, Any
 
 from hashret.arguments import resolve
 from hashret.items import Item
+from hashret.workers.refusals import Refused, Skipped
 from indexer.corpus import decoding, files
 from indexer.corpus.extract import BETWEEN, FORMATS, UNNAMED, Document, Extract, Section, signatures
 from indexer.corpus.guessing import Guess, by_majority
 from indexer.corpus.passages import SectionStart, outlined
 from indexer.corpus.reading import Reading
-from indexer.refusals import Refused, Skipped
 
 if TYPE_CHECKING:
-    from indexer.workers.pool import Work
+    from hashret.workers.pool import Work
 
 #: The suffixes of documents.
 SUFFIXES = tuple(FORMATS)
@@ -86,7 +86,7 @@ def unread(entry: files.Entry, *, follow: bool) -> Unread:
 def decoded(
     found: Iterable[Found], workers: int = 1, reading: Reading | None = None
 ) -> Iterator[Item | Skipped]:
-    """The entries in the same order, with every document read by workers (`indexer.workers.pool`).
+    """The entries in the same order, with every document read by workers (`hashret.workers.pool`).
 
     If an encoding has to be guessed, a short text gets the encoding of most documents of its folder
     in the same batch (`by_majority`). `reading` counts the guesses.
@@ -103,7 +103,7 @@ def decoded(
 
 
 def _decoded(found: Iterator[Found], n: int, how: Reading) -> Iterator[Item | Skipped]:
-    from indexer.workers.pool import AVAILABLE, Workers
+    from hashret.workers.pool import AVAILABLE, Workers
 
     chunks = _chunks(found)
     if not AVAILABLE:
@@ -119,7 +119,7 @@ def _decoded(found: Iterator[Found], n: int, how: Reading) -> Iterator[Item | Sk
 
 def reading(encoding: str | None) -> Work:
     """The task of the workers: read documents; the results are as `_packed` returns them."""
-    from indexer.workers.pool import each
+    from hashret.workers.pool import each
 
     def one(document: tuple[Path, bool, bytes | None]) -> list[Any]:
         path, follow, data = document

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_to_bytes
 
 from hashret.unicode_text import is_unicode
-from indexer.refusals import Refused, Skipped
+from hashret.workers.refusals import Refused, Skipped
 
 if TYPE_CHECKING:
     from indexer.corpus.leaving_out import Rules

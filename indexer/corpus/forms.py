@@ -8,6 +8,7 @@ from functools import partial
 from itertools import islice
 from pathlib import Path
 
+from hashret.workers.refusals import Refused, Skipped
 from indexer.corpus import documents, files, ids, images, mailboxes
 from indexer.corpus.arrays import stored, vectors
 from indexer.corpus.folders import archives
@@ -16,7 +17,6 @@ from indexer.corpus.tables import readers, table
 from indexer.corpus.tables.columns import Columns
 from indexer.corpus.tables.compressed import SUFFIXES as COMPRESSED
 from indexer.corpus.tables.rows import Row
-from indexer.refusals import Refused, Skipped
 
 #: The number of files in a folder by which the kind of its items is inferred.
 SAMPLE_FILES = 10_000

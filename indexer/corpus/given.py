@@ -7,9 +7,9 @@ from typing import Any
 
 from hashret.errors import PayloadError
 from hashret.items import Item, metadata_of
+from hashret.workers.refusals import Refused, Skipped
 from indexer.corpus import ids
 from indexer.corpus.passages import Outlined
-from indexer.refusals import Refused, Skipped
 
 
 def taken(items: Iterable[Any]) -> Iterator[Item | Skipped]:

@@ -11,10 +11,10 @@ from typing import Any
 from hashret.errors import InputError
 from hashret.items import id_of
 from hashret.unicode_text import is_unicode
+from hashret.workers.refusals import Refused
 from indexer.corpus.arrays.stored import StoredArray, stored_arrays
 from indexer.corpus.lines import is_escaped, opened
 from indexer.corpus.tables.compressed import DAMAGED
-from indexer.refusals import Refused
 
 #: The longest id that may be given, in characters.
 MAX_LENGTH = 4096

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from hashret.items import Item
+from hashret.workers.refusals import Refused, Skipped
 from indexer.corpus import files
 from indexer.corpus.folders import archives
 from indexer.corpus.reading import Reading
-from indexer.refusals import Refused, Skipped
 
 #: The suffixes of image files.
 SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".gif", ".tif", ".tiff", ".bmp")

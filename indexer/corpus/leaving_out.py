@@ -16,9 +16,9 @@ from hashret.arguments import resolve
 from hashret.errors import InputError, PayloadError
 from hashret.features import FEATURIZERS
 from hashret.items import Item
+from hashret.workers.refusals import Refused, Skipped
 from indexer.corpus.files import read_bytes
 from indexer.corpus.folders.gitignore import Pattern, decided, pattern, patterns
-from indexer.refusals import Refused, Skipped
 
 if TYPE_CHECKING:
     from indexer.corpus.reading import Reading

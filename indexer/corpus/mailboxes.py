@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
 
+from hashret.workers.refusals import Refused, Skipped
 from indexer.corpus import documents, files
 from indexer.corpus.extract import FORMATS
-from indexer.refusals import Refused, Skipped
 
 SUFFIXES = (".mbox",)
 #: The largest mailbox in an archive, in bytes: it is held in memory.

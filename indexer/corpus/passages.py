@@ -20,8 +20,8 @@ import numpy as np
 
 from hashret.features.tokens import word_starts
 from hashret.items import Item
+from hashret.workers.refusals import Refused, Skipped
 from indexer.corpus.sentences import sentence_starts
-from indexer.refusals import Refused, Skipped
 
 # how strong a boundary is; at 0 no passage may end
 _SENTENCE, _PARAGRAPH, _HEADING = 1, 2, 3

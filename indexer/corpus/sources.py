@@ -13,6 +13,7 @@ from pathlib import Path
 from hashret import kinds
 from hashret.errors import InputError
 from hashret.items import Item
+from hashret.workers.refusals import Skipped
 from indexer.corpus import documents, files, images, leaving_out
 from indexer.corpus.arrays import vectors
 from indexer.corpus.endings import counted, ending_of
@@ -20,7 +21,6 @@ from indexer.corpus.folders import archives
 from indexer.corpus.forms import FOLDER, FORMS, Form, form_named, form_of, forms_of, names_in
 from indexer.corpus.reading import Reading
 from indexer.corpus.tables import readers
-from indexer.refusals import Skipped
 
 KINDS = tuple(kinds.KINDS)
 

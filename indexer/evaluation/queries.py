@@ -14,11 +14,11 @@ from hashret.collection import Collection
 from hashret.errors import InputError
 from hashret.items import Item
 from hashret.sparse import Features, stacked
+from hashret.workers.refusals import Refused
 from indexer.corpus import Skipped
 from indexer.corpus.given import taken
 from indexer.ingest.encode import usable_features
 from indexer.ingest.prepare import Preparer
-from indexer.refusals import Refused
 
 _UNKNOWN = Refused(
     "no-known-feature",

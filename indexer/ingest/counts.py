@@ -8,9 +8,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from time import perf_counter
 
+from hashret.workers.refusals import LEFT_OUT
 from indexer.corpus import Skipped
 from indexer.corpus.endings import counted, ending_of
-from indexer.refusals import LEFT_OUT
 
 #: Progress callback: called with (stage, amount done, amount in all or None if unknown).
 Progress = Callable[[str, int, int | None], None]

@@ -22,8 +22,8 @@ from hashret.sparse import Features, arrays_of, finite_rows, known, of_arrays, t
 from hashret.store.files import FileRecord
 from hashret.store.layout import Layout
 from hashret.store.model_files import ModelRecord, read_model
-from indexer.refusals import Refused
-from indexer.workers.pool import AVAILABLE, Limits, Work, Workers, each
+from hashret.workers.pool import AVAILABLE, Limits, Work, Workers, each
+from hashret.workers.refusals import Refused
 
 _OVERFLOW = "features: expected finite numbers, got infinity; scale the vectors as the others are"
 

@@ -19,6 +19,7 @@ from hashret.kinds import kind_of
 from hashret.models.base import Encoder
 from hashret.sparse import Features, finite_rows, stacked, take_rows
 from hashret.specs import ImageSpec, VectorSpec
+from hashret.workers.refusals import Refused
 from indexer.corpus import Skipped
 from indexer.corpus.given import taken
 from indexer.ingest.counts import Progress, Stopwatch
@@ -27,7 +28,6 @@ from indexer.ingest.prepare import Preparer
 from indexer.ingest.resume import Unfinished
 from indexer.ingest.sample import sampled, typical
 from indexer.ingest.stored_source import StoredSource
-from indexer.refusals import Refused
 from indexer.training.report import few_warnings, flat_warnings
 from indexer.training.vectors.packed import packing_warnings
 

@@ -14,12 +14,12 @@ from hashret.errors import PayloadError
 from hashret.features import FEATURIZERS
 from hashret.items import Item
 from hashret.store.segments.record_batch import DIGEST, ItemRecord
+from hashret.workers.refusals import LEFT_OUT, Refused
 from indexer.corpus import Skipped
 from indexer.corpus.endings import ending_of
 from indexer.corpus.files import refusal_of
 from indexer.ingest.counts import Stopwatch, Tally
 from indexer.ingest.prepare import Preparer
-from indexer.refusals import LEFT_OUT, Refused
 
 BATCH = 1024  # items looked up and encoded at a time, to bound memory and save calls of SQL
 # Characters of a batch's texts, and bytes of its images that no file holds: it has fewer items if

@@ -18,8 +18,8 @@ from hashret.features import FEATURIZERS
 from hashret.features.base import Featurizer
 from hashret.items import Payload
 from hashret.kinds import kind_of
-from indexer.refusals import Refused
-from indexer.workers.pool import AVAILABLE, Work, Workers, each
+from hashret.workers.pool import AVAILABLE, Work, Workers, each
+from hashret.workers.refusals import Refused
 
 if TYPE_CHECKING:
     from hashret.features.centred import CentredFeaturizer

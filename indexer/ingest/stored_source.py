@@ -26,10 +26,10 @@ from hashret.store.segments.feature_files import StoredFeatures
 from hashret.store.segments.record_batch import ItemRecord
 from hashret.store.segments.segment import Segment
 from hashret.store.segments.stored_items import StoredItems
+from hashret.workers.refusals import Refused
 from indexer.ingest.encode import Encoded
 from indexer.ingest.intake import BATCH, Batch
 from indexer.ingest.sample import reservoir
-from indexer.refusals import Refused
 
 
 class StoredSource:

@@ -25,12 +25,12 @@ from hashret.sparse import (
     take_rows,
 )
 from hashret.specs import TextSpec, VectorSpec
+from hashret.workers.refusals import Refused
 from indexer.corpus import Skipped
 from indexer.corpus.given import taken
 from indexer.ingest.counts import Progress, silent
 from indexer.ingest.prepare import Preparer
 from indexer.ingest.sample import sampled
-from indexer.refusals import Refused
 from indexer.training import TrainingOptions, train_lengths
 from indexer.training.presets import PRESETS, preset_for
 from indexer.training.vectors.packed import packing_warnings

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
+from hashret.workers.pool import each
 from indexer.corpus.tables.binary import reading
-from indexer.workers.pool import each
 
 
 def whole_tables():

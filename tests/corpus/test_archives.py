@@ -28,7 +28,7 @@ TIME = 1_704_110_400  # 2024-01-01 12:00
 @pytest.fixture(autouse=True)
 def here(monkeypatch):
     """Documents are read in this process, since starting workers takes longest."""
-    monkeypatch.setattr("indexer.workers.pool.AVAILABLE", False)
+    monkeypatch.setattr("hashret.workers.pool.AVAILABLE", False)
 
 
 def found(path, kind="text", **how):

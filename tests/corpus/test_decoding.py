@@ -5,9 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hashret.errors import InputError
+from hashret.workers.refusals import Refused
 from indexer.corpus import decoding
 from indexer.corpus.extract import html as markup
-from indexer.refusals import Refused
 
 
 def decoded(data, declared="", encoding=None):

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hashret.workers.refusals import Refused, Skipped
 from indexer.corpus import files
 from indexer.corpus.leaving_out import Rules
-from indexer.refusals import Refused, Skipped
 
 
 @given(st.binary(min_size=1, max_size=40))

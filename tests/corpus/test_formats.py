@@ -18,10 +18,10 @@ from pptx.opc.package import Part
 from pptx.opc.packuri import PackURI
 
 from hashret.items import Item
+from hashret.workers.refusals import Refused
 from indexer import corpus
 from indexer.corpus.documents import read_document
 from indexer.corpus.extract import FORMATS, METADATA, Section
-from indexer.refusals import Refused
 from tests.corpus import made
 
 WORDS = "Grüße aus München: 日本語, emoji 😀 and 𝒜"

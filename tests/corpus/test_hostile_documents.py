@@ -13,11 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hashret.items import Item
+from hashret.workers.pool import Limits, Workers
+from hashret.workers.refusals import ERROR_CLASSES, Refused
 from indexer import corpus
 from indexer.corpus.documents import read_document
 from indexer.corpus.extract import pdf, zipped
-from indexer.refusals import ERROR_CLASSES, Refused
-from indexer.workers.pool import Limits, Workers
 from tests.corpus import made
 
 GOOD = {

@@ -31,7 +31,7 @@ IGNORED = st.dictionaries(
 @pytest.fixture(autouse=True)
 def here(monkeypatch):
     """Documents are read in this process, since starting workers takes longest."""
-    monkeypatch.setattr("indexer.workers.pool.AVAILABLE", False)
+    monkeypatch.setattr("hashret.workers.pool.AVAILABLE", False)
 
 
 def make(root, tree):

@@ -14,11 +14,11 @@ import pyarrow as pa
 import pytest
 from pyarrow import feather
 
+from hashret.workers import pool
+from hashret.workers.pool import Limits, Workers
+from hashret.workers.refusals import ERROR_CLASSES, Refused
 from indexer import corpus
 from indexer.corpus.tables import binary, compressed, rows
-from indexer.refusals import ERROR_CLASSES, Refused
-from indexer.workers import pool
-from indexer.workers.pool import Limits, Workers
 from tests.corpus.table_files import COMPRESS, FORMS, parquet, read, write
 
 

@@ -14,11 +14,11 @@ from pyarrow import feather
 
 from hashret.errors import InputError
 from hashret.items import Item
+from hashret.workers import pool
 from indexer import corpus
 from indexer.corpus import Reading, Skipped
 from indexer.corpus.tables import binary, json_array, readers, rows
 from indexer.corpus.tables import database as database_file
-from indexer.workers import pool
 from tests.corpus.table_files import (
     COMPRESS,
     FORMS,

@@ -11,10 +11,10 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from hashret.items import Item
+from hashret.workers.refusals import ERROR_CLASSES, Refused
 from indexer import corpus
 from indexer.corpus import Skipped, documents, files, mailboxes
 from indexer.corpus.extract import FORMATS, METADATA
-from indexer.refusals import ERROR_CLASSES, Refused
 from tests.corpus import ole
 
 

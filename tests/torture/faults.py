@@ -13,8 +13,8 @@ from hashret.store.catalog import connection as catalog_connection
 from hashret.store.repair import plan as repair
 from hashret.store.segments import record_batch
 from hashret.store.segments import segment as segments
+from hashret.workers import process
 from indexer.ingest import encode, prepare
-from indexer.workers import process
 
 
 def names_unchecked() -> None:

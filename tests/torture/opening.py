@@ -18,8 +18,8 @@ from hashret.store import machine_cache
 from hashret.store.file_systems import MOUNTS
 from hashret.store.layout import Layout
 from hashret.store.repair import plan as repair
+from hashret.workers.pool import Work, each
 from indexer import Indexer
-from indexer.workers.pool import Work, each
 from tests.torture.bases import items_of
 
 # Events of the interpreter that mean that data became code, or that another program was asked.

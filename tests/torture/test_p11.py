@@ -12,10 +12,10 @@ from hashret.coder import Coder
 from hashret.codes import Codes
 from hashret.errors import PayloadError, TrainingError
 from hashret.specs import VectorSpec
+from hashret.workers.refusals import Refused
 from indexer import Indexer
 from indexer.ingest.encode import encode
 from indexer.ingest.prepare import Preparer
-from indexer.refusals import Refused
 from indexer.training import optimise, train
 from tests.torture import faults
 from tests.torture.bases import KINDS, items_of, make, quick

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from indexer.refusals import Refused
-from indexer.workers.pool import Limits, Workers
+from hashret.workers.pool import Limits, Workers
+from hashret.workers.refusals import Refused
 from tests.torture.bases import KINDS, make
 from tests.torture.scale import LONG, say
 from tests.torture.strangers import Store, hostile_stores

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from indexer.refusals import Refused
-from indexer.workers.pool import Work, each
+from hashret.workers.pool import Work, each
+from hashret.workers.refusals import Refused
 
 
 def misbehave(*args) -> Work:

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from hashret.errors import HashretError
-from indexer.refusals import Refused
-from indexer.workers.pool import Limits, Workers
+from hashret.workers.pool import Limits, Workers
+from hashret.workers.refusals import Refused
 
 TASK = "tests.workers.tasks:misbehave"
 LIMITS = Limits(memory_bytes=1 << 30, seconds=0.5)
@@ -133,7 +133,7 @@ def test_workers_that_cannot_start_say_why(task, says):
 
 def test_a_worker_dies_with_its_killed_run():
     script = (
-        "import os, signal; from indexer.workers.pool import Limits, Workers\n"
+        "import os, signal; from hashret.workers.pool import Limits, Workers\n"
         f"found = Workers({TASK!r}, limits=Limits(seconds=0.1)).map([[['pid', 0]], [['spin', 0]]])\n"
         "print(next(found)[0], flush=True); os.kill(os.getpid(), signal.SIGKILL)"
     )

@@ -25,8 +25,8 @@ import numpy as np
 from numpy.lib import format as npy
 
 from hashret.errors import InputError
+from hashret.workers.refusals import Refused
 from indexer.corpus import files
-from indexer.refusals import Refused
 
 #: The suffixes of files with arrays.
 SUFFIXES = (".npy", ".npz")

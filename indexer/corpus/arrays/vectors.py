@@ -14,10 +14,10 @@ import numpy as np
 
 from hashret.errors import InputError
 from hashret.items import Item
+from hashret.workers.refusals import Refused, Skipped
 from indexer.corpus import ids
 from indexer.corpus.arrays.stored import DAMAGE, SUFFIXES, StoredArray, stored_arrays
 from indexer.corpus.documents import Found
-from indexer.refusals import Refused, Skipped
 
 _Arrays = dict[str, StoredArray]
 

@@ -9,12 +9,12 @@ from contextlib import suppress
 from urllib.parse import unquote, urlsplit
 from xml.etree.ElementTree import Element
 
+from hashret.workers.refusals import Refused
 from indexer.corpus.extract import Decode, Document, Section
 from indexer.corpus.extract.html import declared_charset, text_of
 from indexer.corpus.extract.safe_xml import tree
 from indexer.corpus.extract.told import names, time_told, told
 from indexer.corpus.extract.zipped import Zipped
-from indexer.refusals import Refused
 
 _NOUN = "an EPUB"
 _CONTAINER = "META-INF/container.xml"

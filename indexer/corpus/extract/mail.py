@@ -16,10 +16,10 @@ from email.header import decode_header
 from email.message import Message
 from functools import partial
 
+from hashret.workers.refusals import Refused
 from indexer.corpus.decoding import Decoded
 from indexer.corpus.extract import Decode, Document, Section, html
 from indexer.corpus.extract.told import line, time_told, told
-from indexer.refusals import Refused
 
 _MAX_DEPTH = 10  # levels of parts in parts, and of mails in mails
 _MAX_PARTS = 10_000  # of one mail, at all levels

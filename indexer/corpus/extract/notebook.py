@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from hashret.workers.refusals import Refused
 from indexer.corpus.extract import Decode, Document, Section
 from indexer.corpus.extract.plain import in_markdown, sections_of
 from indexer.corpus.extract.told import names, told
-from indexer.refusals import Refused
 
 
 def extract(data: bytes, decode: Decode) -> Document:

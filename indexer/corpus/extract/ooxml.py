@@ -12,10 +12,10 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
+from hashret.workers.refusals import Refused
 from indexer.corpus.extract.safe_xml import require_no_entities
 from indexer.corpus.extract.told import iso, names, told
 from indexer.corpus.extract.zipped import Zipped, damaged
-from indexer.refusals import Refused
 
 _T = TypeVar("_T")
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
+from hashret.workers.refusals import Refused
 from indexer.corpus.extract import Decode, Document, Section
 from indexer.corpus.extract.safe_xml import parse, tree
 from indexer.corpus.extract.told import time_told, told
 from indexer.corpus.extract.zipped import Zipped
-from indexer.refusals import Refused
 
 _NOUN = "an OpenDocument file"
 _MANIFEST = "META-INF/manifest.xml"

@@ -8,9 +8,9 @@ from datetime import UTC, datetime, timedelta
 
 import olefile  # type: ignore[import-untyped]
 
+from hashret.workers.refusals import Refused
 from indexer.corpus.extract import Decode, Document, Section, html
 from indexer.corpus.extract.told import iso, told
-from indexer.refusals import Refused
 
 # Properties of MAPI (MS-OXPROPS), as the names of streams have them.
 _SUBJECT, _BODY, _HTML, _CODE_PAGE = "0037", "1000", "1013", 0x3FFD

@@ -13,9 +13,9 @@ from statistics import median
 import pypdfium2
 from pypdfium2 import raw
 
+from hashret.workers.refusals import Refused
 from indexer.corpus.extract import Decode, Document, Section, told
 from indexer.corpus.extract.zipped import damaged
-from indexer.refusals import Refused
 
 #: The most pages of a document that is read. PDFium reads some 1,000 pages a second.
 MAX_PAGES = 20_000

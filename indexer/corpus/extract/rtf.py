@@ -6,9 +6,9 @@ import re
 
 from striprtf.striprtf import rtf_to_text
 
+from hashret.workers.refusals import Refused
 from indexer.corpus.extract import Decode, Document, Section
 from indexer.corpus.extract.told import time_told, told
-from indexer.refusals import Refused
 
 _MAX_HEAD = 256 << 10  # characters in which \info is looked for
 _INFO = {

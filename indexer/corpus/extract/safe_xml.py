@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Protocol
 from xml.etree.ElementTree import Element, ParseError, XMLParser, fromstring
 
+from hashret.workers.refusals import Refused
 from indexer.corpus.extract.zipped import damaged
-from indexer.refusals import Refused
 
 
 class Target(Protocol):

@@ -5,8 +5,8 @@ from __future__ import annotations
 import io
 from zipfile import ZipFile
 
+from hashret.workers.refusals import Refused
 from indexer.corpus.extract.zipped import MAX_MEMBERS
-from indexer.refusals import Refused
 
 _OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"  # begins a Compound File, as of Office before 2007
 #: Suffixes of documents that are not read -> the one to save them as.

@@ -12,7 +12,7 @@ import zlib
 from collections.abc import Callable
 from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile, ZipInfo
 
-from indexer.refusals import Refused
+from hashret.workers.refusals import Refused
 
 #: The most members of a zip file that is read. Long books have some hundreds.
 MAX_MEMBERS = 10_000

@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import IO, Any, Protocol
 
+from hashret.workers.refusals import Refused
 from indexer.corpus.files import time_of
-from indexer.refusals import Refused
 
 #: The suffixes of archives.
 ZIP, TAR = (".zip",), (".tar", *(".tar" + one for one in (".gz", ".bz2", ".xz", ".zst")))

@@ -14,6 +14,7 @@ from io import BytesIO
 from pathlib import Path, PurePosixPath
 from typing import IO
 
+from hashret.workers.refusals import Refused, Skipped
 from indexer.corpus import files
 from indexer.corpus.files import Entry
 from indexer.corpus.folders.archive_members import (
@@ -26,7 +27,6 @@ from indexer.corpus.folders.archive_members import (
 )
 from indexer.corpus.leaving_out import Rules
 from indexer.corpus.reading import Reading
-from indexer.refusals import Refused, Skipped
 
 #: The suffixes of archives.
 SUFFIXES = ZIP + TAR

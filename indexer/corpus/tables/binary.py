@@ -16,16 +16,16 @@ from typing import IO, TYPE_CHECKING, Any
 from hashret.arguments import resolve
 from hashret.errors import InputError, PayloadError
 from hashret.items import metadata_of
+from hashret.workers.refusals import Refused
 from indexer.corpus import files
 from indexer.corpus.reading import Reading
 from indexer.corpus.tables import database, rows
 from indexer.corpus.tables.compressed import DAMAGED, decompressed, error_class, plain_suffix
 from indexer.corpus.tables.compressed import SUFFIXES as COMPRESSED
 from indexer.corpus.tables.rows import BadRow, Row, too_large
-from indexer.refusals import Refused
 
 if TYPE_CHECKING:
-    from indexer.workers.pool import Work
+    from hashret.workers.pool import Work
 
 #: Suffix -> a function (open file, first row) that yields the rows of a table of columns.
 COLUMNAR = {
@@ -51,7 +51,7 @@ def binary_rows(path: Path, how: Reading, wanted: Sequence[str]) -> Iterator[Row
     left out. So is a value that metadata can't have, which `how` counts. Raises `Refused` if it is
     no regular file, and InputError if it is not clear which table of a database is meant.
     """
-    from indexer.workers.pool import AVAILABLE, Limits, Workers
+    from hashret.workers.pool import AVAILABLE, Limits, Workers
 
     files.open_regular(path, follow=True).close()
     args = path.absolute(), how.table, list(wanted)
@@ -93,7 +93,7 @@ def reading(path: Path, table: str | None, wanted: list[str]) -> Work:
     of values that were left out}, "within": as in `Row`, "is_end": whether no row follows}, or
     {"unclear": a reason}.
     """
-    from indexer.workers.pool import each
+    from hashret.workers.pool import each
 
     return each(_Open(path, table, frozenset(wanted)).answer)
 

@@ -11,8 +11,8 @@ from typing import IO, Any
 
 import pyarrow as pa
 
+from hashret.workers.refusals import Refused
 from indexer.corpus.tables.rows import Lost
-from indexer.refusals import Refused
 
 # Rows that become Python objects together, at most, and their size in bytes. A batch of an Arrow
 # file is decoded whole, as it was written; that of a Parquet file has this size by its own account.

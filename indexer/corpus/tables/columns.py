@@ -9,9 +9,9 @@ from itertools import islice
 from typing import Any
 
 from hashret.kinds import kind_of
+from hashret.workers.refusals import Refused
 from indexer.corpus import ids
 from indexer.corpus.reading import Reading
-from indexer.refusals import Refused
 
 _SHOWN_NAMES = 12  # names of fields that are listed in a message
 _LIKE_TEXT = 16  # mean characters of a column from which on it may be meant as the text

@@ -17,12 +17,12 @@ from itertools import islice
 from typing import Any
 
 from hashret.errors import InputError
+from hashret.workers.refusals import Refused
 from indexer.corpus.decoding import encoding_metadata
 from indexer.corpus.lines import Lines
 from indexer.corpus.tables import rows
 from indexer.corpus.tables.columns import Columns
 from indexer.corpus.tables.rows import BadRow, Row, too_large
-from indexer.refusals import Refused
 
 _DELIMITERS = ",;\t"
 # Number of delimiters in the lines of a quoted field from which on these lines are taken as rows,

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from hashret.unicode_text import is_unicode
+from hashret.workers.refusals import Refused
 from indexer.corpus import files
 from indexer.corpus.tables.rows import Lost
-from indexer.refusals import Refused
 
 _JOURNAL_MAGIC = bytes.fromhex("d9d505f920a163d7")
 _MAX_VALUE = 256 << 20  # bytes of a value; a computed one could take all memory

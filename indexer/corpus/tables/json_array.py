@@ -9,10 +9,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from hashret.workers.refusals import Refused
 from indexer.corpus.lines import Lines
 from indexer.corpus.tables import rows
 from indexer.corpus.tables.rows import BadRow, Row, json_row, too_large
-from indexer.refusals import Refused
 
 _CHUNK = 1 << 16  # characters that are read at a time
 

@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from hashret.errors import InputError
+from hashret.workers.refusals import Refused
 from indexer.corpus.lines import Lines, opened
 from indexer.corpus.reading import Reading
 from indexer.corpus.tables import binary
@@ -18,7 +19,6 @@ from indexer.corpus.tables.csv_rows import csv_rows
 from indexer.corpus.tables.json_array import array_rows, is_array
 from indexer.corpus.tables.rows import BadRow, Row, json_rows
 from indexer.corpus.tables.typed import Typed, typed, types_of
-from indexer.refusals import Refused
 
 CSV_SUFFIXES = (".csv", ".tsv")
 #: The suffixes of tables, without that of a compressed file.

@@ -10,9 +10,9 @@ from typing import Any
 
 from hashret.items import MAX_DEPTH
 from hashret.unicode_text import is_unicode
+from hashret.workers.refusals import Refused
 from indexer.corpus.decoding import encoding_metadata
 from indexer.corpus.lines import Lines, is_escaped
-from indexer.refusals import Refused
 
 #: The largest JSONL line or CSV row, in characters.
 MAX_CHARACTERS = 16 << 20

@@ -10,12 +10,12 @@ from typing import Any
 from hashret.errors import InputError
 from hashret.items import Item
 from hashret.kinds import Kind, kind_of
+from hashret.workers.refusals import Refused
 from indexer.corpus import documents, files, images
 from indexer.corpus.reading import Reading
 from indexer.corpus.tables.columns import Columns
 from indexer.corpus.tables.readers import read_rows
 from indexer.corpus.tables.rows import BadRow, Row
-from indexer.refusals import Refused
 
 _FIRST_ROWS = 20  # rows of which one must have a payload, else the table is refused
 # Characters; no system opens a longer path, and the time to resolve a path is quadratic in its

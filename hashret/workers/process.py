@@ -16,9 +16,9 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from hashret.arguments import resolve
-from indexer.refusals import Refused
-from indexer.workers.pool import Work
-from indexer.workers.protocol import Mark, Wire
+from hashret.workers.pool import Work
+from hashret.workers.protocol import Mark, Wire
+from hashret.workers.refusals import Refused
 
 
 def main(socket: int, mark: int) -> None:

@@ -28,8 +28,8 @@ from tempfile import TemporaryFile
 from typing import Any, Self
 
 from hashret.errors import HashretError
-from indexer.refusals import Refused
-from indexer.workers.protocol import Mark, Wire
+from hashret.workers.protocol import Mark, Wire
+from hashret.workers.refusals import Refused
 
 _PYTHONS = ("python", "pypy", "graalpy")
 
@@ -53,7 +53,7 @@ _INTERPRETER = interpreter()
 #: in this process.
 AVAILABLE = os.name == "posix" and _INTERPRETER is not None
 
-_BOOT = "import sys; sys.path[:] = {!r}; from indexer.workers.process import main; main({}, {})"
+_BOOT = "import sys; sys.path[:] = {!r}; from hashret.workers.process import main; main({}, {})"
 _MAX_MESSAGE = 2**31 - 1
 _START_SECONDS = 120.0  # a cold disk may take long to give all modules
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
@@ -129,7 +129,7 @@ class Workers:
     """Up to `n` processes that apply one task to batches of items within `limits`.
 
     `task` is "module:function"; called once in each worker with `args`, it returns the
-    `Work` to apply. Arguments, items and results are data as `indexer.workers.protocol`
+    `Work` to apply. Arguments, items and results are data as `hashret.workers.protocol`
     carries it. Processes start when they are first needed and end with `close`.
     """
 
