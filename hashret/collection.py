@@ -260,6 +260,19 @@ class Collection:
         found = list(snapshot.stored(snapshot.require_rows(wanted)))
         return found[0] if single else found
 
+    @property
+    def keeps_thumbnails(self) -> bool:
+        """Whether the collection keeps thumbnails of its images."""
+        return self.snapshot.keeps_thumbnails
+
+    def thumbnail(self, item_id: Id) -> bytes | None:
+        """The thumbnail of an image: a WebP file of at most 160 x 160 pixels and some kilobytes.
+
+        None where none is kept: the items are no images, or were indexed without. Raises
+        `UnknownItemError`, and TypeError for what is no id.
+        """
+        return self.snapshot.thumbnail(id_of(item_id))
+
     def items(self, *, where: str | None = None) -> Iterator[StoredItem]:
         """The items of the snapshot that satisfy `where`, or all, ordered by id.
 

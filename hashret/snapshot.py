@@ -281,6 +281,20 @@ class Snapshot:
         """Whether the collection keeps the text of an item."""
         return any(segment.texts for segment in self.segments)
 
+    def thumbnail(self, item_id: str) -> bytes | None:
+        """The thumbnail of an image, a WebP file; None where none is kept.
+
+        Raises `UnknownItemError` and `DamagedError`.
+        """
+        (row,) = self.require_rows([item_id])
+        with self.folder.reading():
+            return self.items.thumbnail(row)
+
+    @cached_property
+    def keeps_thumbnails(self) -> bool:
+        """Whether the collection keeps the thumbnail of an item."""
+        return any(segment.thumbnails for segment in self.segments)
+
     def in_order(self, *, where: str | None = None) -> Iterator[StoredItem]:
         """The items that satisfy `where`, or all, ordered by id.
 

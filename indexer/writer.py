@@ -63,6 +63,7 @@ class Indexer:
         store_text: bool | None = None,
         passages: int | None = None,
         store_images: bool | None = None,
+        store_thumbnails: bool | None = None,
         workers: int | None = None,
         resume: bool = False,
         on_progress: Progress = silent,
@@ -77,7 +78,9 @@ class Indexer:
         says the same of the texts themselves (`Hit.text`); None: as the collection does, and a new
         one stores them. `store_images` says it of images, at up to 32 x 32 pixels and in up to 6
         kilobytes, so that another model can be learned without their source; None: as the
-        collection does, and a new one stores none. With `passages`, each text that is given is a
+        collection does, and a new one stores none. `store_thumbnails` says whether a thumbnail of
+        each image, of about 4 kB, is kept for people to look at; None: as the collection did last,
+        and a new one does. With `passages`, each text that is given is a
         document, which is split into passages of about so many words (`indexer.corpus.passages`):
         these are the items, with the ids ``id#1``, ``id#2``, ... When a document comes again,
         passages that it has no more are removed; 0: texts stay whole; None: as the collection does,
@@ -97,7 +100,7 @@ class Indexer:
         """
         _require_options(
             wait_seconds,
-            [store_features, store_text, store_images],
+            [store_features, store_text, store_images, store_thumbnails],
             passages,
             workers,
             resume,
@@ -129,6 +132,7 @@ class Indexer:
                 features=store_features,
                 texts=store_text,
                 images=store_images,
+                thumbnails=store_thumbnails,
                 passages=passages,
             )
             self._pending = PendingCommit(
@@ -359,7 +363,8 @@ def _require_options(
     require_number("wait_seconds", wait_seconds)
     if not 0 <= wait_seconds < float("inf"):
         raise ValueError(f"wait_seconds: expected 0 or more, got {wait_seconds}; leave it out")
-    for name, flag in zip(("store_features", "store_text", "store_images"), stored, strict=True):
+    names = ("store_features", "store_text", "store_images", "store_thumbnails")
+    for name, flag in zip(names, stored, strict=True):
         if flag is not None:
             require_flag(name, flag)
     if passages is not None and whole("passages", passages) < 0:

@@ -13,7 +13,7 @@ from click.testing import CliRunner
 
 from hashret import Collection, Hit, Item, StoredItem
 from hashret.errors import CollectionError
-from hashret.store.segments.texts import Texts
+from hashret.store.segments.value_files import Values
 from indexer import Indexer, TrainingOptions
 from indexer.cli import main
 from tests.corpora import clustered_vectors, topic_items
@@ -46,8 +46,8 @@ def path(made, tmp_path):
 def read(monkeypatch):
     """The rows whose texts were read."""
     read = []
-    text = Texts.text
-    monkeypatch.setattr(Texts, "text", lambda self, row: (read.append(row), text(self, row))[1])
+    value = Values.value
+    monkeypatch.setattr(Values, "value", lambda self, row: (read.append(row), value(self, row))[1])
     return read
 
 

@@ -8,6 +8,7 @@
       segments/NAME.npy           packed codes; like all files of a segment, immutable
       segments/NAME.arrow         ids and metadata of its items (`store.segments.record_batch`)
       segments/NAME.texts.arrow   their texts, where they are kept
+      segments/NAME.thumbnails.arrow   the thumbnails of images, where they are kept
       segments/NAME.safetensors   the input features of the coded ones, where they are kept
       models/NAME/model.json      what the model is, and the report of its training
       models/NAME/model.safetensors   its arrays
@@ -34,7 +35,7 @@ from hashret.store.refusals import plainly
 from hashret.store.untrusted import BESIDE, is_file, is_folder, require_plain, touch_plain
 
 #: What writers call the files of a segment, and the folder of a model.
-SEGMENT_NAME = re.compile(r"(c[0-9]+-[0-9]+)\.(npy|arrow|texts\.arrow|safetensors)")
+SEGMENT_NAME = re.compile(r"(c[0-9]+-[0-9]+)\.(npy|arrow|(texts|thumbnails)\.arrow|safetensors)")
 MODEL_NAME = re.compile(r"m[0-9]+")
 #: What a model is and its arrays, in the folder of its name.
 MODEL_FILES = ("model.json", "model.safetensors")

@@ -112,6 +112,13 @@ _LINE = re.compile(rf'\{{"id": {_TEXT}, "reason": {_TEXT}, "class": {_TEXT}\}}\r
     default=None,
     help="Store images as the model sees them, so that `retrain` needs no source.  [default: no]",
 )
+@click.option(
+    "--thumbnails/--no-thumbnails",
+    "store_thumbnails",
+    default=None,
+    help="Keep a thumbnail of each image, about 4 kB, which the page shows.  [default: as the "
+    "collection did last, else yes]",
+)
 @click.option("--retrain", is_flag=True, help="Learn a new model and encode everything again.")
 @click.option(
     "--dry-run",

@@ -38,6 +38,7 @@ class Run:
     store_text: bool | None = None
     passages: int | None = None
     store_images: bool | None = None
+    store_thumbnails: bool | None = None
     retrain: bool = False
     prune: bool = False
     wait: float = 0.0
@@ -71,6 +72,7 @@ def run_index(run: Run, on_skipped: Callable[[Skipped], None] | None = None) -> 
             store_text=run.store_text,
             passages=run.passages,
             store_images=run.store_images,
+            store_thumbnails=run.store_thumbnails,
             workers=run.workers,
             resume=True,
             on_progress=on_progress,

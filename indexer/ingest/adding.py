@@ -79,6 +79,7 @@ class Adder:
             self._stopwatch,
             keeps_texts=keep.texts,
             keeps_payloads=keep.images or spec is None,
+            keeps_thumbnails=keep.thumbnails,
             known=known,
         )
         if coder is None:

@@ -1,7 +1,7 @@
 """Merge a collection's segments and drop the rows of removed or replaced items.
 
-The live items become new rows of few, large segments, in their order and as they were: records,
-texts, codes and features. That is a commit like any other. What it replaced is then deleted as far
+The live items become new rows of few, large segments, in their order and as they were, with all
+that is kept of them. That is a commit like any other. What it replaced is then deleted as far
 as no open snapshot still reads it (`hashret.store.catalog.purge`).
 """
 
@@ -23,17 +23,18 @@ from hashret.store.segments.feature_files import StoredFeatures, write_features
 from hashret.store.segments.record_batch import merged, write_records
 from hashret.store.segments.segment import Segment, open_codes, write_codes
 from hashret.store.segments.stored_items import StoredItems
-from hashret.store.segments.texts import write_texts
+from hashret.store.segments.value_files import TEXTS, THUMBNAILS, write_values
 
 #: Segments, and the live rows of each, counted from its first, that become one new segment.
 _Lot = list[tuple[Segment, np.ndarray]]
 #: Rows of a segment that compaction makes: 16 times those that a writer makes, so that a hundred
 #: million items stand in a hundred segments. Its columns are held in memory while it is written.
 COMPACTED = 1 << 20
-# Bytes of the records and texts of such a segment, at most but for the last one's: a column of
-# Arrow's strings holds 2 GiB, and all are in memory while they are written.
+# Bytes of the records, texts and thumbnails of such a segment, at most but for the last one's: a
+# column of Arrow's strings holds 2 GiB, and all are in memory while they are written.
 _MOST_BYTES = 1 << 30
-_MAPPED = 3  # files of a segment that are mapped while it is merged: records, texts, features
+# Files of a segment that are mapped while it is merged: records, texts or thumbnails, features.
+_MAPPED = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +102,7 @@ def _merge(
     uncoded = [(segment, rows[rows >= segment.n_coded]) for segment, rows in lot]
     pieces = [(segment, rows) for segment, rows in coded + uncoded if len(rows)]
     name, first = staging.new_segment()
-    codes = beside = texts = None
+    codes = beside = texts = thumbnails = None
     n_coded = sum(len(rows) for _, rows in coded)
     model = lot[0][0]
     if n_coded:
@@ -113,10 +114,13 @@ def _merge(
             beside = write_features(layout, name, kept.take(rows))
     batch = merged([(items.records(segment), rows) for segment, rows in pieces])
     records = write_records(layout, name, batch)
+    all_rows = [s.first_row + row for s, rows in pieces for row in rows.tolist()]
     if model.texts is not None:
-        all_rows = (s.first_row + row for s, rows in pieces for row in rows.tolist())
-        texts = write_texts(layout, name, [items.text(row) for row in all_rows])
-    files = (codes, records, texts, beside)
+        texts = write_values(layout, name, TEXTS, list(map(items.text, all_rows)))
+    if model.thumbnails is not None:
+        shown = list(map(items.thumbnail, all_rows))
+        thumbnails = write_values(layout, name, THUMBNAILS, shown)
+    files = (codes, records, texts, beside, thumbnails)
     segment = Segment(name, first, batch.num_rows, n_coded, model.n_bits, model.model, *files)
     staging.add_segment(segment, [])
 
@@ -147,10 +151,11 @@ def _lots(segments: list[Segment]) -> Iterator[_Lot]:
 
 
 def _size_of(segment: Segment) -> int:
-    """The bytes of the records and texts of a segment, on disk."""
-    return sum(file.size for file in (segment.records, segment.texts) if file is not None)
+    """The bytes of the records, texts and thumbnails of a segment, on disk."""
+    files = (segment.records, segment.texts, segment.thumbnails)
+    return sum(file.size for file in files if file is not None)
 
 
-def _parts(segment: Segment) -> tuple[bool, bool, str]:
+def _parts(segment: Segment) -> tuple[frozenset[str], str]:
     """What segments must have in common to become one."""
-    return segment.features is not None, segment.texts is not None, segment.model
+    return frozenset(segment.files) - {"codes", "records"}, segment.model

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from hashret.arguments import resolve
 from hashret.errors import PayloadError
 from hashret.features import FEATURIZERS
+from hashret.features.decoding import Taken
 from hashret.items import Item
 from hashret.store.segments.record_batch import DIGEST, ItemRecord
 from hashret.workers.refusals import LEFT_OUT, Refused
@@ -117,6 +118,7 @@ class Intake:
         *,
         keeps_texts: bool = False,
         keeps_payloads: bool = False,
+        keeps_thumbnails: bool = False,
         known: Known | None = None,
     ):
         """`spec` None: there is no model yet, and what is prepared are the payloads to be kept.
@@ -131,6 +133,7 @@ class Intake:
         self._preview = resolve(FEATURIZERS, kind, "kind").preview
         self._keeps_texts = keeps_texts
         self._keeps_payloads = keeps_payloads
+        self._keeps_thumbnails = keeps_thumbnails
         self._known = known
 
     def batches(self, items: Iterable[Item | Skipped]) -> Iterator[Batch]:
@@ -162,23 +165,32 @@ class Intake:
             # what can't be read was seen: pruning leaves a former version of it alone
             self._lookup.see([item.id for item in skipped if item.error_class not in LEFT_OUT])
         with self._stopwatch.stage("read"):
-            payloads = [item.payload for item, _, _ in changed]
-            kept = self._preparer.keep(payloads) if self._keeps_payloads else [None] * len(payloads)
             new = [item.payload for item, _, row in changed if row < 0]
-            results = iter([] if self._spec is None else self._preparer.prepare(new, self._spec))
-            for (item, digest, row), payload in zip(changed, kept, strict=True):
-                result = payload if self._spec is None else next(results) if row < 0 else None
-                refused = next((one for one in (result, payload) if isinstance(one, Refused)), None)
-                if refused is not None:
-                    batch.skipped.append(refused.skipped(item.id))
+            results = iter(
+                self._preparer.take(
+                    new, self._spec, keeps=self._keeps_payloads, shows=self._keeps_thumbnails
+                )
+            )
+            for item, digest, row in changed:
+                made = next(results) if row < 0 else Taken()
+                if isinstance(made, Refused):
+                    batch.skipped.append(made.skipped(item.id))
                     continue
                 if row < 0:
-                    batch.prepared.append(result)
+                    batch.prepared.append(made.kept if self._spec is None else made.prepared)
                 else:
                     batch.stored[len(batch.pending)] = row
                 preview = self._preview(item.payload)
                 text = str(item.payload) if self._keeps_texts else None
-                record = ItemRecord(item.id, digest, item.metadata, preview, text, payload)
+                record = ItemRecord(
+                    item.id,
+                    digest,
+                    item.metadata,
+                    preview,
+                    text,
+                    made.kept,
+                    made.thumbnail,
+                )
                 batch.pending.append(record)
                 batch.endings[ending_of(item.id)] += 1
         return batch

@@ -1,4 +1,5 @@
-"""What a collection does with all of its items: splits them, and keeps features, texts, images."""
+"""What a collection does with all of its items: splits them, and keeps features, texts, images,
+thumbnails."""
 
 from __future__ import annotations
 
@@ -20,20 +21,21 @@ class Keeping:
         features: bool | None,
         texts: bool | None,
         images: bool | None,
+        thumbnails: bool | None,
         passages: int | None,
     ):
         """None: as the collection does, and a new one as is usual for its kind of items.
 
         `passages` are the words into which texts are split; 0: they stay whole. Raises `InputError`
-        for passages, texts or images of a collection of other items.
+        for passages, texts, images or thumbnails of a collection of other items.
         """
         self._kind = kind = kind_of(catalog.kind)
-        for flag, name, fits in (
-            (texts, "text", kind.stores_texts),
-            (images, "images", kind.stores_images),
+        for flag, name, noun, fits in (
+            (texts, "text", "texts", kind.stores_texts),
+            (images, "images", "images", kind.stores_images),
+            (thumbnails, "thumbnails", "images", kind.stores_images),
         ):
             if flag and not fits:
-                noun = "images" if name == "images" else "texts"
                 raise InputError(
                     f"store_{name}: expected a collection of {noun}, got one of {kind.name} items; "
                     "leave it out"
@@ -46,6 +48,7 @@ class Keeping:
         self.passages = passages
         self._catalog = catalog
         self._features, self._texts, self._images = features, texts, images
+        self._thumbnails = thumbnails
 
     @property
     def features(self) -> bool:
@@ -70,6 +73,14 @@ class Keeping:
             self._images = self._kind.stores_images and bool(images_kept(self._catalog))
         return self._images
 
+    @property
+    def thumbnails(self) -> bool:
+        """Whether thumbnails of images are kept."""
+        if self._thumbnails is None:
+            before = thumbnails_kept(self._catalog)
+            self._thumbnails = self._kind.stores_images if before is None else before
+        return self._thumbnails
+
 
 def features_kept(catalog: Catalog) -> bool | None:
     """Whether the last commit has the input features of its items; None without any encoded."""
@@ -88,6 +99,12 @@ def images_kept(catalog: Catalog) -> bool | None:
     items = catalog.items_of(catalog.last_commit())
     encoded = (items.records(one) for one in reversed(items.segments) if one.n_coded)
     return next((records.has_payloads(np.arange(1)) for records in encoded), None)
+
+
+def thumbnails_kept(catalog: Catalog) -> bool | None:
+    """Whether the last commit has thumbnails of the items added last; None without any item."""
+    segments = catalog.segments(catalog.last_commit().commit)
+    return segments[-1].thumbnails is not None if segments else None
 
 
 def _encoded(catalog: Catalog) -> list[Segment]:

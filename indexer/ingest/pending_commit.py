@@ -96,6 +96,7 @@ class PendingCommit:
             "refitted": refitted,
             "features": self.keep.features,
             "images": self.keep.images,
+            "thumbnails": self.keep.thumbnails,
             "passages": self.passages,
         }
         self._staging = self.unfinished.staging(
@@ -118,6 +119,7 @@ class PendingCommit:
             self.model.name,
             8 if coder is None else coder.n_bits,
             keeps_payloads=self.keep.images,
+            keeps_thumbnails=self.keep.thumbnails,
         )
 
     def require_usable(self) -> None:

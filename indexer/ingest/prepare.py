@@ -9,23 +9,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, cast
+from functools import partial
+from typing import Any
 
 from hashret import specs
 from hashret.arguments import resolve
-from hashret.errors import PayloadError
 from hashret.features import FEATURIZERS
 from hashret.features.base import Featurizer
+from hashret.features.decoding import IMAGES, Taken, or_refused, take
 from hashret.items import Payload
 from hashret.kinds import kind_of
-from hashret.workers.pool import AVAILABLE, Work, Workers, each
+from hashret.workers.pool import AVAILABLE, Workers
 from hashret.workers.refusals import Refused
-
-if TYPE_CHECKING:
-    from hashret.features.centred import CentredFeaturizer
-
-#: The task of its workers.
-IMAGES = "indexer.ingest.prepare:images"
 
 _BATCH = 64  # images that go to a worker together,
 _BATCH_BYTES = 16 << 20  # or fewer where they are given as so many bytes
@@ -55,18 +50,34 @@ class Preparer:
 
     def prepare(self, payloads: Sequence[Payload], spec: Any) -> list[Any]:
         """Each payload prepared, in order, or the `Refused` that says why it cannot be."""
-        return self._apply("prepare", self._featurizer.prepare, payloads, spec)
+        taken = self.take(payloads, spec)
+        return [one if isinstance(one, Refused) else one.prepared for one in taken]
 
-    def keep(self, payloads: Sequence[Payload]) -> list[Any]:
-        """Each image or vector as the bytes that are kept for a model to come, or the `Refused`."""
-        featurizer = cast("type[CentredFeaturizer[Any]]", self._featurizer)
-        return self._apply("keep", featurizer.keep, payloads)
+    def take(
+        self,
+        payloads: Sequence[Payload],
+        spec: Any | None,
+        *,
+        keeps: bool = False,
+        shows: bool = False,
+    ) -> list[Taken | Refused]:
+        """What is made of each payload (`features.decoding.take`), or the `Refused`, in order."""
+        here = partial(take, self._featurizer, spec=spec, keeps=keeps, shows=shows)
+        told = [None if spec is None else specs.to_json(spec), keeps, shows]
+        made = self._apply("take", here, payloads, told)
+        return [one if isinstance(one, Refused) else Taken(*one) for one in made]
 
     def _apply(
-        self, verb: str, here: Callable[..., Any], payloads: Sequence[Payload], *args: Any
+        self,
+        verb: str,
+        here: Callable[[Any], Any],
+        payloads: Sequence[Payload],
+        told: Sequence[Any] = (),
     ) -> list[Any]:
-        """What `here` makes of each payload, in a worker where that is an image file."""
-        told = [specs.to_json(arg) for arg in args]
+        """What `here` makes of each payload; of image files the workers' `verb` with what is told.
+
+        The two do the same.
+        """
         refused: dict[int, Refused] = {}
         batches = self._batches(payloads, refused)
         parts = self._workers.map([[verb, one, *told] for one in batch] for batch in batches)
@@ -74,7 +85,7 @@ class Preparer:
         results: list[Any] = []
         for position, payload in enumerate(payloads):
             if not self._is_file(payload):
-                results.append(_or_refused(here, payload, *args))
+                results.append(or_refused(here, payload))
             else:
                 results.append(refused.pop(position, None) or next(decoded))
         return results
@@ -95,7 +106,7 @@ class Preparer:
         for position, payload in enumerate(payloads):
             if not self._is_file(payload):
                 continue
-            source = _or_refused(source_of, payload)
+            source = or_refused(source_of, payload)
             if isinstance(source, Refused):
                 refused[position] = source
                 continue
@@ -115,17 +126,6 @@ class Preparer:
         return is_encoded(payload)
 
 
-def images() -> Work:
-    """The task of the workers: the form of an image, its pixels, or what is kept of it."""
-    from hashret.features.image import ImageFeaturizer
-
-    def one(item: list[Any]) -> Any:
-        verb, source, *told = item  # a string is a path, bytes are a picture
-        return _or_refused(getattr(ImageFeaturizer, verb), source, *map(specs.from_json, told))
-
-    return each(one)
-
-
 def available_cores() -> int:
     """The processor cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
@@ -136,10 +136,3 @@ def available_cores() -> int:
 def default_workers() -> int:
     """As many workers as leave a core free for what is done beside them, at least one."""
     return max(1, available_cores() - 1)
-
-
-def _or_refused(prepare: Callable[..., Any], payload: Payload, *args: Any) -> Any:
-    try:
-        return prepare(payload, *args)
-    except PayloadError as error:
-        return Refused(error.error_class, str(error))

@@ -1,4 +1,4 @@
-"""Write segments of a commit in the making: codes, records, texts, features, and their row."""
+"""Write segments of a commit in the making, all of their files, and their row in the catalog."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from hashret.store.layout import Layout
 from hashret.store.segments.feature_files import write_features
 from hashret.store.segments.record_batch import ItemRecord, batch_of, write_records
 from hashret.store.segments.segment import Segment, write_codes
-from hashret.store.segments.texts import write_texts
+from hashret.store.segments.value_files import TEXTS, THUMBNAILS, write_values
 from indexer.ingest.encode import Encoded
 
 #: Rows of a segment: few enough to be held in memory, enough that a collection has few files.
 SEGMENT = 65_536
-# Characters of the texts, or bytes of the payloads, of a segment, from which on it is written
-# although it has fewer rows.
+# Characters of the texts, or bytes of the payloads and thumbnails, of a segment, from which on it
+# is written although it has fewer rows.
 _MOST_SIZE = 1 << 27
 
 
@@ -31,17 +31,26 @@ class SegmentWriter:
     """
 
     def __init__(
-        self, layout: Layout, staging: Staging, model: str, n_bits: int, *, keeps_payloads: bool
+        self,
+        layout: Layout,
+        staging: Staging,
+        model: str,
+        n_bits: int,
+        *,
+        keeps_payloads: bool,
+        keeps_thumbnails: bool,
     ):
         """For codes of the model of this name, "" for none.
 
-        `keeps_payloads` says whether the payloads of items with a code are written too.
+        `keeps_payloads` says whether the payloads of items with a code are written too,
+        `keeps_thumbnails` whether thumbnails are.
         """
         self._layout = layout
         self._staging = staging
         self._model = model
         self._n_bits = n_bits
         self._keeps_payloads = keeps_payloads
+        self._keeps_thumbnails = keeps_thumbnails
         self._forget()
 
     def _forget(self) -> None:
@@ -49,7 +58,7 @@ class SegmentWriter:
         self._uncoded: list[ItemRecord] = []
         self._codes: list[np.ndarray] = []
         self._features: list[Features] = []
-        self._size = 0  # characters of texts, bytes of payloads
+        self._size = 0  # characters of texts, bytes of payloads and thumbnails
 
     @property
     def waiting(self) -> int:
@@ -77,13 +86,16 @@ class SegmentWriter:
     def _take(self, to: list[ItemRecord], items: Iterable[ItemRecord]) -> None:
         before = len(to)
         to += items
-        self._size += sum(len(item.text or "") + len(item.payload or b"") for item in to[before:])
+        self._size += sum(
+            len(item.text or "") + len(item.payload or b"") + len(item.thumbnail or b"")
+            for item in to[before:]
+        )
 
     def write(self) -> tuple[int, int]:
         """Write and stage what was gathered; returns how many items, and how many they replace."""
         name, first = self._staging.new_segment()
         items = self._coded + self._uncoded
-        codes = beside = texts = None
+        codes = beside = texts = thumbnails = None
         if self._coded:
             packed = Codes(np.concatenate(self._codes))
             codes = write_codes(self._layout, name, packed)
@@ -91,8 +103,11 @@ class SegmentWriter:
             beside = write_features(self._layout, name, stacked(self._features))
         records = write_records(self._layout, name, batch_of(items))
         if any(item.text is not None for item in items):
-            texts = write_texts(self._layout, name, [item.text for item in items])
-        n_coded, parts = len(self._coded), (codes, records, texts, beside)
+            texts = write_values(self._layout, name, TEXTS, [item.text for item in items])
+        if self._keeps_thumbnails and any(item.thumbnail is not None for item in items):
+            shown = [item.thumbnail for item in items]
+            thumbnails = write_values(self._layout, name, THUMBNAILS, shown)
+        n_coded, parts = len(self._coded), (codes, records, texts, beside, thumbnails)
         segment = Segment(name, first, len(items), n_coded, self._n_bits, self._model, *parts)
         replaced = self._staging.add_segment(segment, [item.id for item in items])
         self._forget()

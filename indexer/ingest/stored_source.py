@@ -77,7 +77,8 @@ class StoredSource:
             yield Item(record.id, self._payload(record), record.metadata)
 
     def _record(self, row: int) -> ItemRecord:
-        return replace(self._items.record(row), text=self._items.text(row))
+        items = self._items
+        return replace(items.record(row), text=items.text(row), thumbnail=items.thumbnail(row))
 
     def _payload(self, record: ItemRecord) -> Any:
         if self._are_texts:

@@ -28,7 +28,7 @@ from hashret.store.model_files import read_model, write_model
 from hashret.store.segments.record_batch import ItemRecord, batch_of, write_records
 from hashret.store.segments.segment import Segment, open_codes, write_codes
 from hashret.store.segments.stored_items import StoredItems
-from hashret.store.segments.texts import write_texts
+from hashret.store.segments.value_files import TEXTS, write_values
 from tests.catalogs import change
 
 
@@ -38,7 +38,7 @@ def stage(layout, staging, ids, text="", model="m1"):
     codes = write_codes(layout, name, Codes(np.full((len(ids), 2), staging.commit, np.uint8)))
     batch = batch_of([ItemRecord(one, bytes(16), {"text": text}, text) for one in ids])
     records = write_records(layout, name, batch)
-    texts = write_texts(layout, name, [text] * len(ids))
+    texts = write_values(layout, name, TEXTS, [text] * len(ids))
     n = len(ids)
     staging.add_segment(Segment(name, first, n, n, 16, model, codes, records, texts), ids)
 

@@ -11,7 +11,7 @@ from hashret.store.segments import stored_items
 from hashret.store.segments.record_batch import ItemRecord, batch_of, write_records
 from hashret.store.segments.segment import Segment
 from hashret.store.segments.stored_items import StoredItems
-from hashret.store.segments.texts import write_texts
+from hashret.store.segments.value_files import TEXTS, write_values
 from hashret.where.grammar import parse
 
 
@@ -38,7 +38,7 @@ class Model:
             for i, one in enumerate(ids)
         ]
         records = write_records(self.layout, name, batch_of(given))
-        kept = write_texts(self.layout, name, [i.text for i in given]) if texts else None
+        kept = write_values(self.layout, name, TEXTS, [i.text for i in given]) if texts else None
         n, n_coded = len(ids), min(n_coded, len(ids))
         segment = Segment(name, first, n, n_coded, 8, "m", None, records, kept)
         self.items.remove(np.array([self.shown.pop(one) for one in ids if one in self.shown]))

@@ -20,7 +20,7 @@ from hashret.store.files import FileRecord
 from hashret.store.layout import Layout
 from hashret.store.segments.record_batch import ItemRecord, batch_of, hashes, write_records
 from hashret.store.segments.records import Records
-from hashret.store.segments.texts import Texts, write_texts
+from hashret.store.segments.value_files import TEXTS, Values, write_values
 from hashret.where.columns import satisfied
 from hashret.where.grammar import parse
 
@@ -61,7 +61,9 @@ def sound(folder: Path) -> dict[str, bytes]:
     ]
     write_records(layout, "records", batch_of(items))
     write_records(layout, "plain", batch_of([ItemRecord("a", bytes(16), {}, "")] * 3))
-    write_texts(layout, "texts", [None if n % 9 == 0 else one.text for n, one in enumerate(items)])
+    write_values(
+        layout, "texts", TEXTS, [None if n % 9 == 0 else one.text for n, one in enumerate(items)]
+    )
     return {path.name: path.read_bytes() for path in sorted(layout.segments.iterdir())}
 
 
@@ -105,9 +107,9 @@ def mutated(data: bytes, rng: random.Random) -> bytes:
 def read_all(path: Path, record: FileRecord, n: int) -> None:
     """Read a file in every way that there is."""
     if "texts" in path.name:
-        texts = Texts(path, record, n)
+        texts = Values(TEXTS, path, record, n)
         for row in range(0, n, 7):
-            texts.text(row)
+            texts.value(row)
         texts.require_all()
         return
     records = Records.open(path, record, n)

@@ -24,7 +24,7 @@ from hashret.store.segments.feature_files import SUFFIX as FEATURES
 from hashret.store.segments.record_batch import SUFFIX as RECORDS
 from hashret.store.segments.segment import SUFFIX as CODES
 from hashret.store.segments.segment import Segment
-from hashret.store.segments.texts import SUFFIX as TEXTS
+from hashret.store.segments.value_files import TEXTS, THUMBNAILS
 from hashret.store.untrusted import require_name, require_number, require_object, require_types
 
 #: Keys of `meta`: the checksum of what never changes, and that of the newest commit's row.
@@ -35,7 +35,13 @@ MAX_BITS = 1 << 16
 # Bytes that the records of an item take at least: a digest, a hash, its row and two offsets.
 _LEAST = 36
 #: What each file of a segment is for, and how its name ends.
-PARTS = {"codes": CODES, "records": RECORDS, "texts": TEXTS, "features": FEATURES}
+PARTS = {
+    "codes": CODES,
+    "records": RECORDS,
+    "texts": TEXTS.suffix,
+    "features": FEATURES,
+    "thumbnails": THUMBNAILS.suffix,
+}
 
 
 @dataclass(frozen=True, slots=True)

@@ -248,7 +248,7 @@ class Staging:
         self.items.drop(names)
 
     def forget_files(self, part: str, names: Sequence[str]) -> None:
-        """Give up, for every commit, the "features" or the "texts" of these segments."""
+        """Give up, for every commit, the files of a part of these segments, as "features"."""
         s = t.segments
         none: dict[str, Any] = {part: None}
         with self._catalog.transaction() as connection:

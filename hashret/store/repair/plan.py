@@ -56,7 +56,7 @@ class RepairPlan:
     """Whether no commit is whole in the new catalog: items may be missing, or be back that had been
     removed."""
     damaged: dict[str, set[str]] = field(default_factory=dict)
-    """By segment, which of its parts are lost: "codes", "records", "texts", "features"."""
+    """By segment, which of its parts are lost: "codes", "records", "texts", ..."""
 
     @property
     def is_empty(self) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from hashret.errors import DamagedError
@@ -14,7 +15,7 @@ from hashret.store.layout import Layout
 from hashret.store.model_files import ModelRecord, read_model, require_model_file
 from hashret.store.segments.segment import Segment, open_codes
 from hashret.store.segments.stored_items import open_records
-from hashret.store.segments.texts import Texts
+from hashret.store.segments.value_files import TEXTS, THUMBNAILS, ValueForm, Values
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,16 +90,17 @@ def examine_segments(layout: Layout, segments: Iterable[Segment], found: Finding
                 found.add(layout, path, error)
 
 
-def _read_texts(layout: Layout, segment: Segment) -> None:
-    if segment.texts is not None:
-        Texts(layout.segments / segment.texts.name, segment.texts, segment.n_rows).require_all()
+def _read_values(layout: Layout, segment: Segment, form: ValueForm, part: str) -> None:
+    file = segment.files[part]
+    Values(form, layout.segments / file.name, file, segment.n_rows).require_all()
 
 
 # A file with the right checksum may still hold something else: whoever made it made both.
 _READ: dict[str, Callable[[Layout, Segment], object]] = {
     "codes": open_codes,
     "records": lambda layout, segment: open_records(layout, segment).require_all(),
-    "texts": _read_texts,
+    "texts": partial(_read_values, form=TEXTS, part="texts"),
+    "thumbnails": partial(_read_values, form=THUMBNAILS, part="thumbnails"),
 }
 
 

@@ -72,9 +72,11 @@ class ItemRecord:
     metadata: Mapping[str, Any]
     preview: str
     text: str | None = None
-    """The text itself, where the collection keeps texts (`hashret.store.segments.texts`)."""
+    """The text itself, where the collection keeps texts (`hashret.store.segments.value_files`)."""
     payload: bytes | None = None
     """What a model to come learns from of a vector or an image, where that is kept."""
+    thumbnail: bytes | None = None
+    """The thumbnail of an image, where the collection keeps them."""
 
 
 def hashes(ids: Iterable[str]) -> np.ndarray:

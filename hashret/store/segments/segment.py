@@ -40,9 +40,11 @@ class Segment:
     records: FileRecord | None = None
     """The file of ids and metadata (`record_batch`); None in a collection of format 2."""
     texts: FileRecord | None = None
-    """The file of the texts, where they are kept (`texts`)."""
+    """The file of the texts, where they are kept (`value_files`)."""
     features: FileRecord | None = None
     """The file of the coded rows' input features, where they are kept (`feature_files`)."""
+    thumbnails: FileRecord | None = None
+    """The file of the thumbnails of images, where they are kept (`value_files`)."""
     removed: np.ndarray = field(default_factory=lambda: NOTHING, compare=False)
     """The rows of the segment, counted from 0, that the commit does not show, sorted uint32."""
 
@@ -74,6 +76,7 @@ class Segment:
             "records": self.records,
             "texts": self.texts,
             "features": self.features,
+            "thumbnails": self.thumbnails,
         }
         return {part: file for part, file in named.items() if file is not None}
 

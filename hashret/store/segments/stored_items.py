@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from hashret.errors import DamagedError
+from hashret.store.files import FileRecord
 from hashret.store.layout import Layout
 from hashret.store.segments.id_runs import IdRuns
 from hashret.store.segments.record_batch import ItemRecord, hashes
 from hashret.store.segments.records import Records
 from hashret.store.segments.segment import Segment
-from hashret.store.segments.texts import Texts
+from hashret.store.segments.value_files import TEXTS, THUMBNAILS, ValueForm, Values
 from hashret.store.untrusted import RESTORE
 from hashret.unicode_text import is_storable
 
@@ -60,7 +61,7 @@ class StoredItems:
         self._layout = layout
         self._opener = opener
         self._opened: dict[str, Records] = {}
-        self._texts: dict[str, Texts] = {}
+        self._values: dict[str, Values] = {}  # by the name of the file
         self._runs: IdRuns | None = None
         self._set(segments)
 
@@ -72,7 +73,8 @@ class StoredItems:
         """Take over the files that `former`, of another commit of the same folder, has opened."""
         names = {segment.name for segment in self.segments}
         self._opened = {k: v for k, v in former._opened.copy().items() if k in names}
-        self._texts = {k: v for k, v in former._texts.copy().items() if k in names}
+        files = {file.name for segment in self.segments for file in segment.files.values()}
+        self._values = {k: v for k, v in former._values.copy().items() if k in files}
 
     # what a writer changes
 
@@ -154,20 +156,32 @@ class StoredItems:
         }
 
     def record(self, row: int) -> ItemRecord:
-        """The item of a row, but for its text."""
+        """The item of a row, but for its text and its thumbnail."""
         segment, offset = self.place(row)
         return self.records(segment).record(offset)
 
     def text(self, row: int) -> str | None:
         """The text of a row; None where the collection keeps none."""
         segment, offset = self.place(row)
-        if segment.texts is None:
+        text: str | None = self._value(TEXTS, segment, segment.texts, offset)
+        return text
+
+    def thumbnail(self, row: int) -> bytes | None:
+        """The thumbnail of a row, a WebP file; None where the collection keeps none."""
+        segment, offset = self.place(row)
+        thumbnail: bytes | None = self._value(THUMBNAILS, segment, segment.thumbnails, offset)
+        return thumbnail
+
+    def _value(
+        self, form: ValueForm, segment: Segment, file: FileRecord | None, offset: int
+    ) -> Any:
+        if file is None:
             return None
-        found = self._texts.get(segment.name)
+        found = self._values.get(file.name)
         if found is None:
-            path = self._layout.segments / segment.texts.name
-            found = self._texts[segment.name] = Texts(path, segment.texts, segment.n_rows)
-        return found.text(offset)
+            path = self._layout.segments / file.name
+            found = self._values[file.name] = Values(form, path, file, segment.n_rows)
+        return found.value(offset)
 
     def find(self, ids: Iterable[str]) -> dict[str, int]:
         """The row of each id that is shown; unknown ids are left out."""

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hashret.errors import DamagedError
 from hashret.store.files import BLOCK, write_file
 from hashret.store.layout import Layout
-from hashret.store.segments.texts import Texts, write_texts
+from hashret.store.segments.value_files import TEXTS, Values, write_values
 
 GIVEN = st.lists(
     st.none() | st.text(st.characters(exclude_categories=["Cs"]), max_size=20), min_size=1
@@ -25,8 +25,8 @@ def layout(tmp_path_factory):
 
 
 def stored(layout, given):
-    file = write_texts(layout, "s", given)
-    return Texts(layout.segments / file.name, file, len(given))
+    file = write_values(layout, "s", TEXTS, given)
+    return Values(TEXTS, layout.segments / file.name, file, len(given))
 
 
 @example([None])
@@ -34,7 +34,7 @@ def stored(layout, given):
 @given(GIVEN)
 def test_texts_come_back_as_they_were_given(layout, given):
     texts = stored(layout, given)
-    assert [texts.text(row) for row in range(len(given))] == given
+    assert [texts.value(row) for row in range(len(given))] == given
 
 
 @pytest.mark.parametrize("n", [1, 63, 64, 65, 128, 300])
@@ -42,7 +42,7 @@ def test_texts_of_any_number_are_read_in_any_order(layout, n):
     given = [f"text {i} " * (i % 9) if i % 7 else None for i in range(n)]
     texts = stored(layout, given)
     for row in (*range(n - 1, -1, -1), 0, n - 1, n // 2):
-        assert texts.text(row) == given[row]
+        assert texts.value(row) == given[row]
 
 
 def test_threads_share_one(layout):
@@ -54,30 +54,30 @@ def test_threads_share_one(layout):
 
 def test_polars_reads_a_segments_texts(layout):
     given = [f"text {i}" for i in range(200)]
-    file = write_texts(layout, "s", given)
+    file = write_values(layout, "s", TEXTS, given)
     assert pl.read_ipc(layout.segments / file.name)["text"].to_list() == given
 
 
 def test_the_same_words_again_take_little_space(layout):
-    file = write_texts(layout, "s", ["the ship sails to the harbour at noon. " * 20] * 640)
+    file = write_values(layout, "s", TEXTS, ["the ship sails to the harbour at noon. " * 20] * 640)
     assert file.size < 640 * 800 / 20
 
 
 def test_damage_is_met_by_whoever_reads_it(layout):
     given = ["".join(chr(33 + (i * j * 7919) % 9001) for j in range(400)) for i in range(640)]
-    file = write_texts(layout, "s", given)
+    file = write_values(layout, "s", TEXTS, given)
     path = layout.segments / file.name
     sound = path.read_bytes()
     assert file.size > 4 * BLOCK
     at = 2 * BLOCK + 99
     path.write_bytes(sound[:at] + bytes([sound[at] ^ 1]) + sound[at + 1 :])
-    texts = Texts(path, file, len(given))
-    assert texts.text(0) == given[0]
-    assert texts.text(639) == given[639]
+    texts = Values(TEXTS, path, file, len(given))
+    assert texts.value(0) == given[0]
+    assert texts.value(639) == given[639]
     found, damages = {}, set()
     for row in range(len(given)):
         try:
-            found[row] = texts.text(row)
+            found[row] = texts.value(row)
         except DamagedError as error:
             damages.add(str(error).split(" SHA-256 ")[0])
     assert damages == {f"{path}: expected"}
@@ -126,9 +126,9 @@ def test_texts_that_are_no_utf8_are_damage(layout):
 
 
 def read_all(path, file):
-    texts = Texts(path, file, 3)
+    texts = Values(TEXTS, path, file, 3)
     for row in range(3):
-        texts.text(row)
+        texts.value(row)
 
 
 PLAIN, PACKED = (ipc([batch(["a ship", None, "日本"])], kind) for kind in (None, "zstd"))
