@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from hashret.items import Approximation, Hit, StoredItem
+    from hashret.search.snippets import Snippet
 
 
 def hit_json(hit: Hit, *, with_text: bool = False) -> dict[str, Any]:
     """A hit as JSON, under stable keys: id, distance (bits), score, code (hexadecimal), metadata.
 
     Hits that were ordered by their features also have the key similarity, by their words the key
-    words, and `with_text` the key text, null where the collection keeps none.
+    words, by words and codes words and fused, and `with_text` the key text, null where the
+    collection keeps none.
     """
     fields = {
         "id": hit.id,
@@ -28,9 +30,16 @@ def hit_json(hit: Hit, *, with_text: bool = False) -> dict[str, Any]:
         fields["similarity"] = round(hit.similarity, 6)
     if hit.words is not None:
         fields["words"] = round(hit.words, 6)
+    if hit.fused is not None:
+        fields["fused"] = round(hit.fused, 6)
     if with_text:
         fields["text"] = hit.text
     return fields
+
+
+def snippet_json(snippet: Snippet) -> dict[str, Any]:
+    """A snippet as JSON: its text, and the marked parts as pairs of offsets in characters."""
+    return {"text": snippet.text, "marks": [list(mark) for mark in snippet.marks]}
 
 
 def stored_json(item: StoredItem) -> dict[str, Any]:

@@ -21,7 +21,8 @@ from hashret.codes import Codes
 from hashret.errors import CollectionError
 from hashret.indexes.base import Index
 from hashret.indexes.views.cache import IndexKind, require_known
-from hashret.items import Hits, Id, Item, StoredItem, id_of, ids_of
+from hashret.items import Hit, Hits, Id, Item, StoredItem, id_of, ids_of
+from hashret.kinds import kind_of
 from hashret.search.groups import Groups
 from hashret.search.opened import Opened
 from hashret.search.question import Order, Question, QuestionError, RerankBy
@@ -32,6 +33,8 @@ from hashret.store.catalog.catalog import Catalog
 from hashret.store.layout import Layout
 
 if TYPE_CHECKING:
+    from hashret.search.snippets import Snippet
+    from hashret.search.spelling import Spelling
     from hashret.store.exports import ExportOrder
     from hashret.store.repair.verify import Findings
 
@@ -605,6 +608,29 @@ class Collection:
         how `hashret query` and the server ask.
         """
         return self._opened.suited(question)
+
+    def snippets(
+        self, hits: Iterable[Hit], question: Any = None, *, width: int = 160
+    ) -> list[Snippet]:
+        """A part of each hit's text where the words of a `question` stand, and where they do.
+
+        `width` is in columns of a terminal; of what is no text it is the beginning of the text, and
+        nothing of a hit without one. The words are found as `query` finds them. Raises
+        `DamagedError`, and CollectionError for a hit of a commit whose texts are deleted.
+        """
+        from hashret.search.snippets import snippets  # only who shows hits needs it
+
+        asked = question.payload if isinstance(question, Item) else question
+        words = asked if isinstance(asked, str) and kind_of(self.kind).stores_texts else None
+        return list(snippets(hits, words, self._opened.searcher.words, width))
+
+    def spelling(self, question: str) -> Spelling:
+        """Which words of a question no text has, and known words that are spelt like them.
+
+        Of the words that questions by words have read; before them, and where no texts are kept,
+        those of the vocabulary count. For a collection of texts.
+        """
+        return self._opened.searcher.words.spelling(question)
 
     def ask(self, question: Question, item_or_items: Any) -> Any:
         """The hits of one payload (`Hits`) or of each of many (a list of `Hits`).

@@ -38,7 +38,7 @@ HOMES: dict[str, tuple[str, ...]] = {
     "PIL": ("hashret/features/",),
     "regex": ("hashret/features/", "hashret/unicode_text.py", "indexer/corpus/sentences.py"),
     "click": ("hashret/cli/", "indexer/cli/"),
-    "rich": ("indexer/cli/",),
+    "rich": ("hashret/cli/terminal.py", "indexer/cli/"),
     "safetensors": ("hashret/store/",),
     "filelock": ("hashret/store/",),
     "numba": ("hashret/indexes/kernels/",),

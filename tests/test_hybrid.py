@@ -337,11 +337,14 @@ def run(*arguments):
 
 
 def test_the_command_asks_by_words_and_codes_and_says_so(path, collection):
-    shown = run("query", path, "part AB-1234/5").stdout.splitlines()
-    assert shown[0] == "by words and codes (--codes-only: by codes alone)"
-    assert shown[1].split() == ["words", "bits", "score", "id"]
-    assert shown[2].split()[3] == "late-1"
-    unknown = run("query", path, "quagmire", "-k", 1).stdout.splitlines()[2].split()
+    done = run("query", path, "part AB-1234/5")
+    assert done.stderr.startswith("by words and codes (--codes-only: by codes alone)\n")
+    shown = [line.split("\t") for line in done.stdout.splitlines()]
+    assert shown[0] == ["id", "differ", "agree", "words+codes", "text"]
+    assert shown[1][0] == "late-1"
+    fused = [line[3] for line in shown[1:]]
+    assert fused == sorted(fused, reverse=True)
+    unknown = run("query", path, "quagmire", "-k", 1).stdout.splitlines()[1].split("\t")
     assert unknown[1:3] == ["-", "-"]
     hits = collection.query("the ship", k=3, hybrid=True)
     for how in ([], ["--hybrid"]):
@@ -399,7 +402,7 @@ def test_so_many_unread_texts_are_left_to_codes_unless_asked_for(path, monkeypat
     monkeypatch.setattr("hashret.cli.query._MANY_UNREAD", 5)
     done = run("query", path, "the ship")
     assert "by codes alone: the words of" in done.stderr
-    assert done.stdout.splitlines()[0].split() == ["bits", "score", "id"]
+    assert done.stdout.splitlines()[0].split() == ["id", "differ", "agree", "text"]
     done = run("query", path, "the ship", "--hybrid")
     assert "reading the words of" in done.stderr
-    assert done.stdout.startswith("by words and codes")
+    assert "by words and codes" in done.stderr

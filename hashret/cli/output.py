@@ -7,16 +7,18 @@ when they are needed: a text query loads neither torch nor Faiss.
 from __future__ import annotations
 
 import json
-import shutil
+import os
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from hashret.as_json import approximation_json, hit_json
+from hashret.as_json import approximation_json, hit_json, snippet_json
 from hashret.cli.group import shown
+from hashret.kinds import kind_of
 
 if TYPE_CHECKING:
     from hashret.collection import Collection
@@ -56,20 +58,6 @@ where_option = click.option(
 )
 
 
-def none_because(collection: Collection, where: str | None) -> str:
-    """Why no item satisfies the condition `where`, in parentheses; "" if some do, or none knows."""
-    from hashret.where.explain import kinds_by_asking, reason
-
-    if where is None or len(collection.positions_where(where)):
-        return ""
-
-    def some(other: str) -> bool:
-        return len(collection.positions_where(other)) > 0
-
-    why = reason(where, lambda field: kinds_by_asking(field, some))
-    return f" ({why})" if why else ""
-
-
 wait_option = click.option(
     "--wait",
     type=click.FloatRange(min=0),
@@ -99,43 +87,104 @@ def label_json(hits: Hits) -> dict[str, Any]:
     return said
 
 
-def _first_columns(hit: Hit) -> tuple[str, str]:
-    """The head and the value of the columns for what decided the order beside the code."""
-    if hit.words is not None:
-        return f"{'words':>5}  ", f"{hit.words:5.2f}  "
-    if hit.similarity is not None:
-        return "alike  ", f"{hit.similarity:5.3f}  "
-    return "", ""
+class Column(NamedTuple):
+    """A column of hits: its title, and what stands in it for each hit."""
+
+    title: str
+    cells: list[str]
+
+
+def agreement_columns(hits: Sequence[Hit], n_bits: int) -> list[Column]:
+    """In how many bits each hit differs, as 3/64, and how many in 100 agree, rounded down.
+
+    Both are "-" of a hit that was found by words alone.
+    """
+    differ = [f"{hit.distance}/{n_bits}" if hit.distance >= 0 else "-" for hit in hits]
+    agree = [
+        f"{100 * (n_bits - hit.distance) // n_bits}%" if hit.distance >= 0 else "-" for hit in hits
+    ]
+    return [Column("differ", differ), Column("agree", agree)]
+
+
+def order_column(collection: Collection, hits: Hits, *, by_score: bool) -> Column | None:
+    """The score by which the hits are in order; None where these are their distances.
+
+    Of images whose copies come first it says which are copies, if one is.
+    """
+    if hits.by == "words and codes":
+        return Column("words+codes", [f"{hit.fused or 0.0:.3f}" for hit in hits])
+    if hits.by == "words":
+        return Column("words", [f"{hit.words or 0.0:.2f}" for hit in hits])
+    if by_score:
+        return Column("expected", [f"{100 * hit.score:.1f}%" for hit in hits])
+    likeness = [hit.similarity for hit in hits if hit.similarity is not None]
+    if not likeness:
+        return None
+    if hits.by == "codes":
+        near = collection.copy_distance or 0.0
+        copies = ["copy" if -one <= near else "" for one in likeness]
+        return Column("copy", copies) if any(copies) else None
+    if _compares_by_cosine(collection):
+        return Column("alike", [f"{one:.3f}" for one in likeness])
+    return Column("apart", [f"{-one:.3f}" for one in likeness])
+
+
+def _compares_by_cosine(collection: Collection) -> bool:
+    """Whether `Hit.similarity` is a cosine, and not minus a distance."""
+    if kind_of(collection.kind).has_looks:
+        return False
+    return getattr(collection.snapshot.spec("features"), "metric", "cosine") == "cosine"
 
 
 def show_hits(
-    hits: Hits | Sequence[Hit],
-    as_json: bool,
-    why_none: str = "no hits",
+    collection: Collection,
+    hits: Hits,
+    asked: Any = None,
     *,
+    as_json: bool = False,
     with_text: bool = False,
+    by_score: bool = False,
 ) -> None:
-    """Write the hits to standard output, a line each; `why_none` to standard error if none."""
-    from hashret.items import Hits
+    """Write the hits to standard output: for people on a terminal, else a line each.
 
+    `asked` is the payload of the question, whose words are marked; None for a stored item. The
+    lines have tabs between id, differ, agree, the score of the order, and text. `by_score` says
+    that hits are in order of their scores.
+    """
     if as_json:
-        label = label_json(hits) if isinstance(hits, Hits) else {}
-        for hit in hits:
-            click.echo(json.dumps(hit_json(hit, with_text=with_text) | label))
-    elif len(hits):
-        if isinstance(hits, Hits):
-            if hits.approximation:
-                click.echo(str(hits.approximation))
-            if hits.by == "words and codes":
-                click.echo("by words and codes (--codes-only: by codes alone)")
-        width = shutil.get_terminal_size((100, 24)).columns
-        ids = [shown(hit.id) for hit in hits]
-        widest = min(40, max(map(len, ids)))
-        click.echo(f"{_first_columns(hits[0])[0]}{'bits':>4}  {'score':>5}  {'id':{widest}}")
-        for hit, name in zip(hits, ids, strict=True):
-            by_codes = f"{hit.distance:4}  {hit.score:5.3f}" if hit.distance >= 0 else "   -      -"
-            preview = shown(place_of(hit.metadata) + hit.preview)
-            line = f"{_first_columns(hit)[1]}{by_codes}  {name:{widest}}  {preview}"
-            click.echo(line.rstrip() if len(line) <= width else line[: width - 1] + "…")
+        _write_json(collection, hits, asked, with_text)
+        return
+    if hits.approximation:
+        click.echo(str(hits.approximation), err=True)
+    if hits.by == "words and codes" and len(hits):
+        click.echo("by words and codes (--codes-only: by codes alone)", err=True)
     if not len(hits):
-        click.echo(shown(why_none), err=True)
+        return
+    facts = agreement_columns(hits, collection.n_bits)
+    order = order_column(collection, hits, by_score=by_score)
+    if is_terminal():
+        from hashret.cli.terminal import write_table  # rich takes time that a pipe need not wait
+
+        write_table(collection, hits, asked, [*([order] if order else []), *facts])
+        return
+    said = facts if order is None else [*facts, order]
+    click.echo("\t".join(["id", *(column.title for column in said), "text"]))
+    parts = collection.snippets(hits, asked)
+    for hit, part, *cells in zip(hits, parts, *(column.cells for column in said), strict=True):
+        text = shown(place_of(hit.metadata) + part.text)
+        click.echo("\t".join([shown(hit.id), *cells, text]))
+
+
+def _write_json(collection: Collection, hits: Hits, asked: Any, with_text: bool) -> None:
+    label = label_json(hits)
+    parts = collection.snippets(hits, asked)
+    for hit, part in zip(hits, parts, strict=True):
+        line = hit_json(hit, with_text=with_text) | {"preview": hit.preview}
+        if hit.preview:
+            line["snippet"] = snippet_json(part)
+        click.echo(json.dumps(line | label))
+
+
+def is_terminal() -> bool:
+    """Whether a person reads standard output: on a terminal, or as FORCE_COLOR says."""
+    return sys.stdout.isatty() or bool(os.environ.get("FORCE_COLOR"))

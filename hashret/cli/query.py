@@ -5,7 +5,6 @@ Heavy packages are imported only when they are needed: a text query loads neithe
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -14,21 +13,18 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hashret._backports import chunks
-from hashret.as_json import hit_json
-from hashret.cli.files import lines_of
-from hashret.cli.group import fail, shown
+from hashret.cli.batch import answer_batch
+from hashret.cli.group import shown
 from hashret.cli.output import (
     collection_argument,
     commit_option,
     json_lines_option,
-    label_json,
-    none_because,
     opened,
     show_hits,
     where_option,
 )
-from hashret.cli.payloads import of_line, payload_of
+from hashret.cli.payloads import payload_of
+from hashret.cli.reasons import why_none
 
 if TYPE_CHECKING:
     from hashret.collection import Collection
@@ -36,10 +32,12 @@ if TYPE_CHECKING:
     from hashret.search.question import Question
 
 
-_BATCH = 1024  # queries of a batch file that are encoded and searched at a time
 #: Bytes of texts, compressed, whose words are read before the first question that they answer: so
 #: many that it is said, because it takes a second.
 _MANY_UNREAD = 3_000_000
+
+#: Characters of a question in words; a longer text asks for more like it.
+_LONGEST_QUESTION = 300
 
 rerank_option = click.option(
     "--rerank",
@@ -180,15 +178,16 @@ def query(
             question = _suited(snapshot, question)
         announce_reading(snapshot, question)
         if batch is not None:
-            _answer_batch(snapshot, batch, question, explain, with_text)
+            answer_batch(snapshot, batch, question, explain=explain, with_text=with_text)
             return
         ask: Callable[[Question], Any]
+        payload = None
         if item_id is not None:
             ask = partial(snapshot.ask_similar, ids=item_id, include_self=True)
         else:
             payload = payload_of(snapshot.kind, text, file)
             ask = lambda question: snapshot.ask(question, [payload])[0]  # noqa: E731
-        _show(snapshot, question, ask, as_json, explain, with_text)
+        _show(snapshot, question, ask, payload, as_json, explain, with_text)
 
 
 #: The option for each field of a question.
@@ -250,37 +249,6 @@ def _require_json(with_text: bool, as_json: bool) -> None:
         raise click.UsageError("--text goes with --json or --batch: a line has no room for a text")
 
 
-def _answer_batch(
-    snapshot: Collection, path: Path, question: Question, explain: bool, with_text: bool
-) -> None:
-    """Write one line for every query of the file, in its order: the hits, or what is wrong."""
-    failed = 0
-    lines = lines_of(path, "JSON lines")
-    for numbered in chunks(enumerate(lines, start=1), _BATCH):
-        queries: list[tuple[str, Any, str]] = []  # id, payload, error
-        for number, line in numbered:
-            if line.strip():
-                queries.append(of_line(snapshot, path, number, line))
-        usable = [payload for _, payload, error in queries if not error]
-        answers = iter(snapshot.ask(question, usable))
-        for query_id, _, error in queries:
-            answer: dict[str, Any] = {"query": query_id}
-            if error:
-                failed += 1
-                answer |= {"hits": [], "error": error}
-            else:
-                hits = next(answers)
-                answer["hits"] = [hit_json(hit, with_text=with_text) for hit in hits]
-                if hits.note:
-                    answer["note"] = hits.note
-                answer |= label_json(hits)
-                if explain and hits.plan is not None:
-                    answer["plan"] = hits.plan.to_json()
-            click.echo(json.dumps(answer))
-    if failed:
-        fail(f"{path}: {failed} queries could not be used; see the key error in their lines")
-
-
 @click.command()
 @collection_argument
 @click.argument("item_id", metavar="ID")
@@ -312,7 +280,7 @@ def similar(
     with opened(collection, commit) as snapshot:
         _say_if_alone(snapshot, group)
         ask = partial(snapshot.ask_similar, ids=item_id)
-        _show(snapshot, question, ask, as_json, explain, with_text)
+        _show(snapshot, question, ask, None, as_json, explain, with_text)
 
 
 def _say_if_alone(snapshot: Collection, group: str | None) -> None:
@@ -326,28 +294,32 @@ def _show(
     snapshot: Collection,
     question: Question,
     ask: Callable[[Question], Hits],
+    payload: Any,
     as_json: bool,
     explain: bool,
     with_text: bool,
 ) -> None:
     """Ask the question and show the hits, or why there are none."""
     hits = ask(question)
-    why = "" if len(hits) else _why_none(snapshot, question, hits.note, ask)
-    show_hits(hits, as_json, why, with_text=with_text)
+    show_hits(
+        snapshot,
+        hits,
+        payload,
+        as_json=as_json,
+        with_text=with_text,
+        by_score=question.by_score,
+    )
+    if not len(hits):
+        click.echo(shown(why_none(snapshot, question, hits.note, ask)), err=True)
+    if isinstance(payload, str) and len(payload) <= _LONGEST_QUESTION:
+        _say_unknown_words(snapshot, payload, has_hits=len(hits) > 0)
     if explain and hits.plan is not None:
         click.echo(str(hits.plan), err=True)
 
 
-def _why_none(
-    snapshot: Collection, question: Question, note: str, ask: Callable[[Question], Hits]
-) -> str:
-    """Why the question has no hits; beyond a radius, how near the nearest item is."""
-    if note:
-        return f"no hits: {note}{none_because(snapshot, question.where)}"
-    if question.radius is not None:
-        nearest = ask(replace(question, k=1, radius=None, rerank=0, rerank_by=None))
-        for hit in nearest:
-            bits = hit.distance
-            within = f"within {question.radius} bit{'s' * (question.radius != 1)}"
-            return f"no hits {within}; the nearest is at {bits} (try --radius {bits})"
-    return "no hits: the collection has no other item"
+def _say_unknown_words(snapshot: Collection, question: str, *, has_hits: bool) -> None:
+    """Say which words of a question no text has, and which known ones are spelt like them."""
+    found = snapshot.spelling(question)
+    if found.instead or (found.unknown and has_hits):
+        meant = f"; did you mean '{found.instead}'?" if found.instead else ""
+        click.echo(shown(f"unknown words: {', '.join(found.unknown)}{meant}"), err=True)

@@ -15,10 +15,10 @@ from hashret.cli.output import (
     commit_option,
     json_lines_option,
     json_option,
-    none_because,
     opened,
     where_option,
 )
+from hashret.cli.reasons import none_because
 from hashret.errors import HashretError
 
 

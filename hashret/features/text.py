@@ -168,6 +168,11 @@ class TextFeaturizer:
         for piece in pieces(text):
             yield from tokens.ideographs(piece, self.spec.fold_accents)
 
+    def weights(self, words: Iterable[str]) -> dict[str, float]:
+        """The idf weight of each of the words that the vocabulary has."""
+        places = {word: self._place[word] for word in words if word in self._place}
+        return {word: float(self._idf[place - 1]) for word, place in places.items()}
+
     def similarities(self, query: Features, features: Features) -> np.ndarray:
         """The cosine; see `rank.similarities`."""
         return similarities(query, features)
@@ -204,15 +209,15 @@ class TextFeaturizer:
         hasher.update(payload.encode("utf-8", "surrogatepass"))
 
 
-def pieces(text: str) -> Iterator[str]:
-    """Yield the text in pieces of at most `PIECE` characters, cut between words.
+def pieces(text: str, size: int | None = None) -> Iterator[str]:
+    """Yield the text in pieces of at most `size` characters, or `PIECE`, cut between words.
 
     Only a run of characters without a separator that is longer than a piece is cut elsewhere.
     """
-    start = 0
-    while len(text) - start > PIECE:
-        end = max(text.rfind(one, start + 1, start + PIECE + 1) for one in _SEPARATORS)
-        end = end if end > start else start + PIECE
+    start, size = 0, size or PIECE
+    while len(text) - start > size:
+        end = max(text.rfind(one, start + 1, start + size + 1) for one in _SEPARATORS)
+        end = end if end > start else start + size
         yield text[start:end]
         start = end
     yield text[start:] if start else text

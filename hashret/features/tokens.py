@@ -44,6 +44,8 @@ _JOINT = re.compile(
 _MARK = re.compile(r"\+\+|\#")
 _WHOLE = re.compile(r"@|[0-9][-./_:&+]|[-./_:&+][0-9]")
 
+_COUNTED_ASCII = re.compile("[A-Za-z0-9]+(?:'[A-Za-z0-9]+)*")
+
 # Those of Unicode's line breaking class SA, the ideographs, and others of today without spaces.
 # Tibetan's syllables are parted by a sign, so they are words.
 _UNSPACED = (
@@ -83,6 +85,12 @@ def word_starts(text: str) -> np.ndarray:
     found[1:-1] = _IN_WORDS[codes]
     found[1:-1] |= (codes == ord("'")) & found[:-2] & found[2:]
     return np.flatnonzero(found[1:-1] & ~found[:-2])
+
+
+def word_spans(text: str) -> list[tuple[int, int]]:
+    """Where the words of a text begin and end, increasing; counted as `word_starts` does."""
+    counted = _COUNTED_ASCII if text.isascii() else _counted()
+    return [one.span() for one in counted.finditer(text)]
 
 
 def ideographs(text: str, fold_accents: bool = True) -> list[str]:

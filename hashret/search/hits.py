@@ -79,7 +79,8 @@ class Ranked(NamedTuple):
 
     Query i has the slice `limits[i]` to ``limits[i + 1]`` of the other arrays: `positions` among
     the snapshot's codes, `distances` in bits, `scores`; `alike`, the similarities of features, or
-    `words`, how well the words fit, where these decided the order. `rows` are the rows of the items
+    `words`, how well the words fit, where these decided the order, and `fused`, the fused score,
+    where both did. `rows` are the rows of the items
     where some have no code: then they have the position and the distance -1.
     """
 
@@ -89,6 +90,7 @@ class Ranked(NamedTuple):
     scores: np.ndarray
     alike: np.ndarray | None = None
     words: np.ndarray | None = None
+    fused: np.ndarray | None = None
     rows: np.ndarray | None = None
 
     def rows_in(self, snapshot: Snapshot) -> np.ndarray:
@@ -278,19 +280,20 @@ def with_records(snapshot: Snapshot, found: Ranked) -> list[tuple[Hit, ...]]:
     """The hits of each query, with the records of their items."""
     items, text = snapshot.items, snapshot.text
     made = []
-    alike = repeat(None) if found.alike is None else found.alike.tolist()
-    words = repeat(None) if found.words is None else found.words.tolist()
-    for code, row, distance, score, likeness, of_words in zip(
+    decided = [
+        repeat(None) if array is None else array.tolist()
+        for array in (found.alike, found.words, found.fused)
+    ]
+    for code, row, distance, score, likeness, of_words, fused in zip(
         _hexadecimal(snapshot, found.positions),
         found.rows_in(snapshot).tolist(),
         found.distances.tolist(),
         found.scores.tolist(),
-        alike,
-        words,
+        *decided,
         strict=False,
     ):
         item_id, metadata, preview = items.shown(row)
-        shown = metadata, preview, likeness, text(row), of_words
+        shown = metadata, preview, likeness, text(row), of_words, fused
         made.append(Hit(item_id, distance, score, code, *shown))
     return [tuple(made[start:stop]) for start, stop in pairwise(found.limits.tolist())]
 

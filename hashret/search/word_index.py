@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from hashlib import sha256
 from itertools import islice
+from math import log
 from threading import Lock
 from typing import TYPE_CHECKING, cast
 
@@ -25,14 +26,19 @@ from hashret.snapshot import Snapshot
 from hashret.store.machine_cache import has_arrays, read_arrays, write_arrays
 from hashret.store.segments.segment import Segment
 from hashret.words.bm25 import Bm25, Part
-from hashret.words.postings import Postings, counted
+from hashret.words.postings import Postings, counted, digest
 
 if TYPE_CHECKING:
     from hashret.features.text import TextFeaturizer
+    from hashret.search.spelling import Spelling
 
 #: Bytes of a segment's file of texts from which on its words are kept; those of a smaller one are
 #: read in a tenth of a second.
 MANY = 1 << 17
+#: The rarity of a word that half of the texts have (`Bm25.rarities`).
+_OF_HALF = log(2.0)
+#: So many of a question's words are marked in its hits: those of a long one would fill the page.
+_MOST_TELLING = 32
 _LAYOUT = 1  # version of the layout, part of the name: indexes of other versions are ignored
 
 
@@ -71,6 +77,50 @@ class WordIndex:
         for row in rows:
             text = self._snapshot.text_of(row)
             yield {} if text is None else self.of_payload(text)
+
+    def telling(self, text: str) -> tuple[dict[str, float], dict[str, float]]:
+        """What the words of a question weigh that tell most, and then its ideographs by themselves.
+
+        The rarest in the collection's texts, and none that half of them have unless all are such;
+        where no question has read these texts yet, the words that the vocabulary knows.
+        """
+        words = list(dict.fromkeys(self._featurizer.all_words(text)))
+        more = set(self._featurizer.searched_words(text)) - set(words)
+        return self._weighed(words), self._weighed(more)
+
+    def _weighed(self, words: Iterable[str]) -> dict[str, float]:
+        if self._bm25 is None:
+            weights = self._featurizer.weights(words)
+        else:
+            of_digests = self._bm25.rarities(map(digest, words))
+            weights = {word: of_digests[d] for word in words if (d := digest(word)) in of_digests}
+            weights = {w: r for w, r in weights.items() if r >= _OF_HALF} or weights
+        return dict(sorted(weights.items(), key=lambda pair: -pair[1])[:_MOST_TELLING])
+
+    def spelling(self, question: str) -> Spelling:
+        """Which words of a question no text has, and known words that are spelt like them.
+
+        Where the words of the texts were not read, nothing is said of a question with a word that
+        the vocabulary knows: it lacks the most common and the rarest words.
+        """
+        from hashret.search.spelling import Spelling, spelling  # most questions need none
+
+        words = list(dict.fromkeys(self._featurizer.all_words(question)))
+        known = set(self._featurizer.weights(words))
+        if self._bm25 is None:
+            unknown = set() if known else set(words)
+        else:
+            rarities = self._bm25.rarities(map(digest, words))
+            unknown = {word for word in words if digest(word) not in rarities} - known
+        if not unknown:
+            return Spelling((), "")
+        vocabulary = self._featurizer.weights(self._featurizer.vocabulary)
+        split = self._featurizer.all_words
+        return spelling(question, unknown, vocabulary, lambda text: list(split(text)))
+
+    def splits(self, text: str) -> Iterator[str]:
+        """Yield the words by which a text is searched for, as the collection splits it."""
+        return self._featurizer.searched_words(text)
 
     @property
     def n_unread_bytes(self) -> int:

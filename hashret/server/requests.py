@@ -16,7 +16,7 @@ _MOST_RERANKED = 10_000
 #: Longest code in bits: far longer than any that is learned.
 _LONGEST_CODE = 1 << 16
 
-Part = Literal["preview", "text", "code", "plan"]
+Part = Literal["preview", "snippet", "text", "code", "plan"]
 
 K = Annotated[int, Field(ge=1, le=MOST_HITS, description="Number of hits.")]
 Radius = Annotated[
@@ -37,8 +37,9 @@ Parts = Annotated[
     list[Part],
     Field(
         max_length=8,
-        description="What else to tell: of hits `preview` and `text`, of the query its `code`, and "
-        "the `plan` by which the answer was found.",
+        description="What else to tell: of hits `preview`, `text`, and `snippet`, a part of the "
+        "text where the query's words stand; of the query its `code`, and the `plan` by which the "
+        "answer was found.",
     ),
 ]
 

@@ -9,7 +9,7 @@ word (at most `postings.MOST_COUNTED`), `df` how many of the N texts have it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -72,6 +72,21 @@ class Bm25:
         scores[known] = self._added(np.zeros(len(known)), self._terms(words), places[known])
         return scores
 
+    def rarities(self, words: Iterable[int]) -> dict[int, float]:
+        """How rare the words are that a text has: the logarithm in their scores, 0 or more.
+
+        It is less than ln 2, about .7, for a word that more than half of the texts have.
+        """
+        found = {}
+        for word in words:
+            df = sum(_n_live(part, part.postings.find(word)) for part in self._parts)
+            if df:
+                found[word] = self._rarity(df)
+        return found
+
+    def _rarity(self, df: int) -> float:
+        return float(np.log(1.0 + (self._n_texts - df + 0.5) / (df + 0.5)))
+
     def best(self, words: Mapping[int, int], n: int, among: np.ndarray | None = None) -> np.ndarray:
         """The rows of the n highest scores, best first, int64; of equal ones the first rows.
 
@@ -112,8 +127,7 @@ class Bm25:
             slices = [part.postings.find(word) for part in self._parts]
             df = sum(map(_n_live, self._parts, slices))
             if df:
-                rarity = float(np.log(1.0 + (self._n_texts - df + 0.5) / (df + 0.5)))
-                terms.append(_Term(times * rarity * (_K1 + 1.0), df, slices))
+                terms.append(_Term(times * self._rarity(df) * (_K1 + 1.0), df, slices))
         return sorted(terms, key=lambda term: -term.weight)
 
     def _gain(self, term: _Term, part: Part, rows: np.ndarray, counts: np.ndarray) -> np.ndarray:

@@ -34,4 +34,4 @@ def demo(to: Path, wait: float) -> None:
     with opened(to) as snapshot:
         for text in _DEMO_QUERIES:
             click.echo(f'\n$ hashret query {to} "{text}" -k 5')
-            show_hits(snapshot.query(text, k=5, hybrid=None), as_json=False)
+            show_hits(snapshot, snapshot.query(text, k=5, hybrid=None), text)

@@ -72,6 +72,18 @@ def test_so_many_unread_texts_are_left_to_codes_as_by_the_command(folder, monkey
         assert "by" not in client.post("/v1/query", json={"text": STORM}).json()
 
 
+def test_hits_have_the_snippets_of_the_library(client, texts):
+    hits = texts.query(STORM, k=3)
+    parts = texts.snippets(hits, STORM)
+    body = {"text": STORM, "k": 3, "include": ["snippet"]}
+    told = [hit["snippet"] for hit in hits_of(client.post("/v1/query", json=body))]
+    assert told == [{"text": one.text, "marks": list(map(list, one.marks))} for one in parts]
+    assert all(one["text"][slice(*mark)] in STORM for one in told for mark in one["marks"])
+    assert any(one["marks"] for one in told)
+    body = {"id": hits[0].id, "include": ["snippet"]}
+    assert not any(hit["snippet"]["marks"] for hit in hits_of(client.post("/v1/query", json=body)))
+
+
 def test_within_a_radius_all_or_the_first_and_that_there_are_more(client, texts):
     expected = [hit_json(hit) for hit in texts.within(STORM, 4)]
     answer = client.post("/v1/query", json={"text": STORM, "radius": 4})
