@@ -6,7 +6,6 @@ Heavy packages are imported only when they are needed: a text query loads neithe
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any

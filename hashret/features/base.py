@@ -12,6 +12,7 @@ from typing import Any, Protocol, Self
 
 import numpy as np
 
+from hashret.features.left_out import LeftOut
 from hashret.items import Payload
 from hashret.sparse import Features
 
@@ -58,6 +59,14 @@ class Featurizer(Protocol):
 
     def transform(self, prepared: Sequence[Any]) -> Features:
         """The features of n prepared payloads, row for row."""
+        ...
+
+    def left_out(self, prepared: Any | None, features: Features, most: int) -> LeftOut | None:
+        """The features of a payload without each of its parts, at most `most` of them.
+
+        `features` (1, n_features) are those of the payload; `prepared` is what `transform` made
+        them of, or None where that is not at hand. None where the parts can't be told without it.
+        """
         ...
 
     def similarities(self, query: Features, features: Features) -> np.ndarray:

@@ -21,6 +21,7 @@ from hashret.features import former_levels
 from hashret.features.base import Hasher
 from hashret.features.centred import CentredFeaturizer
 from hashret.features.kept import image_as_bytes, image_of
+from hashret.features.left_out import LeftOut, Place
 from hashret.features.levels import (
     Means,
     kept_means,
@@ -39,6 +40,8 @@ from hashret.specs import ImageSpec
 
 _STEPS = 256  # steps of a level, in which sums are exact
 _BLOCK = 64  # number of images whose looks are computed at a time
+#: Rows, and columns, of the grid of places that are left out one by one.
+PLACES = 6
 _SAMPLE = 64  # number of payloads from which a size is suggested
 
 
@@ -145,17 +148,39 @@ class ImageFeaturizer(CentredFeaturizer[ImageSpec]):
 
         `responses` is a function from features to a model's filter responses.
         """
-        shape = (-1, self.spec.height, self.spec.width, self.spec.channels)
 
         def of_levels(pixels: np.ndarray) -> np.ndarray:
             return responses(self._features(pixels.astype(np.float32)))
 
         starts = range(0, len(features), _BLOCK)
         blocks = [features[start : start + _BLOCK] for start in starts] or [features]
-        # features were made of levels in steps; rounding gives exactly these levels
-        scaled = (block.reshape(shape) / np.float64(self._scale) + self._mean for block in blocks)
-        steps = (np.rint(one * _STEPS) / _STEPS for one in scaled)
-        return np.concatenate([looks(one, of_levels) for one in steps])
+        return np.concatenate([looks(self._levels_of(block), of_levels) for block in blocks])
+
+    def _levels_of(self, features: np.ndarray) -> np.ndarray:
+        """The levels, (n, height, width, channels) float64, that features were made of, exactly.
+
+        They are in steps, so rounding gives them back.
+        """
+        shape = (-1, self.spec.height, self.spec.width, self.spec.channels)
+        scaled = features.reshape(shape) / np.float64(self._scale) + self._mean
+        return np.asarray(np.rint(scaled * _STEPS) / _STEPS)
+
+    def left_out(self, prepared: Any | None, features: Features, most: int) -> LeftOut:
+        """The image with each place of a grid painted over with the colour around it.
+
+        The colour is the mean of the pixels next to the place, a whole level. So a place that looks
+        like what is around it is hardly changed: painted in the image's mean, a plain background
+        would become a thing.
+        """
+        image = self._levels_of(np.asarray(features))[0]
+        boxes = _grid(*image.shape[:2])[:most]
+        painted = np.stack([_painted(image, box) for box in boxes]).astype(np.float32)
+        height, width = image.shape[:2]
+        places = [
+            Place(left / width, top / height, (right - left) / width, (bottom - top) / height)
+            for top, bottom, left, right in boxes
+        ]
+        return LeftOut(places, places, np.ones(len(boxes)), self._features(painted), len(boxes))
 
     def spans(self, features: Features) -> np.ndarray:
         """The difference between each image's lightest and darkest level, (n,) float64."""
@@ -182,6 +207,27 @@ class ImageFeaturizer(CentredFeaturizer[ImageSpec]):
     def digest(cls, payload: Payload, hasher: Hasher) -> None:
         """Update a hash with the content of an image; see `pictures.digest`."""
         digest(payload, hasher)
+
+
+def _grid(height: int, width: int) -> list[tuple[int, int, int, int]]:
+    """The places of an image, row by row: top, bottom, left and right of each, in pixels."""
+    rows, columns = (
+        [(i * length // count, (i + 1) * length // count) for i in range(count)]
+        for length, count in ((n, min(PLACES, n)) for n in (height, width))
+    )
+    return [(*row, *column) for row in rows for column in columns]
+
+
+def _painted(image: np.ndarray, box: tuple[int, int, int, int]) -> np.ndarray:
+    """The image (height, width, channels) with a box in the mean level of the pixels around it."""
+    top, bottom, left, right = box
+    around = np.zeros(image.shape[:2], bool)
+    around[max(top - 1, 0) : bottom + 1, max(left - 1, 0) : right + 1] = True
+    around[top:bottom, left:right] = False
+    colour = image[around] if around.any() else image.reshape(-1, image.shape[2])
+    painted = image.copy()
+    painted[top:bottom, left:right] = np.rint(colour.mean(axis=0))
+    return painted
 
 
 def _levels(prepared: Iterable[Any], spec: ImageSpec) -> Iterator[np.ndarray]:

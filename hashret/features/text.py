@@ -17,9 +17,11 @@ import numpy as np
 from hashret.errors import DamagedError, EmptyCorpusError, PayloadError
 from hashret.features import tokens, tokens_former
 from hashret.features.base import Hasher
+from hashret.features.left_out import LeftOut, Word, heaviest
+from hashret.features.written import written
 from hashret.items import Payload
 from hashret.rank import similarities
-from hashret.sparse import Features, SparseRows
+from hashret.sparse import Features, SparseRows, dense_rows
 from hashret.specs import TextSpec
 from hashret.unicode_text import preview_of
 
@@ -120,10 +122,15 @@ class TextFeaturizer:
 
     def transform(self, prepared: Sequence[str]) -> SparseRows:
         """The tf-idf rows of n texts; a text without a known term has an empty row."""
-        rows, columns, counts = self.counts(prepared)
+        return self._weighted(len(prepared), *self.counts(prepared))
+
+    def _weighted(
+        self, n: int, rows: np.ndarray, columns: np.ndarray, counts: np.ndarray
+    ) -> SparseRows:
+        """The tf-idf rows of n texts with these `counts`."""
         weights = np.rint((1.0 + np.log(counts)) * self._idf[columns] * _GRID)
-        indptr = np.zeros(len(prepared) + 1, np.int64)
-        np.cumsum(np.bincount(rows, minlength=len(prepared)), out=indptr[1:])
+        indptr = np.zeros(n + 1, np.int64)
+        np.cumsum(np.bincount(rows, minlength=n), out=indptr[1:])
         squares = np.zeros(len(weights) + 1, np.int64)
         np.cumsum(weights.astype(np.int64) ** 2, out=squares[1:])
         lengths = np.sqrt((squares[indptr[1:]] - squares[indptr[:-1]]).astype(np.float64))
@@ -152,6 +159,41 @@ class TextFeaturizer:
         counts = firsts[1:] - firsts[:-1]
         rows, places = np.divmod(keys[firsts[:-1]], width)
         return rows, places - 1, counts
+
+    def left_out(self, prepared: str | None, features: Features, most: int) -> LeftOut | None:
+        """The text without each of its known words, in all places where it stands.
+
+        Words are as they are written in the text (`features.written`); None without the text.
+        """
+        if prepared is None:
+            return None
+        found = written(prepared, self.all_words)
+        _, columns, counts = self.counts([prepared])
+        at = {column: i for i, column in enumerate(columns.tolist())}
+        pairs = [
+            (row, place, one.count)
+            for row, one in enumerate(found)
+            for place in (at.get(self._place.get(word, 0) - 1) for word in one.words)
+            if place is not None
+        ]
+        rows, places, taken = np.array(pairs, np.int64).reshape(-1, 3).T
+        heard = np.zeros(len(found))  # how much of the features, squared, each word is behind
+        np.add.at(heard, rows, np.square(dense_rows(features)[0, columns[places]]))
+        n_known = int(np.count_nonzero(heard))
+        chosen = heaviest(heard, min(most, n_known))
+        which = np.full(len(found), -1)
+        which[chosen] = np.arange(len(chosen))
+        told = which[rows] >= 0
+        left = np.repeat(counts[None], len(chosen), axis=0)  # of each word, without one of them
+        np.subtract.at(left, (which[rows[told]], places[told]), taken[told])
+        of, still = (left > 0).nonzero()
+        return LeftOut(
+            [Word(found[i].shown) for i in chosen.tolist()],
+            [found[i].words for i in chosen.tolist()],
+            np.ones(len(chosen)),
+            self._weighted(len(chosen), of, columns[still], left[of, still]),
+            n_known,
+        )
 
     def all_words(self, text: str) -> Iterator[str]:
         """Yield the words of a text with repetitions, also those that the vocabulary lacks."""

@@ -19,6 +19,7 @@ from hashret.errors import DamagedError, EmptyCorpusError, PayloadError
 from hashret.features.base import Hasher
 from hashret.features.centred import CentredFeaturizer
 from hashret.features.kept import vector_as_bytes, vector_of
+from hashret.features.left_out import LeftOut, Number, heaviest
 from hashret.items import Payload
 from hashret.rank import similarities
 from hashret.sparse import Features
@@ -142,6 +143,18 @@ class VectorFeaturizer(CentredFeaturizer[VectorSpec]):
         )
         with np.errstate(over="ignore", invalid="ignore"):
             return (_compared(stacked, self.spec) - self._mean) * np.float32(self._scale)
+
+    def left_out(self, prepared: Any | None, features: Features, most: int) -> LeftOut:
+        """The vector with each of its numbers as it is on the average: its feature is 0.
+
+        Of packed bits, which have no average, with each of them turned.
+        """
+        row = np.asarray(features, np.float32)[0]
+        chosen = heaviest(np.abs(row), most)
+        left = np.repeat(row[None], len(chosen), axis=0)
+        left[np.arange(len(chosen)), chosen] = -row[chosen] if self.spec.packed else 0.0
+        numbers = [Number(i) for i in chosen.tolist()]
+        return LeftOut(numbers, numbers, np.where(row[chosen] < 0, -1.0, 1.0), left, len(row))
 
     def similarities(self, query: Features, features: Features) -> np.ndarray:
         """The cosine of the vectors or minus their Euclidean distance, as the metric says."""

@@ -87,21 +87,27 @@ def _found(collection: Collection, form: Form, values: list[Any]) -> list[Hits]:
         include_self = form.subject == "id"
         return list(collection.ask_similar(question, values, include_self=include_self))
     if form.subject == "code":
-        return list(collection.ask(question, _codes(collection, values)))
-    about = kind_of(collection.kind)
-    if about.key != form.subject:  # a text is not a file's name, to a collection of images
-        expected = " or ".join(name for name in (about.key, "id", "code") if name)
-        raise InputError(
-            f"{form.subject}: expected {expected}, since the collection holds {about.name} items, "
-            f"got a {form.subject}; ask with one of these"
-        )
-    payloads = [np.array(one) for one in values] if about.of_numbers else values
+        return list(collection.ask(question, codes_of(collection, values)))
+    payloads = payloads_of(collection, form.subject, values)
     if not form.codes_only:
         question = collection.suited(question)
     return list(collection.ask(question, payloads))
 
 
-def _codes(collection: Collection, given: list[str]) -> Codes:
+def payloads_of(collection: Collection, subject: str, values: list[Any]) -> list[Any]:
+    """The texts or vectors as payloads. Raises `InputError` where the items are none such."""
+    about = kind_of(collection.kind)
+    if about.key != subject:  # a text is not a file's name, to a collection of images
+        expected = " or ".join(name for name in (about.key, "id", "code") if name)
+        raise InputError(
+            f"{subject}: expected {expected}, since the collection holds {about.name} items, "
+            f"got a {subject}; ask with one of these"
+        )
+    return [np.array(one) for one in values] if about.of_numbers else values
+
+
+def codes_of(collection: Collection, given: list[str]) -> Codes:
+    """The codes in hexadecimal. Raises `InputError` for those of another length."""
     n_bits = collection.n_bits
     for one in given:
         if 4 * len(one) != n_bits:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from fastapi import HTTPException, Request
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, model_validator
@@ -58,8 +58,8 @@ class Options(BaseModel):
     include: Parts = Field(default_factory=list)
 
 
-class Query(Options):
-    """A question about a text, a vector, a stored item or a code: exactly one of them."""
+class Subject(BaseModel):
+    """What is asked about: a text, a vector, a stored item or a code, exactly one of them."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -85,7 +85,7 @@ class Query(Options):
     ] = False
 
     @model_validator(mode="after")
-    def _of_one_thing(self) -> Query:
+    def _of_one_thing(self) -> Self:
         given = [name for name in _SUBJECTS if getattr(self, name) is not None]
         if len(given) != 1:
             got = " and ".join(given) or "none"
@@ -101,6 +101,21 @@ class Query(Options):
 
 
 _SUBJECTS = ("text", "vector", "id", "code")
+
+
+class Query(Subject, Options):
+    """A question about one thing."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class Pair(Subject):
+    """One thing, and a stored item that is or is not near to it."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    collection: Name | None = None
+    item: Annotated[str, Field(description="The id of the stored item.")]
 
 
 class StrictJson(Request):

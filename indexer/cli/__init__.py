@@ -26,6 +26,14 @@ VERBS = {
         "hashret.cli.query:similar",
         "Show the items nearest to a stored item.",
     ),
+    "explain": (
+        "hashret.cli.explain:explain",
+        "Say why an item is near to a query, word by word.",
+    ),
+    "bits": (
+        "hashret.cli.bits:bits",
+        "Say what each bit of the codes means.",
+    ),
     "list": (
         "hashret.cli.stored:list_items",
         "List the ids of all items, or of those that match a condition.",
