@@ -13,6 +13,15 @@ MAX_MARKS = 30
 _PREVIEW = 200  # characters
 # The invisible mark that UAX #15 inserts into longer runs; marks are never sorted across it.
 _JOINER = "\u034f"
+_CONTROLS = [*range(0x20), *range(0x7F, 0xA0), 0x2028, 0x2029]
+# Characters that change the direction of the text after them (Unicode Standard, chapter 23.2).
+_DIRECTIONS = [0x061C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A)]
+# Halves of pairs, which no encoding has, and what XML may not hold.
+_NO_CHARACTERS = [*range(0xD800, 0xE000), 0xFFFE, 0xFFFF]
+_SHOWN = {
+    code: f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
+    for code in (*_CONTROLS, *_DIRECTIONS, *_NO_CHARACTERS)
+}
 
 
 def is_unicode(text: str) -> bool:
@@ -33,6 +42,11 @@ def preview_of(text: str) -> str:
     """What a collection shows of a text: its first 200 characters, white space collapsed."""
     start = " ".join(text[: 2 * _PREVIEW].split())[:_PREVIEW]
     return start.encode("utf-8", "replace").decode().replace("\0", " ")
+
+
+def shown(text: str) -> str:
+    r"""The text with every control character as an escape, such as ``\x1b``; always one line."""
+    return text.translate(_SHOWN)
 
 
 def stream_safe(text: str) -> str:

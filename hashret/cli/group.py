@@ -13,6 +13,7 @@ import click
 
 from hashret.arguments import resolve
 from hashret.errors import DurabilityWarning, HashretError
+from hashret.unicode_text import shown as shown
 
 
 class _Commands(Mapping[str, click.Command]):
@@ -124,17 +125,3 @@ def _show_warning(
         click.echo(f"warning: {shown(str(message))}", err=True)
     else:
         click.echo(warnings.formatwarning(message, category, filename, lineno), err=True, nl=False)
-
-
-_CONTROLS = [*range(0x20), *range(0x7F, 0xA0), 0x2028, 0x2029]
-# Characters that change the direction of the text after them (Unicode Standard, chapter 23.2).
-_DIRECTIONS = [0x061C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A)]
-_SHOWN = {
-    code: f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
-    for code in (*_CONTROLS, *_DIRECTIONS)
-}
-
-
-def shown(text: str) -> str:
-    r"""The text with every control character as an escape, such as ``\x1b``; always one line."""
-    return text.translate(_SHOWN)

@@ -14,6 +14,9 @@ from hashret.errors import HashretError, InputError
 from hashret.store.layout import Layout
 from hashret.store.untrusted import is_folder
 
+#: Bytes at the beginning of a file in which the mark of an earlier output is looked for.
+_HEAD = 1024
+
 
 def no_place(path: Path, what: str, got: str | None) -> InputError:
     """The error for a `path` to which `what` can't or must not be written, because of `got`."""
@@ -93,3 +96,20 @@ def replaced(path: Path, what: str) -> Iterator[IO[bytes]]:
     finally:
         with suppress(OSError):
             aside.unlink(missing_ok=True)
+
+
+def require_output(path: Path, what: str, mark: str) -> None:
+    """Raise `InputError` unless `write_output` may write to `path`; asked before long work."""
+    require_outside(path, what)
+    require_place(path, what, lambda stream: mark.encode() in stream.read(_HEAD))
+
+
+def write_output(path: Path, what: str, content: bytes, mark: str) -> None:
+    """Write `what` as a file that appears whole and replaces at most an earlier one of its kind.
+
+    `mark` is what the first 1,024 bytes of `content` say, by which an earlier one is known. Raises
+    `InputError` for a place in a collection, where another file stands, or that can't be written.
+    """
+    require_output(path, what, mark)
+    with replaced(path, what) as stream:
+        stream.write(content)

@@ -58,6 +58,10 @@ VERBS = {
         "hashret.cli.export:export",
         "Write items, codes and texts into one file for other programs.",
     ),
+    "map": (
+        "hashret.cli.map:map_collection",
+        "Draw a picture in which items of near codes lie together.",
+    ),
     "evaluate": (
         "indexer.cli.evaluate:evaluate",
         "Measure how well codes find what is relevant.",

@@ -20,6 +20,7 @@ from indexer.training.networks.autoencoder import Autoencoder
 from indexer.training.networks.bottleneck import Bottleneck, Coded
 from indexer.training.objectives import CodedBatch, Mixture, Target
 from indexer.training.optimise import Descent
+from indexer.training.report import Course
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +51,8 @@ class Unrolled:
         return self.bottleneck(self.network.raw_logits(batch), done)
 
 
-def finetune(whole: Unrolled, descent: Descent, epochs: int) -> float:
-    """Train the whole network; return its final loss."""
+def finetune(whole: Unrolled, descent: Descent, epochs: int) -> Course:
+    """Train the whole network; return how its loss went."""
     return descent.run(whole.network.parameters(), epochs, whole.loss)
 
 

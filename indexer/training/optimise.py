@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from hashret.errors import TrainingError
 from indexer.training.batches import epoch_batches
 from indexer.training.checkpoints import Checkpoints
-from indexer.training.report import OnProgress
+from indexer.training.report import Course, OnProgress
 
 #: Steps in which the learning rate grows to its full value, while Adam's moments settle.
 _WARM_UP_STEPS = 100
@@ -42,9 +42,8 @@ class Descent:
         parameters: Iterable[nn.Parameter],
         epochs: int,
         loss_of: Callable[[np.ndarray, float], Tensor],
-    ) -> float:
-        """Minimise `loss_of(rows, share of the stage done)`; return the mean loss of the last
-        tenth.
+    ) -> Course:
+        """Minimise `loss_of(rows, share of the stage done)`; return how the loss went.
 
         Adam (Kingma and Ba, 2015) with a short warm-up and a linear decay, or a `cosine` one
         (Loshchilov and Hutter, 2017), which stays longer at small steps. Raises TrainingError as
@@ -69,7 +68,7 @@ class Descent:
             if self.on_progress:
                 self.on_progress(self.stage, done + 1, n_steps, losses[-1])
         stage.finished()
-        return float(np.mean(losses[-max(1, n_steps // 10) :]))
+        return Course.of(losses)
 
     def _finite(self, loss: Tensor, done: int, n_steps: int) -> float:
         value = float(loss.detach())

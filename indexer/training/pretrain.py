@@ -20,6 +20,7 @@ from indexer.training.networks.autoencoder import Batch
 from indexer.training.networks.bottleneck import Coded
 from indexer.training.objectives import alone, squared_error
 from indexer.training.optimise import Descent
+from indexer.training.report import Course
 
 #: Number of items whose mean is the initial bias of a decoder layer: enough for a mean.
 _SAMPLE = 1024
@@ -74,8 +75,8 @@ class LayerOfStack:
         return Coded(2.0 * code - 1.0, cost)
 
 
-def pretrain_layer(layer: LayerOfStack, descent: Descent, epochs: int) -> float:
-    """Train one layer of the stack and its decoder; return the final loss.
+def pretrain_layer(layer: LayerOfStack, descent: Descent, epochs: int) -> Course:
+    """Train one layer of the stack and its decoder; return how the loss went.
 
     The decoder's bias starts at the mean of its target, so that no unit starts with a ReLU that
     never opens.

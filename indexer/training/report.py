@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -22,6 +22,8 @@ _ONE_CODE_SHARE = 0.5
 _FLAT_LEVELS, _FLAT_SHARE = 16.0, 0.2
 #: A bit is dead if it is 1, or 0, for less than this share of the items.
 _DEAD_SHARE = 0.01
+#: Parts of a stage of which the report keeps the mean loss: as many as a curve needs.
+_PARTS = 60
 #: Number of items below which codes find less than the features they are learned from. Precision
 #: at a tenth of the items, texts of five newsgroups (chance .20), codes of 64 bits and words: .27
 #: and .36 with 20 items, .34 and .36 with 50, .36 and .34 with 100. Reordering the nearest quarter
@@ -38,7 +40,8 @@ class StageReport:
     deviation of the noise on the logits (after the gain). `saturated` is the share of noise-free
     code units above .9 or below .1. `bit_balance` has the least, mean and greatest share of ones
     over the bits. `n_distinct` is the number of different codes. `recall` is recall@10 by codes of
-    the 10 nearest floats, for items held out from training among at most 16,384.
+    the 10 nearest floats, for items held out from training among at most 16,384. `losses` are the
+    means over equal parts of the stage (`Course`).
     """
 
     stage: str
@@ -49,6 +52,23 @@ class StageReport:
     bit_balance: tuple[float, float, float] | None = None
     n_distinct: int | None = None
     recall: float | None = None
+    losses: list[float] | None = None
+
+
+class Course(NamedTuple):
+    """How the loss went in one stage of training."""
+
+    final: float
+    """The mean over the last tenth of the steps."""
+    losses: list[float]
+    """The mean over each of up to 60 equal parts of the stage."""
+
+    @classmethod
+    def of(cls, losses: Sequence[float]) -> Course:
+        """The course of a stage by the losses of its steps, at least one."""
+        parts = np.array_split(np.array(losses), min(_PARTS, len(losses)))
+        final = float(np.mean(losses[-max(1, len(losses) // 10) :]))
+        return cls(final, [float(f"{part.mean():.6g}") for part in parts])
 
 
 @dataclass(slots=True)

@@ -35,6 +35,7 @@ from indexer.training.presets import made
 from indexer.training.pretrain import LayerOfStack, pretrain_layer
 from indexer.training.recipe import LinearMap, Neighbourhood, Recipe
 from indexer.training.report import (
+    Course,
     OnProgress,
     StageReport,
     TrainingReport,
@@ -162,10 +163,10 @@ class _Round:
         self._pretrain(whole)
         began = time.perf_counter()
         stage = self._named("fine-tune")
-        loss = finetune(whole, self._descent(stage), self.recipe.epochs)
+        course = finetune(whole, self._descent(stage), self.recipe.epochs)
         raw = raw_logits_of(whole.network, whole.batches)
         encoder = self._exported(whole, raw, n_bits, stage)
-        self.stages.append(self._code_report(encoder, whole.bottleneck, raw, stage, loss, began))
+        self.stages.append(self._code_report(encoder, whole.bottleneck, raw, stage, course, began))
         return encoder
 
     def _unrolled(self, near: Neighbourhoods | None, n_bits: int) -> Unrolled:
@@ -197,8 +198,10 @@ class _Round:
                 began = time.perf_counter()
                 stage = self._named(f"pre-train {index + 1}")
                 layer = LayerOfStack(whole, index)
-                loss = pretrain_layer(layer, self._descent(stage), self.recipe.pretrain_epochs)
-                self.stages.append(StageReport(stage, time.perf_counter() - began, loss))
+                course = pretrain_layer(layer, self._descent(stage), self.recipe.pretrain_epochs)
+                seconds = time.perf_counter() - began
+                report = StageReport(stage, seconds, course.final, losses=course.losses)
+                self.stages.append(report)
         if self.turn < self.recipe.rounds and before is None:
             self.trainer.pretrained = deepcopy(network)
 
@@ -217,6 +220,7 @@ class _Round:
             stage=stage,
             seconds=time.perf_counter() - began,
             loss=None,
+            losses=None,
             bit_balance=bit_balance(codes),
             n_distinct=codes.n_distinct(),
         )
@@ -240,7 +244,7 @@ class _Round:
         bottleneck: Bottleneck,
         raw: np.ndarray,
         stage: str,
-        loss: float,
+        course: Course,
         began: float,
     ) -> StageReport:
         noise, gain = bottleneck.final(raw)
@@ -252,11 +256,12 @@ class _Round:
         return StageReport(
             stage,
             time.perf_counter() - began,
-            loss,
+            course.final,
             noise=noise if gain is None else noise * gain,
             saturated=saturated,
             bit_balance=bit_balance(codes),
             n_distinct=codes.n_distinct(),
+            losses=course.losses,
         )
 
     def _descent(self, stage: str) -> Descent:

@@ -162,10 +162,12 @@ class _Course:
         per_epoch = max(1, n // recipe.block)
         steps = max(1, round(recipe.steps_for(n) * times.epochs))
         epochs = self.options.epochs or -(-steps // per_epoch)
-        final = self._descent().run(
+        course = self._descent().run(
             towers.parameters(), epochs, lambda rows, done: loss(self._block(rows))
         )
-        self.report.stages.append(StageReport("learn", time.perf_counter() - began, final))
+        seconds = time.perf_counter() - began
+        report = StageReport("learn", seconds, course.final, losses=course.losses)
+        self.report.stages.append(report)
         return towers
 
     def _block(self, rows: np.ndarray) -> Tensor:
