@@ -61,6 +61,14 @@ def looks(levels: np.ndarray, responses: Responses) -> np.ndarray:
     return together.astype(np.float16).astype(np.float32)
 
 
+def grey_parts(looks: np.ndarray, spec: ImageSpec) -> np.ndarray:
+    """The grey images within `looks` (n, n_looks), (n, rows, columns); each weighs as there."""
+    rows, columns = min(_GREY_SIDE, spec.height), min(_GREY_SIDE, spec.width)
+    colours = min(_COLOUR_SIDE, spec.height) * min(_COLOUR_SIDE, spec.width) * spec.channels
+    stop = looks.shape[1] - colours
+    return looks[:, stop - rows * columns : stop].reshape(len(looks), rows, columns)
+
+
 def sampled(features: np.ndarray) -> np.ndarray:
     """The rows of at most 2,000 images, evenly spaced, on which `copy_distance` is measured."""
     return features[:: max(1, -(-len(features) // _SAMPLE))]

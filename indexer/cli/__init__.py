@@ -46,6 +46,10 @@ VERBS = {
         "hashret.cli.stored:info",
         "Show what a collection holds, and its size on disk.",
     ),
+    "duplicates": (
+        "hashret.cli.duplicates:duplicates",
+        "Show which items are copies of one another, and which to keep.",
+    ),
     "serve": (
         "hashret.cli.serve:serve",
         "Answer over HTTP, and show a page to ask on.",
