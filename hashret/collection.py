@@ -377,14 +377,16 @@ class Collection:
         ranks (`hashret.words`). The hits are the best k of these by (fused score, distance, -score,
         id); no radius is complete. The collection must keep its texts. Their words are read when
         they are first needed, and kept in the user's cache folder. None in place of True asks so
-        for texts of at most 32 words, where texts are kept, and by codes alone for longer ones,
-        which ask for more like them.
+        for texts of at most 32 words, where texts are kept. Longer ones, which ask for more like
+        them, are then asked by codes alone, or, in a collection of at most 500 texts whose features
+        are kept, by codes and features together (all items, `rerank_by` "both").
 
         With `rerank` the first so many nearest codes (at least k) are put in order, and the best k
         of them given. `rerank_by` says by what: "words", BM25 of the payload's words over the
         stored texts, for a question in words; "features", the similarity of features, for more like
-        a text or an image. Not said, it is words for a text of at most 32 words where the
-        collection keeps texts, else features; what decides must be kept (texts and features of
+        a text or an image; "both", the sum of this similarity and the score, each in its standard
+        deviations over the shortlist. Not said, it is words for a text of at most 32 words where
+        the collection keeps texts, else features; what decides must be kept (texts and features of
         texts, and looks of images, are unless told not to).
 
         Of images that keep features, without `rerank`: among the nearest 2,000 codes (or k, if that

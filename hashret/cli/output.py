@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from hashret.items import Hit, Hits
 
 
+#: The option by which codes alone decide, for each order that is taken unasked.
+_OTHERWISE = {"words and codes": "--codes-only", "codes and features": "--rerank 0"}
 _MAX_SECTION = 40  # characters of a heading that stand before a preview
 
 collection_argument = click.argument("collection", type=click.Path(path_type=Path))
@@ -126,8 +128,8 @@ def show_hits(
         if isinstance(hits, Hits):
             if hits.approximation:
                 click.echo(str(hits.approximation))
-            if hits.by == "words and codes":
-                click.echo("by words and codes (--codes-only: by codes alone)")
+            if hits.by in _OTHERWISE:
+                click.echo(f"by {hits.by} ({_OTHERWISE[hits.by]}: by codes alone)")
         width = shutil.get_terminal_size((100, 24)).columns
         ids = [shown(hit.id) for hit in hits]
         widest = min(40, max(map(len, ids)))

@@ -17,7 +17,7 @@ from hashret.search.grouped import GroupedSearch
 from hashret.search.groups import Groups
 from hashret.search.hits import Ranking, WordScores, hits
 from hashret.search.hybrid import hybrid_hits
-from hashret.search.question import IN_WORDS, Asked, Question, certain, payloads_of
+from hashret.search.question import FEW, IN_WORDS, Asked, Question, certain, payloads_of
 from hashret.search.rows import FoundRows, rows
 from hashret.search.searcher import Answered, Searcher
 from hashret.snapshot import Snapshot
@@ -107,7 +107,8 @@ class Opened:
             # what can't be asked is said, also if nothing is asked about
             if places or not (payloads or by_words):
                 chosen = [payloads[place] for place in places]
-                found = self.hits(question.decided(by_words=by_words), chosen)
+                decided = question.decided(by_words=by_words, few=self._n_few)
+                found = self.hits(decided, chosen)
                 for place, hits_of_one in zip(places, found, strict=True):
                     answers[place] = hits_of_one
         return answers[0] if single else answers
@@ -118,12 +119,21 @@ class Opened:
             return False
         return self.searcher.words.count(payload, IN_WORDS + 1) <= IN_WORDS
 
+    @property
+    def _n_few(self) -> int:
+        """The number of items if these are few texts that have features, else 0."""
+        snapshot = self.snapshot
+        compared = kind_of(snapshot.kind).stores_texts and snapshot.has_features
+        return len(snapshot) if compared and len(snapshot) <= FEW else 0
+
     def hits_of_stored(
         self, question: Question, ids: Id | Iterable[Id], *, include_self: bool
     ) -> Any:
         """The hits of the stored item of an id (`Hits`), or of each of several ids (a list)."""
         question.require_of_stored()
-        question = self._asked(question.decided(by_words=False) if question.is_open else question)
+        if question.is_open:
+            question = question.decided(by_words=False, few=self._n_few)
+        question = self._asked(question)
         snapshot, searcher = self.snapshot, self.searcher
         groups = self._groups(question)
         ranking = _ranking(snapshot, question)
@@ -198,7 +208,7 @@ def _ranking(snapshot: Snapshot, question: Question, *, of_codes: bool = False) 
     if of_codes:  # which have no looks that could be a copy's
         question.require_of_codes()
         return Ranking(question)
-    if question.rerank_by == "features" and not snapshot.has_features:
+    if question.rerank_by in ("features", "both") and not snapshot.has_features:
         raise CollectionError(
             f"{snapshot.layout.root}: expected the features of every item to rank by, got items "
             "without; index it anew with --retrain --store-features"
