@@ -54,6 +54,7 @@ _ORDERS: dict[str, dict[str, Any]] = {
     "100 nearest, by words": {"rerank": 100, "rerank_by": "words"},
     "100 nearest, by features": {"rerank": 100, "rerank_by": "features"},
     "words alone": {"rerank_by": "words"},
+    "codes and features": {"rerank_by": "both"},
     "own tf-idf": {"rerank_by": "features"},
 }
 

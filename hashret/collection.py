@@ -400,14 +400,16 @@ class Collection:
         ranks (`hashret.words`). The hits are the best k of these by (fused score, distance, -score,
         id); no radius is complete. The collection must keep its texts. Their words are read when
         they are first needed, and kept in the user's cache folder. None in place of True asks so
-        for texts of at most 32 words, where texts are kept, and by codes alone for longer ones,
-        which ask for more like them.
+        for texts of at most 32 words, where texts are kept. Longer ones, which ask for more like
+        them, are then asked by codes alone, or, in a collection of at most 500 texts whose features
+        are kept, by codes and features together (all items, `rerank_by` "both").
 
         With `rerank` the first so many nearest codes (at least k) are put in order, and the best k
         of them given. `rerank_by` says by what: "words", BM25 of the payload's words over the
         stored texts, for a question in words; "features", the similarity of features, for more like
-        a text or an image. Not said, it is words for a text of at most 32 words where the
-        collection keeps texts, else features; what decides must be kept (texts and features of
+        a text or an image; "both", the sum of this similarity and the score, each in its standard
+        deviations over the shortlist. Not said, it is words for a text of at most 32 words where
+        the collection keeps texts, else features; what decides must be kept (texts and features of
         texts, and looks of images, are unless told not to).
 
         Of images that keep features, without `rerank`: among the nearest 2,000 codes (or k, if that
@@ -600,14 +602,15 @@ class Collection:
         """The groups of the items with a code by a metadata field, as `query` takes them."""
         return self._opened.searcher.groups(field)
 
-    def suited(self, question: Question) -> Question:
-        """A question about a payload, in the order that suits it best if it asks for none itself.
+    def suited(self, question: Question, *, of_stored: bool = False) -> Question:
+        """A question in the order that suits it best, if it asks for none itself.
 
         A text of at most 32 words is then answered by words and codes, unless the collection keeps
-        no texts, or more than 100 MB of them, compressed, whose words were not read yet. This is
-        how `hashret query` and the server ask.
+        no texts, or more than 100 MB of them, compressed, whose words were not read yet; a longer
+        text, or with `of_stored` a stored one, among few texts by codes and features. This is how
+        `hashret query`, `hashret similar` and the server ask.
         """
-        return self._opened.suited(question)
+        return self._opened.suited(question, of_stored=of_stored)
 
     def snippets(
         self, hits: Iterable[Hit], question: Any = None, *, width: int = 160

@@ -34,7 +34,7 @@ class Decoded(Protocol):
 Payload = str | PathLike[str] | bytes | bytearray | memoryview | IO[bytes] | np.ndarray | Decoded
 
 #: What decided the order of hits.
-OrderedBy = Literal["codes", "words", "features", "words and codes"]
+OrderedBy = Literal["codes", "words", "features", "words and codes", "codes and features"]
 
 #: The types that are accepted as an id; `id_of` turns each into a string.
 Id = str | int | np.integer[Any] | UUID
@@ -180,8 +180,8 @@ class Hits(Sequence[Hit]):
 
     They are ordered by (distance, -score, id); for an asymmetric query by (-score, distance, id);
     after `rerank` by words or by similarity first; for a hybrid query by the fused ranks of codes
-    and words. `by` says which: "codes", "words", "features" or "words and codes". `note` says why
-    there are no hits if that is not obvious (a text without a known word), else it is "".
+    and words. `by` says which (`OrderedBy`). `note` says why there are no hits if that is not
+    obvious (a text without a known word), else it is "".
     `complete_radius` is a distance in bits: before the list was cut at k, no item within it
     (inclusive) was missed. It is -1 if the search was not by distance alone, or was approximate:
     then `approximation` says how, else that is None. For a query with `probes`, 0 means that these

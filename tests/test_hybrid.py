@@ -187,7 +187,59 @@ def test_a_shortlist_is_ordered_by_all_words(collection, text, k, more):
     assert all(hit.similarity is not None and hit.words is None for hit in by_features)
 
 
-def test_a_question_in_words_is_asked_by_words_and_a_longer_text_by_codes(collection):
+@given(text=texts, k=st.integers(1, 12), more=st.integers(0, 60))
+def test_a_shortlist_is_ordered_by_codes_and_features_in_their_deviations(
+    collection, text, k, more
+):
+    by_features = collection.query(text, k=k + more, rerank=k + more, rerank_by="features")
+    hits = collection.query(text, k=k, rerank=k + more, rerank_by="both")
+    assert (hits.by, [hit.words for hit in hits]) == ("codes and features", [None] * len(hits))
+    if not len(by_features):
+        assert not len(hits)
+        return
+    parts = np.array([[hit.similarity, hit.score] for hit in by_features])
+    spread = parts.std(axis=0)
+    spread[spread < 1e-9] = np.inf  # what is equal for all decides nothing
+    sums = ((parts - parts.mean(axis=0)) / spread).sum(axis=1)
+    found = [dict(zip([hit.id for hit in by_features], sums, strict=True))[hit.id] for hit in hits]
+    np.testing.assert_allclose(found, np.sort(sums)[::-1][:k], atol=1e-6)
+
+
+def test_among_few_texts_more_like_one_is_found_by_codes_and_features(collection, monkeypatch):
+    longer, n = " ".join(["ship storm"] * 20), len(collection)
+    question = question_file.Question(order="auto")
+    assert collection.query(longer, k=7, hybrid=None) == collection.query(
+        longer, k=7, rerank=n, rerank_by="both"
+    )
+    similar = collection.ask_similar(question, "sea-000")
+    assert similar == collection.similar("sea-000", rerank=n, rerank_by="both")
+    assert (similar.by, collection.similar("sea-000").by) == ("codes and features", "codes")
+    assert collection.query(longer, hybrid=None, where="year > 3000").note
+    monkeypatch.setattr("hashret.search.opened.FEW", n - 1)
+    assert collection.query(longer, k=7, hybrid=None) == collection.query(longer, k=7)
+    assert collection.ask_similar(question, "sea-000") == collection.similar("sea-000")
+
+
+def test_the_command_finds_more_like_a_text_among_few_by_codes_and_features(path):
+    def lines(*arguments):
+        found = CliRunner().invoke(main, [*arguments[:1], str(path), *arguments[1:]])
+        assert found.exit_code == 0, found.output
+        return found.stdout.splitlines()
+
+    said = "by codes and features (--rerank 0: by codes alone)"
+    longer = " ".join(["ship storm"] * 20)
+    by_both = "--rerank", "500", "--rerank-by", "both"
+    for asked in (("similar", "sea-000"), ("query", "--id", "sea-000"), ("query", longer)):
+        assert lines(*asked)[0] == said
+        assert lines(*asked) == lines(*asked, *by_both)
+        assert lines(*asked, "--rerank", "0")[0].split() == ["bits", "score", "id"]
+    (first,) = lines("similar", "sea-000", "-k", "1", "--json")
+    assert json.loads(first)["by"] == "codes and features"
+    assert lines("query", longer, "--codes-only") == lines("query", longer, "--rerank", "0")
+
+
+def test_a_question_in_words_is_asked_by_words_and_a_longer_text_by_codes(collection, monkeypatch):
+    monkeypatch.setattr("hashret.search.opened.FEW", 0)
     in_words, longer = " ".join(["ship"] * 32), " ".join(["ship"] * 33)
     asked = [in_words, longer, "quagmire", longer + " storm", "zyzzyva"]
     by = ["words and codes", "codes", "words and codes", "codes", "words and codes"]
@@ -284,7 +336,7 @@ def test_what_does_not_go_together_is_refused(collection, how, message):
 def test_what_has_no_words_is_refused(collection, tmp_path):
     with pytest.raises(ValueError, match="hybrid: expected a payload and no distance, got codes"):
         collection.query(Codes(np.zeros((1, 2), np.uint8)), hybrid=True)
-    with pytest.raises(ValueError, match="rerank_by: expected 'words' or 'features', got 'looks'"):
+    with pytest.raises(ValueError, match="rerank_by: expected 'words', 'features' or 'both'"):
         collection.query("ship", rerank=20, rerank_by="looks")
     with pytest.raises(TypeError, match="hybrid: expected True or False"):
         collection.query("ship", hybrid="yes")
@@ -305,7 +357,8 @@ def test_what_has_no_words_is_refused(collection, tmp_path):
                 with pytest.raises(CollectionError, match="expected the texts of the items"):
                     without.query(payloads[0], **how)
             assert without.query(payloads[0]).by == "codes"
-            assert without.query(payloads[0], hybrid=None) == without.query(payloads[0])
+            by = "codes and features" if kind == "text" else "codes"
+            assert without.query(payloads[0], hybrid=None).by == by
             assert without.query([], hybrid=None) == []
     # where no texts are kept, a shortlist is ordered by features
     with Collection.open(tmp_path / "text") as without:

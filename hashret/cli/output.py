@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from hashret.items import Hit, Hits
 
 
+#: The option by which codes alone decide, for each order that is taken unasked.
+_OTHERWISE = {"words and codes": "--codes-only", "codes and features": "--rerank 0"}
 _MAX_SECTION = 40  # characters of a heading that stand before a preview
 
 collection_argument = click.argument("collection", type=click.Path(path_type=Path))
@@ -113,6 +115,8 @@ def order_column(collection: Collection, hits: Hits, *, by_score: bool) -> Colum
     """
     if hits.by == "words and codes":
         return Column("words+codes", [f"{hit.fused or 0.0:.3f}" for hit in hits])
+    if hits.by == "codes and features":
+        return Column("codes+features", [f"{hit.fused or 0.0:.3f}" for hit in hits])
     if hits.by == "words":
         return Column("words", [f"{hit.words or 0.0:.2f}" for hit in hits])
     if by_score:
@@ -156,8 +160,8 @@ def show_hits(
         return
     if hits.approximation:
         click.echo(str(hits.approximation), err=True)
-    if hits.by == "words and codes" and len(hits):
-        click.echo("by words and codes (--codes-only: by codes alone)", err=True)
+    if hits.by in _OTHERWISE and len(hits):
+        click.echo(f"by {hits.by} ({_OTHERWISE[hits.by]}: by codes alone)", err=True)
     if not len(hits):
         return
     facts = agreement_columns(hits, collection.n_bits)

@@ -44,13 +44,13 @@ rerank_option = click.option(
     metavar="N",
     help="Take the N nearest codes and order them by their words (of a question in words), or by "
     "the similarity of their features; 0 orders by codes alone.  [default: copies of an image come "
-    "first]",
+    "first; among at most 500 texts, all are ordered by codes and features together]",
 )
 rerank_by_option = click.option(
     "--rerank-by",
-    type=click.Choice(["words", "features"]),
-    help="What orders the shortlist of --rerank.  [default: words for a text of at most 32 words, "
-    "else features]",
+    type=click.Choice(["words", "features", "both"]),
+    help="What orders the shortlist of --rerank: words, features, or both codes and features, by "
+    "the sum of their scores.  [default: words for a text of at most 32 words, else features]",
 )
 index_option = click.option(
     "--index",
@@ -147,8 +147,9 @@ def query(
 ) -> None:
     """Show the items of COLLECTION nearest to TEXT ("-" reads standard input).
 
-    A question in words finds texts by words and codes. Otherwise hits are ordered by Hamming
-    distance in bits, then by score. With --radius or --bucket, all items within that distance are
+    A question in words finds texts by words and codes; a longer text, among at most 500 with stored
+    features, by codes and features together. Otherwise hits are ordered by Hamming distance in
+    bits, then by score. With --radius or --bucket, all items within that distance are
     shown; -k then limits their number.
     """
     if sum(given is not None for given in (text, file, item_id, batch)) != 1:
@@ -173,9 +174,9 @@ def query(
     )
     with opened(collection, commit) as snapshot:
         _say_if_alone(snapshot, group)
-        if hybrid is None and item_id is None:
-            question = _suited(snapshot, question)
-        announce_reading(snapshot, question)
+        if hybrid is None:
+            question = _suited(snapshot, question, of_stored=item_id is not None)
+        announce_reading(snapshot, question, of_stored=item_id is not None)
         if batch is not None:
             answer_batch(snapshot, batch, question, explain=explain, with_text=with_text)
             return
@@ -222,9 +223,9 @@ def _question(of_stored: bool, k: int | None, rerank: int | None, **fields: Any)
     return question
 
 
-def _suited(snapshot: Collection, question: Question) -> Question:
+def _suited(snapshot: Collection, question: Question, *, of_stored: bool) -> Question:
     """The question in the order that suits it; says so where too many words would be read first."""
-    suited = snapshot.suited(question)
+    suited = snapshot.suited(question, of_stored=of_stored)
     if suited is question and question.asks_no_order and snapshot.keeps_texts:
         click.echo(
             f"by codes alone: the words of {snapshot.n_unread_bytes / 1e6:,.0f} MB of texts were "
@@ -234,9 +235,10 @@ def _suited(snapshot: Collection, question: Question) -> Question:
     return suited
 
 
-def announce_reading(snapshot: Collection, question: Question) -> None:
+def announce_reading(snapshot: Collection, question: Question, *, of_stored: bool) -> None:
     """Say that words are read first, where that takes more than a moment."""
-    asks_words = question.is_hybrid or question.is_open or question.rerank_by == "words"
+    may_ask_words = question.is_open and not of_stored
+    asks_words = may_ask_words or question.is_hybrid or question.rerank_by == "words"
     if asks_words and snapshot.keeps_texts:
         unread = snapshot.n_unread_bytes
         if unread > _MANY_UNREAD:
@@ -273,11 +275,16 @@ def similar(
     with_text: bool,
     as_json: bool,
 ) -> None:
-    """Show the items of COLLECTION nearest to its item ID, without that item."""
+    """Show the items of COLLECTION nearest to its item ID, without that item.
+
+    Hits are ordered by Hamming distance in bits, then by score; among at most 500 texts with stored
+    features by codes and features together.
+    """
     _require_json(with_text, as_json)
     question = _question(True, k, rerank, rerank_by=rerank_by, where=where, group=group)
     with opened(collection, commit) as snapshot:
         _say_if_alone(snapshot, group)
+        question = _suited(snapshot, question, of_stored=True)
         ask = partial(snapshot.ask_similar, ids=item_id)
         _show(snapshot, question, ask, None, as_json, explain, with_text)
 

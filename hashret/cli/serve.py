@@ -103,7 +103,7 @@ def serve(
                 )
             served[name] = stack.enter_context(opened(path))
         for collection in served.values():
-            announce_reading(collection, collection.suited(Question()))
+            announce_reading(collection, collection.suited(Question()), of_stored=False)
             make_ready(collection)  # now, not when the first question waits
         n_threads = threads or min(os.cpu_count() or 1, 8)
         app = create_app(served, limits, n_threads=n_threads)

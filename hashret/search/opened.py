@@ -17,7 +17,7 @@ from hashret.search.grouped import GroupedSearch
 from hashret.search.groups import Groups
 from hashret.search.hits import Ranking, WordScores, hits
 from hashret.search.hybrid import hybrid_hits
-from hashret.search.question import IN_WORDS, Asked, Question, certain, payloads_of
+from hashret.search.question import FEW, IN_WORDS, Asked, Question, certain, payloads_of
 from hashret.search.rows import FoundRows, rows
 from hashret.search.searcher import Answered, Searcher
 from hashret.snapshot import Snapshot
@@ -68,15 +68,16 @@ class Opened:
         now = Snapshot.open(snapshot.layout, address=address, former=snapshot)
         return Opened(now, Searcher(now, searcher.kind, searcher))
 
-    def suited(self, question: Question) -> Question:
-        """The question by words and codes where it is in words, if it asks for no order itself.
+    def suited(self, question: Question, *, of_stored: bool = False) -> Question:
+        """The question about texts in the order that suits it, if it asks for none itself.
 
-        It stays by codes alone where no texts are kept, or more than `MOST_UNREAD` bytes of them
-        whose words would have to be read first.
+        It stays by codes alone where more than `MOST_UNREAD` bytes of texts are kept whose words
+        would have to be read first; a question about stored items needs none of these.
         """
-        if not question.asks_no_order or not self.snapshot.keeps_texts:
+        if not question.asks_no_order or not kind_of(self.snapshot.kind).stores_texts:
             return question
-        if self.searcher.words.n_unread_bytes > MOST_UNREAD:
+        needs_words = self.snapshot.keeps_texts and not of_stored
+        if needs_words and self.searcher.words.n_unread_bytes > MOST_UNREAD:
             return question
         return replace(question, order="auto")
 
@@ -122,7 +123,8 @@ class Opened:
             # what can't be asked is said, also if nothing is asked about
             if places or not (payloads or by_words):
                 chosen = [payloads[place] for place in places]
-                found = self.hits(question.decided(by_words=by_words), chosen)
+                decided = question.decided(by_words=by_words, few=self._n_few)
+                found = self.hits(decided, chosen)
                 for place, hits_of_one in zip(places, found, strict=True):
                     answers[place] = hits_of_one
         return answers[0] if single else answers
@@ -133,12 +135,21 @@ class Opened:
             return False
         return self.searcher.words.count(payload, IN_WORDS + 1) <= IN_WORDS
 
+    @property
+    def _n_few(self) -> int:
+        """The number of items if these are few texts that have features, else 0."""
+        snapshot = self.snapshot
+        compared = kind_of(snapshot.kind).stores_texts and snapshot.has_features
+        return len(snapshot) if compared and len(snapshot) <= FEW else 0
+
     def hits_of_stored(
         self, question: Question, ids: Id | Iterable[Id], *, include_self: bool
     ) -> Any:
         """The hits of the stored item of an id (`Hits`), or of each of several ids (a list)."""
         question.require_of_stored()
-        question = self._asked(question.decided(by_words=False) if question.is_open else question)
+        if question.is_open:
+            question = question.decided(by_words=False, few=self._n_few)
+        question = self._asked(question)
         snapshot, searcher = self.snapshot, self.searcher
         groups = self._groups(question)
         ranking = _ranking(snapshot, question)
@@ -213,7 +224,7 @@ def _ranking(snapshot: Snapshot, question: Question, *, of_codes: bool = False) 
     if of_codes:  # which have no looks that could be a copy's
         question.require_of_codes()
         return Ranking(question)
-    if question.rerank_by == "features" and not snapshot.has_features:
+    if question.rerank_by in ("features", "both") and not snapshot.has_features:
         raise CollectionError(
             f"{snapshot.layout.root}: expected the features of every item to rank by, got items "
             "without; index it anew with --retrain --store-features"

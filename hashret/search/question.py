@@ -24,7 +24,7 @@ from hashret.snapshot import Snapshot
 from hashret.sparse import Features, take_rows
 
 Order = Literal["distance", "score", "hybrid", "auto"]
-RerankBy = Literal["words", "features"]
+RerankBy = Literal["words", "features", "both"]
 #: How many nearest codes and how many best texts a hybrid question fuses, or k of each if that is
 #: more. On Cranfield, 50 lose .004 of nDCG@10, and 200 gain nothing.
 FUSED = 100
@@ -36,6 +36,9 @@ GROUPED = 1000
 #: better than codes alone up to 8 words (.125, .122), worse at 32 (.174, .201); of all 18,331 they
 #: are better up to 100 (.739, .701), and on Cranfield, whose questions have 5 to 45 words.
 IN_WORDS = 32
+#: A collection of at most so many texts has its codes and features ordered together. Of 50 to 200
+#: posts the sum is better than either, of 1,000 the codes alone are (docs/adr/0028).
+FEW = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +57,8 @@ class Question:
     """"distance": by distance, then score. "score": by the query's confidences in stored bits.
     "hybrid": by the fused ranks of the nearest codes and of the texts with the query's words.
     "auto": "hybrid" for a question in words (`IN_WORDS`) where texts are kept, else "distance";
-    with a `group` words order the `GROUPED` nearest codes."""
+    with a `group` words order the `GROUPED` nearest codes. For more like a text among at most `FEW`
+    with features it is codes and features together."""
     probes: int | None = None
     """With the order "score", open at most so many buckets; None means compare all codes."""
     rerank: int | None = None
@@ -67,9 +71,10 @@ class Question:
     group: str | None = None
     """A metadata field: of the items with one value of it only the best is a hit."""
     rerank_by: RerankBy | None = None
-    """What orders the shortlist of `rerank`: "words" (BM25 over the stored texts), or the
-    similarity of "features". None: words for a question in words (`IN_WORDS`) where texts are kept,
-    else features."""
+    """What orders the shortlist of `rerank`: "words" (BM25 over the stored texts), the similarity
+    of "features", or "both", the sum of this and the score, each in its standard deviations over
+    the shortlist. None: words for a question in words (`IN_WORDS`) where texts are kept, else
+    features."""
 
     def __post_init__(self) -> None:
         k, radius, rerank = self.k, self.radius, self.rerank
@@ -104,8 +109,8 @@ class Question:
             )
         if self.rerank_by not in (None, *get_args(RerankBy)):
             raise QuestionError(
-                f"{{rerank_by}}: expected 'words' or 'features', got {shown(self.rerank_by)}; "
-                "choose one"
+                f"{{rerank_by}}: expected 'words', 'features' or 'both', got "
+                f"{shown(self.rerank_by)}; choose one"
             )
         if self.rerank_by is not None and not rerank:
             raise QuestionError(
@@ -153,11 +158,15 @@ class Question:
         asked = self.order, self.radius, self.rerank, self.index
         return asked == ("distance", None, None, None)
 
-    def decided(self, *, by_words: bool) -> Question:
-        """The same question, but not open any more."""
-        if self.order == "auto" and by_words and self.group is not None:
-            rerank = max(GROUPED, self.k or 0)
-            return replace(self, order="distance", rerank=rerank, rerank_by="words")
+    def decided(self, *, by_words: bool, few: int = 0) -> Question:
+        """The same question, but not open any more.
+
+        `few` is the number of the items where they have features and are at most `FEW`, else 0.
+        """
+        if self.order == "auto" and (few if not by_words else self.group is not None):
+            rerank = max(GROUPED if by_words else few, self.k or 0)
+            by: RerankBy = "words" if by_words else "both"
+            return replace(self, order="distance", rerank=rerank, rerank_by=by)
         order: Order = "hybrid" if by_words else "distance"
         rerank_by: RerankBy = "words" if by_words else "features"
         return replace(
@@ -178,7 +187,7 @@ class Question:
 
         Its code has no confidences, and more like it are found by codes.
         """
-        if self.order != "distance":
+        if self.order not in ("distance", "auto"):
             self._require_no_distance("a stored item")
 
     def require_of_codes(self) -> None:

@@ -85,6 +85,8 @@ def _found(collection: Collection, form: Form, values: list[Any]) -> list[Hits]:
     question = form.question
     if form.subject in ("id", "other than"):
         include_self = form.subject == "id"
+        if not form.codes_only:
+            question = collection.suited(question, of_stored=True)
         return list(collection.ask_similar(question, values, include_self=include_self))
     if form.subject == "code":
         return list(collection.ask(question, codes_of(collection, values)))
