@@ -16,8 +16,8 @@ def hit_json(hit: Hit, *, with_text: bool = False) -> dict[str, Any]:
     """A hit as JSON, under stable keys: id, distance (bits), score, code (hexadecimal), metadata.
 
     Hits that were ordered by their features also have the key similarity, by their words the key
-    words, by words and codes words and fused, and `with_text` the key text, null where the
-    collection keeps none.
+    words; what else codes decided together with, the key fused. `with_text` adds the key text,
+    null where the collection keeps none.
     """
     fields = {
         "id": hit.id,

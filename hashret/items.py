@@ -110,9 +110,10 @@ class Hit:
     other payloads. `similarity` is None unless features decided the order; then it is the cosine
     of the features for texts and for vectors with that metric, minus their Euclidean distance for
     all others. `words` is None unless the words of texts decided it; then it is their BM25 score
-    (`hashret.words.bm25`), 0 for a text with none of the words. `fused` is None unless words and
-    codes decided it together; then it is the fused score of both ranks, by which the hits are in
-    order: above 0, and 1 for an item that is the first by both. An item, or a query, that has no
+    (`hashret.words.bm25`), 0 for a text with none of the words. `fused` is None unless codes and
+    words or features decided it together; then the hits are in its order: of words and codes the
+    fused score of both ranks, above 0, and 1 for an item that is the first by both; of codes and
+    features the sum of both, each in its standard deviations. An item, or a query, that has no
     code is found by words alone: then the distance is -1, and the score 0.
 
     `text` is the whole text of the commit that was asked, None where the collection keeps none. It

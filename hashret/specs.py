@@ -207,11 +207,17 @@ class ConvSpec:
         return [*shapes, (height * width * channels, self.n_bits)]
 
 
+#: What a code of an image can be made to ignore: left for right, and turns by quarters.
+INVARIANCES = ("mirror", "rotation")
+
+
 @dataclass(frozen=True, slots=True)
 class PatchSpec:
     """A convolution whose responses are pooled (`models.patches`), followed by dense layers."""
 
     kind: ClassVar[str] = "patches"
+    #: The values of fields that older models do not record.
+    ABSENT: ClassVar[Mapping[str, Any]] = {"invariant": ()}
     height: int
     width: int
     channels: int
@@ -224,6 +230,8 @@ class PatchSpec:
     """Rows, and columns, of the grid of cells over which responses are pooled; fewer if need be."""
     hidden: tuple[int, ...] = (512, 512)
     """The number of units in each hidden dense layer."""
+    invariant: tuple[str, ...] = ()
+    """Those of `INVARIANCES` that change no code."""
     input_scale: float = 1.0
     """The factor by which features are multiplied first."""
     clamps: tuple[float, ...] = ()
@@ -237,6 +245,16 @@ class PatchSpec:
             raise ValueError(
                 f"side: expected a filter that fits in images of {self.height} x {self.width} "
                 f"pixels, got {self.side}; choose a smaller one"
+            )
+        if not set(self.invariant) <= set(INVARIANCES):
+            raise FormatVersionError(
+                f"invariant: expected some of {', '.join(INVARIANCES)}, got "
+                f"{', '.join(self.invariant)}; open the model with the hashret that wrote it"
+            )
+        if "rotation" in self.invariant and self.height != self.width:
+            raise ValueError(
+                f"invariant: expected square images for rotation, got {self.height} x "
+                f"{self.width} pixels; give an ImageSpec of equal height and width"
             )
 
     @property

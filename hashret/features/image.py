@@ -131,6 +131,15 @@ class ImageFeaturizer(CentredFeaturizer[ImageSpec]):
         scale = 1.0 / np.sqrt(variance) if variance > 1e-6 else 1.0 / 255.0
         return cls(spec, mean.astype(np.float32), float(np.float32(scale)))
 
+    def alike(self, versions: Callable[[np.ndarray], Sequence[np.ndarray]]) -> Self:
+        """The featurizer whose mean image equals its `versions`, mirrored images for example.
+
+        The features of a mirrored image are then those of the image, mirrored.
+        """
+        same = versions(self._mean[None].astype(np.float64))
+        mean = sum(same)[0] / len(same)
+        return type(self)(self.spec, mean.astype(np.float32), self._scale)
+
     def transform(self, prepared: Sequence[Means | np.ndarray]) -> np.ndarray:
         """(n, n_features) float32: (level - mean) * scale, row by row of the image."""
         if not len(prepared):

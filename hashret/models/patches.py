@@ -6,7 +6,8 @@ roots of the mean responses in each cell of a grid, and the mean colour of each 
 Coates, Ng and Lee, "An analysis of single-layer networks in unsupervised feature learning", AISTATS
 2011, section 3; Coates and Ng, "The importance of encoding versus training with sparse coding and
 vector quantization", ICML 2011 (a linear filter and a threshold instead of distances).
-`indexer.training.patch_dictionary` learns the filters.
+`indexer.training.patch_dictionary` learns the filters. If the layer is to be invariant, features
+are the mean of those of all `versions` of the image, mirrored and turned.
 
 All sums are of numbers on the grid of `fixed_point`, and so exact; all else rounds single numbers.
 So an image's features are the same in any batch and on any machine.
@@ -42,6 +43,20 @@ _BATCH_IMAGES = 256
 Shape = tuple[int, int, int]
 
 
+def versions(images: np.ndarray, invariant: tuple[str, ...]) -> list[np.ndarray]:
+    """What is to look the same as some images (n, height, width, channels), these first.
+
+    With "mirror" in `invariant` their mirror images, left for right; with "rotation" the images
+    turned by one, two and three quarters; with both all eight.
+    """
+    found = [images]
+    if "rotation" in invariant:
+        found = [np.rot90(images, quarters, axes=(1, 2)) for quarters in range(4)]
+    if "mirror" in invariant:
+        found += [each[:, :, ::-1] for each in found]
+    return found
+
+
 @dataclass(frozen=True, eq=False)
 class PatchLayer:
     """The map from pixels to the features of their patches.
@@ -67,6 +82,8 @@ class PatchLayer:
     """(n_out,) float64: the mean features, which are subtracted first."""
     scale: np.ndarray
     """(n_out,) float64: factors of the features after the mean is subtracted."""
+    invariant: tuple[str, ...] = ()
+    """What changes no feature (`specs.INVARIANCES`); with "rotation" images are square."""
 
     @property
     def n_places(self) -> int:
@@ -91,6 +108,13 @@ class PatchLayer:
     def pooled(self, pixels: np.ndarray) -> np.ndarray:
         """The features, not centred, (n, n_out) float64: roots of mean responses, then colours."""
         images = self._images(pixels)
+        if not self.invariant:
+            return self._pooled(images)
+        found = [to_grid(self._pooled(each)) for each in versions(images, self.invariant)]
+        # on the grid, so the order in which versions are added changes nothing
+        return np.asarray(sum(found)) / len(found)
+
+    def _pooled(self, images: np.ndarray) -> np.ndarray:
         responses = _patches_of(images, self.side) @ np.asarray(self.filters, np.float64)
         responses *= _inverse_contrasts(images, self.side)
         responses += self.bias
@@ -175,6 +199,7 @@ class PatchEncoder(ExactEncoder[PatchSpec]):
             side=layer.side,
             cells=layer.cells,
             hidden=dense.spec.hidden,
+            invariant=layer.invariant,
             input_scale=layer.input_scale,
             clamps=dense.spec.clamps,
             logit_scale=dense.spec.logit_scale,
@@ -233,5 +258,6 @@ class PatchEncoder(ExactEncoder[PatchSpec]):
             bias=bias,
             mean=tensor_of(tensors, "patches.mean", wide, np.float64),
             scale=tensor_of(tensors, "patches.scale", wide, np.float64),
+            invariant=spec.invariant,
         )
         return cls(spec, layer, DenseEncoder.from_tensors(spec.dense(), tensors))

@@ -83,9 +83,9 @@ class Ranked(NamedTuple):
 
     Query i has the slice `limits[i]` to ``limits[i + 1]`` of the other arrays: `positions` among
     the snapshot's codes, `distances` in bits, `scores`; `alike`, the similarities of features, or
-    `words`, how well the words fit, where these decided the order, and `fused`, the fused score,
-    where both did. `rows` are the rows of the items
-    where some have no code: then they have the position and the distance -1.
+    `words`, how well the words fit, where these decided the order, and `fused`, what orders
+    them where codes decided it too. `rows` are the rows of the items where some have no code: then
+    they have the position and the distance -1.
     """
 
     limits: np.ndarray

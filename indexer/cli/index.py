@@ -21,6 +21,7 @@ from indexer.cli.options import (
     SEED,
     bits_option,
     device_option,
+    invariant_option,
     metric_option,
     packed_option,
     preset_option,
@@ -29,6 +30,7 @@ from indexer.cli.options import (
     recipe_of,
     recipe_option,
     require_output,
+    required_invariant,
     vector_spec,
     with_stdin,
 )
@@ -64,6 +66,7 @@ _LINE = re.compile(rf'\{{"id": {_TEXT}, "reason": {_TEXT}, "class": {_TEXT}\}}\r
 )
 @bits_option
 @preset_option
+@invariant_option
 @recipe_option
 @metric_option
 @packed_option
@@ -149,6 +152,7 @@ def index(
     kind: str | None,
     bits: int | None,
     preset: str | None,
+    invariant: tuple[str, ...] | None,
     recipe: Path | None,
     seed: int | None,
     workers: int | None,
@@ -177,6 +181,8 @@ def index(
     runs = []
     for share in found:
         model = {"n_bits": bits, "preset": preset_of(preset, share), "seed": seed}
+        if kind_of(share.kind).decodes_files or not share.beside:
+            model["invariant"] = required_invariant(share.kind, invariant, model["preset"])
         spec = vector_spec(share.kind, metric, packed)
         if recipe is not None:
             model |= recipe_of(recipe, share.kind, preset)

@@ -15,9 +15,10 @@ import click
 
 from hashret.cli.files import read_text
 from hashret.kinds import KINDS, kind_of
-from hashret.specs import VectorSpec
+from hashret.specs import INVARIANCES, VectorSpec
 from hashret.store.outputs import no_place, require_place
-from indexer.training.presets import PRESETS
+from indexer.training.options import TrainingOptions
+from indexer.training.presets import PRESETS, preset_for, require_used
 
 if TYPE_CHECKING:
     from indexer.corpus import Reading
@@ -46,6 +47,19 @@ def _names(
     return tuple(names)
 
 
+def _invariances(
+    ctx: click.Context, parameter: click.Parameter, given: str | None
+) -> tuple[str, ...] | None:
+    if given is None:
+        return None
+    names = [name.strip() for name in given.split(",")]
+    if names == ["none"]:
+        return ()
+    if not set(names) <= set(INVARIANCES) or len(set(names)) < len(names):
+        raise click.BadParameter(f"expected {', '.join(INVARIANCES)} or none, got {given!r}")
+    return tuple(name for name in INVARIANCES if name in names)
+
+
 bits_option = click.option(
     "--bits",
     type=int,
@@ -58,6 +72,13 @@ preset_option = click.option(
     help="Model to train. "
     + "; ".join(f"{kind}: {', '.join(names)}" for kind, names in PRESETS.items())
     + ". The first is the default; with --packed-bits it is identity, which learns nothing.",
+)
+invariant_option = click.option(
+    "--invariant",
+    callback=_invariances,
+    metavar="mirror,rotation",
+    help="Give an image and its mirror image, or the image turned by quarters, the same code; "
+    "none stands for neither.  [default: as the model before, else none]",
 )
 recipe_option = click.option(
     "--recipe",
@@ -208,6 +229,19 @@ def recipe_of(path: Path, kind: str, preset: str | None) -> dict[str, Any]:
             f"--preset: expected {found['preset']} as {path} says, got {preset}; leave it out"
         )
     return found
+
+
+def required_invariant(
+    kind: str, invariant: tuple[str, ...] | None, preset: str | None
+) -> tuple[str, ...] | None:
+    """`invariant` itself. Raises UsageError if the preset for items of this kind takes none."""
+    if invariant:
+        options = TrainingOptions(invariant=invariant, preset=preset_for(kind, preset))
+        try:
+            require_used(kind, options)
+        except ValueError as error:
+            raise click.UsageError(f"--{error}") from error
+    return invariant
 
 
 def vector_spec(kind: str, metric: str | None, packed: bool) -> VectorSpec | None:

@@ -13,9 +13,11 @@ from indexer.cli.options import (
     SEED,
     bits_option,
     device_option,
+    invariant_option,
     preset_option,
     recipe_of,
     recipe_option,
+    required_invariant,
 )
 
 
@@ -23,6 +25,7 @@ from indexer.cli.options import (
 @collection_argument
 @bits_option
 @preset_option
+@invariant_option
 @recipe_option
 @click.option("--seed", type=SEED, help="Seed of the training.  [default: 0]")
 @device_option
@@ -32,6 +35,7 @@ def retrain(
     collection: Path,
     bits: int | None,
     preset: str | None,
+    invariant: tuple[str, ...] | None,
     recipe: Path | None,
     seed: int | None,
     device: str,
@@ -59,6 +63,7 @@ def retrain(
         Indexer(collection, wait_seconds=wait, on_progress=on_progress, on_note=on_note) as indexer,
     ):
         given: dict[str, Any] = {"n_bits": bits, "preset": preset, "seed": seed}
+        given["invariant"] = required_invariant(indexer.kind, invariant, preset)
         if recipe is not None:
             given |= recipe_of(recipe, indexer.kind, preset)
         chosen = {name: value for name, value in given.items() if value is not None}

@@ -216,6 +216,7 @@ def _require_as_made(indexer: Indexer | Rehearsal, given: Mapping[str, Any], run
     # older models record none, or fewer
     made_with["multiples"] = asdict(Multiples(**made_with.get("multiples", {})))
     wanted = dict(given)
+    made_with["invariant"] = tuple(made_with.get("invariant") or ())
     if run.spec is not None:
         made_with["packed-bits"] = made_with.get("packed", False)
         wanted |= {"packed-bits": True} if run.spec.packed else {"metric": run.spec.metric}
@@ -254,6 +255,9 @@ def _differing(name: str, made: Any, wanted: Any) -> str:
             return f"{stored} images; --{option}-images"
         case "packed-bits":
             return "was made without --packed-bits; --packed-bits"
+        case "invariant":
+            ignored = ",".join(made) or "none"
+            return f"was made with --invariant {ignored}; --invariant {','.join(wanted) or 'none'}"
         case "rounds" | "multiples":
             return f"was made with {name} {made}; a --recipe with {name} {wanted}"
         case _:

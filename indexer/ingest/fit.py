@@ -17,8 +17,9 @@ from hashret.features.base import Featurizer
 from hashret.items import Item, Payload
 from hashret.kinds import kind_of
 from hashret.models.base import Encoder
+from hashret.models.patches import versions
 from hashret.sparse import Features, finite_rows, stacked, take_rows
-from hashret.specs import ImageSpec, VectorSpec
+from hashret.specs import ImageSpec, PatchSpec, VectorSpec
 from hashret.workers.refusals import Refused
 from indexer.corpus import Skipped
 from indexer.corpus.given import taken
@@ -43,9 +44,12 @@ def require_learnable(
 ) -> None:
     """Raise TypeError or ValueError for what `learn` can't take."""
     from indexer.training.options import TrainingOptions
+    from indexer.training.presets import preset_for, require_used
 
     if options is not None:
         require_instance("options", options, TrainingOptions)
+        if options.invariant:
+            require_used(kind, replace(options, preset=preset_for(kind, options.preset)))
     if whole("max_items", max_items) < 1:
         raise ValueError(f"max_items: expected at least 1, got {max_items}; pass a greater one")
     if spec is not None and getattr(spec, "kind", None) != kind:
@@ -97,6 +101,7 @@ def learn(
     """
     from indexer.training.options import TrainingOptions
 
+    options = with_former(options, former)
     seed = (options or TrainingOptions()).seed
     if isinstance(items, StoredSource) and items.features is not None and former is not None:
         on_note(
@@ -110,7 +115,8 @@ def learn(
             payloads = sampled(_usable(items, on_progress), max_items, seed)
         with stopwatch.stage("features"):
             # items refused here are met again when they are added, which reports them
-            featurizer, features = fit_features(payloads, kind, spec, preparer)
+            invariant = (options and options.invariant) or ()
+            featurizer, features = fit_features(payloads, kind, spec, preparer, invariant)
         is_of_vectors = isinstance(featurizer.spec, VectorSpec)
         doubts = packing_warnings(payloads, featurizer.spec) if is_of_vectors else []
     try:
@@ -141,24 +147,38 @@ def _usable(items: Iterable[Item | Skipped], on_progress: Progress) -> Iterator[
             yield item
 
 
-def spec_for(payloads: Sequence[Payload], spec: Any, preparer: Preparer) -> Any:
-    """The spec of the features to learn: the one given, completed by what suits the payloads."""
+def spec_for(
+    payloads: Sequence[Payload], spec: Any, preparer: Preparer, invariant: tuple[str, ...] = ()
+) -> Any:
+    """The spec of the features to learn: the one given, completed by what suits the payloads.
+
+    With "rotation" in `invariant` it is for square images, unless it is given.
+    """
     if spec is None:
-        return preparer.suggest_spec(payloads)
+        spec = preparer.suggest_spec(payloads)
+        if "rotation" in invariant and isinstance(spec, ImageSpec):
+            side = max(spec.height, spec.width)
+            spec = replace(spec, height=side, width=side)
+        return spec
     if isinstance(spec, VectorSpec) and not spec.n_features:
         return spec.of_width(preparer.suggest_spec(payloads).n_features)
     return spec
 
 
 def fit_features(
-    payloads: Sequence[Payload], kind: str, spec: Any, preparer: Preparer
+    payloads: Sequence[Payload],
+    kind: str,
+    spec: Any,
+    preparer: Preparer,
+    invariant: tuple[str, ...] = (),
 ) -> tuple[Featurizer, Features]:
     """A featurizer fitted on the payloads that can be used, and their finite features.
 
-    `spec` None stands for the one that suits them. Payloads that can't be used are left out, and
-    not reported. Raises `EmptyCorpusError` if none can be used.
+    `spec` None stands for the one that suits them; `invariant` is that of `TrainingOptions`.
+    Payloads that can't be used are left out, and not reported. Raises
+    `EmptyCorpusError` if none can be used.
     """
-    spec = spec_for(payloads, spec, preparer)
+    spec = spec_for(payloads, spec, preparer, invariant)
     results = preparer.prepare(payloads, spec)
     prepared = [result for result in results if not isinstance(result, Refused)]
     if not prepared:
@@ -171,10 +191,28 @@ def fit_features(
         prepared = [prepared[i] for i in typical(prepared)]
     featurizer_class: type[Featurizer] = resolve(FEATURIZERS, kind, "kind")
     featurizer = featurizer_class.fit(prepared, spec)
+    if invariant:
+        featurizer = cast("ImageFeaturizer", featurizer).alike(
+            lambda images: versions(images, invariant)
+        )
     # in blocks: counting the words of all texts at once takes several times the result
     features = stacked([featurizer.transform(block) for block in chunks(prepared, _BLOCK)])
     finite = finite_rows(features)
     return featurizer, features if finite.all() else take_rows(features, finite.nonzero()[0])
+
+
+def with_former(options: TrainingOptions | None, former: Coder | None) -> TrainingOptions | None:
+    """The options of a new model, which keeps to what the codes of the former one ignore.
+
+    That is `TrainingOptions.invariant`, unless the options say it themselves.
+    """
+    from indexer.training.options import TrainingOptions
+
+    spec = None if former is None else former.encoder.spec
+    if not isinstance(spec, PatchSpec) or not spec.invariant:
+        return options
+    options = options or TrainingOptions()
+    return replace(options, invariant=spec.invariant) if options.invariant is None else options
 
 
 def options_for(featurizer: Featurizer, options: TrainingOptions | None) -> TrainingOptions:

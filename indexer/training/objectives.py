@@ -244,7 +244,8 @@ class ViewsTarget(SquaredTarget):
             preparation.patches[1],
         )
         self._views = preparation.stage(
-            "views", lambda: image_views(pixels, shape, responses, preparation.rng())
+            "views",
+            lambda: image_views(pixels, shape, responses, preparation.rng(), preparation.invariant),
         )
         self._rows, self._scale = self._views / max(float(self._views.std()), 1e-6), np.float32(1.0)
         self.n_outputs = self._rows.shape[1]

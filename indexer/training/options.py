@@ -6,6 +6,7 @@ import dataclasses
 from dataclasses import dataclass
 
 from hashret.arguments import require_instance, require_number, shown, whole
+from hashret.specs import INVARIANCES
 
 #: The preset that learns nothing: packed bits are taken as the codes, whatever their length.
 AS_GIVEN = "identity"
@@ -48,8 +49,10 @@ class TrainingOptions:
     default for the kind of items (`presets.PRESETS`); a report says which. `epochs` (of each
     round of fine-tuning), `neighbours` (how many of an item's nearest its code must explain) and
     `rounds` (how often neighbours are found, each time but the first with the codes learned) are
-    chosen by the preset if None; `multiples` scale them. An option that has no effect with the
-    preset is refused by the training (`presets.require_used`).
+    chosen by the preset if None; `multiples` scale them. `invariant` names what changes no code of
+    an image: "mirror" (left for right), "rotation" (turns by quarters, of square images); None
+    stands for nothing, or in a collection for what its former model ignored. An option that has no
+    effect with the preset is refused by the training (`presets.require_used`).
     """
 
     n_bits: int = 64
@@ -60,6 +63,7 @@ class TrainingOptions:
     neighbours: int | None = None
     rounds: int | None = None
     multiples: Multiples = Multiples()
+    invariant: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         most = _GIVEN_BITS if self.preset == AS_GIVEN else _LEARNED_BITS
@@ -80,3 +84,10 @@ class TrainingOptions:
         if self.preset is not None:
             require_instance("preset", self.preset, str)
         require_instance("multiples", self.multiples, Multiples)
+        if self.invariant is not None:
+            require_instance("invariant", self.invariant, tuple)
+        if unknown := [name for name in self.invariant or () if name not in INVARIANCES]:
+            raise ValueError(
+                f"invariant: expected some of {', '.join(INVARIANCES)}, got {unknown[0]!r}; "
+                "leave it out"
+            )

@@ -13,6 +13,7 @@ quantization", ICML 2011, for the threshold. Measurements: docs/adr/0023.
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 
 import numpy as np
 from scipy.cluster.vq import kmeans2
@@ -32,8 +33,18 @@ _LEAST_DEVIATION = 1e-3  # least divisor: the deviation is 0 if all images are a
 _FEW_IMAGES = 8  # number of images whose patches are in memory together
 
 
-def learn_patches(rows: np.ndarray, shape: Shape, rng: np.random.Generator) -> PatchLayer:
-    """The layer for images like these (n, height x width x channels) rows of pixels, n >= 1."""
+def learn_patches(
+    rows: np.ndarray, shape: Shape, rng: np.random.Generator, invariant: tuple[str, ...] = ()
+) -> PatchLayer:
+    """The layer for images like these (n, height x width x channels) rows of pixels, n >= 1.
+
+    `invariant` is that of the layer; ValueError for "rotation" of images that are not square.
+    """
+    if "rotation" in invariant and shape[0] != shape[1]:
+        raise ValueError(
+            f"shape: expected square images for rotation, got {shape[0]} x {shape[1]} pixels; "
+            "give an ImageSpec of equal height and width"
+        )
     side = min(_SIDE, *shape[:2])
     scale = 1.0 / max(float(rows.std(dtype=np.float64)), 1e-6)
     some = rows[np.sort(rng.permutation(len(rows))[:_SAMPLED_IMAGES])]
@@ -41,7 +52,7 @@ def learn_patches(rows: np.ndarray, shape: Shape, rng: np.random.Generator) -> P
     bare = PatchLayer(shape, side, _CELLS, scale, np.zeros((size, 0), np.float32), none, none, none)
     filters, bias = _dictionary(_sampled(bare, some, rng), rng)
     require_bounded([filters])
-    layer = PatchLayer(shape, side, _CELLS, scale, filters, bias, none, none)
+    layer = PatchLayer(shape, side, _CELLS, scale, filters, bias, none, none, invariant)
     blocks = range(0, len(some), _FEW_IMAGES)
     pooled = np.concatenate([layer.pooled(some[i : i + _FEW_IMAGES]) for i in blocks])
     mean = pooled.mean(axis=0)
@@ -50,7 +61,7 @@ def learn_patches(rows: np.ndarray, shape: Shape, rng: np.random.Generator) -> P
     parts = np.split(pooled, [layer.n_responses], axis=1)
     deviations = [max(float(np.sqrt(np.square(part).mean())), _LEAST_DEVIATION) for part in parts]
     each = np.repeat(deviations, [layer.n_responses, n_colours])
-    return PatchLayer(shape, side, _CELLS, scale, filters, bias, mean, 1.0 / each)
+    return replace(layer, mean=mean, scale=1.0 / each)
 
 
 def _sampled(bare: PatchLayer, rows: np.ndarray, rng: np.random.Generator) -> np.ndarray:

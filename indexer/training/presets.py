@@ -264,6 +264,13 @@ def require_used(kind: str, options: TrainingOptions) -> None:
     Each option must be one of the recipe's knobs, or have its default value.
     """
     recipe, times = PRESETS[kind][str(options.preset)].recipe, options.multiples
+    sees_patches = isinstance(getattr(recipe, "trunk", None), Patches)
+    if options.invariant and not sees_patches:
+        raise ValueError(
+            f"invariant: expected none with the preset {options.preset!r} for items of kind "
+            f"{kind}, got {', '.join(options.invariant)}; take images and the preset 'patches', "
+            "or none"
+        )
     no_rounds = "none or 1" if recipe.rounds else "none"
     checks = [
         ("neighbours", "neighbours", "none", options.neighbours, options.neighbours is None),

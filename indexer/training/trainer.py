@@ -68,7 +68,9 @@ class AutoencoderTrainer:
         self.checkpoints = checkpoints or Checkpoints()
         self.device = choose_device(options.device)
         self.bfloat16 = has_bfloat16_units(self.device)
-        preparation = Preparation(items, options.seed, on_progress, self.recipe.telling)
+        preparation = Preparation(
+            items, options.seed, on_progress, self.recipe.telling, options.invariant or ()
+        )
         self.trunk: Trunk = made(recipe.trunk, preparation)
         self.target: Target = made(recipe.target, preparation, self.trunk, self.device)
         self.batches = Batches(self.trunk.features, self.trunk.scale, self.device)

@@ -64,8 +64,10 @@ class Preparation:
         seed: int,
         on_progress: OnProgress | None,
         telling: TellingWords | None = None,
+        invariant: tuple[str, ...] = (),
     ):
         self.items = items
+        self.invariant = invariant
         self.telling = telling
         self.seed = seed
         self.stages: list[StageReport] = []
@@ -100,7 +102,8 @@ class Preparation:
             raise ValueError("shape: expected that of images, got none; pass that of the features")
 
         def learn() -> tuple[PatchLayer, np.ndarray]:
-            layer = learn_patches(pixels, shape, np.random.default_rng([self.seed, 0]))
+            rng = np.random.default_rng([self.seed, 0])
+            layer = learn_patches(pixels, shape, rng, self.invariant)
             return layer, layer.features(pixels)
 
         return self.stage("patches", learn)

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from hashret import specs
 from hashret.errors import DamagedError
 from hashret.models.fixed_point import to_grid
-from hashret.models.patches import PatchEncoder, PatchLayer
+from hashret.models.patches import PatchEncoder, PatchLayer, versions
 from tests.models.encoders import random_encoder
 
 N = 40
@@ -104,6 +104,31 @@ def test_features_follow_the_definition_bit_for_bit(height, width, channels, sid
     assert np.array_equal(found, [plain_features(layer, row) for row in pixels])
 
 
+@settings(deadline=None, max_examples=20)
+@given(
+    side=st.integers(1, 9),
+    channels=st.sampled_from([1, 3]),
+    cells=st.integers(1, 4),
+    invariant=st.sampled_from([("mirror",), ("rotation",), ("mirror", "rotation")]),
+)
+def test_versions_of_an_image_have_the_same_features(side, channels, cells, invariant):
+    layer = random_layer((side, side, channels), min(3, side), cells)
+    layer = dataclasses.replace(layer, invariant=invariant)
+    pixels = random_pixels(layer.shape, 3)
+    images = pixels.reshape(-1, *layer.shape)
+    assert len(versions(images, invariant)) == (1 + ("mirror" in invariant)) * (
+        1 + 3 * ("rotation" in invariant)
+    )
+    found = layer.features(pixels)
+    bare = dataclasses.replace(layer, invariant=())
+    pooled = [bare.pooled(each.reshape(3, -1)) for each in versions(images, invariant)]
+    mean = sum(grid(each) for each in pooled) / len(pooled)
+    expected = grid(np.clip((mean - layer.mean) * layer.scale, -128, 128))
+    assert np.array_equal(found, expected)
+    for each in versions(images, invariant):
+        assert np.array_equal(layer.features(each.reshape(3, -1)), found)
+
+
 def test_logits_are_those_of_the_dense_layers_on_the_features():
     layer = random_layer(SHAPE)
     dense = random_encoder((len(layer.mean), 12, 9, 16), seed=3, input_scale=1.0)
@@ -152,6 +177,7 @@ def _here():
         ("height", 0),
         ("channels", -1),
         ("hidden", [12, 8]),
+        ("invariant", ["rotation"]),  # of images that are not square
     ],
 )
 def test_a_spec_that_fits_nothing_is_damage(field, value):

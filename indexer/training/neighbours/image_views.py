@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from hashret.models.patches import Shape
+from hashret.models.patches import Shape, versions
 from indexer.training.neighbours.hog import oriented_gradients
 from indexer.training.neighbours.randomized_svd import principal_coordinates
 
@@ -19,14 +19,21 @@ _GRADIENTS = 2.0  # the weight of gradients beside pixels, both of a mean square
 
 
 def image_views(
-    rows: np.ndarray, shape: Shape, responses: np.ndarray, rng: np.random.Generator
+    rows: np.ndarray,
+    shape: Shape,
+    responses: np.ndarray,
+    rng: np.random.Generator,
+    invariant: tuple[str, ...] = (),
 ) -> np.ndarray:
     """(n, n_directions) float32 of n images of `shape`, the unit-length views side by side.
 
     Gradients (`hog`) with the pixels are one view, the `responses` to the images' patches
-    (`hashret.models.patches`), a row for each image, the other.
+    (`hashret.models.patches`), a row for each image, the other. Views are the same for what
+    `invariant` names, as the responses are already.
     """
-    shapes = np.hstack([_GRADIENTS * _spread(oriented_gradients(rows, shape)), _spread(rows)])
+    alike = [part.reshape(rows.shape) for part in versions(rows.reshape(-1, *shape), invariant)]
+    gradients = sum(oriented_gradients(part, shape) for part in alike)
+    shapes = np.hstack([_GRADIENTS * _spread(np.asarray(gradients)), _spread(sum(alike))])
     return np.hstack([_view(part, rng) for part in (shapes, responses)])
 
 
