@@ -25,7 +25,6 @@ from benchmarks.environment import resident_bytes
 from benchmarks.processor_time import median_ms, warm_up
 
 K = 10
-N_BITS = 128
 FIRST_YEAR = 1993  # the condition is "before that year", which a tenth of the items satisfies
 _BLOCK = 5_000  # items that an engine is given at a time
 _TRAINED_ON = 100_000  # vectors at most that codes are learned on
@@ -90,22 +89,23 @@ class Hashret:
     """Codes of 128 bits, learned with the default options, and the vectors to rank by."""
 
     package = "hashret"
+    n_bits = 128
 
-    @staticmethod
-    def build(path: Path, vectors: np.ndarray, records: list[dict[str, Any]]) -> None:
+    @classmethod
+    def build(cls, path: Path, vectors: np.ndarray, records: list[dict[str, Any]]) -> None:
         """Learn codes on a sample and store all."""
         from hashret import Item
         from indexer import Indexer, TrainingOptions
 
         with Indexer(path, kind="vector", store_features=True, workers=1) as indexer:
             sample = (Item(str(row), vector) for row, vector in enumerate(vectors[:_TRAINED_ON]))
-            indexer.fit(sample, TrainingOptions(n_bits=N_BITS, seed=0))
+            indexer.fit(sample, TrainingOptions(n_bits=cls.n_bits, seed=0))
             rows = enumerate(zip(vectors, records, strict=True))
             indexer.add(Item(str(row), vector, record) for row, (vector, record) in rows)
             indexer.commit()
 
-    @staticmethod
-    def open(path: Path) -> dict[str, Ask]:
+    @classmethod
+    def open(cls, path: Path) -> dict[str, Ask]:
         """By distance, by score, and by the vectors of a shortlist."""
         from hashret import Collection
 
@@ -120,11 +120,19 @@ class Hashret:
             return ask
 
         return {
-            f"{N_BITS} bits": way(),
+            f"{cls.n_bits} bits": way(),
             "asymmetric": way(asymmetric=True),
             "rerank=50": way(rerank=50),
             "rerank=200": way(rerank=200),
+            "rerank=500": way(rerank=500),
+            "rerank=1000": way(rerank=1_000),
         }
+
+
+class HashretLonger(Hashret):
+    """Codes of twice as many bits: a shorter shortlist holds the true nearest."""
+
+    n_bits = 256
 
 
 class Chroma:
@@ -266,6 +274,7 @@ class Usearch:
 
 ENGINES: dict[str, type[Engine]] = {
     "hashret": Hashret,
+    "hashret, 256 bits": HashretLonger,
     "Chroma": Chroma,
     "LanceDB": Lance,
     "LanceDB, indexed": LanceIndexed,

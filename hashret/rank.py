@@ -96,7 +96,8 @@ def similarities(query: Features, features: Features) -> np.ndarray:
         squares = np.empty(len(rows))
         for start in range(0, len(rows), _TILE_ROWS):
             tile = slice(start, start + _TILE_ROWS)
-            squares[tile] = np.square(rows[tile].astype(np.float64) - dense_query).sum(axis=1)
+            apart = rows[tile] - dense_query  # in float32: features are no more precise
+            squares[tile] = np.einsum("ij,ij->i", apart, apart)
         return -np.sqrt(squares)
 
     return by_layout(features, inner_products, minus_distances)

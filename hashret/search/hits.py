@@ -171,7 +171,7 @@ def _shortlist(
     """The nearest items, which words or features put in order; more where k groups need it."""
     depth, k = ranking.depth, ranking.question.k
     if groups is None or depth is None or k is None:
-        return best_first(snapshot, found, keys, depth)
+        return best_first(snapshot, found, keys, depth, in_order=False)
     return groups.shortlist(best_first(snapshot, found, keys, None), depth, k)
 
 
@@ -193,11 +193,17 @@ def _chosen(
 
 
 def best_first(
-    snapshot: Snapshot, found: Ranked, keys: tuple[np.ndarray, ...], count: int | None
+    snapshot: Snapshot,
+    found: Ranked,
+    keys: tuple[np.ndarray, ...],
+    count: int | None,
+    *,
+    in_order: bool = True,
 ) -> Ranked:
     """The first `count` items of each query by the keys and then the id, in this order.
 
-    Ids are read only where all keys are equal.
+    Ids are read only where all keys are equal. Unless `in_order`, items with equal keys may stand
+    in any order, and ids are read only where they decide which items are among the first.
     """
     limits = found.limits
     queries = np.repeat(np.arange(len(limits) - 1), np.diff(limits))
@@ -213,7 +219,8 @@ def best_first(
         untied = np.flatnonzero(~tied)
         for start, stop in zip(limits[:-1].tolist(), stops.tolist(), strict=True):
             end = int(untied[np.searchsorted(untied, stop)])
-            if start < stop and tied[start + 1 : end].any():
+            matter = tied[start + 1 : end] if in_order else tied[stop:end]
+            if start < stop and matter.any():
                 order[start:end] = _with_ids(snapshot, found, order[start:end], tied[start:end])
     return found.take(*rank.first_within(limits, order, count))
 

@@ -281,3 +281,19 @@ def test_rows_come_back_as_they_were_written(tmp_path_factory, sizes, width, spa
     taken = StoredFeatures(layout, segments, width).take(rows[asked])
     assert values_of(taken).dtype == np.float32
     assert np.array_equal(dense_rows(taken), np.concatenate(dense)[asked])
+
+
+def test_every_number_of_16_bits_is_read_as_it_is(layout):
+    every = np.arange(1 << 16, dtype=np.uint16).view(np.float16)
+    finite = (
+        np.append(every[np.isfinite(every)], [0, 0, 0, 0]).reshape(-1, WIDTH).astype(np.float16)
+    )
+    record = write_features(layout, "halves", finite.astype(np.float32))
+    found = FeatureFile(layout, record, len(finite), WIDTH).take(np.arange(len(finite)))
+    assert found.dtype == np.float32
+    assert found.tobytes() == finite.astype(np.float32).tobytes()  # -0.0 is not 0.0
+    for bad in every[~np.isfinite(every)][::97]:
+        values = np.zeros((3, WIDTH), np.float16)
+        values[1, 2] = bad
+        with pytest.raises(DamagedError, match="NaN or infinity"):
+            opened(layout, save({"values": values})).take(np.arange(3))
