@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import click
 
 from hashret.cli.group import shown
-from hashret.cli.output import collection_argument, commit_option, none_because, opened
+from hashret.cli.output import collection_argument, commit_option, opened
+from hashret.cli.reasons import none_because
 
 if TYPE_CHECKING:
     from hashret.insight.duplicates import Copy, Duplicates, Keep
