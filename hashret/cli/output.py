@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from hashret.as_json import approximation_json, hit_json, snippet_json
+from hashret.as_json import approximation_json, hit_json
 from hashret.cli.group import shown
 from hashret.kinds import kind_of
 
@@ -185,7 +185,7 @@ def _write_json(collection: Collection, hits: Hits, asked: Any, with_text: bool)
     for hit, part in zip(hits, parts, strict=True):
         line = hit_json(hit, with_text=with_text) | {"preview": hit.preview}
         if hit.preview:
-            line["snippet"] = snippet_json(part)
+            line["snippet"] = part.to_json()
         click.echo(json.dumps(line | label))
 
 

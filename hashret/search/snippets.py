@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass
+from typing import Any
 from unicodedata import category, east_asian_width
 
 from hashret.features.text import pieces
@@ -48,6 +49,10 @@ class Snippet:
 
     text: str
     marks: tuple[tuple[int, int], ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """Its text, and the marked parts as pairs, under stable keys."""
+        return {"text": self.text, "marks": [list(mark) for mark in self.marks]}
 
 
 def snippets(

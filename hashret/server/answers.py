@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from hashret.as_json import approximation_json, hit_json, snippet_json, stored_json
+from hashret.as_json import approximation_json, hit_json, stored_json
 from hashret.codes import Codes
 from hashret.collection import Collection
 from hashret.errors import HashretError, InputError
@@ -136,7 +136,7 @@ def _told(collection: Collection, form: Form, asked: Asked, hits: Hits) -> bytes
             asked_text = asked.value if form.subject == "text" else None
             parts = collection.snippets(shown, asked_text)
             for hit, part in zip(told["hits"], parts, strict=True):
-                hit["snippet"] = snippet_json(part)
+                hit["snippet"] = part.to_json()
         if len(shown) < len(hits):
             told["more"] = True
         if hits.by != "codes":
