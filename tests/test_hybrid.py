@@ -224,7 +224,7 @@ def test_the_command_finds_more_like_a_text_among_few_by_codes_and_features(path
     def lines(*arguments):
         found = CliRunner().invoke(main, [*arguments[:1], str(path), *arguments[1:]])
         assert found.exit_code == 0, found.output
-        return found.stdout.splitlines()
+        return found.output.splitlines()
 
     said = "by codes and features (--rerank 0: by codes alone)"
     longer = " ".join(["ship storm"] * 20)
@@ -232,7 +232,7 @@ def test_the_command_finds_more_like_a_text_among_few_by_codes_and_features(path
     for asked in (("similar", "sea-000"), ("query", "--id", "sea-000"), ("query", longer)):
         assert lines(*asked)[0] == said
         assert lines(*asked) == lines(*asked, *by_both)
-        assert lines(*asked, "--rerank", "0")[0].split() == ["bits", "score", "id"]
+        assert lines(*asked, "--rerank", "0")[0].split() == ["id", "differ", "agree", "text"]
     (first,) = lines("similar", "sea-000", "-k", "1", "--json")
     assert json.loads(first)["by"] == "codes and features"
     assert lines("query", longer, "--codes-only") == lines("query", longer, "--rerank", "0")

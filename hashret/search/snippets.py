@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Set
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 from unicodedata import category, east_asian_width
 
@@ -52,7 +52,7 @@ class Snippet:
 
     def to_json(self) -> dict[str, Any]:
         """Its text, and the marked parts as pairs, under stable keys."""
-        return {"text": self.text, "marks": [list(mark) for mark in self.marks]}
+        return asdict(self)
 
 
 def snippets(

@@ -133,7 +133,7 @@ def _told(collection: Collection, form: Form, asked: Asked, hits: Hits) -> bytes
             for hit in shown
         ]
         if "snippet" in include:
-            asked_text = asked.value if form.subject == "text" else None
+            asked_text = asked.value if form.subject == kind_of(collection.kind).key else None
             parts = collection.snippets(shown, asked_text)
             for hit, part in zip(told["hits"], parts, strict=True):
                 hit["snippet"] = part.to_json()

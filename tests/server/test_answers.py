@@ -8,6 +8,7 @@ import pytest
 
 from hashret import Collection, Item
 from hashret.as_json import hit_json
+from hashret.search.question import Question
 from hashret.server import service
 from indexer import Indexer
 from tests.corpora import clustered_vectors
@@ -73,7 +74,7 @@ def test_so_many_unread_texts_are_left_to_codes_as_by_the_command(folder, monkey
 
 
 def test_hits_have_the_snippets_of_the_library(client, texts):
-    hits = texts.query(STORM, k=3)
+    hits = texts.query(STORM, k=3, hybrid=None)
     parts = texts.snippets(hits, STORM)
     body = {"text": STORM, "k": 3, "include": ["snippet"]}
     told = [hit["snippet"] for hit in hits_of(client.post("/v1/query", json=body))]
@@ -99,13 +100,19 @@ def test_within_a_radius_all_or_the_first_and_that_there_are_more(client, texts)
 
 def test_by_id_by_code_and_similar(client, texts):
     item = texts.get("notes/sea-000")
-    by_id = hits_of(client.post("/v1/query", json={"id": item.id, "k": 5}))
+    by_id = hits_of(client.post("/v1/query", json={"id": item.id, "k": 5, "codes_only": True}))
     assert by_id[0]["id"] == item.id
     assert by_id == [hit_json(hit) for hit in texts.similar(item.id, 5, include_self=True)]
     assert hits_of(client.post("/v1/query", json={"code": item.code.upper(), "k": 5})) == by_id
-    others = hits_of(client.get(f"/v1/similar/{item.id}", params={"k": 5, "where": "year > 2001"}))
+    asked = {"k": 5, "where": "year > 2001", "rerank": 0}
+    others = hits_of(client.get(f"/v1/similar/{item.id}", params=asked))
     expected = texts.similar(item.id, 5, where="year > 2001")
     assert others == [hit_json(hit) for hit in expected]
+    del asked["rerank"]  # of few texts by codes and features
+    answer = client.get(f"/v1/similar/{item.id}", params=asked)
+    question = texts.suited(Question(5, where="year > 2001"), of_stored=True)
+    assert hits_of(answer) == [hit_json(hit) for hit in texts.ask_similar(question, item.id)]
+    assert answer.json()["by"] == "codes and features"
 
 
 def test_what_else_is_told_if_it_is_asked_for(client, texts):
