@@ -666,6 +666,7 @@ class Collection:
             "model": snapshot.about_model(),
             "index": index if isinstance(index, str) else "custom",
             "catalog": place,
+            "folders": [folder.path for folder in snapshot.folders],
             "bytes": {"catalog": size, **snapshot.layout.sizes()},
         }
 

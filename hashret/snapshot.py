@@ -20,7 +20,8 @@ from hashret.arguments import require_instance
 from hashret.coder import Coder, keeps_looks, n_kept
 from hashret.codes import Codes
 from hashret.errors import CollectionError, DamagedError, UnknownItemError
-from hashret.items import Id, StoredItem, ids_of
+from hashret.features.digest import item_digest
+from hashret.items import Id, Item, StoredItem, ids_of
 from hashret.kinds import kind_of
 from hashret.row_numbers import RowNumbers
 from hashret.sparse import Features
@@ -30,6 +31,7 @@ from hashret.store.layout import Layout
 from hashret.store.leases import Lease
 from hashret.store.model_files import ModelRecord, read_description, read_model
 from hashret.store.opened_folder import OpenedFolder
+from hashret.store.originals import read_original
 from hashret.store.segments.feature_files import StoredFeatures
 from hashret.store.segments.segment import Segment, live_codes, packed_parts
 from hashret.store.segments.stored_items import StoredItems
@@ -53,6 +55,7 @@ class Snapshot:
         self.folder = folder
         self.committed = commit
         self.kind = catalog.kind
+        self.folders = catalog.folders or ()
         self.items = catalog.items_of(commit)
         self.segments = self.items.segments
         self.model = None if commit.model is None else catalog.model(commit.model)
@@ -289,6 +292,32 @@ class Snapshot:
         (row,) = self.require_rows([item_id])
         with self.folder.reading():
             return self.items.thumbnail(row)
+
+    def original(self, item_id: str) -> bytes:
+        """The file that an item was indexed from, where it still is what it was.
+
+        It is looked for in the folders that were indexed, and nowhere else. Raises
+        `UnknownItemError`, and CollectionError where it is not to be had.
+        """
+        (row,) = self.require_rows([item_id])
+        with self.folder.reading():
+            _, metadata, _ = self.items.shown(row)
+            digest = self.items.digest(row)
+        if not self.folders:
+            raise CollectionError(
+                f"{self.layout.root}: expected the folder that was indexed, got none recorded; "
+                "index its folder again"
+            )
+        for folder in self.folders:
+            content = read_original(folder, item_id)
+            if content is not None:
+                found = item_digest(Item(item_id, content, metadata), self.kind)
+                if found.startswith(digest):
+                    return content
+        raise CollectionError(
+            f"{self.layout.root}: expected the file of {item_id!r:.200} as it was indexed, got "
+            "none or another; index its folder again"
+        )
 
     @cached_property
     def keeps_thumbnails(self) -> bool:

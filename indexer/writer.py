@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import sys
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from os import PathLike
 from types import TracebackType
@@ -21,6 +21,7 @@ from hashret.errors import CollectionError, EmptyCommitWarning
 from hashret.items import Id, Item, ids_of
 from hashret.store.catalog.records import CommitRecord
 from hashret.store.catalog.tables import FORMAT_VERSION
+from hashret.store.originals import SourceFolder
 from hashret.workers.pool import AVAILABLE
 from indexer.corpus import Skipped
 from indexer.corpus.given import taken
@@ -64,6 +65,7 @@ class Indexer:
         passages: int | None = None,
         store_images: bool | None = None,
         store_thumbnails: bool | None = None,
+        folders: Sequence[SourceFolder] = (),
         workers: int | None = None,
         resume: bool = False,
         on_progress: Progress = silent,
@@ -80,9 +82,11 @@ class Indexer:
         kilobytes, so that another model can be learned without their source; None: as the
         collection does, and a new one stores none. `store_thumbnails` says whether a thumbnail of
         each image, of about 4 kB, is kept for people to look at; None: as the collection did last,
-        and a new one does. With `passages`, each text that is given is a
-        document, which is split into passages of about so many words (`indexer.corpus.passages`):
-        these are the items, with the ids ``id#1``, ``id#2``, ... When a document comes again,
+        and a new one does. `folders` are those whose files are given: they are recorded, so that a
+        reader on this machine finds an item's original (`Snapshot.original`). With `passages`, each text that
+        is given is a document, which is split into passages of about so many words
+        (`indexer.corpus.passages`): these are the items, with the ids ``id#1``, ``id#2``, ... When
+        a document comes again,
         passages that it has no more are removed; 0: texts stay whole; None: as the collection does,
         and a new one keeps them whole. What a collection does changes only with `fit`. `workers` is
         how many processes decode images, or encode texts and vectors; 1 encodes in this one, None
@@ -134,6 +138,7 @@ class Indexer:
                 images=store_images,
                 thumbnails=store_thumbnails,
                 passages=passages,
+                folders=folders,
             )
             self._pending = PendingCommit(
                 self._catalog, keep, self.tally, resumes=resume, on_note=on_note

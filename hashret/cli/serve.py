@@ -52,6 +52,12 @@ if TYPE_CHECKING:
     help="Another name under which the server is called, such as that of a proxy; may be repeated.",
 )
 @click.option(
+    "--originals/--no-originals",
+    default=None,
+    help="Show whole pictures, from the folders that were indexed.  [default: only where this "
+    "machine alone can ask]",
+)
+@click.option(
     "--threads",
     type=click.IntRange(1, 256),
     help="Calls that search at a time.  [default: one a core, at most 8]",
@@ -71,6 +77,7 @@ def serve(
     token: str | None,
     insecure: bool,
     names: tuple[str, ...],
+    originals: bool | None,
     threads: int | None,
     timeout: float,
 ) -> None:
@@ -106,7 +113,9 @@ def serve(
             announce_reading(collection, collection.suited(Question()), of_stored=False)
             make_ready(collection)  # now, not when the first question waits
         n_threads = threads or min(os.cpu_count() or 1, 8)
-        app = create_app(served, limits, n_threads=n_threads)
+        if originals is None:  # a name is given where a proxy asks for others
+            originals = limits.is_local and not names
+        app = create_app(served, limits, n_threads=n_threads, shows_originals=originals)
         what = "; ".join(f"{shown(name)} ({_about(one)})" for name, one in served.items())
         run(app, host, port, lambda url: click.echo(f"serving {what} at {url}"))
 

@@ -71,6 +71,8 @@ def info(collection: Path, commit: int | None, as_json: bool) -> None:
     for name, value in facts.items():
         if isinstance(value, dict):
             value = ", ".join(f"{key} {part}" for key, part in value.items())
+        elif isinstance(value, list):
+            value = ", ".join(value) or None
         click.echo(f"{name.replace('_', ' '):10} {shown(str(value))}")
 
 

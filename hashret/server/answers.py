@@ -29,7 +29,8 @@ class Form:
 
     collection: str
     subject: str
-    """What they are about: "text", "vector", "id", "code", or "other than": an id, left out."""
+    """What they are about: "text", "vector", "id", "code", "picture" (decoded), or "other than":
+    an id, left out."""
     question: Question
     codes_only: bool = False
     """Whether words are not asked for, where a text would be answered by words and codes."""
@@ -90,6 +91,8 @@ def _found(collection: Collection, form: Form, values: list[Any]) -> list[Hits]:
         return list(collection.ask_similar(question, values, include_self=include_self))
     if form.subject == "code":
         return list(collection.ask(question, codes_of(collection, values)))
+    if form.subject == "picture":
+        return list(collection.ask(question, values))
     payloads = payloads_of(collection, form.subject, values)
     if not form.codes_only:
         question = collection.suited(question)
@@ -160,7 +163,7 @@ def _code_of(collection: Collection, form: Form, value: Any) -> str:
         return str(value).lower()
     if form.subject in ("id", "other than"):
         return collection.get(value).code
-    payload = value if isinstance(value, str) else np.array(value)
+    payload = np.array(value) if form.subject == "vector" else value
     encoding = collection.coder.encode([payload])
     return encoding.codes.hex(0) if encoding.known[0] else ""
 
@@ -173,11 +176,14 @@ def item(collection: Collection, name: str, item_id: str) -> bytes:
     return json.dumps(dict(told, text=stored.text)).encode()
 
 
-def statistics(collections: dict[str, Collection]) -> bytes:
+def statistics(collections: dict[str, Collection], shows_originals: bool) -> bytes:
     """What each collection is, as JSON; where its catalog is stays untold, as all paths do."""
     told = {}
     for name, collection in collections.items():
         facts = collection.info()
         del facts["catalog"]
+        has_folders = bool(facts.pop("folders")) and kind_of(collection.kind).decodes_files
+        facts["has_thumbnails"] = collection.keeps_thumbnails
+        facts["has_originals"] = shows_originals and has_folders
         told[name] = facts
     return json.dumps({"collections": told}).encode()

@@ -22,20 +22,22 @@ from hashret.server.responses import Problem
 from hashret.server.routes.duplicates import copies
 from hashret.server.routes.explaining import explaining
 from hashret.server.routes.map import map_of_items
+from hashret.server.routes.pictures import pictures
 from hashret.server.routes.questions import questions
 from hashret.server.routes.watching import watching
 from hashret.server.service import Service
 
 #: The groups of endpoints; each is a function of the service.
-_ROUTES = (questions, explaining, map_of_items, copies, watching)
+_ROUTES = (questions, pictures, explaining, map_of_items, copies, watching)
 _PROBLEMS: dict[int | str, dict[str, Any]] = {
     status: {"model": Problem, "description": what}
     for status, what in {
+        400: "The body ended early.",
         401: "The token is missing or another.",
         404: "No such item or collection.",
         409: "The collection, as it is, can't answer this.",
         413: "The body is too large.",
-        415: "The body is no JSON.",
+        415: "The body is of another type.",
         421: "The Host header names another server.",
         422: "The question can't be asked like that.",
         503: "Too much to do, too long, or a collection that can't be read.",
@@ -49,20 +51,22 @@ def create_app(
     *,
     n_threads: int = 2,
     together: int = TOGETHER,
+    shows_originals: bool = False,
 ) -> Guard:
     """An ASGI application that answers from open collections, by name, until it is shut down.
 
     It refreshes them and does not close them. `n_threads` answer at a time; at most `together`
-    questions are answered by one call.
+    questions are answered by one call. `shows_originals` says whether the pictures that were
+    indexed are shown whole.
     """
-    service = Service(collections, n_threads, together)
+    service = Service(collections, n_threads, together, shows_originals=shows_originals)
 
     @asynccontextmanager
     async def life(_: FastAPI) -> AsyncIterator[None]:
         refreshing = asyncio.create_task(service.keep_fresh())
         yield
         refreshing.cancel()
-        await asyncio.to_thread(service.batcher.close)
+        await asyncio.to_thread(service.close)
 
     app = FastAPI(
         title="hashret",

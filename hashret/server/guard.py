@@ -24,8 +24,14 @@ _App = Callable[[MutableMapping[str, Any], _Receive, _Send], Awaitable[None]]
 
 #: Largest body of a request in bytes: some 150,000 words.
 MOST_BYTES = 1 << 20
+#: Largest picture that is uploaded, in bytes.
+MOST_PICTURE_BYTES = 32 << 20
+#: Bytes of the bodies of all requests at a time.
+_MOST_HELD = 256 << 20
+#: Paths whose body is a picture.
+_OF_PICTURES = ("/v1/query/image", "/v1/explain/image")
 #: What may be had without a token: files without data of anybody's, and whether the server lives.
-_OPEN = ("/", "/page.css", "/page.js", "/healthz")
+_OPEN = ("/", "/page.css", "/page.js", "/favicon.ico", "/healthz")
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 _HEADERS = [
     (
@@ -112,6 +118,7 @@ class Guard:
         self._app = app
         self._limits = limits
         self._metrics = metrics
+        self._held = 0  # bytes of the bodies of the requests in hand
 
     async def __call__(
         self, scope: MutableMapping[str, Any], receive: _Receive, send: _Send
@@ -125,6 +132,7 @@ class Guard:
             return
         started = time.perf_counter()
         status = 0
+        body = _Body(self._may_hold)
 
         async def sent(message: _Message) -> None:
             nonlocal status
@@ -137,8 +145,8 @@ class Guard:
         try:
             async with asyncio.timeout(self._limits.seconds):
                 self._check(scope)
-                body = await _body(scope, receive)
-                await self._app(scope, _replay(body, receive), sent)
+                await body.read(scope, receive)
+                await self._app(scope, _replay(body.content, receive), sent)
         except _RefusedError as refused:
             await _refuse(sent, refused.status, str(refused))
         except TimeoutError:
@@ -150,9 +158,17 @@ class Guard:
                 await _refuse(sent, 500, "server: an error of its own; its log says which")
             raise
         finally:
+            self._held -= body.n_bytes
             # the template of the path: names of items are not for whoever reads the metrics
             route = getattr(scope.get("route"), "path", "other")
             self._metrics.request(route, status, time.perf_counter() - started)
+
+    def _may_hold(self, n_bytes: int) -> bool:
+        """Whether so many bytes more may be held; then they are."""
+        if self._held + n_bytes > _MOST_HELD:
+            return False
+        self._held += n_bytes
+        return True
 
     def _check(self, scope: MutableMapping[str, Any]) -> None:
         """Raise `_RefusedError` for a foreign host, or where the token is not the one."""
@@ -172,29 +188,52 @@ class Guard:
             raise _RefusedError(401, "Authorization: expected Bearer and the server's token")
 
 
-async def _body(scope: MutableMapping[str, Any], receive: _Receive) -> bytes:
-    """The whole body. Raises `_RefusedError` as soon as it is too large, or for another type."""
-    headers: list[tuple[bytes, bytes]] = scope["headers"]
-    said = next((value for name, value in headers if name == b"content-length"), b"0")
-    too_large = _RefusedError(413, f"body: expected at most {MOST_BYTES:,} bytes, got more")
-    if not said.isdigit() or len(said) > 18 or int(said) > MOST_BYTES:
-        raise too_large
-    if scope["method"] == "POST":
-        kinds = [value for name, value in headers if name == b"content-type"]
-        kind = kinds[0].partition(b";")[0].strip().lower() if len(kinds) == 1 else b""
-        if kind != b"application/json":
-            raise _RefusedError(415, "Content-Type: expected application/json, got another")
-    parts, n_bytes = [], 0
-    while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise _RefusedError(400, "body: expected all of it, got a part")
-        parts.append(message.get("body", b""))
-        n_bytes += len(parts[-1])
-        if n_bytes > MOST_BYTES:
+class _Body:
+    """The body of one request, read as far as it may be."""
+
+    def __init__(self, may_hold: Callable[[int], bool]) -> None:
+        self._may_hold = may_hold
+        self._parts: list[bytes] = []
+        self.n_bytes = 0
+
+    @property
+    def content(self) -> bytes:
+        """What was read."""
+        return b"".join(self._parts)
+
+    async def read(self, scope: MutableMapping[str, Any], receive: _Receive) -> None:
+        """Read all of it. Raises `_RefusedError` as soon as it is too large; for another type."""
+        headers: list[tuple[bytes, bytes]] = scope["headers"]
+        is_picture = scope["path"] in _OF_PICTURES
+        most = MOST_PICTURE_BYTES if is_picture else MOST_BYTES
+        said = next((value for name, value in headers if name == b"content-length"), b"0")
+        too_large = _RefusedError(413, f"body: expected at most {most:,} bytes, got more")
+        if not said.isdigit() or len(said) > 18 or int(said) > most:
             raise too_large
-        if not message.get("more_body"):
-            return b"".join(parts)
+        if scope["method"] == "POST":
+            _require_type(headers, b"image/" if is_picture else b"application/json")
+        while True:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                raise _RefusedError(400, "body: expected all of it, got a part")
+            part = message.get("body", b"")
+            if self.n_bytes + len(part) > most:
+                raise too_large
+            if not self._may_hold(len(part)):
+                raise _RefusedError(503, "server: expected fewer large bodies at a time; ask later")
+            self._parts.append(part)
+            self.n_bytes += len(part)
+            if not message.get("more_body"):
+                return
+
+
+def _require_type(headers: list[tuple[bytes, bytes]], expected: bytes) -> None:
+    """Raise `_RefusedError` unless the body is of the type, or of a kind that ends with a slash."""
+    kinds = [value for name, value in headers if name == b"content-type"]
+    kind = kinds[0].partition(b";")[0].strip().lower() if len(kinds) == 1 else b""
+    if kind != expected and not (expected.endswith(b"/") and kind.startswith(expected)):
+        what = "an image type" if expected.endswith(b"/") else expected.decode()
+        raise _RefusedError(415, f"Content-Type: expected {what}, got another")
 
 
 def _replay(body: bytes, receive: _Receive) -> _Receive:

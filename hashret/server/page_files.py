@@ -8,6 +8,7 @@ from importlib import resources
 PAGE_FILES = {
     "/": ("page.html", "text/html; charset=utf-8"),
     "/page.css": ("page.css", "text/css; charset=utf-8"),
+    "/favicon.ico": ("favicon.ico", "image/x-icon"),
     "/page.js": ("page.js", "text/javascript; charset=utf-8"),
 }
 

@@ -17,6 +17,7 @@ from hashret.server.answers import Asked, Form, question_of
 from hashret.server.batching import Batcher
 from hashret.server.metrics import Metrics
 from hashret.server.requests import Options, StrictJson
+from hashret.server.uploads import Decoder
 
 _log = logging.getLogger("uvicorn.error")
 #: Seconds between two looks for a new commit.
@@ -40,11 +41,18 @@ class Service:
     """The collections that are served, by name, and what answers from them."""
 
     def __init__(
-        self, collections: Mapping[str, Collection], n_threads: int, together: int
+        self,
+        collections: Mapping[str, Collection],
+        n_threads: int,
+        together: int,
+        *,
+        shows_originals: bool,
     ) -> None:
         self.collections = dict(collections)
         self.metrics = Metrics()
         self.batcher = Batcher(self.collections, n_threads, self.metrics, together)
+        self.decoder = Decoder()
+        self.shows_originals = shows_originals
         self.stale: dict[str, str] = {}  # collections whose last refresh failed, and how
 
     def named(self, name: str | None) -> str:
@@ -79,6 +87,11 @@ class Service:
                     if self.stale.get(name) != str(error):  # said once, not every second
                         _log.error("%s", error)
                     self.stale[name] = str(error)
+
+    def close(self) -> None:
+        """Wait for the threads and end the workers; what none has begun is not begun."""
+        self.batcher.close()
+        self.decoder.close()
 
     def without_places(self, message: str) -> str:
         """The message with names in place of the folders, which are nobody's business."""

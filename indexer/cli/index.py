@@ -188,6 +188,7 @@ def index(
             model |= recipe_of(recipe, share.kind, preset)
         read = partial(share.read, workers or default_workers())
         said = rest | {"catalog": catalog, "workers": workers, "by_ending": share.are_files}
+        said["folders"] = share.folders
         if not kind_of(share.kind).stores_texts:
             said["passages"] = None
         runs.append(Run(read, share.to, share.kind, model, spec, **said))

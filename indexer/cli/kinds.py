@@ -18,6 +18,7 @@ from indexer.cli.console import say
 from indexer.training.presets import PRESETS
 
 if TYPE_CHECKING:
+    from hashret.store.originals import SourceFolder
     from indexer.corpus import Reading, Skipped
 
 
@@ -43,6 +44,17 @@ class Share:
                 if form is not None and form.is_item and self.beside in form.found:
                     continue
             yield one
+
+    @property
+    def folders(self) -> list[SourceFolder]:
+        """The folders among the sources, and what stands before the ids of their files."""
+        from hashret.store.originals import SourceFolder
+
+        return [
+            SourceFolder(str(path.absolute()), self.how.prefix_of(path))
+            for path in self.sources
+            if path.is_dir()
+        ]
 
     @property
     def are_files(self) -> bool:

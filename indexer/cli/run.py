@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +15,7 @@ from indexer.cli.closing import show_counts
 from indexer.cli.console import progress_bars, say, show_times, show_training
 
 if TYPE_CHECKING:
+    from hashret.store.originals import SourceFolder
     from indexer.corpus import Skipped
     from indexer.dry_run import Rehearsal
     from indexer.ingest.counts import Tally
@@ -39,6 +40,7 @@ class Run:
     passages: int | None = None
     store_images: bool | None = None
     store_thumbnails: bool | None = None
+    folders: Sequence[SourceFolder] = ()  # that the items are files of
     retrain: bool = False
     prune: bool = False
     wait: float = 0.0
@@ -73,6 +75,7 @@ def run_index(run: Run, on_skipped: Callable[[Skipped], None] | None = None) -> 
             passages=run.passages,
             store_images=run.store_images,
             store_thumbnails=run.store_thumbnails,
+            folders=run.folders,
             workers=run.workers,
             resume=True,
             on_progress=on_progress,

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,6 +11,7 @@ from hashret.arguments import resolve
 from hashret.errors import PayloadError
 from hashret.features import FEATURIZERS
 from hashret.features.decoding import Taken
+from hashret.features.digest import item_digest
 from hashret.items import Item
 from hashret.store.segments.record_batch import DIGEST, ItemRecord
 from hashret.workers.refusals import LEFT_OUT, Refused
@@ -27,8 +26,6 @@ BATCH = 1024  # items looked up and encoded at a time, to bound memory and save 
 # these are long.
 _BATCH_CHARACTERS, _BATCH_BYTES = 4 << 20, 64 << 20
 DUPLICATE = "duplicate id: expected each id once, got it again; rename one, or see --id-prefix"
-# made once: `json.dumps` with arguments builds an encoder at every call
-_as_json = json.JSONEncoder(sort_keys=True, allow_nan=False).encode
 
 
 class Lookup(Protocol):
@@ -83,18 +80,6 @@ class Batch:
             tally.skip(skipped)
         for row, why in refused.items():
             tally.skip(why.skipped(self.pending[row].id))
-
-
-def item_digest(item: Item, kind: str) -> bytes:
-    """What an item is known by: the beginning of the SHA-256 over its content and its metadata.
-
-    The metadata is that of `metadata_of`. Raises `PayloadError` for a payload of another kind, and
-    OSError for an unreadable file.
-    """
-    hasher = hashlib.sha256()
-    resolve(FEATURIZERS, kind, "kind").digest(item.payload, hasher)
-    hasher.update(b"\0" + _as_json(item.metadata).encode())
-    return hasher.digest()[:DIGEST]
 
 
 class Known(Protocol):
@@ -211,7 +196,7 @@ class Intake:
                     continue
                 before.add(item.id)
                 try:
-                    digest = item_digest(item, self._kind)
+                    digest = item_digest(item, self._kind)[:DIGEST]
                 except PayloadError as error:
                     batch.skipped.append(Skipped(item.id, str(error), error.error_class))
                     continue

@@ -3,11 +3,14 @@ thumbnails."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from hashret.errors import InputError
 from hashret.kinds import kind_of
 from hashret.store.catalog.catalog import Catalog
+from hashret.store.originals import SourceFolder
 from hashret.store.segments.segment import Segment
 
 
@@ -23,10 +26,12 @@ class Keeping:
         images: bool | None,
         thumbnails: bool | None,
         passages: int | None,
+        folders: Sequence[SourceFolder] = (),
     ):
         """None: as the collection does, and a new one as is usual for its kind of items.
 
-        `passages` are the words into which texts are split; 0: they stay whole. Raises `InputError`
+        `passages` are the words into which texts are split; 0: they stay whole. `folders` are those
+        that are indexed, which are remembered. Raises `InputError`
         for passages, texts, images or thumbnails of a collection of other items.
         """
         self._kind = kind = kind_of(catalog.kind)
@@ -46,6 +51,7 @@ class Keeping:
                 "out"
             )
         self.passages = passages
+        self.folders = tuple(folders)
         self._catalog = catalog
         self._features, self._texts, self._images = features, texts, images
         self._thumbnails = thumbnails

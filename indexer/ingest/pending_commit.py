@@ -248,6 +248,7 @@ class PendingCommit:
     def finish(self) -> CommitRecord:
         """Make it the last commit."""
         self.staging.forget_unseen()
+        self.catalog.remember_folders(self.keep.folders)
         record = self.staging.finish(self.model.name)
         self.unfinished.forget()
         self._begin_anew()

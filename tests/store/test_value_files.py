@@ -49,7 +49,7 @@ def test_threads_share_one(layout):
     given = [f"text {i} " * 50 for i in range(1000)]
     texts = stored(layout, given)
     with ThreadPoolExecutor(4) as pool:
-        assert list(pool.map(texts.text, range(1000))) == given
+        assert list(pool.map(texts.value, range(1000))) == given
 
 
 def test_polars_reads_a_segments_texts(layout):

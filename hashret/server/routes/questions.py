@@ -37,6 +37,9 @@ def questions(service: Service) -> APIRouter:
     @router.get("/stats", response_model=Statistics)
     async def stats() -> Response:
         """What each collection is: its items, bits, commit, model and size."""
-        return json_response(await service.batcher.call(answers.statistics, service.collections))
+        shown = service.shows_originals
+        return json_response(
+            await service.batcher.call(answers.statistics, service.collections, shown)
+        )
 
     return router

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from typing import Self, cast
 
@@ -21,9 +21,10 @@ from hashret.store.catalog.address import (
     write_address,
 )
 from hashret.store.catalog.database import Database
-from hashret.store.catalog.records import FIXED, LAST, checksum, damaged
+from hashret.store.catalog.records import FIXED, FOLDERS, LAST, checksum, damaged
 from hashret.store.layout import Layout
 from hashret.store.opened_folder import OpenedFolder
+from hashret.store.originals import MOST_FOLDERS, SourceFolder, as_value, of_value
 from hashret.store.untrusted import require_name
 
 #: What a writer is told whose folder is no longer there.
@@ -51,6 +52,8 @@ class CatalogConnection:
         self.address = address
         #: The format that the collection had until it was opened for writing, if another.
         self.rewritten_from: int | None = None
+        #: The folders that were indexed; None where what is said of them is damaged.
+        self.folders: tuple[SourceFolder, ...] | None = ()
         #: What stood at the path when the catalog was opened.
         self.folder = OpenedFolder(layout)
         self._database = database
@@ -132,11 +135,13 @@ class CatalogConnection:
                     if make and not database.is_made(connection) and not layout.has_data:
                         database.make(connection)
                         connection.execute(t.meta.insert(), facts(make))
-                    version, kind = _known_facts(connection, layout, database)
+                    version, kind, folders = _known_facts(connection, layout, database)
                 if write and address is not None:
                     settle(layout, address)
                 if version == t.FORMAT_VERSION:
-                    return cls(layout, database, connection, kind, write=write, address=address)
+                    made = cls(layout, database, connection, kind, write=write, address=address)
+                    made.folders = folders
+                    return made
                 # loaded where it is needed: it has tables of its own
                 from hashret.store.catalog.former import FormerCatalog
 
@@ -153,6 +158,17 @@ class CatalogConnection:
         rewritten = cls._opened(layout, address, write, wait_seconds)
         rewritten.rewritten_from = version
         return rewritten
+
+    def remember_folders(self, folders: Sequence[SourceFolder]) -> None:
+        """Say that the collection was indexed from these folders too; for the writer."""
+        all_of_them = list(dict.fromkeys([*folders, *(self.folders or ())]))
+        kept = tuple(all_of_them[:MOST_FOLDERS])
+        if kept == self.folders:
+            return
+        with self.transaction() as connection:
+            connection.execute(t.meta.delete().where(t.meta.c.key == FOLDERS))
+            connection.execute(t.meta.insert().values(key=FOLDERS, value=as_value(kept)))
+        self.folders = kept
 
     def close(self) -> None:
         """Close the connection; the catalog can't be asked afterwards."""
@@ -266,8 +282,10 @@ def facts(kind: str, last: str = "") -> list[dict[str, str]]:
     return [{"key": key, "value": value} for key, value in rows.items()]
 
 
-def _known_facts(connection: Connection, layout: Layout, database: Database) -> tuple[int, str]:
-    """The format, and the kind of the items, once the schema is known to be ours."""
+def _known_facts(
+    connection: Connection, layout: Layout, database: Database
+) -> tuple[int, str, tuple[SourceFolder, ...] | None]:
+    """The format, the kind of the items and their folders, once the schema is known to be ours."""
     database.require_table(connection, t.meta)
     found = {row.key: row.value for row in connection.execute(select(t.meta))}
     version = found.get("format")
@@ -288,4 +306,4 @@ def _known_facts(connection: Connection, layout: Layout, database: Database) -> 
         raise damaged(layout, f"kind {kind!r}: expected its checksum to agree", "another")
     if kind not in KINDS:
         raise damaged(layout, f"kind: expected one of {', '.join(KINDS)}", repr(kind))
-    return int(version), kind
+    return int(version), kind, of_value(found.get(FOLDERS))

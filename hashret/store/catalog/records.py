@@ -27,8 +27,9 @@ from hashret.store.segments.segment import Segment
 from hashret.store.segments.value_files import TEXTS, THUMBNAILS
 from hashret.store.untrusted import require_name, require_number, require_object, require_types
 
-#: Keys of `meta`: the checksum of what never changes, and that of the newest commit's row.
-FIXED, LAST = "checksum", "last"
+#: Keys of `meta`: the checksum of what never changes, that of the newest commit's row, and the
+#: folders that were indexed (`hashret.store.originals`).
+FIXED, LAST, FOLDERS = "checksum", "last", "folders"
 MAX_ROW = 1 << 48
 MAX_ROWS = 1 << 32  # of one segment
 MAX_BITS = 1 << 16

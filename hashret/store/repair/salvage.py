@@ -21,6 +21,7 @@ from hashret.store.catalog import tables as t
 from hashret.store.catalog.catalog import Catalog
 from hashret.store.catalog.records import (
     FIXED,
+    FOLDERS,
     LAST,
     checksum,
     commit_of,
@@ -31,6 +32,7 @@ from hashret.store.catalog.records import (
 from hashret.store.catalog.sqlite_guard import restrain
 from hashret.store.catalog.staging import Staging
 from hashret.store.layout import Layout
+from hashret.store.originals import of_value
 from hashret.store.refusals import sqlite_error
 from hashret.store.untrusted import RESTORE, open_plain
 
@@ -123,6 +125,8 @@ def _sound_rows(layout: Layout, path: Path) -> tuple[dict[str, list[Row]], bool]
                 found["commits"] = []  # of what kind the items are is not known
             found["commits"].sort(reverse=True)
             last = str(found["commits"][0][-1]) if found["commits"] else ""
+            if of_value(facts.get(FOLDERS)) is None:
+                del facts[FOLDERS]
             found["meta"] = list((facts | {LAST: last}).items())
             return found, facts.get(LAST) == last
     return found, False

@@ -1,0 +1,73 @@
+"""The folders that a collection was indexed from, and the files in them that its items were.
+
+An id comes from outside, so a path made of it is opened only if it stays inside its folder after
+all links are resolved; whoever asks compares what was read with the item's digest.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import NamedTuple
+
+from hashret.store.catalog.records import checksum
+
+#: Bytes of the largest file that is read: a photo without compression, of 20 megapixels.
+MOST_BYTES = 64 << 20
+#: The folders that are remembered, the latest first.
+MOST_FOLDERS = 16
+_FLAGS = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0)
+
+
+class SourceFolder(NamedTuple):
+    """A folder that was indexed, an absolute path, and what stands before its items' ids."""
+
+    path: str
+    prefix: str = ""
+
+
+def as_value(folders: Sequence[SourceFolder]) -> str:
+    """The folders as a value of the catalog's table `meta`."""
+    return json.dumps({"folders": folders, "checksum": _checksum(folders)})
+
+
+def of_value(value: str | None) -> tuple[SourceFolder, ...] | None:
+    """The folders of a value of `as_value`, none without one; None where it is damaged."""
+    if value is None:
+        return ()
+    try:
+        found = json.loads(value)
+        folders = tuple(SourceFolder(*pair) for pair in found["folders"])
+        if found["checksum"] == _checksum(folders):
+            return folders
+    except (ValueError, TypeError, LookupError, RecursionError):
+        pass
+    return None
+
+
+def _checksum(folders: Sequence[SourceFolder]) -> int:
+    return checksum(*(json.dumps(part) for folder in folders for part in folder))
+
+
+def read_original(folder: SourceFolder, item_id: str) -> bytes | None:
+    """The file in the folder that an item of this id would be; None if there is none to read.
+
+    Also None for a file outside of the folder, or one of more than `MOST_BYTES`.
+    """
+    if not item_id.startswith(folder.prefix) or "\0" in item_id:
+        return None
+    with suppress(OSError, ValueError, RuntimeError):
+        root = Path(folder.path).resolve(strict=True)
+        path = (root / item_id.removeprefix(folder.prefix)).resolve(strict=True)
+        if not path.is_relative_to(root):
+            return None
+        with os.fdopen(os.open(path, os.O_RDONLY | _FLAGS), "rb") as stream:
+            status = os.fstat(stream.fileno())
+            if stat.S_ISREG(status.st_mode) and status.st_size <= MOST_BYTES:
+                data = stream.read(MOST_BYTES + 1)
+                return data if len(data) <= MOST_BYTES else None
+    return None
