@@ -137,6 +137,17 @@ def test_the_surest_items_have_the_highest_and_the_lowest_logits(any_kind):
             ]
 
 
+def test_long_codes_are_looked_at_block_by_block(texts, monkeypatch):
+    whole = bits(texts)
+    monkeypatch.setattr(bits_file, "_BLOCK", 5)
+    for one, other in zip(bits(texts).bits, whole.bits, strict=True):
+        assert one.alone == other.alone
+        assert one.correlation == pytest.approx(other.correlation)
+    monkeypatch.setattr(bits_file, "_CELLS", 16 * 12)
+    few = bits(texts)
+    assert (few.n_left_out, few.n_sure, few.n_items) == (12, 12, 40)
+
+
 def test_the_words_of_the_topics_turn_bits(texts):
     words = {str(turning.part) for one in bits(texts).bits for turning in one.for_one}
     assert words & {"orbit", "planet", "rocket", "moon"}
