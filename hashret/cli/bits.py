@@ -71,7 +71,7 @@ def _list(found: Bits) -> Iterator[str]:
             ", ".join(
                 [one.id for one in sure[:_IN_LINE]]
                 if of_items
-                else [str(one.part) for one in turning[:_IN_LINE]]
+                else [str(one.part).removeprefix("number ") for one in turning[:_IN_LINE]]
             )
             for turning, sure in (
                 (bit.for_one, bit.surest_one),

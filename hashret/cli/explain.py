@@ -125,14 +125,15 @@ def _side(name: str, side: Side, agree: int) -> Iterator[str]:
         yield f"{name}: {side.note}" + (", or pass --item-file" if name == "item" else "")
         return
     noun = type(side.parts[0].part).__name__.lower()
-    tried = f", of its {side.n_parts:,} {noun}s the {len(side.parts)} that weigh most"
-    rest = tried if len(side.parts) < side.n_parts else ""
+    which = f"each of its {noun}s"
+    if len(side.parts) < side.n_parts:
+        which = f"each of the {len(side.parts)} of its {side.n_parts:,} {noun}s that weigh most"
     if noun == "place":
-        yield f"{name}: how much each place of the picture draws the two together{rest}"
+        yield f"{name}: how much each place of the picture draws the two together"
         yield "(and how many fewer or more bits would agree if it were painted over)"
         yield from _picture(side)
         return
-    yield f"{name}, without each of its {noun}s{rest}:"
+    yield f"{name}, without {which}:"
     by_pull = sorted(side.parts, key=lambda one: -one.pull)
     told = by_pull
     if len(by_pull) > _TOGETHER + _APART:

@@ -167,7 +167,7 @@ class TextFeaturizer:
         """
         if prepared is None:
             return None
-        found = written(prepared, self.all_words)
+        found = written(pieces(prepared), self.all_words, self._place.__contains__)
         _, columns, counts = self.counts([prepared])
         at = {column: i for i, column in enumerate(columns.tolist())}
         pairs = [

@@ -41,36 +41,56 @@ class Written:
         return self.spellings.total()
 
 
-def written(text: str, rule: Rule) -> list[Written]:
-    """The words of a text, each once, in the order in which they first occur."""
+def written(
+    pieces: Iterable[str], rule: Rule, is_known: Callable[[str], bool] = bool
+) -> list[Written]:
+    """The words of a text in pieces, each once, in the order in which they first occur.
+
+    Only those in which a word is read that `is_known`: a large text of encoded data has few.
+    """
+    runs: Counter[str] = Counter()
+    for piece in pieces:
+        runs.update(_RUN.findall(piece))
     found: dict[tuple[str, ...], Written] = {}
-    for run, count in Counter(_RUN.findall(text)).items():
-        for spelling, words in _read(run, rule):
-            one = found.setdefault(words, Written(words, Counter()))
-            one.spellings[spelling] += count
+    for run, n_runs in runs.items():
+        for stretch, count in _apart(run, rule, 0).items():
+            for spelling, words in _read(stretch, rule):
+                if not any(map(is_known, words)):
+                    continue
+                one = found.setdefault(words, Written(words, Counter()))
+                one.spellings[spelling] += n_runs * count
     return list(found.values())
 
 
-def _read(run: str, rule: Rule) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """Each word of a stretch without spaces, as it is written and as the rule reads it."""
-    for stretch in _apart(run, rule, 0):
-        words = tuple(sorted(rule(stretch)))
-        if len(words) > 1 and _patterns()[-1].fullmatch(stretch):
-            yield from ((word, (word,)) for word in words)  # a script without spaces
-        elif words:
-            yield _bare(stretch, words, rule), words
+def _apart(stretch: str, rule: Rule, level: int) -> Counter[str]:
+    """The parts, as small as may be, that are read alone as they are read in the stretch.
 
-
-def _apart(stretch: str, rule: Rule, level: int) -> list[str]:
-    """The stretch in parts that are read alone as they are read together, as small as may be."""
+    The stretch has no spaces; of each part how often it is there.
+    """
     if level == len(_patterns()) or stretch.isalpha():
-        return [stretch]
-    parts = [one.group() for one in _patterns()[level].finditer(stretch)]
-    if len(parts) > 1:
-        together = Counter(rule(stretch))
-        if together != Counter(word for part in parts for word in rule(part)):
-            return [stretch]
-    return [smaller for part in parts for smaller in _apart(part, rule, level + 1)]
+        return Counter([stretch])
+    parts = Counter(_patterns()[level].findall(stretch))
+    alone: Counter[str] = Counter()
+    for part, count in parts.items():
+        for word in rule(part):
+            alone[word] += count
+    if alone != Counter(rule(stretch)):
+        return Counter([stretch])
+    found: Counter[str] = Counter()
+    for part, count in parts.items():
+        for smaller, n in _apart(part, rule, level + 1).items():
+            found[smaller] += count * n
+    return found
+
+
+def _read(stretch: str, rule: Rule) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """The word of a stretch, as it is written and as the rule reads it; several without spaces."""
+    read = list(rule(stretch))
+    if len(read) > 1 and _patterns()[-1].fullmatch(stretch):
+        yield from ((word, (word,)) for word in read)  # a script without spaces
+    elif read:
+        words = tuple(sorted(read))
+        yield _bare(stretch, words, rule), words
 
 
 def _bare(stretch: str, words: tuple[str, ...], rule: Rule) -> str:

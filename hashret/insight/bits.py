@@ -34,6 +34,10 @@ from hashret.sparse import known
 #: Codes among which likeness is counted, and items among which the surest are sought: enough for
 #: two decimals, and few enough for a second or two.
 _CODES, _ITEMS = 100_000, 20_000
+#: Bits of all of these, of which some arrays of float64 are made; of long codes fewer are taken.
+_CELLS = 1 << 25
+#: Bits whose correlations with all others are in memory at a time.
+_BLOCK = 256
 #: Payloads that are encoded to find what turns the bits, and so many where a model convolves
 #: images, which takes a millisecond each.
 _ENCODED, _CONVOLVED = 50_000, 2_500
@@ -141,7 +145,7 @@ def bits(collection: Collection) -> Bits:
         raise CollectionError(
             f"{snapshot.layout.root}: expected items with a code, got none; add some"
         )
-    alike, correlations, alone = _likeness(codes[_spaced(len(codes), _CODES)])
+    alike, correlations, alone = _likeness(codes[_spaced(codes, _CODES)])
     turning, n_left_out = _turning(snapshot)
     surest, n_sure = _surest(snapshot)
     ones = _shares(codes)
@@ -161,9 +165,10 @@ def bits(collection: Collection) -> Bits:
     return Bits(len(codes), tuple(told), n_left_out, n_sure, note)
 
 
-def _spaced(n: int, most: int) -> np.ndarray:
-    """At most so many of n positions, evenly spaced, increasing."""
-    return np.linspace(0, n - 1, min(n, most)).astype(np.int64)
+def _spaced(codes: Codes, most: int) -> np.ndarray:
+    """At most so many positions among the codes, evenly spaced, increasing; of long codes fewer."""
+    n = len(codes)
+    return np.linspace(0, n - 1, min(n, most, _CELLS // codes.n_bits)).astype(np.int64)
 
 
 def _shares(codes: Codes) -> np.ndarray:
@@ -179,21 +184,30 @@ def _likeness(codes: Codes) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     centred = found - found.mean(0, dtype=np.float64)
     spread = np.sqrt(np.square(centred).sum(0))
     spread[spread == 0] = 1.0  # a bit that is always the same is like none
-    correlations = (centred.T @ centred) / np.outer(spread, spread)
-    np.fill_diagonal(correlations, 0.0)
-    size = np.abs(correlations)
-    np.fill_diagonal(size, -1.0)
-    order = np.argsort(-size, axis=1, kind="stable")
-    alone = np.zeros(n_bits)
-    for bit in range(n_bits):
-        given = found[:, order[bit, :_ALIKE]] @ (1 << np.arange(_ALIKE))
-        counts = np.bincount(2 * given + found[:, bit], minlength=4 << (_ALIKE - 1))
-        counts = counts.reshape(-1, 2)
-        own = _entropy(counts.sum(0))
-        left = _entropy(counts.ravel()) - _entropy(counts.sum(1))
-        alone[bit] = min(max(left / own, 0.0), 1.0) if own > 0 else 0.0
-    first = order[:, 0]
-    return first, correlations[np.arange(n_bits), first], alone
+    centred /= spread
+    alike, likeness, alone = np.zeros(n_bits, np.int64), np.zeros(n_bits), np.zeros(n_bits)
+    for start in range(0, n_bits, _BLOCK):
+        block = np.arange(start, min(start + _BLOCK, n_bits))
+        correlations = centred[:, block].T @ centred  # (bits of the block, n_bits)
+        size = np.abs(correlations)
+        size[np.arange(len(block)), block] = -1.0
+        order = np.argsort(-size, axis=1, kind="stable")[:, :_ALIKE]
+        alike[block] = order[:, 0]
+        likeness[block] = correlations[np.arange(len(block)), order[:, 0]]
+        alone[block] = [
+            _alone(found[:, bit], found[:, others])
+            for bit, others in zip(block.tolist(), order, strict=True)
+        ]
+    return alike, likeness, alone
+
+
+def _alone(bit: np.ndarray, others: np.ndarray) -> float:
+    """The share of a bit's entropy, (n,) bool, that is left to who knows others, (n, m) bool."""
+    given = others @ (1 << np.arange(others.shape[1]))
+    counts = np.bincount(2 * given + bit, minlength=2 << others.shape[1]).reshape(-1, 2)
+    own = _entropy(counts.sum(0))
+    left = _entropy(counts.ravel()) - _entropy(counts.sum(1))
+    return min(max(left / own, 0.0), 1.0) if own > 0 else 0.0
 
 
 def _entropy(counts: np.ndarray) -> float:
@@ -242,15 +256,15 @@ def _turning(snapshot: Snapshot) -> tuple[list[_Pair], int]:
 
 def _sampled(snapshot: Snapshot) -> Held | None:
     """The items whose parts are left out: as many as are encoded in a few seconds."""
-    n = len(snapshot.codes)
+    codes = snapshot.codes
     convolves = getattr(snapshot.coder.encoder.spec, "n_responses", 0) > 0
-    one = held(snapshot, np.arange(1))
-    left = None if one is None else next(one.left_out(snapshot, _PARTS))
+    few = held(snapshot, _spaced(codes, _FEWEST))
+    left = None if few is None else next(few.left_out(snapshot, _PARTS))
     if left is None:
         return None
     budget = _CONVOLVED if convolves else _ENCODED
     n_items = min(max(budget // max(len(left.parts), 1), _FEWEST), _MOST)
-    return held(snapshot, _spaced(n, n_items))
+    return held(snapshot, _spaced(codes, n_items))
 
 
 def _strongest(parts: Sequence[Part], weights: np.ndarray) -> tuple[Turning, ...]:
@@ -266,7 +280,7 @@ def _surest(
     encoder = snapshot.coder.encoder
     convolves = getattr(encoder.spec, "n_responses", 0) > 0
     most = _CONVOLVED if convolves else _ITEMS
-    found = held(snapshot, _spaced(len(snapshot.codes), most), for_parts=False)
+    found = held(snapshot, _spaced(snapshot.codes, most), for_parts=False)
     if found is None:
         return [((), ())] * snapshot.n_bits, 0
     logits = encoder.logits(found.features)

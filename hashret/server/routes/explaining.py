@@ -11,7 +11,7 @@ from fastapi import Query as Parameter
 from pydantic import BaseModel, Field
 
 from hashret.collection import Collection
-from hashret.errors import HashretError, InputError
+from hashret.errors import InputError
 from hashret.insight.bits import Bits, bits
 from hashret.insight.explain import explain
 from hashret.server.answers import codes_of, payloads_of
@@ -128,7 +128,7 @@ class _Kept:
             self._found[name] = kept
         try:
             return await asyncio.shield(kept[1])  # whoever waits too long does not end it
-        except HashretError:
+        except Exception:  # whatever it is, the next one may ask again
             self._found.pop(name, None)
             raise
 
