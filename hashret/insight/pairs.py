@@ -15,7 +15,7 @@ from hashret.sparse import take_rows
 _ASKED, _AMONG, _NEAR = 200, 20_000, 10
 #: Random pairs of items.
 _RANDOM = 200_000
-#: Most random pairs that the suggested radius holds, as a share: so an answer can be looked through.
+#: Share of random pairs that the suggested radius holds at most: an answer is to be looked through.
 _STRANGERS = 0.01
 #: A radius that holds a smaller share of the near pairs is of little use.
 _TOO_FEW = 0.3
