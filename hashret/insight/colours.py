@@ -109,7 +109,8 @@ def _name(value: Any) -> str:
 
 def _scale(numbers: Sequence[float | None], name: Any) -> Colouring:
     known = np.array([number for number in numbers if number is not None])
-    low, high = np.quantile(known, [_STRAYS, 1.0 - _STRAYS])
+    low = float(np.quantile(known, _STRAYS, method="lower"))
+    high = float(np.quantile(known, 1.0 - _STRAYS, method="higher"))
     span = high - low or 1.0
     steps = np.array(
         [

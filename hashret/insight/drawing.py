@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 from xml.sax.saxutils import escape
 
@@ -48,12 +48,19 @@ class _Rect:
     """x, y, width, height."""
     colour: str
 
+    def moved(self, down: float) -> _Rect:
+        x, y, width, height = self.box
+        return replace(self, box=(x, y + down, width, height))
+
 
 @dataclass(frozen=True, slots=True)
 class _Line:
     points: Sequence[tuple[float, float]]
     colour: str
     width: float
+
+    def moved(self, down: float) -> _Line:
+        return replace(self, points=[(x, y + down) for x, y in self.points])
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +69,9 @@ class _Dots:
     """(n, 2)."""
     colour: str
     radius: float
+
+    def moved(self, down: float) -> _Dots:
+        return replace(self, points=self.points + np.array([0.0, down]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +82,9 @@ class _Text:
     anchor: Anchor
     colour: str
     size: float
+
+    def moved(self, down: float) -> _Text:
+        return replace(self, at=(self.at[0], self.at[1] + down))
 
 
 @dataclass(slots=True)
@@ -152,6 +165,16 @@ class Drawing:
     def file(self, suffix: str, mark: str) -> bytes:
         """The picture as a file whose name has this suffix: .svg or .png."""
         return self.png(mark) if suffix == ".png" else self.svg(mark).encode()
+
+
+def stacked(title: str, drawings: Sequence[Drawing]) -> Drawing:
+    """The drawings below one another."""
+    width = max(drawing.width for drawing in drawings)
+    whole, top = Drawing(width, sum(drawing.height for drawing in drawings), title), 0
+    for drawing in drawings:
+        whole._marks += [one.moved(top) for one in drawing._marks]
+        top += drawing.height
+    return whole
 
 
 def _paint(colour: str) -> str:

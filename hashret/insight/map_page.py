@@ -24,13 +24,13 @@ _PREVIEW = 120
 
 def map_page(of: MapView) -> bytes:
     """The map as a page of HTML, encoded."""
-    style, script = theme() + _text("map.css"), _text("map.js")
+    style, script = theme() + page_text("map.css"), page_text("map.js")
     policy = (
-        f"default-src 'none'; script-src {_digest(script)}; style-src {_digest(style)}; "
+        f"default-src 'none'; script-src {digest(script)}; style-src {digest(style)}; "
         "base-uri 'none'; form-action 'none'"
     )
     return (
-        Template(_text("map.html"))
+        Template(page_text("map.html"))
         .substitute(
             mark=MARK,
             policy=policy,
@@ -72,10 +72,11 @@ def _data(of: MapView) -> dict[str, Any]:
     }
 
 
-def _text(name: str) -> str:
+def page_text(name: str) -> str:
+    """The content of a file that pages are made of."""
     return resources.files("hashret.insight").joinpath("page", name).read_text(encoding="utf-8")
 
 
-def _digest(text: str) -> str:
+def digest(text: str) -> str:
     """What a policy says of a text that may run, or be a style."""
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"

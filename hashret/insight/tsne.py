@@ -21,7 +21,8 @@ _FEWEST = 8
 _EARLY_STEPS, _STEPS = 250, 500
 #: How much more neighbours attract each other in the early steps: the usual number.
 _EXAGGERATION = 12.0
-#: From so many vectors on, repulsion by interpolation (FIt-SNE) is faster than by a tree.
+#: From so many vectors on, repulsion by interpolation (FIt-SNE) is faster than by a tree, and more
+#: threads than one are: those that wait for one another are busy meanwhile.
 _INTERPOLATED = 2_000
 #: Steps between two reports of progress.
 _STEPS_A_REPORT = 10
@@ -55,9 +56,10 @@ def tsne(
     `vectors` (n, d) float32 are near by Euclidean distance. The same vectors and seed give the same
     places, whatever the number of threads. Raises `MissingExtraError`.
     """
-    start = principal_plane(vectors)
+    start, is_large = principal_plane(vectors), len(vectors) >= _INTERPOLATED
     if len(vectors) < _FEWEST:
         return start
+    n_threads = n_threads if is_large else 1
     require_opentsne()
     from openTSNE import TSNEEmbedding
     from openTSNE.affinity import PerplexityBasedNN
@@ -81,7 +83,7 @@ def tsne(
     places = TSNEEmbedding(
         start,
         weights,
-        negative_gradient_method="fft" if len(vectors) >= _INTERPOLATED else "bh",
+        negative_gradient_method="fft" if is_large else "bh",
         n_jobs=n_threads,
         random_state=seed,
         callbacks=told,

@@ -66,6 +66,10 @@ VERBS = {
         "hashret.cli.map:map_collection",
         "Draw a picture in which items of near codes lie together.",
     ),
+    "report": (
+        "hashret.cli.report:report",
+        "Write a page on a collection: map, bits, distances, training.",
+    ),
     "evaluate": (
         "indexer.cli.evaluate:evaluate",
         "Measure how well codes find what is relevant.",

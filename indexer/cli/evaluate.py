@@ -15,6 +15,7 @@ from hashret.errors import InputError
 from hashret.items import Item
 from indexer.cli.console import say
 from indexer.cli.options import with_stdin
+from indexer.cli.plot import require_plot, write_plot
 from indexer.corpus import Skipped
 
 
@@ -78,6 +79,12 @@ def _gains(
     help="With --qrels: also measure the N nearest codes reordered by features; may be repeated."
     "  [default: 100]",
 )
+@click.option(
+    "--plot",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="With --label: draw precision by rank and by radius into FILE, an .svg or .png.",
+)
 @json_option
 def evaluate(
     collection: Path,
@@ -88,6 +95,7 @@ def evaluate(
     k: int,
     radius: int,
     shortlists: tuple[int, ...],
+    plot: Path | None,
     as_json: bool,
 ) -> None:
     """Measure how well the codes of COLLECTION find relevant items.
@@ -101,7 +109,7 @@ def evaluate(
     if (label is None) == (qrels is None):
         raise click.UsageError("expected exactly one of --label and --qrels")
     given = click.get_current_context().get_parameter_source
-    other = ("gains", "shortlists") if label is not None else ("k", "radius")
+    other = ("gains", "shortlists") if label is not None else ("k", "radius", "plot")
     for name in other:
         if given(name) is click.core.ParameterSource.COMMANDLINE:
             flag = {"k": "-k", "shortlists": "--rerank"}.get(name, f"--{name}")
@@ -110,11 +118,17 @@ def evaluate(
             )
     if qrels is not None and queries is None:
         raise click.UsageError("--qrels needs the queries that were judged; add --queries SOURCE")
+    if plot is not None:
+        require_plot(plot)
     with opened(collection) as snapshot:
         items = _read(queries, snapshot.kind) if queries is not None else None
         if label is not None:
-            labelled = evaluation.evaluate(snapshot, items, label, k=k, radius=radius)
+            labelled = evaluation.evaluate(
+                snapshot, items, label, k=k, radius=radius, with_curves=plot is not None
+            )
             _show(labelled.to_json(), as_json)
+            if plot is not None and labelled.curves is not None:
+                write_plot(plot, labelled.curves)
             return
         lines = lines_of(Path(str(qrels)), "judgements (--qrels)")
         judgements = evaluation.read_judgements(lines, gains)

@@ -24,7 +24,20 @@ from indexer.evaluation import rankings
 from indexer.evaluation.queries import encode_queries, require_items
 
 _NEIGHBOURS = 10  # nearest items by features, which the orders by codes should have first
+_MOST_RANKS = 30  # at which precision is measured for a curve
 _MAX_OWN_QUERIES = 10_000  # items that are queries if no others are given
+
+
+@dataclass(frozen=True, slots=True)
+class PrecisionCurves:
+    """The mean precision of the queries among the first items, and among those within a radius."""
+
+    ranks: list[int]
+    """How many first items, increasing, to k."""
+    by_rank: dict[str, list[float]]
+    """Order of the items -> the precision among so many first."""
+    by_radius: list[float]
+    """The precision within 0, 1, 2, ... bits; 0 for a query with no item there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +58,14 @@ class LabelledEvaluation:
     """Statistics of the stored codes."""
     skipped: list[Skipped]
     """The queries that could not be used, with the reasons."""
+    curves: PrecisionCurves | None = None
+    """How precision falls, where that was asked for."""
 
     def to_json(self) -> dict[str, Any]:
-        """The results as a JSON object."""
-        return asdict(self)
+        """The results as a JSON object, without curves."""
+        told = asdict(self)
+        del told["curves"]
+        return told
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,11 +90,13 @@ def evaluate(
     *,
     k: int = 100,
     radius: int = 2,
+    with_curves: bool = False,
 ) -> LabelledEvaluation:
     """Evaluate a collection by the metadata field `label` of its items and of `queries`.
 
     If `queries` is None, every item is a query for the others, or a seeded sample of 10,000 if
     there are more. An item with the id of a query is never its hit. `radius` is in bits, inclusive.
+    `with_curves` also measures precision at ranks to k, and at radii to at least `radius`.
 
     Raises InputError if the collection is empty, if no item or no query has the field, if no query
     can be used, or if none has a relevant item. Raises ValueError for k < 1 or radius < 0.
@@ -128,6 +147,39 @@ def evaluate(
         _float_neighbours(orders, len(collection.codes), labelled, k) if stored is not None else {},
         _describe(collection),
         labelled.skipped,
+        _curves(orders, labelled, labels, k, radius) if with_curves else None,
+    )
+
+
+def _curves(
+    orders: dict[str, rankings.Distances],
+    queries: _LabelledQueries,
+    labels: np.ndarray,
+    k: int,
+    radius: int,
+) -> PrecisionCurves:
+    """The curves of all orders by rank, and of the order by distance by radius."""
+    ranks = np.unique(np.geomspace(1, k, _MOST_RANKS).round().astype(int)).tolist()
+    by_rank = {name: np.zeros(len(ranks)) for name in orders}
+    radii = np.arange(max(radius, queries.codes.n_bits // 4) + 1)
+    by_radius = np.zeros(len(radii))
+    for tile in rankings.tiles(len(queries.codes), len(labels)):
+        for name, distances in orders.items():
+            near = _without_itself(distances(tile), queries.itself[tile])
+            relevant = queries.labels[tile, None] == labels[None, :]
+            relevant &= np.isfinite(near)
+            tied = TiedRanking.from_distances(_cut(near, k), relevant)
+            by_rank[name] += [tied.precision_at(rank).sum() for rank in ranks]
+            if name == "distance":
+                for one in radii.tolist():
+                    inside = near <= one
+                    shares = (inside & relevant).sum(axis=1) / np.maximum(inside.sum(axis=1), 1)
+                    by_radius[one] += shares.sum()
+    n = len(queries.codes)
+    return PrecisionCurves(
+        ranks,
+        {name: (sums / n).tolist() for name, sums in by_rank.items()},
+        (by_radius / n).tolist(),
     )
 
 

@@ -1,4 +1,4 @@
-"""A small collection for every preset, made quickly: what codes say is of no matter here."""
+"""Small collections, made quickly: what their codes say is of no matter here."""
 
 import numpy as np
 import pytest
@@ -80,4 +80,21 @@ def any_kind(request, folders):
 @pytest.fixture(scope="session")
 def texts(folders):
     with Collection.open(folders("text", "dense")) as collection:
+        yield collection
+
+
+@pytest.fixture(scope="package")
+def path(tmp_path_factory):
+    path = tmp_path_factory.mktemp("seen") / "topics.hashret"
+    items = topic_items(120)
+    with Indexer(path, "text") as indexer:
+        indexer.fit(items, TrainingOptions(n_bits=16, preset="dense", epochs=1, device="cpu"))
+        indexer.add([*items, Item("strange-1", "xyzzy"), Item("strange-2", "plugh")])
+        indexer.commit()
+    return path
+
+
+@pytest.fixture
+def topics(path):
+    with Collection.open(path) as collection:
         yield collection
