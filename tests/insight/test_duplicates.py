@@ -135,7 +135,7 @@ def test_an_empty_collection_has_none(tmp_path):
 
 @pytest.mark.parametrize("metric", ["cosine", "euclidean"])
 def test_vectors(tmp_path, metric):
-    vectors = clustered_vectors(60)
+    vectors = np.random.default_rng(0).normal(size=(60, 24)).astype(np.float32)
     near = vectors[7] + np.float32(0.001)
     items = [Item(str(i), one, {"n": i}) for i, one in enumerate([*vectors, vectors[3], near])]
     items.append(Item("twice", 2 * vectors[9]))
