@@ -94,8 +94,8 @@ def duplicates(
                 click.echo("".join(f"{shown(one.id)}\n" for one in group[1:]), nl=False)
             else:
                 _show(group)
-        because = "" if found.n_items else none_because(snapshot, where)
-    if because:
+        because = none_because(snapshot, where)
+    if where is not None and not found.n_items:
         click.echo(f"no item satisfies the condition{shown(because)}", err=True)
     _close(found)
 

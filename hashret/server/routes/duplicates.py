@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections import OrderedDict
+from contextlib import suppress
 from itertools import islice
-from threading import Lock
+from threading import Thread
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Response
@@ -13,13 +15,17 @@ from fastapi import Query as Parameters
 from pydantic import BaseModel, Field
 
 from hashret.collection import Collection
+from hashret.errors import CollectionError
 from hashret.insight.duplicates import Duplicates, duplicates
+from hashret.server.batching import BusyError
 from hashret.server.requests import Name, Radius
 from hashret.server.service import Service, StrictRoute, json_response
 
 #: Most groups of one answer, and most items shown of one group.
 _MOST_GROUPS, _MOST_ITEMS = 200, 100
-_KEPT = 4  # findings that are remembered, of one commit and radius each
+_KEPT = 4  # findings that are remembered or in progress, of one commit and radius each
+_MOST_COMPARED = 200_000  # items, among which copies are found in minutes
+_Key = tuple[str, int, int | None]
 
 Limit = Annotated[int, Field(ge=1, le=_MOST_GROUPS, description="Number of groups.")]
 
@@ -55,35 +61,75 @@ class DuplicatesModel(BaseModel):
 
 
 class _Findings:
-    """The last findings, so that a page that asks again is answered at once."""
+    """The last findings, and those in progress: whoever asks for the same waits for the same.
+
+    They are found in a thread of their own, one at a time, so that questions are answered
+    meanwhile; it ends with the process.
+    """
 
     def __init__(self) -> None:
-        self._kept: OrderedDict[tuple[str, int, int | None], Duplicates] = OrderedDict()
-        self._finding = Lock()
+        self._kept: OrderedDict[_Key, asyncio.Task[Duplicates]] = OrderedDict()
+        self._one = asyncio.Lock()
 
-    def of(self, collection: Collection, name: str, radius: int | None) -> Duplicates:
+    async def of(self, collection: Collection, name: str, radius: int | None) -> Duplicates:
+        """The copies in a collection that stands on one commit. Raises `BusyError`."""
+        if len(collection) > _MOST_COMPARED:
+            raise CollectionError(
+                f"{name}: expected at most {_MOST_COMPARED} items to look for copies among while "
+                f"serving, got {len(collection)}; use `hashret duplicates`"
+            )
         key = name, collection.commit, radius
-        # one at a time: it takes a core and much memory, and another may wait for the same
-        with self._finding:
-            found = self._kept.pop(key, None)
-            if found is None:
-                found = duplicates(collection, radius=radius)
-                # what is of an earlier commit would hold its files
-                for other in [k for k in self._kept if k[0] == name and k[1] != key[1]]:
+        task = self._kept.pop(key, None)
+        if task is None:
+            # what is of an earlier commit would hold its files
+            for other in [k for k, t in self._kept.items() if t.done() and k[:2] != key[:2]]:
+                if other[0] == name:
                     del self._kept[other]
-            self._kept[key] = found
-            while len(self._kept) > _KEPT:
-                self._kept.popitem(last=False)
-            return found
+            self._make_room()
+            task = asyncio.create_task(self._find(collection, radius))
+        self._kept[key] = task
+        try:
+            return await asyncio.shield(task)
+        except Exception:
+            self._kept.pop(key, None)
+            raise
+
+    def _make_room(self) -> None:
+        for key in [key for key, task in self._kept.items() if task.done()]:
+            if len(self._kept) >= _KEPT:
+                del self._kept[key]
+        if len(self._kept) >= _KEPT:
+            raise BusyError("server: too many searches for copies are waiting; ask again later")
+
+    async def _find(self, collection: Collection, radius: int | None) -> Duplicates:
+        async with self._one:
+            loop = asyncio.get_running_loop()
+            found: asyncio.Future[Duplicates] = loop.create_future()
+
+            def tell(of: Duplicates | None, error: Exception | None) -> None:
+                if found.cancelled():
+                    return
+                if of is None:
+                    found.set_exception(error or RuntimeError())
+                else:
+                    found.set_result(of)
+
+            def find() -> None:
+                of, error = None, None
+                try:
+                    of = duplicates(collection, radius=radius)
+                except Exception as raised:  # it is raised again where it is awaited
+                    error = raised
+                with suppress(RuntimeError):  # the server has stopped meanwhile
+                    loop.call_soon_threadsafe(tell, of, error)
+
+            Thread(target=find, daemon=True).start()
+            return await found
 
 
 def copies(service: Service) -> APIRouter:
     """The endpoint that shows copies."""
     router, findings = APIRouter(prefix="/v1", route_class=StrictRoute), _Findings()
-
-    def told(name: str, radius: int | None, limit: int) -> bytes:
-        collection = service.collections[name].standing()
-        return _told(collection, name, findings.of(collection, name, radius), limit)
 
     @router.get("/duplicates", response_model=DuplicatesModel)
     async def of_collection(
@@ -93,7 +139,9 @@ def copies(service: Service) -> APIRouter:
     ) -> Response:
         """The groups of items that are copies of one another, and which of each to keep."""
         name = service.named(collection)
-        return json_response(await service.batcher.call(told, name, radius, limit))
+        standing = service.collections[name].standing()
+        found = await findings.of(standing, name, radius)
+        return json_response(await service.batcher.call(_told, standing, name, found, limit))
 
     return router
 
