@@ -16,6 +16,7 @@ from ipaddress import ip_address
 from typing import Any
 
 from hashret.server.metrics import Metrics
+from hashret.server.page_files import PAGE_FILES
 
 _Message = MutableMapping[str, Any]
 _Receive = Callable[[], Awaitable[_Message]]
@@ -25,14 +26,14 @@ _App = Callable[[MutableMapping[str, Any], _Receive, _Send], Awaitable[None]]
 #: Largest body of a request in bytes: some 150,000 words.
 MOST_BYTES = 1 << 20
 #: What may be had without a token: files without data of anybody's, and whether the server lives.
-_OPEN = ("/", "/page.css", "/page.js", "/healthz")
+_OPEN = frozenset({*PAGE_FILES, "/healthz"})
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 _HEADERS = [
     (
         b"content-security-policy",
         (
             b"default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
-            b"img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+            b"img-src 'self' blob:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
         ),
     ),
     (b"x-content-type-options", b"nosniff"),
