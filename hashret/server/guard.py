@@ -16,6 +16,7 @@ from ipaddress import ip_address
 from typing import Any
 
 from hashret.server.metrics import Metrics
+from hashret.server.page_files import PAGE_FILES
 
 _Message = MutableMapping[str, Any]
 _Receive = Callable[[], Awaitable[_Message]]
@@ -31,14 +32,14 @@ _MOST_HELD = 256 << 20
 #: Paths whose body is a picture.
 _OF_PICTURES = ("/v1/query/image", "/v1/explain/image")
 #: What may be had without a token: files without data of anybody's, and whether the server lives.
-_OPEN = ("/", "/page.css", "/page.js", "/favicon.ico", "/healthz")
+_OPEN = frozenset({*PAGE_FILES, "/healthz"})
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 _HEADERS = [
     (
         b"content-security-policy",
         (
             b"default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
-            b"img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+            b"img-src 'self' blob:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
         ),
     ),
     (b"x-content-type-options", b"nosniff"),

@@ -1,18 +1,26 @@
-"""Which files make up the page? They are read once, and no request names one by a path."""
+"""Which files make up the page? They are listed and read once; no request names one by a path."""
 
 from __future__ import annotations
 
 from importlib import resources
 
-#: The path of each file of the page, its name here and its type.
+_FOLDER = resources.files("hashret.server").joinpath("page")
+_TYPES = {
+    "html": "text/html; charset=utf-8",
+    "css": "text/css; charset=utf-8",
+    "js": "text/javascript; charset=utf-8",
+    "svg": "image/svg+xml",
+}
+_FIRST = "page.html"
+
+#: The path of each file of the page, its name here and its type. Scripts name each other by paths
+#: beside their own.
 PAGE_FILES = {
-    "/": ("page.html", "text/html; charset=utf-8"),
-    "/page.css": ("page.css", "text/css; charset=utf-8"),
-    "/favicon.ico": ("favicon.ico", "image/x-icon"),
-    "/page.js": ("page.js", "text/javascript; charset=utf-8"),
+    "/" if name == _FIRST else f"/page/{name}": (name, _TYPES[name.rpartition(".")[2]])
+    for name in sorted(entry.name for entry in _FOLDER.iterdir())
 }
 
 
 def page_file(name: str) -> bytes:
     """The content of a file of the page."""
-    return resources.files("hashret.server").joinpath("page", name).read_bytes()
+    return _FOLDER.joinpath(name).read_bytes()

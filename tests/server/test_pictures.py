@@ -286,6 +286,6 @@ def test_the_folder_is_recorded_and_info_shows_it(photos, tmp_path):
 
 
 def test_the_icon_of_the_page_is_there(client):
-    answer = client.get("/favicon.ico")
-    assert answer.headers["content-type"] == "image/x-icon"
+    answer = client.get("/page/icon.svg")
+    assert answer.headers["content-type"] == "image/svg+xml"
     assert Image.open(BytesIO(answer.content)).size == (32, 32)

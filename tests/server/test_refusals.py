@@ -144,7 +144,7 @@ def test_a_token_is_asked_for_everywhere_but_where_nothing_is_told(folder):
                 assert answer.headers["www-authenticate"] == "Bearer"
             answer = client.get(path, headers={"authorization": "Bearer s3cret"})
             assert answer.status_code in (200, 404)
-        for path in ("/", "/page.css", "/page.js", "/favicon.ico", "/healthz"):
+        for path in ("/", "/page/page.css", "/page/page.js", "/healthz"):
             assert client.get(path).status_code == 200
 
 

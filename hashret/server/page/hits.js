@@ -1,0 +1,107 @@
+// Hits of a query: what is seen of each, how near it is, and its code beside the query's.
+
+import { barcode, bitsOf } from "./code.js";
+import * as collections from "./collections.js";
+import { count, element, marked, percent } from "./elements.js";
+import { explanation } from "./explain.js";
+import { havePictures, metadata, thumbnail } from "./items.js";
+import { segment, showPicture, withParameters } from "./server.js";
+
+const WORDS = /([\p{L}\p{N}\p{M}]+)/u;
+
+// The text of a hit with marks: its snippet's, or the words of the query in its beginning.
+function textOf(hit, words) {
+  if (hit.snippet) {
+    return element(
+      "p",
+      { class: "text", dir: "auto" },
+      marked(hit.snippet.text, hit.snippet.marks),
+    );
+  }
+  if (!hit.preview) return null;
+  const parts = hit.preview
+    .split(WORDS)
+    .map((part) => (words.has(part.toLowerCase()) ? element("mark", {}, part) : part));
+  return element("p", { class: "text", dir: "auto" }, parts);
+}
+
+function how(hit, nBits) {
+  const agreeing = nBits ? `${percent(1 - hit.distance / nBits)} agree` : "";
+  const similarity = hit.similarity === undefined ? "" : `similarity ${hit.similarity.toFixed(3)}`;
+  const words = hit.words === undefined ? "" : `words ${hit.words.toFixed(3)}`;
+  return [agreeing, similarity, words, `score ${hit.score.toFixed(3)}`].filter(Boolean).join(" · ");
+}
+
+// One hit. `question` is what was asked: its subject, its bits, its own barcode (to light up bits
+// of), and its words. `walk(id)` is called to see an item's neighbours.
+export function hitElement(hit, question, walk) {
+  const bits = bitsOf(hit.code);
+  const code = barcode(bits, question.bits, "Code");
+  const place = element("div", { class: "why", hidden: true });
+  const why = element(
+    "button",
+    {
+      type: "button",
+      class: "quiet",
+      "aria-expanded": "false",
+      click: () => {
+        const opens = place.hidden;
+        place.hidden = !opens;
+        why.setAttribute("aria-expanded", String(opens));
+        if (opens && !place.hasChildNodes()) explanation(place, hit, question, code);
+      },
+    },
+    "Why this hit",
+  );
+  const body = element(
+    "div",
+    { class: "hit-body" },
+    element(
+      "h3",
+      { class: "id" },
+      element("button", { type: "button", class: "walk", click: () => walk(hit.id) }, hit.id),
+    ),
+    element(
+      "p",
+      { class: "facts" },
+      element("strong", {}, bits.length ? `${count(hit.distance, "bit")} apart` : "by words"),
+      ` ${how(hit, bits.length)}`,
+    ),
+    textOf(hit, question.words),
+    bits.length > 0 && code,
+    metadata(hit.metadata),
+    element("div", { class: "actions" }, bits.length > 0 && why, original(hit.id)),
+    place,
+  );
+  return element(
+    "li",
+    { class: "hit" },
+    havePictures() &&
+      element(
+        "button",
+        { type: "button", class: "see", "aria-hidden": "true", tabindex: -1, click: () => walk(hit.id) },
+        thumbnail(hit.id),
+      ),
+    body,
+  );
+}
+
+// A button that opens the whole picture in place, where the collection knows where it is.
+function original(id) {
+  if (!collections.facts().has_originals) return null;
+  const parameters = { collection: collections.name() };
+  const path = withParameters(`/v1/original/${segment(id)}`, parameters);
+  return element(
+    "button",
+    {
+      type: "button",
+      class: "quiet",
+      click: ({ currentTarget: button }) => {
+        const image = element("img", { class: "original", alt: `The picture ${id}` });
+        showPicture(image, path, () => image.replaceWith("The original can't be shown."));
+        button.replaceWith(image);
+      },
+    },
+    "Open the picture",
+  );
+}
