@@ -23,7 +23,7 @@ from hashret.cli.output import (
     show_hits,
     where_option,
 )
-from hashret.cli.payloads import payload_of
+from hashret.cli.payloads import is_name_of_file, payload_of
 from hashret.cli.reasons import why_none
 
 if TYPE_CHECKING:
@@ -187,6 +187,12 @@ def query(
             ask = partial(snapshot.ask_similar, ids=item_id, include_self=True)
         else:
             payload = payload_of(snapshot.kind, text, file)
+            if text and payload is text and is_name_of_file(text):
+                click.echo(
+                    f"{shown(text)} is a file, and its name was searched for; to query with what "
+                    f"is in it use --file {shown(text)}",
+                    err=True,
+                )
             ask = lambda question: snapshot.ask(question, [payload])[0]  # noqa: E731
         _show(snapshot, question, ask, payload, as_json, explain, with_text)
 

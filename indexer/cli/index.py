@@ -15,7 +15,7 @@ import click
 from hashret.cli.files import written
 from hashret.cli.output import wait_option
 from hashret.kinds import KINDS, kind_of
-from indexer.cli.console import say, show_columns, show_guesses
+from indexer.cli.console import say, show_columns, show_guesses, verbose_option
 from indexer.cli.kinds import preset_of, require_mixable, shares
 from indexer.cli.options import (
     SEED,
@@ -129,6 +129,7 @@ _LINE = re.compile(rf'\{{"id": {_TEXT}, "reason": {_TEXT}, "class": {_TEXT}\}}\r
     help="Processes that read and encode.  [default: one fewer than the cores]",
 )
 @wait_option
+@verbose_option
 @click.option(
     "-q", "--quiet", is_flag=True, help="Show only warnings, skipped items and the closing line."
 )
