@@ -19,6 +19,5 @@ def completion(shell: str) -> None:
     """
     from indexer.cli import main
 
-    made = get_completion_class(shell)
-    assert made is not None  # click has one for each of the choices
-    click.echo(made(main, {}, "hashret", "_HASHRET_COMPLETE").source())
+    if made := get_completion_class(shell):  # click has one for each of the choices
+        click.echo(made(main, {}, "hashret", "_HASHRET_COMPLETE").source())

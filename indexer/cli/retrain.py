@@ -24,7 +24,7 @@ from indexer.cli.options import (
 @bits_option
 @preset_option
 @recipe_option
-@click.option("--seed", type=SEED, help="Seed of the training.  [default: 0]")
+@click.option("--seed", type=SEED, metavar="N", help="Seed of the training.  [default: 0]")
 @device_option
 @wait_option
 @verbose_option
