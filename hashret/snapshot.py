@@ -141,8 +141,8 @@ class Snapshot:
         """The record of the model. Raises CollectionError where nothing was learned yet."""
         if self.model is None:
             raise CollectionError(
-                f"{self.layout.root}: expected a collection with a model, got one without; "
-                "fit it first, as `hashret index` does"
+                f"{self.layout.root}: expected a collection with a model, got one without: its "
+                "first `hashret index` has not ended; run that again, and it goes on"
             )
         return self.model
 

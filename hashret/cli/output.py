@@ -40,7 +40,8 @@ commit_option = click.option(
     "--commit",
     type=click.IntRange(min=1),
     metavar="N",
-    help="Read commit N, as long as no compaction has deleted it.  [default: the last]",
+    help="Read the collection as it was at commit N, until a `compact` deletes that.  [default: "
+    "the last]",
 )
 
 
@@ -56,7 +57,7 @@ def opened(path: Path, commit: int | None = None) -> Iterator[Collection]:
 where_option = click.option(
     "--where",
     metavar="CONDITION",
-    help='Search only items whose metadata match, as in "year >= 2020".',
+    help='Only items whose metadata match, as in "year >= 2020".',
 )
 
 
@@ -64,9 +65,8 @@ wait_option = click.option(
     "--wait",
     type=click.FloatRange(min=0),
     default=0.0,
-    show_default="0",
     metavar="SECONDS",
-    help="How long to wait if another process is writing to the collection.",
+    help="How long to wait while another process writes to the collection.  [default: 0]",
 )
 
 

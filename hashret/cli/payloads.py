@@ -6,6 +6,7 @@ Heavy packages are imported only when they are needed.
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -26,7 +27,8 @@ READERS: dict[str, Callable[[Path], Any]] = {}
 def payload_of(kind: str, text: str | None, file: Path | None) -> Any:
     """The payload for a collection of `kind` that a query's text or file stands for.
 
-    The text "-" is read from standard input. Raises `InputError` if it is not of that kind.
+    The text "-" is read from standard input. Raises `InputError` if it is not of that kind, also
+    for the name of a file where no text can be meant.
     """
     if file is not None:
         return _of_file(kind, file)
@@ -38,7 +40,20 @@ def payload_of(kind: str, text: str | None, file: Path | None) -> Any:
                 f"standard input: expected text in {error.encoding}, got other bytes; convert it, "
                 "or pass --file"
             ) from error
+    elif text and not kind_of(kind).stores_texts and is_name_of_file(text):
+        raise InputError(
+            f"query: expected {kind_of(kind).query_file}, got the name of a file as a text; use "
+            f"--file {text}"
+        )
     return _GIVEN[kind].typed(text or "")
+
+
+def is_name_of_file(text: str) -> bool:
+    """Whether a file has this name; nothing of it is read."""
+    try:
+        return os.path.isfile(text)  # noqa: PTH113 - a Path raises for what no name can be
+    except ValueError:
+        return False
 
 
 def _of_file(kind: str, file: Path) -> Any:

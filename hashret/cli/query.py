@@ -22,7 +22,7 @@ from hashret.cli.output import (
     show_hits,
     where_option,
 )
-from hashret.cli.payloads import payload_of
+from hashret.cli.payloads import is_name_of_file, payload_of
 from hashret.cli.reasons import why_none
 
 if TYPE_CHECKING:
@@ -42,15 +42,15 @@ rerank_option = click.option(
     "--rerank",
     type=click.IntRange(min=0),
     metavar="N",
-    help="Take the N nearest codes and order them by their words (of a question in words), or by "
-    "the similarity of their features; 0 orders by codes alone.  [default: copies of an image come "
-    "first; among at most 500 texts, all are ordered by codes and features together]",
+    help="Sort the N nearest codes again, by the question's words or by features (--rerank-by); 0: "
+    "by codes alone.  [default: not sorted again, but copies of an image come first, and at most 500 "
+    "texts are all sorted by codes and features]",
 )
 rerank_by_option = click.option(
     "--rerank-by",
     type=click.Choice(["words", "features", "both"]),
-    help="What orders the shortlist of --rerank: words, features, or both codes and features, by "
-    "the sum of their scores.  [default: words for a text of at most 32 words, else features]",
+    help="Sort the items of --rerank by the question's words, by what their codes were made from, or "
+    "by both codes and features.  [default: words for a text of at most 32 words, else features]",
 )
 index_option = click.option(
     "--index",
@@ -62,14 +62,19 @@ index_option = click.option(
 group_option = click.option(
     "--group",
     metavar="FIELD",
-    help="Show only the best hit for each value of this metadata field, as `document` for the best "
-    "passage of each.",
+    help="Show only the best hit for each value of this metadata field; --group document shows the "
+    "best passage of each document.",
 )
 text_option = click.option(
-    "--text", "with_text", is_flag=True, help="With JSON: add the whole text of each hit."
+    "--text",
+    "with_text",
+    is_flag=True,
+    help="With --json or --batch: add the whole text of each hit.",
 )
 explain_option = click.option(
-    "--explain", is_flag=True, help="Show on standard error how the hits were found."
+    "--explain",
+    is_flag=True,
+    help="Say on standard error how the search was done, and with how much work.",
 )
 
 
@@ -86,10 +91,12 @@ explain_option = click.option(
 @click.option(
     "--batch",
     type=click.Path(path_type=Path),
-    help="Answer every query of a .jsonl or .jsonl.gz file. Each line has an id, and text, path "
-    "or vector.",
+    help="Answer every query of a .jsonl or .jsonl.gz file, a line of JSON each. A query is a line "
+    "with an id, and a text, a path or a vector.",
 )
-@click.option("-k", "k", type=click.IntRange(min=1), help="Number of hits.  [default: 10]")
+@click.option(
+    "-k", "k", type=click.IntRange(min=1), metavar="N", help="Number of hits.  [default: 10]"
+)
 @click.option(
     "--radius",
     type=click.IntRange(min=0),
@@ -98,23 +105,26 @@ explain_option = click.option(
 )
 @click.option("--bucket", is_flag=True, help="Show all items with exactly the query's code.")
 @click.option(
-    "--asymmetric", is_flag=True, help="Compare every code, and order by score, not by distance."
+    "--asymmetric",
+    is_flag=True,
+    help="Order all items by the share of bits expected to agree, given how sure the query is of "
+    "each of its bits.",
 )
 @click.option(
     "--probes",
     type=click.IntRange(min=1),
     metavar="N",
-    help="Order by score, but open only N buckets: that of the query's code, then those that "
-    "differ in the bits the query is least sure of.",
+    help="Order as --asymmetric does, but look only into N buckets: the query's own, then those "
+    "that differ in the bits it is least sure of.",
 )
 @rerank_option
 @rerank_by_option
 @click.option(
     "--hybrid/--codes-only",
     default=None,
-    help="Find texts by words and codes, or by codes alone.  [default: words and codes for a text "
-    "of at most 32 words, unless another order, a distance or an index is asked for; with --group, "
-    "words order the 1,000 nearest codes]",
+    help="Find texts by words and codes together, or by codes alone.  [default: by both for a text "
+    "of at most 32 words, unless --radius, --bucket, --asymmetric, --probes, --rerank or --index "
+    "is given]",
 )
 @where_option
 @group_option
@@ -145,12 +155,14 @@ def query(
     with_text: bool,
     as_json: bool,
 ) -> None:
-    """Show the items of COLLECTION nearest to TEXT ("-" reads standard input).
+    """Show the items of COLLECTION nearest to TEXT; - reads the text from standard input.
 
-    A question in words finds texts by words and codes; a longer text, among at most 500 with stored
-    features, by codes and features together. Otherwise hits are ordered by Hamming distance in
-    bits, then by score. With --radius or --bucket, all items within that distance are
-    shown; -k then limits their number.
+    A short text (at most 32 words) is a question: texts with its words and texts with near codes
+    are ranked together. A longer text, an image or a vector asks for items like it, by codes
+    alone: the fewer bits differ, the better; among at most 500 texts also by features. With
+    --radius or --bucket all items that near are shown, and -k limits their number.
+
+    On a terminal hits are shown as a table, in a pipe as lines with tabs between their columns.
     """
     if sum(given is not None for given in (text, file, item_id, batch)) != 1:
         raise click.UsageError("expected exactly one of TEXT, --file, --id and --batch")
@@ -186,6 +198,12 @@ def query(
             ask = partial(snapshot.ask_similar, ids=item_id, include_self=True)
         else:
             payload = payload_of(snapshot.kind, text, file)
+            if text and payload is text and is_name_of_file(text):
+                click.echo(
+                    f"{shown(text)} is a file, and its name was searched for; to query with what "
+                    f"is in it use --file {shown(text)}",
+                    err=True,
+                )
             ask = lambda question: snapshot.ask(question, [payload])[0]  # noqa: E731
         _show(snapshot, question, ask, payload, as_json, explain, with_text)
 
@@ -253,7 +271,9 @@ def _require_json(with_text: bool, as_json: bool) -> None:
 @click.command()
 @collection_argument
 @click.argument("item_id", metavar="ID")
-@click.option("-k", "k", type=click.IntRange(min=1), help="Number of hits.  [default: 10]")
+@click.option(
+    "-k", "k", type=click.IntRange(min=1), metavar="N", help="Number of hits.  [default: 10]"
+)
 @rerank_option
 @rerank_by_option
 @where_option
@@ -275,10 +295,9 @@ def similar(
     with_text: bool,
     as_json: bool,
 ) -> None:
-    """Show the items of COLLECTION nearest to its item ID, without that item.
+    """Show the items of COLLECTION that are most like its item ID.
 
-    Hits are ordered by Hamming distance in bits, then by score; among at most 500 texts with stored
-    features by codes and features together.
+    The fewer bits of their codes differ, the better; among at most 500 texts also by features.
     """
     _require_json(with_text, as_json)
     question = _question(True, k, rerank, rerank_by=rerank_by, where=where, group=group)

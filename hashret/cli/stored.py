@@ -68,7 +68,13 @@ def info(collection: Path, commit: int | None, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(facts))
         return
+    if facts["model"] is None:
+        click.echo(
+            "unfinished: the first `hashret index` has not ended; run it again, and it goes on"
+        )
     for name, value in facts.items():
+        if value is None:
+            continue
         if isinstance(value, dict):
             value = ", ".join(f"{key} {part}" for key, part in value.items())
         elif isinstance(value, list):

@@ -98,6 +98,10 @@ VERBS = {
         "indexer.cli.demo:demo",
         "Index the docstrings of Python's library and query them.",
     ),
+    "completion": (
+        "indexer.cli.completion:completion",
+        "Print a script with which a shell completes verbs and options.",
+    ),
 }
 
 

@@ -1,15 +1,17 @@
-"""What the writing verbs show: progress bars, the stages of training, notes.
+"""What the writing verbs show: progress, how a training went, notes.
 
 Only the closing line goes to standard output; all else goes to standard error. Progress bars are
-drawn on a terminal only, and only for stages that take longer than a second.
+drawn on a terminal only, and only for stages that take longer than a second; elsewhere a line says
+every half minute what is going on.
 """
 
 from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from contextlib import contextmanager
+from threading import Event, Thread
 from time import monotonic
 from typing import TYPE_CHECKING
 
@@ -23,6 +25,11 @@ if TYPE_CHECKING:
     from indexer.training import TrainingReport
 
 _PATIENCE = 1.0  # seconds that a stage runs before it gets a progress bar
+_SIGN_OF_LIFE = 30.0  # seconds between two lines where there are no bars
+
+verbose_option = click.option(
+    "-v", "--verbose", is_flag=True, help="Show the stages of the training too, as a table."
+)
 
 
 def say(message: str) -> None:
@@ -32,12 +39,16 @@ def say(message: str) -> None:
 
 @contextmanager
 def progress_bars(quiet: bool) -> Iterator[Progress]:
-    """Yield a callback that draws a progress bar for each stage; one that is silent off a terminal.
+    """Yield a callback that draws a progress bar for each stage, with the rate and the time left.
 
-    Each bar shows the rate and the time left.
+    Off a terminal there is a line every half minute; if `quiet`, nothing.
     """
-    if quiet or not sys.stderr.isatty():
+    if quiet:
         yield silent
+        return
+    if not sys.stderr.isatty():
+        with _signs_of_life(_SIGN_OF_LIFE) as on_progress:
+            yield on_progress
         return
     from rich.console import Console
     from rich.progress import (
@@ -85,24 +96,77 @@ def progress_bars(quiet: bool) -> Iterator[Progress]:
         yield show
 
 
-def show_training(report: TrainingReport) -> None:
-    """Show the stages of a training as a table."""
-    say(
-        f"{'stage':24} {'seconds':>7} {'loss':>9} {'noise':>6} {'saturated':>9} "
-        f"{'ones per bit':>16} {'distinct':>9} {'recall':>6}"
-    )
-    for stage in report.stages:
-        low, mean, high = stage.bit_balance or (None, None, None)
-        balance = "" if low is None else f"{low:.2f} {mean:.2f} {high:.2f}"
-        say(
-            f"{stage.stage:24} {stage.seconds:7.1f} {_cell(stage.loss, '9.4f')} "
-            f"{_cell(stage.noise, '6.2f')} {_cell(stage.saturated, '9.3f')} "
-            f"{balance:>16} {_cell(stage.n_distinct, '9d')} {_cell(stage.recall, '6.3f')}"
-        )
+@contextmanager
+def _signs_of_life(seconds: float) -> Iterator[Progress]:
+    """Yield a callback; every so many seconds a line says what it was told last.
+
+    A thread of its own says it, since a long stage may tell nothing for minutes.
+    """
+    told, began = "working", monotonic()
+    ended = Event()
+
+    def tell(stage: str, done: int, total: int | None) -> None:
+        nonlocal told
+        told = f"{stage}: {done:,}" + (f" of {total:,} ({100 * done // total}%)" if total else "")
+
+    def talk() -> None:
+        while not ended.wait(seconds):
+            say(f"{told}, {monotonic() - began:.0f} s so far")
+
+    talker = Thread(target=talk, daemon=True, name="signs of life")
+    talker.start()
+    try:
+        yield tell
+    finally:
+        ended.set()
+        talker.join()
+
+
+def show_training(
+    report: TrainingReport, said: Container[str], *, quiet: bool, verbose: bool
+) -> None:
+    """Show how a training went: warnings, and unless `quiet` a verdict; its stages if `verbose`.
+
+    Warnings that were `said` already, before the training, are not said again.
+    """
+    from indexer.training.verdict import verdict_of  # after a training torch is loaded anyway
+
+    if verbose:
+        _show_stages(report)
+    for warning in report.warnings:
+        if (line := f"warning: {warning}") not in said:
+            say(line)
+    if not quiet and (verdict := verdict_of(report)):
+        say(verdict)
+
+
+def _show_stages(report: TrainingReport) -> None:
+    """Show the stages of a training as a table, with the columns that some stage has."""
+    columns: list[tuple[str, list[str]]] = [
+        ("seconds", [f"{stage.seconds:.1f}" for stage in report.stages]),
+        ("loss", [_cell(stage.loss, ".4f") for stage in report.stages]),
+        ("noise", [_cell(stage.noise, ".2f") for stage in report.stages]),
+        ("saturated", [_cell(stage.saturated, ".3f") for stage in report.stages]),
+        ("ones per bit", [_balance(stage.bit_balance) for stage in report.stages]),
+        ("distinct codes", [_cell(stage.n_distinct, ",d") for stage in report.stages]),
+        ("recall", [_cell(stage.recall, ".3f") for stage in report.stages]),
+    ]
+    shown_columns = [(title, cells) for title, cells in columns if any(cells)]
+    names = ["stage", *(stage.stage for stage in report.stages)]
+    lines = [f"{name:{max(map(len, names))}}" for name in names]
+    for title, cells in shown_columns:
+        width = max(map(len, [title, *cells]))
+        lines = [f"{line}  {x:>{width}}" for line, x in zip(lines, [title, *cells], strict=True)]
+    for line in lines:
+        say(line.rstrip())
 
 
 def _cell(value: float | None, form: str) -> str:
-    return " " * int(form.split(".")[0].rstrip("df")) if value is None else format(value, form)
+    return "" if value is None else format(value, form)
+
+
+def _balance(shares: tuple[float, float, float] | None) -> str:
+    return "" if shares is None else f"{shares[0]:.2f} to {shares[2]:.2f}"
 
 
 def show_times(seconds: Mapping[str, float]) -> None:

@@ -15,7 +15,7 @@ import click
 from hashret.cli.files import written
 from hashret.cli.output import wait_option
 from hashret.kinds import KINDS, kind_of
-from indexer.cli.console import say, show_columns, show_guesses
+from indexer.cli.console import say, show_columns, show_guesses, verbose_option
 from indexer.cli.kinds import preset_of, require_mixable, shares
 from indexer.cli.options import (
     SEED,
@@ -73,6 +73,7 @@ _LINE = re.compile(rf'\{{"id": {_TEXT}, "reason": {_TEXT}, "class": {_TEXT}\}}\r
 @click.option(
     "--seed",
     type=SEED,
+    metavar="N",
     help="Seed of the training: on one machine, the same seed gives the same codes.  [default: 0]",
 )
 @device_option
@@ -80,7 +81,7 @@ _LINE = re.compile(rf'\{{"id": {_TEXT}, "reason": {_TEXT}, "class": {_TEXT}\}}\r
     "--ids",
     type=click.Path(path_type=Path),
     multiple=True,
-    help="File with an id a line for the rows of an .npy or .npz; give one for all arrays, or one "
+    help="File with the ids of an array's rows, one a line; give one file for all arrays, or one "
     "for each.",
 )
 @reading_options
@@ -94,26 +95,27 @@ _LINE = re.compile(rf'\{{"id": {_TEXT}, "reason": {_TEXT}, "class": {_TEXT}\}}\r
 @click.option(
     "--store-features/--no-store-features",
     default=None,
-    help="Store each item's features beside its code, as `query --rerank-by features` needs.  "
+    help="Keep what each code was made from, which `query --rerank-by features` compares.  "
     "[default: yes for texts and images, no for vectors]",
 )
 @click.option(
     "--store-text/--no-store-text",
     default=None,
-    help="Store texts themselves, so that `get` shows them and `retrain` needs no source.  "
-    "[default: yes]",
+    help="Keep the texts themselves: for questions by words, for `get`, and so that `retrain` "
+    "needs no source.  [default: yes]",
 )
 @click.option(
     "--passages",
     type=click.IntRange(min=0),
     metavar="WORDS",
-    help="Split texts into passages of about so many words, each an item; 0: keep them whole.  "
-    "[default: as the collection does, else whole]",
+    help="Split long texts into passages of about so many words, each an item of its own; 0 keeps "
+    "texts whole.  [default: as the collection does; 0 for a new one]",
 )
 @click.option(
     "--store-images/--no-store-images",
     default=None,
-    help="Store images as the model sees them, so that `retrain` needs no source.  [default: no]",
+    help="Keep images, as small as the model sees them, so that `retrain` needs no source.  "
+    "[default: no]",
 )
 @click.option(
     "--thumbnails/--no-thumbnails",
@@ -136,9 +138,11 @@ _LINE = re.compile(rf'\{{"id": {_TEXT}, "reason": {_TEXT}, "class": {_TEXT}\}}\r
 @click.option(
     "--workers",
     type=click.IntRange(min=1),
+    metavar="N",
     help="Processes that read and encode.  [default: one fewer than the cores]",
 )
 @wait_option
+@verbose_option
 @click.option(
     "-q", "--quiet", is_flag=True, help="Show only warnings, skipped items and the closing line."
 )
@@ -161,12 +165,11 @@ def index(
     packed: bool,
     **rest: Any,
 ) -> None:
-    """Index SOURCES (folders, archives, tables, arrays, single files, - for a table on standard
-    input) into a collection.
+    """Learn codes for SOURCES and write them into a collection.
 
-    If the collection has no model yet, one is trained on these items. Then new items are added,
-    changed ones replaced and unchanged ones left as they are. An item that can't be used is
-    skipped, and the reason is shown.
+    SOURCES are folders, archives, tables, arrays or single files; - is a table on standard input.
+    The first run trains a model on these items. Later runs add new items, replace changed ones and
+    skip the rest. An item that can't be used is left out, and the reason is shown.
     """
     from indexer.ingest.prepare import default_workers
 

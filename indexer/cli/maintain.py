@@ -102,9 +102,10 @@ def _say_what_stays(made: RepairPlan) -> None:
 @collection_argument
 @wait_option
 def compact(collection: Path, wait: float) -> None:
-    """Merge the segments of COLLECTION and drop items that were removed or replaced.
+    """Merge the files of COLLECTION and free the space of items that were removed or replaced.
 
-    No answer changes. A collection of the former format is rewritten in today's. Processes that
+    Each run of `index` adds files, called segments; hundreds of them make searching slow. No answer
+    changes. A collection of the former format is rewritten in today's. Processes that
     have the collection open are not disturbed: data that only they still read is deleted by a
     later `compact`.
     """

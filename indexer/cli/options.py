@@ -69,9 +69,10 @@ bits_option = click.option(
 )
 preset_option = click.option(
     "--preset",
+    metavar="NAME",
     help="Model to train. "
     + "; ".join(f"{kind}: {', '.join(names)}" for kind, names in PRESETS.items())
-    + ". The first is the default; with --packed-bits it is identity, which learns nothing.",
+    + ".  [default: the first of its kind; with --packed-bits identity, which learns nothing]",
 )
 invariant_option = click.option(
     "--invariant",
@@ -117,13 +118,13 @@ _READING: tuple[Callable[..., Any], ...] = (
         metavar="NAME,...",
         multiple=True,
         callback=_names,
-        help="Columns or keys that make up the text, in tables; put double quotes around a name "
-        "with a comma.  [default: text]",
+        help="Columns of a table that make up the text, as title,body; a name with a comma stands "
+        "in double quotes.  [default: text]",
     ),
     click.option(
         "--id-field",
         metavar="NAME",
-        help="Column or key that holds the id, in tables.  [default: id, if there is one]",
+        help="Column of a table that holds the id.  [default: id, if there is one]",
     ),
     click.option(
         "--table", metavar="NAME", help="Table of an SQLite database.  [default: its only one]"
@@ -131,14 +132,15 @@ _READING: tuple[Callable[..., Any], ...] = (
     click.option(
         "--infer-types",
         is_flag=True,
-        help="In CSV and TSV, read columns of numbers, dates, and true and false as such.  "
-        "[default: all values are strings]",
+        help="In CSV and TSV, give columns of numbers, dates, and true and false these types.  "
+        "[default: every value is a string]",
     ),
     click.option(
         "--id-prefix",
         metavar="TEXT",
         default="",
-        help="Put this before every id; {name} becomes the source's name, {path} its path.",
+        help="Put TEXT before every id; {name} in it stands for the source's name, {path} for its "
+        "path.",
     ),
     click.option(
         "--follow-links",
@@ -149,13 +151,13 @@ _READING: tuple[Callable[..., Any], ...] = (
         "--exclude",
         metavar="PATTERN",
         multiple=True,
-        help="Leave out what matches, in folders and archives; a pattern as in .gitignore.",
+        help="Leave out files that match a pattern, written as in .gitignore; may be repeated.",
     ),
     click.option(
         "--include",
         metavar="PATTERN",
         multiple=True,
-        help="Read only files that match.  [default: all]",
+        help="Read only files that match a pattern; may be repeated.  [default: all]",
     ),
     click.option(
         "--hidden",
@@ -177,7 +179,7 @@ _READING: tuple[Callable[..., Any], ...] = (
     click.option(
         "--dedup",
         is_flag=True,
-        help="Leave out copies: of items with the same content, all but the first.",
+        help="Leave out copies: of items with the same content only the first is kept.",
     ),
 )
 

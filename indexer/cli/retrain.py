@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from hashret.cli.output import collection_argument, wait_option
-from indexer.cli.console import progress_bars, say, show_times, show_training
+from indexer.cli.console import progress_bars, say, show_times, show_training, verbose_option
 from indexer.cli.options import (
     SEED,
     bits_option,
@@ -27,9 +27,10 @@ from indexer.cli.options import (
 @preset_option
 @invariant_option
 @recipe_option
-@click.option("--seed", type=SEED, help="Seed of the training.  [default: 0]")
+@click.option("--seed", type=SEED, metavar="N", help="Seed of the training.  [default: 0]")
 @device_option
 @wait_option
+@verbose_option
 @click.option("-q", "--quiet", is_flag=True, help="Show only warnings and the closing line.")
 def retrain(
     collection: Path,
@@ -40,6 +41,7 @@ def retrain(
     seed: int | None,
     device: str,
     wait: float,
+    verbose: bool,
     quiet: bool,
 ) -> None:
     """Learn a new model from what COLLECTION stores, and encode all of it again.
@@ -69,12 +71,9 @@ def retrain(
         chosen = {name: value for name, value in given.items() if value is not None}
         report = indexer.fit(None, TrainingOptions(**chosen, device=device))
         commit = indexer.commit()
+    show_training(report, shown, quiet=quiet, verbose=verbose)
     if not quiet:
-        show_training(report)
         show_times(indexer.stopwatch.seconds)
-    for warning in report.warnings:
-        if (line := f"warning: {warning}") not in shown:  # some are said before the training
-            say(line)
     without = f", {commit.n_uncoded} of them without a code" if commit.n_uncoded else ""
     click.echo(f"encoded {indexer.tally.encoded_again} items again{without}")
     say(f"{collection}: commit {commit.commit}, {commit.n_items} items")

@@ -46,6 +46,7 @@ class Run:
     wait: float = 0.0
     workers: int | None = None
     quiet: bool = False
+    verbose: bool = False
     by_ending: bool = False  # whether the closing lines count the items by the endings of files
 
     def show_counts(self, tally: Tally, tense: str = "") -> None:
@@ -94,11 +95,7 @@ def run_index(run: Run, on_skipped: Callable[[Skipped], None] | None = None) -> 
             indexer.prune()
         commit = indexer.commit()
     if report is not None:
-        if not run.quiet:
-            show_training(report)
-        for warning in report.warnings:
-            if (line := f"warning: {warning}") not in shown:  # some are said before the training
-                say(line)
+        show_training(report, shown, quiet=run.quiet, verbose=run.verbose)
     if not run.quiet:
         show_times(indexer.stopwatch.seconds)
     run.show_counts(indexer.tally)

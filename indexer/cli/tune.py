@@ -62,6 +62,7 @@ _BEGINNING = re.compile(r'\s*\{\s*"recipe":')
 @click.option(
     "--seed",
     type=SEED,
+    metavar="N",
     default=0,
     show_default=True,
     help="Seed of the training, as in `hashret index --seed`.",
@@ -71,6 +72,7 @@ _BEGINNING = re.compile(r'\s*\{\s*"recipe":')
 @click.option(
     "--workers",
     type=click.IntRange(min=1),
+    metavar="N",
     help="Processes that read.  [default: one fewer than the cores]",
 )
 @click.option(
@@ -99,7 +101,7 @@ def tune(
     """Try settings of training on a sample of SOURCES and choose the best, without labels.
 
     No collection is written. The default settings are tried first; others are chosen only if they
-    are better beyond doubt.
+    are clearly better. `hashret index --recipe` uses what --write has written.
     """
     began = monotonic()
     from indexer import corpus

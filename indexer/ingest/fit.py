@@ -257,6 +257,7 @@ def train_encoder(
     """
     from indexer.training import train  # imported here: torch takes a second to load
     from indexer.training.options import AS_GIVEN
+    from indexer.training.verdict import doubts, neighbours_kept
 
     if options.preset != AS_GIVEN and len(features) > 1:  # fewer are an error
         for warning in few_warnings(len(features)):
@@ -277,6 +278,9 @@ def train_encoder(
     encoder, found = train(
         features, kind, options, shape=shape, on_progress=report, checkpoints=checkpoints
     )
+    if options.preset != AS_GIVEN:
+        found.neighbours_kept = neighbours_kept(features, encoder)
+        found.warnings += doubts(found)
     if shape is not None:
         found.warnings += flat_warnings(cast("ImageFeaturizer", featurizer).spans(features))
     return encoder, found

@@ -81,6 +81,9 @@ class TrainingReport:
     bfloat16: bool
     stages: list[StageReport] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    neighbours_kept: float | None = None
+    """How many of the others are farther by code than an item's nearest one by features, on average
+    (`verdict.neighbours_kept`)."""
 
     def to_json(self) -> dict[str, Any]:
         """The report as a JSON object."""
