@@ -48,7 +48,7 @@ rerank_option = click.option(
     metavar="N",
     help="Take the N nearest codes and order them by their words (of a question in words), or by "
     "the similarity of their features; 0 orders by codes alone.  [default: copies of an image come "
-    "first; among at most 500 texts, all are ordered by codes and features together]",
+    "first; among at most 300 texts, all are ordered by codes and features together]",
 )
 rerank_by_option = click.option(
     "--rerank-by",
@@ -151,7 +151,7 @@ def query(
 ) -> None:
     """Show the items of COLLECTION nearest to TEXT ("-" reads standard input).
 
-    A question in words finds texts by words and codes; a longer text, among at most 500 with stored
+    A question in words finds texts by words and codes; a longer text, among at most 300 with stored
     features, by codes and features together. Otherwise hits are ordered by Hamming distance in
     bits, then by score. With --radius or --bucket, all items within that distance are
     shown; -k then limits their number.
@@ -321,7 +321,7 @@ def similar(
 ) -> None:
     """Show the items of COLLECTION nearest to its item ID, without that item.
 
-    Hits are ordered by Hamming distance in bits, then by score; among at most 500 texts with stored
+    Hits are ordered by Hamming distance in bits, then by score; among at most 300 texts with stored
     features by codes and features together.
     """
     _require_json(with_text, as_json)

@@ -24,6 +24,7 @@ from indexer.cli.options import (
     metric_option,
     packed_option,
     preset_option,
+    quick_option,
     reading_of,
     reading_options,
     recipe_of,
@@ -64,6 +65,7 @@ _LINE = re.compile(rf'\{{"id": {_TEXT}, "reason": {_TEXT}, "class": {_TEXT}\}}\r
 )
 @bits_option
 @preset_option
+@quick_option
 @recipe_option
 @metric_option
 @packed_option

@@ -14,6 +14,7 @@ from indexer.cli.options import (
     bits_option,
     device_option,
     preset_option,
+    quick_option,
     recipe_of,
     recipe_option,
 )
@@ -23,6 +24,7 @@ from indexer.cli.options import (
 @collection_argument
 @bits_option
 @preset_option
+@quick_option
 @recipe_option
 @click.option("--seed", type=SEED, help="Seed of the training.  [default: 0]")
 @device_option
