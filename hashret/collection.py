@@ -401,7 +401,7 @@ class Collection:
         id); no radius is complete. The collection must keep its texts. Their words are read when
         they are first needed, and kept in the user's cache folder. None in place of True asks so
         for texts of at most 32 words, where texts are kept. Longer ones, which ask for more like
-        them, are then asked by codes alone, or, in a collection of at most 500 texts whose features
+        them, are then asked by codes alone, or, in a collection of at most 300 texts whose features
         are kept, by codes and features together (all items, `rerank_by` "both").
 
         With `rerank` the first so many nearest codes (at least k) are put in order, and the best k

@@ -43,14 +43,14 @@ rerank_option = click.option(
     type=click.IntRange(min=0),
     metavar="N",
     help="Sort the N nearest codes again, by the question's words or by features (--rerank-by); 0: "
-    "by codes alone.  [default: not sorted again, but copies of an image come first, and at most 500 "
-    "texts are all sorted by codes and features]",
+    "by codes alone.  [default: not sorted again, but copies of an image come first, and at most "
+    "300 texts are all sorted by codes and features]",
 )
 rerank_by_option = click.option(
     "--rerank-by",
     type=click.Choice(["words", "features", "both"]),
-    help="Sort the items of --rerank by the question's words, by what their codes were made from, or "
-    "by both codes and features.  [default: words for a text of at most 32 words, else features]",
+    help="Sort the items of --rerank by the question's words, by what their codes were made from, "
+    "or by both codes and features.  [default: words for a text of at most 32 words, else features]",
 )
 index_option = click.option(
     "--index",
@@ -159,7 +159,7 @@ def query(
 
     A short text (at most 32 words) is a question: texts with its words and texts with near codes
     are ranked together. A longer text, an image or a vector asks for items like it, by codes
-    alone: the fewer bits differ, the better; among at most 500 texts also by features. With
+    alone: the fewer bits differ, the better; among at most 300 texts also by features. With
     --radius or --bucket all items that near are shown, and -k limits their number.
 
     On a terminal hits are shown as a table, in a pipe as lines with tabs between their columns.
@@ -297,7 +297,7 @@ def similar(
 ) -> None:
     """Show the items of COLLECTION that are most like its item ID.
 
-    The fewer bits of their codes differ, the better; among at most 500 texts also by features.
+    The fewer bits of their codes differ, the better; among at most 300 texts also by features.
     """
     _require_json(with_text, as_json)
     question = _question(True, k, rerank, rerank_by=rerank_by, where=where, group=group)

@@ -37,8 +37,8 @@ GROUPED = 1000
 #: are better up to 100 (.739, .701), and on Cranfield, whose questions have 5 to 45 words.
 IN_WORDS = 32
 #: A collection of at most so many texts has its codes and features ordered together. Of 50 to 200
-#: posts the sum is better than either, of 1,000 the codes alone are (docs/adr/0028).
-FEW = 500
+#: posts the sum is better than either, of 500 the codes alone are (docs/adr/0028).
+FEW = 300
 
 
 @dataclass(frozen=True, slots=True)

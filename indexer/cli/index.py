@@ -25,6 +25,7 @@ from indexer.cli.options import (
     metric_option,
     packed_option,
     preset_option,
+    quick_option,
     reading_of,
     reading_options,
     recipe_of,
@@ -67,6 +68,7 @@ _LINE = re.compile(rf'\{{"id": {_TEXT}, "reason": {_TEXT}, "class": {_TEXT}\}}\r
 @bits_option
 @preset_option
 @invariant_option
+@quick_option
 @recipe_option
 @metric_option
 @packed_option

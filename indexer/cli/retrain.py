@@ -15,6 +15,7 @@ from indexer.cli.options import (
     device_option,
     invariant_option,
     preset_option,
+    quick_option,
     recipe_of,
     recipe_option,
     required_invariant,
@@ -26,6 +27,7 @@ from indexer.cli.options import (
 @bits_option
 @preset_option
 @invariant_option
+@quick_option
 @recipe_option
 @click.option("--seed", type=SEED, metavar="N", help="Seed of the training.  [default: 0]")
 @device_option

@@ -286,11 +286,11 @@ def test_unknown_names_list_the_known_ones():
     features = grouped_words(5)[0]
     with pytest.raises(
         UnknownKindError,
-        match="preset: expected one of dense, variational for items of kind text, got 'deep'",
+        match="preset: expected one of dense, quick, variational for items of kind text, got 'deep'",
     ):
         train(features, "text", dataclasses.replace(QUICK, preset="deep"))
     with pytest.raises(
-        UnknownKindError, match="expected one of dense, variational for items of kind text"
+        UnknownKindError, match="expected one of dense, quick, variational for items of kind text"
     ):
         train(features, "text", dataclasses.replace(QUICK, preset="towers"))
     with pytest.raises(UnknownKindError, match="image, text, vector"):
