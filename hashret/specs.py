@@ -269,10 +269,14 @@ class PatchSpec:
         return math.prod(cells) * self.n_filters
 
     def dense(self) -> DenseSpec:
-        """The dense layers; they take the pooled responses and the mean colours of the cells."""
+        """The dense layers; they take the pooled responses and the mean colours of the cells.
+
+        If the layer is invariant, also their deviations over an image's versions.
+        """
         colours = [min(self.cells, n) for n in (self.height, self.width)]
         return DenseSpec(
-            n_features=self.n_responses + math.prod(colours) * self.channels,
+            n_features=(self.n_responses + math.prod(colours) * self.channels)
+            * (2 if self.invariant else 1),
             n_bits=self.n_bits,
             hidden=self.hidden,
             clamps=self.clamps,

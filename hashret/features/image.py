@@ -137,7 +137,7 @@ class ImageFeaturizer(CentredFeaturizer[ImageSpec]):
         The features of a mirrored image are then those of the image, mirrored.
         """
         same = versions(self._mean[None].astype(np.float64))
-        mean = sum(same)[0] / len(same)
+        mean = np.mean(same, axis=0)[0]
         return type(self)(self.spec, mean.astype(np.float32), self._scale)
 
     def transform(self, prepared: Sequence[Means | np.ndarray]) -> np.ndarray:

@@ -6,8 +6,8 @@ roots of the mean responses in each cell of a grid, and the mean colour of each 
 Coates, Ng and Lee, "An analysis of single-layer networks in unsupervised feature learning", AISTATS
 2011, section 3; Coates and Ng, "The importance of encoding versus training with sparse coding and
 vector quantization", ICML 2011 (a linear filter and a threshold instead of distances).
-`indexer.training.patch_dictionary` learns the filters. If the layer is to be invariant, features
-are the mean of those of all `versions` of the image, mirrored and turned.
+`indexer.training.patch_dictionary` learns the filters. The features of an invariant layer are the
+means and deviations of those of all `versions` of the image, mirrored and turned.
 
 All sums are of numbers on the grid of `fixed_point`, and so exact; all else rounds single numbers.
 So an image's features are the same in any batch and on any machine.
@@ -55,6 +55,12 @@ def versions(images: np.ndarray, invariant: tuple[str, ...]) -> list[np.ndarray]
     if "mirror" in invariant:
         found += [each[:, :, ::-1] for each in found]
     return found
+
+
+def mean_and_deviation(of_versions: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """The mean and the mean absolute deviation of what was computed of each version."""
+    mean = np.mean(of_versions, axis=0)
+    return mean, np.mean([np.abs(each - mean) for each in of_versions], axis=0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,13 +112,17 @@ class PatchLayer:
         return found
 
     def pooled(self, pixels: np.ndarray) -> np.ndarray:
-        """The features, not centred, (n, n_out) float64: roots of mean responses, then colours."""
+        """The features, not centred, (n, n_out) float64: roots of mean responses, then colours.
+
+        Of an invariant layer, the means of both over all versions of the image, and then their mean
+        absolute deviations from these, which say how far the versions differ.
+        """
         images = self._images(pixels)
         if not self.invariant:
             return self._pooled(images)
         found = [to_grid(self._pooled(each)) for each in versions(images, self.invariant)]
         # on the grid, so the order in which versions are added changes nothing
-        return np.asarray(sum(found)) / len(found)
+        return np.hstack(mean_and_deviation(found))
 
     def _pooled(self, images: np.ndarray) -> np.ndarray:
         responses = _patches_of(images, self.side) @ np.asarray(self.filters, np.float64)

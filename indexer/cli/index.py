@@ -185,9 +185,10 @@ def index(
         )
     runs = []
     for share in found:
-        model = {"n_bits": bits, "preset": preset_of(preset, share), "seed": seed}
+        model: dict[str, Any] = {"n_bits": bits, "preset": preset_of(preset, share), "seed": seed}
         if kind_of(share.kind).decodes_files or not share.beside:
-            model["invariant"] = required_invariant(share.kind, invariant, model["preset"])
+            taken = preset_of(preset, share)
+            model["invariant"] = required_invariant(share.kind, invariant, taken)
         spec = vector_spec(share.kind, metric, packed)
         if recipe is not None:
             model |= recipe_of(recipe, share.kind, preset)

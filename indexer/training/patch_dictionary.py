@@ -57,10 +57,11 @@ def learn_patches(
     pooled = np.concatenate([layer.pooled(some[i : i + _FEW_IMAGES]) for i in blocks])
     mean = pooled.mean(axis=0)
     pooled -= mean
-    n_colours = pooled.shape[1] - layer.n_responses
-    parts = np.split(pooled, [layer.n_responses], axis=1)
+    n, width = layer.n_responses, pooled.shape[1]
+    begins = [n, width // 2, width // 2 + n] if invariant else [n]
+    parts = np.split(pooled, begins, axis=1)
     deviations = [max(float(np.sqrt(np.square(part).mean())), _LEAST_DEVIATION) for part in parts]
-    each = np.repeat(deviations, [layer.n_responses, n_colours])
+    each = np.repeat(deviations, np.diff([0, *begins, width]))
     return replace(layer, mean=mean, scale=1.0 / each)
 
 

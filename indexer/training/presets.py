@@ -194,7 +194,13 @@ _IMAGE = Recipe(
     batch_size=256,
     learning_rate=2e-3,
 )
-_PATCHES = replace(_IMAGE, trunk=Patches(hidden=(512, 512), input_scale=1.0), least_steps=600)
+# all neighbours at once for short codes, one partner for long ones: its weight grows with length
+_PATCHES = replace(
+    _IMAGE,
+    trunk=Patches(hidden=(512, 512), input_scale=1.0),
+    terms=(Contrast(0.1), Neighbours(0.2)),
+    least_steps=600,
+)
 _CONV = replace(
     _IMAGE, trunk=Conv(filters=(32, 64)), corruption=replace(_IMAGE.corruption, augmented=True)
 )

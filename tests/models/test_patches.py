@@ -21,13 +21,14 @@ from tests.models.encoders import random_encoder
 N = 40
 
 
-def random_layer(shape, side=3, cells=2, n_filters=5, seed=0):
+def random_layer(shape, side=3, cells=2, n_filters=5, seed=0, invariant=()):
     rng = np.random.default_rng(seed)
     filters = to_grid(rng.standard_normal((side * side * shape[2], n_filters)))
     filters[0] -= filters.sum(axis=0)
     bias = to_grid(rng.standard_normal(n_filters))
     none = np.zeros(0)
-    bare = PatchLayer(shape, side, cells, 0.7, filters.astype(np.float32), bias, none, none)
+    filters = filters.astype(np.float32)
+    bare = PatchLayer(shape, side, cells, 0.7, filters, bias, none, none, invariant)
     n_out = bare.pooled(np.zeros((1, math.prod(shape)), np.float32)).shape[1]
     mean, scale = rng.standard_normal(n_out), rng.uniform(0.5, 2.0, n_out)
     return dataclasses.replace(bare, mean=mean, scale=scale)
@@ -112,8 +113,7 @@ def test_features_follow_the_definition_bit_for_bit(height, width, channels, sid
     invariant=st.sampled_from([("mirror",), ("rotation",), ("mirror", "rotation")]),
 )
 def test_versions_of_an_image_have_the_same_features(side, channels, cells, invariant):
-    layer = random_layer((side, side, channels), min(3, side), cells)
-    layer = dataclasses.replace(layer, invariant=invariant)
+    layer = random_layer((side, side, channels), min(3, side), cells, invariant=invariant)
     pixels = random_pixels(layer.shape, 3)
     images = pixels.reshape(-1, *layer.shape)
     assert len(versions(images, invariant)) == (1 + ("mirror" in invariant)) * (
@@ -123,7 +123,9 @@ def test_versions_of_an_image_have_the_same_features(side, channels, cells, inva
     bare = dataclasses.replace(layer, invariant=())
     pooled = [bare.pooled(each.reshape(3, -1)) for each in versions(images, invariant)]
     mean = sum(grid(each) for each in pooled) / len(pooled)
-    expected = grid(np.clip((mean - layer.mean) * layer.scale, -128, 128))
+    deviation = sum(abs(grid(each) - mean) for each in pooled) / len(pooled)
+    told = (np.hstack([mean, deviation]) - layer.mean) * layer.scale
+    expected = grid(np.clip(told, -128, 128))
     assert np.array_equal(found, expected)
     for each in versions(images, invariant):
         assert np.array_equal(layer.features(each.reshape(3, -1)), found)

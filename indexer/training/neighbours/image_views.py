@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from hashret.models.patches import Shape, versions
+from hashret.models.patches import Shape, mean_and_deviation, versions
 from indexer.training.neighbours.hog import oriented_gradients
 from indexer.training.neighbours.randomized_svd import principal_coordinates
 
@@ -32,8 +32,9 @@ def image_views(
     `invariant` names, as the responses are already.
     """
     alike = [part.reshape(rows.shape) for part in versions(rows.reshape(-1, *shape), invariant)]
-    gradients = sum(oriented_gradients(part, shape) for part in alike)
-    shapes = np.hstack([_GRADIENTS * _spread(np.asarray(gradients)), _spread(sum(alike))])
+    both = [mean_and_deviation(of) for of in ([oriented_gradients(p, shape) for p in alike], alike)]
+    gradients, pixels = (_spread(np.hstack(parts) if invariant else parts[0]) for parts in both)
+    shapes = np.hstack([_GRADIENTS * gradients, pixels])
     return np.hstack([_view(part, rng) for part in (shapes, responses)])
 
 
