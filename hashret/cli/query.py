@@ -50,7 +50,8 @@ rerank_by_option = click.option(
     "--rerank-by",
     type=click.Choice(["words", "features", "both"]),
     help="Sort the items of --rerank by the question's words, by what their codes were made from, "
-    "or by both codes and features.  [default: words for a text of at most 32 words, else features]",
+    "or by codes and features together.  [default: words for a text of at most 32 words, else "
+    "features]",
 )
 index_option = click.option(
     "--index",
