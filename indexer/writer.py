@@ -83,12 +83,12 @@ class Indexer:
         collection does, and a new one stores none. `store_thumbnails` says whether a thumbnail of
         each image, of about 4 kB, is kept for people to look at; None: as the collection did last,
         and a new one does. `folders` are those whose files are given: they are recorded, so that a
-        reader on this machine finds an item's original (`Snapshot.original`). With `passages`, each text that
-        is given is a document, which is split into passages of about so many words
+        reader on this machine finds an item's original (`Snapshot.original`). With `passages`, each
+        text that is given is a document, which is split into passages of about so many words
         (`indexer.corpus.passages`): these are the items, with the ids ``id#1``, ``id#2``, ... When
-        a document comes again,
-        passages that it has no more are removed; 0: texts stay whole; None: as the collection does,
-        and a new one keeps them whole. What a collection does changes only with `fit`. `workers` is
+        a document comes again, passages that it has no more are removed; 0: texts stay whole; None:
+        as the collection does, and a new one keeps them whole. What a collection does changes only
+        with `fit`, but for thumbnails. `workers` is
         how many processes decode images, or encode texts and vectors; 1 encodes in this one, None
         leaves a core free. What is written does not depend on it.
         `catalog` is the address of a PostgreSQL database, as

@@ -56,7 +56,7 @@ HOMES: dict[str, tuple[str, ...]] = {
 NAMED_FROM_BELOW = ("hashret/specs.py", "models")
 #: Where files are opened.
 READERS = ("hashret/store/", "hashret/features/pictures.py", "hashret/cli/")
-READERS += ("hashret/server/page_files.py",)
+READERS += ("hashret/server/page_files.py", "hashret/features/thumbnails.py")
 READERS += ("indexer/corpus/", "indexer/cli/")
 OPENERS = {"open", "read_bytes", "read_text", "write_bytes", "write_text", "memmap", "load", "save"}
 PURE = (
