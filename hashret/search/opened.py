@@ -74,7 +74,8 @@ class Opened:
         It stays by codes alone where no texts are kept, or more than `MOST_UNREAD` bytes of them
         whose words would have to be read first.
         """
-        if not question.asks_no_order or not self.snapshot.keeps_texts:
+        snapshot = self.snapshot
+        if not question.asks_no_order or not snapshot.keeps_texts or snapshot.model is None:
             return question
         if self.searcher.words.n_unread_bytes > MOST_UNREAD:
             return question
