@@ -88,8 +88,9 @@ class Indexer:
         (`indexer.corpus.passages`): these are the items, with the ids ``id#1``, ``id#2``, ... When
         a document comes again, passages that it has no more are removed; 0: texts stay whole; None:
         as the collection does, and a new one keeps them whole. What a collection does changes only
-        with `fit`. `workers` is how many processes decode images, or encode texts and vectors; 1
-        encodes in this one, None leaves a core free. What is written does not depend on it.
+        with `fit`, but for thumbnails. `workers` is how many processes decode images, or encode
+        texts and vectors; 1 encodes in this one, None leaves a core free. What is written does not
+        depend on it.
         `catalog` is the address of a PostgreSQL database, as
         "postgresql+psycopg://user@host/database", that keeps the catalog of a new collection, or
         that has it where the collection records another address; None: a file in the folder, or

@@ -245,7 +245,8 @@ def _question(of_stored: bool, k: int | None, rerank: int | None, **fields: Any)
 def _suited(snapshot: Collection, question: Question, *, of_stored: bool) -> Question:
     """The question in the order that suits it; says so where too many words would be read first."""
     suited = snapshot.suited(question, of_stored=of_stored)
-    if suited is question and question.asks_no_order and snapshot.keeps_texts:
+    is_plain = question.asks_no_order and snapshot.keeps_texts
+    if suited is question and is_plain and snapshot.snapshot.model is not None:
         click.echo(
             f"by codes alone: the words of {snapshot.n_unread_bytes / 1e6:,.0f} MB of texts were "
             "not read yet; --hybrid reads them, once, in minutes",

@@ -74,7 +74,9 @@ class Opened:
         It stays by codes alone where more than `MOST_UNREAD` bytes of texts are kept whose words
         would have to be read first; a question about stored items needs none of these.
         """
-        if not question.asks_no_order or not kind_of(self.snapshot.kind).stores_texts:
+        snapshot = self.snapshot
+        are_texts = kind_of(snapshot.kind).stores_texts
+        if not question.asks_no_order or not are_texts or snapshot.model is None:
             return question
         needs_words = self.snapshot.keeps_texts and not of_stored
         if needs_words and self.searcher.words.n_unread_bytes > MOST_UNREAD:

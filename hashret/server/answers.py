@@ -163,7 +163,7 @@ def _code_of(collection: Collection, form: Form, value: Any) -> str:
         return str(value).lower()
     if form.subject in ("id", "other than"):
         return collection.get(value).code
-    payload = np.array(value) if form.subject == "vector" else value
+    payload = np.array(value) if isinstance(value, list) else value  # of numbers
     encoding = collection.coder.encode([payload])
     return encoding.codes.hex(0) if encoding.known[0] else ""
 

@@ -10,6 +10,7 @@ from hashret import Collection, Item
 from hashret.as_json import hit_json
 from hashret.search.question import Question
 from hashret.server import service
+from hashret.server.service import make_ready
 from indexer import Indexer
 from tests.corpora import clustered_vectors
 from tests.server.conftest import asking
@@ -210,3 +211,15 @@ def test_an_answer_is_of_one_commit(folder, tmp_path):
         assert collection.refresh()
         assert (standing.commit, "notes/sea-000" in standing) == (1, True)
         assert (collection.commit, "notes/sea-000" in collection) == (2, False)
+
+
+def test_a_collection_without_a_model_shows_its_items(tmp_path):
+    with Indexer(tmp_path / "new", "text") as indexer:
+        indexer.add([Item("a", STORM)])
+        indexer.commit()
+    with asking(tmp_path, "new") as client:
+        assert client.get("/v1/items/a").json()["text"] == STORM
+        answer = client.post("/v1/query", json={"text": STORM})
+        assert (answer.status_code, "with a model" in answer.json()["detail"]) == (409, True)
+    with Collection.open(tmp_path / "new") as collection:
+        make_ready(collection)

@@ -22,12 +22,10 @@ PICTURE: dict[str, Any] = {
 }
 
 
-class _Thumbnail(Response):
-    media_type = "image/webp"
-
-
-class _Original(Response):
-    media_type = "image/jpeg"
+def _gives(media_type: str) -> dict[int | str, dict[str, Any]]:
+    """How OpenAPI describes an answer that is a picture."""
+    binary = {"schema": {"type": "string", "format": "binary"}}
+    return {200: {"description": "The picture.", "content": {media_type: binary}}}
 
 
 def pictures(service: Service) -> APIRouter:
@@ -42,16 +40,18 @@ def pictures(service: Service) -> APIRouter:
         payload = await service.decoder.payload(service.collections[name], picture)
         return await service.answer(options, "picture", payload)
 
-    @router.get("/thumbnail/{item_id:path}", response_class=_Thumbnail)
+    @router.get(
+        "/thumbnail/{item_id:path}", response_class=Response, responses=_gives("image/webp")
+    )
     async def thumbnail(item_id: str, collection: Name | None = None) -> Response:
         """The thumbnail of an image, a WebP file; its id may contain slashes."""
         of = service.collections[service.named(collection)]
         found = await service.batcher.call(of.thumbnail, item_id)
         if found is None:
             raise HTTPException(404, _no_thumbnail(of))
-        return _Thumbnail(found)
+        return Response(found, media_type="image/webp")
 
-    @router.get("/original/{item_id:path}", response_class=_Original)
+    @router.get("/original/{item_id:path}", response_class=Response, responses=_gives("image/jpeg"))
     async def original(item_id: str, collection: Name | None = None) -> Response:
         """The whole picture that was indexed, written anew, where it is still there."""
         of = service.collections[service.named(collection)]
@@ -63,7 +63,8 @@ def pictures(service: Service) -> APIRouter:
             if type(error) is not CollectionError:  # unknown, or damaged
                 raise
             raise HTTPException(404, service.without_places(str(error))) from error
-        return _Original(await service.decoder.whole(picture))
+        whole = await service.decoder.whole(picture)
+        return Response(whole, media_type="image/jpeg")
 
     return router
 
