@@ -13,6 +13,7 @@ from hashret import Codes, Collection, Item
 from hashret.errors import CollectionError
 from hashret.insight import bits as bits_file
 from hashret.insight.bits import bits
+from hashret.insight.explain import explain
 from indexer import Indexer
 from tests.corpora import topic_items
 from tests.insight.conftest import items_of, made
@@ -157,10 +158,10 @@ def test_the_words_of_the_topics_turn_bits(texts):
 @pytest.mark.parametrize(
     ("kind", "keep", "knows_sure", "said"),
     [
-        ("text", {"store_text": False}, True, "keeps no texts"),
+        ("text", {"store_text": False}, True, "no text is kept"),
         ("text", {"store_features": False}, True, ""),
-        ("image", {}, False, "keeps no images"),
-        ("vector", {}, False, "keeps no vectors"),
+        ("image", {}, False, "no image is kept"),
+        ("vector", {}, False, "no vector is kept"),
     ],
 )
 def test_what_is_not_held_is_said(tmp_path, kind, keep, knows_sure, said):
@@ -173,6 +174,20 @@ def test_what_is_not_held_is_said(tmp_path, kind, keep, knows_sure, said):
     assert (told.n_left_out > 0) == (not said)
     assert len(told.bits) == 16
     assert any(one.surest_one for one in told.bits) == knows_sure
+
+
+def test_where_some_texts_are_kept_these_are_left_out(tmp_path):
+    items = topic_items(60)
+    path = made(tmp_path / "c", "text", "dense", items[:40], store_text=False)
+    with Indexer(path, store_text=True) as indexer:
+        indexer.add(items[40:])
+        indexer.commit()
+    with Collection.open(path) as collection:
+        told = bits(collection)
+        assert (told.n_left_out, told.n_sure, told.note) == (20, 60, "")
+        why = explain(collection, query_id=items[0].id, item_id=items[50].id)
+        assert (why.query.parts, bool(why.item.parts)) == ((), True)
+        assert "no text is kept" in why.query.note
 
 
 def test_without_a_model_or_a_code_there_is_nothing_to_tell(tmp_path):

@@ -116,10 +116,7 @@ def test_of_an_item_that_is_not_kept_the_file_can_be_given(tmp_path):
     path = made(tmp_path / "c", "image", "dense", items)
     query = ("explain", path, "--file", tmp_path / "0.png", "4.png")
     told = run(*query).output
-    assert (
-        "item: the collection keeps no images; index the source again with --store-images, or"
-        in told
-    )
+    assert "item: no image is kept; index the source again with --store-images, or" in told
     assert "\nquery: how much each place" in told
     assert "\nitem: how much each place" in run(*query, "--item-file", tmp_path / "4.png").output
     assert (
@@ -127,7 +124,7 @@ def test_of_an_item_that_is_not_kept_the_file_can_be_given(tmp_path):
         in run(*query, "--item-file", tmp_path / "0.png", code=1).output
     )
     listed = run("bits", path)
-    assert "what turns a bit is not known: the collection keeps no images" in listed.stderr
+    assert "what turns a bit is not known: no image is kept" in listed.stderr
 
 
 def test_a_line_a_bit_and_one_in_detail(path, texts):
