@@ -7,13 +7,16 @@ payload and what was learned in `fit`: not on the batch, the threads or the mach
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol, Self
 
 import numpy as np
 
+from hashret.arguments import resolve
 from hashret.features.left_out import LeftOut
-from hashret.items import Payload
+from hashret.items import Item, Payload
 from hashret.sparse import Features
 
 #: The featurizer of each kind of items; it is imported on first use.
@@ -22,6 +25,8 @@ FEATURIZERS: Mapping[str, str] = {
     "image": "hashret.features.image:ImageFeaturizer",
     "vector": "hashret.features.vector:VectorFeaturizer",
 }
+# made once: `json.dumps` with arguments builds an encoder at every call
+_as_json = json.JSONEncoder(sort_keys=True, allow_nan=False).encode
 
 
 class Hasher(Protocol):
@@ -30,6 +35,17 @@ class Hasher(Protocol):
     def update(self, data: bytes, /) -> None:
         """Hash `data` after what came before."""
         ...
+
+
+def item_digest(item: Item, kind: str) -> bytes:
+    """The SHA-256 over the item's content and its metadata, which are those of `metadata_of`.
+
+    Raises `PayloadError` for a payload of another kind, and OSError for an unreadable file.
+    """
+    hasher = hashlib.sha256()
+    resolve(FEATURIZERS, kind, "kind").digest(item.payload, hasher)
+    hasher.update(b"\0" + _as_json(item.metadata).encode())
+    return hasher.digest()
 
 
 class Featurizer(Protocol):

@@ -10,8 +10,8 @@ from typing import Any, Protocol
 from hashret.arguments import resolve
 from hashret.errors import PayloadError
 from hashret.features import FEATURIZERS
+from hashret.features.base import item_digest
 from hashret.features.decoding import Taken
-from hashret.features.digest import item_digest
 from hashret.items import Item
 from hashret.store.segments.record_batch import DIGEST, ItemRecord
 from hashret.workers.refusals import LEFT_OUT, Refused
