@@ -35,7 +35,7 @@ HOMES: dict[str, tuple[str, ...]] = {
     "olefile": ("indexer/corpus/extract/",),
     "striprtf": ("indexer/corpus/extract/",),
     "sqlalchemy": ("hashret/store/catalog/", "hashret/store/repair/"),
-    "PIL": ("hashret/features/", "hashret/insight/drawing.py", "hashret/insight/report.py"),
+    "PIL": ("hashret/features/", "hashret/insight/"),
     "openTSNE": ("hashret/insight/tsne.py",),
     "regex": ("hashret/features/", "hashret/unicode_text.py", "indexer/corpus/sentences.py"),
     "click": ("hashret/cli/", "indexer/cli/"),
@@ -57,8 +57,7 @@ HOMES: dict[str, tuple[str, ...]] = {
 NAMED_FROM_BELOW = ("hashret/specs.py", "models")
 #: Where files are opened.
 READERS = ("hashret/store/", "hashret/features/pictures.py", "hashret/cli/")
-READERS += ("hashret/server/page_files.py", "hashret/insight/map_page.py")
-READERS += ("hashret/features/thumbnails.py", "hashret/insight/report.py")
+READERS += ("hashret/server/page_files.py", "hashret/insight/page_files.py")
 READERS += ("indexer/corpus/", "indexer/cli/")
 OPENERS = {"open", "read_bytes", "read_text", "write_bytes", "write_text", "memmap", "load", "save"}
 PURE = (
@@ -283,6 +282,7 @@ def test_every_package_that_is_needed_has_a_home():
         *extras["documents"],
         *extras["evaluate"],
         *extras["fast"],
+        *extras["map"],
         *extras["postgresql"],
         *extras["serve"],
     ]

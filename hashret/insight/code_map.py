@@ -119,27 +119,27 @@ def real_valued_codes(
     """
     values = np.where(snapshot.codes[positions].bits, np.float32(1.0), np.float32(-1.0))
     features_of = _source(snapshot)
-    if features_of is None:
-        return values, False
     encoder, asked = snapshot.coder.encoder, 0
     for start in range(0, len(positions), _BATCH):
         tile = slice(start, start + _BATCH)
         has_features, features = features_of(positions[tile])
+        if features is None:
+            continue
         thought = 2.0 * encoder.probabilities(encoder.logits(features)) - 1.0
         rows = start + np.flatnonzero(has_features)
         agree = ((thought > 0) == (values[rows] > 0)).all(axis=1)
         values[rows[agree]] = thought[agree]
         asked += int(agree.sum())
         on_done(min(1.0, (start + _BATCH) / len(positions)))
-    return values, asked == len(positions)
+    return values, 0 < asked == len(positions)
 
 
-#: From positions to which of them have features, (n,) bool, and the features of these.
-_FeaturesOf = Callable[[np.ndarray], tuple[np.ndarray, Features]]
+#: From positions to which of them have features, (n,) bool, and the features of these, if any.
+_FeaturesOf = Callable[[np.ndarray], tuple[np.ndarray, Features | None]]
 
 
-def _source(snapshot: Snapshot) -> _FeaturesOf | None:
-    """How to get features: as they are stored, or of stored texts or images; None: not at all."""
+def _source(snapshot: Snapshot) -> _FeaturesOf:
+    """How to get features: as they are stored, or of stored texts or images."""
     coder = snapshot.coder
     if snapshot.has_features and not snapshot.keeps_looks:
         return lambda positions: (np.ones(len(positions), bool), snapshot.features(positions))
@@ -150,14 +150,14 @@ def _source(snapshot: Snapshot) -> _FeaturesOf | None:
         data = snapshot.items.record(row).payload
         return None if data is None else cast("CentredFeaturizer[Any]", coder.featurizer).kept(data)
 
-    def computed(positions: np.ndarray) -> tuple[np.ndarray, Features]:
+    def computed(positions: np.ndarray) -> tuple[np.ndarray, Features | None]:
         with snapshot.folder.reading():
             payloads = [payload_of(row) for row in snapshot.rows[positions].tolist()]
         there = [coder.prepare(one) for one in payloads if one is not None]
-        return np.array([one is not None for one in payloads]), coder.features(there)[0]
+        features = coder.features(there)[0] if there else None
+        return np.array([one is not None for one in payloads]), features
 
-    has_some, _ = computed(np.arange(min(1, len(snapshot.rows))))
-    return computed if has_some.any() else None
+    return computed
 
 
 def places_beside(

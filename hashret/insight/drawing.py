@@ -18,7 +18,7 @@ from hashret.errors import InputError
 from hashret.unicode_text import shown
 
 if TYPE_CHECKING:
-    from PIL import ImageDraw, ImageFont
+    from PIL import Image, ImageDraw, ImageFont
 
 Anchor = Literal["start", "middle", "end"]
 
@@ -142,7 +142,6 @@ class Drawing:
     def png(self, mark: str) -> bytes:
         """The picture as a PNG file on a light background, whose text says `mark`."""
         from PIL import Image, ImageDraw
-        from PIL.PngImagePlugin import PngInfo
 
         scale = _PNG_SCALE * _SMOOTHED
         image = Image.new("RGB", (self.width * scale, self.height * scale), LIGHT["paper"])
@@ -155,12 +154,7 @@ class Drawing:
         for one in self._marks:
             if isinstance(one, _Text):
                 _write(pen, one)
-        about = PngInfo()
-        about.add_text("Software", mark)
-        about.add_itxt("Title", shown(self.title))
-        stream = io.BytesIO()
-        image.save(stream, "PNG", pnginfo=about, optimize=True)
-        return stream.getvalue()
+        return encoded(image, mark, self.title)
 
     def file(self, suffix: str, mark: str) -> bytes:
         """The picture as a file whose name has this suffix: .svg or .png."""
@@ -175,6 +169,18 @@ def stacked(title: str, drawings: Sequence[Drawing]) -> Drawing:
         whole._marks += [one.moved(top) for one in drawing._marks]
         top += drawing.height
     return whole
+
+
+def encoded(image: Image.Image, mark: str, title: str) -> bytes:
+    """An image as a PNG file whose text says `mark` and its title."""
+    from PIL.PngImagePlugin import PngInfo
+
+    about = PngInfo()
+    about.add_text("Software", mark)
+    about.add_itxt("Title", shown(title))
+    stream = io.BytesIO()
+    image.save(stream, "PNG", pnginfo=about, optimize=True)
+    return stream.getvalue()
 
 
 def _paint(colour: str) -> str:

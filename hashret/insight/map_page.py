@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import html
 import json
-from importlib import resources
 from string import Template
 from typing import Any
 
 from hashret.insight.drawing import theme
 from hashret.insight.map_picture import MapView
+from hashret.insight.page_files import digest, page_text
 from hashret.unicode_text import shown
 
 #: What says at the beginning of a page that it is one of these.
@@ -70,13 +68,3 @@ def _data(of: MapView) -> dict[str, Any]:
         "is_scale": colouring.is_scale,
         "n_steps": colouring.n_steps,
     }
-
-
-def page_text(name: str) -> str:
-    """The content of a file that pages are made of."""
-    return resources.files("hashret.insight").joinpath("page", name).read_text(encoding="utf-8")
-
-
-def digest(text: str) -> str:
-    """What a policy says of a text that may run, or be a style."""
-    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import html
-import io
 from collections.abc import Callable, Iterable
 from string import Template
 from typing import Any
@@ -15,10 +14,10 @@ from hashret.collection import Collection
 from hashret.errors import MissingExtraError
 from hashret.insight.charts import Axis, Curve, bars, curves
 from hashret.insight.code_map import lay_out
-from hashret.insight.drawing import theme
+from hashret.insight.drawing import encoded, theme
 from hashret.insight.health import complaints
-from hashret.insight.map_page import digest, page_text
 from hashret.insight.map_picture import map_drawing, view_of
+from hashret.insight.page_files import digest, page_text
 from hashret.insight.pairs import Distances, distances
 from hashret.insight.tsne import OnDone
 from hashret.measures import bit_balance, bit_correlation, bucket_sizes, code_statistics
@@ -174,9 +173,8 @@ def _greys(shares: np.ndarray, title: str) -> str:
     """A matrix of shares as an image of one pixel each, white for 0 and black for 1."""
     from PIL import Image
 
-    stream = io.BytesIO()
-    Image.fromarray((255 * (1.0 - shares)).round().astype(np.uint8)).save(stream, "PNG")
-    data = base64.b64encode(stream.getvalue()).decode()
+    image = Image.fromarray((255 * (1.0 - shares)).round().astype(np.uint8))
+    data = base64.b64encode(encoded(image, MARK, title)).decode()
     return f'<img alt="{_escaped(title)}" src="data:image/png;base64,{data}">'
 
 

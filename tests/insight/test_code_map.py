@@ -133,7 +133,21 @@ def test_codes_are_real_valued_where_what_is_stored_allows_it(
         assert lay_out(collection).real_valued == real_valued
 
 
-def test_values_are_those_of_the_items_asked_for(path, tmp_path):
+@pytest.mark.parametrize("first_kept", [False, True])
+def test_items_of_which_nothing_is_kept_have_their_bits(tmp_path, first_kept):
+    options = {"store_features": False}
+    made(tmp_path / "c", "text", TEXTS[:30], store_text=first_kept, **options).close()
+    with Indexer(tmp_path / "c", store_text=not first_kept, **options) as indexer:
+        indexer.add(TEXTS[30:])
+        indexer.commit()
+    with Collection.open(tmp_path / "c") as collection:
+        values, real_valued = real_valued_codes(collection.snapshot, np.arange(60))
+    kept = (np.abs(values) < 1).any(axis=1)
+    assert kept.tolist() == [first_kept] * 30 + [not first_kept] * 30
+    assert not real_valued
+
+
+def test_values_are_those_of_the_items_asked_for(tmp_path):
     items = [
         Item(f"i{i}", text.payload, {"tags": ["a", i], "n": i} if i % 2 else {})
         for i, text in enumerate(topic_items(20))
