@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from hashret.features import pictures
 from hashret.server import answers
 from hashret.server.guard import MOST_BYTES, Limits
+from hashret.server.page_files import PAGE_FILES
 from tests.server.conftest import asking
 
 JSON = {"content-type": "application/json"}
@@ -144,7 +145,7 @@ def test_a_token_is_asked_for_everywhere_but_where_nothing_is_told(folder):
                 assert answer.headers["www-authenticate"] == "Bearer"
             answer = client.get(path, headers={"authorization": "Bearer s3cret"})
             assert answer.status_code in (200, 404)
-        for path in ("/", "/page/page.css", "/page/page.js", "/healthz"):
+        for path in (*PAGE_FILES, "/healthz"):
             assert client.get(path).status_code == 200
 
 

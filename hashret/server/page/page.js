@@ -54,7 +54,7 @@ async function start() {
   pictures.start(search.begin);
   at("skip").addEventListener("click", (event) => {
     event.preventDefault();
-    at("view").focus();
+    at("main").focus();
   });
   try {
     await collections.learn();
