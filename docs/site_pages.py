@@ -14,7 +14,9 @@ ROOT = Path(__file__).parent.parent
 PAGES = {
     "README.md": "index.md",
     "data/README.md": "data/README.md",
-    **{name: name for name in ("ARCHITECTURE.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md")},
+    **{
+        name: name for name in ("ARCHITECTURE.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md")
+    },
 }
 _TARGET = re.compile(r'(\]\(|(?:src|href)=")([^)#:"\s]+)((?:#[^)"\s]*)?[)"])')
 _LINK = re.compile(r"\[([^\]]*)\]\(([^)#:\s]+)\)")

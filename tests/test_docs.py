@@ -67,15 +67,18 @@ def test_links_between_pages_lead_somewhere():
             assert (page.parent / target).exists(), f"{page.name}: {target}"
 
 
-@pytest.mark.long  # some ten seconds
 def test_the_site_builds_and_asks_no_other_host(tmp_path):
     command = [sys.executable, "-m", "mkdocs", "build", "--quiet", "--site-dir", tmp_path / "site"]
     surroundings = os.environ | {"NO_MKDOCS_2_WARNING": "1"}
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=surroundings)
     assert done.returncode == 0, done.stdout + done.stderr  # a link that leads nowhere
     pages = list((tmp_path / "site").rglob("*.html"))
-    assert {"index.html", "guide.html", "how-to.html", "ARCHITECTURE.html"} <= {p.name for p in pages}
+    assert {"index.html", "guide.html", "how-to.html", "ARCHITECTURE.html"} <= {
+        p.name for p in pages
+    }
     for page in pages:
         html = page.read_text(encoding="utf-8")
-        loaded = re.findall(r"<(?:script|img|iframe|link)[^>]*?(?:src|href)=\"?(https?:[^\">\s]+)", html)
+        loaded = re.findall(
+            r"<(?:script|img|iframe|link)[^>]*?(?:src|href)=\"?(https?:[^\">\s]+)", html
+        )
         assert not loaded, f"{page.name}: {loaded}"
