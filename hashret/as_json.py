@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from hashret.items import Approximation, Hit, StoredItem
-    from hashret.search.snippets import Snippet
 
 
 def hit_json(hit: Hit, *, with_text: bool = False) -> dict[str, Any]:
@@ -35,11 +34,6 @@ def hit_json(hit: Hit, *, with_text: bool = False) -> dict[str, Any]:
     if with_text:
         fields["text"] = hit.text
     return fields
-
-
-def snippet_json(snippet: Snippet) -> dict[str, Any]:
-    """A snippet as JSON: its text, and the marked parts as pairs of offsets in characters."""
-    return {"text": snippet.text, "marks": [list(mark) for mark in snippet.marks]}
 
 
 def stored_json(item: StoredItem) -> dict[str, Any]:

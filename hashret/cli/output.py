@@ -11,12 +11,13 @@ import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from hashret.as_json import approximation_json, hit_json, snippet_json
+from hashret.as_json import approximation_json, hit_json
 from hashret.cli.group import shown
 from hashret.kinds import kind_of
 
@@ -182,7 +183,7 @@ def _write_json(collection: Collection, hits: Hits, asked: Any, with_text: bool)
     for hit, part in zip(hits, parts, strict=True):
         line = hit_json(hit, with_text=with_text) | {"preview": hit.preview}
         if hit.preview:
-            line["snippet"] = snippet_json(part)
+            line["snippet"] = asdict(part)
         click.echo(json.dumps(line | label))
 
 

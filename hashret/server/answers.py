@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from hashret.as_json import approximation_json, hit_json, snippet_json, stored_json
+from hashret.as_json import approximation_json, hit_json, stored_json
 from hashret.codes import Codes
 from hashret.collection import Collection
 from hashret.errors import HashretError, InputError
@@ -121,10 +121,10 @@ def _told(collection: Collection, form: Form, asked: Asked, hits: Hits) -> bytes
             for hit in shown
         ]
         if "snippet" in include:
-            asked_text = asked.value if form.subject == "text" else None
-            parts = collection.snippets(shown, asked_text)
+            has_words = form.subject == kind_of(collection.kind).key
+            parts = collection.snippets(shown, asked.value if has_words else None)
             for hit, part in zip(told["hits"], parts, strict=True):
-                hit["snippet"] = snippet_json(part)
+                hit["snippet"] = asdict(part)
         if len(shown) < len(hits):
             told["more"] = True
         if hits.note:
