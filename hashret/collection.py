@@ -384,14 +384,14 @@ class Collection:
         `similar`. Fewer than k hits only if the collection is smaller or the payload has no
         known feature: then `Hits.note` says so. Ties are ordered by (distance, -score, id).
 
-        With `asymmetric` the score decides: all codes are compared with what the query thinks of
-        each bit, and the true first k by (-score, distance, id) given, whatever the index, in
-        time linear in the number of items.
+        With `asymmetric` the score decides: the query keeps its real-valued confidence for each
+        bit, and all stored codes are compared with it. The hits are the true first k by (-score,
+        distance, id), whatever the index, in time linear in the number of items.
 
-        With `probes` the score decides too, but only so many buckets are looked at: the one that
-        the query leans to, then those that differ in the bits that it is least certain of, in the
-        order of the score (`indexes.table.multiprobe`). It ends when k are found: these are the
-        first k by score. If the probes run out before, the hits are what was found, and
+        With `probes` the score decides too, but only so many buckets are opened: that of the
+        query's code, then those that differ in the bits the query is least sure of, in the order of
+        the score (`indexes.table.multiprobe`). It stops once it has k hits; these are guaranteed to
+        be the first k by score. If the probes run out before, the hits are what was found, and
         `Hits.approximation` says so. As many probes as items, or more, are `asymmetric`.
 
         With `hybrid` texts are found by words and codes, which is best for a question in words,

@@ -14,6 +14,7 @@ import pytest
 
 from hashret import Collection
 from hashret.cli.output import agreement_columns, order_column
+from hashret.cli.terminal import original_of
 from hashret.items import Hit
 from tests.corpora import topic_items
 
@@ -152,3 +153,25 @@ def test_the_list_is_in_order_of_the_score_that_is_shown(how, title):
                 assert shown == sorted(shown, reverse=True)
             else:
                 assert [one.distance for one in hits] == sorted(one.distance for one in hits)
+
+
+def test_an_id_links_to_its_original_inside_the_folder_that_was_indexed(tmp_path):
+    folder = tmp_path / "photos"
+    (folder / "sub").mkdir(parents=True)
+    (folder / "sub" / "a b\x1bü.jpg").write_bytes(b"")
+    (tmp_path / "secret.jpg").write_bytes(b"")
+    (folder / "out.jpg").symlink_to(tmp_path / "secret.jpg")
+    folders = [(str(tmp_path / "gone"), ""), (str(folder), "p/")]
+    link = original_of(folders, "p/sub/a b\x1bü.jpg")
+    assert link == f"{folder.resolve().as_uri()}/sub/a%20b%1B%C3%BC.jpg"
+    for name in (
+        "p/../secret.jpg",
+        "p/out.jpg",
+        "sub/a b\x1bü.jpg",
+        "p/sub",
+        "p/",
+        "p/a\0",
+        "p//etc/passwd",
+        str(tmp_path / "secret.jpg"),
+    ):
+        assert original_of(folders, name) is None, name

@@ -113,10 +113,9 @@ def order_column(collection: Collection, hits: Hits, *, by_score: bool) -> Colum
 
     Of images whose copies come first it says which are copies, if one is.
     """
-    if hits.by == "words and codes":
-        return Column("words+codes", [f"{hit.fused or 0.0:.3f}" for hit in hits])
-    if hits.by == "codes and features":
-        return Column("codes+features", [f"{hit.fused or 0.0:.3f}" for hit in hits])
+    if any(hit.fused is not None for hit in hits):
+        fused = [f"{hit.fused or 0.0:.3f}" for hit in hits]
+        return Column(hits.by.replace(" and ", "+"), fused)
     if hits.by == "words":
         return Column("words", [f"{hit.words or 0.0:.2f}" for hit in hits])
     if by_score:

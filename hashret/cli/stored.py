@@ -73,7 +73,7 @@ def info(collection: Path, commit: int | None, as_json: bool) -> None:
             "unfinished: the first `hashret index` has not ended; run it again, and it goes on"
         )
     for name, value in facts.items():
-        if value is None:
+        if value in (None, ""):
             continue
         if isinstance(value, dict):
             value = ", ".join(f"{key} {part}" for key, part in value.items())

@@ -11,11 +11,10 @@ from click.shell_completion import get_completion_class
 def completion(shell: str) -> None:
     """Print a script with which SHELL completes verbs, options and file names.
 
-    bash, in ~/.bashrc:  eval "$(hashret completion bash)"
-
-    zsh, in ~/.zshrc:  eval "$(hashret completion zsh)"
-
-    fish, once:  hashret completion fish > ~/.config/fish/completions/hashret.fish
+    \b
+    bash:  hashret completion bash >> ~/.bashrc
+    zsh:   hashret completion zsh >> ~/.zshrc
+    fish:  hashret completion fish > ~/.config/fish/completions/hashret.fish
     """
     from indexer.cli import main
 
