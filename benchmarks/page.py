@@ -86,7 +86,7 @@ def served(*collections: Path) -> Iterator[str]:
     command = [sys.executable, "-c", call, "serve", *map(str, collections), "--port", "0"]
     told = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
     with subprocess.Popen(command, **told) as process:
-        assert process.stdout is not None
+        assert process.stdout is not None  # noqa: S101
         try:
             said = ""
             for line in process.stdout:

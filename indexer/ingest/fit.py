@@ -11,7 +11,7 @@ import numpy as np
 from hashret._backports import chunks
 from hashret.arguments import require_instance, resolve, whole
 from hashret.coder import Coder, keeps_looks
-from hashret.errors import CollectionError, EmptyCorpusError, TrainingError
+from hashret.errors import CollectionError, EmptyCorpusError, InputError, TrainingError
 from hashret.features import FEATURIZERS
 from hashret.features.base import Featurizer
 from hashret.items import Item, Payload
@@ -101,7 +101,7 @@ def learn(
     """
     from indexer.training.options import TrainingOptions
 
-    options = with_former(options, former)
+    options = with_former(options, former, kind)
     seed = (options or TrainingOptions()).seed
     if isinstance(items, StoredSource) and items.features is not None and former is not None:
         on_note(
@@ -201,18 +201,31 @@ def fit_features(
     return featurizer, features if finite.all() else take_rows(features, finite.nonzero()[0])
 
 
-def with_former(options: TrainingOptions | None, former: Coder | None) -> TrainingOptions | None:
+def with_former(
+    options: TrainingOptions | None, former: Coder | None, kind: str
+) -> TrainingOptions | None:
     """The options of a new model, which keeps to what the codes of the former one ignore.
 
-    That is `TrainingOptions.invariant`, unless the options say it themselves.
+    That is `TrainingOptions.invariant`, unless the options say it themselves. Raises InputError for
+    a preset that can't ignore it.
     """
     from indexer.training.options import TrainingOptions
+    from indexer.training.presets import preset_for, require_used
 
     spec = None if former is None else former.encoder.spec
     if not isinstance(spec, PatchSpec) or not spec.invariant:
         return options
     options = options or TrainingOptions()
-    return replace(options, invariant=spec.invariant) if options.invariant is None else options
+    if options.invariant is not None:
+        return options
+    options = replace(options, invariant=spec.invariant)
+    try:
+        require_used(kind, replace(options, preset=preset_for(kind, options.preset)))
+    except ValueError as error:
+        raise InputError(
+            f"{error}. The former model ignored it; `--invariant none` ends that"
+        ) from error
+    return options
 
 
 def options_for(featurizer: Featurizer, options: TrainingOptions | None) -> TrainingOptions:

@@ -31,7 +31,10 @@ GOLDEN = {
     "image": ("image", "dense"),
     "image-patches": ("image", "patches"),
     "image-conv": ("image", "conv"),
+    "image-invariant": ("image", "patches"),
 }
+#: What codes ignore, by the name of the golden collection.
+INVARIANT = {"image-invariant": ("mirror", "rotation")}
 _QUERIES = 6
 
 
@@ -72,7 +75,8 @@ def make(folder: Path, names: Iterable[str] = GOLDEN) -> None:
         if preset in ("patches", "conv"):  # small: they are kept for ever
             row = row._replace(recipe=changed(row.recipe, hidden=(32,), filters=(6, 4)))
         with patch.dict(PRESETS[kind], {preset: row}), Indexer(path, kind) as indexer:
-            indexer.fit(items, replace(quick(kind), preset=preset))
+            options = replace(quick(kind), preset=preset, invariant=INVARIANT.get(name))
+            indexer.fit(items, options)
             indexer.add(items[:20])
             indexer.commit()
         with Indexer(path) as indexer:
