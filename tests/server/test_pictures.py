@@ -1,7 +1,9 @@
 """Pictures over HTTP: uploads are decoded in workers, thumbnails and originals are shown."""
 
 import os
-from contextlib import contextmanager
+import shutil
+import sqlite3
+from contextlib import closing, contextmanager
 from io import BytesIO
 
 import numpy as np
@@ -11,10 +13,13 @@ from PIL import Image
 
 from hashret import Collection, Item
 from hashret.as_json import hit_json
+from hashret.collection import verified
 from hashret.server import uploads
 from hashret.server.app import create_app
 from hashret.server.guard import MOST_PICTURE_BYTES, Guard
 from hashret.server.uploads import Decoder
+from hashret.store.layout import Layout
+from hashret.store.repair.plan import apply
 from hashret.workers.pool import Limits as WorkerLimits
 from indexer import Indexer
 from indexer.cli import main
@@ -275,14 +280,27 @@ def test_the_folder_is_recorded_and_info_shows_it(photos, tmp_path):
     assert f"folders    {photos / 'source'}" in done.output
     source = photos / "source"
     to = tmp_path / "c"
-    how = ["--preset", "dense", "--bits", "16", "--quiet"]
-    for options in ([], ["--id-prefix", "{name}/"]):
-        done = CliRunner().invoke(main, ["index", str(source), "--to", str(to), *how, *options])
-        assert done.exit_code == 0, done.output
+    how = ["--preset", "dense", "--bits", "16", "--quiet", "--id-prefix", "{name}/"]
+    done = CliRunner().invoke(main, ["index", str(source), "--to", str(to), *how])
+    assert done.exit_code == 0, done.output
     with Collection.open(to) as collection:
-        assert collection.info()["folders"] == [str(source)] * 2
-        for name in ("sub/3.png", "source/sub/3.png"):
-            assert collection.snapshot.original(name) == picture(3)
+        assert collection.info()["folders"] == [str(source)]
+        assert collection.snapshot.original("source/sub/3.png") == picture(3)
+
+
+def test_damage_of_what_is_said_of_folders_is_found_and_repaired(photos, tmp_path):
+    """The collection is answered from all the same, without originals."""
+    path = shutil.copytree(photos / "photos", tmp_path / "c")
+    with closing(sqlite3.connect(path / "catalog.sqlite")) as connection:
+        connection.execute("UPDATE meta SET value = value || ' ' || 1 WHERE key = 'folders'")
+        connection.commit()
+    assert ["folders" in one.what for one in verified(path).damages] == [True]
+    with Collection.open(path) as collection:
+        assert (len(collection), collection.info()["folders"]) == (10, [])
+    apply(Layout.find(path))
+    assert verified(path).is_sound
+    with Collection.open(path) as collection:
+        assert len(collection) == 10
 
 
 def test_the_icon_of_the_page_is_there(client):
