@@ -10,6 +10,7 @@ from click.testing import CliRunner
 from PIL import Image
 
 from hashret import Collection, Item
+from hashret.errors import DamagedError
 from hashret.insight.report import report_page
 from indexer import Indexer, TrainingOptions
 from indexer.cli import main
@@ -163,3 +164,15 @@ def test_the_losses_of_a_training_are_kept(path, tmp_path):
         for one in collection.description["training"]["stages"]:
             one.pop("losses")
         assert "keeps no loss curves" in report_page(collection, "c").decode()
+
+
+@pytest.mark.parametrize(
+    "training",
+    [[], {"stages": 3}, {"stages": [{"losses": "abc"}]}, {"stages": [{"seconds": None}]}],
+)
+def test_a_training_of_another_form_is_said_to_be_damaged(path, training):
+    with Collection.open(path) as collection:
+        told = collection.description["training"]
+        collection.description["training"] = {**told, **training} if training else training
+        with pytest.raises(DamagedError, match="train it again"):
+            report_page(collection, "c")

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from hashret.collection import Collection
-from hashret.errors import MissingExtraError
+from hashret.errors import DamagedError, MissingExtraError
 from hashret.insight.charts import Axis, Curve, bars, curves
 from hashret.insight.code_map import lay_out
 from hashret.insight.drawing import encoded, theme
@@ -225,8 +225,18 @@ def _distances(found: Distances | None) -> str:
 
 
 def _training(collection: Collection) -> str:
-    """The stages of the training, its warnings, and the loss of each stage that learned."""
-    training = collection.description.get("training", {})
+    """The section on the training. Raises `DamagedError` for a description of another form."""
+    try:
+        return _of_training(collection.description.get("training", {}))
+    except (TypeError, ValueError, AttributeError, KeyError) as error:
+        raise DamagedError(
+            f"{collection.snapshot.layout.root}: expected a report of the training, got "
+            f"{type(error).__name__}: {error}; train it again"
+        ) from error
+
+
+def _of_training(training: dict[str, Any]) -> str:
+    """The stages of a training, its warnings, and the loss of each stage that learned."""
     stages = [one for one in training.get("stages", []) if isinstance(one, dict)]
     rows = []
     for one in stages:
