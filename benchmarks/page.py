@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 from playwright.sync_api import Browser, Page, sync_playwright
 
+HASHRET = [sys.executable, "-c", "from indexer.cli import main; main()"]
 #: Points of the map, as many as the server gives at most.
 _N_POINTS = 50_000
 _SECONDS = 3
@@ -82,14 +83,12 @@ def main() -> None:
 @contextmanager
 def served(*collections: Path) -> Iterator[str]:
     """The address of `hashret serve` of the collections, in a process of its own."""
-    call = "from indexer.cli import main; main()"
-    command = [sys.executable, "-c", call, "serve", *map(str, collections), "--port", "0"]
+    command = [*HASHRET, "serve", *map(str, collections), "--port", "0"]
     told = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
     with subprocess.Popen(command, **told) as process:
-        assert process.stdout is not None  # noqa: S101
         try:
             said = ""
-            for line in process.stdout:
+            for line in process.stdout or ():
                 said += line
                 if found := re.search(r"http://\S+", line):
                     yield found[0]

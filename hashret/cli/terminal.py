@@ -65,7 +65,7 @@ def write_table(collection: Collection, hits: Hits, asked: Any, columns: Sequenc
 def _name(collection: Collection, hit: Hit) -> Text:
     """The id, with a link to the original where the collection knows it."""
     # a collection that was made before folders were recorded has none
-    folders = getattr(collection.snapshot, "folders", ())
+    folders = collection.snapshot.folders
     link = original_of(folders, str(hit.metadata.get("document", hit.id)))
     return Text(shown(hit.id), style=Style(bold=True, link=link))
 

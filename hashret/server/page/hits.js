@@ -7,22 +7,10 @@ import { explanation } from "./explain.js";
 import { havePictures, metadata, thumbnail } from "./items.js";
 import { segment, showPicture, withParameters } from "./server.js";
 
-const WORDS = /([\p{L}\p{N}\p{M}]+)/u;
-
-// The text of a hit with marks: its snippet's, or the words of the query in its beginning.
-function textOf(hit, words) {
-  if (hit.snippet) {
-    return element(
-      "p",
-      { class: "text", dir: "auto" },
-      marked(hit.snippet.text, hit.snippet.marks),
-    );
-  }
-  if (!hit.preview) return null;
-  const parts = hit.preview
-    .split(WORDS)
-    .map((part) => (words.has(part.toLowerCase()) ? element("mark", {}, part) : part));
-  return element("p", { class: "text", dir: "auto" }, parts);
+// The part of a text where the query's words stand, marked.
+function snippet({ snippet: part }) {
+  if (!part?.text) return null;
+  return element("p", { class: "text", dir: "auto" }, marked(part.text, part.marks));
 }
 
 function how(hit, nBits) {
@@ -32,8 +20,7 @@ function how(hit, nBits) {
   return [agreeing, similarity, words, `score ${hit.score.toFixed(3)}`].filter(Boolean).join(" · ");
 }
 
-// One hit. `question` is what was asked: its subject, its bits, its own barcode (to light up bits
-// of), and its words. `walk(id)` is called to see an item's neighbours.
+// One hit. `question` is what was asked: its subject, its bits, and its own barcode (to light up bits of). `walk(id)` is called to see an item's neighbours.
 export function hitElement(hit, question, walk) {
   const bits = bitsOf(hit.code);
   const code = barcode(bits, question.bits, "Code");
@@ -67,7 +54,7 @@ export function hitElement(hit, question, walk) {
       element("strong", {}, bits.length ? `${count(hit.distance, "bit")} apart` : "by words"),
       ` ${how(hit, bits.length)}`,
     ),
-    textOf(hit, question.words),
+    snippet(hit),
     bits.length > 0 && code,
     metadata(hit.metadata),
     element("div", { class: "actions" }, bits.length > 0 && why, original(hit.id)),

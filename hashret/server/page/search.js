@@ -14,7 +14,7 @@ import { ask, withParameters } from "./server.js";
 const SUBJECTS = ["text", "vector", "id", "code", "picture"];
 const OPTIONS = ["k", "radius", "where", "rerank", "group", "codes_only"];
 const NUMBERS = ["k", "radius", "rerank"];
-const INCLUDE = ["preview", "snippet", "code"];
+const INCLUDE = ["snippet", "code"];
 
 let last = 0; // number of the last question: slower answers to former ones are dropped
 let shown = []; // ids of the last hits, which the map rings
@@ -52,16 +52,14 @@ function questionOf(name, parameters) {
     if (option === "codes_only") options[option] = true;
   }
   const value = parameters[name];
-  const question = { options, words: new Set(), from: parameters.from };
+  const question = { options, from: parameters.from };
   if (name === "picture") {
     question.picture = pictureOf(value);
     if (!question.picture) throw new Error("That picture is gone; drop it here again.");
     return { ...question, title: question.picture.name || "a picture" };
   }
-  if (name === "text") {
-    question.words = new Set(value.toLowerCase().match(/[\p{L}\p{N}\p{M}]+/gu) ?? []);
-  }
-  return { ...question, subject: { [name]: name === "vector" ? numbers(value) : value }, title: titleOf(parameters) };
+  const subject = { [name]: name === "vector" ? numbers(value) : value };
+  return { ...question, subject, title: titleOf(parameters) };
 }
 
 function titleOf({ text, vector, id, code, from, picture }) {
@@ -81,19 +79,12 @@ function numbers(written) {
   }
 }
 
-async function answered(question, include = INCLUDE) {
-  const asked = { ...question.options, include, collection: collections.name() };
-  try {
-    if (question.picture) {
-      const path = withParameters("/v1/query/image", asked);
-      return await ask(path, { picture: question.picture });
-    }
-    return await ask("/v1/query", { body: { ...asked, ...question.subject } });
-  } catch (error) {
-    // a server that knows no snippets yet
-    if (include !== INCLUDE || error.status !== 422 || !/include/.test(error.message)) throw error;
-    return answered(question, ["preview", "code"]);
+function answered(question) {
+  const asked = { ...question.options, include: INCLUDE, collection: collections.name() };
+  if (question.picture) {
+    return ask(withParameters("/v1/query/image", asked), { picture: question.picture });
   }
+  return ask("/v1/query", { body: { ...asked, ...question.subject } });
 }
 
 function showAnswer(told, question, { parameters, kept, took }) {
