@@ -274,11 +274,15 @@ class ContrastTerm:
 
     def __call__(self, batch: CodedBatch) -> Tensor:
         """The weighted loss of a batch."""
-        # few bits can't tell many items apart: forcing them to would cost what they say of the item
-        share = min(1.0, batch.code.shape[1] / CONTRAST_BITS) ** 2
         partners = batch.encode(batch.mixture.partners(batch.rows, self.settings.own_share))
         loss = contrast(batch.code, partners, self.settings.temperature)
-        return self.settings.weight * share * loss
+        return self.settings.weight * _contrast_share(batch.code) * loss
+
+
+def _contrast_share(code: Tensor) -> float:
+    """The share of the contrast's weight that codes of this length get."""
+    # few bits can't tell many items apart: forcing them to would cost what they say of the item
+    return min(1.0, code.shape[1] / CONTRAST_BITS) ** 2
 
 
 class NeighboursTerm:
@@ -289,10 +293,13 @@ class NeighboursTerm:
 
     def __call__(self, batch: CodedBatch) -> Tensor:
         """The weighted loss of a batch."""
+        share = 1.0 - _contrast_share(batch.code) if self.settings.short_only else 1.0
+        if not share:
+            return batch.code.new_zeros(())
         is_near = torch.from_numpy(batch.mixture.are_near(batch.rows)).to(batch.code.device)
         keys = batch.encode(batch.rows)
         loss = neighbours_contrast(batch.code, keys, is_near, self.settings.temperature)
-        return self.settings.weight * loss
+        return self.settings.weight * share * loss
 
 
 class IndependenceTerm:

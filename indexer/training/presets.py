@@ -125,6 +125,8 @@ class Neighbours(Term):
 
     temperature: float = 0.3
     """Divisor of the mean agreement of two codes' bits, which is from -1 to 1."""
+    short_only: bool = False
+    """Whether the weight falls, as that of `Contrast` grows, to 0 for codes of 64 bits."""
     last_round_only: ClassVar[bool] = True
 
 
@@ -194,11 +196,11 @@ _IMAGE = Recipe(
     batch_size=256,
     learning_rate=2e-3,
 )
-# all neighbours at once for short codes, one partner for long ones: its weight grows with length
+# one partner for long codes, all neighbours at once for short ones
 _PATCHES = replace(
     _IMAGE,
     trunk=Patches(hidden=(512, 512), input_scale=1.0),
-    terms=(Contrast(0.1), Neighbours(0.2)),
+    terms=(Contrast(0.1), Neighbours(0.2, short_only=True)),
     least_steps=600,
 )
 _CONV = replace(

@@ -6,8 +6,15 @@ import torch
 
 from indexer.training import TrainingOptions, train
 from indexer.training.neighbours.neighbourhoods import Neighbourhoods
-from indexer.training.objectives import Mixture, balance, independence, neighbours_contrast
-from indexer.training.presets import Balance, Independence
+from indexer.training.objectives import (
+    CodedBatch,
+    Mixture,
+    NeighboursTerm,
+    balance,
+    independence,
+    neighbours_contrast,
+)
+from indexer.training.presets import Balance, Independence, Neighbours
 from tests.training.corpora import grouped_points
 from tests.training.recipes import change
 
@@ -65,3 +72,23 @@ def test_the_contrast_of_neighbours_is_that_of_its_definition():
         loss -= np.log(chances[is_near[row]]).mean() / 5
     found = neighbours_contrast(code, keys, torch.from_numpy(is_near), 0.3)
     assert found.item() == pytest.approx(loss, rel=1e-5)
+
+
+@pytest.mark.parametrize(("n_bits", "share"), [(16, 15 / 16), (32, 0.75), (64, 0.0), (128, 0.0)])
+def test_the_contrast_of_neighbours_of_images_is_for_short_codes(n_bits, share):
+    members = np.array([[1], [0], [3], [2]], np.int32)
+    mixture = Mixture(Neighbourhoods(members, 1), 0.8, 1, np.random.default_rng(0))
+    code = torch.from_numpy(np.random.default_rng(1).random((4, n_bits)))
+    coded = []
+
+    def encode(rows):
+        coded.append(rows)
+        return code[rows]
+
+    batch = CodedBatch(np.arange(4), code, mixture, encode)
+    whole = NeighboursTerm(Neighbours(0.2))(batch).item()
+    coded.clear()
+    found = NeighboursTerm(Neighbours(0.2, short_only=True))(batch).item()
+    assert whole > 0.0
+    assert found == pytest.approx(share * whole)
+    assert len(coded) == (share > 0)  # no second pass for nothing
