@@ -30,15 +30,15 @@ export async function explanation(place, hit, question, code) {
     element(
       "div",
       { class: "sides" },
-      side("In the query", told.query.parts, told, question.barcode, () => pictureOf(question)),
-      side("In this item", told.item.parts, told, code, () => thumbnail(hit.id)),
+      side("In the query", told.query, told, question.barcode, () => pictureOf(question)),
+      side("In this item", told.item, told, code, () => thumbnail(hit.id)),
     ),
-    element(
+    told.parts ? element(
       "p",
       { class: "quiet-text" },
       "The number is by how many bits the two would be further apart (+) or closer (−) without " +
         "that part. Point at a part to see its bits.",
-    ),
+    ) : "",
   );
 }
 
@@ -67,8 +67,10 @@ function pictureOf(question) {
   return element("span", { class: "thumbnail" }, image);
 }
 
-function side(title, parts, told, code, picture) {
-  if (!parts?.length) return null;
+function side(title, { parts, note }, told, code, picture) {
+  if (!parts?.length) {
+    return note ? element("section", {}, element("h4", {}, title), element("p", {}, note)) : null;
+  }
   const light = (part) => code?.light(part ? part.bits : []);
   const of = {
     words: () => chips(parts, (part) => part.word, light),
