@@ -30,7 +30,7 @@ PATIENCE = 180_000
 def explain(page: Page) -> None:
     """Open the reasons of the first hit, and point at a word."""
     page.get_by_role("button", name="Why this hit").first.click()
-    page.locator(".why .chip, .why .place, .why .wrong").first.wait_for()
+    page.locator(".why .chip, .why .place").first.wait_for()
     page.locator(".why .chip, .why .place").first.hover()
 
 
@@ -82,7 +82,7 @@ def main() -> None:
         else:
             subprocess.run([*HASHRET, "demo", "--to", str(demo)], check=True, capture_output=True)
         make_digits(Path(temporary, "digits"))
-        command = ["index", str(Path(temporary, "digits")), "--to", str(digits)]
+        command = ["index", str(Path(temporary, "digits")), "--to", str(digits), "--store-images"]
         subprocess.run([*HASHRET, *command], check=True, capture_output=True)
         with served(demo, digits) as address, sync_playwright() as playwright:
             browser = playwright.chromium.launch(

@@ -3,7 +3,7 @@
 import { readable } from "./elements.js";
 
 const EACH = [0x4c78dd, 0xe8833a, 0x2fa37c, 0xd3518d, 0x8e6bd8, 0xb08c1f, 0x3aa6c9, 0xc2573f, 0x7a9a34];
-const OTHERS = 0x8b8d98;
+const OTHERS = 0xa3a5b0;
 const SCALE = [0x3b2f8f, 0x2f6f9f, 0x2a9d8f, 0x8ac44a, 0xf2c12e]; // from low to high
 
 // {colours, legend, groups}: 0xRRGGBB of each value; the rows of the legend as {label, colour, n};

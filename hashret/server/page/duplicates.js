@@ -1,7 +1,7 @@
 // The view of duplicates: groups side by side, and which item of each to keep.
 
 import * as collections from "./collections.js";
-import { at, count, element, say } from "./elements.js";
+import { at, count, element, likeness, say } from "./elements.js";
 import { glimpse, link, metadata } from "./items.js";
 import { address, current, go } from "./routes.js";
 import { ask, withParameters } from "./server.js";
@@ -34,8 +34,8 @@ function showGroups(told, limit) {
   const others = groups.flatMap((group) => group.items.filter((item) => item.id !== group.keep));
   const shown = groups.length < n ? `, ${groups.length} of them shown` : "";
   const found = n ? `${count(n, "group")} of duplicates${shown}` : "No duplicates";
-  say(at("duplicates-said"), `${found}, within ${count(told.radius, "bit")}.`);
-  at("duplicates-radius").placeholder = told.radius;
+  const within = told.radius === null ? "" : `, within ${count(told.radius, "bit")}`;
+  say(at("duplicates-said"), `${found}${within}.`);
   at("duplicates-groups").replaceChildren(...groups.map(groupElement));
   at("duplicates-more").hidden = !told.more;
   at("duplicates-more").onclick = () => {
@@ -61,12 +61,12 @@ function groupElement(group, i) {
 }
 
 function member(item, isKept) {
-  const similarity = typeof item.similarity === "number" ? ` · similarity ${item.similarity.toFixed(3)}` : "";
-  const apart = isKept ? "Keep" : `${count(item.distance, "bit")} apart${similarity}`;
+  const apart = [`${count(item.distance, "bit")} apart`, likeness(item.similarity)];
+  const how = isKept ? "Keep" : apart.filter(Boolean).join(" · ");
   return element(
     "li",
     { class: isKept ? "kept" : "" },
-    element("p", { class: "facts" }, element("strong", {}, apart)),
+    element("p", { class: "facts" }, element("strong", {}, how)),
     glimpse(item),
     element("p", {}, link(item.id)),
     metadata(item.metadata),

@@ -54,6 +54,13 @@ export function percent(share) {
   return `${(100 * share).toFixed(share > 0.995 || share < 0.1 ? 1 : 0).replace(/\.0$/, "")} %`;
 }
 
+// How alike the features of two items are: a similarity, or, where it is none, how far they are apart.
+export function likeness(similarity) {
+  if (typeof similarity !== "number") return "";
+  if (similarity > 0) return `similarity ${similarity.toFixed(3)}`;
+  return `features ${Math.abs(similarity).toFixed(3)} apart`;
+}
+
 // A value of metadata as people read it.
 export function readable(value) {
   return typeof value === "string" ? value : JSON.stringify(value);

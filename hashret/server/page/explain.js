@@ -30,15 +30,15 @@ export async function explanation(place, hit, question, code) {
     element(
       "div",
       { class: "sides" },
-      side("In the query", told.query.parts, told, question.barcode, () => pictureOf(question)),
-      side("In this item", told.item.parts, told, code, () => thumbnail(hit.id)),
+      side("In the query", told.query, told, question.barcode, () => pictureOf(question)),
+      side("In this item", told.item, told, code, () => thumbnail(hit.id)),
     ),
-    element(
+    told.parts ? element(
       "p",
       { class: "quiet-text" },
       "The number is by how many bits the two would be further apart (+) or closer (−) without " +
         "that part. Point at a part to see its bits.",
-    ),
+    ) : "",
   );
 }
 
@@ -67,8 +67,10 @@ function pictureOf(question) {
   return element("span", { class: "thumbnail" }, image);
 }
 
-function side(title, parts, told, code, picture) {
-  if (!parts?.length) return null;
+function side(title, { parts, note }, told, code, picture) {
+  if (!parts?.length) {
+    return note ? element("section", {}, element("h4", {}, title), element("p", {}, note)) : null;
+  }
   const light = (part) => code?.light(part ? part.bits : []);
   const of = {
     words: () => chips(parts, (part) => part.word, light),
@@ -141,8 +143,11 @@ function chips(parts, name, light) {
   return element("div", {}, all, more);
 }
 
+// Rectangles over the picture. They are as strong as their pull, since one place alone seldom
+// changes a bit.
 function places(parts, picture, light) {
-  const strongest = Math.max(1, ...parts.map((part) => Math.abs(part.effect)));
+  const pull = (part) => part.pull ?? part.effect;
+  const strongest = Math.max(...parts.map((part) => Math.abs(pull(part)))) || 1;
   const shown = element("div", { class: "places" }, picture);
   for (const part of parts) {
     const where = `The place ${Math.round(100 * part.x)} % from the left, ${Math.round(100 * part.y)} % from the top`;
@@ -150,7 +155,7 @@ function places(parts, picture, light) {
       "button",
       {
         type: "button",
-        class: `place ${direction(part.effect)}`,
+        class: `place ${direction(part.effect || pull(part))}`,
         "aria-label": spoken(where, part),
         title: signed(part.effect),
         ...lighting(part, light),
@@ -161,7 +166,7 @@ function places(parts, picture, light) {
     box.style.top = `${100 * part.y}%`;
     box.style.width = `${100 * part.width}%`;
     box.style.height = `${100 * part.height}%`;
-    box.style.setProperty("--strength", Math.abs(part.effect) / strongest);
+    box.style.setProperty("--strength", Math.abs(pull(part)) / strongest);
     shown.append(box);
   }
   return shown;

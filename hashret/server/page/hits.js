@@ -2,7 +2,7 @@
 
 import { barcode, bitsOf } from "./code.js";
 import * as collections from "./collections.js";
-import { count, element, marked, percent } from "./elements.js";
+import { count, element, likeness, marked, percent } from "./elements.js";
 import { explanation } from "./explain.js";
 import { havePictures, metadata, thumbnail } from "./items.js";
 import { segment, showPicture, withParameters } from "./server.js";
@@ -15,7 +15,7 @@ function snippet({ snippet: part }) {
 
 function how(hit, nBits) {
   const agreeing = nBits ? `${percent(1 - hit.distance / nBits)} agree` : "";
-  const similarity = hit.similarity === undefined ? "" : `similarity ${hit.similarity.toFixed(3)}`;
+  const similarity = likeness(hit.similarity);
   const words = hit.words === undefined ? "" : `words ${hit.words.toFixed(3)}`;
   return [agreeing, similarity, words, `score ${hit.score.toFixed(3)}`].filter(Boolean).join(" · ");
 }
