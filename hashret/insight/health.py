@@ -12,9 +12,9 @@ DEAD = 0.01
 #: Two bits say the same if their correlation is beyond this.
 _ALIKE = 0.95
 #: Largest share of the items that one code may have.
-_ONE_CODE = 0.5
+ONE_CODE = 0.5
 #: Least share of different codes, of the items or of all codes there are.
-_DISTINCT = 0.05
+DISTINCT = 0.05
 
 
 def complaints(codes: Codes) -> list[str]:
@@ -34,9 +34,9 @@ def complaints(codes: Codes) -> list[str]:
     if n_alike:
         found.append(f"{n_alike} pairs of bits say nearly the same.")
     sizes = bucket_sizes(codes)
-    if sizes[0] > _ONE_CODE * n:
+    if sizes[0] > ONE_CODE * n:
         found.append(f"{sizes[0]:,} of {n:,} items have one and the same code.")
     possible = min(float(n), 2.0**codes.n_bits)
-    if len(sizes) < _DISTINCT * possible:
+    if len(sizes) < DISTINCT * possible:
         found.append(f"There are only {len(sizes):,} different codes for {n:,} items.")
     return found

@@ -10,18 +10,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from hashret.codes import Codes
+from hashret.insight.health import DEAD, DISTINCT, ONE_CODE
 from indexer.training.options import TrainingOptions
 
-#: Codes have collapsed if the number of distinct codes is below this share of the distinct items.
-_DISTINCT_SHARE = 0.05
-#: A warning is given if more than this share of the items have one and the same code.
-_ONE_CODE_SHARE = 0.5
 #: An image is flat if its darkest and its lightest area differ by fewer grey levels (of 255) than
 #: the first number; a warning is given if the second, a share of the images, are flat. Images of
 #: 12 bits that are read beside images of 16 bits are all flat.
 _FLAT_LEVELS, _FLAT_SHARE = 16.0, 0.2
-#: A bit is dead if it is 1, or 0, for less than this share of the items.
-_DEAD_SHARE = 0.01
 #: Parts of a stage of which the report keeps the mean loss: as many as a curve needs.
 _PARTS = 60
 #: Number of items below which codes find less than the features they are learned from. Precision
@@ -104,19 +99,19 @@ def code_warnings(codes: Codes, n_distinct_items: int) -> list[str]:
     n_distinct = codes.n_distinct()
     # with few bits there are fewer possible codes than items, which must share them
     possible = min(float(n_distinct_items), 2.0**codes.n_bits)
-    if n_distinct < _DISTINCT_SHARE * possible and n_distinct_items > 2 * n_distinct:
+    if n_distinct < DISTINCT * possible and n_distinct_items > 2 * n_distinct:
         warnings.append(
             f"codes: {n_distinct} distinct ones for {n_distinct_items} distinct items (collapsed); "
             "try more bits, another seed or, with a recipe (`hashret tune`), more epochs"
         )
     most = int(np.unique(codes.packed, axis=0, return_counts=True)[1].max())
-    if most > _ONE_CODE_SHARE * len(codes):
+    if most > ONE_CODE * len(codes):
         warnings.append(
             f"codes: {most} of {len(codes)} items have one and the same code (the model can't tell "
             "them apart); look at some of them, are they what they should be?"
         )
     shares = codes.bits.mean(axis=0)
-    dead = int(((shares < _DEAD_SHARE) | (shares > 1.0 - _DEAD_SHARE)).sum())
+    dead = int(((shares < DEAD) | (shares > 1.0 - DEAD)).sum())
     if dead:
         warnings.append(
             f"codes: {dead} of {codes.n_bits} bits are the same for nearly all items (dead); "
