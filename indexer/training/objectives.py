@@ -35,6 +35,8 @@ from indexer.training.training_set import Preparation
 #: Bits from which on codes get the full weight of the contrast; for shorter codes the weight falls
 #: with the square of their length.
 CONTRAST_BITS = 64
+#: Bits up to which `Neighbours.short_only` has its full weight; at twice as many it has none.
+SHORT_BITS = 16
 #: Added to the variance of a code unit, so that one that never varies correlates with no other.
 _SPREAD_FLOOR = 1e-4
 
@@ -274,15 +276,11 @@ class ContrastTerm:
 
     def __call__(self, batch: CodedBatch) -> Tensor:
         """The weighted loss of a batch."""
+        # few bits can't tell many items apart: forcing them to would cost what they say of the item
+        share = min(1.0, batch.code.shape[1] / CONTRAST_BITS) ** 2
         partners = batch.encode(batch.mixture.partners(batch.rows, self.settings.own_share))
         loss = contrast(batch.code, partners, self.settings.temperature)
-        return self.settings.weight * _contrast_share(batch.code) * loss
-
-
-def _contrast_share(code: Tensor) -> float:
-    """The share of the contrast's weight that codes of this length get."""
-    # few bits can't tell many items apart: forcing them to would cost what they say of the item
-    return min(1.0, code.shape[1] / CONTRAST_BITS) ** 2
+        return self.settings.weight * share * loss
 
 
 class NeighboursTerm:
@@ -293,7 +291,9 @@ class NeighboursTerm:
 
     def __call__(self, batch: CodedBatch) -> Tensor:
         """The weighted loss of a batch."""
-        share = 1.0 - _contrast_share(batch.code) if self.settings.short_only else 1.0
+        share = 1.0
+        if self.settings.short_only:
+            share = min(1.0, max(0.0, 2.0 - batch.code.shape[1] / SHORT_BITS))
         if not share:
             return batch.code.new_zeros(())
         is_near = torch.from_numpy(batch.mixture.are_near(batch.rows)).to(batch.code.device)

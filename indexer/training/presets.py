@@ -126,7 +126,7 @@ class Neighbours(Term):
     temperature: float = 0.3
     """Divisor of the mean agreement of two codes' bits, which is from -1 to 1."""
     short_only: bool = False
-    """Whether the weight falls, as that of `Contrast` grows, to 0 for codes of 64 bits."""
+    """Whether the weight falls from 16 bits on to 0 for codes of 32 bits and more."""
     last_round_only: ClassVar[bool] = True
 
 

@@ -74,7 +74,9 @@ def test_the_contrast_of_neighbours_is_that_of_its_definition():
     assert found.item() == pytest.approx(loss, rel=1e-5)
 
 
-@pytest.mark.parametrize(("n_bits", "share"), [(16, 15 / 16), (32, 0.75), (64, 0.0), (128, 0.0)])
+@pytest.mark.parametrize(
+    ("n_bits", "share"), [(8, 1.0), (16, 1.0), (24, 0.5), (32, 0.0), (128, 0.0)]
+)
 def test_the_contrast_of_neighbours_of_images_is_for_short_codes(n_bits, share):
     members = np.array([[1], [0], [3], [2]], np.int32)
     mixture = Mixture(Neighbourhoods(members, 1), 0.8, 1, np.random.default_rng(0))
