@@ -34,8 +34,8 @@ from hashret.sparse import arrays_of, take_rows
 #: in which items are stored, or the one that was changed last.
 Keep = Literal["largest", "first", "newest"]
 KEEP = get_args(Keep)
-#: Up to so many items are all compared with one another, which takes half a minute; of more, those
-#: whose codes are within an eighth of the bits.
+#: Up to so many items are all compared with one another; of more, those whose codes are
+#: within an eighth of the bits.
 _ALL = 50_000
 _JUDGES = 1_000  # members by which the one that most others are like is found
 _SAME_SHARE = 0.5  # of these that the kept one must be like, for the rule to choose it

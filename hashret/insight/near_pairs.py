@@ -8,7 +8,6 @@ large buckets cost little more than reading them; it is never more than comparin
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import pairwise
 from typing import Protocol
 
 import numpy as np
@@ -19,7 +18,8 @@ from hashret.indexes.base import INDEXES, Index
 from hashret.sparse import positions_of
 
 _BLOCK, _TILE = 1_024, 8_192  # items on either side of one comparison
-_AT_ONCE = 64  # codes whose neighbours are looked up together
+_AT_ONCE = 64  # codes whose neighbours are looked up together at first, and then so many
+_FOUND = 1 << 21  # that about this number of neighbours is found
 #: Where the radius is more than this share of the bits, an index would find nearly all codes.
 _WIDE = 0.25
 
@@ -112,7 +112,10 @@ def _distinct(codes: Codes) -> tuple[Codes, np.ndarray]:
 
 def _near_codes(index: Index, distinct: Codes, asked: np.ndarray, radius: int) -> np.ndarray:
     """The places of all codes within the radius of one of the `asked`, increasing."""
-    near = np.zeros(len(distinct), bool)
-    for start, stop in pairwise([*range(0, len(asked), _AT_ONCE), len(asked)]):
-        near[index.within(distinct[asked[start:stop]], radius).rows] = True
+    near, size = np.zeros(len(distinct), bool), _AT_ONCE
+    while len(asked):
+        found = index.within(distinct[asked[:size]], radius).rows
+        near[found] = True
+        asked = asked[size:]
+        size = max(1, min(_BLOCK, _FOUND * size // max(1, len(found))))
     return np.flatnonzero(near)
