@@ -11,6 +11,7 @@ from tests.corpora import clustered_vectors, topic_items
 from tests.training.recipes import change_all
 
 PACKED = "identity"
+OPTIONS = TrainingOptions(n_bits=16, preset="dense", epochs=1, device="cpu")
 EVERY = [(kind, preset) for kind, presets in PRESETS.items() for preset in presets]
 
 
@@ -88,7 +89,7 @@ def path(tmp_path_factory):
     path = tmp_path_factory.mktemp("seen") / "topics.hashret"
     items = topic_items(120)
     with Indexer(path, "text") as indexer:
-        indexer.fit(items, TrainingOptions(n_bits=16, preset="dense", epochs=1, device="cpu"))
+        indexer.fit(items, OPTIONS)
         indexer.add([*items, Item("strange-1", "xyzzy"), Item("strange-2", "plugh")])
         indexer.commit()
     return path

@@ -301,9 +301,3 @@ def test_damage_of_what_is_said_of_folders_is_found_and_repaired(photos, tmp_pat
     assert verified(path).is_sound
     with Collection.open(path) as collection:
         assert len(collection) == 10
-
-
-def test_the_icon_of_the_page_is_there(client):
-    answer = client.get("/page/icon.svg")
-    assert answer.headers["content-type"] == "image/svg+xml"
-    assert Image.open(BytesIO(answer.content)).size == (32, 32)
