@@ -14,6 +14,7 @@ from PIL import Image
 from hashret import Collection, Item
 from hashret.as_json import hit_json
 from hashret.collection import verified
+from hashret.insight.explain import explain
 from hashret.server import uploads
 from hashret.server.app import create_app
 from hashret.server.guard import MOST_PICTURE_BYTES, Guard
@@ -71,6 +72,20 @@ def test_a_picture_is_answered_as_by_the_library(client, photos):
         params = {"include": ["code"], "k": 1}
         told = client.post("/v1/query/image", params=params, content=data, headers=JPEG).json()
         assert told["code"] == collection.coder.encode([data]).codes.hex(0)
+
+
+def test_a_picture_is_explained_as_by_the_library(client, photos):
+    data, params = picture(3), {"item": "4.png"}
+    answer = client.post("/v1/explain/image", params=params, content=data, headers=JPEG)
+    assert answer.status_code == 200, answer.text
+    with Collection.open(photos / "photos") as collection:
+        found = explain(collection, item_id="4.png", payload=data).to_json()
+        assert answer.json() == {"collection": "photos", "commit": 1} | found
+    assert answer.json()["query"]["parts"]
+    params = {"item": "no.png"}
+    answer = client.post("/v1/explain/image", params=params, content=data, headers=JPEG)
+    assert answer.status_code == 404
+    assert client.post("/v1/explain/image", content=data, headers=JPEG).status_code == 422
 
 
 @pytest.mark.parametrize(

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+from functools import partial
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
 from fastapi import Query as Parameter
 from pydantic import BaseModel, Field
 
@@ -16,6 +17,7 @@ from hashret.insight.bits import Bits, bits
 from hashret.insight.explain import explain
 from hashret.server.answers import codes_of, payloads_of
 from hashret.server.requests import Name, Pair
+from hashret.server.routes.pictures import PICTURE
 from hashret.server.service import Service, StrictRoute, json_response
 from hashret.store.catalog.records import CommitRecord
 
@@ -82,6 +84,17 @@ def explaining(service: Service) -> APIRouter:
         of = service.collections[name]
         return json_response(await service.batcher.call(_explained, of, name, asked))
 
+    @router.post("/explain/image", response_model=ExplanationModel, openapi_extra=PICTURE)
+    async def explain_picture(
+        request: Request, item: str, collection: Name | None = None
+    ) -> Response:
+        """Why a stored image is as near as it is to a picture: the body is its file."""
+        name = service.named(collection)
+        of = service.collections[name]
+        payload = await service.decoder.payload(of, await request.body())
+        asked = partial(_explained_by, of.standing(), name, item, payload=payload)
+        return json_response(await service.batcher.call(asked))
+
     @router.get("/bits", response_model=BitsModel)
     async def bits_of(collection: Name | None = None, bit: BitNumber = None) -> Response:
         """What each bit means; the first time for a commit it takes some seconds."""
@@ -105,8 +118,11 @@ def _explained(collection: Collection, name: str, asked: Pair) -> bytes:
         query = {"code": codes_of(standing, [value])}
     else:
         query = {"payload": payloads_of(standing, subject, [value])[0]}
-    found = explain(standing, item_id=asked.item, **query)
-    return _json(name, standing, found.to_json())
+    return _explained_by(standing, name, asked.item, **query)
+
+
+def _explained_by(standing: Collection, name: str, item_id: str, **query: Any) -> bytes:
+    return _json(name, standing, explain(standing, item_id=item_id, **query).to_json())
 
 
 class _Kept:
