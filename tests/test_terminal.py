@@ -14,8 +14,8 @@ import pytest
 
 from hashret import Collection
 from hashret.cli.output import agreement_columns, order_column
-from hashret.cli.terminal import original_of
 from hashret.items import Hit
+from hashret.store.originals import SourceFolder, file_in
 from tests.corpora import topic_items
 
 GOLDEN = Path(__file__).parent / "golden" / "format-3" / "text"
@@ -161,9 +161,10 @@ def test_an_id_links_to_its_original_inside_the_folder_that_was_indexed(tmp_path
     (folder / "sub" / "a b\x1bü.jpg").write_bytes(b"")
     (tmp_path / "secret.jpg").write_bytes(b"")
     (folder / "out.jpg").symlink_to(tmp_path / "secret.jpg")
-    folders = [(str(tmp_path / "gone"), ""), (str(folder), "p/")]
-    link = original_of(folders, "p/sub/a b\x1bü.jpg")
-    assert link == f"{folder.resolve().as_uri()}/sub/a%20b%1B%C3%BC.jpg"
+    gone, here = SourceFolder(str(tmp_path / "gone")), SourceFolder(str(folder), "p/")
+    found = file_in(here, "p/sub/a b\x1bü.jpg")
+    assert found is not None
+    assert found.as_uri() == f"{folder.resolve().as_uri()}/sub/a%20b%1B%C3%BC.jpg"
     for name in (
         "p/../secret.jpg",
         "p/out.jpg",
@@ -174,4 +175,5 @@ def test_an_id_links_to_its_original_inside_the_folder_that_was_indexed(tmp_path
         "p//etc/passwd",
         str(tmp_path / "secret.jpg"),
     ):
-        assert original_of(folders, name) is None, name
+        assert file_in(here, name) is None, name
+        assert file_in(gone, name) is None, name

@@ -5,9 +5,7 @@ Rich leaves out colours where NO_COLOR is set, and all of its escapes where TERM
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from contextlib import suppress
-from pathlib import Path
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -18,6 +16,7 @@ from rich.text import Text
 
 from hashret.cli.group import shown
 from hashret.cli.output import Column, place_of
+from hashret.store.originals import file_in
 
 if TYPE_CHECKING:
     from hashret.collection import Collection
@@ -63,27 +62,11 @@ def write_table(collection: Collection, hits: Hits, asked: Any, columns: Sequenc
 
 
 def _name(collection: Collection, hit: Hit) -> Text:
-    """The id, with a link to the original where the collection knows it."""
-    # a collection that was made before folders were recorded has none
-    folders = collection.snapshot.folders
-    link = original_of(folders, str(hit.metadata.get("document", hit.id)))
+    """The id, with a link to the file that it was indexed from, where that is still there."""
+    name = str(hit.metadata.get("document", hit.id))
+    files = (file_in(folder, name) for folder in collection.snapshot.folders)
+    link = next((file.as_uri() for file in files if file is not None), None)
     return Text(shown(hit.id), style=Style(bold=True, link=link))
-
-
-def original_of(folders: Iterable[tuple[str, str]], name: str) -> str | None:
-    """The URL of the file that an item of this name was made of, if it is where it was.
-
-    `folders` are those that were indexed, each with what stands before the names of its items. A
-    name that leads out of its folder gets no link; no file is opened.
-    """
-    for folder, prefix in folders:
-        if name.startswith(prefix):
-            with suppress(OSError, ValueError, RuntimeError):
-                root = Path(folder).resolve()
-                path = (root / name.removeprefix(prefix)).resolve()
-                if path.is_relative_to(root) and path.is_file():
-                    return path.as_uri()
-    return None
 
 
 def _marked(hit: Hit, part: Snippet) -> Text:

@@ -53,21 +53,29 @@ def _checksum(folders: Sequence[SourceFolder]) -> int:
     return checksum(*(json.dumps(part) for folder in folders for part in folder))
 
 
-def read_original(folder: SourceFolder, item_id: str) -> bytes | None:
-    """The file in the folder that an item of this id would be; None if there is none to read.
+def file_in(folder: SourceFolder, item_id: str) -> Path | None:
+    """The file in the folder that an item of this id would be; None if there is none.
 
-    Also None for a file outside of the folder, or one of more than `MOST_BYTES`.
+    A file outside of the folder is none, whatever links lead to it. No file is opened.
     """
     if not item_id.startswith(folder.prefix) or "\0" in item_id:
         return None
     with suppress(OSError, ValueError, RuntimeError):
         root = Path(folder.path).resolve(strict=True)
         path = (root / item_id.removeprefix(folder.prefix)).resolve(strict=True)
-        if not path.is_relative_to(root):
-            return None
-        with os.fdopen(os.open(path, os.O_RDONLY | _FLAGS), "rb") as stream:
-            status = os.fstat(stream.fileno())
-            if stat.S_ISREG(status.st_mode) and status.st_size <= MOST_BYTES:
-                data = stream.read(MOST_BYTES + 1)
-                return data if len(data) <= MOST_BYTES else None
+        if path.is_relative_to(root) and path.is_file():
+            return path
+    return None
+
+
+def read_original(folder: SourceFolder, item_id: str) -> bytes | None:
+    """What is in `file_in`; None if there is none to read, or if it has more than `MOST_BYTES`."""
+    path = file_in(folder, item_id)
+    if path is None:
+        return None
+    with suppress(OSError), os.fdopen(os.open(path, os.O_RDONLY | _FLAGS), "rb") as stream:
+        status = os.fstat(stream.fileno())
+        if stat.S_ISREG(status.st_mode) and status.st_size <= MOST_BYTES:
+            data = stream.read(MOST_BYTES + 1)
+            return data if len(data) <= MOST_BYTES else None
     return None
