@@ -9,6 +9,8 @@ pytest.importorskip("axe_playwright_python")
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
+pytestmark = pytest.mark.long  # each view in a real browser
+
 VIEWS = {
     "search": "#welcome",
     "search?text=ship+harbour": "#hits > li .metadata",

@@ -7,6 +7,8 @@ from tests.browser import canned
 pytest.importorskip("playwright.sync_api")
 from playwright.sync_api import expect
 
+pytestmark = pytest.mark.long  # each view in a real browser
+
 
 def to(page, view):
     page.get_by_role("navigation", name="Views").get_by_role("link", name=view).click()
