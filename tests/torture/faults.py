@@ -6,7 +6,7 @@ import shutil
 import numpy as np
 
 from hashret.codes import Codes
-from hashret.features import pictures
+from hashret.features import decoding, pictures
 from hashret.store import checked, files, layout, model_files, untrusted
 from hashret.store.catalog import catalog, records, sqlite, staging
 from hashret.store.catalog import connection as catalog_connection
@@ -14,7 +14,7 @@ from hashret.store.repair import plan as repair
 from hashret.store.segments import record_batch
 from hashret.store.segments import segment as segments
 from hashret.workers import process
-from indexer.ingest import encode, prepare
+from indexer.ingest import encode
 
 
 def names_unchecked() -> None:
@@ -79,12 +79,12 @@ def infinite_features_kept() -> None:
 
 def images_with_decoder_takes_any_format():
     decoder_takes_any_format()
-    return prepare.images()
+    return decoding.images()
 
 
 def images_with_pixels_unlimited():
     pixels_unlimited()
-    return prepare.images()
+    return decoding.images()
 
 
 def left_overs_stay() -> None:
