@@ -1,6 +1,7 @@
 """Settings for the whole suite, made before NumPy, torch or Faiss is imported."""
 
 import os
+import shutil
 
 # One thread: the tests are small, and two busy OpenMP pools on two cores crawl.
 for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
@@ -73,3 +74,16 @@ each_catalog_if_long = pytest.fixture(
     params=PLACES if LONG else PLACES[:1],
     name="each_catalog_if_long",
 )
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """Debian's Chromium, one at a time in a process, since Playwright keeps its event loop."""
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
+    if chromium is None:
+        pytest.skip("no Chromium; apt-get install chromium")
+    playwright = pytest.importorskip("playwright.sync_api")
+    with playwright.sync_playwright() as started:
+        opened = started.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        yield opened
+        opened.close()

@@ -4,7 +4,6 @@ What the server answers itself is asked of it; what explains, maps and compares 
 the page is tested and not the rooms below it.
 """
 
-import shutil
 import socket
 import threading
 from contextlib import ExitStack, contextmanager
@@ -20,9 +19,7 @@ from indexer import Indexer, TrainingOptions
 from tests.browser import canned
 from tests.corpora import topic_items
 
-playwright = pytest.importorskip("playwright.sync_api")
 TOKEN = "s3cret"  # noqa: S105
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 
 
 @pytest.fixture(scope="session")
@@ -68,16 +65,6 @@ def address(collections):
 def guarded(collections):
     with serving(collections, ["images"], Limits(token=TOKEN)) as address:
         yield address
-
-
-@pytest.fixture(scope="session")
-def browser():
-    if CHROMIUM is None:
-        pytest.skip("no Chromium; apt-get install chromium")
-    with playwright.sync_playwright() as started:
-        browser = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="session")

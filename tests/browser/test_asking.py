@@ -23,7 +23,7 @@ def query_code(page):
 
 def test_a_question_has_hits_with_marked_words_and_codes(page):
     ask(page, "ship harbour")
-    assert page.locator("#hits > li").count() == 10
+    expect(page.locator("#hits > li")).to_have_count(10)
     marks = page.locator("#hits mark").all_inner_texts()
     assert marks
     assert {mark.lower() for mark in marks} <= {"ship", "harbour"}
@@ -46,7 +46,7 @@ def test_a_bit_is_flipped_by_pressing_it_and_back(page):
     page.keyboard.press("ArrowRight")
     page.keyboard.press("Enter")
     expect(page.locator("#query-title")).to_have_text("a code with 2 flipped bits")
-    assert page.locator("#trail li").count() == 1  # flips are one step
+    expect(page.locator("#trail li")).to_have_count(1)  # flips are one step
     page.go_back()
     expect(page.locator("#query-title")).to_have_text("a code with 1 flipped bit")
     page.get_by_role("button", name="Flip it back").click()
@@ -133,7 +133,7 @@ def test_a_slow_answer_to_a_former_question_is_dropped(page):
     body = json.dumps({"hits": [], "code": "0000"})
     held[0].fulfill(body=body, content_type="application/json")
     page.wait_for_timeout(100)
-    assert page.locator("#hits > li").count() == 10
+    expect(page.locator("#hits > li")).to_have_count(10)
 
 
 def test_a_picture_is_asked_with_and_explained_by_places(page):
@@ -157,7 +157,7 @@ def test_a_picture_is_asked_with_and_explained_by_places(page):
     expect(page.locator("#query-glimpse img")).to_be_visible()
     page.get_by_role("button", name="Why this hit").click()
     boxes = page.locator(".why section").nth(1).locator(".place")
-    assert boxes.count() == 2
+    expect(boxes).to_have_count(2)
     left, right = (box.bounding_box() for box in boxes.all())
     assert right["x"] == pytest.approx(left["x"] + left["width"], abs=1)
     boxes.first.hover()

@@ -6,7 +6,6 @@ import json
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,7 +17,6 @@ from hashret.insight.colours import CATEGORIES, coloured
 from hashret.insight.map_page import map_page
 from hashret.insight.map_picture import MapView, view_of
 
-CHROMIUM = Path("/usr/bin/chromium")
 HOSTILE = [
     "</script><script>document.title = 'pwned'</script>",
     "<!--<script>",
@@ -104,17 +102,6 @@ def test_only_the_script_and_style_of_the_page_may_run():
     assert not re.findall(r"innerHTML|outerHTML|insertAdjacent|document\.write|eval\(", script)
     plain = map_page(view(["a"])).decode()
     assert not re.findall(r"https?://|url\(|@import|<link|src=", plain)
-
-
-@pytest.fixture(scope="module")
-def browser():
-    if not CHROMIUM.exists():
-        pytest.skip(f"no browser at {CHROMIUM}")
-    playwright = pytest.importorskip("playwright.sync_api")
-    with playwright.sync_playwright() as started:
-        browser = started.chromium.launch(executable_path=str(CHROMIUM), args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 @pytest.fixture
