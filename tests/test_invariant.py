@@ -15,6 +15,8 @@ from indexer.cli import main
 from indexer.training import TrainingOptions, train
 from tests.training.recipes import change_all
 
+pytestmark = pytest.mark.long  # trains several models
+
 BOTH = ("mirror", "rotation")
 
 

@@ -210,6 +210,7 @@ def test_damage_is_named_and_costs_no_item(made, tmp_path):
         assert not collection.keeps_thumbnails
 
 
+@pytest.mark.long  # processes of the command
 def test_the_command_keeps_them_unless_told_not_to(tmp_path):
     source = tmp_path / "photos"
     source.mkdir()

@@ -9,6 +9,8 @@ from tests.browser import canned
 pytest.importorskip("playwright.sync_api")
 from playwright.sync_api import expect
 
+pytestmark = pytest.mark.long  # a real browser
+
 
 def ask(page, text):
     page.get_by_role("searchbox").fill(text)

@@ -12,6 +12,8 @@ from tests.browser.conftest import TOKEN, a_page
 pytest.importorskip("playwright.sync_api")
 from playwright.sync_api import expect
 
+pytestmark = pytest.mark.long  # a real browser
+
 MARKUP = "img[src='x'], img[onerror], main script, [onerror], [onload]"
 
 

@@ -19,6 +19,8 @@ from starlette.testclient import TestClient
 from hashret.server.app import create_app
 from tests.server.conftest import asking
 
+pytestmark = pytest.mark.long  # many requests to every endpoint
+
 #: Requests of each endpoint and mode.
 _EXAMPLES = 15
 _CHECKS = [
