@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from hashret.cli.group import shown
-from hashret.cli.output import collection_argument, commit_option, opened
+from hashret.cli.output import collection_argument, commit_option, opened, output_option
 from hashret.cli.reasons import none_because
 
 if TYPE_CHECKING:
@@ -17,15 +17,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @collection_argument
-@click.option(
-    "-o",
-    "--output",
-    "output",
-    type=click.Path(path_type=Path),
-    required=True,
-    metavar="FILE",
-    help="The file to write; its suffix is the format: .parquet, .jsonl or .npz.",
-)
+@output_option("The file to write; its suffix is the format: .parquet, .jsonl or .npz.")
 @click.option(
     "--order",
     type=click.Choice(["rows", "ids"]),

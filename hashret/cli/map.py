@@ -9,7 +9,13 @@ from pathlib import Path
 import click
 import numpy as np
 
-from hashret.cli.output import collection_argument, commit_option, opened
+from hashret.cli.output import (
+    collection_argument,
+    commit_option,
+    opened,
+    output_option,
+    seed_option,
+)
 from hashret.errors import InputError
 from hashret.insight.code_map import LAID_OUT, SHOWN, lay_out, values_of
 from hashret.insight.map_page import MARK, map_page
@@ -22,15 +28,9 @@ _WHAT = "the map"
 
 @click.command("map")
 @collection_argument
-@click.option(
-    "-o",
-    "--output",
-    "output",
-    type=click.Path(path_type=Path),
-    required=True,
-    metavar="FILE",
-    help="The file to write; its suffix is the format: .html (a page to zoom and search in), .png "
-    "or .svg.",
+@output_option(
+    "The file to write; its suffix is the format: .html (a page to zoom and search in), .png "
+    "or .svg."
 )
 @click.option("--field", metavar="FIELD", help="Metadata field by which items are coloured.")
 @click.option(
@@ -49,13 +49,7 @@ _WHAT = "the map"
     show_default=True,
     help="Show at most so many items, a sample.",
 )
-@click.option(
-    "--seed",
-    type=click.IntRange(0, 2**32 - 1),
-    default=0,
-    show_default=True,
-    help="The same seed gives the same map.",
-)
+@seed_option
 @commit_option
 def map_collection(
     collection: Path,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -59,6 +59,21 @@ where_option = click.option(
     metavar="CONDITION",
     help='Only items whose metadata match, as in "year >= 2020".',
 )
+
+
+seed_option = click.option(
+    "--seed",
+    type=click.IntRange(0, 2**32 - 1),
+    default=0,
+    show_default=True,
+    help="The same seed draws the same samples and gives the same map.",
+)
+
+
+def output_option(help_text: str) -> Callable[[Any], Any]:
+    """The option -o of a verb that writes one file."""
+    path = click.Path(path_type=Path)
+    return click.option("-o", "--output", type=path, required=True, metavar="FILE", help=help_text)
 
 
 wait_option = click.option(

@@ -10,7 +10,13 @@ import click
 import numpy as np
 
 from hashret.cli.map import name_of
-from hashret.cli.output import collection_argument, commit_option, opened
+from hashret.cli.output import (
+    collection_argument,
+    commit_option,
+    opened,
+    output_option,
+    seed_option,
+)
 from hashret.errors import InputError
 from hashret.insight.code_map import values_of
 from hashret.insight.report import MARK, report_page
@@ -21,23 +27,9 @@ _WHAT = "the report"
 
 @click.command()
 @collection_argument
-@click.option(
-    "-o",
-    "--output",
-    "output",
-    type=click.Path(path_type=Path),
-    required=True,
-    metavar="FILE",
-    help="The file to write, an .html.",
-)
+@output_option("The file to write, an .html.")
 @click.option("--field", metavar="FIELD", help="Metadata field by which the map is coloured.")
-@click.option(
-    "--seed",
-    type=click.IntRange(0, 2**32 - 1),
-    default=0,
-    show_default=True,
-    help="The same seed draws the same samples.",
-)
+@seed_option
 @commit_option
 def report(
     collection: Path, output: Path, field: str | None, seed: int, commit: int | None
