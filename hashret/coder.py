@@ -22,6 +22,7 @@ from hashret.items import Payload
 from hashret.models import MODELS
 from hashret.models.base import Encoder
 from hashret.sparse import Features, known, take_rows
+from hashret.specs.encoders import EncoderSpec
 
 if TYPE_CHECKING:
     from hashret.features.image import ImageFeaturizer
@@ -56,7 +57,7 @@ def keeps_looks(features: Any) -> bool:
     return isinstance(features, specs.ImageSpec) and features.reading > 1
 
 
-def n_kept(features: Any, encoder: specs.EncoderSpec) -> int:
+def n_kept(features: Any, encoder: EncoderSpec) -> int:
     """The width of the vector that a collection stores for each item, to rank a shortlist by."""
     if not keeps_looks(features):
         return encoder.n_features

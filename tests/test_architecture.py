@@ -54,7 +54,7 @@ HOMES: dict[str, tuple[str, ...]] = {
     "uvicorn": ("hashret/server/",),
 }
 #: Beside each spec stands the name of the encoder that it rebuilds, which `coder.py` loads.
-NAMED_FROM_BELOW = ("hashret/specs.py", "models")
+NAMED_FROM_BELOW = ("hashret/specs/encoders.py", "models")
 #: Where files are opened.
 READERS = ("hashret/store/", "hashret/features/pictures.py", "hashret/cli/")
 READERS += ("hashret/server/page_files.py", "hashret/insight/page_files.py")

@@ -13,7 +13,8 @@ from hashret.coder import Coder
 from hashret.errors import FormatVersionError, PayloadError, TrainingError
 from hashret.features.vector import VectorFeaturizer
 from hashret.models.identity import IdentityEncoder
-from hashret.specs import IdentitySpec, VectorSpec
+from hashret.specs import VectorSpec
+from hashret.specs.encoders import IdentitySpec
 from indexer import Indexer
 from indexer.cli import main
 from indexer.training import Multiples, TrainingOptions, train

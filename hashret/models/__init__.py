@@ -1,5 +1,5 @@
 """Here are features: what is the code?"""
 
-from hashret.specs import MODELS
+from hashret.specs.encoders import MODELS
 
 __all__ = ["MODELS"]

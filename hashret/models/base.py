@@ -12,7 +12,7 @@ import numpy as np
 
 from hashret.codes import Codes
 from hashret.sparse import Features
-from hashret.specs import EncoderSpec
+from hashret.specs.encoders import EncoderSpec
 
 
 class Encoder(Protocol):

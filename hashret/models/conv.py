@@ -16,7 +16,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from hashret.models.exact_encoder import ExactEncoder, layers_of, named_layers
 from hashret.models.fixed_point import to_grid
 from hashret.sparse import Features
-from hashret.specs import ConvSpec
+from hashret.specs.encoders import ConvSpec
 
 KERNEL, STRIDE = 3, 2
 #: Number of images encoded at once, which bounds the memory of patches and never changes a code.

@@ -25,7 +25,7 @@ from hashret.sparse import (
     values_of,
     with_values,
 )
-from hashret.specs import DenseSpec
+from hashret.specs.encoders import DenseSpec
 
 #: Number of rows up to which a sparse batch reads only the rows of the first matrix that it needs.
 #: Larger batches use SciPy's product, which is then worth its import.

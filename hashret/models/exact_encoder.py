@@ -15,7 +15,7 @@ from hashret.codes import Codes
 from hashret.errors import DamagedError, PayloadError
 from hashret.models.fixed_point import to_grid
 from hashret.sparse import Features, require_dense, rows_between
-from hashret.specs import LayersSpec
+from hashret.specs.encoders import LayersSpec
 
 S = TypeVar("S", bound=LayersSpec)
 

@@ -10,7 +10,7 @@ import numpy as np
 from hashret.codes import Codes
 from hashret.errors import PayloadError
 from hashret.sparse import Features, require_dense
-from hashret.specs import IdentitySpec
+from hashret.specs.encoders import IdentitySpec
 
 
 class IdentityEncoder:

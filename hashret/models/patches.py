@@ -27,7 +27,7 @@ from hashret.models.dense import DenseEncoder
 from hashret.models.exact_encoder import ExactEncoder, tensor_of
 from hashret.models.fixed_point import EXACT_SUM, to_grid
 from hashret.sparse import Features
-from hashret.specs import PatchSpec
+from hashret.specs.encoders import PatchSpec
 
 #: Clamp of pixels in units of the input scale, so that sums of their squares are exact.
 PIXEL_CLAMP = 64.0

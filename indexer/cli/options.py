@@ -15,7 +15,8 @@ import click
 
 from hashret.cli.files import read_text
 from hashret.kinds import KINDS, kind_of
-from hashret.specs import INVARIANCES, VectorSpec
+from hashret.specs import VectorSpec
+from hashret.specs.encoders import INVARIANCES
 from hashret.store.outputs import no_place, require_place
 from indexer.training.options import TrainingOptions
 from indexer.training.presets import PRESETS, preset_for, require_used

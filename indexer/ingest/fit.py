@@ -19,7 +19,8 @@ from hashret.kinds import kind_of
 from hashret.models.base import Encoder
 from hashret.models.patches import versions
 from hashret.sparse import Features, finite_rows, stacked, take_rows
-from hashret.specs import ImageSpec, PatchSpec, VectorSpec
+from hashret.specs import ImageSpec, VectorSpec
+from hashret.specs.encoders import PatchSpec
 from hashret.workers.refusals import Refused
 from indexer.corpus import Skipped
 from indexer.corpus.given import taken

@@ -20,7 +20,7 @@ from scipy.sparse import csr_array
 
 from hashret.models.dense import DenseEncoder
 from hashret.sparse import SparseRows, to_scipy
-from hashret.specs import DenseSpec
+from hashret.specs.encoders import DenseSpec
 from indexer.training.neighbours.randomized_svd import principal_directions
 from indexer.training.neighbours.similarities import EXACT_ITEMS
 from indexer.training.neighbours.term_weighting import weighted

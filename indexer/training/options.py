@@ -6,7 +6,7 @@ import dataclasses
 from dataclasses import dataclass
 
 from hashret.arguments import require_instance, require_number, shown, whole
-from hashret.specs import INVARIANCES
+from hashret.specs.encoders import INVARIANCES
 
 #: The preset that learns nothing: packed bits are taken as the codes, whatever their length.
 AS_GIVEN = "identity"

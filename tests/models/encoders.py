@@ -7,7 +7,7 @@ import numpy as np
 from hashret.models.dense import DenseEncoder
 from hashret.models.fixed_point import clamp_for, to_grid
 from hashret.sparse import SparseRows
-from hashret.specs import DenseSpec
+from hashret.specs.encoders import DenseSpec
 
 
 def random_encoder(

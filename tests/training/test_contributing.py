@@ -206,7 +206,7 @@ def test_a_part_is_named_in_the_tables_and_in_its_own_file(settings):
 def test_a_trunk_with_an_encoder_of_its_own_takes_four_files():
     assert files_that_name("Conv", "ConvTrunk", "ConvEncoder", "ConvSpec") == {
         "hashret/models/conv.py",
-        "hashret/specs.py",
+        "hashret/specs/encoders.py",
         "indexer/training/networks/conv.py",
         PRESETS_FILE,
     }

@@ -49,13 +49,17 @@ function leaveOut(view) {
   at(view).hidden = true;
 }
 
-async function start() {
+function start() {
   for (const part of [search, map, bits, duplicates]) part.start();
-  pictures.start(search.begin);
   at("skip").addEventListener("click", (event) => {
     event.preventDefault();
     at("main").focus();
   });
+  pictures.start(search.begin, open());
+}
+
+// Learns which collections there are, and shows the first view.
+async function open() {
   try {
     await collections.learn();
   } catch (error) {

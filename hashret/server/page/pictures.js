@@ -5,11 +5,13 @@ import * as collections from "./collections.js";
 import { at, say } from "./elements.js";
 
 const pictures = [];
+let opened = Promise.resolve(); // when the page knows its collections
 
 export const pictureOf = (number) => pictures[Number(number)];
 
-function take(file, begin) {
+async function take(file, begin) {
   if (!file) return;
+  await opened;
   if (collections.facts().kind !== "image") {
     say(at("said"), `This collection holds ${collections.thing()}s; a picture can't be asked for.`, true);
   } else if (!file.type.startsWith("image/")) {
@@ -21,8 +23,10 @@ function take(file, begin) {
 
 const fileOf = (transfer) => [...(transfer?.files ?? [])][0];
 
-// `begin({picture})` asks about the picture of that number.
-export function start(begin) {
+// `begin({picture})` asks about the picture of that number; a picture that is given before the page
+// is `ready`, a promise, waits for it.
+export function start(begin, ready) {
+  opened = ready;
   const view = at("search");
   at("pick").addEventListener("click", () => at("file").click());
   at("file").addEventListener("change", () => {

@@ -18,7 +18,7 @@ from torch.nn import functional
 
 from hashret.models.conv import KERNEL, STRIDE, ConvEncoder, halved
 from hashret.models.patches import Shape
-from hashret.specs import ConvSpec
+from hashret.specs.encoders import ConvSpec
 from indexer.training.networks.autoencoder import (
     Autoencoder,
     Bags,

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from hashret.models.dense import DenseEncoder
 from hashret.models.fixed_point import clamp_for, require_bounded, to_grid
 from hashret.sparse import Features, require_sparse
-from hashret.specs import DenseSpec
+from hashret.specs.encoders import DenseSpec
 from indexer.training.neighbours.lsa import latent_directions
 from indexer.training.networks.autoencoder import (
     LATENT_LENGTH,

@@ -18,7 +18,7 @@ from torch.nn import functional
 from hashret.models.dense import DenseEncoder
 from hashret.models.fixed_point import clamp_for, require_bounded, to_grid
 from hashret.models.query_tower import QueryTower
-from hashret.specs import DenseSpec
+from hashret.specs.encoders import DenseSpec
 
 
 class TwoTowers(nn.Module):

@@ -11,7 +11,7 @@ import numpy as np
 from hashret.errors import TrainingError
 from hashret.models.identity import IdentityEncoder
 from hashret.sparse import n_distinct, require_dense
-from hashret.specs import IdentitySpec
+from hashret.specs.encoders import IdentitySpec
 from indexer.training.options import TrainingOptions
 from indexer.training.recipe import IdentityRecipe
 from indexer.training.report import OnProgress, StageReport, TrainingReport, bit_balance

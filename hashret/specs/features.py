@@ -1,0 +1,118 @@
+"""The settings of featurizers: how the payloads of each kind of items become numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
+
+from hashret.errors import FormatVersionError
+from hashret.specs.fields import require_whole
+
+
+@dataclass(frozen=True, slots=True)
+class TextSpec:
+    """Text as a bag of words: sublinear tf-idf over the corpus's own vocabulary, unit length."""
+
+    kind: ClassVar[str] = "text"
+    #: The values of fields that older models do not record.
+    ABSENT: ClassVar[Mapping[str, Any]] = {"rule": 1, "fold_accents": False}
+    vocabulary_size: int = 10_000
+    """The largest number of terms; those in the most documents are chosen."""
+    min_documents: int = 1
+    """Terms in fewer documents than this are left out."""
+    max_share: float = 0.5
+    """Terms in a larger share of the documents are left out, because they distinguish nothing; of
+    fewer than 100 documents, terms in more than this share of 100."""
+    rule: int = 2
+    """How a text is cut into words: 2 by `features.tokens`; 1 as in models older than that rule."""
+    fold_accents: bool = True
+    """Whether accents are removed (`features.folding`), so that é is e; never by rule 1."""
+
+    def __post_init__(self) -> None:
+        require_whole(self, vocabulary_size=1, min_documents=0, rule=1)
+        if self.rule > 2:
+            raise FormatVersionError(
+                f"rule: expected 1 or 2, got {self.rule}; "
+                "open the model with the hashret that wrote it"
+            )
+        if not 0.0 < self.max_share <= 1.0:
+            raise ValueError(
+                f"max_share: expected above 0 and at most 1, got {self.max_share!r}; "
+                "1 leaves no term out"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class ImageSpec:
+    """Images as pixels at a chosen size, centred."""
+
+    kind: ClassVar[str] = "image"
+    #: The values of fields that older models do not record.
+    ABSENT: ClassVar[Mapping[str, Any]] = {"reading": 1}
+    height: int = 32
+    width: int = 32
+    channels: int = 3
+    """3 for RGB, 1 for grey."""
+    reading: int = 2
+    """How pixels become levels: 2 by `features.levels`, 1 by `features.former_levels`."""
+    ranges: tuple[float, ...] = ()
+    """Six numbers, for black and white in images of 16 bits, of other integers and of floats
+    (`features.levels`); (): learned from the corpus."""
+    copy_distance: float = 0.0
+    """The largest distance between the `features.looks` of copies of one image; learned."""
+
+    def __post_init__(self) -> None:
+        require_whole(self, height=1, width=1, reading=1)
+        if self.reading > 2:
+            raise ValueError(f"reading: expected 1 or 2, got {self.reading}; leave it out")
+        pairs = list(zip(self.ranges[::2], self.ranges[1::2], strict=False))
+        if len(self.ranges) not in (0, 6) or any(low > high for low, high in pairs):
+            raise ValueError(
+                "ranges: expected numbers for black and white of three kinds of images, got "
+                f"{self.ranges!r}; leave it out, and they are learned from the corpus"
+            )
+        if self.channels not in (1, 3):
+            raise ValueError(
+                f"channels: expected 3 for RGB or 1 for grey, got {self.channels!r}; "
+                "choose one of these"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class VectorSpec:
+    """Float vectors, centred and scaled, by cosine first made unit length; or packed bits.
+
+    Each of the packed bits is a feature, -1 or 1.
+    """
+
+    kind: ClassVar[str] = "vector"
+    n_features: int = 0
+    """The width of vectors, in bits if packed; 0: learned, the most frequent of the first 1,000."""
+    metric: str = "cosine"
+    """How vectors are compared: by "cosine", which ignores their length, or "euclidean"."""
+    packed: bool = False
+    """Whether a vector is packed bits, 8 in each byte: uint8, or int8, which is uint8 - 128."""
+
+    def __post_init__(self) -> None:
+        require_whole(self, n_features=0)
+        if type(self.packed) is not bool:
+            raise ValueError(f"packed: expected True or False, got {self.packed!r}; choose one")
+        if self.packed and self.n_features % 8:
+            raise ValueError(
+                f"n_features: expected a multiple of 8 for packed bits, got {self.n_features}; "
+                "leave it out"
+            )
+        if self.packed and self.metric != "cosine":
+            raise ValueError(
+                f"metric: expected none with packed bits, got {self.metric!r}; leave it out: bits "
+                "are compared by Hamming distance, which gives the same order as their cosine"
+            )
+        if self.metric not in ("cosine", "euclidean"):
+            raise ValueError(
+                f"metric: expected cosine or euclidean, got {self.metric!r}; choose one of these"
+            )
+
+    def of_width(self, width: int) -> VectorSpec:
+        """The spec for vectors of `width` numbers, which are bytes if bits are packed."""
+        return replace(self, n_features=8 * width if self.packed else width)
