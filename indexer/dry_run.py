@@ -25,7 +25,7 @@ from indexer.corpus.given import taken
 from indexer.ingest.counts import Stopwatch, Tally
 from indexer.ingest.documents import Documents, names_of, split
 from indexer.ingest.encode import usable_features
-from indexer.ingest.fit import fit_features, options_for, spec_for
+from indexer.ingest.fit import fit_features, note_on, options_for, spec_for
 from indexer.ingest.intake import Intake
 from indexer.ingest.keeping import features_kept, images_kept, texts_kept
 from indexer.ingest.model_in_use import Model, last_items, refusal, requiring_all
@@ -193,6 +193,8 @@ class Rehearsal:
         except EmptyCorpusError as error:
             self._unlearned = error
             return
+        if note := note_on(payloads, self._featurizer.spec):
+            self.warnings.append(note)
         if len(features) < 2:
             self._unlearned = TrainingError(
                 f"items: expected at least 2 to learn from, got {len(features)}; add more items"

@@ -24,6 +24,7 @@ FEATURIZERS: Mapping[str, str] = {
     "text": "hashret.features.text:TextFeaturizer",
     "image": "hashret.features.image:ImageFeaturizer",
     "vector": "hashret.features.vector:VectorFeaturizer",
+    "sequence": "hashret.features.sequences.featurizer:SequenceFeaturizer",
 }
 # made once: `json.dumps` with arguments builds an encoder at every call
 _as_json = json.JSONEncoder(sort_keys=True, allow_nan=False).encode
@@ -85,6 +86,13 @@ class Featurizer(Protocol):
         """
         ...
 
+    def compared(self, features: Features) -> Features:
+        """The rows by which items are compared, a row for each row of features.
+
+        Sparse ones by their cosine, and they have unit length; dense ones by Euclidean distance.
+        """
+        ...
+
     def similarities(self, query: Features, features: Features) -> np.ndarray:
         """How alike each row of features is to the one row `query`, (n,) float64: larger is nearer.
 
@@ -103,7 +111,7 @@ class Featurizer(Protocol):
 
     @classmethod
     def preview(cls, payload: Payload) -> str:
-        """What to show of a payload beside its id: the beginning of a text, else ""."""
+        """What to show of a payload beside its id: the beginning of it, or ""."""
         ...
 
     @classmethod

@@ -109,7 +109,8 @@ main = Verbs(
     verbs=VERBS,
     name="hashret",
     callback=unbreakable_output,
-    help="Learn short binary codes on your own documents, images or vectors, and search by them.",
+    help="Learn short binary codes on your own documents, images, vectors or sequences, and "
+    "search by them.",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 click.version_option(__version__, prog_name="hashret")(main)
@@ -131,4 +132,14 @@ def _read_vector(path: Path) -> Any:
     return read_vector(path)
 
 
-payloads.READERS.update(text=_read_document, vector=_read_vector)
+def _read_sequence(path: Path) -> Any:
+    from hashret.workers.refusals import Refused
+    from indexer.corpus.arrays.series import read_sequence
+
+    try:
+        return read_sequence(path)
+    except Refused as refused:
+        raise InputError(f"{path}: {refused.reason}; save one sequence") from refused
+
+
+payloads.READERS.update(text=_read_document, vector=_read_vector, sequence=_read_sequence)

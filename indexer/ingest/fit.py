@@ -19,7 +19,7 @@ from hashret.kinds import kind_of
 from hashret.models.base import Encoder
 from hashret.models.patches import versions
 from hashret.sparse import Features, finite_rows, stacked, take_rows
-from hashret.specs import ImageSpec, VectorSpec
+from hashret.specs import ImageSpec, SequenceSpec, VectorSpec
 from hashret.specs.encoders import PatchSpec
 from hashret.workers.refusals import Refused
 from indexer.corpus import Skipped
@@ -65,8 +65,8 @@ def _stored_sample(stored: StoredSource, known: Any, spec: Any, size: int, seed:
 
     Raises CollectionError for another `spec`.
     """
-    if isinstance(spec, VectorSpec) and not spec.n_features:
-        spec = replace(spec, n_features=known.n_features)
+    if getattr(spec, "is_partial", False):
+        spec = spec.completed(known)
     if spec not in (None, known):
         raise CollectionError(
             f"spec: expected {known}, of which the features are stored, got {spec}; leave it out, "
@@ -118,6 +118,8 @@ def learn(
             # items refused here are met again when they are added, which reports them
             invariant = (options and options.invariant) or ()
             featurizer, features = fit_features(payloads, kind, spec, preparer, invariant)
+        if note := note_on(payloads, featurizer.spec):
+            on_note(f"note: {note}")
         is_of_vectors = isinstance(featurizer.spec, VectorSpec)
         doubts = packing_warnings(payloads, featurizer.spec) if is_of_vectors else []
     try:
@@ -148,6 +150,15 @@ def _usable(items: Iterable[Item | Skipped], on_progress: Progress) -> Iterator[
             yield item
 
 
+def note_on(payloads: Sequence[Payload], spec: Any) -> str:
+    """What is lost of the payloads by the spec of their features, as a sentence; "" if nothing."""
+    if not isinstance(spec, SequenceSpec):
+        return ""
+    from hashret.features.sequences.featurizer import cut_note
+
+    return cut_note(payloads, spec)
+
+
 def spec_for(
     payloads: Sequence[Payload], spec: Any, preparer: Preparer, invariant: tuple[str, ...] = ()
 ) -> Any:
@@ -161,8 +172,8 @@ def spec_for(
             side = max(spec.height, spec.width)
             spec = replace(spec, height=side, width=side)
         return spec
-    if isinstance(spec, VectorSpec) and not spec.n_features:
-        return spec.of_width(preparer.suggest_spec(payloads).n_features)
+    if getattr(spec, "is_partial", False):
+        return spec.completed(preparer.suggest_spec(payloads))
     return spec
 
 
@@ -293,7 +304,7 @@ def train_encoder(
         features, kind, options, shape=shape, on_progress=report, checkpoints=checkpoints
     )
     if options.preset != AS_GIVEN:
-        found.neighbours_kept = neighbours_kept(features, encoder)
+        found.neighbours_kept = neighbours_kept(features, encoder, featurizer.compared)
         found.warnings += doubts(found)
     if shape is not None:
         found.warnings += flat_warnings(cast("ImageFeaturizer", featurizer).spans(features))

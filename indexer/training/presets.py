@@ -250,6 +250,7 @@ PRESETS: dict[str, dict[str, Preset]] = {
         "variational": Preset("autoencoder", replace(_VECTOR, bottleneck=Gaussian())),
         AS_GIVEN: Preset("identity", IdentityRecipe()),
     },
+    "sequence": {},
 }
 
 

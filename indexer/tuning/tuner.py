@@ -199,8 +199,8 @@ def _completed(spec: Any, suggested: Any) -> Any:
     """
     if spec is None and isinstance(suggested, TextSpec):
         return replace(suggested, vocabulary_size=min(_WORDS, suggested.vocabulary_size))
-    if isinstance(spec, VectorSpec) and not spec.n_features:
-        return spec.of_width(suggested.n_features)
+    if getattr(spec, "is_partial", False):
+        return spec.completed(suggested)
     return spec or suggested
 
 
