@@ -16,10 +16,12 @@ from torch import Tensor
 from torch.nn import functional
 
 from indexer.training.finetune import Unrolled
-from indexer.training.networks.autoencoder import Batch
+from indexer.training.hidden_terms import HiddenTerm
+from indexer.training.networks.autoencoder import Bags, Batch, DecoderLayer, Layer
 from indexer.training.networks.bottleneck import Coded
 from indexer.training.objectives import alone, squared_error
 from indexer.training.optimise import Descent
+from indexer.training.presets import Greedy
 from indexer.training.report import Course
 
 #: Number of items whose mean is the initial bias of a decoder layer: enough for a mean.
@@ -33,15 +35,31 @@ class LayerOfStack:
     whole: Unrolled
     index: int
 
-    def loss(self, rows: np.ndarray, _: float) -> Tensor:
-        """The loss of rebuilding the layer's clean input from a corrupted one."""
+    @property
+    def encoder(self) -> Layer:
+        """The layer itself."""
+        return self.whole.network.encoder[self.index]
+
+    @property
+    def decoder(self) -> DecoderLayer:
+        """The layer that rebuilds its input or, for the first layer, the target."""
+        return self.whole.network.decoder[-1 - self.index]
+
+    def input(self, rows: np.ndarray) -> Batch:
+        """The layer's input without corruption, (b, n_in)."""
         batch = self.whole.batches.batch(rows)
         if self.index == 0:
-            rebuilt, cost = self._rebuilt(batch)
+            return batch
+        with torch.no_grad():
+            return self.whole.network.hidden(self.index, batch).float()
+
+    def loss(self, rows: np.ndarray, _: float) -> Tensor:
+        """The loss of rebuilding the layer's clean input from a corrupted one."""
+        clean = self.input(rows)
+        if isinstance(clean, Bags) or self.index == 0:
+            rebuilt, cost = self._rebuilt(clean)
             loss = self.whole.target.loss(rebuilt, *alone(rows))
         else:
-            with torch.no_grad():
-                clean = self.whole.network.hidden(self.index, batch).float()  # (b, n_in)
             # latent coordinates are fixed, so there is nothing to rebuild
             wanted = clean[:, : clean.shape[1] - self.n_fixed]
             # in units of the input's variance, so that losses of different layers are comparable
@@ -53,40 +71,51 @@ class LayerOfStack:
     @property
     def n_fixed(self) -> int:
         """The number of latent coordinates among the layer's input columns; they are the last."""
-        return self.whole.network.n_latent if self._is_last else 0
+        return self.whole.network.n_latent if self.is_last else 0
 
     @property
-    def _is_last(self) -> bool:
+    def is_last(self) -> bool:
+        """Whether it is the layer of the code."""
         return self.index == len(self.whole.network.encoder) - 1
 
     def _rebuilt(self, clean: Batch) -> tuple[Tensor, Tensor | None]:
-        """The output of the layer's decoder, (b, n_in), and the loss of the bottleneck, if any."""
+        """The output of the layer's decoder, (b, n_in), and a further loss, if any."""
         code, cost = self._coded(clean)
-        return self.whole.network.decoder[-1 - self.index].forward(code), cost
+        return self.decoder.forward(code), cost
 
     def _coded(self, clean: Batch) -> Coded:
         """The input of the layer's decoder; for the last layer, a code from -1 to 1."""
         network, corruption = self.whole.network, self.whole.corruption
         noisy = corruption.features(clean) if self.index == 0 else corruption.masked(clean)
-        active = network.encoder[self.index].forward(noisy)  # (b, n_out)
-        if not self._is_last:
-            return Coded(network.activated(active))
-        code, cost = self.whole.bottleneck(active, 0.0)
-        return Coded(2.0 * code - 1.0, cost)
+        if self.is_last:
+            code, cost = self.whole.bottleneck(self.encoder.forward(noisy), 0.0)
+            return Coded(2.0 * code - 1.0, cost)
+        hidden = network.hidden_layer(self.encoder, noisy)
+        costs = [term.of_layer(hidden) for term in self.whole.terms if isinstance(term, HiddenTerm)]
+        return Coded(hidden.active, sum(costs[1:], costs[0]) if costs else None)
 
+    def start_decoder(self) -> None:
+        """Start the decoder's bias at the mean of what it rebuilds; the features have none.
 
-def pretrain_layer(layer: LayerOfStack, descent: Descent, epochs: int) -> Course:
-    """Train one layer of the stack and its decoder; return how the loss went.
-
-    The decoder's bias starts at the mean of its target, so that no unit starts with a ReLU that
-    never opens.
-    """
-    whole, index = layer.whole, layer.index
-    decoder = whole.network.decoder[-1 - index]
-    if index > 0:
-        sample = np.arange(min(len(whole.batches), _SAMPLE))
+        So no unit starts with a ReLU that never opens.
+        """
+        if self.index == 0:
+            return
+        network, batches = self.whole.network, self.whole.batches
+        sample = np.arange(min(len(batches), _SAMPLE))
         with torch.no_grad():
-            mean = whole.network.hidden(index, whole.batches.batch(sample)).mean(dim=0)  # (n_in,)
-            decoder.start_at(mean[: len(mean) - layer.n_fixed])
-    parameters = [*whole.network.encoder[index].parameters(), *decoder.parameters()]
-    return descent.run(parameters, epochs, layer.loss)
+            mean = network.hidden(self.index, batches.batch(sample)).mean(dim=0)  # (n_in,)
+        self.decoder.start_at(mean[: len(mean) - self.n_fixed])
+
+
+class GreedyPretraining:
+    """Pre-trains a layer by gradient descent."""
+
+    def __init__(self, settings: Greedy):
+        self.settings = settings
+
+    def __call__(self, layer: LayerOfStack, descent: Descent, epochs: int) -> Course:
+        """Train one layer of the stack and its decoder; return how the loss went."""
+        layer.start_decoder()
+        parameters = [*layer.encoder.parameters(), *layer.decoder.parameters()]
+        return descent.run(parameters, epochs, layer.loss)
