@@ -2,6 +2,7 @@
 
 import hashlib
 from collections import Counter
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -25,7 +26,7 @@ CHARACTERS = SequenceSpec("characters", longest=8)
 series = st.lists(
     st.lists(st.integers(-1000, 1000).map(float), min_size=2, max_size=2), min_size=1, max_size=7
 )
-sentences = st.lists(st.sampled_from("a b c d é".split()), min_size=1, max_size=9)
+sentences = st.lists(st.sampled_from(["a", "b", "c", "d", "é"]), min_size=1, max_size=9)
 
 
 def fitted(payloads, spec):
@@ -119,16 +120,16 @@ def test_what_a_payload_is(payload, spec, expected):
         (np.empty((0, 2)), PAIRS, "empty-sequence", "at least one step"),
         (np.empty((3, 0)), PAIRS, "empty-sequence", "at least one step"),
         ([[], []], PAIRS, "empty-sequence", "at least one step"),
-        ([[1, 2], [3]], PAIRS, "ragged-steps", "2 numbers in each step, as in the first, got 1 in"),
+        ([[1, 2], [3]], PAIRS, "mixed-steps", "2 numbers in each step, as in the first, got 1 in"),
         ([[1, 2], 3], PAIRS, "mixed-steps", "got 3 as step 1"),
         (["a", 1], TOKENS, "mixed-steps", "got 'a' as step 0"),
         ([1, None], SequenceSpec("numbers", 1), "mixed-steps", "got 1 as step 0"),
         ([["a"], ["b"]], TOKENS, "mixed-steps", "as step 0"),
         ([1, 2, 3], PAIRS, "wrong-width", "2 numbers in each step, got 1"),
         (np.ones((3, 4)), PAIRS, "wrong-width", "2 numbers in each step, got 4"),
-        (np.ones((3, 4, 2)), PAIRS, "wrong-shape", "(3, 4, 2)"),
-        (np.float64(3), PAIRS, "wrong-shape", "shape ()"),
-        (np.array([1j]), PAIRS, "wrong-shape", "complex128"),
+        (np.ones((3, 4, 2)), PAIRS, "bad-payload", "(3, 4, 2)"),
+        (np.float64(3), PAIRS, "bad-payload", "shape ()"),
+        (np.array([1j]), PAIRS, "bad-payload", "complex128"),
         ([[1, 2], [float("nan"), 0]], PAIRS, "not-finite", "in step 1"),
         ([[1, 2], [0, float("inf")]], PAIRS, "not-finite", "in step 1"),
         ([[1e300, 2]], PAIRS, "not-finite", "in float32"),
@@ -149,7 +150,7 @@ def test_what_is_no_sequence_is_refused_with_the_reason(payload, spec, error_cla
         SequenceFeaturizer.prepare(payload, spec)
     assert said in str(caught.value)
     assert str(caught.value).startswith("sequence: expected")
-    assert caught.value.error_class == error_class or error_class == "bad-payload"
+    assert caught.value.error_class == error_class
 
 
 def test_nothing_to_learn_from():
@@ -302,7 +303,7 @@ def test_tokens_are_compared_by_what_follows_what(payloads):
     def shares(tokens):
         known_ones = [token if token in vocabulary else None for token in tokens]
         both = [one for one in known_ones if one]
-        both += [pair for pair in zip(known_ones, known_ones[1:], strict=False) if all(pair)]
+        both += [pair for pair in pairwise(known_ones) if all(pair)]
         counts = Counter(both)
         return {key: count / counts.total() for key, count in counts.items()}
 

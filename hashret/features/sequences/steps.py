@@ -168,7 +168,7 @@ def _of_array(array: np.ndarray) -> Given:
         raise PayloadError(
             f"sequence: expected numbers (steps, width) or (steps,), or tokens (steps,), got "
             f"{array.dtype} of shape {array.shape}; pass one sequence as one array",
-            "wrong-shape",
+            "bad-payload",
         )
     return array.reshape(len(array), -1 if len(array) else 1)
 
@@ -190,7 +190,7 @@ def _of_list(steps: Any) -> Given:
             raise PayloadError(
                 f"sequence: expected {_numbers(len(rows[0]))} in each step, as in the first, got "
                 f"{len(row)} in step {place}; fill in what is missing",
-                "ragged-steps",
+                "mixed-steps",
             )
     array = np.array(rows)
     # an integer beyond 64 bits makes an array of objects
