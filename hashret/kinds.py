@@ -97,7 +97,7 @@ KINDS: Mapping[str, Kind] = {
             "sequence",
             single_ndim=2,  # steps, numbers of a step
             unknown="the sequence has no token that the collection's vocabulary knows",
-            query_file="an .npy file, a JSON list of steps or a line of tokens",
+            query_file="an .npy or .csv file, a JSON list of steps or a line of tokens",
             kept_by="--store-features",
             key="sequence",
             stores_features=True,

@@ -85,7 +85,7 @@ def _vector(text: str, where: str) -> Any:
 
 
 def _sequence_file(file: Path) -> Any:
-    if file.suffix.lower() in (".npy", ".npz"):
+    if file.suffix.lower() in (".npy", ".npz", ".csv", ".tsv"):
         return READERS["sequence"](file)
     return _sequence(read_text(file, KINDS["sequence"].query_file), str(file))
 

@@ -134,10 +134,12 @@ def _read_vector(path: Path) -> Any:
 
 def _read_sequence(path: Path) -> Any:
     from hashret.workers.refusals import Refused
-    from indexer.corpus.arrays.series import read_sequence
+    from indexer.corpus.reading import Reading
+    from indexer.corpus.sequences.by_series import read_one
+    from indexer.corpus.sequences.in_arrays import is_array_file, read_sequence
 
     try:
-        return read_sequence(path)
+        return read_sequence(path) if is_array_file(path) else read_one(path, Reading())
     except Refused as refused:
         raise InputError(f"{path}: {refused.reason}; save one sequence") from refused
 

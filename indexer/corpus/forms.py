@@ -12,11 +12,11 @@ from typing import Any
 from hashret.errors import InputError
 from hashret.workers.refusals import Refused, Skipped
 from indexer.corpus import documents, files, ids, images, mailboxes
-from indexer.corpus.arrays import series as array_series
 from indexer.corpus.arrays import stored, vectors
 from indexer.corpus.folders import archives
 from indexer.corpus.reading import Reading
-from indexer.corpus.tables import readers, series, table, token_lines
+from indexer.corpus.sequences import in_arrays, in_folder, in_lines, in_tables
+from indexer.corpus.tables import readers, table
 from indexer.corpus.tables.columns import Columns
 from indexer.corpus.tables.compressed import SUFFIXES as COMPRESSED
 from indexer.corpus.tables.rows import Row
@@ -91,7 +91,7 @@ def _table_kind(path: Path, how: Reading) -> Iterator[str]:
         return
     texts = Columns.of("text", how).texts
     rows = _first_rows(path, replace(how, infer_types=False))
-    if 2 * sum(map(partial(series.is_sequence, besides=texts), rows)) > len(rows):
+    if 2 * sum(map(partial(in_tables.is_sequence, besides=texts), rows)) > len(rows):
         yield "sequence"
         return
     paths = [
@@ -111,7 +111,9 @@ def _first_rows(path: Path, how: Reading) -> list[dict[str, Any]]:
         if how.text_fields:
             raise
         try:
-            found = list(islice(readers.read_rows(path, how, "sequence"), _SAMPLE_ROWS))
+            found = list(
+                islice(readers.read_rows(path, how, Columns.of("sequence", how)), _SAMPLE_ROWS)
+            )
         except InputError:
             found = []
         if not found:
@@ -169,7 +171,7 @@ FOLDER = Form(
     found={
         "text": lambda path, how, before: _texts(path, how),
         "image": lambda path, how, before: images.read_folder(path, how),
-        "sequence": lambda path, how, before: array_series.read_folder(path, how),
+        "sequence": lambda path, how, before: in_folder.read_folder(path, how),
     },
     kinds=_folder_kinds,
     noun="a folder",
@@ -194,7 +196,7 @@ FORMS: Mapping[str, Form] = {
             found={
                 "text": lambda path, how, before: table.read_table(path, "text", how),
                 "image": lambda path, how, before: table.read_table(path, "image", how),
-                "sequence": lambda path, how, before: series.read_sequences(path, how),
+                "sequence": lambda path, how, before: in_tables.read_table(path, how),
             },
             kinds=_table_kind,
             advice="table: name it as a source",
@@ -209,7 +211,7 @@ FORMS: Mapping[str, Form] = {
                 "vector": lambda path, how, before: vectors.read_file(
                     path, "vector", before=before
                 ),
-                "sequence": lambda path, how, before: array_series.read_file(path, before),
+                "sequence": lambda path, how, before: in_arrays.read_file(path, before),
             },
             kinds=lambda path, how: [vectors.kind_of(path)],
             advice="array: name it as a source, or --kind sequence",
@@ -236,7 +238,7 @@ FORMS: Mapping[str, Form] = {
             is_named=documents.is_document,
             found={
                 "text": lambda path, how, before: _file(path, _document),
-                "sequence": lambda path, how, before: token_lines.read_lines(
+                "sequence": lambda path, how, before: in_lines.read_lines(
                     path, how, how.name_of(path)
                 ),
             },

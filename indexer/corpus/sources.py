@@ -166,7 +166,7 @@ def _require_options_fit(sources: list[Source], kind: str, how: Reading) -> None
             raise InputError(
                 f"--{option}: expected sequences, got items of kind {kind}; leave it out"
             )
-    if how.values and how.series_id is None:
+    if how.values and how.series_id is None and not any(source.is_tree for source in sources):
         raise InputError("--values: expected --series-id beside it, got none; name that column")
     if how.series_id is not None and (how.id_field or how.text_fields):
         option = "--id-field" if how.id_field else "--text-field"

@@ -78,14 +78,7 @@ def numbers_of(payload: Any, spec: SequenceSpec) -> np.ndarray:
     if isinstance(given, str):
         given = given.replace(",", " ").split()
     if isinstance(given, list):
-        try:
-            given = np.array([[float(one)] for one in given])
-        except ValueError as error:
-            raise PayloadError(
-                f"sequence: expected numbers, as the collection's are, got a token: {error:.120}; "
-                "leave it out",
-                "mixed-steps",
-            ) from None
+        given = np.array([[_number(token)] for token in given])
     if given.shape[1] != spec.width:
         raise PayloadError(
             f"sequence: expected {_numbers(spec.width)} in each step, got {given.shape[1]}; "
@@ -175,7 +168,7 @@ def _of_array(array: np.ndarray) -> Given:
         raise PayloadError(
             f"sequence: expected numbers (steps, width) or (steps,), or tokens (steps,), got "
             f"{array.dtype} of shape {array.shape}; pass one sequence as one array",
-            "wrong-shape",
+            "bad-payload",
         )
     return array.reshape(len(array), -1 if len(array) else 1)
 
@@ -197,11 +190,22 @@ def _of_list(steps: Any) -> Given:
             raise PayloadError(
                 f"sequence: expected {_numbers(len(rows[0]))} in each step, as in the first, got "
                 f"{len(row)} in step {place}; fill in what is missing",
-                "ragged-steps",
+                "mixed-steps",
             )
     array = np.array(rows)
     # an integer beyond 64 bits makes an array of objects
     return array if array.dtype.kind in "biuf" else array.astype(np.float64)
+
+
+def _number(token: str) -> float:
+    try:
+        return float(token)
+    except ValueError:
+        raise PayloadError(
+            f"sequence: expected numbers, as the collection's are, got the token {token!r:.60}; "
+            "leave it out",
+            "mixed-steps",
+        ) from None
 
 
 def _finite(numbers: np.ndarray) -> np.ndarray:

@@ -46,10 +46,12 @@ class Columns:
     def has_payload(self, names: Iterable[str]) -> bool:
         """Whether a row with fields of these names has a text, or the path of a file.
 
-        Of steps, whether it has the id of their series.
+        Of steps, whether it has the id of their series; where a table is one series, it need not.
         """
         if self.series is not None:
             return self.series in names
+        if not self.texts and kind_of(self.noun).of_steps:
+            return True
         return not {*self.texts, "path"}.isdisjoint(names)
 
     def id_of(self, fields: Mapping[str, Any], default: str) -> str:

@@ -47,18 +47,18 @@ def require_used(how: Reading, tables: Sequence[Path]) -> None:
             )
 
 
-def read_rows(path: Path, how: Reading, kind: str = "text") -> Iterator[Row | BadRow]:
+def read_rows(path: Path, how: Reading, columns: Columns | None = None) -> Iterator[Row | BadRow]:
     """The rows of a table; if the rest can't be read, the last one is a `BadRow` with the reason.
 
-    `kind` is that of the items, which says what columns a CSV must have.
+    A CSV must have one of the `columns` with a payload; None: those of texts.
     Raises InputError if the table can't be opened or its header is not usable.
     """
-    suffix, columns = plain_suffix(path), Columns.of(kind, how)
+    suffix, columns = plain_suffix(path), columns or Columns.of("text", how)
     try:
         if suffix in binary.SUFFIXES:
             yield from binary.binary_rows(path, how, columns.names)
         elif suffix in CSV_SUFFIXES:
-            yield from _csv(path, how, columns, kind)
+            yield from _csv(path, how, columns)
         elif suffix == ".json" and _is_array(path, how):
             yield from parsed(path, how, "\n", array_rows)
         else:
@@ -75,12 +75,12 @@ def _is_array(path: Path, how: Reading) -> bool:
         return False  # whichever way it is read, this error comes again
 
 
-def _csv(path: Path, how: Reading, columns: Columns, kind: str) -> Iterator[Row | BadRow]:
+def _csv(path: Path, how: Reading, columns: Columns) -> Iterator[Row | BadRow]:
     is_tsv = plain_suffix(path) == ".tsv"
     types: dict[str, Typed] = {}
     if how.infer_types:
         untyped = replace(how, infer_types=False, guesses=Counter())
-        strings = read_rows(path, untyped, kind)
+        strings = read_rows(path, untyped, columns)
         found = (row.fields for row in strings if isinstance(row, Row))
         types = types_of(found, untyped=columns.names)
     parse = partial(csv_rows, name=how.shown(path), wanted=columns, is_tsv=is_tsv)

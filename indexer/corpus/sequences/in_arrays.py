@@ -18,7 +18,7 @@ from hashret.errors import InputError
 from hashret.items import Item
 from hashret.specs.features import MOST_NUMBERS
 from hashret.workers.refusals import Refused, Skipped
-from indexer.corpus import documents, files, ids
+from indexer.corpus import files, ids
 from indexer.corpus.arrays import vectors
 from indexer.corpus.arrays.stored import (
     DAMAGE,
@@ -27,12 +27,7 @@ from indexer.corpus.arrays.stored import (
     holds_numbers,
     stored_arrays,
 )
-from indexer.corpus.folders import archives
-from indexer.corpus.reading import Reading
-from indexer.corpus.tables.token_lines import read_lines
 
-#: The largest file of arrays in an archive, in bytes: it is held in memory.
-MAX_ARCHIVED = 64 << 20
 _EXPECTED = "expected an array of numbers (steps, width) or (steps,), or of tokens (steps,)"
 
 _Arrays = dict[str, StoredArray]
@@ -54,24 +49,14 @@ def read_file(path: Path, before: str = "") -> Iterator[Item | Skipped]:
         yield from _items(arrays, {"array": files.id_of(path.name)} if is_one else {}, {})
 
 
-def read_folder(source: Path, how: Reading) -> Iterator[documents.Found]:
-    """The series of every array file and the lines of every text in a folder or an archive.
-
-    Of a folder's .npz the id of a series is the path of the file, a slash and the array's name.
-    Everything else is `Skipped`.
-    """
-    for entry in archives.entries(source, how, lambda path: MAX_ARCHIVED * _is_arrays(path)):
-        if isinstance(entry, Skipped):
-            yield entry
-        elif _is_arrays(entry.path):
-            yield from _of_entry(entry, follow=how.follow_links)
-        else:
-            yield from _lines_of(entry, how)
+def is_array_file(path: Path) -> bool:
+    """Whether a file has the suffix of one."""
+    return path.suffix.lower() in SUFFIXES
 
 
 def read_sequence(path: Path) -> np.ndarray:
     """The only series in an .npy or .npz file, as it is stored; raises `Refused` if none is."""
-    if not _is_arrays(path):
+    if not is_array_file(path):
         got = path.suffix or "no suffix"
         raise Refused("other-type", f"expected an array file ({', '.join(SUFFIXES)}), got {got}")
     try:
@@ -80,13 +65,17 @@ def read_sequence(path: Path) -> np.ndarray:
             fitting = [array for array in arrays.values() if _is_series(array)]
             if len(fitting) != 1:
                 found = ", ".join(f"{name} {a.shape} of {a.dtype}" for name, a in arrays.items())
-                raise Refused("wrong-shape", f"{_EXPECTED}, one in a file, got {found or 'none'}")
+                raise Refused("bad-payload", f"{_EXPECTED}, one in a file, got {found or 'none'}")
             return _read(fitting[0])
     except InputError as error:
         raise Refused("damaged-array", str(error).removeprefix(f"{path}: ")) from error
 
 
-def _of_entry(entry: files.Entry, *, follow: bool) -> Iterator[Item | Skipped]:
+def series_of(entry: files.Entry, *, follow: bool) -> Iterator[Item | Skipped]:
+    """The series in an array file of a folder or an archive; raises `Refused` if it can't be read.
+
+    `follow` says whether its path may be a symbolic link.
+    """
     try:
         with ExitStack() as closing:
             arrays = stored_arrays(entry.path, closing, data=entry.data, follow=follow)
@@ -97,22 +86,9 @@ def _of_entry(entry: files.Entry, *, follow: bool) -> Iterator[Item | Skipped]:
             if entry.path.suffix.lower() == ".npy":
                 of_file = {"array": entry.id}
             yield from _items(arrays, of_file, entry.metadata)
-    except Refused as refused:
-        yield refused.skipped(entry.id)
     except InputError as error:
-        yield Skipped(entry.id, str(error).removeprefix(f"{entry.path}: "), "damaged-array")
-
-
-def _lines_of(entry: files.Entry, how: Reading) -> Iterator[documents.Found]:
-    """The lines of a text as items; a `Skipped` for what is no text."""
-    if entry.data is not None:
-        reason = f"expected arrays ({', '.join(SUFFIXES)}) in an archive; unpack it"
-        yield Skipped(entry.id, reason, "other-type")
-    elif not documents.is_text(entry.path):
-        reason = f"expected arrays ({', '.join(SUFFIXES)}) or a text of tokens"
-        yield Skipped(entry.id, reason, "other-type")
-    else:
-        yield from read_lines(entry.path, how, entry.id)
+        reason = str(error).removeprefix(f"{entry.path}: ")
+        raise Refused("damaged-array", reason) from error
 
 
 def _items(
@@ -132,7 +108,7 @@ def _items(
         item_id: Any = names.get(name, name)
         try:
             if series and name not in series:
-                raise Refused("wrong-shape", f"{_EXPECTED}, got {array.dtype} of {array.shape}")
+                raise Refused("bad-payload", f"{_EXPECTED}, got {array.dtype} of {array.shape}")
             row, place = place, place + 1
             item_id = ids.checked(item_id if given is None else given[row])
             fields = {column: values[row] for column, values in columns.items()}
@@ -145,7 +121,7 @@ def _items(
 def _read(array: StoredArray) -> np.ndarray:
     """The whole array; raises `Refused` if it is no series, too large or damaged."""
     if not _is_series(array):
-        raise Refused("wrong-shape", f"{_EXPECTED}, got {array.dtype} of shape {array.shape}")
+        raise Refused("bad-payload", f"{_EXPECTED}, got {array.dtype} of shape {array.shape}")
     n = array.shape[0]
     if n * array.row_bytes > 8 * MOST_NUMBERS or math.prod(array.shape) > MOST_NUMBERS:
         raise Refused("too-large", f"expected at most {MOST_NUMBERS:,} numbers, got {array.shape}")
@@ -154,10 +130,6 @@ def _read(array: StoredArray) -> np.ndarray:
     except DAMAGE as error:
         raise Refused("damaged-array", f"expected a whole array, got: {error}") from error
     return blocks[0] if blocks else np.empty(array.shape, array.dtype)
-
-
-def _is_arrays(path: Path) -> bool:
-    return path.suffix.lower() in SUFFIXES
 
 
 def _is_several(array: StoredArray) -> bool:
