@@ -25,7 +25,7 @@ import numpy as np
 
 from hashret.models.dense import DenseEncoder
 from hashret.models.exact_encoder import ExactEncoder, require_exact, tensor_of
-from hashret.models.fixed_point import to_grid
+from hashret.models.fixed_point import UNITS, in_units
 from hashret.models.steps import steps_of, times
 from hashret.sparse import Features
 from hashret.specs.encoders import RecurrentSpec
@@ -77,29 +77,41 @@ class RecurrentEncoder(ExactEncoder[RecurrentSpec]):
         state, total = np.zeros((2, len(order), n_units))
         for now in rows:
             running = state[: len(now)]
-            sums = running @ self._of_state
-            sums += drives.take(rows_of[now], axis=0)
-            gate = np.clip(to_grid(0.25 * sums[:, :n_units]) + 0.5, 0.0, 1.0)
-            candidate = np.clip(to_grid(sums[:, n_units:]), -1.0, 1.0)
-            running[:] = to_grid(candidate + gate * (running - candidate))
+            self._step(running, drives.take(rows_of[now], axis=0))
             total[: len(now)] += running
         found = np.empty((len(order), 2 * n_units))
         found[order, :n_units] = state
-        found[order, n_units:] = to_grid(total / np.maximum(lengths[order], 1)[:, None])
+        found[order, n_units:] = np.rint(total / np.maximum(lengths[order], 1)[:, None])
+        found *= 1.0 / UNITS
         return found
 
+    def _step(self, state: np.ndarray, sums: np.ndarray) -> None:
+        """Change the state (m, n_units) by one step, whose drives are in `sums`; all in units."""
+        sums += state @ self._of_state
+        gate, candidate = sums[:, : self._spec.n_units], sums[:, self._spec.n_units :]
+        gate *= 0.25
+        np.rint(sums, out=sums)
+        gate += 0.5 * UNITS
+        np.clip(gate, 0.0, UNITS, out=gate)
+        np.clip(candidate, -UNITS, UNITS, out=candidate)
+        state -= candidate
+        state *= gate  # whole numbers below 2^34
+        state *= 1.0 / UNITS
+        state += candidate
+        np.rint(state, out=state)
+
     def _drives(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """What steps add to the sums, biases included, and the row of it for each step.
+        """What steps add to the sums, in units, biases included, and the row of it for each step.
 
         Of tokens only the different ones are computed.
         """
-        clamp, rows_of = self._spec.step_clamp, np.arange(len(values))
-        if self._vectors is None:
-            steps = np.asarray(values, np.float64) * self._spec.input_scale
-        else:
+        spec, rows_of = self._spec, np.arange(len(values))
+        if self._vectors is not None:
             different, rows_of = np.unique(values, return_inverse=True)
-            steps = np.asarray(self._vectors.take(different, axis=0), np.float64)
-        return to_grid(np.clip(steps, -clamp, clamp)) @ self._of_step + self._cell[1], rows_of
+            values = self._vectors.take(different, axis=0)
+        drives = in_units(values, spec.input_scale, spec.step_clamp) @ self._of_step
+        drives += self._cell[1] * UNITS
+        return drives, rows_of
 
     def tensors(self) -> dict[str, np.ndarray]:
         """The learned arrays: those of the dense layers, ``cell.*`` and ``step.vectors``."""

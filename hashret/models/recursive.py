@@ -19,7 +19,7 @@ import numpy as np
 
 from hashret.models.dense import DenseEncoder
 from hashret.models.exact_encoder import ExactEncoder, require_exact, tensor_of
-from hashret.models.fixed_point import to_grid
+from hashret.models.fixed_point import UNITS, in_units
 from hashret.models.steps import steps_of, tree_levels
 from hashret.sparse import Features
 from hashret.specs.encoders import RecursiveSpec
@@ -63,22 +63,27 @@ class RecursiveEncoder(ExactEncoder[RecursiveSpec]):
         levels, roots = tree_levels(lengths)
         for left, right, alone in levels:
             pairs = np.hstack([nodes.take(left, axis=0), nodes.take(right, axis=0)])
-            joined = self._bounded(pairs @ self._cell_weight + self._cell[1])
-            nodes = np.vstack([joined, nodes.take(alone, axis=0)])
+            joined = self._bounded(pairs @ self._cell_weight, self._cell[1])
+            nodes = np.vstack([joined, nodes.take(alone, axis=0)]) if len(alone) else joined
         found = np.zeros((len(lengths), self._spec.n_units))
-        found[lengths > 0] = nodes[roots]
+        found[lengths > 0] = nodes[roots] / UNITS
         return found
 
     def _leaves(self, values: np.ndarray) -> np.ndarray:
+        """The nodes at the bottom, as `_bounded` returns them."""
         spec = self._spec
         if spec.n_tokens:
-            return self._bounded(self._step[0].take(values, axis=0))
-        scaled = np.asarray(values, np.float64) * spec.input_scale
-        steps = to_grid(np.clip(scaled, -spec.step_clamp, spec.step_clamp))
-        return self._bounded(steps @ np.asarray(self._step[0], np.float64) + self._step[1])
+            vectors = np.asarray(self._step[0].take(values, axis=0), np.float64)
+            return self._bounded(vectors * UNITS, None)
+        steps = in_units(values, spec.input_scale, spec.step_clamp)
+        return self._bounded(steps @ np.asarray(self._step[0], np.float64), self._step[1])
 
-    def _bounded(self, sums: np.ndarray) -> np.ndarray:
-        return to_grid(np.clip(sums, 0.0, self._spec.node_clamp))
+    def _bounded(self, sums: np.ndarray, bias: np.ndarray | None) -> np.ndarray:
+        """Nodes in units of the grid, whole numbers: one operation less than `to_grid` each."""
+        if bias is not None:
+            sums += bias * UNITS
+        np.rint(sums, out=sums)
+        return np.clip(sums, 0.0, self._spec.node_clamp * UNITS, out=sums)
 
     def tensors(self) -> dict[str, np.ndarray]:
         """The learned arrays by name: those of the dense layers, ``cell.*`` and ``step.*``."""

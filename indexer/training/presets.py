@@ -256,7 +256,7 @@ _VECTOR = replace(
     neighbourhood=None,
 )
 _RECURSIVE = Recipe(
-    trunk=Recursive(n_units=96, hidden=(256,)),
+    trunk=Recursive(n_units=64, hidden=(256,)),
     bottleneck=NoisySigmoid(),
     target=Succession(),
     terms=(Neighbours(0.2),),
