@@ -161,6 +161,14 @@ class Snapshot:
             )
         return decoder
 
+    def decoded(self, codes: Codes) -> list[Any] | np.ndarray:
+        """What each of the codes says, as `Featurizer.restored` shows it.
+
+        Raises what `decoder` raises, and ValueError for codes of another length.
+        """
+        decoder = self.decoder
+        return self.coder.featurizer.restored(decoder.decode(codes), decoder.usual)
+
     def require_model(self) -> ModelRecord:
         """The record of the model. Raises CollectionError where nothing was learned yet."""
         if self.model is None:
@@ -203,6 +211,7 @@ class Snapshot:
                 "n_features": int(self.spec("encoder").n_features),
                 "preset": about["training"]["options"]["preset"],
                 "trained_on": about["training"]["n_items"],
+                "decoder": self.model.has_decoder,
             }
         except (KeyError, TypeError, AttributeError) as error:
             raise DamagedError(
