@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any, Self, TypedDict, Unpack, overload
 
 import numpy as np
 
-from hashret.arguments import require_flag, whole
+from hashret.arguments import require_flag, require_instance, whole
 from hashret.coder import Coder
 from hashret.codes import Codes
+from hashret.decoders.decoder import Decoder
 from hashret.errors import CollectionError
 from hashret.indexes.base import Index
 from hashret.indexes.views.cache import IndexKind, require_known
@@ -209,6 +210,24 @@ class Collection:
     def coder(self) -> Coder:
         """The model, read on first use."""
         return self.snapshot.coder
+
+    @property
+    def decoder(self) -> Decoder:
+        """The model's decoder, read on first use. Raises CollectionError where there is none."""
+        return self.snapshot.decoder
+
+    def decode(self, codes: Codes) -> list[Any] | np.ndarray:
+        """What each of the codes says, whether an item has it or not.
+
+        Of texts a list of at most 20 words that it speaks of more than others do, the most telling
+        first, with the share that it gives them and the usual one (`told.ToldWord`); of
+        images (n, height, width, channels) uint8, of vectors (n, width) as they were given.
+        `decoder.decode` gives the features themselves. Raises CollectionError where the model has
+        no decoder, `DamagedError`, ValueError for codes of another length, and TypeError for what
+        are no codes.
+        """
+        require_instance("codes", codes, Codes)
+        return self.snapshot.decoded(codes)
 
     @property
     def description(self) -> dict[str, Any]:
