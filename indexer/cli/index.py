@@ -22,6 +22,7 @@ from indexer.cli.options import (
     bits_option,
     device_option,
     invariant_option,
+    label_option,
     metric_option,
     packed_option,
     preset_option,
@@ -32,6 +33,7 @@ from indexer.cli.options import (
     recipe_option,
     require_output,
     required_invariant,
+    required_label,
     vector_spec,
     with_stdin,
 )
@@ -68,6 +70,7 @@ _LINE = re.compile(rf'\{{"id": {_TEXT}, "reason": {_TEXT}, "class": {_TEXT}\}}\r
 @bits_option
 @preset_option
 @invariant_option
+@label_option
 @quick_option
 @recipe_option
 @metric_option
@@ -159,6 +162,7 @@ def index(
     bits: int | None,
     preset: str | None,
     invariant: tuple[str, ...] | None,
+    label: str | None,
     recipe: Path | None,
     seed: int | None,
     workers: int | None,
@@ -189,6 +193,7 @@ def index(
         if kind_of(share.kind).decodes_files or not share.beside:
             taken = preset_of(preset, share)
             model["invariant"] = required_invariant(share.kind, invariant, taken)
+        model["label"] = required_label(share.kind, label, preset_of(preset, share))
         spec = vector_spec(share.kind, metric, packed)
         if recipe is not None:
             model |= recipe_of(recipe, share.kind, preset)

@@ -14,11 +14,13 @@ from indexer.cli.options import (
     bits_option,
     device_option,
     invariant_option,
+    label_option,
     preset_option,
     quick_option,
     recipe_of,
     recipe_option,
     required_invariant,
+    required_label,
 )
 
 
@@ -27,6 +29,7 @@ from indexer.cli.options import (
 @bits_option
 @preset_option
 @invariant_option
+@label_option
 @quick_option
 @recipe_option
 @click.option("--seed", type=SEED, metavar="N", help="Seed of the training.  [default: 0]")
@@ -39,6 +42,7 @@ def retrain(
     bits: int | None,
     preset: str | None,
     invariant: tuple[str, ...] | None,
+    label: str | None,
     recipe: Path | None,
     seed: int | None,
     device: str,
@@ -68,6 +72,7 @@ def retrain(
     ):
         given: dict[str, Any] = {"n_bits": bits, "preset": preset, "seed": seed}
         given["invariant"] = required_invariant(indexer.kind, invariant, preset)
+        given["label"] = required_label(indexer.kind, label, preset)
         if recipe is not None:
             given |= recipe_of(recipe, indexer.kind, preset)
         chosen = {name: value for name, value in given.items() if value is not None}

@@ -217,6 +217,7 @@ def _require_as_made(indexer: Indexer | Rehearsal, given: Mapping[str, Any], run
     made_with["multiples"] = asdict(Multiples(**made_with.get("multiples", {})))
     wanted = dict(given)
     made_with["invariant"] = tuple(made_with.get("invariant") or ())
+    made_with.setdefault("label", None)
     if run.spec is not None:
         made_with["packed-bits"] = made_with.get("packed", False)
         wanted |= {"packed-bits": True} if run.spec.packed else {"metric": run.spec.metric}
@@ -258,6 +259,9 @@ def _differing(name: str, made: Any, wanted: Any) -> str:
         case "invariant":
             ignored = ",".join(made) or "none"
             return f"was made with --invariant {ignored}; --invariant {','.join(wanted) or 'none'}"
+        case "label":
+            learned = f"the labels {made!r}" if made else "no labels"
+            return f"was made with {learned}; --label {wanted!r}"
         case "rounds" | "multiples":
             return f"was made with {name} {made}; a --recipe with {name} {wanted}"
         case _:
