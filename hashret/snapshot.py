@@ -212,12 +212,19 @@ class Snapshot:
                 "preset": about["training"]["options"]["preset"],
                 "trained_on": about["training"]["n_items"],
                 "decoder": self.model.has_decoder,
+                **({"labels": labels} if (labels := self.labels_learned) else {}),
             }
         except (KeyError, TypeError, AttributeError) as error:
             raise DamagedError(
                 f"{self.layout.root}: expected a description of the model, got one without "
                 f"{error}; train it again"
             ) from error
+
+    @property
+    def labels_learned(self) -> str | None:
+        """The metadata field whose values the model has learned from, as labels; None if none."""
+        training = self.description.get("training", {})
+        return training["options"].get("label") if training.get("n_labelled") else None
 
     # features
 

@@ -24,6 +24,7 @@ from indexer.cli.options import (
     decoder_option,
     device_option,
     invariant_option,
+    label_option,
     longest_option,
     metric_option,
     packed_option,
@@ -35,6 +36,7 @@ from indexer.cli.options import (
     recipe_option,
     require_output,
     required_invariant,
+    required_label,
     sequence_spec,
     steps_option,
     vector_spec,
@@ -73,6 +75,7 @@ _LINE = re.compile(rf'\{{"id": {_TEXT}, "reason": {_TEXT}, "class": {_TEXT}\}}\r
 @bits_option
 @preset_option
 @invariant_option
+@label_option
 @quick_option
 @decoder_option
 @recipe_option
@@ -168,6 +171,7 @@ def index(
     preset: str | None,
     invariant: tuple[str, ...] | None,
     decoder: bool | None,
+    label: str | None,
     recipe: Path | None,
     seed: int | None,
     workers: int | None,
@@ -203,6 +207,7 @@ def index(
         if kind_of(share.kind).decodes_files or not share.beside:
             taken = preset_of(preset, share)
             model["invariant"] = required_invariant(share.kind, invariant, taken)
+        model["label"] = required_label(share.kind, label, preset_of(preset, share))
         spec = vector_spec(share.kind, metric, packed) or sequence_spec(share.kind, unit, longest)
         if recipe is not None:
             model |= recipe_of(recipe, share.kind, preset)

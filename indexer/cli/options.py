@@ -97,6 +97,12 @@ quick_option = click.option(
     flag_value="quick",
     help="Learn from texts in a third of the time, for slightly worse codes: --preset quick.",
 )
+label_option = click.option(
+    "--label",
+    metavar="FIELD",
+    help="Learn from labels too: items with the same value of this metadata field get like codes, "
+    "also where only some have one.  [default: no label is looked at]",
+)
 recipe_option = click.option(
     "--recipe",
     type=click.Path(path_type=Path),
@@ -304,6 +310,16 @@ def sequence_spec(kind: str, unit: str | None, longest: int | None) -> SequenceS
         )
     spec = SequenceSpec(unit or "")
     return spec if longest is None else replace(spec, longest=longest)
+
+
+def required_label(kind: str, label: str | None, preset: str | None) -> str | None:
+    """`label` itself. Raises UsageError if the preset for items of this kind learns from none."""
+    if label is not None:
+        try:
+            require_used(kind, TrainingOptions(label=label, preset=preset_for(kind, preset)))
+        except ValueError as error:
+            raise click.UsageError(f"--{error}") from error
+    return label
 
 
 def vector_spec(kind: str, metric: str | None, packed: bool) -> VectorSpec | None:

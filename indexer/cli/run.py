@@ -219,6 +219,7 @@ def _require_as_made(indexer: Indexer | Rehearsal, given: Mapping[str, Any], run
     wanted = dict(given)
     made_with.setdefault("decoder", False)  # older models have none
     made_with["invariant"] = tuple(made_with.get("invariant") or ())
+    made_with.setdefault("label", None)
     if isinstance(run.spec, VectorSpec):
         made_with["packed-bits"] = made_with.get("packed", False)
         wanted |= {"packed-bits": True} if run.spec.packed else {"metric": run.spec.metric}
@@ -267,6 +268,9 @@ def _differing(name: str, made: Any, wanted: Any) -> str:
             return f"was made with --invariant {ignored}; --invariant {','.join(wanted) or 'none'}"
         case "decoder":
             return "was made with a decoder; --no-decoder"
+        case "label":
+            learned = f"the labels {made!r}" if made else "no labels"
+            return f"was made with {learned}; --label {wanted!r}"
         case "rounds" | "multiples":
             return f"was made with {name} {made}; a --recipe with {name} {wanted}"
         case _:

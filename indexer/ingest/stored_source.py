@@ -30,6 +30,7 @@ from hashret.workers.refusals import Refused
 from indexer.ingest.encode import Encoded
 from indexer.ingest.intake import BATCH, Batch
 from indexer.ingest.sample import reservoir
+from indexer.training.labels.item_labels import ItemLabels, label_of, numbered
 
 
 class StoredSource:
@@ -85,10 +86,18 @@ class StoredSource:
             return record.text or ""
         return self._featurizer.kept(record.payload or b"")
 
-    def sample(self, size: int, seed: int) -> Features:
-        """The stored features of at most `size` items, a seeded sample."""
+    def sample(self, size: int, seed: int) -> tuple[Features, list[int]]:
+        """The stored features of at most `size` items, a seeded sample, and their rows."""
         rows = (row for row in self._items.rows() if self._is_coded(row))
-        return self._taken(reservoir(rows, size, seed))
+        taken = reservoir(rows, size, seed)
+        return self._taken(taken), taken
+
+    def labels(self, rows: list[int], field: str) -> ItemLabels:
+        """The labels of some rows. Raises InputError where there is nothing to learn from them."""
+        metadata = [self._items.record(row).metadata for row in rows]
+        labels = ItemLabels(field, numbered([label_of(one, field) for one in metadata], {}))
+        labels.require_learnable({name for one in metadata for name in one})
+        return labels
 
     def _taken(self, rows: list[int]) -> Features:
         if self.features is None:

@@ -142,18 +142,8 @@ class Mixture:
         return np.where(self.rng.random(len(rows)) < own_share, rows, neighbours)
 
     def are_near(self, rows: np.ndarray) -> np.ndarray:
-        """Which of some rows, all different, are alike, (b, b) bool; each is like itself.
-
-        Two are alike if either is a member of the other's neighbourhood.
-        """
-        found = np.eye(len(rows), dtype=bool)
-        if self.near is not None:
-            members = self.near.members[rows]
-            place = np.full(len(self.near.members), -1)
-            place[rows] = np.arange(len(rows))
-            owner, which = np.nonzero(place[members] >= 0)
-            found[owner, place[members[owner, which]]] = True
-        return found | found.T
+        """Which of some rows, all different, are alike, (b, b) bool; each is like itself."""
+        return np.eye(len(rows), dtype=bool) if self.near is None else self.near.are_near(rows)
 
 
 def alone(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -230,6 +230,17 @@ class Recirculation(Pretraining):
     """Share of the input that stays in it as the reconstruction comes down."""
 
 
+@dataclass(frozen=True, slots=True)
+class Labels(Term):
+    """A softmax of the code must tell the item's label, where there is one.
+
+    It is a term of every recipe of a deep autoencoder, but only in a training with labels.
+    """
+
+    weight: float = 1.0
+    learns: ClassVar[bool] = True
+
+
 #: The class that carries out the settings of each part; it is loaded when a training begins.
 PARTS: dict[str, str] = {
     "Dense": "indexer.training.networks.dense:DenseTrunk",
@@ -253,6 +264,7 @@ PARTS: dict[str, str] = {
     "Contraction": "indexer.training.hidden_terms:ContractionTerm",
     "Greedy": "indexer.training.pretrain:GreedyPretraining",
     "Recirculation": "indexer.training.recirculation:RecirculationPretraining",
+    "Labels": "indexer.training.labels.head:LabelsTerm",
     "Corruption": "indexer.training.corruption:Corruptor",
 }
 
@@ -412,6 +424,11 @@ def preset_for(kind: str, preset: str | None) -> str:
     return next(iter(known)) if preset is None else preset
 
 
+def recipe_with_labels(recipe: Recipe) -> Recipe:
+    """The recipe for a training with labels: a code must tell them too."""
+    return replace(recipe, terms=(*recipe.terms, Labels()))
+
+
 def require_used(kind: str, options: TrainingOptions) -> None:
     """Raise ValueError for an option that would change nothing with the preset of `options`.
 
@@ -424,6 +441,13 @@ def require_used(kind: str, options: TrainingOptions) -> None:
             f"invariant: expected none with the preset {options.preset!r} for items of kind "
             f"{kind}, got {', '.join(options.invariant)}; take images and the preset 'patches', "
             "or none"
+        )
+    if options.label is not None and not isinstance(recipe, Recipe):
+        able = [name for name, row in PRESETS[kind].items() if isinstance(row.recipe, Recipe)]
+        raise ValueError(
+            f"label: expected none with the preset {options.preset!r} for items of kind {kind}, "
+            f"which learns distances only, got {options.label!r}; take the preset {able[0]!r}, or "
+            "leave it out"
         )
     no_rounds = "none or 1" if recipe.rounds else "none"
     checks = [

@@ -57,6 +57,9 @@ class Term:
     """Factor of the term in the sum of losses."""
     last_round_only: ClassVar[bool] = False
     """Whether only the last round uses it; codes of earlier ones only serve to find neighbours."""
+    learns: ClassVar[bool] = False
+    """Whether it has parameters of its own (`parameters`), of which the training set, the number of
+    bits and the device are told when it is made."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,6 +43,9 @@ class TrainingSet:
     features: Features
     shape: Shape | None = None
     ordering: Ordering | None = None
+    labels: np.ndarray | None = None
+    """(n,) int64: the class of each row, numbered from 0, and -1 where it is not known; None: no
+    labels are learned from."""
 
     def __len__(self) -> int:
         return len(self.features)
@@ -67,10 +70,10 @@ class TrainingSet:
         return self.ordering
 
     def require_usable(self, preset: str, *, needs_shape: bool) -> None:
-        """Raise TrainingError for fewer than two rows, and ValueError for unusable features.
+        """Raise TrainingError for fewer than two rows, and ValueError for what can't be used.
 
-        Unusable are numbers that are not finite, a shape with another number of pixels, and a
-        missing shape if the preset needs one.
+        That is features that are not finite, a shape with another number of pixels, a missing shape
+        if the preset needs one, and labels that are not a class for each row, of two at least.
         """
         if len(self) < 2:
             raise TrainingError(
@@ -85,6 +88,21 @@ class TrainingSet:
             raise ValueError(
                 f"shape: expected (height, width, channels) of images with {n_features} pixels "
                 f"for the preset {preset!r}, got {self.shape}; pass that of the image features"
+            )
+        if self.labels is not None:
+            self._require_classes(self.labels)
+
+    def _require_classes(self, labels: np.ndarray) -> None:
+        if labels.shape != (len(self),) or not np.issubdtype(labels.dtype, np.integer):
+            raise ValueError(
+                f"labels: expected ({len(self)},) whole numbers, got {labels.dtype} of shape "
+                f"{labels.shape}; np.unique(..., return_inverse=True) numbers classes"
+            )
+        n_classes = len(np.unique(labels[labels >= 0]))
+        if n_classes < 2 or labels.max() >= len(self):
+            raise ValueError(
+                f"labels: expected two classes or more, numbered from 0 and below {len(self)}, got "
+                f"{n_classes} up to {labels.max()}; a negative number stands for an unknown label"
             )
 
 
@@ -125,7 +143,8 @@ class Preparation:
         rows, telling = self.items.bag, self.telling
         if telling is None:
             return rarity(rows)
-        return self.stage("words", lambda: telling_weights(rows, telling, self.rng()))
+        labels = self.items.labels
+        return self.stage("words", lambda: telling_weights(rows, telling, self.rng(), labels))
 
     @cached_property
     def patches(self) -> tuple[PatchLayer, np.ndarray]:
