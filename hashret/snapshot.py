@@ -19,6 +19,7 @@ from hashret._backports import chunks
 from hashret.arguments import require_instance
 from hashret.coder import Coder, keeps_looks, n_kept
 from hashret.codes import Codes
+from hashret.decoders.decoder import Decoder
 from hashret.errors import CollectionError, DamagedError, UnknownItemError
 from hashret.features.base import item_digest
 from hashret.items import Id, Item, StoredItem, ids_of
@@ -29,7 +30,7 @@ from hashret.store.catalog.catalog import Catalog
 from hashret.store.catalog.records import CommitRecord
 from hashret.store.layout import Layout
 from hashret.store.leases import Lease
-from hashret.store.model_files import ModelRecord, read_description, read_model
+from hashret.store.model_files import ModelRecord, read_decoder, read_description, read_model
 from hashret.store.opened_folder import OpenedFolder
 from hashret.store.originals import read_original
 from hashret.store.segments.feature_files import StoredFeatures
@@ -137,6 +138,29 @@ class Snapshot:
             )
         return coder
 
+    @cached_property
+    def decoder(self) -> Decoder:
+        """The model's decoder, read on first use, and by nothing that searches.
+
+        Raises CollectionError for a model without one, and `DamagedError`.
+        """
+        record, root = self.require_model(), self.layout.root
+        if not record.has_decoder or "decoder" not in self.description:
+            raise CollectionError(
+                f"{root}: expected a model with a decoder, got one without; `hashret retrain "
+                f"{root}` learns one that has it"
+            )
+        spec = self.spec("decoder")
+        with self.folder.reading():
+            decoder = Decoder.from_tensors(spec, read_decoder(self.layout, record))
+        n_features = self.spec("encoder").n_features
+        if (spec.n_bits, spec.n_outputs) != (record.n_bits, n_features):
+            raise DamagedError(
+                f"{root}: expected a decoder from {record.n_bits} bits to {n_features} features, "
+                f"got one from {spec.n_bits} to {spec.n_outputs}; train it again"
+            )
+        return decoder
+
     def require_model(self) -> ModelRecord:
         """The record of the model. Raises CollectionError where nothing was learned yet."""
         if self.model is None:
@@ -153,7 +177,7 @@ class Snapshot:
             return read_description(self.layout, self.require_model())
 
     def spec(self, part: str) -> Any:
-        """The spec of the model's "features" or "encoder", by its description."""
+        """The spec of the model's "features", "encoder" or "decoder", by its description."""
         try:
             return specs.from_json(self.description[part])
         except (KeyError, TypeError, ValueError, AttributeError) as error:

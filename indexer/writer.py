@@ -251,7 +251,7 @@ class Indexer:
         self._was_given = True
         if items is not None and pending.passages:
             items = split(taken(items), pending.passages)
-        coder, report = learn(
+        coder, decoder, report = learn(
             stored or () if items is None else items,
             self.kind,
             options,
@@ -266,7 +266,7 @@ class Indexer:
             on_note=self._on_note,
         )
         with self.stopwatch.stage("write"):
-            pending.adopt(coder, report.to_json())
+            pending.adopt(coder, report.to_json(), decoder)
         if stored is not None:
             self._adder.encode_again(coder, stored, self._on_note)
         return report

@@ -1,8 +1,8 @@
-"""The settings of featurizers and encoders, as frozen dataclasses that are stored as JSON.
+"""The settings of featurizers, encoders and decoders: frozen dataclasses, stored as JSON.
 
-A spec holds the numbers and words that are needed to rebuild a featurizer or an encoder. Learned
-arrays are not in it; they are stored as tensors beside it. Here are the specs that a caller of the
-library gives; those of encoders (`encoders`) are made by the training.
+A spec holds the numbers and words that are needed to rebuild a featurizer, an encoder or a decoder.
+Learned arrays are not in it; they are stored as tensors beside it. Here are the specs that a caller
+of the library gives; those of encoders and decoders are made by the training.
 """
 
 from hashret.specs.features import ImageSpec, TextSpec, VectorSpec

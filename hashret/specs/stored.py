@@ -12,10 +12,11 @@ from types import UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from hashret.errors import DamagedError, FormatVersionError
+from hashret.specs.decoders import DecoderSpec
 from hashret.specs.encoders import EncoderSpec
 from hashret.specs.features import ImageSpec, TextSpec, VectorSpec
 
-Spec = TextSpec | ImageSpec | VectorSpec | EncoderSpec
+Spec = TextSpec | ImageSpec | VectorSpec | EncoderSpec | DecoderSpec
 _SPECS: dict[str, type[Any]] = {spec.kind: spec for spec in get_args(Spec)}
 
 

@@ -12,6 +12,7 @@
       segments/NAME.safetensors   the input features of the coded ones, where they are kept
       models/NAME/model.json      what the model is, and the report of its training
       models/NAME/model.safetensors   its arrays
+      models/NAME/decoder.safetensors   those of its decoder, where it has one
       writer.lock, writer.json    the writer, and who it is
       readers.lock                which commits are being read (`store.leases`); always empty
       unfinished/NAME.checkpoint  what an interrupted run had reached, until the next commit
@@ -37,8 +38,8 @@ from hashret.store.untrusted import BESIDE, is_file, is_folder, require_plain, t
 #: What writers call the files of a segment, and the folder of a model.
 SEGMENT_NAME = re.compile(r"(c[0-9]+-[0-9]+)\.(npy|arrow|(texts|thumbnails)\.arrow|safetensors)")
 MODEL_NAME = re.compile(r"m[0-9]+")
-#: What a model is and its arrays, in the folder of its name.
-MODEL_FILES = ("model.json", "model.safetensors")
+#: What a model is, its arrays, and those of its decoder, in the folder of its name.
+MODEL_FILES = ("model.json", "model.safetensors", "decoder.safetensors")
 # What file managers and file systems put into any folder: a new collection may stand beside it.
 _LITTER = {".DS_Store", ".directory", "@eaDir", "Thumbs.db", "desktop.ini", "lost+found"}
 

@@ -16,7 +16,7 @@ from hashret.store.layout import MODEL_FILES, Layout
 from hashret.store.refusals import plainly
 from hashret.store.untrusted import RESTORE, is_folder, open_plain, require_plain
 
-_DESCRIPTION, _TENSORS = MODEL_FILES
+_DESCRIPTION, _TENSORS, DECODER = MODEL_FILES
 _MAX_DESCRIPTION = 16 << 20  # bytes
 
 
@@ -33,6 +33,16 @@ class ModelRecord:
         """Of the file of its arrays; empty for none."""
         return self.files[_TENSORS].sha256 if _TENSORS in self.files else ""
 
+    @property
+    def has_decoder(self) -> bool:
+        """Whether there is a file of its decoder."""
+        return DECODER in self.files
+
+    @property
+    def needed(self) -> list[str]:
+        """The names of the files without which nothing can be encoded: all but the decoder's."""
+        return [name for name in self.files if name != DECODER]
+
 
 def write_model(
     layout: Layout,
@@ -40,8 +50,9 @@ def write_model(
     description: dict[str, Any],
     tensors: dict[str, np.ndarray],
     n_bits: int,
+    decoder: dict[str, np.ndarray] | None = None,
 ) -> ModelRecord:
-    """Write a model durably under ``models/NAME/``."""
+    """Write a model durably under ``models/NAME/``, and the arrays of its decoder if it has one."""
     from safetensors.numpy import save
 
     folder = layout.models / name
@@ -50,8 +61,10 @@ def write_model(
         folder.mkdir(exist_ok=True)
     sync_folder(layout.models)
     text = json.dumps(description, indent=1, allow_nan=False).encode()
-    packed = save(_plain(tensors))
-    files = [write_file(folder / _DESCRIPTION, [text]), write_file(folder / _TENSORS, [packed])]
+    parts = {_DESCRIPTION: text, _TENSORS: save(_plain(tensors))}
+    if decoder is not None:
+        parts[DECODER] = save(_plain(decoder))
+    files = [write_file(folder / part, [data]) for part, data in parts.items()]
     return ModelRecord(name, n_bits, {file.name: file for file in files})
 
 
@@ -84,17 +97,27 @@ def read_description(layout: Layout, record: ModelRecord) -> dict[str, Any]:
 
 def read_model(layout: Layout, record: ModelRecord) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """A model's description and arrays. Raises `DamagedError` unless both files are sound."""
+    tensors = _read_arrays(layout, record, _TENSORS)
+    return read_description(layout, record), tensors
+
+
+def read_decoder(layout: Layout, record: ModelRecord) -> dict[str, np.ndarray]:
+    """The arrays of a model's decoder. Raises `DamagedError` unless their file is sound."""
+    return _read_arrays(layout, record, DECODER)
+
+
+def _read_arrays(layout: Layout, record: ModelRecord, name: str) -> dict[str, np.ndarray]:
     from safetensors import SafetensorError
     from safetensors.numpy import load_file
 
-    require_model_file(layout, record, _TENSORS)
-    path = layout.models / record.name / _TENSORS
+    require_model_file(layout, record, name)
+    path = layout.models / record.name / name
     try:
         with plainly(path, "read"):
-            tensors = load_file(path)
+            tensors: dict[str, np.ndarray] = load_file(path)
     except (SafetensorError, KeyError, ValueError, TypeError) as error:
         raise DamagedError(f"{path}: expected safetensors, got {error}; train again") from error
-    return read_description(layout, record), tensors
+    return tensors
 
 
 def require_model_file(layout: Layout, record: ModelRecord, name: str) -> None:

@@ -20,6 +20,7 @@ from indexer.cli.kinds import preset_of, require_mixable, shares
 from indexer.cli.options import (
     SEED,
     bits_option,
+    decoder_option,
     device_option,
     invariant_option,
     metric_option,
@@ -69,6 +70,7 @@ _LINE = re.compile(rf'\{{"id": {_TEXT}, "reason": {_TEXT}, "class": {_TEXT}\}}\r
 @preset_option
 @invariant_option
 @quick_option
+@decoder_option
 @recipe_option
 @metric_option
 @packed_option
@@ -159,6 +161,7 @@ def index(
     bits: int | None,
     preset: str | None,
     invariant: tuple[str, ...] | None,
+    decoder: bool | None,
     recipe: Path | None,
     seed: int | None,
     workers: int | None,
@@ -186,6 +189,7 @@ def index(
     runs = []
     for share in found:
         model: dict[str, Any] = {"n_bits": bits, "preset": preset_of(preset, share), "seed": seed}
+        model["decoder"] = decoder
         if kind_of(share.kind).decodes_files or not share.beside:
             taken = preset_of(preset, share)
             model["invariant"] = required_invariant(share.kind, invariant, taken)

@@ -87,6 +87,8 @@ def _say_what_stays(made: RepairPlan) -> None:
             f"falls back to commit {commit.commit}, the last that is whole with its model; what "
             "was removed since is back"
         )
+    if made.findings.damaged_decoder is not None:
+        click.echo("loses its decoder: `decode` works again after `hashret retrain`")
     for name, parts in made.damaged.items():
         if "codes" in parts and "records" not in parts:
             click.echo(

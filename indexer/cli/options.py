@@ -82,6 +82,14 @@ invariant_option = click.option(
     help="Give an image and its mirror image, or the image turned by quarters, the same code; "
     "none stands for neither.  [default: as the model before, else none]",
 )
+decoder_option = click.option(
+    "--no-decoder",
+    "decoder",
+    flag_value=False,
+    type=bool,
+    default=None,
+    help="Learn no decoder, with which `decode`, `generate` and others show what a code says.",
+)
 quick_option = click.option(
     "--quick",
     "preset",

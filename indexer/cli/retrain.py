@@ -12,6 +12,7 @@ from indexer.cli.console import progress_bars, say, show_times, show_training, v
 from indexer.cli.options import (
     SEED,
     bits_option,
+    decoder_option,
     device_option,
     invariant_option,
     preset_option,
@@ -28,6 +29,7 @@ from indexer.cli.options import (
 @preset_option
 @invariant_option
 @quick_option
+@decoder_option
 @recipe_option
 @click.option("--seed", type=SEED, metavar="N", help="Seed of the training.  [default: 0]")
 @device_option
@@ -39,6 +41,7 @@ def retrain(
     bits: int | None,
     preset: str | None,
     invariant: tuple[str, ...] | None,
+    decoder: bool | None,
     recipe: Path | None,
     seed: int | None,
     device: str,
@@ -67,6 +70,7 @@ def retrain(
         Indexer(collection, wait_seconds=wait, on_progress=on_progress, on_note=on_note) as indexer,
     ):
         given: dict[str, Any] = {"n_bits": bits, "preset": preset, "seed": seed}
+        given["decoder"] = decoder
         given["invariant"] = required_invariant(indexer.kind, invariant, preset)
         if recipe is not None:
             given |= recipe_of(recipe, indexer.kind, preset)

@@ -196,11 +196,12 @@ def _options(run: Run, given: dict[str, Any]) -> TrainingOptions | None:
             f"--preset: expected --packed-bits with {AS_GIVEN}, got numbers; leave the preset out"
         )
     if packed and given.get("preset") in (None, AS_GIVEN) and "n_bits" not in given:
-        if "seed" in given:
-            raise InputError(
-                f"--seed: expected none with the preset {AS_GIVEN}, which learns nothing; leave it "
-                "out"
-            )
+        for name, option in (("seed", "--seed"), ("decoder", "--no-decoder")):
+            if name in given:
+                raise InputError(
+                    f"{option}: expected none with the preset {AS_GIVEN}, which learns nothing; "
+                    "leave it out"
+                )
         return None
     return TrainingOptions(**given, device=run.device)
 
@@ -216,6 +217,7 @@ def _require_as_made(indexer: Indexer | Rehearsal, given: Mapping[str, Any], run
     # older models record none, or fewer
     made_with["multiples"] = asdict(Multiples(**made_with.get("multiples", {})))
     wanted = dict(given)
+    made_with.setdefault("decoder", False)  # older models have none
     made_with["invariant"] = tuple(made_with.get("invariant") or ())
     if run.spec is not None:
         made_with["packed-bits"] = made_with.get("packed", False)
@@ -258,6 +260,8 @@ def _differing(name: str, made: Any, wanted: Any) -> str:
         case "invariant":
             ignored = ",".join(made) or "none"
             return f"was made with --invariant {ignored}; --invariant {','.join(wanted) or 'none'}"
+        case "decoder":
+            return "was made with a decoder; --no-decoder"
         case "rounds" | "multiples":
             return f"was made with {name} {made}; a --recipe with {name} {wanted}"
         case _:

@@ -11,6 +11,7 @@ import numpy as np
 from hashret._backports import chunks
 from hashret.arguments import require_instance, resolve, whole
 from hashret.coder import Coder, keeps_looks
+from hashret.decoders.decoder import Decoder
 from hashret.errors import CollectionError, EmptyCorpusError, InputError, TrainingError
 from hashret.features import FEATURIZERS
 from hashret.features.base import Featurizer
@@ -92,8 +93,8 @@ def learn(
     resumes: bool,
     on_progress: Progress,
     on_note: Callable[[str], None],
-) -> tuple[Coder, TrainingReport]:
-    """The coder learned from a sample of the items, and the report of its training.
+) -> tuple[Coder, Decoder | None, TrainingReport]:
+    """The coder learned from a sample of the items, its decoder, and the report of its training.
 
     Where these are stored features, the featurizer stays that of `former`. `resumes` says whether
     checkpoints of the training are written to `unfinished`, and gone on from. Raises
@@ -120,16 +121,18 @@ def learn(
             featurizer, features = fit_features(payloads, kind, spec, preparer, invariant)
         is_of_vectors = isinstance(featurizer.spec, VectorSpec)
         doubts = packing_warnings(payloads, featurizer.spec) if is_of_vectors else []
+    options = options_for(featurizer, options)
     try:
         encoder, report = train_encoder(
             featurizer,
             features,
             kind,
-            options_for(featurizer, options),
+            options,
             resumed=unfinished if resumes else None,
             on_progress=on_progress,
             on_note=on_note,
         )
+        decoder = decoder_for(encoder, features, options, report, on_progress)
     except TrainingError:
         unfinished.forget()
         raise
@@ -137,7 +140,27 @@ def learn(
     for stage in report.stages:
         seconds = stopwatch.seconds
         seconds[stage.stage] = seconds.get(stage.stage, 0.0) + stage.seconds
-    return joined(featurizer, encoder, features), report
+    return joined(featurizer, encoder, features), decoder, report
+
+
+def decoder_for(
+    encoder: Encoder,
+    features: Features,
+    options: TrainingOptions,
+    report: TrainingReport,
+    on_progress: Progress,
+) -> Decoder | None:
+    """A decoder of the encoder's codes, whose stage is added to the report; None if not wanted."""
+    if not options.decoder:
+        return None
+    from indexer.training.decoder import taught_decoder  # imported here: torch is slow to load
+
+    def on_step(stage: str, done: int, total: int, loss: float) -> None:
+        on_progress(stage, done, total)
+
+    decoder, stage = taught_decoder(features, encoder, options, on_step)
+    report.stages.append(stage)
+    return decoder
 
 
 def _usable(items: Iterable[Item | Skipped], on_progress: Progress) -> Iterator[Item]:

@@ -8,8 +8,10 @@ from typing import Any
 import numpy as np
 
 from hashret.coder import Coder
+from hashret.decoders.decoder import Decoder
 from hashret.errors import CollectionError, UnknownItemError
 from hashret.kinds import kind_of
+from hashret.specs import to_json
 from hashret.store.catalog.catalog import Catalog
 from hashret.store.catalog.connection import NOT_WRITTEN
 from hashret.store.catalog.records import CommitRecord
@@ -85,14 +87,18 @@ class PendingCommit:
             digest = ""
             if self._resumes and self.model.name:
                 digest = self.catalog.model(self.model.name).sha256
-            return self._begin(self.model.name, digest, refitted=False)
+            return self._begin(self.model.name, digest, "", refitted=False)
         return self._staging
 
-    def _begin(self, model: str, digest: str, *, refitted: bool) -> Staging:
-        """Start staging with a model, or resume if an interrupted run staged with the same one."""
+    def _begin(self, model: str, digest: str, decoder: str, *, refitted: bool) -> Staging:
+        """Start staging with a model, or resume if an interrupted run staged with the same one.
+
+        `digest` is that of its arrays, `decoder` that of a new decoder's.
+        """
         self._doing = {
             "commit": self.catalog.last_commit().commit + 1,
             "model": [model, digest],
+            "decoder": decoder,
             "refitted": refitted,
             "features": self.keep.features,
             "images": self.keep.images,
@@ -165,16 +171,20 @@ class PendingCommit:
             )
         return stored
 
-    def adopt(self, coder: Coder, training: dict[str, Any]) -> None:
+    def adopt(self, coder: Coder, training: dict[str, Any], decoder: Decoder | None = None) -> None:
         """Put a new model, with the report of its training, in the place of the one in use."""
         description, tensors = coder.describe()
         description["training"] = training
+        decoding = None if decoder is None else decoder.tensors()
+        if decoder is not None:
+            description["decoder"] = to_json(decoder.spec)
         if self.passages:
             description["passages"] = self.passages
         refitted = self.model.coder is not None or self.holds_uncoded
         if self._resumes and self._staging is None:
             name = f"m{self.catalog.last_commit().commit + 1:06d}"
-            staging = self._begin(name, sha256_of_arrays(tensors), refitted=refitted)
+            digests = [sha256_of_arrays(arrays or {}) for arrays in (tensors, decoding)]
+            staging = self._begin(name, *digests, refitted=refitted)
         else:
             staging = self.staging
         name = f"m{staging.commit:06d}"
@@ -186,7 +196,8 @@ class PendingCommit:
                 staging.drop_all_segments()
                 self._refitted = True
             layout = self.catalog.layout
-            staging.add_model(write_model(layout, name, description, tensors, coder.n_bits))
+            record = write_model(layout, name, description, tensors, coder.n_bits, decoding)
+            staging.add_model(record)
         self.model = Model(name, coder, description)
 
     # what leaves

@@ -51,7 +51,8 @@ class TrainingOptions:
     `rounds` (how often neighbours are found, each time but the first with the codes learned) are
     chosen by the preset if None; `multiples` scale them. `invariant` names what changes no code of
     an image: "mirror" (left for right), "rotation" (turns by quarters, of square images); None
-    stands for nothing, or in a collection for what its former model ignored. An option that has no
+    stands for nothing, or in a collection for what its former model ignored. With `decoder`, one is
+    taught last, by which codes become features again (`training.decoder`). An option that has no
     effect with the preset is refused by the training (`presets.require_used`).
     """
 
@@ -64,6 +65,7 @@ class TrainingOptions:
     rounds: int | None = None
     multiples: Multiples = Multiples()
     invariant: tuple[str, ...] | None = None
+    decoder: bool = True
 
     def __post_init__(self) -> None:
         most = _GIVEN_BITS if self.preset == AS_GIVEN else _LEARNED_BITS
@@ -84,6 +86,7 @@ class TrainingOptions:
         if self.preset is not None:
             require_instance("preset", self.preset, str)
         require_instance("multiples", self.multiples, Multiples)
+        require_instance("decoder", self.decoder, bool)
         if self.invariant is not None:
             require_instance("invariant", self.invariant, tuple)
         if unknown := [name for name in self.invariant or () if name not in INVARIANCES]:

@@ -275,6 +275,17 @@ class Staging:
             row = (record.name, record.n_bits, json.dumps(files), self.commit)
             connection.execute(t.models.insert().values((*row, checksum(*row))))
 
+    def forget_model_file(self, model: str, file: str) -> None:
+        """Give up, for every commit, a file of a model that can do without, as its decoder's."""
+        with self._catalog.transaction() as connection:
+            named = t.models.c.name == model
+            row = connection.execute(select(t.models).where(named)).one()._asdict()
+            files = json.loads(row["files"])
+            del files[file]
+            row["files"] = json.dumps(files)
+            row["checksum"] = checksum(*list(row.values())[:-1])
+            connection.execute(update(t.models).where(named).values(row))
+
     def new_segment(self) -> tuple[str, int]:
         """The name of the next segment, and its first row.
 

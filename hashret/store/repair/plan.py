@@ -26,10 +26,17 @@ from hashret.store.files import sync_folder, write_file
 from hashret.store.layout import Layout
 from hashret.store.leftovers import foreign
 from hashret.store.lock import writer_lock
+from hashret.store.model_files import DECODER
 from hashret.store.refusals import plainly
 from hashret.store.repair.rescue import readable, rewrite
 from hashret.store.repair.salvage import salvage
-from hashret.store.repair.verify import Findings, examine, examine_segments, require_model
+from hashret.store.repair.verify import (
+    Findings,
+    examine,
+    examine_decoder,
+    examine_segments,
+    require_model,
+)
 from hashret.store.segments.segment import Segment
 from hashret.store.untrusted import RESTORE, is_file, open_plain
 
@@ -141,8 +148,10 @@ def _plan_segments(
                 made.lost_ids.append(f"({missing} items, whose ids cannot be read)")
     if made.falls_back or not findings.catalog_is_sound:
         examine_segments(layout, segments, kept := Findings())
+        if made.commit is not None and made.commit.model is not None:
+            examine_decoder(layout, catalog.model(made.commit.model), kept)
         findings.damages += [one for one in kept.damages if one not in findings.damages]
-        findings.parts = kept.parts
+        findings.parts, findings.damaged_decoder = kept.parts, kept.damaged_decoder
     parts: dict[str, set[str]] = defaultdict(set)
     for segment, part in findings.parts:
         parts[segment.name].add(part)
@@ -159,8 +168,12 @@ def _plan_moves(layout: Layout, catalog: Catalog, made: RepairPlan, others: Iter
 
 
 def _damaged(layout: Layout, made: RepairPlan) -> list[Path]:
-    """The damaged files of segments."""
-    return [layout.segments / segment.files[part].name for segment, part in made.findings.parts]
+    """The damaged files of segments, and of the decoder."""
+    findings = made.findings
+    damaged = [layout.segments / segment.files[part].name for segment, part in findings.parts]
+    if findings.damaged_decoder is not None:
+        damaged.append(layout.models / findings.damaged_decoder / DECODER)
+    return damaged
 
 
 def _kept(
@@ -209,7 +222,8 @@ def apply(layout: Layout, wait_seconds: float = 0.0) -> RepairPlan:
     """
     with writer_lock(layout, wait_seconds):
         made = plan(layout)
-        # files of segments stay until what is sound in them stands in other ones
+        # files of segments stay until what is sound in them stands in other ones, and the decoder
+        # until no row names it
         damaged = set(_damaged(layout, made))
         last = {path: to for path, to in made.moved.items() if path in damaged}
         first = {path: to for path, to in made.moved.items() if path not in damaged}
@@ -241,6 +255,8 @@ def _carry_out(catalog: Catalog, made: RepairPlan) -> None:
     if made.commit is not None and made.falls_back and not made.new_catalog:
         forget_after(catalog, made.commit.commit)
     staging = Staging(catalog)  # deletes the files that no row names any more
+    if made.findings.damaged_decoder is not None:
+        staging.forget_model_file(made.findings.damaged_decoder, DECODER)
     if not made.damaged:
         return
     for segment in list(staging.items.segments):

@@ -12,7 +12,13 @@ from hashret.store.catalog.catalog import Catalog
 from hashret.store.catalog.records import CommitRecord
 from hashret.store.files import require_sound
 from hashret.store.layout import Layout
-from hashret.store.model_files import ModelRecord, read_model, require_model_file
+from hashret.store.model_files import (
+    DECODER,
+    ModelRecord,
+    read_decoder,
+    read_model,
+    require_model_file,
+)
 from hashret.store.segments.segment import Segment, open_codes
 from hashret.store.segments.stored_items import open_records
 from hashret.store.segments.value_files import TEXTS, THUMBNAILS, ValueForm, Values
@@ -36,6 +42,9 @@ class Findings:
     parts: list[tuple[Segment, str]] = field(default_factory=list)
     """The damaged files of segments: of which, and which one ("codes", "records", ...)."""
     model_is_sound: bool = True
+    """Whether codes can be made; also without a decoder."""
+    damaged_decoder: str | None = None
+    """The model whose decoder is damaged."""
     catalog_is_sound: bool = True
 
     @property
@@ -109,10 +118,22 @@ _READ: dict[str, Callable[[Layout, Segment], object]] = {
 
 
 def require_model(layout: Layout, record: ModelRecord) -> None:
-    """Raise `DamagedError` unless the files of a model are sound."""
-    for name in record.files:
+    """Raise `DamagedError` unless the files of a model are sound, but for that of its decoder."""
+    for name in record.needed:
         require_model_file(layout, record, name)
     read_model(layout, record)
+
+
+def examine_decoder(layout: Layout, record: ModelRecord, found: Findings) -> None:
+    """Add to `found` whether the decoder of a model, if it has one, is damaged."""
+    if DECODER not in record.files:
+        return
+    found.n_files += 1
+    try:
+        read_decoder(layout, record)
+    except DamagedError as error:
+        found.damaged_decoder = record.name
+        found.add(layout, layout.models / record.name / DECODER, error)
 
 
 def _examine_model(layout: Layout, catalog: Catalog, model: str, found: Findings) -> None:
@@ -122,7 +143,8 @@ def _examine_model(layout: Layout, catalog: Catalog, model: str, found: Findings
         found.model_is_sound = False
         found.add(layout, layout.models / model, error)
         return
-    for name in record.files:
+    examine_decoder(layout, record, found)
+    for name in record.needed:
         found.n_files += 1
         try:
             require_model_file(layout, record, name)
