@@ -20,6 +20,7 @@ from hashret.errors import DamagedError, EmptyCorpusError, PayloadError
 from hashret.features import former_levels
 from hashret.features.base import Hasher
 from hashret.features.centred import CentredFeaturizer
+from hashret.features.denoising import Denoising, denoised_image, noise_of_image, picture_of
 from hashret.features.kept import image_as_bytes, image_of
 from hashret.features.left_out import LeftOut, Place
 from hashret.features.levels import (
@@ -194,6 +195,18 @@ class ImageFeaturizer(CentredFeaturizer[ImageSpec]):
     def restored(self, decoded: np.ndarray, usual: np.ndarray) -> np.ndarray:
         """The images, (n, height, width, channels) uint8."""
         return np.clip(np.rint(self._levels_of(decoded)), 0, 255).astype(np.uint8)
+
+    def shown(self, features: np.ndarray) -> list[Means]:
+        """The images that features were made of, as the model sees them."""
+        return [Means("8", 1.0, image) for image in self._levels_of(features)]
+
+    def noise_of(self, payload: Payload, denoiser: Denoising) -> float:
+        """The noise of an image of any size; see `denoising.noise_of_image`."""
+        return noise_of_image(picture_of(payload).pixels, self.spec, denoiser)
+
+    def denoised(self, payload: Payload, denoiser: Denoising, noise: float) -> np.ndarray:
+        """The image of any size without its noise; see `denoising.denoised_image`."""
+        return denoised_image(picture_of(payload).pixels, self.spec, denoiser, noise)
 
     def spans(self, features: Features) -> np.ndarray:
         """The difference between each image's lightest and darkest level, (n,) float64."""
