@@ -208,10 +208,10 @@ PARTS: dict[str, str] = {
     "Neighbours": "indexer.training.objectives:NeighboursTerm",
     "Independence": "indexer.training.objectives:IndependenceTerm",
     "Balance": "indexer.training.objectives:BalanceTerm",
-    "Sparsity": "indexer.training.hidden_terms:SparsityTerm",
-    "Contraction": "indexer.training.hidden_terms:ContractionTerm",
-    "Greedy": "indexer.training.pretrain:GreedyPretraining",
-    "Recirculation": "indexer.training.recirculation:RecirculationPretraining",
+    "Sparsity": "indexer.training.layers.hidden_terms:SparsityTerm",
+    "Contraction": "indexer.training.layers.hidden_terms:ContractionTerm",
+    "Greedy": "indexer.training.layers.greedy:GreedyPretraining",
+    "Recirculation": "indexer.training.layers.recirculation:RecirculationPretraining",
     "Corruption": "indexer.training.corruption:Corruptor",
 }
 
