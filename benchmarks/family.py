@@ -22,10 +22,9 @@ from typing import Any
 
 from benchmarks import environment
 from benchmarks.result_lines import Key, read, record
+from indexer.cli.preset_figures import SETS
 
 ROOT = Path(__file__).resolve().parents[1]
-#: Sets, and the kind of their items.
-SETS = {"20ng-stripped": "text", "r8": "text", "fmnist": "image", "20ng-minilm": "vector"}
 #: Added to the name of a measure where it is of the real numbers before they are cut.
 _REAL = "real-valued"
 _SHOWN_BITS = 64  # of the figures that `hashret presets` shows
@@ -76,7 +75,7 @@ def _measure_set(name: str, arguments: argparse.Namespace, done: dict[Key, Any])
 
     torch.set_num_threads(arguments.threads)
     chosen = _names(arguments.presets)
-    presets = [one for one in PRESETS[SETS[name]] if one not in _LEFT_OUT]
+    presets = [one for one in PRESETS[SETS[name][0]] if one not in _LEFT_OUT]
     lengths = [int(n) for n in _names(arguments.bits)]
     missing = {
         (seed, preset): left
@@ -138,15 +137,14 @@ def _of_rows(rows: list[dict[str, Any]]) -> dict[tuple[str, int], dict[str, dict
 
 
 def _write_docs(rows: list[dict[str, Any]]) -> None:
-    from benchmarks.scoring import MEASURES
     from indexer.training.presets import PRESETS
 
     parts = []
     found = _of_rows(rows)
     order = list(SETS)
     for name, n_bits in sorted(found, key=lambda pair: (order.index(pair[0]), -pair[1])):
-        kind, table = SETS[name], found[name, n_bits]
-        headline, default = MEASURES[kind][0], next(iter(PRESETS[kind]))
+        (kind, headline), table = SETS[name], found[name, n_bits]
+        default = next(iter(PRESETS[kind]))
         parts += [
             f"### {name}, {n_bits} bits",
             "",
@@ -181,15 +179,13 @@ def _spread(values: list[float]) -> str:
 
 def _write_figures(rows: list[dict[str, Any]]) -> None:
     """Write the headline of each set and preset into the module that `hashret presets` reads."""
-    from benchmarks.scoring import MEASURES
-
     head = _FIGURES.read_text(encoding="utf-8").partition("FIGURES:")[0]
     lines = ["FIGURES: dict[str, dict[str, float]] = {"]
     found = _of_rows(rows)
     for name in [one for one in SETS if (one, _SHOWN_BITS) in found]:
         lines.append(f'    "{name}": {{')
         for preset, figures in sorted(found[name, _SHOWN_BITS].items()):
-            value = mean(figures[MEASURES[SETS[name]][0]])
+            value = mean(figures[SETS[name][1]])
             lines.append(f'        "{preset}": {value:.3f},')
         lines.append("    },")
     _FIGURES.write_text(head + "\n".join([*lines, "}"]) + "\n", encoding="utf-8")

@@ -62,4 +62,5 @@ def test_figures_are_of_presets_that_there_are():
     for figures in presets.FIGURES.values():
         assert set(figures) <= ALL
         assert all(0.0 < value <= 1.0 for value in figures.values())
-    assert set(presets.MEASURES) <= set(PRESETS)
+    assert set(presets.FIGURES) <= set(presets.SETS)
+    assert {kind for kind, _ in presets.SETS.values()} <= set(PRESETS)

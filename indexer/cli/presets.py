@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from indexer.cli.preset_figures import FIGURES, MEASURES
+from indexer.cli.preset_figures import FIGURES, SETS
 from indexer.training.presets import PRESETS
 
 #: What each preset is for, in the order of the table; docs/family.md says more.
@@ -29,6 +29,9 @@ PURPOSES = {
     "recirculation": "layers that begin without back-propagation: to compare with",
     "identity": "learns nothing: packed bits are taken as they are",
 }
+
+#: For each kind of items, the data set whose figures are shown.
+_SHOWN = {kind: name for name, (kind, _) in reversed(SETS.items())}
 
 
 @click.command()
@@ -60,9 +63,9 @@ def _described(name: str) -> dict[str, Any]:
 
 def _figure(kind: str, name: str) -> dict[str, Any]:
     """The measured figure of a preset for a kind; nothing if it was not measured."""
-    data_set, measure = MEASURES.get(kind, ("", ""))
+    data_set = _SHOWN.get(kind, "")
     value = FIGURES.get(data_set, {}).get(name)
-    return {} if value is None else {"set": data_set, "measure": measure, "figure": value}
+    return {} if value is None else {"set": data_set, "measure": SETS[data_set][1], "figure": value}
 
 
 def _table() -> Iterator[str]:
@@ -82,7 +85,7 @@ def _table() -> Iterator[str]:
             yield " " * indent + line
     yield ""
     yield "* the default of a kind; of others the difference from it, or yes if not measured."
-    shown = [f"{kind}: {measure} on {name}" for kind, (name, measure) in MEASURES.items()]
+    shown = [f"{kind}: {SETS[name][1]} on {name}" for kind in PRESETS if (name := _SHOWN.get(kind))]
     yield f"{'; '.join(shown)}; 64 bits. Below .01 a difference says little."
 
 
