@@ -26,6 +26,7 @@ from indexer.training.batches import Batches
 from indexer.training.checkpoints import Checkpoints
 from indexer.training.finetune import Unrolled, finetune, raw_logits_of
 from indexer.training.labels.suggested import with_suggested_labels
+from indexer.training.layers.greedy import LayerOfStack
 from indexer.training.linear_map import LinearFit
 from indexer.training.neighbours.neighbourhoods import Neighbourhoods, find_neighbourhoods
 from indexer.training.neighbours.similarities import Points, cosine_points, mixed_points
@@ -35,7 +36,6 @@ from indexer.training.objectives import CodedBatch, Mixture, Target
 from indexer.training.optimise import Descent, choose_device, has_bfloat16_units
 from indexer.training.options import TrainingOptions
 from indexer.training.presets import made
-from indexer.training.pretrain import LayerOfStack
 from indexer.training.recipe import LinearMap, Neighbourhood, Recipe
 from indexer.training.report import (
     Course,

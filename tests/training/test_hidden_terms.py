@@ -6,7 +6,7 @@ import torch
 from torch.func import jacrev, vmap
 
 from indexer.training import TrainingOptions, train
-from indexer.training.hidden_terms import (
+from indexer.training.layers.hidden_terms import (
     ContractionTerm,
     SparsityTerm,
     divergence_from_rate,

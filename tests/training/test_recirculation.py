@@ -6,8 +6,8 @@ import torch
 
 from indexer.training import TrainingOptions, train
 from indexer.training.batches import Batches
+from indexer.training.layers.recirculation import Loop, as_dense
 from indexer.training.networks.dense import Linear
-from indexer.training.recirculation import Loop, as_dense
 from tests.training.corpora import grouped_points, grouped_words, stripes
 from tests.training.recipes import change
 

@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from indexer.training.finetune import Unrolled
-from indexer.training.hidden_terms import HiddenTerm
+from indexer.training.layers.hidden_terms import HiddenTerm
 from indexer.training.networks.autoencoder import Bags, Batch, DecoderLayer, Layer
 from indexer.training.networks.bottleneck import Coded
 from indexer.training.objectives import alone, squared_error

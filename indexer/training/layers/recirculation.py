@@ -19,12 +19,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from indexer.training.layers.greedy import LayerOfStack
 from indexer.training.networks.autoencoder import Bags, Batch
 from indexer.training.networks.bottleneck import normalise
 from indexer.training.networks.dense import Linear
 from indexer.training.optimise import Descent
 from indexer.training.presets import Recirculation
-from indexer.training.pretrain import LayerOfStack
 from indexer.training.report import Course
 
 
