@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 from hashret.arguments import resolve
 from hashret.models.base import Encoder
 from hashret.sparse import Features
+from hashret.specs.ordering import Ordering
 from indexer.training.options import Multiples, TrainingOptions
 from indexer.training.presets import PRESETS, TRAINERS, preset_for, require_used
 from indexer.training.report import OnProgress, StageReport, TrainingReport
@@ -50,12 +51,15 @@ def train(
     options: TrainingOptions,
     *,
     shape: tuple[int, int, int] | None = None,
+    ordering: Ordering | None = None,
     on_progress: OnProgress | None = None,
     checkpoints: Checkpoints | None = None,
 ) -> tuple[Encoder, TrainingReport]:
-    """Learn binary codes for items of a kind ("text", "image" or "vector") from their features.
+    """Learn binary codes for items of a kind, such as "text", from their features.
 
-    Features are sparse and not negative for text, dense for the others. The same features,
+    Features are sparse and not negative for text, sparse for sequences, and dense for the others.
+    `ordering` says where they hold steps in order, which sequences and the presets for texts in
+    word order need. The same features,
     options, CPU model and number of threads give the same encoder, bit for bit. `on_progress`
     is called with (stage, steps done, steps in all, loss); the loss is NaN for stages that have
     none. `shape` (height, width, channels) says that the rows are images: then the views of them
@@ -70,6 +74,7 @@ def train(
         options,
         [options.n_bits],
         shape=shape,
+        ordering=ordering,
         on_progress=on_progress,
         checkpoints=checkpoints,
     )
@@ -83,6 +88,7 @@ def train_lengths(
     lengths: Iterable[int],
     *,
     shape: tuple[int, int, int] | None = None,
+    ordering: Ordering | None = None,
     on_progress: OnProgress | None = None,
     checkpoints: Checkpoints | None = None,
 ) -> Iterator[tuple[Encoder, TrainingReport]]:
@@ -96,7 +102,7 @@ def train_lengths(
     options = replace(options, preset=preset_for(kind, options.preset))
     require_used(kind, options)
     named, recipe = PRESETS[kind][str(options.preset)]
-    items = TrainingSet(features, shape)
+    items = TrainingSet(features, shape, ordering)
     items.require_usable(str(options.preset), needs_shape=recipe.needs_shape)
     trainer_class = resolve(TRAINERS, named, "trainer")
     trainer: Trainer = trainer_class(items, options, recipe, on_progress, checkpoints)

@@ -66,6 +66,34 @@ class Conv(Trunk):
 
 
 @dataclass(frozen=True, slots=True)
+class InOrder(Trunk):
+    """Steps in order, which become one vector, and dense layers behind it."""
+
+    n_units: int
+    """Number of units of the cell that steps go through."""
+    hidden: tuple[int, ...]
+    """Number of units in each hidden dense layer; there is one at least."""
+    normalised: bool = True
+    """Whether the sums of a hidden dense layer are normalised for each item."""
+    least_words: int = 1000
+    """From so many different tokens on, their vectors start as latent semantic coordinates."""
+    in_order: ClassVar[int] = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Recursive(InOrder):
+    """One cell joins steps in pairs, up a balanced binary tree."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recurrent(InOrder):
+    """A gated cell takes one step after the other."""
+
+    embedding: int = 64
+    """The width of the vector of a token."""
+
+
+@dataclass(frozen=True, slots=True)
 class NoisySigmoid(Bottleneck):
     """A steep sigmoid of normalised logits with noise, both growing as fine-tuning goes on."""
 
@@ -108,6 +136,16 @@ class Views(Target):
 
 
 @dataclass(frozen=True, slots=True)
+class Succession(Target):
+    """Steps in order: which there are, and which follow which; of numbers, their course."""
+
+    order_weight: float = 1.0
+    """Weight of the order of tokens beside which there are."""
+    n_parts: int = 32
+    """Number of equal parts in which a series of numbers is rebuilt, by squared error."""
+
+
+@dataclass(frozen=True, slots=True)
 class Contrast(Term):
     """The code of each item's partner, a neighbour, must be nearer than the rest of the batch."""
 
@@ -145,11 +183,14 @@ PARTS: dict[str, str] = {
     "Dense": "indexer.training.networks.dense:DenseTrunk",
     "Patches": "indexer.training.networks.patches:PatchesTrunk",
     "Conv": "indexer.training.networks.conv:ConvTrunk",
+    "Recursive": "indexer.training.networks.recursive:RecursiveTrunk",
+    "Recurrent": "indexer.training.networks.recurrent:RecurrentTrunk",
     "NoisySigmoid": "indexer.training.networks.bottleneck:NoisySigmoidBottleneck",
     "Gaussian": "indexer.training.networks.bottleneck:GaussianBottleneck",
     "Words": "indexer.training.objectives:WordsTarget",
     "Squared": "indexer.training.objectives:SquaredTarget",
     "Views": "indexer.training.objectives:ViewsTarget",
+    "Succession": "indexer.training.objectives:SuccessionTarget",
     "Contrast": "indexer.training.objectives:ContrastTerm",
     "Neighbours": "indexer.training.objectives:NeighboursTerm",
     "Independence": "indexer.training.objectives:IndependenceTerm",
@@ -214,6 +255,20 @@ _VECTOR = replace(
     terms=(),
     neighbourhood=None,
 )
+_RECURSIVE = Recipe(
+    trunk=Recursive(n_units=64, hidden=(256,)),
+    bottleneck=NoisySigmoid(),
+    target=Succession(),
+    terms=(Neighbours(0.2),),
+    corruption=Corruption(masked_share=0.1),
+    neighbourhood=Neighbourhood(share=0.5, width=0.5, draws=4, rounds=1),
+    pretrain_epochs=2,
+    epochs=8,
+    least_steps=300,
+    batch_size=256,
+    learning_rate=2e-3,
+)
+_RECURRENT = replace(_RECURSIVE, trunk=Recurrent(n_units=64, hidden=(256,)))
 
 
 #: The trainers (`training.Trainer`), by name.
@@ -250,7 +305,10 @@ PRESETS: dict[str, dict[str, Preset]] = {
         "variational": Preset("autoencoder", replace(_VECTOR, bottleneck=Gaussian())),
         AS_GIVEN: Preset("identity", IdentityRecipe()),
     },
-    "sequence": {},
+    "sequence": {
+        "recursive": Preset("autoencoder", _RECURSIVE),
+        "recurrent": Preset("autoencoder", _RECURRENT),
+    },
 }
 
 

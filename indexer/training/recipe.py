@@ -28,6 +28,8 @@ class Trunk:
 
     needs_shape: ClassVar[bool] = False
     """Whether it can learn only from images, rows of (height, width, channels)."""
+    in_order: ClassVar[int] = 0
+    """How many words of a text it takes in order, besides all as a bag; 0: it takes the bag."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +182,11 @@ class Recipe:
         return self.trunk.needs_shape
 
     @property
+    def in_order(self) -> int:
+        """How many words of a text the features must hold in order; 0: none."""
+        return self.trunk.in_order
+
+    @property
     def rounds(self) -> int:
         """The number of networks trained; each finds neighbours for the next."""
         return self.neighbourhood.rounds if self.neighbourhood else 1
@@ -204,6 +211,7 @@ class IdentityRecipe:
     """Nothing is learned: packed bits are taken as the codes (`vectors.identity`)."""
 
     needs_shape: ClassVar[bool] = False
+    in_order: ClassVar[int] = 0
     rounds: ClassVar[None] = None
     knobs: ClassVar[Knobs] = {}
 
@@ -229,6 +237,7 @@ class TowersRecipe:
     """Learning rate times the number of bits, for `rate_features` features."""
     rate_features: float = 384.0
     needs_shape: ClassVar[bool] = False
+    in_order: ClassVar[int] = 0
     rounds: ClassVar[None] = None
     knobs: ClassVar[Knobs] = {"neighbours": _WIDTHS, "epochs": (*_LENGTHS, 4.0)}
 

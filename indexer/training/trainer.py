@@ -73,7 +73,9 @@ class AutoencoderTrainer:
         )
         self.trunk: Trunk = made(recipe.trunk, preparation)
         self.target: Target = made(recipe.target, preparation, self.trunk, self.device)
-        self.batches = Batches(self.trunk.features, self.trunk.scale, self.device)
+        self.batches = Batches(
+            self.trunk.features, self.trunk.scale, self.device, self.trunk.ordering
+        )
         #: The network whose hidden layers later rounds start from.
         self.pretrained: Autoencoder | None = None
         self._shared = preparation.stages
