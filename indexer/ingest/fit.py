@@ -301,7 +301,13 @@ def train_encoder(
         on_progress(stage, done, total)
 
     encoder, found = train(
-        features, kind, options, shape=shape, on_progress=report, checkpoints=checkpoints
+        features,
+        kind,
+        options,
+        shape=shape,
+        ordering=getattr(featurizer, "ordering", None),
+        on_progress=report,
+        checkpoints=checkpoints,
     )
     if options.preset != AS_GIVEN:
         found.neighbours_kept = neighbours_kept(features, encoder, featurizer.compared)
