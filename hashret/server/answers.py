@@ -13,7 +13,7 @@ from hashret.as_json import approximation_json, hit_json, stored_json
 from hashret.codes import Codes
 from hashret.collection import Collection
 from hashret.errors import HashretError, InputError
-from hashret.items import Hits
+from hashret.items import Hits, Item
 from hashret.kinds import kind_of
 from hashret.search.question import Question
 from hashret.server.requests import MOST_HITS, Options
@@ -96,7 +96,8 @@ def _found(collection: Collection, form: Form, values: list[Any]) -> list[Hits]:
     payloads = payloads_of(collection, form.subject, values)
     if not form.codes_only:
         question = collection.suited(question)
-    return list(collection.ask(question, payloads))
+    # as items, since a payload can be a list
+    return list(collection.ask(question, [Item("", one) for one in payloads]))
 
 
 def payloads_of(collection: Collection, subject: str, values: list[Any]) -> list[Any]:

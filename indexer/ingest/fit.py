@@ -360,6 +360,7 @@ def train_encoder(
         options,
         shape=shape,
         labels=numbers,
+        ordering=getattr(featurizer, "ordering", None),
         on_progress=report,
         checkpoints=checkpoints,
     )

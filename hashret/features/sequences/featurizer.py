@@ -24,6 +24,7 @@ from hashret.items import Payload
 from hashret.rank import similarities
 from hashret.sparse import Features, SparseRows, require_sparse, rows_between, stacked
 from hashret.specs import SequenceSpec
+from hashret.specs.ordering import Ordering
 
 _SAMPLE = 1000  # number of payloads from which the unit and the width are suggested
 #: Parts into which a series is divided to leave each out: short enough to show where, and long
@@ -52,6 +53,11 @@ class SequenceFeaturizer:
     def n_tokens(self) -> int:
         """The number of tokens that are known; 0 where steps are numbers."""
         return len(self._vocabulary)
+
+    @property
+    def ordering(self) -> Ordering:
+        """Where the steps lie in a row of features."""
+        return Ordering(self.spec.width or 1, self.n_tokens)
 
     @property
     def vocabulary(self) -> Sequence[str]:

@@ -65,7 +65,9 @@ def read_sequence(path: Path) -> np.ndarray:
             fitting = [array for array in arrays.values() if _is_series(array)]
             if len(fitting) != 1:
                 found = ", ".join(f"{name} {a.shape} of {a.dtype}" for name, a in arrays.items())
-                raise Refused("bad-payload", f"{_EXPECTED}, one in a file, got {found or 'none'}")
+                raise Refused(
+                    "bad-payload", f"{_EXPECTED}, one in a file, got {found[:200] or 'none'}"
+                )
             return _read(fitting[0])
     except InputError as error:
         raise Refused("damaged-array", str(error).removeprefix(f"{path}: ")) from error

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from hashret.errors import InputError
 from hashret.items import Item
+from hashret.kinds import KINDS
 from hashret.workers.refusals import Refused, Skipped
 from indexer.corpus import ids
 from indexer.corpus.decoding import encoding_metadata
@@ -19,6 +20,7 @@ from indexer.corpus.reading import Reading
 from indexer.corpus.tables.readers import parsed
 from indexer.corpus.tables.rows import MAX_CHARACTERS, BadRow, Row, too_large
 
+_TEXT = KINDS["sequence"].key  # the field of a row that holds its sequence
 _MARK = ">"  # before the name of a record of FASTA
 _REMARK = ";"  # before a remark in it, in files of long ago
 
@@ -42,7 +44,7 @@ def _item(row: Row | BadRow, name: str) -> Item | Skipped:
         if isinstance(row, BadRow):
             raise row.refused
         fields = dict(row.fields)
-        text = fields.pop("sequence")
+        text = fields.pop(_TEXT)
         if "id" in fields:
             item_id = ids.checked(fields.pop("id"))
         return Item(item_id, text, row.metadata | fields)
@@ -69,7 +71,7 @@ def _rows(lines: Lines) -> Iterator[Row | BadRow]:
         if is_first and line.startswith(_MARK):
             record = _Record(lines.number, line)
         elif record is None:
-            yield Row(lines.number, {"sequence": line}, encoding_metadata(encoding))
+            yield Row(lines.number, {_TEXT: line}, encoding_metadata(encoding))
         elif line.startswith(_MARK):
             yield record.row()
             record = _Record(lines.number, line)
@@ -100,7 +102,7 @@ class _Record:
         """The row of the record."""
         if self._size > MAX_CHARACTERS:
             return BadRow(self._number, too_large("record"))
-        fields = {"sequence": "".join(self._parts)}
+        fields = {_TEXT: "".join(self._parts)}
         if self._name:
             fields["id"] = self._name
         if self._description:
