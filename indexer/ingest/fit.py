@@ -19,7 +19,7 @@ from hashret.kinds import kind_of
 from hashret.models.base import Encoder
 from hashret.models.patches import versions
 from hashret.sparse import Features, finite_rows, stacked, take_rows
-from hashret.specs import ImageSpec, VectorSpec
+from hashret.specs import ImageSpec, TextSpec, VectorSpec
 from hashret.specs.encoders import PatchSpec
 from hashret.workers.refusals import Refused
 from indexer.corpus import Skipped
@@ -101,6 +101,7 @@ def learn(
     are stored, and `TrainingError`.
     """
     from indexer.training.options import TrainingOptions
+    from indexer.training.presets import recipe_of
 
     options = with_former(options, former, kind)
     seed = (options or TrainingOptions()).seed
@@ -117,6 +118,9 @@ def learn(
         with stopwatch.stage("features"):
             # items refused here are met again when they are added, which reports them
             invariant = (options and options.invariant) or ()
+            spec = spec_for(payloads, spec, preparer, invariant)
+            if isinstance(spec, TextSpec):
+                spec = in_word_order(spec, recipe_of(kind, options).in_order)
             featurizer, features = fit_features(payloads, kind, spec, preparer, invariant)
         is_of_vectors = isinstance(featurizer.spec, VectorSpec)
         doubts = packing_warnings(payloads, featurizer.spec) if is_of_vectors else []
@@ -164,6 +168,19 @@ def spec_for(
     if isinstance(spec, VectorSpec) and not spec.n_features:
         return spec.of_width(preparer.suggest_spec(payloads).n_features)
     return spec
+
+
+def in_word_order(spec: TextSpec, n_words: int) -> TextSpec:
+    """The spec of texts for a preset that takes so many words in order; 0: none.
+
+    Raises InputError for a spec of words in order for a preset that takes none.
+    """
+    if spec.in_order and not n_words:
+        raise InputError(
+            f"spec: expected in_order 0 with a preset that takes bags of words, got "
+            f"{spec.in_order}; leave it out, or choose a preset of words in order"
+        )
+    return spec if spec.in_order else replace(spec, in_order=n_words)
 
 
 def fit_features(
@@ -290,10 +307,16 @@ def train_encoder(
         on_progress(stage, done, total)
 
     encoder, found = train(
-        features, kind, options, shape=shape, on_progress=report, checkpoints=checkpoints
+        features,
+        kind,
+        options,
+        shape=shape,
+        ordering=getattr(featurizer, "ordering", None),
+        on_progress=report,
+        checkpoints=checkpoints,
     )
     if options.preset != AS_GIVEN:
-        found.neighbours_kept = neighbours_kept(features, encoder)
+        found.neighbours_kept = neighbours_kept(features, encoder, featurizer.similarities)
         found.warnings += doubts(found)
     if shape is not None:
         found.warnings += flat_warnings(cast("ImageFeaturizer", featurizer).spans(features))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -26,11 +27,17 @@ _ASKED, _AMONG = 128, 2_048  # items that are asked about, and those among which
 _FEWEST = 20
 
 
-def neighbours_kept(features: Features, encoder: Encoder, seed: int = 0) -> float | None:
+def neighbours_kept(
+    features: Features,
+    encoder: Encoder,
+    alike: Callable[[Features, Features], np.ndarray] = similarities,
+    seed: int = 0,
+) -> float | None:
     """How many of the others are farther by code than an item's nearest one by features: a share.
 
     The mean of at most 128 items of a seeded sample of 2,048; of those that are as far half count.
-    1 would be perfect, .5 is chance. None for fewer than 20 items.
+    `alike` is how features are compared. 1 would be perfect, .5 is chance. None for fewer than 20
+    items.
     """
     n = len(features)
     if n < _FEWEST:
@@ -41,10 +48,10 @@ def neighbours_kept(features: Features, encoder: Encoder, seed: int = 0) -> floa
     shares = []
     for i in range(min(_ASKED, len(chosen))):
         one = np.array([i])
-        alike = similarities(take_rows(sample, one), sample).astype(np.float64)
-        alike[i] = -np.inf
+        near = alike(take_rows(sample, one), sample).astype(np.float64)
+        near[i] = -np.inf
         distances = hamming(codes[one], codes)[0]
-        nearest = distances[int(np.argmax(alike))]
+        nearest = distances[int(np.argmax(near))]
         others = np.delete(distances, i)
         shares.append((others > nearest).mean() + 0.5 * (others == nearest).mean())
     return float(np.mean(shares))
