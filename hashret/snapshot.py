@@ -26,6 +26,7 @@ from hashret.items import Id, Item, StoredItem, ids_of
 from hashret.kinds import kind_of
 from hashret.row_numbers import RowNumbers
 from hashret.sparse import Features
+from hashret.specs.decoders import DecoderSpec
 from hashret.store.catalog.catalog import Catalog
 from hashret.store.catalog.records import CommitRecord
 from hashret.store.layout import Layout
@@ -151,6 +152,11 @@ class Snapshot:
                 f"{root}` learns one that has it"
             )
         spec = self.spec("decoder")
+        if not isinstance(spec, DecoderSpec):
+            raise DamagedError(
+                f"{root}: expected the settings of a decoder, got those of {spec.kind!r}; train it "
+                "again"
+            )
         with self.folder.reading():
             decoder = Decoder.from_tensors(spec, read_decoder(self.layout, record))
         n_features = self.spec("encoder").n_features
