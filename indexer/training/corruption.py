@@ -36,6 +36,9 @@ class Corruptor:
         if settings.augmented and self.shape is not None and isinstance(batch, Tensor):
             batch = augment(batch, self.shape, self.generator)
         batch = self.masked(batch)
+        if settings.span_share > 0.0 and isinstance(batch, Sequences):
+            lengths = torch.from_numpy(batch.lengths).to(batch.values.device)
+            batch = batch.keeping(outside_span(lengths, settings.span_share, self.generator))
         if settings.gaussian > 0.0:
             batch = add_gaussian(batch, settings.gaussian, self.generator)
         return batch

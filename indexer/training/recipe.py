@@ -77,6 +77,8 @@ class Corruption:
     """The standard deviation of noise added to dense features, in units of the scaled features."""
     augmented: bool = False
     """Whether images are shifted, mirrored and brightened."""
+    span_share: float = 0.0
+    """Share of the steps of an ordered item that one run of them loses, on average."""
 
 
 @dataclass(frozen=True, slots=True)

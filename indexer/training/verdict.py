@@ -9,6 +9,7 @@ import numpy as np
 
 from hashret.codes import hamming
 from hashret.models.base import Encoder
+from hashret.rank import similarities
 from hashret.sparse import Features, take_rows
 from indexer.training.report import TrainingReport
 
