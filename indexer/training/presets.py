@@ -363,23 +363,28 @@ class Preset(NamedTuple):
     recipe: Recipe | TowersRecipe | IdentityRecipe
 
 
-def _family(recipe: Recipe, network: Recipe, contraction: float) -> dict[str, Preset]:
+def _family(
+    recipe: Recipe,
+    network: Recipe,
+    *,
+    noise: tuple[float, float],
+    sparsity: float,
+    contraction: float,
+) -> dict[str, Preset]:
     """Presets that are a kind's recipe but for one part; `network` where that is of the encoder.
 
-    `contraction` is its weight, which depends on the size of a layer's inputs.
+    The numbers are those of the parts. They depend on the kind: on the noise that it stands, the
+    size of its target's loss, and that of a layer's inputs.
     """
-    corruption = recipe.corruption
-    noisier = replace(
-        corruption, masked_share=2 * corruption.masked_share, gaussian=2 * corruption.gaussian
-    )
-    sparse, contractive = Sparsity(0.5), Contraction(contraction)
+    masked, gaussian = recipe.corruption.masked_share, recipe.corruption.gaussian
+    noisier = replace(recipe.corruption, masked_share=2.0 * masked, gaussian=1.5 * gaussian)
     changed = {
         "variational": replace(network, bottleneck=Gaussian()),
-        "bernoulli": replace(recipe, bottleneck=Bernoulli()),
-        "rounded": replace(recipe, bottleneck=Rounded()),
-        "sparse": replace(network, terms=(*network.terms, sparse)),
+        "bernoulli": replace(recipe, bottleneck=Bernoulli(gain=2.0 / noise[1])),
+        "rounded": replace(recipe, bottleneck=Rounded(noise)),
+        "sparse": replace(network, terms=(*network.terms, Sparsity(sparsity))),
         "denoising": replace(recipe, corruption=noisier),
-        "contractive": replace(network, terms=(*network.terms, contractive)),
+        "contractive": replace(network, terms=(*network.terms, Contraction(contraction))),
         "recirculation": replace(recipe, pretraining=Recirculation()),
     }
     return {name: Preset("autoencoder", each) for name, each in changed.items()}
@@ -398,7 +403,7 @@ PRESETS: dict[str, dict[str, Preset]] = {
     "text": {
         "dense": Preset("autoencoder", _TEXT),
         "quick": Preset("autoencoder", _QUICK_TEXT),
-        **_family(_TEXT, _TEXT_NETWORK, contraction=0.01),
+        **_family(_TEXT, _TEXT_NETWORK, noise=(0.3, 1.0), sparsity=0.5, contraction=0.01),
         "recursive": Preset("autoencoder", _RECURSIVE_TEXT),
         "recurrent": Preset("autoencoder", _RECURRENT_TEXT),
     },
@@ -406,12 +411,12 @@ PRESETS: dict[str, dict[str, Preset]] = {
         "patches": Preset("autoencoder", _PATCHES),
         "dense": Preset("autoencoder", _IMAGE),
         "conv": Preset("autoencoder", _CONV),
-        **_family(_PATCHES, _PATCHES, contraction=0.1),
+        **_family(_PATCHES, _PATCHES, noise=(0.3, 1.0), sparsity=0.02, contraction=0.1),
     },
     "vector": {
         "towers": Preset("towers", TowersRecipe()),
         "dense": Preset("autoencoder", _VECTOR),
-        **_family(_VECTOR, _VECTOR, contraction=0.1),
+        **_family(_VECTOR, _VECTOR, noise=(0.1, 0.5), sparsity=0.02, contraction=0.1),
         AS_GIVEN: Preset("identity", IdentityRecipe()),
     },
     "sequence": {
