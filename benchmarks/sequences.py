@@ -5,10 +5,10 @@
 
 Two sets are made, so that a bag can't tell their classes apart: each item has the same tokens, or
 the same numbers, and only their order says its class. Two are real: JapaneseVowels (9 speakers say
-a vowel, 12 numbers a step, 7 to 29 steps; Kudo, Toyama and Shimbo, 1999) and ItalyPowerDemand (a
-day's demand, 24 steps, winter or summer; Keogh and others), with the UEA and UCR archives' own
-split, as they lie in the wheel of aeon (BSD licence), which is only read and not installed: its
-data are in no repository of ours.
+a vowel, 12 numbers a step, 7 to 29 steps; Kudo, Toyama and Shimbo, 1999), with the archive's own
+split, and ItalyPowerDemand (a day's demand, 24 steps, winter or summer; Keogh and others), with a
+fifth drawn as queries. They lie in the wheel of aeon (BSD licence), which is read and not
+installed; their data are in no repository of ours.
 
 The figure is P@10 by class, of queries that were not learned from, in the database that was; ties
 count by their expected value. Results are appended to a JSON lines file, so an interrupted run goes
