@@ -13,6 +13,8 @@ from hashret.specs.fields import require_whole
 MOST_STEPS = 1 << 16
 #: The most numbers in them, 64 MiB as float32: as the longest row of an array file.
 MOST_NUMBERS = 16 << 20
+#: The most words of a text that are taken in order: a text is encoded in a second then.
+MOST_IN_ORDER = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +23,7 @@ class TextSpec:
 
     kind: ClassVar[str] = "text"
     #: The values of fields that older models do not record.
-    ABSENT: ClassVar[Mapping[str, Any]] = {"rule": 1, "fold_accents": False}
+    ABSENT: ClassVar[Mapping[str, Any]] = {"rule": 1, "fold_accents": False, "in_order": 0}
     vocabulary_size: int = 10_000
     """The largest number of terms; those in the most documents are chosen."""
     min_documents: int = 1
@@ -33,9 +35,16 @@ class TextSpec:
     """How a text is cut into words: 2 by `features.tokens`; 1 as in models older than that rule."""
     fold_accents: bool = True
     """Whether accents are removed (`features.folding`), so that é is e; never by rule 1."""
+    in_order: int = 0
+    """How many words of a text, the first that the vocabulary has, are features in their order,
+    besides all of them as a bag; 0: none. The presets of texts in word order set it."""
 
     def __post_init__(self) -> None:
-        require_whole(self, vocabulary_size=1, min_documents=0, rule=1)
+        require_whole(self, vocabulary_size=1, min_documents=0, rule=1, in_order=0)
+        if self.in_order > MOST_IN_ORDER:
+            raise ValueError(
+                f"in_order: expected at most {MOST_IN_ORDER}, got {self.in_order}; take fewer"
+            )
         if self.rule > 2:
             raise FormatVersionError(
                 f"rule: expected 1 or 2, got {self.rule}; "

@@ -119,7 +119,7 @@ def encode_all(
                     f"workers: expected to encode a block of items, got {result.reason}, twice; "
                     "is there memory for so many? use fewer, as --workers 1"
                 )
-            yield _received(result, coder.featurizer.n_features)
+            yield _received(result, coder.n_kept)
 
 
 def encoding(

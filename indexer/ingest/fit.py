@@ -19,7 +19,7 @@ from hashret.kinds import kind_of
 from hashret.models.base import Encoder
 from hashret.models.patches import versions
 from hashret.sparse import Features, finite_rows, stacked, take_rows
-from hashret.specs import ImageSpec, SequenceSpec, VectorSpec
+from hashret.specs import ImageSpec, SequenceSpec, TextSpec, VectorSpec
 from hashret.specs.encoders import PatchSpec
 from hashret.workers.refusals import Refused
 from indexer.corpus import Skipped
@@ -101,6 +101,7 @@ def learn(
     are stored, and `TrainingError`.
     """
     from indexer.training.options import TrainingOptions
+    from indexer.training.presets import recipe_of
 
     options = with_former(options, former, kind)
     seed = (options or TrainingOptions()).seed
@@ -117,6 +118,9 @@ def learn(
         with stopwatch.stage("features"):
             # items refused here are met again when they are added, which reports them
             invariant = (options and options.invariant) or ()
+            spec = spec_for(payloads, spec, preparer, invariant)
+            if isinstance(spec, TextSpec):
+                spec = in_word_order(spec, recipe_of(kind, options).in_order)
             featurizer, features = fit_features(payloads, kind, spec, preparer, invariant)
         if note := note_on(payloads, featurizer.spec):
             on_note(f"note: {note}")
@@ -175,6 +179,19 @@ def spec_for(
     if getattr(spec, "is_partial", False):
         return spec.completed(preparer.suggest_spec(payloads))
     return spec
+
+
+def in_word_order(spec: TextSpec, n_words: int) -> TextSpec:
+    """The spec of texts for a preset that takes so many words in order; 0: none.
+
+    Raises InputError for a spec of words in order for a preset that takes none.
+    """
+    if spec.in_order and not n_words:
+        raise InputError(
+            f"spec: expected in_order 0 with a preset that takes bags of words, got "
+            f"{spec.in_order}; leave it out, or choose a preset of words in order"
+        )
+    return spec if spec.in_order else replace(spec, in_order=n_words)
 
 
 def fit_features(

@@ -15,7 +15,7 @@ import numpy as np
 
 from hashret._backports import chunks
 from hashret.arguments import resolve
-from hashret.coder import Coder, keeps_looks
+from hashret.coder import Coder, keeps_inputs
 from hashret.errors import CollectionError
 from hashret.features import FEATURIZERS
 from hashret.items import Item
@@ -58,7 +58,8 @@ class StoredSource:
         self._featurizer = resolve(FEATURIZERS, kind, "kind")
         if all(map(self._has_payloads, items.segments)):
             return
-        if coder is None or not all(map(_has_features, items.segments)) or not _learned_from(coder):
+        stored = coder is not None and keeps_inputs(coder.featurizer.spec)
+        if coder is None or not stored or not all(map(_has_features, items.segments)):
             raise CollectionError(
                 f"{layout.root}: expected every item or its features to be stored, to learn from "
                 "them, got some that are not; give the source again, as `hashret index SOURCE "
@@ -141,8 +142,3 @@ def _has_features(segment: Segment) -> bool:
     if segment.is_pending:
         return not segment.n_live
     return segment.features is not None or not len(segment.live(segment.n_coded))
-
-
-def _learned_from(coder: Coder) -> bool:
-    """Whether the features that are stored are what an encoder takes."""
-    return not keeps_looks(coder.featurizer.spec)

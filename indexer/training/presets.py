@@ -84,6 +84,9 @@ class InOrder(Trunk):
 class Recursive(InOrder):
     """One cell joins steps in pairs, up a balanced binary tree."""
 
+    pair_epochs: int = 2
+    """Number of epochs in which the cell learns to join two nodes so that they can be rebuilt."""
+
 
 @dataclass(frozen=True, slots=True)
 class Recurrent(InOrder):
@@ -269,6 +272,15 @@ _RECURSIVE = Recipe(
     learning_rate=2e-3,
 )
 _RECURRENT = replace(_RECURSIVE, trunk=Recurrent(n_units=64, hidden=(256,)))
+# of texts the subject counts for more than the order; neighbours are those of the bag
+_RECURSIVE_TEXT = replace(
+    _TEXT,
+    trunk=Recursive(n_units=64, hidden=(500,)),
+    target=Succession(order_weight=0.1),
+    linear=None,
+    learning_rate=2e-3,
+)
+_RECURRENT_TEXT = replace(_RECURSIVE_TEXT, trunk=Recurrent(n_units=64, hidden=(500,)))
 
 
 #: The trainers (`training.Trainer`), by name.
@@ -292,6 +304,8 @@ PRESETS: dict[str, dict[str, Preset]] = {
         "dense": Preset("autoencoder", _TEXT),
         "quick": Preset("autoencoder", _QUICK_TEXT),
         "variational": Preset("autoencoder", _VARIATIONAL_TEXT),
+        "recursive": Preset("autoencoder", _RECURSIVE_TEXT),
+        "recurrent": Preset("autoencoder", _RECURRENT_TEXT),
     },
     "image": {
         "patches": Preset("autoencoder", _PATCHES),
@@ -328,6 +342,11 @@ def preset_for(kind: str, preset: str | None) -> str:
             f"got {preset!r}; choose one of these"
         )
     return next(iter(known)) if preset is None else preset
+
+
+def recipe_of(kind: str, options: TrainingOptions | None) -> Recipe | TowersRecipe | IdentityRecipe:
+    """The recipe that items of a kind are learned by with these options."""
+    return PRESETS[kind][preset_for(kind, options.preset if options else None)].recipe
 
 
 def require_used(kind: str, options: TrainingOptions) -> None:

@@ -49,10 +49,10 @@ def neighbours_kept(
     shares = []
     for i in range(min(_ASKED, len(chosen))):
         one = np.array([i])
-        alike = similarities(take_rows(sample, one), sample).astype(np.float64)
-        alike[i] = -np.inf
+        near = similarities(take_rows(sample, one), sample).astype(np.float64)
+        near[i] = -np.inf
         distances = hamming(codes[one], codes)[0]
-        nearest = distances[int(np.argmax(alike))]
+        nearest = distances[int(np.argmax(near))]
         others = np.delete(distances, i)
         shares.append((others > nearest).mean() + 0.5 * (others == nearest).mean())
     return float(np.mean(shares))

@@ -32,7 +32,7 @@ from indexer.ingest.counts import Progress, silent
 from indexer.ingest.prepare import Preparer
 from indexer.ingest.sample import sampled
 from indexer.training import TrainingOptions, train_lengths
-from indexer.training.presets import PRESETS, preset_for
+from indexer.training.presets import PRESETS, preset_for, recipe_of
 from indexer.training.vectors.packed import packing_warnings
 from indexer.tuning.criteria import Criterion, FloatNeighbours, Halves
 from indexer.tuning.search import Deadline, OutOfTimeError, Search
@@ -157,6 +157,11 @@ def tune(
         raise InputError(
             f"preset: expected one that is trained, got {base.preset!r}, which has nothing to "
             "tune; index with it as it is"
+        )
+    if kind_of(kind).stores_texts and recipe_of(kind, base).in_order:
+        raise InputError(
+            f"preset: expected one that takes bags of words, got {base.preset!r}, whose words in "
+            "order have no halves to compare; index with it as it is"
         )
     for length in lengths:
         replace(base, n_bits=length)  # raises ValueError for a wrong length, before reading

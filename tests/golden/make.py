@@ -27,6 +27,8 @@ HERE = Path(__file__).parent
 #: The kind of items and the preset of each golden collection, by its name.
 GOLDEN = {
     "text": ("text", "dense"),
+    "text-recursive": ("text", "recursive"),
+    "text-recurrent": ("text", "recurrent"),
     "vector": ("vector", "towers"),
     "image": ("image", "dense"),
     "image-patches": ("image", "patches"),
@@ -78,7 +80,7 @@ def make(folder: Path, names: Iterable[str] = GOLDEN) -> None:
         shutil.rmtree(path, ignore_errors=True)
         row = PRESETS[kind][preset]
         if preset in ("patches", "conv", "recursive", "recurrent"):  # small: they are kept for ever
-            small = {"hidden": (32,), "filters": (6, 4), "n_units": 8}
+            small = {"hidden": (32,), "filters": (6, 4), "n_units": 12, "embedding": 10}
             row = row._replace(recipe=changed(row.recipe, **small))
         with patch.dict(PRESETS[kind], {preset: row}), Indexer(path, kind) as indexer:
             options = replace(quick(kind), preset=preset, invariant=INVARIANT.get(name))
