@@ -74,6 +74,10 @@ VERBS = {
         "indexer.cli.evaluate:evaluate",
         "Measure how well codes find what is relevant.",
     ),
+    "presets": (
+        "indexer.cli.presets:presets",
+        "List the ways in which codes can be learned, with their figures.",
+    ),
     "tune": (
         "indexer.cli.tune:tune",
         "Choose settings of training for some files, without labels.",
