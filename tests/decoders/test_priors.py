@@ -43,12 +43,12 @@ def heaviest_tree(weights):
     """The weight of the best spanning tree, by Kruskal's algorithm."""
     n = len(weights)
     group, total = list(range(n)), 0.0
-    for weight, i, j in sorted(
-        ((weights[i, j], i, j) for i in range(n) for j in range(i)), reverse=True
-    ):
+    edges = [(weights[i, j], i, j) for i in range(n) for j in range(i)]
+    for weight, i, j in sorted(edges, reverse=True):
         if group[i] != group[j]:
             total += weight
-            group = [group[i] if g == group[j] else g for g in group]
+            old, new = group[j], group[i]
+            group = [new if one == old else one for one in group]
     return total
 
 
