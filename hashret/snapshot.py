@@ -20,7 +20,8 @@ from hashret.arguments import require_instance
 from hashret.coder import Coder, keeps_looks, n_kept
 from hashret.codes import Codes
 from hashret.decoders.decoder import Decoder
-from hashret.errors import CollectionError, DamagedError, UnknownItemError
+from hashret.decoders.generating import sampled
+from hashret.errors import CollectionError, DamagedError, InputError, UnknownItemError
 from hashret.features.base import item_digest
 from hashret.items import Id, Item, StoredItem, ids_of
 from hashret.kinds import kind_of
@@ -167,13 +168,31 @@ class Snapshot:
             )
         return decoder
 
-    def decoded(self, codes: Codes) -> list[Any] | np.ndarray:
+    def decoded(
+        self, codes: Codes, drawn: np.random.Generator | None = None
+    ) -> list[Any] | np.ndarray:
         """What each of the codes says, as `Featurizer.restored` shows it.
 
-        Raises what `decoder` raises, and ValueError for codes of another length.
+        With a generator, what it could be of: drawn around that. Raises what `decoder` raises, and
+        ValueError for codes of another length.
         """
         decoder = self.decoder
-        return self.coder.featurizer.restored(decoder.decode(codes), decoder.usual)
+        features = decoder.decode(codes)
+        if drawn is not None:
+            features = sampled(decoder, features, drawn)
+        return self.coder.featurizer.restored(features, decoder.usual)
+
+    def code_of(self, item_id: str) -> Codes:
+        """The one code of an item. Raises `UnknownItemError`, and `InputError` for one without."""
+        self.require_model()
+        (row,) = self.require_rows([item_id])
+        position = self.rows.find(np.array([row]))
+        if position[0] < 0:
+            raise InputError(
+                f"id: expected an item with a code, got {item_id!r}, in which the model knows "
+                "nothing; choose another"
+            )
+        return self._codes[position]
 
     def require_model(self) -> ModelRecord:
         """The record of the model. Raises CollectionError where nothing was learned yet."""
