@@ -185,7 +185,9 @@ def measure(name: str, datasets: Path, results: Path) -> None:
                 noisy(images, noise, is_cut=is_cut) for images in (parts.tested, parts.chosen_on)
             )
 
-            def put(method: str, found: Images, setting: Any = None, key: Any = (noise, is_cut)) -> None:
+            def put(
+                method: str, found: Images, setting: Any = None, key: Any = (noise, is_cut)
+            ) -> None:
                 psnrs = [psnr(*pair) for pair in zip(parts.tested, found, strict=True)]
                 figures = {"psnr": float(np.mean(psnrs)), "n": len(psnrs)}
                 record(results, done, (name, method, *key), figures)
@@ -200,9 +202,16 @@ def measure(name: str, datasets: Path, results: Path) -> None:
                 if (name, method, noise, is_cut) in done:
                     continue
 
-                def score(setting: Any, apply: Method = apply, given: Images = chosen_on, noise: float = noise) -> float:
+                def score(
+                    setting: Any,
+                    apply: Method = apply,
+                    given: Images = chosen_on,
+                    noise: float = noise,
+                ) -> float:
                     found = [apply(one, noise, setting) for one in given]
-                    return float(np.mean([psnr(*p) for p in zip(parts.chosen_on, found, strict=True)]))
+                    return float(
+                        np.mean([psnr(*p) for p in zip(parts.chosen_on, found, strict=True)])
+                    )
 
                 best = max(settings, key=score)
                 put(method, [apply(one, noise, best) for one in seen], best)

@@ -40,6 +40,8 @@ class Kind:
     """Whether a payload may be a file (a path or bytes), which worker processes decode."""
     of_numbers: bool = False
     """Whether a payload is a row of numbers: an array, a tensor or an iterable of numbers."""
+    denoises: bool = False
+    """Whether its models learn to take noise out of a payload."""
     drops_outliers: bool = False
     """Whether items far from all others are left out of the training."""
     metrics: tuple[str, ...] = ()
@@ -78,6 +80,7 @@ KINDS: Mapping[str, Kind] = {
             stores_images=True,
             has_looks=True,
             decodes_files=True,
+            denoises=True,
         ),
         Kind(
             "vector",
@@ -87,6 +90,7 @@ KINDS: Mapping[str, Kind] = {
             kept_by="--store-features",
             key="vector",
             of_numbers=True,
+            denoises=True,
             drops_outliers=True,
             metrics=("cosine", "euclidean"),
             tunes=True,
