@@ -42,6 +42,8 @@ class Kind:
     """Whether a payload is a row of numbers: an array, a tensor or an iterable of numbers."""
     of_steps: bool = False
     """Whether a payload is a list or an array of steps, tokens or rows of numbers, in order."""
+    denoises: bool = False
+    """Whether its models learn to take noise out of a payload."""
     drops_outliers: bool = False
     """Whether items far from all others are left out of the training."""
     metrics: tuple[str, ...] = ()
@@ -80,6 +82,7 @@ KINDS: Mapping[str, Kind] = {
             stores_images=True,
             has_looks=True,
             decodes_files=True,
+            denoises=True,
         ),
         Kind(
             "vector",
@@ -89,6 +92,7 @@ KINDS: Mapping[str, Kind] = {
             kept_by="--store-features",
             key="vector",
             of_numbers=True,
+            denoises=True,
             drops_outliers=True,
             metrics=("cosine", "euclidean"),
             tunes=True,

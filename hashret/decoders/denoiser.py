@@ -15,6 +15,8 @@ _DENOISERS: Mapping[str, str] = {
     "patch-denoiser": "hashret.decoders.patch_denoiser:PatchDenoiser",
     "vector-denoiser": "hashret.decoders.vector_denoiser:VectorDenoiser",
 }
+#: Before the names of a denoiser's arrays, in the file that it shares with a decoder.
+_PREFIX = "denoiser."
 
 
 class Denoiser(Protocol):
@@ -26,7 +28,7 @@ class Denoiser(Protocol):
         """The standard deviation of the noise, estimated, in units of the numbers."""
         ...
 
-    def denoised(self, noisy: np.ndarray, noise: float) -> np.ndarray:
+    def denoised(self, noisy: np.ndarray, noise: Any) -> np.ndarray:
         """The same without its noise, of the standard deviation `noise`, in the same shape."""
         ...
 
@@ -46,6 +48,29 @@ def denoiser_of(spec: Any, tensors: Mapping[str, np.ndarray]) -> Denoiser:
     return rebuilt.from_tensors(spec, tensors)
 
 
+def with_denoiser(
+    decoder: Mapping[str, np.ndarray], denoiser: Denoiser | None
+) -> dict[str, np.ndarray]:
+    """The arrays of a decoder and of a denoiser, as one file holds them."""
+    found = dict(decoder)
+    if denoiser is not None:
+        found |= {f"{_PREFIX}{name}": array for name, array in denoiser.tensors().items()}
+    return found
+
+
+def parts_of(
+    arrays: Mapping[str, np.ndarray],
+) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """The arrays of the decoder and those of the denoiser, of what `with_denoiser` joined."""
+    decoder = {name: array for name, array in arrays.items() if not name.startswith(_PREFIX)}
+    denoiser = {
+        name.removeprefix(_PREFIX): array
+        for name, array in arrays.items()
+        if name.startswith(_PREFIX)
+    }
+    return decoder, denoiser
+
+
 def require_tensors(
     tensors: Mapping[str, np.ndarray], shapes: Mapping[str, tuple[int, ...]]
 ) -> None:
@@ -55,6 +80,6 @@ def require_tensors(
         array.dtype.kind == "f" and np.isfinite(array).all() for array in tensors.values()
     ):
         raise DamagedError(
-            f"denoiser: expected finite floats of the shapes {dict(shapes)}, got {found}; train the "
-            "model again"
+            f"denoiser: expected finite floats of the shapes {dict(shapes)}, got {found}; train "
+            "the model again"
         )

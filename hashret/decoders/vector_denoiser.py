@@ -21,6 +21,7 @@ from hashret.specs.denoisers import VectorDenoiserSpec
 _LEVELS = np.concatenate([[0.0], np.geomspace(0.01, 10.0, 200)])
 #: The least variance of a direction, as a share of the mean one: less is a rounding error.
 _LEAST = 1e-6
+_TINY = 1e-9  # no noise, in a divisor
 
 
 class VectorDenoiser:
@@ -77,13 +78,12 @@ class VectorDenoiser:
         n_rest = self.spec.n_features - self.spec.n_directions
         return float(self._variances.sum()) + n_rest * self._rest
 
-    def denoised(self, noisy: np.ndarray, noise: float) -> np.ndarray:
-        """The rows (n, n_features) without their noise, float32."""
+    def denoised(self, noisy: np.ndarray, noise: np.ndarray | float) -> np.ndarray:
+        """The rows (n, n_features) without their noise, one for all or (n,), float32."""
         rows = np.asarray(noisy, np.float32)
-        if noise == 0.0:
-            return rows.copy()
-        kept = (self._variances / (self._variances + noise**2)).astype(np.float32)
-        kept_rest = np.float32(self._rest / (self._rest + noise**2))
+        square = np.square(np.maximum(noise, _TINY))[..., None]
+        kept = (self._variances / (self._variances + square)).astype(np.float32)
+        kept_rest = np.float32(self._rest / (self._rest + square))
         along = rows @ self._directions
         return np.asarray(kept_rest * rows + (along * (kept - kept_rest)) @ self._directions.T)
 

@@ -16,6 +16,7 @@ import numpy as np
 
 from hashret.arguments import resolve
 from hashret.features.left_out import LeftOut
+from hashret.features.noise.denoising import Denoising
 from hashret.items import Item, Payload
 from hashret.sparse import Features
 
@@ -47,6 +48,18 @@ def item_digest(item: Item, kind: str) -> bytes:
     resolve(FEATURIZERS, kind, "kind").digest(item.payload, hasher)
     hasher.update(b"\0" + _as_json(item.metadata).encode())
     return hasher.digest()
+
+
+class Denoises(Protocol):
+    """A featurizer of a kind that denoises (`kinds.Kind.denoises`)."""
+
+    def noise_of(self, payload: Any, denoiser: Denoising) -> float:
+        """The standard deviation of the payload's noise, estimated. Raises `PayloadError`."""
+        ...
+
+    def denoised(self, payload: Any, denoiser: Denoising, noise: float) -> np.ndarray:
+        """The payload without noise of this standard deviation, in its own shape and dtype."""
+        ...
 
 
 class Featurizer(Protocol):

@@ -60,9 +60,9 @@ def or_refused(make: Callable[..., Any], payload: Payload, *args: Any, **how: An
 
 
 def images() -> Work:
-    """The task of the workers: an image's form, what is made of it, it as a whole, or patches of it."""
-    from hashret.features.denoising import patches_of
+    """The task of the workers: an image's form, what is made of it, the whole, or patches."""
     from hashret.features.image import ImageFeaturizer
+    from hashret.features.noise.images import patches_of
     from hashret.features.thumbnails import whole
 
     def taken(source: Any, spec: Any, keeps: bool, shows: bool) -> Taken:

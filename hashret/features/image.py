@@ -20,7 +20,6 @@ from hashret.errors import DamagedError, EmptyCorpusError, PayloadError
 from hashret.features import former_levels
 from hashret.features.base import Hasher
 from hashret.features.centred import CentredFeaturizer
-from hashret.features.denoising import Denoising, denoised_image, noise_of_image, picture_of
 from hashret.features.kept import image_as_bytes, image_of
 from hashret.features.left_out import LeftOut, Place
 from hashret.features.levels import (
@@ -33,6 +32,8 @@ from hashret.features.levels import (
     require_in_range,
 )
 from hashret.features.looks import looks
+from hashret.features.noise.denoising import Denoising
+from hashret.features.noise.images import denoised_image, noise_of_image, picture_of
 from hashret.features.pictures import digest
 from hashret.items import Payload
 from hashret.rank import similarities
@@ -201,11 +202,11 @@ class ImageFeaturizer(CentredFeaturizer[ImageSpec]):
         return [Means("8", 1.0, image) for image in self._levels_of(features)]
 
     def noise_of(self, payload: Payload, denoiser: Denoising) -> float:
-        """The noise of an image of any size; see `denoising.noise_of_image`."""
+        """The noise of an image of any size; see `noise.images.noise_of_image`."""
         return noise_of_image(picture_of(payload).pixels, self.spec, denoiser)
 
     def denoised(self, payload: Payload, denoiser: Denoising, noise: float) -> np.ndarray:
-        """The image of any size without its noise; see `denoising.denoised_image`."""
+        """The image of any size without its noise; see `noise.images.denoised_image`."""
         return denoised_image(picture_of(payload).pixels, self.spec, denoiser, noise)
 
     def spans(self, features: Features) -> np.ndarray:

@@ -50,6 +50,10 @@ VERBS = {
         "hashret.cli.duplicates:duplicates",
         "Show which items are copies of one another, and which to keep.",
     ),
+    "denoise": (
+        "hashret.cli.denoise:denoise",
+        "Take the noise out of an image or of vectors.",
+    ),
     "serve": (
         "hashret.cli.serve:serve",
         "Answer over HTTP, and show a page to ask on.",

@@ -72,16 +72,16 @@ def patches_of(
 
     Of the payloads in their own resolution; of the features where no payload can be read.
     """
-    from indexer.training.denoiser import MOST_PATCHES, SIDE
+    from indexer.training.denoiser import MOST_PATCHES, PATCHES_AN_ITEM, SIDE
 
     def sampled(n: int) -> np.ndarray:
         wanted = int(np.clip(n * _SHARE, _LEAST_IMAGES, _MOST_IMAGES))
         return np.sort(rng.permutation(n)[:wanted])
 
-    def taken(images: Sequence[Any]) -> list[np.ndarray]:
-        most, seed = -(-MOST_PATCHES // max(1, len(images))), int(rng.integers(2**31))
-        made = preparer.patches(images, featurizer.spec, SIDE, most, seed)
+    def taken(images: Sequence[Any], n: int) -> list[np.ndarray]:
+        most = -(-min(MOST_PATCHES, PATCHES_AN_ITEM * n) // max(1, len(images)))
+        made = preparer.patches(images, featurizer.spec, SIDE, most, int(rng.integers(2**31)))
         return [one for one in made if not isinstance(one, Refused)]
 
-    found = taken([payloads[i] for i in sampled(len(payloads))])
-    return found or taken(featurizer.shown(features[sampled(len(features))]))
+    found = taken([payloads[i] for i in sampled(len(payloads))], len(payloads))
+    return found or taken(featurizer.shown(features[sampled(len(features))]), len(features))

@@ -12,6 +12,7 @@ from hashret._backports import chunks
 from hashret.arguments import require_instance, resolve, whole
 from hashret.coder import Coder, keeps_looks
 from hashret.decoders.decoder import Decoder
+from hashret.decoders.denoiser import Denoiser
 from hashret.errors import CollectionError, EmptyCorpusError, InputError, TrainingError
 from hashret.features import FEATURIZERS
 from hashret.features.base import Featurizer
@@ -26,6 +27,7 @@ from hashret.workers.refusals import Refused
 from indexer.corpus import Skipped
 from indexer.corpus.given import taken
 from indexer.ingest.counts import Progress, Stopwatch
+from indexer.ingest.denoising import denoiser_for
 from indexer.ingest.intake import BATCH
 from indexer.ingest.prepare import Preparer
 from indexer.ingest.resume import Unfinished
@@ -85,6 +87,15 @@ def _stored_sample(
     return features, labels
 
 
+class Learned(NamedTuple):
+    """A model, and how its training went."""
+
+    coder: Coder
+    decoder: Decoder | None
+    denoiser: Denoiser | None
+    report: TrainingReport
+
+
 def learn(
     items: StoredSource | Iterable[Item | Skipped],
     kind: str,
@@ -99,8 +110,8 @@ def learn(
     resumes: bool,
     on_progress: Progress,
     on_note: Callable[[str], None],
-) -> tuple[Coder, Decoder | None, TrainingReport]:
-    """The coder learned from a sample of the items, its decoder, and the report of its training.
+) -> Learned:
+    """What is learned from a sample of the items.
 
     Where these are stored features, the featurizer stays that of `former`. `resumes` says whether
     checkpoints of the training are written to `unfinished`, and gone on from. Raises
@@ -117,6 +128,7 @@ def learn(
             "learning from stored features, because the items themselves are not stored: how "
             "features are computed stays as it is"
         )
+        payloads: list[Payload] = []
         featurizer, doubts = former.featurizer, []
         features, labels = _stored_sample(items, featurizer.spec, spec, max_items, seed, field)
     else:
@@ -150,6 +162,9 @@ def learn(
             on_note=on_note,
         )
         decoder = decoder_for(kind, encoder, features, report, on_progress)
+        denoiser = denoiser_for(
+            featurizer, features, payloads, options, preparer, report, on_progress
+        )
     except TrainingError:
         unfinished.forget()
         raise
@@ -157,7 +172,7 @@ def learn(
     for stage in report.stages:
         seconds = stopwatch.seconds
         seconds[stage.stage] = seconds.get(stage.stage, 0.0) + stage.seconds
-    return joined(featurizer, encoder, features), decoder, report
+    return Learned(joined(featurizer, encoder, features), decoder, denoiser, report)
 
 
 def decoder_for(

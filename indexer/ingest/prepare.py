@@ -72,8 +72,8 @@ class Preparer:
     def patches(
         self, payloads: Sequence[Payload], spec: Any, side: int, most: int, seed: int
     ) -> list[np.ndarray | Refused]:
-        """Patches of each image (`features.denoising.patches_of`), or the `Refused`, in order."""
-        from hashret.features.denoising import patches_of  # only images need Pillow
+        """Patches of each image (`noise.images.patches_of`), or the `Refused`, in order."""
+        from hashret.features.noise.images import patches_of  # only images need Pillow
 
         here = partial(patches_of, spec=spec, side=side, most=most, seed=seed)
         return self._apply("patches", here, payloads, [specs.to_json(spec), side, most, seed])

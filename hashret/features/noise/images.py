@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import zlib
 from io import BytesIO
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 from PIL import Image, ImageOps
 
-from hashret.errors import PayloadError
+from hashret.errors import InputError, PayloadError
 from hashret.features.levels import (
     Means,
     black_and_white,
@@ -22,6 +22,7 @@ from hashret.features.levels import (
     own_means,
     require_numbers,
 )
+from hashret.features.noise.denoising import Denoising
 from hashret.features.pictures import opened
 from hashret.items import Payload
 from hashret.specs import ImageSpec
@@ -43,18 +44,6 @@ SUFFIXES = tuple(_FORMATS)
 #: What stands in every picture that is written, by which an earlier one is known.
 MARK = "hashret denoise"
 _SOFTWARE = 0x0131  # EXIF's tag for what wrote a file
-
-
-class Denoising(Protocol):
-    """What is needed of a denoiser (`decoders.denoiser`)."""
-
-    def noise_of(self, noisy: np.ndarray) -> float:
-        """The standard deviation of the noise, estimated."""
-        ...
-
-    def denoised(self, noisy: np.ndarray, noise: float) -> np.ndarray:
-        """The same without its noise."""
-        ...
 
 
 class Picture(NamedTuple):
@@ -139,8 +128,14 @@ def denoised_image(
     """The image (height, width[, 1 to 4]) without its noise, in the same shape and dtype.
 
     `noise` is its standard deviation as a share of the range; of 0 nothing is taken away.
-    Transparency, the last of 2 or 4 channels, stays. Raises as `noise_of_image`.
+    Transparency, the last of 2 or 4 channels, stays. Raises as `noise_of_image`, and InputError for
+    a noise above 1.
     """
+    if noise > 1.0:
+        raise InputError(
+            f"noise: expected a share of the range from black to white, at most 1, got {noise:g}; "
+            "divide by the range: 25 of 255 is 0.1"
+        )
     colours, alpha = _split(pixels)
     if noise == 0.0:
         return pixels.copy()
@@ -182,7 +177,7 @@ def patches_of(payload: Any, spec: ImageSpec, side: int, most: int, seed: int) -
     depth, unit, values = payload if isinstance(payload, Means) else own_means(payload)
     height, width, channels = values.shape
     # other places in every image: of images of one size, all parts are learned from
-    rng = np.random.default_rng([seed, zlib.crc32(np.ascontiguousarray(values))])
+    rng = np.random.default_rng([seed, zlib.crc32(values.tobytes())])
     count = max(1, min(most, height * width // _PIXELS_A_PATCH))
     edge = side // 2
 
