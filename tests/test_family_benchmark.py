@@ -58,7 +58,7 @@ def test_the_figures_are_a_module_with_means_over_seeds(at):
 def test_a_training_that_fails_is_told_of_and_ends_no_other(at, monkeypatch, capsys):
     dataset = SimpleNamespace(kind="vector", subsample=lambda *_: dataset)
     monkeypatch.setattr(datasets, "load", lambda *_: dataset)
-    monkeypatch.setattr(features, "featurize", lambda _: None)
+    monkeypatch.setattr(features, "featurize", lambda *_: None)
     monkeypatch.setattr(scoring.Judge, "of", lambda _: None)
 
     def measured(kind, seen, judge, preset, seed, lengths):
