@@ -89,10 +89,14 @@ def _measure_set(name: str, arguments: argparse.Namespace, done: dict[Key, Any])
     dataset = datasets.load(name, arguments.datasets or datasets.default_root())
     if arguments.quick:
         dataset = dataset.subsample(2000, 300)
-    features, judge, failed = featurize(dataset), Judge.of(dataset), []
+    judge, failed, features = Judge.of(dataset), [], {}
     for (seed, preset), left in missing.items():
+        in_order = getattr(PRESETS[SETS[name][0]][preset].recipe, "in_order", 0)
         try:
-            for n_bits, figures in _measured(dataset.kind, features, judge, preset, seed, left):
+            if in_order not in features:
+                features = {in_order: featurize(dataset, in_order)}
+            seen = features[in_order]
+            for n_bits, figures in _measured(dataset.kind, seen, judge, preset, seed, left):
                 key = (name, preset, n_bits, seed, arguments.quick)
                 record(arguments.results, done, key, figures)
         except Exception:  # hours of others must not end with it
@@ -110,10 +114,11 @@ def _measured(
     from indexer.training import TrainingOptions, train_lengths
 
     options = TrainingOptions(seed=seed, preset=preset, device="cpu")
+    about = {"shape": features.shape}
+    if features.ordering is not None:
+        about["ordering"] = features.ordering
     began = process_time()
-    for encoder, _ in train_lengths(
-        features.training, kind, options, lengths, shape=features.shape
-    ):
+    for encoder, _ in train_lengths(features.training, kind, options, lengths, **about):
         seconds = process_time() - began
         asked, stored = encoder.logits(features.queries), encoder.logits(features.database)
         codes = Codes.pack(stored > 0)

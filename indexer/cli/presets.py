@@ -24,7 +24,7 @@ PURPOSES = {
     "bernoulli": "bits drawn by their probabilities, no schedule of noise: the plainest training",
     "rounded": "bits from the first step on, rounded: to compare with",
     "sparse": "few hidden units active for an item: for asking what each of them means",
-    "denoising": "twice the corruption: for queries that are noisier than the items",
+    "denoising": "twice as much masked: for queries that are poorer than the items",
     "contractive": "hidden units that change little with the input: for small differences in it",
     "recirculation": "layers that begin without back-propagation: to compare with",
     "identity": "learns nothing: packed bits are taken as they are",

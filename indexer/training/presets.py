@@ -386,7 +386,7 @@ def _family(
         "rounded": replace(recipe, bottleneck=Rounded(noise)),
         "sparse": replace(network, terms=(*network.terms, Sparsity(sparsity))),
         "denoising": replace(recipe, corruption=noisier),
-        "contractive": replace(network, terms=(*network.terms, Contraction(contraction))),
+        "contractive": replace(recipe, terms=(*recipe.terms, Contraction(contraction))),
         "recirculation": replace(recipe, pretraining=Recirculation()),
     }
     return {name: Preset("autoencoder", each) for name, each in changed.items()}
