@@ -22,7 +22,7 @@ class Generated(NamedTuple):
     """Codes that nobody stored, and what they say."""
 
     codes: Codes
-    shown: list[Any] | np.ndarray
+    said: list[Any] | np.ndarray
     """As `Collection.decode` gives it."""
 
 

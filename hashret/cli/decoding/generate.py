@@ -60,7 +60,7 @@ def generate(
         if output is not None:
             told.require_output(output, **told.forms_of(snapshot))
         found = snapshot.generate(n, near=near, between=between or None, seed=seed, sample=sample)
-        new = _told(snapshot, found.codes, found.shown, between or (near,))
+        new = _told(snapshot, found.codes, found.said, between or (near,))
     if output is not None:
         told.write_told(output, new)
     elif as_json:
@@ -71,7 +71,7 @@ def generate(
     _say_how_near(new)
 
 
-def _told(collection: Collection, codes: Any, shown: Any, ends: tuple[str | None, ...]) -> Told:
+def _told(collection: Collection, codes: Any, said: Any, ends: tuple[str | None, ...]) -> Told:
     """What is generated, with the nearest stored item of each code and its distance in bits."""
     from hashret.cli.decoding.told import Told
 
@@ -84,7 +84,7 @@ def _told(collection: Collection, codes: Any, shown: Any, ends: tuple[str | None
         if len(ends) == 2:
             names[-1] = str(ends[1])
     title = f"{len(codes)} codes {'walked to' if walked else 'drawn'}, decoded"
-    return Told(codes, names, shown, title, facts)
+    return Told(codes, names, said, title, facts)
 
 
 def _say_how_near(told: Told) -> None:
