@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
+from itertools import count
 from os import PathLike
 from pathlib import Path
 from threading import Lock
@@ -15,12 +16,12 @@ from typing import TYPE_CHECKING, Any, Self, TypedDict, Unpack, overload
 
 import numpy as np
 
-from hashret.arguments import require_flag, require_instance, whole
+from hashret.arguments import require_flag, require_instance, require_number, whole
 from hashret.coder import Coder
 from hashret.codes import Codes
 from hashret.decoders.decoder import Decoder
 from hashret.decoders.generating import Generated, new_codes
-from hashret.errors import CollectionError
+from hashret.errors import CollectionError, InputError
 from hashret.indexes.base import Index
 from hashret.indexes.views.cache import IndexKind, require_known
 from hashret.items import Hit, Hits, Id, Item, StoredItem, id_of, ids_of
@@ -35,6 +36,7 @@ from hashret.store.catalog.catalog import Catalog
 from hashret.store.layout import Layout
 
 if TYPE_CHECKING:
+    from hashret.outliers.find import Outliers
     from hashret.search.snippets import Snippet
     from hashret.search.spelling import Spelling
     from hashret.store.exports import ExportOrder
@@ -211,6 +213,27 @@ class Collection:
     def coder(self) -> Coder:
         """The model, read on first use."""
         return self.snapshot.coder
+
+    def denoise(self, image_or_vectors: Any, noise: float | None = None) -> np.ndarray:
+        """The image, or the vectors, without their noise, in the same shape and dtype.
+
+        An image has any size: an array (height, width[, 1 to 4]), of which the last of 2 or 4
+        channels is transparency and stays, or what else is an image, which gives an array. Vectors
+        are (width,) or (n, width). `noise` is the standard deviation of normal noise, of an image
+        as a share of the range from black to white (25 of 255 is 0.1), of vectors in their own
+        numbers; None for what `noise_of` estimates, 0 to change nothing. Raises CollectionError
+        where the model has no denoiser, `PayloadError` for what can't be denoised, InputError for a
+        noise above 1 of an image, and ValueError for a negative one.
+        """
+        if noise is not None:
+            require_number("noise", noise)
+            if not 0.0 <= noise < np.inf:
+                raise ValueError(f"noise: expected 0 or more, got {noise}; pass a finite number")
+        return self.snapshot.denoised(image_or_vectors, noise)
+
+    def noise_of(self, image_or_vectors: Any) -> float:
+        """The noise of an image or of vectors, estimated as `denoise` does. Raises as that."""
+        return self.snapshot.noise_of(image_or_vectors)
 
     @property
     def decoder(self) -> Decoder:
@@ -413,6 +436,42 @@ class Collection:
         Raises CollectionError where the collection keeps no texts, and `DamagedError`.
         """
         self._opened.searcher.words.bm25  # noqa: B018 - read on first use, which this is
+
+    def outliers(
+        self,
+        items: Iterable[Any] | None = None,
+        *,
+        p: float = 0.01,
+        k: int | None = None,
+        fdr: float | None = None,
+        where: str | None = None,
+        against: str | None = None,
+    ) -> Outliers:
+        """The items that are unlike the usual ones, the most unlike first, at most k.
+
+        Asked about are new `items`, each an `Item` or a payload whose id is then its position, or
+        else the stored items that satisfy `where`, or all. The usual ones are those that satisfy
+        `against`, or all, of which at most 4,000 are drawn. An outlier is an item with a p-value
+        (`hashret.outliers.usual`) of at most `p`; with `fdr`, as many are outliers as Benjamini
+        and Hochberg allow for that share of false ones. Raises CollectionError where the
+        collection keeps nothing to compare items by, or of fewer than 11 usual ones; ValueError;
+        `WhereError`; and InputError for `where` beside `items`.
+        """
+        from hashret.outliers.find import Limit, outliers  # a query needs none of it
+
+        limit = Limit(p, fdr, k)
+        if items is not None and where is not None:
+            raise InputError("where: expected none beside new items; leave it out")
+        snapshot = self.snapshot
+        snapshot.require_model()
+        every = np.arange(len(snapshot.codes))
+        return outliers(
+            snapshot,
+            None if items is None else map(_as_item, items, count()),
+            limit,
+            asked=every if where is None else snapshot.positions_where(where),
+            usual=every if against is None else snapshot.positions_where(against),
+        )
 
     # asking
 
@@ -744,3 +803,7 @@ def verified(path: str | PathLike[str]) -> Findings:
     from hashret.store.repair.verify import examine
 
     return examine(Layout.find(path))
+
+
+def _as_item(given: Any, position: int) -> Item:
+    return given if isinstance(given, Item) else Item(str(position), given)

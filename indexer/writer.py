@@ -247,11 +247,17 @@ class Indexer:
         pending = self._pending
         pending.require_usable()
         require_learnable(self.kind, options, spec, max_items)
+        before = self.description.get("training", {}).get("options", {}).get("label")
+        if before is not None and (options is None or options.label is None):
+            self._on_note(
+                f"the model before learned from labels too ({before}), this one will not: no label "
+                "is named"
+            )
         stored = pending.held_before(all_of_it=items is None)
         self._was_given = True
         if items is not None and pending.passages:
             items = split(taken(items), pending.passages)
-        coder, decoder, report = learn(
+        learned = learn(
             stored or () if items is None else items,
             self.kind,
             options,
@@ -266,10 +272,11 @@ class Indexer:
             on_note=self._on_note,
         )
         with self.stopwatch.stage("write"):
-            pending.adopt(coder, report.to_json(), decoder)
+            report = learned.report.to_json()
+            pending.adopt(learned.coder, report, learned.decoder, learned.denoiser)
         if stored is not None:
-            self._adder.encode_again(coder, stored, self._on_note)
-        return report
+            self._adder.encode_again(learned.coder, stored, self._on_note)
+        return learned.report
 
     def requiring_all(self, items: Iterable[Item | Skipped]) -> Iterator[Item | Skipped]:
         """The same `items`, for a `fit` that is to replace a model.

@@ -62,6 +62,10 @@ VERBS = {
         "hashret.cli.duplicates:duplicates",
         "Show which items are copies of one another, and which to keep.",
     ),
+    "denoise": (
+        "hashret.cli.denoise:denoise",
+        "Take the noise out of an image or of vectors.",
+    ),
     "serve": (
         "hashret.cli.serve:serve",
         "Answer over HTTP, and show a page to ask on.",
@@ -125,7 +129,8 @@ main = Verbs(
     verbs=VERBS,
     name="hashret",
     callback=unbreakable_output,
-    help="Learn short binary codes on your own documents, images or vectors, and search by them.",
+    help="Learn short binary codes on your own documents, images, vectors or sequences, and "
+    "search by them.",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 click.version_option(__version__, prog_name="hashret")(main)
@@ -147,4 +152,16 @@ def _read_vector(path: Path) -> Any:
     return read_vector(path)
 
 
-payloads.READERS.update(text=_read_document, vector=_read_vector)
+def _read_sequence(path: Path) -> Any:
+    from hashret.workers.refusals import Refused
+    from indexer.corpus.reading import Reading
+    from indexer.corpus.sequences.by_series import read_one
+    from indexer.corpus.sequences.in_arrays import is_array_file, read_sequence
+
+    try:
+        return read_sequence(path) if is_array_file(path) else read_one(path, Reading())
+    except Refused as refused:
+        raise InputError(f"{path}: {refused.reason}; save one sequence") from refused
+
+
+payloads.READERS.update(text=_read_document, vector=_read_vector, sequence=_read_sequence)

@@ -85,7 +85,9 @@ def _table() -> Iterator[str]:
             yield " " * indent + line
     yield ""
     yield "* the default of a kind; of others the difference from it, or yes if not measured."
-    shown = [f"{kind}: {SETS[name][1]} on {name}" for kind in PRESETS if (name := _SHOWN.get(kind))]
+    shown = [
+        f"{kind}: {SETS[_SHOWN[kind]][1]} on {_SHOWN[kind]}" for kind in kinds if kind in _SHOWN
+    ]
     yield f"{'; '.join(shown)}; 64 bits. Below .01 a difference says little."
 
 
