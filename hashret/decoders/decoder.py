@@ -85,6 +85,22 @@ class Decoder:
         ]
         return np.concatenate(errors) if errors else np.empty(0)
 
+    def usual_errors(self, features: Features) -> np.ndarray:
+        """How far items' own features are from those of the usual item, (n,) float64.
+
+        What the `errors` of a decoder are compared with, that learned nothing from the codes.
+        """
+        size = max(1, _BLOCK // (4 * self.spec.n_outputs))
+        sums, n = self._scaled(self._usual[None]), len(features)
+        errors = [
+            self._output.errors(
+                np.repeat(sums, min(size, n - start), axis=0),
+                rows_between(features, start, min(start + size, n)),
+            )
+            for start in range(0, n, size)
+        ]
+        return np.concatenate(errors) if errors else np.empty(0)
+
     def _blocks(self, codes: Codes) -> Iterator[np.ndarray]:
         """The positions of the codes, block by block; one empty block where there are none."""
         if codes.n_bits != self.n_bits:

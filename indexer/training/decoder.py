@@ -35,7 +35,7 @@ _STAGE = "decoder"
 #: Items that a decoder is taught with at most, and the share of them that is held out.
 _MOST_ITEMS, _HELD_SHARE = 20_000, 0.1
 #: Epochs, and steps at least: one for each item, but at least the first and at most the second.
-_EPOCHS, _LEAST_STEPS = 8, (60, 400)
+_EPOCHS, _LEAST_STEPS = 8, (60, 300)
 #: Steps at least between two looks at the held-out items, of which so many in a row may find no
 #: progress.
 _LOOK_STEPS, _PATIENCE = 25, 2
