@@ -205,6 +205,10 @@ class ImageFeaturizer(CentredFeaturizer[ImageSpec]):
         """The image of any size without its noise; see `noise.images.denoised_image`."""
         return denoised_image(picture_of(payload).pixels, self.spec, denoiser, noise)
 
+    def restored(self, decoded: np.ndarray, usual: np.ndarray) -> np.ndarray:
+        """The images, (n, height, width, channels) uint8."""
+        return np.clip(np.rint(self._levels_of(decoded)), 0, 255).astype(np.uint8)
+
     def spans(self, features: Features) -> np.ndarray:
         """The difference between each image's lightest and darkest level, (n,) float64."""
         mean = self._mean.reshape(-1)

@@ -51,7 +51,7 @@ VERBS = {
         "Show which items are copies of one another, and which to keep.",
     ),
     "denoise": (
-        "hashret.cli.denoise:denoise",
+        "hashret.cli.decoding.denoise:denoise",
         "Take the noise out of an image or of vectors.",
     ),
     "serve": (
@@ -77,6 +77,10 @@ VERBS = {
     "evaluate": (
         "indexer.cli.evaluate:evaluate",
         "Measure how well codes find what is relevant.",
+    ),
+    "presets": (
+        "indexer.cli.presets:presets",
+        "List the ways in which codes can be learned, with their figures.",
     ),
     "tune": (
         "indexer.cli.tune:tune",
