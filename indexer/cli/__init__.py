@@ -63,7 +63,7 @@ VERBS = {
         "Show which items are copies of one another, and which to keep.",
     ),
     "denoise": (
-        "hashret.cli.denoise:denoise",
+        "hashret.cli.decoding.denoise:denoise",
         "Take the noise out of an image or of vectors.",
     ),
     "serve": (

@@ -17,7 +17,7 @@ from indexer.ingest.prepare import Preparer
 
 if TYPE_CHECKING:
     from hashret.features.image import ImageFeaturizer
-    from indexer.training import TrainingOptions, TrainingReport
+    from indexer.training import TrainingReport
 
 #: The share of the images that are decoded once more, for their patches, and limits of their
 #: number: files of photos take as long to decode as all that is learned from them.
@@ -28,7 +28,6 @@ def denoiser_for(
     featurizer: Featurizer,
     features: Features,
     payloads: Sequence[Any],
-    options: TrainingOptions,
     preparer: Preparer,
     report: TrainingReport,
     on_progress: Progress,
@@ -38,7 +37,7 @@ def denoiser_for(
     `payloads` are those that the features were made of, none where only features are stored: then
     images are learned from as the features show them. None also if no decoder is wanted.
     """
-    spec = featurizer.spec
+    spec, options = featurizer.spec, report.options
     if not options.decoder or len(features) < 2:
         return None
     # imported here: torch is slow to load

@@ -162,9 +162,7 @@ def learn(
             on_note=on_note,
         )
         decoder = decoder_for(kind, encoder, features, report, on_progress)
-        denoiser = denoiser_for(
-            featurizer, features, payloads, options, preparer, report, on_progress
-        )
+        denoiser = denoiser_for(featurizer, features, payloads, preparer, report, on_progress)
     except TrainingError:
         unfinished.forget()
         raise
