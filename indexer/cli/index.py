@@ -25,6 +25,7 @@ from indexer.cli.options import (
     device_option,
     invariant_option,
     label_option,
+    log_dir_option,
     longest_option,
     metric_option,
     packed_option,
@@ -90,6 +91,7 @@ _LINE = re.compile(rf'\{{"id": {_TEXT}, "reason": {_TEXT}, "class": {_TEXT}\}}\r
     help="Seed of the training: on one machine, the same seed gives the same codes.  [default: 0]",
 )
 @device_option
+@log_dir_option
 @click.option(
     "--ids",
     type=click.Path(path_type=Path),
@@ -176,6 +178,7 @@ def index(
     seed: int | None,
     workers: int | None,
     catalog: str | None,
+    log_dir: Path | None,
     metric: str | None,
     packed: bool,
     unit: str | None,
@@ -214,6 +217,7 @@ def index(
         read = partial(share.read, workers or default_workers())
         said = rest | {"catalog": catalog, "workers": workers, "by_ending": share.are_files}
         said["folders"] = share.folders
+        said["log_dir"] = log_dir / share.kind if log_dir and len(found) > 1 else log_dir
         if not kind_of(share.kind).stores_texts:
             said["passages"] = None
         runs.append(Run(read, share.to, share.kind, model, spec, **said))
