@@ -87,8 +87,7 @@ class Usual:
     def _log(self, means: Sequence[np.ndarray]) -> np.ndarray:
         """The logarithm of the geometric mean over views of the mean distances, (n,) float64."""
         logs = [
-            np.log(np.maximum(mean, least))
-            for mean, least in zip(means, self._least, strict=True)
+            np.log(np.maximum(mean, least)) for mean, least in zip(means, self._least, strict=True)
         ]
         return np.asarray(np.mean(logs, axis=0))
 

@@ -50,6 +50,10 @@ VERBS = {
         "hashret.cli.duplicates:duplicates",
         "Show which items are copies of one another, and which to keep.",
     ),
+    "outliers": (
+        "indexer.cli.outliers:outliers",
+        "Show which items are unlike the others, and what in them is odd.",
+    ),
     "serve": (
         "hashret.cli.serve:serve",
         "Answer over HTTP, and show a page to ask on.",
