@@ -128,3 +128,17 @@ def test_discoveries_are_those_of_benjamini_and_hochberg(p_values, share):
         if at <= share * np.count_nonzero(p <= at) / len(p):
             most = max(most, at)
     assert np.array_equal(discoveries(p, share), p <= most)
+
+
+def test_the_share_of_false_discoveries_is_what_was_asked():
+    """On the average of many draws of usual and new items; the others are far away."""
+    rng, share, shares = np.random.default_rng(6), 0.2, []
+    for _ in range(60):
+        usual = Usual([View(rng.normal(size=(100, 3)).astype(np.float32))])
+        new = rng.normal(size=(25, 3)).astype(np.float32)
+        new[20:] += 30
+        found = discoveries(usual.judged([View(new)], np.full(25, -1))[1], share)
+        assert found[20:].all()
+        shares.append(np.count_nonzero(found[:20]) / np.count_nonzero(found))
+    assert np.mean(shares) < share * 20 / 25 + 3 * np.std(shares) / np.sqrt(60)
+    assert np.mean(shares) > 0.05  # it is a share, not nothing
