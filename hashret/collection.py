@@ -16,9 +16,11 @@ from typing import TYPE_CHECKING, Any, Self, TypedDict, Unpack, overload
 
 import numpy as np
 
-from hashret.arguments import require_flag, whole
+from hashret.arguments import require_flag, require_instance, whole
 from hashret.coder import Coder
 from hashret.codes import Codes
+from hashret.decoders.decoder import Decoder
+from hashret.decoders.generating import Generated, new_codes
 from hashret.errors import CollectionError, InputError
 from hashret.indexes.base import Index
 from hashret.indexes.views.cache import IndexKind, require_known
@@ -211,6 +213,68 @@ class Collection:
     def coder(self) -> Coder:
         """The model, read on first use."""
         return self.snapshot.coder
+
+    @property
+    def decoder(self) -> Decoder:
+        """The model's decoder, read on first use. Raises CollectionError where there is none."""
+        return self.snapshot.decoder
+
+    def decode(self, codes: Codes) -> list[Any] | np.ndarray:
+        """What each of the codes says, whether an item has it or not.
+
+        Of texts a list of at most 20 words that it speaks of more than others do, the most telling
+        first, with the share that it gives them and the usual one (`told.ToldWord`); of
+        images (n, height, width, channels) uint8, of vectors (n, width) as they were given.
+        `decoder.decode` gives the features themselves. Raises CollectionError where the model has
+        no decoder, `DamagedError`, ValueError for codes of another length, and TypeError for what
+        are no codes.
+        """
+        require_instance("codes", codes, Codes)
+        return self.snapshot.decoded(codes)
+
+    def generate(
+        self,
+        n: int | None = None,
+        *,
+        near: Id | None = None,
+        between: tuple[Id, Id] | None = None,
+        seed: int = 0,
+        sample: bool = False,
+    ) -> Generated:
+        """Codes that no item need have, and what they say, as `decode` gives it.
+
+        n codes, 16 if not said, are drawn from what is likely: fair and independent bits where a
+        variational model was taught to have such codes, else Chow-Liu trees of the stored ones
+        (`decoders.priors`). With `near`, the id of an item: its code, and others that are each one
+        bit further away. With `between`, two ids: the codes on the way from one to the other, a bit
+        each step, or n of them, evenly spaced. With `sample` what is shown is drawn around what a
+        code says, as far from it as items are: words from their shares, numbers with noise. The
+        same `seed` draws the same.
+
+        Raises CollectionError where there is no decoder or no code, ValueError for n < 1, `near`
+        beside `between` and for other than two ids, `UnknownItemError`, and `InputError` for an
+        item without a code.
+        """
+        if n is not None and whole("n", n) < 1:
+            raise ValueError(f"n: expected at least 1, got {n}; leave it out")
+        require_flag("sample", sample)
+        if near is not None and between is not None:
+            raise ValueError("near: expected none beside between; leave one out")
+        if between is not None and (not isinstance(between, tuple | list) or len(between) != 2):
+            raise ValueError(f"between: expected two ids, got {between!r:.80}; give both")
+        snapshot, rng = self.snapshot, np.random.default_rng(whole("seed", seed))
+        fair = snapshot.decoder.spec.prior == "fair"
+        if not len(snapshot.codes):
+            raise CollectionError(f"{self._root}: expected items with a code, got none; add some")
+        codes = new_codes(
+            snapshot.codes,
+            n,
+            near=None if near is None else snapshot.code_of(id_of(near)),
+            between=None if between is None else [snapshot.code_of(id_of(one)) for one in between],
+            fair=fair,
+            rng=rng,
+        )
+        return Generated(codes, snapshot.decoded(codes, rng if sample else None))
 
     @property
     def description(self) -> dict[str, Any]:

@@ -20,12 +20,14 @@ from hashret.arguments import require_instance
 from hashret.coder import Coder, keeps_looks, n_kept
 from hashret.codes import Codes
 from hashret.decoders.decoder import Decoder
-from hashret.errors import CollectionError, DamagedError, UnknownItemError
+from hashret.decoders.generating import sampled
+from hashret.errors import CollectionError, DamagedError, InputError, UnknownItemError
 from hashret.features.base import item_digest
 from hashret.items import Id, Item, StoredItem, ids_of
 from hashret.kinds import kind_of
 from hashret.row_numbers import RowNumbers
 from hashret.sparse import Features
+from hashret.specs.decoders import DecoderSpec
 from hashret.store.catalog.catalog import Catalog
 from hashret.store.catalog.records import CommitRecord
 from hashret.store.layout import Layout
@@ -151,6 +153,11 @@ class Snapshot:
                 f"{root}` learns one that has it"
             )
         spec = self.spec("decoder")
+        if not isinstance(spec, DecoderSpec):
+            raise DamagedError(
+                f"{root}: expected the settings of a decoder, got those of {spec.kind!r}; train it "
+                "again"
+            )
         with self.folder.reading():
             decoder = Decoder.from_tensors(spec, read_decoder(self.layout, record))
         n_features = self.spec("encoder").n_features
@@ -160,6 +167,32 @@ class Snapshot:
                 f"got one from {spec.n_bits} to {spec.n_outputs}; train it again"
             )
         return decoder
+
+    def decoded(
+        self, codes: Codes, drawn: np.random.Generator | None = None
+    ) -> list[Any] | np.ndarray:
+        """What each of the codes says, as `Featurizer.restored` shows it.
+
+        With a generator, what it could be of: drawn around that. Raises what `decoder` raises, and
+        ValueError for codes of another length.
+        """
+        decoder = self.decoder
+        features = decoder.decode(codes)
+        if drawn is not None:
+            features = sampled(decoder, features, drawn)
+        return self.coder.featurizer.restored(features, decoder.usual)
+
+    def code_of(self, item_id: str) -> Codes:
+        """The one code of an item. Raises `UnknownItemError`, and `InputError` for one without."""
+        self.require_model()
+        (row,) = self.require_rows([item_id])
+        position = self.rows.find(np.array([row]))
+        if position[0] < 0:
+            raise InputError(
+                f"id: expected an item with a code, got {item_id!r}, in which the model knows "
+                "nothing; choose another"
+            )
+        return self._codes[position]
 
     def require_model(self) -> ModelRecord:
         """The record of the model. Raises CollectionError where nothing was learned yet."""
@@ -203,6 +236,7 @@ class Snapshot:
                 "n_features": int(self.spec("encoder").n_features),
                 "preset": about["training"]["options"]["preset"],
                 "trained_on": about["training"]["n_items"],
+                "decoder": self.model.has_decoder,
             }
         except (KeyError, TypeError, AttributeError) as error:
             raise DamagedError(

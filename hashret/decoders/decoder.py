@@ -31,21 +31,31 @@ class Decoder:
         spec: DecoderSpec,
         weights: list[np.ndarray],
         biases: list[np.ndarray],
+        usual: np.ndarray,
         held_errors: np.ndarray,
     ):
-        """A weight (n_in, n_out) and a bias (n_out,) for each of `spec.layer_shapes()`."""
+        """A weight (n_in, n_out) and a bias (n_out,) for each of `spec.layer_shapes()`.
+
+        `usual` (n_outputs,) are the last layer's sums of which the usual item would be decoded.
+        """
         self.spec = spec
         self.weights = [weight.astype(np.float32) for weight in weights]
         self.biases = [bias.astype(np.float32) for bias in biases]
         self.held_errors = held_errors
         """The `errors` of items that the decoder was not taught with, increasing, float32; of more
         than 1,000 items, evenly spaced ones. The encoder may have learned from them."""
+        self._usual = usual.astype(np.float32)
         self._output = OUTPUTS[spec.outputs]
 
     @property
     def n_bits(self) -> int:
         """The length of a code in bits."""
         return self.spec.n_bits
+
+    @property
+    def usual(self) -> np.ndarray:
+        """The mean features of the items that it was taught with, as decoded, (n_outputs,)."""
+        return self._output.decoded(self._scaled(self._usual[None]))[0]
 
     def decode(self, codes: Codes) -> np.ndarray:
         """The features that the codes stand for, (n, n_outputs) float32: shares of words, numbers.
@@ -75,6 +85,22 @@ class Decoder:
         ]
         return np.concatenate(errors) if errors else np.empty(0)
 
+    def usual_errors(self, features: Features) -> np.ndarray:
+        """How far items' own features are from those of the usual item, (n,) float64.
+
+        What the `errors` of a decoder are compared with, that learned nothing from the codes.
+        """
+        size = max(1, _BLOCK // (4 * self.spec.n_outputs))
+        sums, n = self._scaled(self._usual[None]), len(features)
+        errors = [
+            self._output.errors(
+                np.repeat(sums, min(size, n - start), axis=0),
+                rows_between(features, start, min(start + size, n)),
+            )
+            for start in range(0, n, size)
+        ]
+        return np.concatenate(errors) if errors else np.empty(0)
+
     def _blocks(self, codes: Codes) -> Iterator[np.ndarray]:
         """The positions of the codes, block by block; one empty block where there are none."""
         if codes.n_bits != self.n_bits:
@@ -90,18 +116,25 @@ class Decoder:
         rows = np.where(codes.bits, np.float32(1.0), np.float32(-1.0))
         for i, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
             rows = (np.maximum(rows, 0) if i else rows) @ weight + bias
-        return rows if self.spec.scale == 1.0 else rows * np.float32(self.spec.scale)
+        return self._scaled(rows)
+
+    def _scaled(self, sums: np.ndarray) -> np.ndarray:
+        return sums if self.spec.scale == 1.0 else sums * np.float32(self.spec.scale)
 
     def tensors(self) -> dict[str, np.ndarray]:
         """The learned state, as arrays that `from_tensors` takes; weights in float16."""
         found = {f"weight {i}": weight.astype(np.float16) for i, weight in enumerate(self.weights)}
         found |= {f"bias {i}": bias.astype(np.float16) for i, bias in enumerate(self.biases)}
+        found["usual"] = self._usual.astype(np.float16)
         return found | {"held errors": self.held_errors.astype(np.float32)}
 
     @classmethod
     def from_tensors(cls, spec: DecoderSpec, tensors: Mapping[str, np.ndarray]) -> Self:
         """The decoder with this spec and these tensors. Raises `DamagedError` if they differ."""
-        shapes: dict[str, tuple[int, ...] | None] = {"held errors": None}
+        shapes: dict[str, tuple[int, ...] | None] = {
+            "usual": (spec.n_outputs,),
+            "held errors": None,
+        }
         for i, (n_in, n_out) in enumerate(spec.layer_shapes()):
             shapes |= {f"weight {i}": (n_in, n_out), f"bias {i}": (n_out,)}
         if tensors.keys() != shapes.keys():
@@ -122,6 +155,7 @@ class Decoder:
             spec,
             [tensors[f"weight {i}"] for i in range(n_layers)],
             [tensors[f"bias {i}"] for i in range(n_layers)],
+            tensors["usual"],
             np.sort(tensors["held errors"].astype(np.float32)),
         )
 

@@ -85,6 +85,15 @@ class Featurizer(Protocol):
         """
         ...
 
+    def restored(self, decoded: np.ndarray, usual: np.ndarray) -> list[Any] | np.ndarray:
+        """What n rows of decoded features say, each as its kind is shown.
+
+        Of texts the most telling words (`told`), of images pixels (n, height, width,
+        channels) uint8, of vectors (n, width) as they were given. `usual` (n_features,) are the
+        mean features of the items.
+        """
+        ...
+
     def similarities(self, query: Features, features: Features) -> np.ndarray:
         """How alike each row of features is to the one row `query`, (n,) float64: larger is nearer.
 

@@ -191,6 +191,10 @@ class ImageFeaturizer(CentredFeaturizer[ImageSpec]):
         ]
         return LeftOut(places, places, np.ones(len(boxes)), self._features(painted), len(boxes))
 
+    def restored(self, decoded: np.ndarray, usual: np.ndarray) -> np.ndarray:
+        """The images, (n, height, width, channels) uint8."""
+        return np.clip(np.rint(self._levels_of(decoded)), 0, 255).astype(np.uint8)
+
     def spans(self, features: Features) -> np.ndarray:
         """The difference between each image's lightest and darkest level, (n,) float64."""
         mean = self._mean.reshape(-1)

@@ -23,6 +23,7 @@ from hashret.items import Payload
 from hashret.rank import similarities
 from hashret.sparse import Features, SparseRows, dense_rows
 from hashret.specs import TextSpec
+from hashret.told import ToldWord, telling_words
 from hashret.unicode_text import preview_of
 
 #: The longest text, in bytes of UTF-8: as the longest document. Of no script do so many bytes take
@@ -214,6 +215,10 @@ class TextFeaturizer:
         """The idf weight of each of the words that the vocabulary has."""
         places = {word: self._place[word] for word in words if word in self._place}
         return {word: float(self._idf[place - 1]) for word, place in places.items()}
+
+    def restored(self, decoded: np.ndarray, usual: np.ndarray) -> list[list[ToldWord]]:
+        """The most telling words of each row of shares, (n, n_features)."""
+        return [telling_words(shares, usual, self._vocabulary) for shares in decoded]
 
     def similarities(self, query: Features, features: Features) -> np.ndarray:
         """The cosine; see `rank.similarities`."""

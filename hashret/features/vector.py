@@ -156,6 +156,19 @@ class VectorFeaturizer(CentredFeaturizer[VectorSpec]):
         numbers = [Number(i) for i in chosen.tolist()]
         return LeftOut(numbers, numbers, np.where(row[chosen] < 0, -1.0, 1.0), left, len(row))
 
+    def restored(self, decoded: np.ndarray, usual: np.ndarray) -> np.ndarray:
+        """The vectors, (n, n_features) float32, of unit length if compared by cosine.
+
+        Packed bits are (n, n_features // 8) uint8.
+        """
+        if self.spec.packed:
+            return Codes.pack(decoded > 0).packed
+        vectors = decoded / np.float32(self._scale) + self._mean
+        if self.spec.metric == "cosine":
+            lengths = np.sqrt(np.square(vectors, dtype=np.float64).sum(axis=1, keepdims=True))
+            vectors = vectors / np.maximum(lengths, np.finfo(np.float32).tiny)
+        return vectors.astype(np.float32)
+
     def similarities(self, query: Features, features: Features) -> np.ndarray:
         """The cosine of the vectors or minus their Euclidean distance, as the metric says."""
         distances = -similarities(query, features) / self._scale

@@ -219,15 +219,8 @@ def _of_code(snapshot: Snapshot, code: Codes | None) -> _Side:
 
 
 def _of_stored(snapshot: Snapshot, item_id: str, payload: Payload | None = None) -> _Side:
-    snapshot.require_model()
-    (row,) = snapshot.require_rows([item_id])
-    position = snapshot.rows.find(np.array([row]))
-    if position[0] < 0:
-        raise InputError(
-            f"id: expected an item with a code, got {item_id!r}, in which the model knows nothing; "
-            "choose another"
-        )
-    code = snapshot.codes[position]
+    code = snapshot.code_of(item_id)
+    position = snapshot.find([item_id])
     if payload is None:
         source = held(snapshot, position)
         return _Side(code, source, "" if source else why_not(snapshot))

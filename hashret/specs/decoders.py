@@ -23,6 +23,9 @@ class DecoderSpec:
     """The number of units in each hidden layer."""
     scale: float = 1.0
     """The factor by which decoded numbers are multiplied last."""
+    prior: Literal["trees", "fair"] = "trees"
+    """Which codes are likely (`decoders.priors`): those that are like stored ones; or any, by fair
+    bits, where the model was taught to have such codes."""
 
     def __post_init__(self) -> None:
         require_whole(self, n_bits=1, n_outputs=1)

@@ -34,6 +34,18 @@ VERBS = {
         "hashret.cli.bits:bits",
         "Say what each bit of the codes means.",
     ),
+    "decode": (
+        "hashret.cli.decoding.decode:decode",
+        "Say what a code stands for: words, an image, a vector.",
+    ),
+    "compress": (
+        "indexer.cli.compress:compress",
+        "Turn files into codes of a few bytes, which `decode` turns back.",
+    ),
+    "generate": (
+        "hashret.cli.decoding.generate:generate",
+        "Make up items like the stored ones, and what lies between two.",
+    ),
     "list": (
         "hashret.cli.stored:list_items",
         "List the ids of all items, or of those that match a condition.",
@@ -77,6 +89,10 @@ VERBS = {
     "evaluate": (
         "indexer.cli.evaluate:evaluate",
         "Measure how well codes find what is relevant.",
+    ),
+    "presets": (
+        "indexer.cli.presets:presets",
+        "List the ways in which codes can be learned, with their figures.",
     ),
     "tune": (
         "indexer.cli.tune:tune",

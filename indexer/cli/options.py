@@ -71,9 +71,9 @@ bits_option = click.option(
 preset_option = click.option(
     "--preset",
     metavar="NAME",
-    help="Model to train. "
-    + "; ".join(f"{kind}: {', '.join(names)}" for kind, names in PRESETS.items())
-    + ".  [default: the first of its kind; with --packed-bits identity, which learns nothing]",
+    help="How to learn, as `hashret presets` lists.  [default: "
+    + ", ".join(f"{next(iter(names))} for {kind}s" for kind, names in PRESETS.items() if names)
+    + "; with --packed-bits identity, which learns nothing]",
 )
 invariant_option = click.option(
     "--invariant",

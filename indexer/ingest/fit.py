@@ -132,7 +132,7 @@ def learn(
             on_progress=on_progress,
             on_note=on_note,
         )
-        decoder = decoder_for(encoder, features, options, report, on_progress)
+        decoder = decoder_for(kind, encoder, features, report, on_progress)
     except TrainingError:
         unfinished.forget()
         raise
@@ -144,21 +144,26 @@ def learn(
 
 
 def decoder_for(
+    kind: str,
     encoder: Encoder,
     features: Features,
-    options: TrainingOptions,
     report: TrainingReport,
     on_progress: Progress,
 ) -> Decoder | None:
     """A decoder of the encoder's codes, whose stage is added to the report; None if not wanted."""
+    options = report.options
     if not options.decoder:
         return None
     from indexer.training.decoder import taught_decoder  # imported here: torch is slow to load
+    from indexer.training.presets import PRESETS
+    from indexer.training.recipe import Recipe
 
     def on_step(stage: str, done: int, total: int, loss: float) -> None:
         on_progress(stage, done, total)
 
-    decoder, stage = taught_decoder(features, encoder, options, on_step)
+    recipe = PRESETS[kind][str(options.preset)].recipe
+    fair = isinstance(recipe, Recipe) and recipe.bottleneck.fair_bits
+    decoder, stage = taught_decoder(features, encoder, options, on_step, fair_bits=fair)
     report.stages.append(stage)
     return decoder
 

@@ -3,7 +3,9 @@
 Masking or adding noise to the input makes a denoising autoencoder (Vincent et al., "Stacked
 denoising autoencoders", JMLR 2010). Images can also be shifted by up to a fourteenth of the side,
 mirrored, and changed in contrast and brightness: none of that changes what a photograph shows
-(Krizhevsky, Sutskever and Hinton, NIPS 2012, section 4.1).
+(Krizhevsky, Sutskever and Hinton, NIPS 2012, section 4.1). Of ordered items a run of steps can be
+dropped: rebuilding it takes what comes before and after (as spans of words in Joshi et al.,
+"SpanBERT", TACL 2020, and of samples in Baevski et al., "wav2vec 2.0", NeurIPS 2020).
 """
 
 from __future__ import annotations
@@ -85,3 +87,20 @@ def add_gaussian(batch: Tensor, deviation: float, generator: torch.Generator) ->
     """The dense features plus Gaussian noise of the given standard deviation."""
     noise = torch.randn(batch.shape, generator=generator, device=batch.device)
     return batch + deviation * noise
+
+
+def outside_span(lengths: Tensor, share: float, generator: torch.Generator) -> Tensor:
+    """Which steps of ordered items are kept when each loses one run of steps, (sum(lengths),) bool.
+
+    `lengths` (n,) int64 are the items' numbers of steps; the answer has the steps of one item after
+    the other. A run has `share` of the item's steps on average, rounded up or down at random, never
+    all of them, and begins anywhere.
+    """
+    drawn = torch.rand((2, len(lengths)), generator=generator, device=lengths.device)
+    size = torch.floor(share * lengths + drawn[0]).long()
+    size = torch.minimum(size, (lengths - 1).clamp(min=0))
+    first = torch.floor(drawn[1] * (lengths - size + 1)).long()  # (n,)
+    owner = torch.repeat_interleave(torch.arange(len(lengths), device=lengths.device), lengths)
+    starts = lengths.cumsum(0) - lengths
+    step = torch.arange(len(owner), device=lengths.device) - starts[owner]
+    return (step < first[owner]) | (step >= (first + size)[owner])

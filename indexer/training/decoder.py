@@ -22,8 +22,9 @@ from hashret.codes import Codes
 from hashret.decoders.decoder import Decoder, held_quantiles
 from hashret.errors import TrainingError
 from hashret.models.base import Encoder
-from hashret.sparse import Features, SparseRows, by_layout, take_rows
+from hashret.sparse import Features, SparseRows, by_layout, require_dense, take_rows
 from hashret.specs.decoders import DecoderSpec
+from hashret.specs.encoders import IdentitySpec
 from indexer.training.batches import epoch_batches
 from indexer.training.neighbours.term_weighting import l1_normalised
 from indexer.training.optimise import choose_device
@@ -34,7 +35,7 @@ _STAGE = "decoder"
 #: Items that a decoder is taught with at most, and the share of them that is held out.
 _MOST_ITEMS, _HELD_SHARE = 20_000, 0.1
 #: Epochs, and steps at least: one for each item, but at least the first and at most the second.
-_EPOCHS, _LEAST_STEPS = 8, (60, 400)
+_EPOCHS, _LEAST_STEPS = 8, (60, 300)
 #: Steps at least between two looks at the held-out items, of which so many in a row may find no
 #: progress.
 _LOOK_STEPS, _PATIENCE = 25, 2
@@ -52,12 +53,16 @@ def taught_decoder(
     encoder: Encoder,
     options: TrainingOptions,
     on_progress: OnProgress | None = None,
+    *,
+    fair_bits: bool = False,
 ) -> tuple[Decoder, StageReport]:
     """A decoder of the encoder's codes, and the report of its stage.
 
     It learns from the features of at most 20,000 of n >= 2 items, a seeded sample, but for a tenth,
     whose errors say when to stop and are kept (`Decoder.held_errors`). The same arguments give the
-    same decoder, on one machine. Raises TrainingError if no error is finite.
+    same decoder, on one machine. `fair_bits` says that the encoder was taught to have such codes,
+    from which new ones are then drawn (`DecoderSpec.prior`). Raises TrainingError if no error is
+    finite.
     """
     began = time.perf_counter()
     rng = np.random.default_rng([options.seed, 1])
@@ -66,13 +71,15 @@ def taught_decoder(
     held, rows = (take_rows(features, np.sort(part)) for part in np.split(order, [n_held]))
     held_codes = encoder.encode(held)
     losses: list[float] = []
-    if encoder.spec.kind == "identity":
+    if isinstance(encoder.spec, IdentitySpec):
         spec = DecoderSpec("bits", encoder.n_bits, encoder.n_bits)
-        decoder = Decoder(spec, [], [], np.empty(0))
+        decoder = Decoder(spec, [], [], require_dense(rows, "bits").mean(axis=0), np.empty(0))
     else:
         lesson = by_layout(rows, _words, _numbers)
         teaching = _Teaching(lesson, encoder.encode(rows), choose_device(options.device), rng)
         decoder, losses = teaching.run(held_codes, held, on_progress)
+    if fair_bits:
+        decoder.spec = replace(decoder.spec, prior="fair")
     decoder.held_errors = held_quantiles(decoder.errors(held_codes, held))
     report = StageReport(_STAGE, time.perf_counter() - began)
     if losses:
@@ -91,8 +98,8 @@ class _Lesson:
     """The learning rate."""
     scale: float
     """The unit of the numbers that the network learns, in units of the features."""
-    bias: np.ndarray
-    """Of the last layer, (n_outputs,); its weights begin at zero, so it is what is said first."""
+    usual: np.ndarray
+    """The sums of the last layer for the usual item, (n_outputs,): its bias at first."""
     loss: Callable[[Tensor, np.ndarray], Tensor]
     """Of the sums of the last layer (b, n_outputs) for these rows."""
 
@@ -137,7 +144,7 @@ class _Teaching:
         self._signed = torch.from_numpy(np.where(codes.bits, np.float32(1), np.float32(-1)))
         self._device, self._rng = device, rng
         self._spec = DecoderSpec(
-            lesson.outputs, codes.n_bits, len(lesson.bias), lesson.hidden, lesson.scale
+            lesson.outputs, codes.n_bits, len(lesson.usual), lesson.hidden, lesson.scale
         )
         generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
         layers: list[nn.Module] = []
@@ -149,7 +156,7 @@ class _Teaching:
         self._linear = [layer for layer in layers if isinstance(layer, nn.Linear)]
         nn.init.zeros_(self._linear[-1].weight)
         with torch.no_grad():
-            self._linear[-1].bias.copy_(torch.from_numpy(lesson.bias))
+            self._linear[-1].bias.copy_(torch.from_numpy(lesson.usual))
         self._network = nn.Sequential(*layers[:-1]).to(device)
 
     def run(
@@ -159,7 +166,9 @@ class _Teaching:
 
         Adam (Kingma and Ba, 2015) with a linear decay to zero over the epochs.
         """
-        best, least, since = self._decoder(), math.inf, 0
+        # before it learned anything, it says what is usual, which may be all that can be said
+        best, since = self._decoder(), 0
+        least = float(best.errors(held_codes, held).mean())
         losses: list[float] = []
         for _ in self._looks(losses, on_progress):
             decoder = self._decoder()
@@ -209,6 +218,6 @@ class _Teaching:
             return parameter.detach().cpu().numpy().astype(np.float16)
 
         weights = [stored(layer.weight).T for layer in self._linear]
-        return Decoder(
-            self._spec, weights, [stored(layer.bias) for layer in self._linear], np.empty(0)
-        )
+        biases = [stored(layer.bias) for layer in self._linear]
+        usual = self._lesson.usual.astype(np.float16)
+        return Decoder(self._spec, weights, biases, usual, np.empty(0))

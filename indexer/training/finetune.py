@@ -16,8 +16,8 @@ from torch import Tensor
 
 from indexer.training.batches import Batches
 from indexer.training.corruption import Corruptor
-from indexer.training.networks.autoencoder import Autoencoder
-from indexer.training.networks.bottleneck import Bottleneck, Coded
+from indexer.training.networks.autoencoder import Autoencoder, HiddenLayer
+from indexer.training.networks.bottleneck import Bottleneck
 from indexer.training.objectives import CodedBatch, Mixture, Target
 from indexer.training.optimise import Descent
 from indexer.training.report import Course
@@ -37,18 +37,22 @@ class Unrolled:
 
     def loss(self, rows: np.ndarray, done: float) -> Tensor:
         """The loss of a batch when the share `done` (0 to 1) of fine-tuning is over."""
-        code, cost = self._coded(rows, done)  # (b, n_bits), a scalar
+        hidden, raw = self._encoded(rows)
+        code, cost = self.bottleneck(raw, done)  # (b, n_bits), a scalar
         loss = self.target.loss(self.network.decode(code), *self.mixture.of(rows))
         if cost is not None:
             loss = loss + cost
-        batch = CodedBatch(rows, code, self.mixture, lambda some: self._coded(some, done).code)
+
+        def again(some: np.ndarray) -> Tensor:
+            return self.bottleneck(self._encoded(some)[1], done).code
+
+        batch = CodedBatch(rows, code, self.mixture, again, hidden)
         for term in self.terms:
             loss = loss + term(batch)
         return loss
 
-    def _coded(self, rows: np.ndarray, done: float) -> Coded:
-        batch = self.corruption.features(self.batches.batch(rows))
-        return self.bottleneck(self.network.raw_logits(batch), done)
+    def _encoded(self, rows: np.ndarray) -> tuple[list[HiddenLayer], Tensor]:
+        return self.network.encode(self.corruption.features(self.batches.batch(rows)))
 
 
 def finetune(whole: Unrolled, descent: Descent, epochs: int) -> Course:

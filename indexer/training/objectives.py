@@ -10,7 +10,7 @@ unbiased gradient of the loss on the full mean, in memory linear in the number o
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,7 +28,7 @@ from indexer.training.neighbours.similarities import (
     latent_points,
 )
 from indexer.training.neighbours.term_weighting import l1_normalised, weighted
-from indexer.training.networks.autoencoder import Trunk
+from indexer.training.networks.autoencoder import HiddenLayer, Trunk
 from indexer.training.presets import Balance, Contrast, Independence, Neighbours
 from indexer.training.training_set import Preparation
 
@@ -266,6 +266,8 @@ class CodedBatch:
     mixture: Mixture
     encode: Callable[[np.ndarray], Tensor]
     """Computes the codes of some rows under fresh corruption."""
+    hidden: Sequence[HiddenLayer] = ()
+    """The hidden layers of the encoder, the first one first."""
 
 
 class ContrastTerm:

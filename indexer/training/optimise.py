@@ -45,6 +45,8 @@ class Descent:
     ) -> Course:
         """Minimise `loss_of(rows, share of the stage done)`; return how the loss went.
 
+        A loss that needs no gradient has set a direction for each parameter in its place.
+
         Adam (Kingma and Ba, 2015) with a short warm-up and a linear decay, or a `cosine` one
         (Loshchilov and Hutter, 2017), which stays longer at small steps. Raises TrainingError as
         soon as a loss is not finite.
@@ -63,7 +65,8 @@ class Descent:
             with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16):
                 loss = loss_of(rows, done / n_steps)
             losses.append(self._finite(loss, done, n_steps))
-            loss.backward()  # type: ignore[no-untyped-call]
+            if loss.requires_grad:
+                loss.backward()  # type: ignore[no-untyped-call]
             optimiser.step()
             if self.on_progress:
                 self.on_progress(self.stage, done + 1, n_steps, losses[-1])

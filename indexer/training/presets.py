@@ -23,6 +23,7 @@ from indexer.training.recipe import (
     IdentityRecipe,
     LinearMap,
     Neighbourhood,
+    Pretraining,
     Recipe,
     Target,
     TellingWords,
@@ -81,8 +82,35 @@ class NoisySigmoid(Bottleneck):
 
 
 @dataclass(frozen=True, slots=True)
+class Rounded(Bottleneck):
+    """Bits from the first step on, with or without noise before they are rounded."""
+
+    noise: tuple[float, float] = (0.3, 1.0)
+    """Standard deviation of the noise at the start and at the end, in those of a bit's logit."""
+    gain: float = 2.0
+    """Slope of the sigmoid whose gradient stands for that of the rounding."""
+    has_noise: ClassVar[bool] = True
+
+    def with_noise(self, times: float) -> Self:
+        """The settings with the noise multiplied by `times`."""
+        return replace(self, noise=(self.noise[0] * times, self.noise[1] * times))
+
+
+@dataclass(frozen=True, slots=True)
+class Bernoulli(Bottleneck):
+    """Stochastic: each bit of an item has a probability, and is drawn anew in every step."""
+
+    gain: float = 2.0
+    """Factor of the normalised logit before the sigmoid that gives the probability."""
+    divergence: tuple[float, float] = (0.0, 0.0)
+    """Weight of the divergence from fair coins, at the start and at the end, as of `Gaussian`."""
+
+
+@dataclass(frozen=True, slots=True)
 class Gaussian(Bottleneck):
     """Variational: each item has a normal distribution for each bit, sampled in every step."""
+
+    fair_bits: ClassVar[bool] = True
 
     divergence: tuple[float, float] = (0.0, 0.01)
     """Weight of the divergence from the prior, at the start and at the end. The target's loss is a
@@ -140,12 +168,40 @@ class Balance(Term):
     """Each bit must be 1 for half of the items, beyond what normalised logits achieve."""
 
 
+@dataclass(frozen=True, slots=True)
+class Sparsity(Term):
+    """Few hidden units may be active for an item."""
+
+    rate: float | None = None
+    """How often each unit is to be active; None: as seldom as the target allows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Contraction(Term):
+    """The hidden units must change little as the input does; while layers are pre-trained."""
+
+
+@dataclass(frozen=True, slots=True)
+class Greedy(Pretraining):
+    """Gradient descent on the reconstruction error of each layer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recirculation(Pretraining):
+    """Each layer learns from what changes as its input goes up, down, and up again."""
+
+    inertia: float = 0.75
+    """Share of the input that stays in it as the reconstruction comes down."""
+
+
 #: The class that carries out the settings of each part; it is loaded when a training begins.
 PARTS: dict[str, str] = {
     "Dense": "indexer.training.networks.dense:DenseTrunk",
     "Patches": "indexer.training.networks.patches:PatchesTrunk",
     "Conv": "indexer.training.networks.conv:ConvTrunk",
     "NoisySigmoid": "indexer.training.networks.bottleneck:NoisySigmoidBottleneck",
+    "Rounded": "indexer.training.networks.bottleneck:RoundedBottleneck",
+    "Bernoulli": "indexer.training.networks.bottleneck:BernoulliBottleneck",
     "Gaussian": "indexer.training.networks.bottleneck:GaussianBottleneck",
     "Words": "indexer.training.objectives:WordsTarget",
     "Squared": "indexer.training.objectives:SquaredTarget",
@@ -154,6 +210,10 @@ PARTS: dict[str, str] = {
     "Neighbours": "indexer.training.objectives:NeighboursTerm",
     "Independence": "indexer.training.objectives:IndependenceTerm",
     "Balance": "indexer.training.objectives:BalanceTerm",
+    "Sparsity": "indexer.training.layers.hidden_terms:SparsityTerm",
+    "Contraction": "indexer.training.layers.hidden_terms:ContractionTerm",
+    "Greedy": "indexer.training.layers.greedy:GreedyPretraining",
+    "Recirculation": "indexer.training.layers.recirculation:RecirculationPretraining",
     "Corruption": "indexer.training.corruption:Corruptor",
 }
 
@@ -170,6 +230,7 @@ _TEXT = Recipe(
     terms=(Neighbours(0.2),),
     corruption=Corruption(masked_share=0.2),
     neighbourhood=Neighbourhood(share=0.8, width=4.0, draws=8, rounds=1),
+    pretraining=Greedy(),
     pretrain_epochs=1,
     epochs=8,
     least_steps=300,
@@ -181,8 +242,8 @@ _TEXT = Recipe(
 )
 # the linear map averages what a network that is not done yet says, so a few epochs go a long way
 _QUICK_TEXT = replace(_TEXT, epochs=2, least_steps=100)
-# here the network itself is the encoder, and needs its time
-_VARIATIONAL_TEXT = replace(_TEXT, bottleneck=Gaussian(), linear=None, pretrain_epochs=2, epochs=10)
+# the text recipe where the network itself is the encoder, which needs its time
+_TEXT_NETWORK = replace(_TEXT, linear=None, pretrain_epochs=2, epochs=10)
 _IMAGE = Recipe(
     trunk=Dense(hidden=(512, 512)),
     bottleneck=NoisySigmoid(),
@@ -190,6 +251,7 @@ _IMAGE = Recipe(
     terms=(Contrast(0.1),),
     corruption=Corruption(masked_share=0.1, gaussian=0.3),
     neighbourhood=Neighbourhood(share=0.8, width=0.5, draws=4, rounds=1),
+    pretraining=Greedy(),
     pretrain_epochs=2,
     epochs=8,
     least_steps=300,
@@ -216,6 +278,35 @@ _VECTOR = replace(
 )
 
 
+class Preset(NamedTuple):
+    """The name of a trainer, and the recipe that it follows."""
+
+    trainer: str
+    recipe: Recipe | TowersRecipe | IdentityRecipe
+
+
+def _family(recipe: Recipe, network: Recipe, contraction: float) -> dict[str, Preset]:
+    """Presets that are a kind's recipe but for one part; `network` where that is of the encoder.
+
+    `contraction` is its weight, which depends on the size of a layer's inputs.
+    """
+    corruption = recipe.corruption
+    noisier = replace(
+        corruption, masked_share=2 * corruption.masked_share, gaussian=2 * corruption.gaussian
+    )
+    sparse, contractive = Sparsity(0.5), Contraction(contraction)
+    changed = {
+        "variational": replace(network, bottleneck=Gaussian()),
+        "bernoulli": replace(recipe, bottleneck=Bernoulli()),
+        "rounded": replace(recipe, bottleneck=Rounded()),
+        "sparse": replace(network, terms=(*network.terms, sparse)),
+        "denoising": replace(recipe, corruption=noisier),
+        "contractive": replace(network, terms=(*network.terms, contractive)),
+        "recirculation": replace(recipe, pretraining=Recirculation()),
+    }
+    return {name: Preset("autoencoder", each) for name, each in changed.items()}
+
+
 #: The trainers (`training.Trainer`), by name.
 TRAINERS: dict[str, str] = {
     "autoencoder": "indexer.training.trainer:AutoencoderTrainer",
@@ -224,30 +315,23 @@ TRAINERS: dict[str, str] = {
 }
 
 
-class Preset(NamedTuple):
-    """The name of a trainer, and the recipe that it follows."""
-
-    trainer: str
-    recipe: Recipe | TowersRecipe | IdentityRecipe
-
-
 #: The presets of each kind of items, by name; the first is the default.
 PRESETS: dict[str, dict[str, Preset]] = {
     "text": {
         "dense": Preset("autoencoder", _TEXT),
         "quick": Preset("autoencoder", _QUICK_TEXT),
-        "variational": Preset("autoencoder", _VARIATIONAL_TEXT),
+        **_family(_TEXT, _TEXT_NETWORK, contraction=0.01),
     },
     "image": {
         "patches": Preset("autoencoder", _PATCHES),
         "dense": Preset("autoencoder", _IMAGE),
         "conv": Preset("autoencoder", _CONV),
-        "variational": Preset("autoencoder", replace(_PATCHES, bottleneck=Gaussian())),
+        **_family(_PATCHES, _PATCHES, contraction=0.1),
     },
     "vector": {
         "towers": Preset("towers", TowersRecipe()),
         "dense": Preset("autoencoder", _VECTOR),
-        "variational": Preset("autoencoder", replace(_VECTOR, bottleneck=Gaussian())),
+        **_family(_VECTOR, _VECTOR, contraction=0.1),
         AS_GIVEN: Preset("identity", IdentityRecipe()),
     },
 }

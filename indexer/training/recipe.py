@@ -1,8 +1,8 @@
 """A recipe: everything about a training that does not depend on the corpus.
 
 A deep autoencoder is four choices: trunk x bottleneck x objectives x corruption. `Recipe` holds one
-settings object for each, and the numbers of epochs and steps. The available settings, and the
-classes that carry them out, are in `presets`.
+settings object for each, how layers are pre-trained, and the numbers of epochs and steps. The
+available settings, and the classes that carry them out, are in `presets`.
 """
 
 from __future__ import annotations
@@ -36,6 +36,8 @@ class Bottleneck:
 
     has_noise: ClassVar[bool] = False
     """Whether it has noise that `Multiples.noise` scales."""
+    fair_bits: ClassVar[bool] = False
+    """Whether it teaches codes to be fair and independent bits, from which new ones are drawn."""
 
     def with_noise(self, times: float) -> Self:
         """The settings with the noise multiplied by `times`; unchanged if there is no noise."""
@@ -55,6 +57,11 @@ class Term:
     """Factor of the term in the sum of losses."""
     last_round_only: ClassVar[bool] = False
     """Whether only the last round uses it; codes of earlier ones only serve to find neighbours."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pretraining:
+    """Settings of how the layers are learned one by one, before all are fine-tuned together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,8 +146,9 @@ class Recipe:
     corruption: Corruption
     neighbourhood: Neighbourhood | None
     """None: the target of each item is the item alone, and there is one round."""
+    pretraining: Pretraining
     pretrain_epochs: int
-    """Number of epochs for each layer; 0: no greedy pre-training."""
+    """Number of epochs for each layer; 0: no pre-training."""
     epochs: int
     """Number of epochs of fine-tuning in each round."""
     least_steps: int

@@ -23,16 +23,16 @@ from hashret.sparse import n_distinct, require_sparse
 from indexer.training.batches import Batches
 from indexer.training.checkpoints import Checkpoints
 from indexer.training.finetune import Unrolled, finetune, raw_logits_of
+from indexer.training.layers.greedy import LayerOfStack
 from indexer.training.linear_map import LinearFit
 from indexer.training.neighbours.neighbourhoods import Neighbourhoods, find_neighbourhoods
 from indexer.training.neighbours.similarities import Points, cosine_points, mixed_points
 from indexer.training.networks.autoencoder import Autoencoder, Trunk
-from indexer.training.networks.bottleneck import Bottleneck, LogitMoments
+from indexer.training.networks.bottleneck import PROBIT_SLOPE, Bottleneck, LogitMoments
 from indexer.training.objectives import Mixture, Target
 from indexer.training.optimise import Descent, choose_device, has_bfloat16_units
 from indexer.training.options import TrainingOptions
 from indexer.training.presets import made
-from indexer.training.pretrain import LayerOfStack, pretrain_layer
 from indexer.training.recipe import LinearMap, Neighbourhood, Recipe
 from indexer.training.report import (
     Course,
@@ -46,8 +46,6 @@ from indexer.training.training_set import Preparation, TrainingSet
 
 #: Bits of the codes in rounds before the last: the default length, which finds neighbours well.
 _ROUND_BITS = 64
-#: The slope with which a logistic curve is nearest to the normal distribution function.
-_PROBIT_SLOPE = 1.702
 
 
 class AutoencoderTrainer:
@@ -196,11 +194,12 @@ class _Round:
             network.copy_hidden(before)
             first = len(network.encoder) - 1
         if self.recipe.pretrain_epochs:
+            pretrain = made(self.recipe.pretraining)
             for index in range(first, len(network.encoder)):
                 began = time.perf_counter()
                 stage = self._named(f"pre-train {index + 1}")
                 layer = LayerOfStack(whole, index)
-                course = pretrain_layer(layer, self._descent(stage), self.recipe.pretrain_epochs)
+                course = pretrain(layer, self._descent(stage), self.recipe.pretrain_epochs)
                 seconds = time.perf_counter() - began
                 report = StageReport(stage, seconds, course.final, losses=course.losses)
                 self.stages.append(report)
@@ -233,7 +232,7 @@ class _Round:
 
     def _exported(self, whole: Unrolled, raw: np.ndarray, n_bits: int, stage: str) -> Encoder:
         # the probability that noise of this size leaves a logit positive, as a logistic curve
-        self._logit_scale = _PROBIT_SLOPE / whole.bottleneck.final(raw).noise
+        self._logit_scale = PROBIT_SLOPE / whole.bottleneck.final(raw).noise
         moments = LogitMoments.of(raw[:, :n_bits])
         try:
             return self.trainer.trunk.export(whole.network, moments, self._logit_scale)

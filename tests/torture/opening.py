@@ -161,6 +161,8 @@ def _use(path: Path, kind: str) -> None:
         collection.query(payload, k=3, where="n >= 0 or topic == 'sea'")
         if collection.has_features:
             collection.query(payload, k=3, rerank=20)
+        if collection.info()["model"]["decoder"]:
+            collection.decode(collection.codes)
         collection.within(payload, radius=32)
         collection.bucket([payload])
         stored = list(collection.items())

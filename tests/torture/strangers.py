@@ -211,13 +211,13 @@ def pickles() -> Iterator[tuple[str, Change]]:
         data = _pickle_forms(store.canary)[form]
         own = {"segment": lambda: store.segment, "segment's records": lambda: store.records}
         path = own.get(
-            slot, lambda: store.model(slot) if slot.startswith("model.") else store.root / slot
+            slot, lambda: store.model(slot) if slot in MODEL_FILES else store.root / slot
         )()
         store.put(path, data, agree=agree)
 
     for form in _pickle_forms(Path("x")):
         for slot in (*_SLOTS, "segment", "segment's records", *MODEL_FILES):
-            for agree in (True, False) if slot[0] in "sm" else (False,):
+            for agree in (True, False) if slot[0] in "sm" or slot in MODEL_FILES else (False,):
                 yield f"{form} as {slot}, {agree}", partial(put, slot, form, agree)
         yield (
             f"{form} as removed rows",
@@ -521,7 +521,8 @@ def descriptions() -> Iterator[tuple[str, Change]]:
         store.describe(change)
 
     fields = {
-        "": ("format", "features", "encoder", "training"),
+        "": ("format", "features", "encoder", "decoder", "training"),
+        "decoder": ("kind", "outputs", "n_bits", "n_outputs", "hidden", "scale"),
         "features": ("kind", "vocabulary_size", "n_features", "min_documents", "height", "unknown"),
         "encoder": (
             "kind", "n_features", "n_bits", "hidden", "input_scale", "clamps", "logit_scale",

@@ -32,14 +32,14 @@ PRESETS_FILE = "indexer/training/presets.py"
 
 
 @dataclass(frozen=True, slots=True)
-class Rounded(BottleneckSettings):
-    """Bits from the first step, with the gradient of what they were rounded from."""
+class Stepped(BottleneckSettings):
+    """Bits from the first step on, without noise."""
 
     slope: float = 4.0
 
 
-class RoundedBottleneck(Bottleneck):
-    """Straight-through rounding."""
+class SteppedBottleneck(Bottleneck):
+    """Straight-through rounding, in a file of its own."""
 
     def __call__(self, raw: Tensor, done: float) -> Coded:
         soft = torch.sigmoid(self.settings.slope * normalise(raw.float()))
@@ -130,8 +130,8 @@ def purity(encoder, points, groups):
 
 
 def test_a_new_bottleneck_trains_by_two_rows(monkeypatch, plain):
-    recipe = replace(plain, bottleneck=Rounded())
-    found = train_with(monkeypatch, recipe, (Rounded, RoundedBottleneck))
+    recipe = replace(plain, bottleneck=Stepped())
+    found = train_with(monkeypatch, recipe, (Stepped, SteppedBottleneck))
     assert purity(*found) > 0.8
     assert space_of("vector", "mine").keys() == {"epochs"}  # it has no noise to be tuned
     assert Setting.default("vector", "mine").rounds == 1

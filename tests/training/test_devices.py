@@ -11,9 +11,9 @@ import pytest
 import torch
 
 from indexer.training import trainer as trainer_file
+from indexer.training.layers.greedy import LayerOfStack
 from indexer.training.options import TrainingOptions
 from indexer.training.presets import PRESETS
-from indexer.training.pretrain import LayerOfStack
 from indexer.training.trainer import AutoencoderTrainer, _Round
 from indexer.training.training_set import TrainingSet
 from tests.training.corpora import grouped_points, grouped_words

@@ -70,6 +70,18 @@ class DecoderLayer(Layer):
         """Initialise the layer so that its output is near `mean` (n_out,)."""
 
 
+@dataclass(frozen=True, slots=True)
+class HiddenLayer:
+    """What a hidden layer of the encoder made of a batch, for terms of the loss."""
+
+    layer: Layer
+    sums: Tensor
+    """(n, width): its sums before normalisation and ReLU."""
+    active: Tensor
+    """(n, width): its output."""
+    normalised: bool
+
+
 class Autoencoder(nn.Module):
     """An encoder to raw logits and a decoder with as many layers, with ReLUs between layers.
 
@@ -114,21 +126,43 @@ class Autoencoder(nn.Module):
         for mine, theirs in pairs:
             mine.load_state_dict(theirs.state_dict())
 
+    def encode(self, batch: Batch) -> tuple[list[HiddenLayer], Tensor]:
+        """The hidden layers, and the input of a bottleneck, float32, (n, n_raw).
+
+        n_raw is a multiple of n_bits.
+        """
+        hidden = self._hidden_layers(len(self.encoder) - 1, batch)
+        active = self._with_latent(hidden[-1].active, batch) if hidden else batch
+        return hidden, self.encoder[-1].forward(active).float()
+
     def raw_logits(self, batch: Batch) -> Tensor:
         """The input of a bottleneck, float32, (n, n_raw); n_raw is a multiple of n_bits."""
-        active = self.hidden(len(self.encoder) - 1, batch) if len(self.encoder) > 1 else batch
-        return self.encoder[-1].forward(active).float()  # (n, n_raw)
+        return self.encode(batch)[1]
 
     def hidden(self, count: int, batch: Batch) -> Tensor:
         """The output of the first `count` >= 1 hidden layers; if these are all, and coordinates."""
-        active = self.activated(self.encoder[0].forward(batch))  # (n, hidden[0])
-        for layer in self.encoder[1:count]:
-            active = self.activated(layer.forward(active))  # (n, hidden[i])
-        if self.latent is not None and count == len(self.encoder) - 1:
-            sums = product(batch, self.latent).float()  # (n, n_latent)
-            length = torch.rsqrt(sums.square().sum(dim=1, keepdim=True) + NORM_FLOOR)  # (n, 1)
-            active = torch.cat([active, LATENT_LENGTH * length * sums], dim=1)
-        return active
+        active = self._hidden_layers(count, batch)[-1].active  # (n, hidden[count - 1])
+        return self._with_latent(active, batch) if count == len(self.encoder) - 1 else active
+
+    def _hidden_layers(self, count: int, batch: Batch) -> list[HiddenLayer]:
+        found: list[HiddenLayer] = []
+        for layer in self.encoder[:count]:
+            found.append(self.hidden_layer(layer, batch))
+            batch = found[-1].active
+        return found
+
+    def hidden_layer(self, layer: Layer, batch: Batch) -> HiddenLayer:
+        """What one hidden layer of the encoder makes of its input."""
+        sums = layer.forward(batch)
+        return HiddenLayer(layer, sums, self.activated(sums), self.normalised)
+
+    def _with_latent(self, active: Tensor, batch: Batch) -> Tensor:
+        """The input of the encoder's last layer: the last hidden units, and the coordinates."""
+        if self.latent is None:
+            return active
+        sums = product(batch, self.latent).float()  # (n, n_latent)
+        length = torch.rsqrt(sums.square().sum(dim=1, keepdim=True) + NORM_FLOOR)  # (n, 1)
+        return torch.cat([active, LATENT_LENGTH * length * sums], dim=1)
 
     @property
     def n_latent(self) -> int:

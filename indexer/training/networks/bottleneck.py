@@ -7,6 +7,7 @@ mean over the training items. This is what `export` stores.
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -14,9 +15,12 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional
 
-from indexer.training.presets import Gaussian, NoisySigmoid
+from indexer.training.presets import Bernoulli, Gaussian, NoisySigmoid, Rounded
 
+#: The slope with which a logistic curve is nearest to the normal distribution function.
+PROBIT_SLOPE = 1.702
 #: Added to the variance of a logit, so that a bit that never varies stays at its threshold.
 _VARIANCE_FLOOR = 1e-5
 #: Bounds of the logarithm of the variance of a draw, far beyond any useful value.
@@ -87,6 +91,58 @@ class NoisySigmoidBottleneck(Bottleneck):
         return Final(self.settings.noise[1], self.settings.gain[1])
 
 
+class RoundedBottleneck(Bottleneck):
+    """1 if the noisy, normalised logit is above 0, else 0; the gradient is that of a sigmoid.
+
+    The decoder sees bits from the first step on. The gradient passes straight through the rounding,
+    as if the decoder had been given what was rounded (Bengio, Léonard and Courville, "Estimating or
+    propagating gradients through stochastic neurons", 2013, section 4).
+    """
+
+    settings: Rounded
+
+    def __call__(self, raw: Tensor, done: float) -> Coded:
+        """The bits, with the noise for the share `done`."""
+        noise, logits = ramp(self.settings.noise, done), normalise(raw.float())  # (n, n_bits)
+        if noise:
+            logits = logits + noise * self._noise(logits)
+        return Coded(straight_through(torch.sigmoid(self.settings.gain * logits), logits > 0))
+
+    def final(self, raw: np.ndarray) -> Final:
+        """The last noise or, without any, the one that the sigmoid amounts to."""
+        return Final(self.settings.noise[1] or PROBIT_SLOPE / self.settings.gain, None)
+
+
+class BernoulliBottleneck(Bottleneck):
+    """A bit drawn with the probability sigmoid(gain x normalised logit): a stochastic encoder.
+
+    The gradient passes straight through the draw to the probability. With the divergence from fair
+    coins the loss is the negative evidence lower bound of a variational autoencoder whose latent
+    variables are bits (Shen et al., "NASH: toward end-to-end neural architecture for generative
+    semantic hashing", ACL 2018, sections 3.1 and 3.2). Its weight grows from the first to the last,
+    as the divergence would otherwise silence bits before the decoder uses them (Bowman et al.,
+    CoNLL 2016); normalised logits keep each bit in use as well.
+    """
+
+    settings: Bernoulli
+
+    def __call__(self, raw: Tensor, done: float) -> Coded:
+        """Bits drawn for each item, and the loss of their divergence, if that has any weight."""
+        logits = self.settings.gain * normalise(raw.float())  # (n, n_bits)
+        chance = torch.sigmoid(logits)
+        drawn = torch.rand(logits.shape, generator=self.generator, device=logits.device) < chance
+        code = straight_through(chance, drawn)
+        if not any(self.settings.divergence):
+            return Coded(code)
+        # p log 2p + (1 - p) log 2(1 - p), without a logarithm of 0
+        divergence = math.log(2.0) - (functional.softplus(logits) - chance * logits)
+        return Coded(code, ramp(self.settings.divergence, done) * divergence.sum(dim=1).mean())
+
+    def final(self, raw: np.ndarray) -> Final:
+        """The noise under which a bit is 1 about as often."""
+        return Final(PROBIT_SLOPE / self.settings.gain, None)
+
+
 class GaussianBottleneck(Bottleneck):
     """normalised mean + deviation x a standard normal; the encoder gives both for each item.
 
@@ -115,6 +171,11 @@ class GaussianBottleneck(Bottleneck):
         """The mean deviation over items and bits."""
         log_variances = raw[:, raw.shape[1] // 2 :].clip(*_LOG_VARIANCES)
         return Final(float(np.exp(0.5 * log_variances).mean()), None)
+
+
+def straight_through(soft: Tensor, is_one: Tensor) -> Tensor:
+    """0 and 1 where `is_one` says so, exactly, with the gradient of `soft`."""
+    return is_one.to(soft.dtype) + (soft - soft.detach())
 
 
 def ramp(ends: tuple[float, float], done: float) -> float:
