@@ -7,9 +7,12 @@ the model has filters. Which rows do what is measured in docs/family.md.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Self
+
 import numpy as np
 
-from hashret.coder import Coder
+from hashret.models.base import Encoder
 from hashret.sparse import (
     Features,
     SparseRows,
@@ -19,6 +22,9 @@ from hashret.sparse import (
     to_scipy,
     with_values,
 )
+
+#: A function from features of images (n, n_features) to filter responses (n, m).
+Responses = Callable[[Features], np.ndarray]
 
 
 class View:
@@ -47,9 +53,26 @@ class View:
 class Sight:
     """How items are seen beside the usual ones; fitted on the features of these."""
 
-    def __init__(self, coder: Coder, usual: Features):
-        self._coder = coder
+    def __init__(
+        self,
+        usual: Features,
+        responses: Responses | None = None,
+        n_tokens: int | None = None,
+    ):
+        """`responses` are the model's to features of images, if it has filters.
+
+        `n_tokens` says that features are steps in order: of so many tokens, or 0 of numbers.
+        """
+        self._responses = responses
+        self._n_tokens = n_tokens
         self._rarity = by_layout(self._told(usual), _rarity, lambda dense: None)
+
+    @classmethod
+    def by(cls, encoder: Encoder, usual: Features) -> Self:
+        """The sight for features that this encoder takes."""
+        has_filters = getattr(encoder.spec, "n_responses", 0) > 0
+        n_tokens = getattr(encoder.spec, "n_tokens", None)
+        return cls(usual, encoder.responses if has_filters else None, n_tokens)
 
     def views(self, features: Features) -> list[View]:
         """One or two views of the items with these features, row for row."""
@@ -57,16 +80,17 @@ class Sight:
         if self._rarity is not None:
             return [View(_weighted(_sparse(told), self._rarity))]
         found = [View(dense_rows(told))]
-        if getattr(self._coder.encoder.spec, "n_responses", 0):
-            found.append(View(self._coder.encoder.responses(features)))
+        if self._responses is not None:
+            found.append(View(self._responses(features)))
         return found
 
     def _told(self, features: Features) -> Features:
-        """The features, without their order where they are the steps of a sequence of tokens."""
-        n_tokens = getattr(self._coder.encoder.spec, "n_tokens", None)
-        if n_tokens is None:
+        """The features; of tokens in order, how often each stands there."""
+        if self._n_tokens is None:
             return features
-        return _counted(_sparse(features), n_tokens) if n_tokens else dense_rows(features)
+        return (
+            _counted(_sparse(features), self._n_tokens) if self._n_tokens else dense_rows(features)
+        )
 
 
 def _sparse(features: Features) -> SparseRows:

@@ -66,6 +66,10 @@ VERBS = {
         "hashret.cli.decoding.denoise:denoise",
         "Take the noise out of an image or of vectors.",
     ),
+    "outliers": (
+        "indexer.cli.outliers:outliers",
+        "Show which items are unlike the others, and what in them is odd.",
+    ),
     "serve": (
         "hashret.cli.serve:serve",
         "Answer over HTTP, and show a page to ask on.",

@@ -17,6 +17,7 @@ from hashret.cli.files import written
 from hashret.cli.output import wait_option
 from hashret.kinds import KINDS, kind_of
 from indexer.cli.console import say, show_columns, show_guesses, verbose_option
+from indexer.cli.flagged import flag_option
 from indexer.cli.kinds import preset_of, require_mixable, shares
 from indexer.cli.options import (
     SEED,
@@ -139,6 +140,7 @@ _LINE = re.compile(rf'\{{"id": {_TEXT}, "reason": {_TEXT}, "class": {_TEXT}\}}\r
     help="Keep a thumbnail of each image, about 4 kB, which the page shows.  [default: as the "
     "collection did last, else yes]",
 )
+@flag_option
 @click.option("--retrain", is_flag=True, help="Learn a new model and encode everything again.")
 @click.option(
     "--dry-run",
@@ -193,6 +195,8 @@ def index(
     """
     from indexer.ingest.prepare import default_workers
 
+    if dry_run and rest["flag_outliers"] is not None:
+        raise click.UsageError("--flag-outliers: expected none with --dry-run; leave one out")
     sources, how = with_stdin(sources, reading_of(rest, ids))
     how = replace(how, as_tokens=unit not in (None, "numbers"))
     if images_to is not None:
