@@ -25,6 +25,7 @@ CASES = {
     "towers": ("vector", "towers", lambda: grouped_points(90)[0]),
     "points": ("vector", "dense", lambda: grouped_points(60)[0]),
     "drawn": ("vector", "variational", lambda: grouped_points(60)[0]),
+    "round and round": ("vector", "recirculation", lambda: grouped_points(60)[0]),
 }
 
 
