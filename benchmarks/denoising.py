@@ -26,9 +26,9 @@ from benchmarks.result_lines import read, record
 from hashret.decoders.patch_denoiser import PatchDenoiser
 from hashret.features.image import ImageFeaturizer
 from hashret.specs import ImageSpec
-from indexer.ingest.denoising import patches_of
 from indexer.ingest.prepare import Preparer
-from indexer.training.denoiser import taught_patch_denoiser
+from indexer.training.denoising.lesson import patches_of
+from indexer.training.denoising.network import taught_patch_denoiser
 from indexer.training.options import TrainingOptions
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -165,7 +165,7 @@ def learned(parts: Parts) -> tuple[PatchDenoiser, np.ndarray]:
         few = [one for one in preparer.prepare(parts.payloads[:100], spec) if one is not None]
         featurizer = ImageFeaturizer.fit(few, ImageSpec(spec.height, spec.width, spec.channels))
         rng = np.random.default_rng([0, 3])
-        patches = patches_of(featurizer, parts.payloads, np.empty((0, 0)), preparer, rng)
+        patches = patches_of(featurizer, parts.payloads, np.empty((0, 0)), preparer.patches, rng)
     finally:
         preparer.close()
     denoiser, report = taught_patch_denoiser(patches, TrainingOptions())

@@ -27,12 +27,12 @@ from hashret.workers.refusals import Refused
 from indexer.corpus import Skipped
 from indexer.corpus.given import taken
 from indexer.ingest.counts import Progress, Stopwatch
-from indexer.ingest.denoising import denoiser_for
 from indexer.ingest.intake import BATCH
 from indexer.ingest.prepare import Preparer
 from indexer.ingest.resume import Unfinished
 from indexer.ingest.sample import sampled_with_labels, typical
 from indexer.ingest.stored_source import StoredSource
+from indexer.training.denoising.lesson import denoiser_for
 from indexer.training.labels.item_labels import ItemLabels
 from indexer.training.report import few_warnings, flat_warnings
 from indexer.training.vectors.packed import packing_warnings
@@ -165,7 +165,9 @@ def learn(
             watchers=watchers,
         )
         decoder = decoder_for(kind, encoder, features, report, on_progress)
-        denoiser = denoiser_for(featurizer, features, payloads, preparer, report, on_progress)
+        denoiser = denoiser_for(
+            featurizer, features, payloads, preparer.patches, report, on_progress
+        )
     except TrainingError:
         unfinished.forget()
         raise
