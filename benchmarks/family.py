@@ -6,7 +6,7 @@ Each preset learns on the database of a set and is asked its queries: by the cod
 by the real numbers before they are cut (the difference is what cutting costs). Results are appended
 to a JSON lines file after each training, so that an interrupted run goes on where it stopped. A
 training that fails is told of at the end and ends no other. `--write-docs` puts the tables into
-docs/family.md, and the figures that `hashret presets` shows into indexer/cli/preset_figures.py.
+docs/family.md, and the figures that `hashret presets` shows into `preset_figures.py`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from typing import Any
 
 from benchmarks import environment
 from benchmarks.result_lines import Key, read, record
-from indexer.cli.preset_figures import SETS
+from indexer.cli.choosing.preset_figures import SETS
 
 ROOT = Path(__file__).resolve().parents[1]
 #: Added to the name of a measure where it is of the real numbers before they are cut.
@@ -30,7 +30,7 @@ _REAL = "real-valued"
 _SHOWN_BITS = 64  # of the figures that `hashret presets` shows
 _LEFT_OUT = ("identity",)  # learns nothing, and takes nothing but bits
 _BEGIN, _END = "<!-- family: begin -->", "<!-- family: end -->"
-_FIGURES = ROOT / "indexer" / "cli" / "preset_figures.py"
+_FIGURES = ROOT / "indexer" / "cli" / "choosing" / "preset_figures.py"
 
 
 def main() -> None:

@@ -5,7 +5,8 @@ import json
 import pytest
 from click.testing import CliRunner
 
-from indexer.cli import main, presets
+from indexer.cli import main
+from indexer.cli.choosing import presets
 from indexer.training.presets import PRESETS
 
 ALL = {name for rows in PRESETS.values() for name in rows}

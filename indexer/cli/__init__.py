@@ -91,15 +91,15 @@ VERBS = {
         "Write a page on a collection: map, bits, distances, training.",
     ),
     "evaluate": (
-        "indexer.cli.evaluate:evaluate",
+        "indexer.cli.choosing.evaluate:evaluate",
         "Measure how well codes find what is relevant.",
     ),
     "presets": (
-        "indexer.cli.presets:presets",
+        "indexer.cli.choosing.presets:presets",
         "List the ways in which codes can be learned, with their figures.",
     ),
     "tune": (
-        "indexer.cli.tune:tune",
+        "indexer.cli.choosing.tune:tune",
         "Choose settings of training for some files, without labels.",
     ),
     "remove": (

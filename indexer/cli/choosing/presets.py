@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from indexer.cli.preset_figures import FIGURES, SETS
+from indexer.cli.choosing.preset_figures import FIGURES, SETS
 from indexer.training.presets import PRESETS
 
 #: What each preset is for, in the order of the table; docs/family.md says more.
