@@ -22,6 +22,7 @@ from hashret.codes import Codes
 from hashret.decoders.decoder import Decoder
 from hashret.decoders.denoiser import Denoiser, denoiser_of, parts_of
 from hashret.decoders.generating import sampled
+from hashret.decoders.rebuilt import fits
 from hashret.errors import CollectionError, DamagedError, InputError, UnknownItemError
 from hashret.features.base import Denoises, item_digest
 from hashret.items import Id, Item, StoredItem, ids_of
@@ -163,10 +164,9 @@ class Snapshot:
         with self.folder.reading():
             arrays, _ = parts_of(read_decoder(self.layout, record))
             decoder = Decoder.from_tensors(spec, arrays)
-        n_features = self.spec("encoder").n_features
-        if (spec.n_bits, spec.n_outputs) != (record.n_bits, n_features):
+        if not fits(spec, self.spec("encoder")):
             raise DamagedError(
-                f"{root}: expected a decoder from {record.n_bits} bits to {n_features} features, "
+                f"{root}: expected a decoder from {record.n_bits} bits to the encoder's features, "
                 f"got one from {spec.n_bits} to {spec.n_outputs}; train it again"
             )
         return decoder

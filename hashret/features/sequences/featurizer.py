@@ -25,6 +25,7 @@ from hashret.rank import similarities
 from hashret.sparse import Features, SparseRows, require_sparse, rows_between, stacked
 from hashret.specs import SequenceSpec
 from hashret.specs.ordering import Ordering
+from hashret.told import telling_words
 
 _SAMPLE = 1000  # number of payloads from which the unit and the width are suggested
 #: Parts into which a series is divided to leave each out: short enough to show where, and long
@@ -215,6 +216,18 @@ class SequenceFeaturizer:
         rows = self.compared(stacked([query, features]))
         n = rows.shape[0]
         return similarities(rows_between(rows, 0, 1), rows_between(rows, 1, n))
+
+    def restored(self, decoded: np.ndarray, usual: np.ndarray) -> list[Any]:
+        """The series, (n_steps, width) float32 each; or the most telling tokens of each row.
+
+        The last number of a row that a series was decoded to is the share of the steps.
+        """
+        if self.spec.unit != "numbers":
+            return [telling_words(shares, usual, self._vocabulary) for shares in decoded]
+        steps = decoded[:, :-1].reshape(len(decoded), -1, self.spec.width)
+        lengths = np.maximum(np.rint(decoded[:, -1] * steps.shape[1]).astype(np.int64), 1)
+        whole = steps / self._scale + self._mean
+        return [one[:n].astype(np.float32) for one, n in zip(whole, lengths.tolist(), strict=True)]
 
     def tensors(self) -> dict[str, np.ndarray]:
         """The vocabulary as a JSON list in ASCII, and mean and scale (width,) float32."""
