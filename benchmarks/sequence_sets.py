@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-_N_DATABASE, _N_QUERIES, _N_CLASSES = 480, 160, 8
+_N_DATABASE, _N_QUERIES, _N_CLASSES = 1600, 400, 8
 
 
 @dataclass(frozen=True, slots=True)
