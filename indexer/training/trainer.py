@@ -167,8 +167,7 @@ class _Round:
         trainer, n, stage = self.trainer, len(self.trainer.items), self._named("neighbours")
 
         def on_rows(done: int) -> None:
-            if trainer.on_progress:
-                trainer.on_progress(stage, done, n, float("nan"))
+            trainer.on_progress(stage, done, n, float("nan"))
 
         def find() -> np.ndarray:
             return find_neighbourhoods(points, size, self.rng, on_rows).members
@@ -259,8 +258,7 @@ class _Round:
             n_distinct=codes.n_distinct(),
         )
         self.stages.append(report)
-        if self.trainer.on_progress:
-            self.trainer.on_progress(stage, 1, 1, float("nan"))
+        self.trainer.on_progress(stage, 1, 1, float("nan"))
         return encoder
 
     def _exported(self, whole: Unrolled, raw: np.ndarray, n_bits: int, stage: str) -> Encoder:

@@ -41,7 +41,7 @@ class TensorBoard(Watcher):
                 "pip install 'hashret[tensorboard]'"
             ) from None
         try:
-            self._writer: Any = SummaryWriter(folder)  # type: ignore[no-untyped-call]
+            self._writer: Any = SummaryWriter(folder)
         except OSError as error:
             raise InputError(
                 f"{folder}: expected a folder for the events of TensorBoard, got {error.strerror}; "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -53,7 +53,7 @@ class Seen:
         return rows[:n], mean + (bits[:n] - middle) @ weights
 
 
-class Watcher(Protocol):
+class Watcher:
     """Is told how a training goes. Derive from it, and define what you want to be told.
 
     The methods are called in the process and thread of the training, which waits for them; what
