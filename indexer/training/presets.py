@@ -337,7 +337,7 @@ _RECURSIVE = Recipe(
     bottleneck=NoisySigmoid(),
     target=Succession(),
     terms=(Neighbours(0.2),),
-    corruption=Corruption(masked_share=0.1, span_share=0.1),
+    corruption=Corruption(masked_share=0.1),
     neighbourhood=Neighbourhood(share=0.5, width=0.5, draws=4, rounds=1),
     pretraining=Greedy(),
     pretrain_epochs=2,
@@ -346,7 +346,11 @@ _RECURSIVE = Recipe(
     batch_size=256,
     learning_rate=2e-3,
 )
-_RECURRENT = replace(_RECURSIVE, trunk=Recurrent(n_units=64, hidden=(256,)))
+_RECURRENT = replace(
+    _RECURSIVE,
+    trunk=Recurrent(n_units=64, hidden=(256,)),
+    corruption=Corruption(masked_share=0.1, span_share=0.1),
+)
 # of texts the subject counts for more than the order; neighbours are those of the bag
 _RECURSIVE_TEXT = replace(
     _TEXT,

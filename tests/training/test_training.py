@@ -295,7 +295,7 @@ def test_unknown_names_list_the_known_ones():
         UnknownKindError, match=r"expected one of .*, variational for items of kind text"
     ):
         train(features, "text", dataclasses.replace(QUICK, preset="towers"))
-    with pytest.raises(UnknownKindError, match="image, text, vector"):
+    with pytest.raises(UnknownKindError, match="image, sequence, text, vector"):
         train(features, "sound", QUICK)
 
 

@@ -20,7 +20,7 @@ from indexer.training.watching.tensorboard import TensorBoard
 from indexer.training.watching.watcher import Seen, seen_rows
 from tests.corpora import topic_items
 from tests.insight.conftest import items_of
-from tests.training.corpora import grouped_points, grouped_words
+from tests.training.corpora import as_taken, grouped_points, grouped_words
 from tests.training.recipes import change_all
 from tests.training.watchers import Everything
 
@@ -50,12 +50,15 @@ class Busy(Everything):
 @pytest.mark.parametrize(("kind", "preset"), EVERY)
 def test_watching_changes_no_bit_and_tells_all_in_order(kind, preset):
     shape = (6, 6, 1) if kind == "image" else None
-    features = grouped_words(160)[0] if kind == "text" else grouped_points(160, n_features=36)[0]
+    features, ordering = grouped_points(160, n_features=36)[0], None
+    if kind in ("text", "sequence"):
+        features, ordering = as_taken(grouped_words(160)[0], kind, preset)
     rounds = 2 if kind != "vector" else None
     options = TrainingOptions(n_bits=16, device="cpu", preset=preset, rounds=rounds)
-    alone, plain = train(features, kind, options, shape=shape)
+    how = {"shape": shape, "ordering": ordering}
+    alone, plain = train(features, kind, options, **how)
     first, second = Busy(), Everything()
-    watched, report = train(features, kind, options, shape=shape, watchers=[first, second])
+    watched, report = train(features, kind, options, watchers=[first, second], **how)
     for name, array in alone.tensors().items():
         assert array.tobytes() == watched.tensors()[name].tobytes(), name
     assert [s.losses for s in plain.stages] == [s.losses for s in report.stages]
