@@ -63,7 +63,7 @@ VERBS = {
         "Show which items are copies of one another, and which to keep.",
     ),
     "outliers": (
-        "indexer.cli.outliers:outliers",
+        "indexer.cli.outliers.verb:outliers",
         "Show which items are unlike the others, and what in them is odd.",
     ),
     "serve": (
