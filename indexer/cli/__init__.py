@@ -67,7 +67,7 @@ VERBS = {
         "Take the noise out of an image or of vectors.",
     ),
     "outliers": (
-        "indexer.cli.outliers:outliers",
+        "indexer.cli.outliers.verb:outliers",
         "Show which items are unlike the others, and what in them is odd.",
     ),
     "serve": (

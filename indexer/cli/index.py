@@ -17,7 +17,6 @@ from hashret.cli.files import written
 from hashret.cli.output import wait_option
 from hashret.kinds import KINDS, kind_of
 from indexer.cli.console import say, show_columns, show_guesses, verbose_option
-from indexer.cli.flagged import flag_option
 from indexer.cli.kinds import preset_of, require_mixable, shares
 from indexer.cli.options import (
     SEED,
@@ -44,6 +43,7 @@ from indexer.cli.options import (
     vector_spec,
     with_stdin,
 )
+from indexer.cli.outliers.flagged import flag_option
 from indexer.cli.run import Run, rehearse, run_index
 
 if TYPE_CHECKING:

@@ -13,8 +13,8 @@ from hashret.kinds import kind_of
 from hashret.specs import SequenceSpec, VectorSpec
 from indexer.cli.closing import show_counts
 from indexer.cli.console import progress_bars, say, show_times, show_training
-from indexer.cli.flagged import first_new_row, show_flagged
 from indexer.cli.options import watchers_of
+from indexer.cli.outliers.flagged import first_new_row, show_flagged
 
 if TYPE_CHECKING:
     from hashret.store.originals import SourceFolder

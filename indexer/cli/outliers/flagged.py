@@ -12,7 +12,7 @@ import click
 from hashret.errors import CollectionError, InputError
 from hashret.kinds import kind_of
 from indexer.cli.console import say
-from indexer.cli.outliers import SHARE, line_of
+from indexer.cli.outliers.verb import SHARE, line_of
 
 if TYPE_CHECKING:
     from indexer.cli.run import Run
