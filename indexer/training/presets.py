@@ -396,6 +396,20 @@ def _family(
     return {name: Preset("autoencoder", each) for name, each in changed.items()}
 
 
+def _rebuilding(recipe: Recipe) -> Recipe:
+    """The recipe for codes that are to be turned back: all that counts is the item itself."""
+    return replace(
+        recipe,
+        trunk=Dense(hidden=(1024,)),
+        bottleneck=NoisySigmoid(noise=(0.1, 0.5)),
+        target=Squared(),
+        terms=(),
+        corruption=Corruption(masked_share=0.0),
+        neighbourhood=None,
+        epochs=16,
+    )
+
+
 #: The trainers (`training.Trainer`), by name.
 TRAINERS: dict[str, str] = {
     "autoencoder": "indexer.training.trainer:AutoencoderTrainer",
@@ -418,11 +432,13 @@ PRESETS: dict[str, dict[str, Preset]] = {
         "dense": Preset("autoencoder", _IMAGE),
         "conv": Preset("autoencoder", _CONV),
         **_family(_PATCHES, _PATCHES, noise=(0.3, 1.0), sparsity=0.02, contraction=0.1),
+        "rebuilding": Preset("autoencoder", _rebuilding(_IMAGE)),
     },
     "vector": {
         "towers": Preset("towers", TowersRecipe()),
         "dense": Preset("autoencoder", _VECTOR),
         **_family(_VECTOR, _VECTOR, noise=(0.1, 0.5), sparsity=0.02, contraction=0.1),
+        "rebuilding": Preset("autoencoder", _rebuilding(_VECTOR)),
         AS_GIVEN: Preset("identity", IdentityRecipe()),
     },
     "sequence": {

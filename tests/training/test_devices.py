@@ -4,6 +4,7 @@ PyTorch's "meta" device refuses, as CUDA does, an operation on tensors of two de
 training forgets to move is found on a machine without a GPU.
 """
 
+from contextlib import nullcontext
 from types import SimpleNamespace
 
 import numpy as np
@@ -33,6 +34,7 @@ def on_meta(monkeypatch):
     monkeypatch.setattr(trainer_file, "choose_device", lambda name: META)
     without_device = SimpleNamespace(Generator=lambda device=None: torch.Generator())
     monkeypatch.setattr(trainer_file, "torch", without_device)
+    monkeypatch.setattr(torch, "autocast", lambda *_, **__: nullcontext())  # "meta" has none
 
 
 def unrolled(kind, preset):
