@@ -3,11 +3,12 @@
     python -m benchmarks.denoising [--datasets DIR] [--results FILE] [--write-docs]
 
 Of Fashion-MNIST (learned from the database, tested on 200 queries) and of photographs (learned from
-1,200 of them, tested on the 128 x 128 pixels in the middle of 200 others). Normal noise is added to levels from 0 to 1 and not cut, or the noisy images are
-cut at black and white, as files are. PSNR is the mean over images, in dB; all results are cut at
-black and white. Each control has the noise told, and the setting that is best on other images: the
-number of components, the weight of total variation (Chambolle), the rule of the wavelets'
-thresholds (scikit-image). hashret is told the noise as well; the last row is without.
+1,200 of them, tested on the 128 x 128 pixels in the middle of 200 others). Normal noise is added to
+levels from 0 to 1 and not cut, or the noisy images are cut at black and white, as files are. PSNR
+is the mean over images, in dB; all results, and the noisy images, are cut at black and white. Each
+control has the noise told, and the setting that is best on other images: the number of components,
+the weight of total variation (Chambolle), the rule of the wavelets' thresholds (scikit-image).
+hashret is told the noise too, or has to estimate it.
 """
 
 from __future__ import annotations
