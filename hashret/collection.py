@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
+from itertools import count
 from os import PathLike
 from pathlib import Path
 from threading import Lock
@@ -20,7 +21,7 @@ from hashret.coder import Coder
 from hashret.codes import Codes
 from hashret.decoders.decoder import Decoder
 from hashret.decoders.generating import Generated, new_codes
-from hashret.errors import CollectionError
+from hashret.errors import CollectionError, InputError
 from hashret.indexes.base import Index
 from hashret.indexes.views.cache import IndexKind, require_known
 from hashret.items import Hit, Hits, Id, Item, StoredItem, id_of, ids_of
@@ -35,6 +36,7 @@ from hashret.store.catalog.catalog import Catalog
 from hashret.store.layout import Layout
 
 if TYPE_CHECKING:
+    from hashret.outliers.find import Outliers
     from hashret.search.snippets import Snippet
     from hashret.search.spelling import Spelling
     from hashret.store.exports import ExportOrder
@@ -263,7 +265,7 @@ class Collection:
         """Codes that no item need have, and what they say, as `decode` gives it.
 
         n codes, 16 if not said, are drawn from what is likely: fair and independent bits where a
-        variational model was taught to have such codes, else the Chow-Liu tree of the stored ones
+        variational model was taught to have such codes, else Chow-Liu trees of the stored ones
         (`decoders.priors`). With `near`, the id of an item: its code, and others that are each one
         bit further away. With `between`, two ids: the codes on the way from one to the other, a bit
         each step, or n of them, evenly spaced. With `sample` what is shown is drawn around what a
@@ -434,6 +436,42 @@ class Collection:
         Raises CollectionError where the collection keeps no texts, and `DamagedError`.
         """
         self._opened.searcher.words.bm25  # noqa: B018 - read on first use, which this is
+
+    def outliers(
+        self,
+        items: Iterable[Any] | None = None,
+        *,
+        p: float = 0.01,
+        k: int | None = None,
+        fdr: float | None = None,
+        where: str | None = None,
+        against: str | None = None,
+    ) -> Outliers:
+        """The items that are unlike the usual ones, the most unlike first, at most k.
+
+        Asked about are new `items`, each an `Item` or a payload whose id is then its position, or
+        else the stored items that satisfy `where`, or all. The usual ones are those that satisfy
+        `against`, or all, of which at most 4,000 are drawn. An outlier is an item with a p-value
+        (`hashret.outliers.usual`) of at most `p`; with `fdr`, as many are outliers as Benjamini
+        and Hochberg allow for that share of false ones. Raises CollectionError where the
+        collection keeps nothing to compare items by, or of fewer than 11 usual ones; ValueError;
+        `WhereError`; and InputError for `where` beside `items`.
+        """
+        from hashret.outliers.find import Limit, outliers  # a query needs none of it
+
+        limit = Limit(p, fdr, k)
+        if items is not None and where is not None:
+            raise InputError("where: expected none beside new items; leave it out")
+        snapshot = self.snapshot
+        snapshot.require_model()
+        every = np.arange(len(snapshot.codes))
+        return outliers(
+            snapshot,
+            None if items is None else map(_as_item, items, count()),
+            limit,
+            asked=every if where is None else snapshot.positions_where(where),
+            usual=every if against is None else snapshot.positions_where(against),
+        )
 
     # asking
 
@@ -765,3 +803,7 @@ def verified(path: str | PathLike[str]) -> Findings:
     from hashret.store.repair.verify import examine
 
     return examine(Layout.find(path))
+
+
+def _as_item(given: Any, position: int) -> Item:
+    return given if isinstance(given, Item) else Item(str(position), given)

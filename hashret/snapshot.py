@@ -22,6 +22,7 @@ from hashret.codes import Codes
 from hashret.decoders.decoder import Decoder
 from hashret.decoders.denoiser import Denoiser, denoiser_of, parts_of
 from hashret.decoders.generating import sampled
+from hashret.decoders.rebuilt import fits
 from hashret.errors import CollectionError, DamagedError, InputError, UnknownItemError
 from hashret.features.base import Denoises, item_digest
 from hashret.items import Id, Item, StoredItem, ids_of
@@ -163,10 +164,9 @@ class Snapshot:
         with self.folder.reading():
             arrays, _ = parts_of(read_decoder(self.layout, record))
             decoder = Decoder.from_tensors(spec, arrays)
-        n_features = self.spec("encoder").n_features
-        if (spec.n_bits, spec.n_outputs) != (record.n_bits, n_features):
+        if not fits(spec, self.spec("encoder")):
             raise DamagedError(
-                f"{root}: expected a decoder from {record.n_bits} bits to {n_features} features, "
+                f"{root}: expected a decoder from {record.n_bits} bits to the encoder's features, "
                 f"got one from {spec.n_bits} to {spec.n_outputs}; train it again"
             )
         return decoder
@@ -281,12 +281,19 @@ class Snapshot:
                 "preset": about["training"]["options"]["preset"],
                 "trained_on": about["training"]["n_items"],
                 "decoder": self.model.has_decoder,
+                **({"labels": labels} if (labels := self.labels_learned) else {}),
             }
         except (KeyError, TypeError, AttributeError) as error:
             raise DamagedError(
                 f"{self.layout.root}: expected a description of the model, got one without "
                 f"{error}; train it again"
             ) from error
+
+    @property
+    def labels_learned(self) -> str | None:
+        """The metadata field whose values the model has learned from, as labels; None if none."""
+        training = self.description.get("training", {})
+        return training["options"].get("label") if training.get("n_labelled") else None
 
     # features
 

@@ -247,6 +247,12 @@ class Indexer:
         pending = self._pending
         pending.require_usable()
         require_learnable(self.kind, options, spec, max_items)
+        before = self.description.get("training", {}).get("options", {}).get("label")
+        if before is not None and (options is None or options.label is None):
+            self._on_note(
+                f"the model before learned from labels too ({before}), this one will not: no label "
+                "is named"
+            )
         stored = pending.held_before(all_of_it=items is None)
         self._was_given = True
         if items is not None and pending.passages:

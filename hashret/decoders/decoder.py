@@ -13,6 +13,7 @@ import numpy as np
 
 from hashret.codes import Codes
 from hashret.decoders.outputs import OUTPUTS
+from hashret.decoders.rebuilt import rebuilt
 from hashret.errors import DamagedError
 from hashret.sparse import Features, rows_between
 from hashret.specs.decoders import DecoderSpec
@@ -76,12 +77,30 @@ class Decoder:
                 f"features: expected a row for each of {len(codes)} codes, got {len(features)}; "
                 "pass those that the codes were made of"
             )
+        own = rebuilt(features, self.spec.ordering)
         errors = [
             self._output.errors(
-                self._sums(codes[rows]), rows_between(features, int(rows[0]), int(rows[-1]) + 1)
+                self._sums(codes[rows]), rows_between(own, int(rows[0]), int(rows[-1]) + 1)
             )
             for rows in self._blocks(codes)
             if len(rows)
+        ]
+        return np.concatenate(errors) if errors else np.empty(0)
+
+    def usual_errors(self, features: Features) -> np.ndarray:
+        """How far items' own features are from those of the usual item, (n,) float64.
+
+        What the `errors` of a decoder are compared with, that learned nothing from the codes.
+        """
+        size = max(1, _BLOCK // (4 * self.spec.n_outputs))
+        sums, n = self._scaled(self._usual[None]), len(features)
+        own = rebuilt(features, self.spec.ordering)
+        errors = [
+            self._output.errors(
+                np.repeat(sums, min(size, n - start), axis=0),
+                rows_between(own, start, min(start + size, n)),
+            )
+            for start in range(0, n, size)
         ]
         return np.concatenate(errors) if errors else np.empty(0)
 

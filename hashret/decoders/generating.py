@@ -9,7 +9,7 @@ import numpy as np
 
 from hashret.codes import Codes
 from hashret.decoders.decoder import Decoder
-from hashret.decoders.priors import ChowLiuTree, FairBits, Prior
+from hashret.decoders.priors import FairBits, Prior, TreeMixture
 from hashret.decoders.sampling import sampled_numbers, sampled_words
 from hashret.decoders.walks import away
 from hashret.decoders.walks import between as walk_between
@@ -22,7 +22,7 @@ class Generated(NamedTuple):
     """Codes that nobody stored, and what they say."""
 
     codes: Codes
-    shown: list[Any] | np.ndarray
+    said: list[Any] | np.ndarray
     """As `Collection.decode` gives it."""
 
 
@@ -35,20 +35,20 @@ def new_codes(
     fair: bool,
     rng: np.random.Generator,
 ) -> Codes:
-    """n codes drawn from the prior (`priors`): fair bits, or the tree of the stored codes.
+    """n codes drawn from the prior (`priors`): fair bits, or trees of the stored codes.
 
     Or with `near`, one code, that and others that are each a bit further away from it; with
     `between`, two codes, those on the way from one to the other, a bit each step, or n of them,
     evenly spaced. n None is 16, and all on the way.
     """
     if near is not None:
-        return away(near, (n or _DRAWN) - 1, ChowLiuTree.of(stored))
+        return away(near, (n or _DRAWN) - 1, TreeMixture.of(stored))
     if between is not None:
-        walk = walk_between(between[0], between[1], ChowLiuTree.of(stored))
+        walk = walk_between(between[0], between[1], TreeMixture.of(stored))
         if n is None or n >= len(walk):
             return walk
         return walk[np.linspace(0, len(walk) - 1, n).round().astype(np.int64)]
-    prior: Prior = FairBits(stored.n_bits) if fair else ChowLiuTree.of(stored)
+    prior: Prior = FairBits(stored.n_bits) if fair else TreeMixture.of(stored)
     return prior.draw(n or _DRAWN, rng)
 
 
@@ -59,4 +59,7 @@ def sampled(decoder: Decoder, decoded: np.ndarray, rng: np.random.Generator) -> 
     """
     if decoder.spec.outputs == "words":
         return sampled_words(decoded, _WORDS, rng).astype(np.float32) / _WORDS
-    return sampled_numbers(decoded, decoder.held_errors, rng)
+    drawn = sampled_numbers(decoded, decoder.held_errors, rng)
+    if decoder.spec.outputs == "steps":
+        drawn[:, -1] = decoded[:, -1]  # how many steps there are is told apart
+    return drawn

@@ -25,6 +25,7 @@ FEATURIZERS: Mapping[str, str] = {
     "text": "hashret.features.text:TextFeaturizer",
     "image": "hashret.features.image:ImageFeaturizer",
     "vector": "hashret.features.vector:VectorFeaturizer",
+    "sequence": "hashret.features.sequences.featurizer:SequenceFeaturizer",
 }
 # made once: `json.dumps` with arguments builds an encoder at every call
 _as_json = json.JSONEncoder(sort_keys=True, allow_nan=False).encode
@@ -98,6 +99,13 @@ class Featurizer(Protocol):
         """
         ...
 
+    def compared(self, features: Features) -> Features:
+        """The rows by which items are compared, a row for each row of features.
+
+        Sparse ones by their cosine, and they have unit length; dense ones by Euclidean distance.
+        """
+        ...
+
     def restored(self, decoded: np.ndarray, usual: np.ndarray) -> list[Any] | np.ndarray:
         """What n rows of decoded features say, each as its kind is shown.
 
@@ -125,7 +133,7 @@ class Featurizer(Protocol):
 
     @classmethod
     def preview(cls, payload: Payload) -> str:
-        """What to show of a payload beside its id: the beginning of a text, else ""."""
+        """What to show of a payload beside its id: the beginning of it, or ""."""
         ...
 
     @classmethod

@@ -193,6 +193,10 @@ class ImageFeaturizer(CentredFeaturizer[ImageSpec]):
         ]
         return LeftOut(places, places, np.ones(len(boxes)), self._features(painted), len(boxes))
 
+    def restored(self, decoded: np.ndarray, usual: np.ndarray) -> np.ndarray:
+        """The images, (n, height, width, channels) uint8."""
+        return np.clip(np.rint(self._levels_of(decoded)), 0, 255).astype(np.uint8)
+
     def shown(self, features: np.ndarray) -> list[Means]:
         """The images that features were made of, as the model sees them."""
         return [Means("8", 1.0, image) for image in self._levels_of(features)]
@@ -204,10 +208,6 @@ class ImageFeaturizer(CentredFeaturizer[ImageSpec]):
     def denoised(self, payload: Payload, denoiser: Denoising, noise: float) -> np.ndarray:
         """The image of any size without its noise; see `noise.images.denoised_image`."""
         return denoised_image(picture_of(payload).pixels, self.spec, denoiser, noise)
-
-    def restored(self, decoded: np.ndarray, usual: np.ndarray) -> np.ndarray:
-        """The images, (n, height, width, channels) uint8."""
-        return np.clip(np.rint(self._levels_of(decoded)), 0, 255).astype(np.uint8)
 
     def spans(self, features: Features) -> np.ndarray:
         """The difference between each image's lightest and darkest level, (n,) float64."""

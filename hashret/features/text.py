@@ -1,5 +1,8 @@
 """Text as a bag of words: sublinear tf-idf over the corpus's own vocabulary, unit length.
 
+Where the spec says so, the first words of a text in their order stand behind the bag
+(`features.word_order`).
+
 Weights are (1 + ln tf) (ln((1 + n) / (1 + df)) + 1), rows scaled to unit Euclidean length, as
 scikit-learn's ``TfidfVectorizer(sublinear_tf=True)``. Source of the weighting: Salton and
 Buckley, "Term-weighting approaches in automatic text retrieval", IPM 1988, section 2.
@@ -18,11 +21,20 @@ from hashret.errors import DamagedError, EmptyCorpusError, PayloadError
 from hashret.features import tokens, tokens_former
 from hashret.features.base import Hasher
 from hashret.features.left_out import LeftOut, Word, heaviest
+from hashret.features.word_order import WordOrder
 from hashret.features.written import written
 from hashret.items import Payload
 from hashret.rank import similarities
-from hashret.sparse import Features, SparseRows, dense_rows
+from hashret.sparse import (
+    Features,
+    SparseRows,
+    columns_between,
+    dense_rows,
+    require_sparse,
+    side_by_side,
+)
 from hashret.specs import TextSpec
+from hashret.specs.ordering import Ordering
 from hashret.told import ToldWord, telling_words
 from hashret.unicode_text import preview_of
 
@@ -58,11 +70,18 @@ class TextFeaturizer:
         self._words, self._is_term = _rule(spec)
         self._place = {term: i for i, term in enumerate(vocabulary, 1) if self._is_term(term)}
         self._idf = idf
+        self._order = WordOrder(spec.in_order, self.all_words, self._place)
 
     @property
     def n_features(self) -> int:
-        """The size of the vocabulary."""
-        return len(self._vocabulary)
+        """The size of the vocabulary, and as many as there are words in order."""
+        return len(self._vocabulary) + self.spec.in_order
+
+    @property
+    def ordering(self) -> Ordering | None:
+        """Where words are in order; None if a text is a bag."""
+        n_words = len(self._vocabulary)
+        return Ordering(n_tokens=n_words, first=n_words) if self.spec.in_order else None
 
     @property
     def vocabulary(self) -> Sequence[str]:
@@ -122,8 +141,22 @@ class TextFeaturizer:
         return cls(spec, vocabulary, np.log((1.0 + n) / (1.0 + counts)) + 1.0)
 
     def transform(self, prepared: Sequence[str]) -> SparseRows:
-        """The tf-idf rows of n texts; a text without a known term has an empty row."""
-        return self._weighted(len(prepared), *self.counts(prepared))
+        """The tf-idf rows of n texts; a text without a known term has an empty row.
+
+        Behind them, where the spec says so, the numbers of the first words in their order.
+        """
+        bag = self._weighted(len(prepared), *self.counts(prepared))
+        if not self.spec.in_order:
+            return bag
+        return side_by_side(
+            bag, self._order.rows([self._order.first(pieces(text)) for text in prepared])
+        )
+
+    def bag(self, features: Features) -> SparseRows:
+        """The bags of words alone, (n, size of the vocabulary), of which texts are compared."""
+        rows = require_sparse(features, "texts")
+        n_words = len(self._vocabulary)
+        return rows if rows.n_features == n_words else columns_between(rows, 0, n_words)
 
     def _weighted(
         self, n: int, rows: np.ndarray, columns: np.ndarray, counts: np.ndarray
@@ -136,7 +169,7 @@ class TextFeaturizer:
         np.cumsum(weights.astype(np.int64) ** 2, out=squares[1:])
         lengths = np.sqrt((squares[indptr[1:]] - squares[indptr[:-1]]).astype(np.float64))
         values = (weights / lengths[rows]).astype(np.float32)
-        return SparseRows(indptr, columns.astype(np.int32), values, self.n_features)
+        return SparseRows(indptr, columns.astype(np.int32), values, len(self._vocabulary))
 
     def counts(self, prepared: Sequence[str]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Where the known terms of n texts stand and how often: rows, columns, counts, int64.
@@ -150,7 +183,7 @@ class TextFeaturizer:
             for piece in pieces(text):
                 found.extend(filter(None, map(place, words(piece))))
             ends[row + 1] = len(found)
-        width = self.n_features + 1
+        width = len(self._vocabulary) + 1
         keys = np.fromiter(found, np.int64, len(found))
         keys += np.repeat(np.arange(len(prepared)) * width, ends[1:] - ends[:-1])
         keys.sort()
@@ -188,11 +221,15 @@ class TextFeaturizer:
         left = np.repeat(counts[None], len(chosen), axis=0)  # of each word, without one of them
         np.subtract.at(left, (which[rows[told]], places[told]), taken[told])
         of, still = (left > 0).nonzero()
+        bags = self._weighted(len(chosen), of, columns[still], left[of, still])
+        keys = [found[i].words for i in chosen.tolist()]
+        if self.spec.in_order:
+            bags = side_by_side(bags, self._order.rows(self._order.without(pieces(prepared), keys)))
         return LeftOut(
             [Word(found[i].shown) for i in chosen.tolist()],
-            [found[i].words for i in chosen.tolist()],
+            keys,
             np.ones(len(chosen)),
-            self._weighted(len(chosen), of, columns[still], left[of, still]),
+            bags,
             n_known,
         )
 
@@ -216,13 +253,17 @@ class TextFeaturizer:
         places = {word: self._place[word] for word in words if word in self._place}
         return {word: float(self._idf[place - 1]) for word, place in places.items()}
 
+    def compared(self, features: Features) -> Features:
+        """The bags, which are the features but for words in order."""
+        return self.bag(features)
+
     def restored(self, decoded: np.ndarray, usual: np.ndarray) -> list[list[ToldWord]]:
         """The most telling words of each row of shares, (n, n_features)."""
         return [telling_words(shares, usual, self._vocabulary) for shares in decoded]
 
     def similarities(self, query: Features, features: Features) -> np.ndarray:
-        """The cosine; see `rank.similarities`."""
-        return similarities(query, features)
+        """The cosine of the bags; see `rank.similarities`."""
+        return similarities(self.bag(query), self.bag(features))
 
     def tensors(self) -> dict[str, np.ndarray]:
         """The vocabulary as UTF-8 bytes, a line feed between terms, and the idf weights."""

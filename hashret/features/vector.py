@@ -158,18 +158,6 @@ class VectorFeaturizer(CentredFeaturizer[VectorSpec]):
         numbers = [Number(i) for i in chosen.tolist()]
         return LeftOut(numbers, numbers, np.where(row[chosen] < 0, -1.0, 1.0), left, len(row))
 
-    def noise_of(self, payload: Any, denoiser: Denoising) -> float:
-        """The noise of one vector or of rows of them; see `NoisyVectors.noise`."""
-        return self._noisy(payload).noise(denoiser)
-
-    def denoised(self, payload: Any, denoiser: Denoising, noise: float) -> np.ndarray:
-        """One vector or rows of them without their noise, in the same shape and dtype."""
-        return same_form(self._noisy(payload).denoised(denoiser, noise), np.asarray(payload))
-
-    def _noisy(self, payload: Any) -> NoisyVectors:
-        rows = np.stack([self.prepare(row, self.spec) for row in rows_of(payload)])
-        return NoisyVectors(rows, self._mean, self._scale, self.spec.metric == "cosine")
-
     def restored(self, decoded: np.ndarray, usual: np.ndarray) -> np.ndarray:
         """The vectors, (n, n_features) float32, of unit length if compared by cosine.
 
@@ -182,6 +170,18 @@ class VectorFeaturizer(CentredFeaturizer[VectorSpec]):
             lengths = np.sqrt(np.square(vectors, dtype=np.float64).sum(axis=1, keepdims=True))
             vectors = vectors / np.maximum(lengths, np.finfo(np.float32).tiny)
         return vectors.astype(np.float32)
+
+    def noise_of(self, payload: Any, denoiser: Denoising) -> float:
+        """The noise of one vector or of rows of them; see `NoisyVectors.noise`."""
+        return self._noisy(payload).noise(denoiser)
+
+    def denoised(self, payload: Any, denoiser: Denoising, noise: float) -> np.ndarray:
+        """One vector or rows of them without their noise, in the same shape and dtype."""
+        return same_form(self._noisy(payload).denoised(denoiser, noise), np.asarray(payload))
+
+    def _noisy(self, payload: Any) -> NoisyVectors:
+        rows = np.stack([self.prepare(row, self.spec) for row in rows_of(payload)])
+        return NoisyVectors(rows, self._mean, self._scale, self.spec.metric == "cosine")
 
     def similarities(self, query: Features, features: Features) -> np.ndarray:
         """The cosine of the vectors or minus their Euclidean distance, as the metric says."""

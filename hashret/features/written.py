@@ -48,18 +48,28 @@ def written(
 
     Only those in which a word is read that `is_known`: a large text of encoded data has few.
     """
-    runs: Counter[str] = Counter()
-    for piece in pieces:
-        runs.update(_RUN.findall(piece))
+    runs = Counter(runs_of(pieces))
     found: dict[tuple[str, ...], Written] = {}
     for run, n_runs in runs.items():
-        for stretch, count in _apart(run, rule, 0).items():
-            for spelling, words in _read(stretch, rule):
-                if not any(map(is_known, words)):
-                    continue
-                one = found.setdefault(words, Written(words, Counter()))
-                one.spellings[spelling] += n_runs * count
+        for spelling, words, count in read(run, rule):
+            if not any(map(is_known, words)):
+                continue
+            one = found.setdefault(words, Written(words, Counter()))
+            one.spellings[spelling] += n_runs * count
     return list(found.values())
+
+
+def runs_of(pieces: Iterable[str]) -> Iterator[str]:
+    """Yield what stands between spaces in a text in pieces, in its order."""
+    for piece in pieces:
+        yield from _RUN.findall(piece)
+
+
+def read(run: str, rule: Rule) -> Iterator[tuple[str, tuple[str, ...], int]]:
+    """Yield the words written in a run without spaces: spelling, `Written.words`, and how often."""
+    for stretch, count in _apart(run, rule, 0).items():
+        for spelling, words in _read(stretch, rule):
+            yield spelling, words, count
 
 
 def _apart(stretch: str, rule: Rule, level: int) -> Counter[str]:

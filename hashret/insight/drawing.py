@@ -1,4 +1,4 @@
-"""What is a picture made of? Rectangles, lines, dots and letters, written as SVG or as PNG.
+"""What is a picture made of? Rectangles, lines, dots, letters, pixels, as SVG or as PNG.
 
 A colour is "#rrggbb" or the name of one that suits light and dark backgrounds: "ink", "quiet",
 "line" or "paper". Coordinates are pixels from the upper left corner.
@@ -6,6 +6,7 @@ A colour is "#rrggbb" or the name of one that suits light and dark backgrounds: 
 
 from __future__ import annotations
 
+import base64
 import io
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
@@ -87,6 +88,26 @@ class _Text:
         return replace(self, at=(self.at[0], self.at[1] + down))
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Pixels:
+    box: tuple[float, float, float, float]
+    """x, y, width, height."""
+    pixels: np.ndarray
+    """(height, width, channels) uint8, 1 or 3 of these."""
+
+    def moved(self, down: float) -> _Pixels:
+        x, y, width, height = self.box
+        return replace(self, box=(x, y + down, width, height))
+
+    def image(self) -> Image.Image:
+        from PIL import Image
+
+        return Image.fromarray(self.pixels.squeeze(2) if self.pixels.shape[2] == 1 else self.pixels)
+
+
+_Mark = _Rect | _Line | _Dots | _Text | _Pixels
+
+
 @dataclass(slots=True)
 class Drawing:
     """A picture of `width` x `height`; what is added later lies above."""
@@ -95,7 +116,7 @@ class Drawing:
     height: int
     title: str
     """What it shows, for whoever can't see it."""
-    _marks: list[_Rect | _Line | _Dots | _Text] = field(default_factory=list)
+    _marks: list[_Mark] = field(default_factory=list)
 
     def rect(self, x: float, y: float, width: float, height: float, colour: str) -> None:
         """Add a filled rectangle."""
@@ -108,6 +129,11 @@ class Drawing:
     def dots(self, points: np.ndarray, colour: str, radius: float) -> None:
         """Add a dot at each of the points (n, 2)."""
         self._marks.append(_Dots(points, colour, radius))
+
+    def pixels(self, x: float, y: float, pixels: np.ndarray, *, times: int = 1) -> None:
+        """Add an image, (height, width, channels) uint8, each of its pixels so many wide."""
+        height, width = pixels.shape[:2]
+        self._marks.append(_Pixels((x, y, times * width, times * height), pixels))
 
     def text(
         self,
@@ -147,7 +173,10 @@ class Drawing:
         image = Image.new("RGB", (self.width * scale, self.height * scale), LIGHT["paper"])
         pen = ImageDraw.Draw(image)
         for one in self._marks:
-            if not isinstance(one, _Text):
+            if isinstance(one, _Pixels):
+                x, y, width, height = (round(scale * value) for value in one.box)
+                image.paste(one.image().resize((width, height), Image.Resampling.NEAREST), (x, y))
+            elif not isinstance(one, _Text):
                 _draw(pen, one, scale)
         image = image.reduce(_SMOOTHED)
         pen = ImageDraw.Draw(image)  # letters are smooth by themselves
@@ -171,6 +200,12 @@ def stacked(title: str, drawings: Sequence[Drawing]) -> Drawing:
     return whole
 
 
+def pixels_as_png(pixels: np.ndarray, mark: str, title: str) -> bytes:
+    """An image (height, width, channels) uint8 as a PNG file, pixel for pixel."""
+    height, width = pixels.shape[:2]
+    return encoded(_Pixels((0, 0, width, height), pixels).image(), mark, title)
+
+
 def encoded(image: Image.Image, mark: str, title: str) -> bytes:
     """An image as a PNG file whose text says `mark` and its title."""
     from PIL.PngImagePlugin import PngInfo
@@ -192,7 +227,16 @@ def _short(value: float) -> str:
     return f"{value:.1f}".removesuffix(".0")
 
 
-def _as_svg(one: _Rect | _Line | _Dots | _Text) -> str:
+def _as_svg(one: _Mark) -> str:
+    if isinstance(one, _Pixels):
+        x, y, width, height = map(_short, one.box)
+        stream = io.BytesIO()
+        one.image().save(stream, "PNG", optimize=True)
+        return (
+            f'<image x="{x}" y="{y}" width="{width}" height="{height}" '
+            'style="image-rendering:pixelated" '
+            f'href="data:image/png;base64,{base64.b64encode(stream.getvalue()).decode()}"/>'
+        )
     paint = _paint(one.colour)
     if isinstance(one, _Rect):
         x, y, width, height = map(_short, one.box)

@@ -28,7 +28,16 @@ MARK = "hashret report"
 #: Items on the small map of a report.
 _ON_MAP = 5_000
 #: Facts of the description of a model that are shown, by their names there.
-_OF_MODEL = ("name", "preset", "features", "encoder", "n_features", "trained_on", "passages")
+_OF_MODEL = (
+    "name",
+    "preset",
+    "features",
+    "encoder",
+    "n_features",
+    "trained_on",
+    "labels",
+    "passages",
+)
 
 
 def report_page(

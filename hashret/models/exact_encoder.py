@@ -13,7 +13,7 @@ import numpy as np
 
 from hashret.codes import Codes
 from hashret.errors import DamagedError, PayloadError
-from hashret.models.fixed_point import to_grid
+from hashret.models.fixed_point import clamp_for, to_grid
 from hashret.sparse import Features, require_dense, rows_between
 from hashret.specs.encoders import LayersSpec
 
@@ -165,3 +165,16 @@ def tensor_of(
             "train it again"
         )
     return array
+
+
+def require_exact(weight: np.ndarray, bias: np.ndarray, clamp: float) -> None:
+    """Raise DamagedError unless all sums are exact with inputs up to `clamp`."""
+    try:
+        widest = clamp_for(weight, bias)
+    except ValueError as error:
+        raise DamagedError(f"model: {error}") from error
+    if clamp > widest:
+        raise DamagedError(
+            f"model: expected a clamp up to {widest:.4g} for exact sums, got {clamp:.4g}; "
+            "train it again"
+        )

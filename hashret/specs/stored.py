@@ -15,9 +15,9 @@ from hashret.errors import DamagedError, FormatVersionError
 from hashret.specs.decoders import DecoderSpec
 from hashret.specs.denoisers import DenoiserSpec
 from hashret.specs.encoders import EncoderSpec
-from hashret.specs.features import ImageSpec, TextSpec, VectorSpec
+from hashret.specs.features import ImageSpec, SequenceSpec, TextSpec, VectorSpec
 
-Spec = TextSpec | ImageSpec | VectorSpec | EncoderSpec | DecoderSpec | DenoiserSpec
+Spec = TextSpec | ImageSpec | VectorSpec | SequenceSpec | EncoderSpec | DecoderSpec | DenoiserSpec
 _SPECS: dict[str, type[Any]] = {spec.kind: spec for spec in get_args(Spec)}
 
 

@@ -34,6 +34,18 @@ VERBS = {
         "hashret.cli.bits:bits",
         "Say what each bit of the codes means.",
     ),
+    "decode": (
+        "hashret.cli.decoding.decode:decode",
+        "Say what a code stands for: words, an image, a vector.",
+    ),
+    "compress": (
+        "indexer.cli.compress:compress",
+        "Turn files into codes of a few bytes, which `decode` turns back.",
+    ),
+    "generate": (
+        "hashret.cli.decoding.generate:generate",
+        "Make up items like the stored ones, and what lies between two.",
+    ),
     "list": (
         "hashret.cli.stored:list_items",
         "List the ids of all items, or of those that match a condition.",
@@ -117,7 +129,8 @@ main = Verbs(
     verbs=VERBS,
     name="hashret",
     callback=unbreakable_output,
-    help="Learn short binary codes on your own documents, images or vectors, and search by them.",
+    help="Learn short binary codes on your own documents, images, vectors or sequences, and "
+    "search by them.",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 click.version_option(__version__, prog_name="hashret")(main)
@@ -139,4 +152,16 @@ def _read_vector(path: Path) -> Any:
     return read_vector(path)
 
 
-payloads.READERS.update(text=_read_document, vector=_read_vector)
+def _read_sequence(path: Path) -> Any:
+    from hashret.workers.refusals import Refused
+    from indexer.corpus.reading import Reading
+    from indexer.corpus.sequences.by_series import read_one
+    from indexer.corpus.sequences.in_arrays import is_array_file, read_sequence
+
+    try:
+        return read_sequence(path) if is_array_file(path) else read_one(path, Reading())
+    except Refused as refused:
+        raise InputError(f"{path}: {refused.reason}; save one sequence") from refused
+
+
+payloads.READERS.update(text=_read_document, vector=_read_vector, sequence=_read_sequence)

@@ -154,6 +154,8 @@ def _show(found: Mapping[str, Any], as_json: bool) -> None:
         return
     for skipped in found["skipped"]:
         say(f"skipped query {skipped['id']}: {skipped['reason']}")
+    if found.get("note"):
+        say(f"note: {found['note']}")
     click.echo(f"{found['n_queries']} queries, {found['n_items']} items\n")
     _table("order", found["orders"])
     if found.get("float_neighbours"):

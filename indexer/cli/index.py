@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,8 @@ from indexer.cli.options import (
     decoder_option,
     device_option,
     invariant_option,
+    label_option,
+    longest_option,
     metric_option,
     packed_option,
     preset_option,
@@ -33,6 +36,9 @@ from indexer.cli.options import (
     recipe_option,
     require_output,
     required_invariant,
+    required_label,
+    sequence_spec,
+    steps_option,
     vector_spec,
     with_stdin,
 )
@@ -69,11 +75,14 @@ _LINE = re.compile(rf'\{{"id": {_TEXT}, "reason": {_TEXT}, "class": {_TEXT}\}}\r
 @bits_option
 @preset_option
 @invariant_option
+@label_option
 @quick_option
 @decoder_option
 @recipe_option
 @metric_option
 @packed_option
+@steps_option
+@longest_option
 @click.option(
     "--seed",
     type=SEED,
@@ -100,7 +109,7 @@ _LINE = re.compile(rf'\{{"id": {_TEXT}, "reason": {_TEXT}, "class": {_TEXT}\}}\r
     "--store-features/--no-store-features",
     default=None,
     help="Keep what each code was made from, which `query --rerank-by features` compares.  "
-    "[default: yes for texts and images, no for vectors]",
+    "[default: yes, but no for vectors]",
 )
 @click.option(
     "--store-text/--no-store-text",
@@ -162,12 +171,15 @@ def index(
     preset: str | None,
     invariant: tuple[str, ...] | None,
     decoder: bool | None,
+    label: str | None,
     recipe: Path | None,
     seed: int | None,
     workers: int | None,
     catalog: str | None,
     metric: str | None,
     packed: bool,
+    unit: str | None,
+    longest: int | None,
     **rest: Any,
 ) -> None:
     """Learn codes for SOURCES and write them into a collection.
@@ -179,8 +191,10 @@ def index(
     from indexer.ingest.prepare import default_workers
 
     sources, how = with_stdin(sources, reading_of(rest, ids))
+    how = replace(how, as_tokens=unit not in (None, "numbers"))
     if images_to is not None:
-        require_mixable({"ids": ids, "metric": metric, "packed-bits": packed, "recipe": recipe})
+        single = {"metric": metric, "packed-bits": packed, "steps": unit, "longest": longest}
+        require_mixable({"ids": ids, "recipe": recipe} | single)
     found = shares(sources, kind, to, images_to, catalog, how)
     if rest["passages"] and not any(kind_of(share.kind).stores_texts for share in found):
         raise click.UsageError(
@@ -193,7 +207,8 @@ def index(
         if kind_of(share.kind).decodes_files or not share.beside:
             taken = preset_of(preset, share)
             model["invariant"] = required_invariant(share.kind, invariant, taken)
-        spec = vector_spec(share.kind, metric, packed)
+        model["label"] = required_label(share.kind, label, preset_of(preset, share))
+        spec = vector_spec(share.kind, metric, packed) or sequence_spec(share.kind, unit, longest)
         if recipe is not None:
             model |= recipe_of(recipe, share.kind, preset)
         read = partial(share.read, workers or default_workers())
@@ -217,7 +232,7 @@ def index(
             tally = run_index(run, on_skipped)
             show_guesses(share.how.guesses)
             show_columns(share.how)
-            if tally.replaced:
+            if tally.replaced and not kind_of(share.kind).of_steps:
                 _say_if_numbered(sources, how, tally.replaced)
 
 

@@ -27,6 +27,7 @@ PURPOSES = {
     "denoising": "twice the corruption: for queries that are noisier than the items",
     "contractive": "hidden units that change little with the input: for small differences in it",
     "recirculation": "layers that begin without back-propagation: to compare with",
+    "rebuilding": "the item alone, not its neighbours: for codes that are turned back, as by decode",
     "identity": "learns nothing: packed bits are taken as they are",
 }
 
@@ -85,7 +86,9 @@ def _table() -> Iterator[str]:
             yield " " * indent + line
     yield ""
     yield "* the default of a kind; of others the difference from it, or yes if not measured."
-    shown = [f"{kind}: {SETS[name][1]} on {name}" for kind in PRESETS if (name := _SHOWN.get(kind))]
+    shown = [
+        f"{kind}: {SETS[_SHOWN[kind]][1]} on {_SHOWN[kind]}" for kind in kinds if kind in _SHOWN
+    ]
     yield f"{'; '.join(shown)}; 64 bits. Below .01 a difference says little."
 
 

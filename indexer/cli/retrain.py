@@ -15,11 +15,13 @@ from indexer.cli.options import (
     decoder_option,
     device_option,
     invariant_option,
+    label_option,
     preset_option,
     quick_option,
     recipe_of,
     recipe_option,
     required_invariant,
+    required_label,
 )
 
 
@@ -28,6 +30,7 @@ from indexer.cli.options import (
 @bits_option
 @preset_option
 @invariant_option
+@label_option
 @quick_option
 @decoder_option
 @recipe_option
@@ -42,6 +45,7 @@ def retrain(
     preset: str | None,
     invariant: tuple[str, ...] | None,
     decoder: bool | None,
+    label: str | None,
     recipe: Path | None,
     seed: int | None,
     device: str,
@@ -72,6 +76,7 @@ def retrain(
         given: dict[str, Any] = {"n_bits": bits, "preset": preset, "seed": seed}
         given["decoder"] = decoder
         given["invariant"] = required_invariant(indexer.kind, invariant, preset)
+        given["label"] = required_label(indexer.kind, label, preset)
         if recipe is not None:
             given |= recipe_of(recipe, indexer.kind, preset)
         chosen = {name: value for name, value in given.items() if value is not None}

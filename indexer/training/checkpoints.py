@@ -180,12 +180,13 @@ def key_of(
     kind: str,
     options: TrainingOptions,
     shape: tuple[int, int, int] | None,
+    labels: np.ndarray | None = None,
 ) -> str:
     """A digest of everything that the end of a training depends on, code and threads included."""
     digest = hashlib.sha256()
     facts = [kind, dataclasses.asdict(options), shape, __version__, torch.__version__]
     digest.update(json.dumps([*facts, repr(PRESETS), torch.get_num_threads()]).encode())
-    for array in arrays_of(features):
+    for array in (*arrays_of(features), *(() if labels is None else (labels,))):
         digest.update(f"{array.dtype} {array.shape} ".encode())
         digest.update(np.ascontiguousarray(array).data.cast("B"))
     return digest.hexdigest()

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from hashret.models.patches import Shape
-from indexer.training.networks.autoencoder import Bags, Batch
+from indexer.training.networks.autoencoder import Bags, Batch, Sequences
 from indexer.training.recipe import Corruption
 
 _SHIFT = 1.0 / 14.0  # largest shift, as a share of the side: two pixels of 28
@@ -33,10 +33,13 @@ class Corruptor:
     def features(self, batch: Batch) -> Batch:
         """The batch with all corruptions of the recipe, (n, n_features)."""
         settings = self.settings
-        if settings.augmented and self.shape is not None and not isinstance(batch, Bags):
+        if settings.augmented and self.shape is not None and isinstance(batch, Tensor):
             batch = augment(batch, self.shape, self.generator)
         batch = self.masked(batch)
-        if settings.gaussian > 0.0 and not isinstance(batch, Bags):
+        if settings.span_share > 0.0 and isinstance(batch, Sequences):
+            lengths = torch.from_numpy(batch.lengths).to(batch.values.device)
+            batch = batch.keeping(outside_span(lengths, settings.span_share, self.generator))
+        if settings.gaussian > 0.0:
             batch = add_gaussian(batch, settings.gaussian, self.generator)
         return batch
 
@@ -71,8 +74,12 @@ def augment(batch: Tensor, shape: Shape, generator: torch.Generator) -> Tensor:
 def mask(batch: Batch, share: float, generator: torch.Generator) -> Batch:
     """The batch with each feature set to 0 with probability `share`, and the others scaled up.
 
-    Vincent et al., Stacked denoising autoencoders (JMLR 2010), section 3.3.
+    Of steps in order each is set to 0 as a whole, and the others stay as they are. Vincent et al.,
+    Stacked denoising autoencoders (JMLR 2010), section 3.3.
     """
+    if isinstance(batch, Sequences):
+        drawn = torch.rand(len(batch.values), generator=generator, device=batch.values.device)
+        return batch.keeping(drawn >= share)
     if isinstance(batch, Bags):
         return Bags(batch.indices, _masked(batch.values, share, generator), batch.offsets)
     return _masked(batch, share, generator)
@@ -83,10 +90,14 @@ def _masked(values: Tensor, share: float, generator: torch.Generator) -> Tensor:
     return values * shown / (1.0 - share)
 
 
-def add_gaussian(batch: Tensor, deviation: float, generator: torch.Generator) -> Tensor:
-    """The dense features plus Gaussian noise of the given standard deviation."""
-    noise = torch.randn(batch.shape, generator=generator, device=batch.device)
-    return batch + deviation * noise
+def add_gaussian(batch: Batch, deviation: float, generator: torch.Generator) -> Batch:
+    """The batch plus Gaussian noise of the given standard deviation; words and tokens get none."""
+    numbers = batch.values if isinstance(batch, Sequences) else batch
+    if isinstance(numbers, Bags) or not numbers.is_floating_point():
+        return batch
+    noise = torch.randn(numbers.shape, generator=generator, device=numbers.device)
+    noisy = numbers + deviation * noise
+    return Sequences(noisy, batch.lengths) if isinstance(batch, Sequences) else noisy
 
 
 def outside_span(lengths: Tensor, share: float, generator: torch.Generator) -> Tensor:

@@ -79,6 +79,10 @@ class TrainingReport:
     neighbours_kept: float | None = None
     """How many of the others are farther by code than an item's nearest one by features, on average
     (`verdict.neighbours_kept`)."""
+    n_labelled: int | None = None
+    """The number of items whose label was learned from, by `options.label`; None: nothing was."""
+    n_classes: int | None = None
+    """The number of their different labels."""
 
     def to_json(self) -> dict[str, Any]:
         """The report as a JSON object."""

@@ -9,12 +9,14 @@ rounds before the last only serve to find neighbours, so codes of several length
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import replace
 from functools import cached_property
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from hashret.codes import Codes
 from hashret.errors import TrainingError
@@ -23,13 +25,14 @@ from hashret.sparse import n_distinct, require_sparse
 from indexer.training.batches import Batches
 from indexer.training.checkpoints import Checkpoints
 from indexer.training.finetune import Unrolled, finetune, raw_logits_of
+from indexer.training.labels.suggested import with_suggested_labels
 from indexer.training.layers.greedy import LayerOfStack
 from indexer.training.linear_map import LinearFit
 from indexer.training.neighbours.neighbourhoods import Neighbourhoods, find_neighbourhoods
 from indexer.training.neighbours.similarities import Points, cosine_points, mixed_points
 from indexer.training.networks.autoencoder import Autoencoder, Trunk
 from indexer.training.networks.bottleneck import PROBIT_SLOPE, Bottleneck, LogitMoments
-from indexer.training.objectives import Mixture, Target
+from indexer.training.objectives import CodedBatch, Mixture, Target
 from indexer.training.optimise import Descent, choose_device, has_bfloat16_units
 from indexer.training.options import TrainingOptions
 from indexer.training.presets import made
@@ -71,7 +74,9 @@ class AutoencoderTrainer:
         )
         self.trunk: Trunk = made(recipe.trunk, preparation)
         self.target: Target = made(recipe.target, preparation, self.trunk, self.device)
-        self.batches = Batches(self.trunk.features, self.trunk.scale, self.device)
+        self.batches = Batches(
+            self.trunk.features, self.trunk.scale, self.device, self.trunk.ordering
+        )
         #: The network whose hidden layers later rounds start from.
         self.pretrained: Autoencoder | None = None
         self._shared = preparation.stages
@@ -95,6 +100,9 @@ class AutoencoderTrainer:
             self.bfloat16,
             [*self._shared, *last.stages],
         )
+        if (labels := self.items.labels) is not None:
+            report.n_labelled = int((labels >= 0).sum())
+            report.n_classes = len(np.unique(labels[labels >= 0]))
         codes = encoder.encode(self.trunk.features)
         report.warnings += code_warnings(codes, n_distinct(self.items.features))
         return self.trunk.of_items(encoder), report
@@ -107,10 +115,17 @@ class AutoencoderTrainer:
         weights, rng = self._preparation.word_weights, self._preparation.rng()
         return LinearFit(rows, weights, settings, self.trunk.scale, rng)
 
+    def _points(self, rng: np.random.Generator) -> Points:
+        """How alike items are by their features, and by the labels that these suggest."""
+        points = self.target.points(rng)
+        if self.items.labels is None:
+            return points
+        return with_suggested_labels(points, self.items.labels, rng)
+
     def _neighbourhoods(self, wanted: Neighbourhood) -> Neighbourhoods:
         """The neighbourhoods of the last round, by features and the codes of earlier rounds."""
         rng = np.random.default_rng(self.options.seed)
-        points = by_features = self.target.points(rng)
+        points = by_features = self._points(rng)
         for turn in range(1, wanted.rounds):
             this = _Round(self, turn)
             encoder = this.learn(this.neighbourhoods(points, wanted.size), _ROUND_BITS)
@@ -154,6 +169,8 @@ class _Round:
             return find_neighbourhoods(points, size, self.rng, on_rows).members
 
         near = Neighbourhoods(trainer.checkpoints.array(stage, self.rng, find), size)
+        if trainer.items.labels is not None:
+            near = near.labelled(trainer.items.labels, self.rng)
         self.stages.append(StageReport(stage, time.perf_counter() - began))
         return near
 
@@ -172,7 +189,6 @@ class _Round:
     def _unrolled(self, near: Neighbourhoods | None, n_bits: int) -> Unrolled:
         """A new network, joined with the parts of the recipe."""
         trainer, recipe, wanted = self.trainer, self.recipe, self.recipe.neighbourhood
-        is_last = self.turn == recipe.rounds
         bottleneck: Bottleneck = made(recipe.bottleneck, self.generator)
         n_raw, n_outputs = n_bits * bottleneck.raw_per_bit, trainer.target.n_outputs
         network = trainer.trunk.network(n_bits, n_raw, n_outputs, self.initial)
@@ -182,9 +198,19 @@ class _Round:
             made(recipe.corruption, trainer.items.shape, self.generator),
             bottleneck,
             trainer.target,
-            [made(term) for term in recipe.terms if is_last or not term.last_round_only],
+            self._terms(n_bits),
             Mixture(near, wanted.share if wanted else 0.0, wanted.draws if wanted else 0, self.rng),
         )
+
+    def _terms(self, n_bits: int) -> list[Callable[[CodedBatch], Tensor]]:
+        """The further losses of this round."""
+        trainer, is_last = self.trainer, self.turn == self.recipe.rounds
+        about = (trainer.items, n_bits, trainer.device)
+        return [
+            made(term, *(about if term.learns else ()))
+            for term in self.recipe.terms
+            if is_last or not term.last_round_only
+        ]
 
     def _pretrain(self, whole: Unrolled) -> None:
         """Pre-train a network layer by layer; its hidden layers once for all rounds."""

@@ -32,7 +32,7 @@ from indexer.ingest.counts import Progress, silent
 from indexer.ingest.prepare import Preparer
 from indexer.ingest.sample import sampled
 from indexer.training import TrainingOptions, train_lengths
-from indexer.training.presets import PRESETS, preset_for
+from indexer.training.presets import PRESETS, preset_for, recipe_of
 from indexer.training.vectors.packed import packing_warnings
 from indexer.tuning.criteria import Criterion, FloatNeighbours, Halves
 from indexer.tuning.search import Deadline, OutOfTimeError, Search
@@ -158,6 +158,11 @@ def tune(
             f"preset: expected one that is trained, got {base.preset!r}, which has nothing to "
             "tune; index with it as it is"
         )
+    if kind_of(kind).stores_texts and recipe_of(kind, base).in_order:
+        raise InputError(
+            f"preset: expected one that takes bags of words, got {base.preset!r}, whose words in "
+            "order have no halves to compare; index with it as it is"
+        )
     for length in lengths:
         replace(base, n_bits=length)  # raises ValueError for a wrong length, before reading
     deadline = Deadline.within(seconds)
@@ -199,8 +204,8 @@ def _completed(spec: Any, suggested: Any) -> Any:
     """
     if spec is None and isinstance(suggested, TextSpec):
         return replace(suggested, vocabulary_size=min(_WORDS, suggested.vocabulary_size))
-    if isinstance(spec, VectorSpec) and not spec.n_features:
-        return spec.of_width(suggested.n_features)
+    if getattr(spec, "is_partial", False):
+        return spec.completed(suggested)
     return spec or suggested
 
 

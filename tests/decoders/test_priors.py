@@ -9,9 +9,12 @@ from hypothesis import strategies as st
 
 from hashret.codes import Codes, hamming
 from hashret.decoders import priors
-from hashret.decoders.priors import ChowLiuTree, FairBits
+from hashret.decoders.priors import ChowLiuTree, FairBits, TreeMixture
 from hashret.decoders.walks import away, between
 from hashret.errors import InputError
+
+PARTS = (slice(0, 300), slice(300, 600))
+PRIORS = (ChowLiuTree, TreeMixture)
 
 
 def drawn(n=500, n_bits=8, seed=0, noise=0.2):
@@ -124,7 +127,40 @@ def test_many_codes_are_sampled_and_long_ones_refused(monkeypatch):
         ChowLiuTree.of(drawn(10, 16))
 
 
+@pytest.fixture(scope="module")
+def mixture():
+    """Of codes of three sorts, each with bits of its own that go together."""
+    parts = [drawn(300, 8, seed).packed ^ np.uint8(seed * 77) for seed in range(3)]
+    return TreeMixture.of(Codes(np.concatenate(parts)))
+
+
+def test_a_mixture_is_a_distribution_and_draws_by_it(mixture):
+    every = Codes(np.arange(256, dtype=np.uint8)[:, None])
+    expected = np.exp(mixture.log_probabilities(every))
+    assert expected.sum() == pytest.approx(1.0)
+    assert len(mixture.trees) > 3
+    n = 100_000
+    found = np.bincount(mixture.draw(n, np.random.default_rng(0)).packed[:, 0], minlength=256) / n
+    assert (np.abs(found - expected) < 5 * np.sqrt(expected / n) + 1e-5).all()
+
+
+def test_codes_of_several_sorts_are_likelier_under_several_trees():
+    packed = [drawn(600, 16, seed).packed ^ np.uint8(seed * 77) for seed in range(3)]
+    train, fresh = (Codes(np.concatenate([one[part] for one in packed])) for part in PARTS)
+    one, many = (prior.of(train).log_probabilities(fresh).mean() for prior in PRIORS)
+    assert many > one + 0.3
+
+
+def test_few_codes_have_one_tree():
+    codes = drawn(30)
+    mixture = TreeMixture.of(codes)
+    assert len(mixture.trees) == 1
+    alone = ChowLiuTree.of(codes).log_probabilities(codes)
+    np.testing.assert_allclose(mixture.log_probabilities(codes), alone)
+
+
 def test_fair_bits_are_fair():
+    assert FairBits(16).log_probabilities(drawn(3, 16)).tolist() == [-16 * np.log(2)] * 3
     bits = FairBits(16).draw(20_000, np.random.default_rng(0)).bits
     assert np.abs(bits.mean(axis=0) - 0.5).max() < 0.02
     assert np.abs(np.corrcoef(bits.T) - np.eye(16)).max() < 0.04

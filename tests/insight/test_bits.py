@@ -162,10 +162,13 @@ def test_the_words_of_the_topics_turn_bits(texts):
         ("text", {"store_features": False}, True, ""),
         ("image", {}, False, "no image is kept"),
         ("vector", {}, False, "no vector is kept"),
+        ("sequence", {}, True, ""),
+        ("sequence", {"store_features": False}, False, "no sequence is kept"),
     ],
 )
 def test_what_is_not_held_is_said(tmp_path, kind, keep, knows_sure, said):
-    made(tmp_path / "c", kind, "dense", items_of(kind, "dense"), **keep)
+    preset = "recursive" if kind == "sequence" else "dense"
+    made(tmp_path / "c", kind, preset, items_of(kind, preset), **keep)
     with Collection.open(tmp_path / "c") as collection:
         told = bits(collection)
     assert said in told.note

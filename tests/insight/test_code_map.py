@@ -10,7 +10,7 @@ from hashret.codes import Codes, hamming
 from hashret.errors import CollectionError, EmptyCommitWarning, InputError
 from hashret.insight.code_map import lay_out, places_beside, real_valued_codes, values_of
 from indexer import Indexer, TrainingOptions
-from tests.corpora import clustered_vectors, topic_items
+from tests.corpora import clustered_vectors, series, topic_items
 from tests.insight.conftest import OPTIONS
 
 
@@ -106,6 +106,7 @@ IMAGES = [
 ]
 TEXTS = topic_items(60)
 VECTORS = [Item(str(i), vector) for i, vector in enumerate(clustered_vectors(40))]
+SEQUENCES = [Item(str(i), one) for i, one in enumerate(series(40))]
 TO_LEARN = TrainingOptions(n_bits=16)
 
 
@@ -117,6 +118,8 @@ TO_LEARN = TrainingOptions(n_bits=16)
         ("text", TEXTS, OPTIONS, {"store_features": False, "store_text": False}, False),
         ("image", IMAGES, OPTIONS, {}, False),
         ("image", IMAGES, OPTIONS, {"store_images": True}, True),
+        ("sequence", SEQUENCES, TO_LEARN, {}, True),
+        ("sequence", SEQUENCES, TO_LEARN, {"store_features": False}, False),
         ("vector", VECTORS, TO_LEARN, {}, False),
         ("vector", VECTORS, TO_LEARN, {"store_features": True}, True),
     ],

@@ -193,7 +193,7 @@ def test_hostile_words_are_json_and_nothing_else(client):
     answer.content.decode("ascii")
 
 
-FIELDS = ("text", "vector", "id", "code", "item", "collection", "k")
+FIELDS = ("text", "vector", "sequence", "id", "code", "item", "collection", "k")
 NEAR = {
     "text": st.text() | st.text(alphabet="ship harbour\u0301京都-1@."),
     "code": st.text("0123456789abcdef", min_size=4, max_size=4),
