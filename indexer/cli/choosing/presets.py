@@ -27,7 +27,7 @@ PURPOSES = {
     "denoising": "twice as much masked: for queries that are poorer than the items",
     "contractive": "hidden units that change little with the input: for small differences in it",
     "recirculation": "layers that begin without back-propagation: to compare with",
-    "rebuilding": "the item alone, not its neighbours: for codes that are turned back, as by decode",
+    "rebuilding": "the item alone, not its neighbours: for codes that decode turns back",
     "recursive": "one cell joins steps in pairs, up a tree: for items whose order is the matter",
     "recurrent": "a gated cell takes step after step: for items whose order is the matter",
     "identity": "learns nothing: packed bits are taken as they are",
