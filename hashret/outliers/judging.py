@@ -153,7 +153,7 @@ class Judge:
                 f"{snapshot.layout.root}: expected at least {FEWEST} usual items to compare with, "
                 f"got {len(positions)}; add more, or choose them by another condition"
             )
-        sight = Sight.by(snapshot.coder.encoder, features)
+        sight = Sight.by(snapshot.coder, features)
         own = {position: i for i, position in enumerate(positions.tolist())}
         return cls(source, ByNeighbours(sight, Usual(sight.views(features))), own)
 

@@ -2,17 +2,19 @@
 
 A text is seen by its words, weighted by their rarity among the usual texts and of unit length; a
 vector by its numbers; an image by its pixels, and apart from these by its filter responses where
-the model has filters. Which rows do what is measured in docs/family.md.
+the model has filters; a series by its course, and tokens by which follow which. What that tells is
+measured in docs/family.md.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Self
+from functools import partial
+from typing import Any, Self
 
 import numpy as np
 
-from hashret.models.base import Encoder
+from hashret.coder import Coder
 from hashret.sparse import (
     Features,
     SparseRows,
@@ -23,8 +25,10 @@ from hashret.sparse import (
     with_values,
 )
 
-#: A function from features of images (n, n_features) to filter responses (n, m).
-Responses = Callable[[Features], np.ndarray]
+#: A function from features (n, n_features) to other rows (n, m).
+Map = Callable[[Features], Features]
+#: Columns that tokens and pairs of them are spread over, and a prime by which.
+_COLUMNS, _SPREAD = 1 << 20, 1_000_003
 
 
 class View:
@@ -56,41 +60,40 @@ class Sight:
     def __init__(
         self,
         usual: Features,
-        responses: Responses | None = None,
-        n_tokens: int | None = None,
+        responses: Map | None = None,
+        compared: Map = lambda features: features,
     ):
         """`responses` are the model's to features of images, if it has filters.
 
-        `n_tokens` says that features are steps in order: of so many tokens, or 0 of numbers.
+        `compared` makes of features what can be compared, row for row.
         """
         self._responses = responses
-        self._n_tokens = n_tokens
-        self._rarity = by_layout(self._told(usual), _rarity, lambda dense: None)
+        self._compared = compared
+        self._rarity = by_layout(compared(usual), _rarity, lambda dense: None)
 
     @classmethod
-    def by(cls, encoder: Encoder, usual: Features) -> Self:
-        """The sight for features that this encoder takes."""
-        has_filters = getattr(encoder.spec, "n_responses", 0) > 0
-        n_tokens = getattr(encoder.spec, "n_tokens", None)
-        return cls(usual, encoder.responses if has_filters else None, n_tokens)
+    def by(cls, coder: Coder, usual: Features) -> Self:
+        """The sight for items that this coder encodes."""
+        has_filters = getattr(coder.encoder.spec, "n_responses", 0) > 0
+        responses: Map | None = coder.encoder.responses if has_filters else None
+        featurizer: Any = coder.featurizer
+        steps = getattr(featurizer.spec, "unit", "")
+        if steps:
+            of_numbers = steps == "numbers"
+            return cls(usual, responses, featurizer.compared if of_numbers else counted)
+        # of a text whose words stand in order its bag of words comes before them
+        first = getattr(coder.encoder.spec, "first", 0)
+        return cls(usual, responses, partial(_before, first)) if first else cls(usual, responses)
 
     def views(self, features: Features) -> list[View]:
         """One or two views of the items with these features, row for row."""
-        told = self._told(features)
+        compared = self._compared(features)
         if self._rarity is not None:
-            return [View(_weighted(_sparse(told), self._rarity))]
-        found = [View(dense_rows(told))]
+            return [View(_weighted(_sparse(compared), self._rarity))]
+        found = [View(dense_rows(compared))]
         if self._responses is not None:
-            found.append(View(self._responses(features)))
+            found.append(View(dense_rows(self._responses(features))))
         return found
-
-    def _told(self, features: Features) -> Features:
-        """The features; of tokens in order, how often each stands there."""
-        if self._n_tokens is None:
-            return features
-        return (
-            _counted(_sparse(features), self._n_tokens) if self._n_tokens else dense_rows(features)
-        )
 
 
 def _sparse(features: Features) -> SparseRows:
@@ -117,13 +120,31 @@ def _weighted(rows: SparseRows, weights: np.ndarray) -> Features:
     return with_values(rows, unit.astype(np.float32))
 
 
-def _counted(rows: SparseRows, n_tokens: int) -> SparseRows:
-    """Each row's tokens with 1 + the logarithm of how often they stand there."""
-    owner = np.repeat(np.arange(len(rows)), rows.nnz_per_row)
+def counted(steps: Features) -> SparseRows:
+    """Rows of tokens in order as rows of 1 + the logarithm of how often each token is there.
+
+    Also of how often two are there in a row, so that order counts. Tokens are 1 and more, and 0 is
+    an unknown one. A token or a pair has one of `_COLUMNS` columns, which few others have too.
+    """
+    rows = _sparse(steps)
     tokens = np.rint(rows.values).astype(np.int64)
-    keys = (owner * (n_tokens + 1) + tokens)[tokens > 0]  # 0 stands for an unknown token
-    kept, counts = np.unique(keys, return_counts=True)
-    of, tokens = np.divmod(kept, n_tokens + 1)
+    owner = np.repeat(np.arange(len(rows)), rows.nnz_per_row)
+    is_known = tokens > 0
+    in_a_row = is_known[:-1] & is_known[1:] & (owner[:-1] == owner[1:])
+    pairs = tokens[:-1][in_a_row] * _SPREAD + tokens[1:][in_a_row]
+    columns = np.concatenate([tokens[is_known], pairs]) % _COLUMNS
+    cells = np.concatenate([owner[is_known], owner[:-1][in_a_row]]) * _COLUMNS + columns
+    kept, counts = np.unique(cells, return_counts=True)
+    of, columns = np.divmod(kept, _COLUMNS)
     indptr = np.concatenate([[0], np.cumsum(np.bincount(of, minlength=len(rows)))])
     values = (1.0 + np.log(counts)).astype(np.float32)
-    return SparseRows(indptr, tokens.astype(np.int32) - 1, values, n_tokens)
+    return SparseRows(indptr, columns.astype(np.int32), values, _COLUMNS)
+
+
+def _before(first: int, features: Features) -> SparseRows:
+    """The columns before `first`."""
+    rows = _sparse(features)
+    is_before = rows.indices < first
+    owner = np.repeat(np.arange(len(rows)), rows.nnz_per_row)[is_before]
+    indptr = np.concatenate([[0], np.cumsum(np.bincount(owner, minlength=len(rows)))])
+    return SparseRows(indptr, rows.indices[is_before], rows.values[is_before], first)

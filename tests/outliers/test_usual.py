@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hashret.outliers.usual import FEWEST, NEAREST, Usual, discoveries
-from hashret.outliers.views import Sight, View
+from hashret.outliers.views import Sight, View, counted
 from hashret.sparse import SparseRows
 
 NONE = np.full(1, -1)
@@ -107,17 +107,20 @@ def test_a_text_without_a_known_word_is_as_far_as_can_be():
     assert Usual(sight.views(usual)).judged(nothing, NONE)[1][0] == pytest.approx(1 / 31)
 
 
-def test_tokens_in_order_are_counted():
-    """Two sequences of the same tokens are the same; 0 is an unknown one."""
-    steps = np.array([[1, 2, 2, 3], [3, 2, 1, 2], [4, 4, 0, 0], [1, 5, 0, 3]], np.float32)
+def test_tokens_and_pairs_of_them_are_counted():
+    """The same tokens in another order are near, and not the same; 0 is an unknown one."""
+    steps = np.array([[1, 2, 2, 3], [1, 2, 2, 3], [3, 2, 1, 2], [4, 4, 0, 5]], np.float32)
     rows = SparseRows(
         np.arange(0, 17, 4), np.tile(np.arange(4, dtype=np.int32), 4), steps.ravel(), 4
     )
-    (view,) = Sight(rows, n_tokens=5).views(rows)
+    found = counted(rows)
+    assert found.nnz_per_row.tolist() == [6, 6, 6, 3]
+    assert np.sort(found.values[:6]) == pytest.approx([1, 1, 1, 1, 1, 1 + np.log(2)])
+    (view,) = Sight(rows, compared=counted).views(rows)
     distances = view.distances(view)
     assert distances[0, 1] == pytest.approx(0.0, abs=1e-5)
-    assert distances[0, 2] == pytest.approx(2.0, abs=1e-5)
-    assert 0.1 < distances[0, 3] < 2.0
+    assert 0.1 < distances[0, 2] < 2.0
+    assert distances[0, 3] == pytest.approx(2.0, abs=1e-5)
 
 
 @given(st.lists(st.floats(0.001, 1.0), max_size=30), st.floats(0.01, 0.9))
