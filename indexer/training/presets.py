@@ -84,8 +84,8 @@ class InOrder(Trunk):
 class Recursive(InOrder):
     """One cell joins steps in pairs, up a balanced binary tree."""
 
-    pair_epochs: int = 2
-    """Number of epochs in which the cell learns to join two nodes so that they can be rebuilt."""
+    pair_steps: int = 300
+    """Number of steps in which the cell learns to join two nodes so that they can be rebuilt."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,8 @@ to the tree: then the first layer as a whole learns to rebuild the target, as ev
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -33,9 +35,9 @@ _BOUND = 16.0
 #: Standard deviation of the noise by which the two halves of a new cell differ, over the root of
 #: the number of units: it is what a new tree knows of order.
 _ORDER = 0.25
-#: Number of items whose pairs of nodes the cell is pre-trained on, how many of them at once, and
-#: the learning rate: there are as many pairs as steps, so few items are enough.
-_PAIR_ITEMS, _PAIR_BATCH, _PAIR_RATE = 2048, 32, 2e-3
+#: Number of items whose pairs of nodes the cell is pre-trained on at once, and the learning rate.
+#: There are as many pairs as steps, so few items are enough.
+_PAIR_BATCH, _PAIR_RATE = 32, 1e-2
 
 
 class RecursiveLayer(StepsLayer):
@@ -97,6 +99,8 @@ class PairAutoencoder(nn.Module):
         self.layer = layer
         n_units = layer.cell.shape[1]
         self.apart = Linear(n_units, 2 * n_units, generator)
+        with torch.no_grad():  # a new cell takes the mean of two nodes, which stands for both
+            self.apart.weight.copy_(torch.eye(n_units).repeat(1, 2))
 
     def learned(self) -> list[nn.Parameter]:
         """The parameters that it learns; the vectors of steps stay as they are."""
@@ -148,24 +152,25 @@ class RecursiveTrunk(StepsTrunk):
             both = torch.from_numpy(np.hstack([vectors, -vectors]))
             with torch.no_grad():
                 layer.step[1:, : both.shape[1]] = both
-        if self.settings.pair_epochs:
+        if self.settings.pair_steps:
             self.preparation.stage("pairs", lambda: self._learn_pairs(layer))
 
     def _learn_pairs(self, layer: RecursiveLayer) -> None:
         """Pre-train the cell on pairs of nodes of a sample of the items."""
         rng, device = self.preparation.rng(), torch.device("cpu")
         pairs = PairAutoencoder(layer, torch.Generator().manual_seed(self.preparation.seed))
-        rows = rng.permutation(len(self.features))[:_PAIR_ITEMS]
+        n_steps, size = self.settings.pair_steps, min(_PAIR_BATCH, len(self.features))
+        rows = rng.permutation(len(self.features))[: size * n_steps]
         batches = Batches(take_rows(self.features, rows), self.scale, device, self.ordering)
-        size = min(_PAIR_BATCH, len(rows))
         descent = Descent("pairs", len(rows), size, _PAIR_RATE, rng, device, False, None)
+        epochs = math.ceil(n_steps * size / len(rows))
 
         def loss(some: np.ndarray, _: float) -> Tensor:
             batch = batches.batch(some)
             assert isinstance(batch, Sequences)  # noqa: S101
             return pairs.loss(batch)
 
-        descent.run(pairs.learned(), self.settings.pair_epochs, loss)
+        descent.run(pairs.learned(), epochs, loss)
 
     def encoder_of(self, layer: StepsLayer, dense: DenseEncoder) -> RecursiveEncoder:
         """The tree in NumPy, with the dense layers behind it."""
