@@ -18,7 +18,7 @@ from indexer.training.report import Course, Look, OnProgress
 _WARM_UP_STEPS = 100
 #: The learning rate at the last step, as a share of the full one.
 _LAST_RATE = 0.05
-#: How often a stage is looked at: enough for a curve.
+#: Most times that a stage is looked at: enough for a curve.
 _LOOKS = 20
 
 
@@ -64,7 +64,7 @@ class Descent:
         for rows in stage.batches(lambda: epoch_batches(self.n, self.batch_size, self.rng)):
             done = len(losses)
             rate = self.learning_rate * _schedule(done, n_steps, self.cosine)
-            if look is not None and done % max(1, n_steps // _LOOKS) == 0:
+            if look is not None and done % -(-n_steps // _LOOKS) == 0:
                 stage.looks.append(look(done, n_steps))
             for group in optimiser.param_groups:
                 group["lr"] = rate

@@ -94,7 +94,7 @@ def test_looks_are_few_and_as_the_codes_were():
     assert tuned.stage == "fine-tune"
     told = [call[1] for call in watcher.calls if call[0] == "codes"][:-1]
     assert [seen.look for seen in told] == tuned.looks
-    assert LOOKS <= len(tuned.looks) < 2 * LOOKS
+    assert LOOKS // 2 < len(tuned.looks) <= LOOKS
     assert tuned.looks[0].done == 0.0
     assert [look.done for look in tuned.looks] == sorted(look.done for look in tuned.looks)
     assert tuned.looks[-1].saturated > tuned.looks[0].saturated + 0.2  # bits become bits

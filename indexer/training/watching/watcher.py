@@ -73,7 +73,7 @@ class Watcher:
         """
 
     def on_codes(self, seen: Seen) -> None:
-        """What codes are like: 20 times in each fine-tuning, and of the encoder that is returned.
+        """What codes are like: at most 20 times in a fine-tuning, and of the encoder returned.
 
         The last call has the stage "codes".
         """
