@@ -53,7 +53,7 @@ def test_watching_changes_no_bit_and_tells_all_in_order(kind, preset):
     features, ordering = grouped_points(160, n_features=36)[0], None
     if kind in ("text", "sequence"):
         features, ordering = as_taken(grouped_words(160)[0], kind, preset)
-    rounds = 2 if kind != "vector" else None
+    rounds = 2 if "rounds" in PRESETS[kind][preset].recipe.knobs else None
     options = TrainingOptions(n_bits=16, device="cpu", preset=preset, rounds=rounds)
     how = {"shape": shape, "ordering": ordering}
     alone, plain = train(features, kind, options, **how)

@@ -49,7 +49,7 @@ class RecursiveLayer(StepsLayer):
         n_in = ordering.n_tokens + 1 if ordering.n_tokens else ordering.width
         # token vectors, or weights of the numbers of a step
         self.step = nn.Parameter(torch.empty(n_in, n_units))
-        self.step_bias = nn.Parameter(torch.zeros(n_units))
+        self.step_bias = None if ordering.n_tokens else nn.Parameter(torch.empty(n_units))
         # a new cell takes the mean of two nodes, but for noise, so that a new tree takes the mean
         # of all steps, and no step is lost in it
         mean = 0.5 * torch.eye(n_units).repeat(2, 1)
@@ -58,7 +58,7 @@ class RecursiveLayer(StepsLayer):
         self.cell_bias = nn.Parameter(torch.zeros(n_units))
         with torch.no_grad():
             self.step.normal_(0.0, 1.0 if ordering.n_tokens else n_in**-0.5, generator=generator)
-            if not ordering.n_tokens:
+            if self.step_bias is not None:
                 self.step_bias.normal_(0.0, 1.0, generator=generator)
 
     def summaries(self, batch: Sequences) -> Tensor:
@@ -74,9 +74,14 @@ class RecursiveLayer(StepsLayer):
         found = nodes.new_zeros(len(batch.lengths), nodes.shape[1])
         return found.index_copy(0, with_steps, nodes[tops])
 
+    def of_steps(self) -> list[nn.Parameter]:
+        """The parameters of the vectors of steps and of the cell."""
+        bias = [] if self.step_bias is None else [self.step_bias]
+        return [self.step, *bias, self.cell, self.cell_bias]
+
     def leaves(self, values: Tensor) -> Tensor:
         """The vectors of steps, (n_steps, n_units), from 0 to the bound."""
-        if self.ordering.n_tokens:
+        if self.step_bias is None:
             return functional.embedding(values, self.step).clamp(0.0, _BOUND)
         return torch.addmm(self.step_bias, values, self.step).clamp(0.0, _BOUND)
 
@@ -129,23 +134,20 @@ class RecursiveTrunk(StepsTrunk):
     def __init__(self, settings: Recursive, preparation: Preparation):
         super().__init__(settings, preparation)
         #: Vectors of steps and the cell, as each network starts; they are learned once.
-        self._cell: list[Tensor] | None = None
+        self._start = self._learned(torch.Generator().manual_seed(preparation.seed))
 
     def first_layer(self, n_out: int, generator: torch.Generator) -> RecursiveLayer:
-        """A new layer; vectors of words start as latent semantic coordinates."""
-        n_units = self.settings.n_units
-        layer = RecursiveLayer(self.ordering, n_units, n_out, generator)
-        own = [layer.step, layer.step_bias, layer.cell, layer.cell_bias]
-        if self._cell is None:
-            self._start(layer)
-            self._cell = [parameter.detach().clone() for parameter in own]
+        """A new layer, of which the cell and the vectors of steps have learned."""
+        layer = RecursiveLayer(self.ordering, self.settings.n_units, n_out, generator)
         with torch.no_grad():
-            for parameter, learned in zip(own, self._cell, strict=True):
+            for parameter, learned in zip(layer.of_steps(), self._start, strict=True):
                 parameter.copy_(learned)
         return layer
 
-    def _start(self, layer: RecursiveLayer) -> None:
+    def _learned(self, generator: torch.Generator) -> list[Tensor]:
+        """What a layer starts with; vectors of words, with latent semantic coordinates."""
         n_units = self.settings.n_units
+        layer = RecursiveLayer(self.ordering, n_units, 1, generator)
         vectors = self.word_vectors(n_units // 2)
         if vectors is not None:
             # nodes are not negative, so the positive and the negative part of each are kept
@@ -154,6 +156,7 @@ class RecursiveTrunk(StepsTrunk):
                 layer.step[1:, : both.shape[1]] = both
         if self.settings.pair_steps:
             self.preparation.stage("pairs", lambda: self._learn_pairs(layer))
+        return [parameter.detach() for parameter in layer.of_steps()]
 
     def _learn_pairs(self, layer: RecursiveLayer) -> None:
         """Pre-train the cell on pairs of nodes of a sample of the items."""
@@ -177,12 +180,14 @@ class RecursiveTrunk(StepsTrunk):
         assert isinstance(layer, RecursiveLayer)  # noqa: S101
         ordering = self.ordering
         cell, cell_bias = to_grid(numbers_of(layer.cell)), to_grid(numbers_of(layer.cell_bias))
-        step, step_bias = to_grid(numbers_of(layer.step)), to_grid(numbers_of(layer.step_bias))
+        step = to_grid(numbers_of(layer.step))
         require_bounded([cell, step])
-        arrays: tuple[np.ndarray, ...] = (step.astype(np.float32), step_bias)
-        step_clamp = clamp_for(step, step_bias)
-        if ordering.n_tokens:
-            arrays, step_clamp = (np.clip(step, 0.0, _BOUND).astype(np.float32),), _BOUND
+        arrays: tuple[np.ndarray, ...] = (np.clip(step, 0.0, _BOUND).astype(np.float32),)
+        step_clamp = _BOUND
+        if layer.step_bias is not None:
+            step_bias = to_grid(numbers_of(layer.step_bias))
+            arrays = (step.astype(np.float32), step_bias)
+            step_clamp = clamp_for(step, step_bias)
         spec = RecursiveSpec(
             n_features=self.features.shape[1],
             n_bits=dense.n_bits,
