@@ -132,6 +132,8 @@ def _bags(payloads: Sequence[Any]) -> np.ndarray:
 
 
 def _write(rows: list[dict[str, Any]]) -> None:
+    from benchmarks.sequence_sets import SETS
+
     page = ROOT / "docs" / "family.md"
     before, begin, rest = page.read_text(encoding="utf-8").partition(_BEGIN)
     if not begin:
@@ -145,7 +147,7 @@ def _write(rows: list[dict[str, Any]]) -> None:
         f"| set | chance | {' | '.join(names.get(one, f'`{one}`, {BITS} bits') for one in ways)} |",
         f"|---|{'---|' * (1 + len(ways))}",
     ]
-    for name in dict.fromkeys(name for name, _ in found):
+    for name in [name for name in SETS if (name, "bag") in found]:
         cells = [f"{found[name, 'bag'][0]['chance']:.3f}"]
         for way in ways:
             figures = [one["P@10"] for one in found.get((name, way), [])]
