@@ -27,7 +27,7 @@ PURPOSES = {
     "denoising": "twice the corruption: for queries that are noisier than the items",
     "contractive": "hidden units that change little with the input: for small differences in it",
     "recirculation": "layers that begin without back-propagation: to compare with",
-    "rebuilding": "the item alone, not its neighbours: for codes that are turned back, as by decode",
+    "rebuilding": "the item alone, not its neighbours: for codes that are turned back",
     "identity": "learns nothing: packed bits are taken as they are",
 }
 
