@@ -30,6 +30,7 @@ from hashret.kinds import kind_of
 from hashret.row_numbers import RowNumbers
 from hashret.sparse import Features
 from hashret.specs.decoders import DecoderSpec
+from hashret.specs.denoisers import DenoiserSpec
 from hashret.store.catalog.catalog import Catalog
 from hashret.store.catalog.records import CommitRecord
 from hashret.store.layout import Layout
@@ -215,6 +216,11 @@ class Snapshot:
                 "4,096 numbers"
             )
         spec = self.spec("denoiser")
+        if not isinstance(spec, DenoiserSpec):
+            raise DamagedError(
+                f"{root}: expected the settings of a denoiser, got those of {spec.kind!r}; train "
+                "it again"
+            )
         with self.folder.reading():
             _, arrays = parts_of(read_decoder(self.layout, record))
         return denoiser_of(spec, arrays)

@@ -4,7 +4,7 @@ A dense network sees a noisy patch and the standard deviation of its noise, and 
 in it is; that is taken away from each of many overlapping patches, and pixels are the means over
 the patches that hold them. It is a denoising autoencoder (Vincent et al., "Stacked denoising
 autoencoders", JMLR 2010) that is used as in Burger, Schuler and Harmeling, "Image denoising: can
-plain neural networks compete with BM3D?", CVPR 2012. `indexer.training.denoiser` teaches it.
+plain neural networks compete with BM3D?", CVPR 2012. `indexer.training.denoising` teaches it.
 """
 
 from __future__ import annotations

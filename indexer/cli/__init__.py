@@ -63,8 +63,12 @@ VERBS = {
         "Show which items are copies of one another, and which to keep.",
     ),
     "denoise": (
-        "hashret.cli.denoise:denoise",
+        "hashret.cli.decoding.denoise:denoise",
         "Take the noise out of an image or of vectors.",
+    ),
+    "outliers": (
+        "indexer.cli.outliers.verb:outliers",
+        "Show which items are unlike the others, and what in them is odd.",
     ),
     "serve": (
         "hashret.cli.serve:serve",
@@ -87,15 +91,15 @@ VERBS = {
         "Write a page on a collection: map, bits, distances, training.",
     ),
     "evaluate": (
-        "indexer.cli.evaluate:evaluate",
+        "indexer.cli.choosing.evaluate:evaluate",
         "Measure how well codes find what is relevant.",
     ),
     "presets": (
-        "indexer.cli.presets:presets",
+        "indexer.cli.choosing.presets:presets",
         "List the ways in which codes can be learned, with their figures.",
     ),
     "tune": (
-        "indexer.cli.tune:tune",
+        "indexer.cli.choosing.tune:tune",
         "Choose settings of training for some files, without labels.",
     ),
     "remove": (

@@ -30,11 +30,13 @@ from hashret.specs import ImageSpec
 _WHITE = np.float32(255.0)
 #: Pixels of an image for each patch: more patches would mostly be the same again.
 _PIXELS_A_PATCH = 8
+#: Of a JPEG: little is lost, and no colour's resolution.
+_JPEG = {"quality": 95, "subsampling": 0}
 #: The modes of a picture that each format keeps, and how it is saved; by suffix.
 _FORMATS: dict[str, tuple[str, tuple[str, ...], dict[str, Any]]] = {
     ".png": ("PNG", ("L", "LA", "RGB", "RGBA", "I;16", "I"), {}),
-    ".jpg": ("JPEG", ("L", "RGB"), {"quality": 95}),
-    ".jpeg": ("JPEG", ("L", "RGB"), {"quality": 95}),
+    ".jpg": ("JPEG", ("L", "RGB"), _JPEG),
+    ".jpeg": ("JPEG", ("L", "RGB"), _JPEG),
     ".webp": ("WEBP", ("RGB", "RGBA"), {"lossless": True}),
     ".tif": ("TIFF", ("L", "LA", "RGB", "RGBA", "I;16", "I", "F"), {}),
     ".tiff": ("TIFF", ("L", "LA", "RGB", "RGBA", "I;16", "I", "F"), {}),

@@ -11,7 +11,7 @@ from hashret.errors import PayloadError
 from hashret.features.noise.denoising import Denoising
 
 #: Rounds in which the noise, and the lengths that vectors have without it, are found by each other,
-#: until the noise moves by less than a share of the vectors' length.
+#: until the noise moves by less than a share of the numbers.
 _ROUNDS, _NEAR = 20, 1e-5
 #: The least share of a squared length that is taken to be no noise.
 _LEAST_LEFT = 0.02
@@ -29,14 +29,18 @@ class NoisyVectors:
     """Whether the model knows only the directions of vectors, as cosine compares them."""
 
     def noise(self, denoiser: Denoising) -> float:
-        """The standard deviation of the noise, estimated, in the vectors' own numbers."""
-        mean_square = float(np.square(self.rows, dtype=np.float64).sum(axis=1).mean())
+        """The standard deviation of the noise, estimated, in the vectors' own numbers.
+
+        It is at most their root mean square, which it is of vectors that are all noise.
+        """
+        most = float(np.sqrt(np.square(self.rows, dtype=np.float64).mean()))
         noise = 0.0
         for _ in range(_ROUNDS):
             lengths = self._lengths(noise)
             found = denoiser.noise_of(self._features(lengths)) / self.scale
-            before, noise = noise, found * float(np.sqrt(np.square(lengths).mean()))
-            if abs(noise - before) <= _NEAR * mean_square**0.5:
+            before = noise
+            noise = min(found * float(np.sqrt(np.square(lengths).mean())), most)
+            if abs(noise - before) <= _NEAR * most:
                 break
         return noise
 

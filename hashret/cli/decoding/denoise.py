@@ -104,7 +104,7 @@ def _require_suffix(path: Path, suffix: str, expected: tuple[str, ...]) -> None:
 
 
 def _require_no_other(output: Path, file: Path, mark: bytes | None) -> None:
-    """Raise `InputError` unless `output` may be written: it is new, or an image that says `mark`."""
+    """Raise `InputError` unless `output` is new, or an image that says `mark`."""
     if output.exists() and file.exists() and output.samefile(file):
         raise no_place(output, _WHAT, "the file that is denoised")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -12,50 +12,51 @@ from hashret.features.base import Featurizer
 from hashret.sparse import Features
 from hashret.specs import ImageSpec, VectorSpec
 from hashret.workers.refusals import Refused
-from indexer.ingest.counts import Progress
-from indexer.ingest.prepare import Preparer
 
 if TYPE_CHECKING:
     from hashret.features.image import ImageFeaturizer
-    from indexer.training import TrainingOptions, TrainingReport
+    from indexer.training.report import TrainingReport
 
 #: The share of the images that are decoded once more, for their patches, and limits of their
 #: number: files of photos take as long to decode as all that is learned from them.
 _SHARE, _LEAST_IMAGES, _MOST_IMAGES = 0.1, 64, 4_000
+
+#: Takes patches of images: images, spec, side, most patches of an image, seed
+#: (`features.noise.images.patches_of`). An image that can't be read gives its `Refused`.
+TakePatches = Callable[[Sequence[Any], Any, int, int, int], list[np.ndarray | Refused]]
 
 
 def denoiser_for(
     featurizer: Featurizer,
     features: Features,
     payloads: Sequence[Any],
-    options: TrainingOptions,
-    preparer: Preparer,
+    take_patches: TakePatches,
     report: TrainingReport,
-    on_progress: Progress,
+    on_progress: Callable[[str, int, int], None],
 ) -> Denoiser | None:
     """A denoiser of the items' kind, whose stage is added to the report; None if it has none.
 
     `payloads` are those that the features were made of, none where only features are stored: then
     images are learned from as the features show them. None also if no decoder is wanted.
     """
-    spec = featurizer.spec
+    spec, options = featurizer.spec, report.options
     if not options.decoder or len(features) < 2:
         return None
-    # imported here: torch is slow to load
     if isinstance(spec, VectorSpec) and not spec.packed:
-        from indexer.training.denoiser import vector_denoiser
+        from indexer.training.denoising.covariance import vector_denoiser
 
         return vector_denoiser(np.asarray(features))
     if not isinstance(spec, ImageSpec):
         return None
-    from indexer.training.denoiser import taught_patch_denoiser
+    # imported here: torch is slow to load
+    from indexer.training.denoising.network import taught_patch_denoiser
 
     def on_step(stage: str, done: int, total: int, loss: float) -> None:
         on_progress(stage, done, total)
 
     rng = np.random.default_rng([options.seed, 3])
     images = cast("ImageFeaturizer", featurizer)
-    patches = patches_of(images, payloads, np.asarray(features), preparer, rng)
+    patches = patches_of(images, payloads, np.asarray(features), take_patches, rng)
     denoiser, stage = taught_patch_denoiser(patches, options, on_step)
     report.stages.append(stage)
     return denoiser
@@ -65,14 +66,14 @@ def patches_of(
     featurizer: ImageFeaturizer,
     payloads: Sequence[Any],
     features: np.ndarray,
-    preparer: Preparer,
+    take_patches: TakePatches,
     rng: np.random.Generator,
 ) -> list[np.ndarray]:
     """Patches of a sample of the images, for each (n, SIDE, SIDE, channels), levels from 0 to 1.
 
     Of the payloads in their own resolution; of the features where no payload can be read.
     """
-    from indexer.training.denoiser import MOST_PATCHES, PATCHES_AN_ITEM, SIDE
+    from indexer.training.denoising.network import MOST_PATCHES, PATCHES_AN_ITEM, SIDE
 
     def sampled(n: int) -> np.ndarray:
         wanted = int(np.clip(n * _SHARE, _LEAST_IMAGES, _MOST_IMAGES))
@@ -80,7 +81,7 @@ def patches_of(
 
     def taken(images: Sequence[Any], n: int) -> list[np.ndarray]:
         most = -(-min(MOST_PATCHES, PATCHES_AN_ITEM * n) // max(1, len(images)))
-        made = preparer.patches(images, featurizer.spec, SIDE, most, int(rng.integers(2**31)))
+        made = take_patches(images, featurizer.spec, SIDE, most, int(rng.integers(2**31)))
         return [one for one in made if not isinstance(one, Refused)]
 
     found = taken([payloads[i] for i in sampled(len(payloads))], len(payloads))

@@ -1,4 +1,4 @@
-"""Teach a denoiser on clean patches of the corpus's own images, or on its vectors.
+"""Teach a denoiser on clean patches of the corpus's own images.
 
 Patches are given noise of a random strength, and a network learns to say what was added: a
 denoising autoencoder that predicts the noise, which gained over predicting the patch. The number of
@@ -12,11 +12,9 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from scipy.linalg import eigh
 from torch import Tensor, nn
 
 from hashret.decoders.patch_denoiser import LEVELS, MOST_NOISE, PatchDenoiser, detail
-from hashret.decoders.vector_denoiser import VectorDenoiser
 from hashret.errors import TrainingError
 from hashret.specs.denoisers import PatchDenoiserSpec
 from indexer.training.optimise import choose_device
@@ -43,10 +41,6 @@ _LEAST_NOISE = 0.02
 _CUT_SHARE = 0.5
 #: The share of patches of a network for colours that are grey, with the same noise in all channels.
 _GREY_SHARE = 0.15
-#: The most principal directions of vectors; the others are treated alike.
-_MOST_DIRECTIONS = 512
-#: The widest vectors of which a covariance is computed: it takes 64 MB then, and seconds.
-_WIDEST = 4_096
 #: The most images, and patches of each, from which the readings of noise are learned.
 _READ_IMAGES, _READ_PATCHES = 400, 64
 
@@ -146,16 +140,3 @@ def _readings(patches: Sequence[np.ndarray], rng: np.random.Generator) -> np.nda
         noisy = [clean + level * noise for level in LEVELS]
         found.append([[detail(each), detail(np.clip(each, 0.0, 1.0))] for each in noisy])
     return np.asarray(np.median(found, axis=0).T)
-
-
-def vector_denoiser(features: np.ndarray) -> VectorDenoiser | None:
-    """The denoiser of rows (n, n_features) of features, n >= 2; None of rows that are too wide."""
-    n_features = features.shape[1]
-    if n_features > _WIDEST:
-        return None
-    covariance = np.cov(features, rowvar=False).reshape(n_features, n_features)
-    n_directions = min(n_features, _MOST_DIRECTIONS)
-    among = (n_features - n_directions, n_features - 1)
-    variances, directions = eigh(covariance, subset_by_index=among)
-    total = float(np.trace(covariance))
-    return VectorDenoiser.of(np.maximum(variances[::-1], 0.0), directions[:, ::-1], total)
