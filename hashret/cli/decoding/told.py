@@ -135,9 +135,9 @@ def _lines(told: Told) -> Iterator[str]:
 def _table(words: list[ToldWord]) -> Iterator[str]:
     """The words of one code, with their shares of what it says and of what is usual."""
     width = max([4, *(len(word.word) for word in words)])
-    yield f"{'word':{width}}   share   usual"
+    yield f"{'word':{width}}   share    usual"
     for word in words:
-        yield f"{word.word:{width}}  {word.share:6.2%}  {word.usual:6.2%}"
+        yield f"{word.word:{width}}  {word.share:6.2%}  {word.usual:7.3%}"
 
 
 def contact_sheet(told: Told) -> Drawing:
