@@ -1,6 +1,6 @@
 """Noise taken out of images by `hashret denoise`, beside PCA, total variation and wavelets.
 
-    python -m benchmarks.denoising [--datasets DIR] [--results FILE] [--write-docs]
+    python -m benchmarks.denoising [--datasets DIR] [--results FILE] [--write-docs] [--picture FILE]
 
 Of Fashion-MNIST (learned from the database, tested on 200 queries) and of photographs (learned from
 1,200 of them, tested on the 128 x 128 pixels in the middle of 200 others). Normal noise is added to
@@ -23,16 +23,18 @@ from numpy.lib.stride_tricks import sliding_window_view
 from PIL import Image
 
 from benchmarks.datasets import Dataset, default_root, load
-from benchmarks.result_lines import read, record
+from benchmarks.result_lines import Key, read, record
 from hashret.decoders.patch_denoiser import PatchDenoiser
 from hashret.features.image import ImageFeaturizer
+from hashret.features.noise.images import patches_of as patches_of_image
 from hashret.specs import ImageSpec
 from indexer.ingest.prepare import Preparer
 from indexer.training.denoising.lesson import patches_of
-from indexer.training.denoising.network import taught_patch_denoiser
+from indexer.training.denoising.network import MOST_PATCHES, SIDE, taught_patch_denoiser
 from indexer.training.options import TrainingOptions
 
 ROOT = Path(__file__).resolve().parents[1]
+_PAGE = ROOT / "docs" / "family.md"
 _BEGIN, _END = "<!-- denoising: begin -->", "<!-- denoising: end -->"
 _NOISES = (0.1, 0.2)
 _TESTED, _CHOSEN_ON = 200, 20
@@ -225,12 +227,55 @@ def measure(name: str, datasets: Path, results: Path) -> None:
                 put(method, [apply(one, noise, best) for one in seen], best)
 
 
+def table(done: dict[Key, Any]) -> str:
+    """The figures as a table in Markdown: a row a method, a column a set, noise and cut."""
+    columns = list(dict.fromkeys((name, *how) for name, _, *how in done))
+    rows = list(dict.fromkeys(method for _, method, *_ in done))
+    heads = [f"{name} {noise}{', cut' if is_cut else ''}" for name, noise, is_cut in columns]
+    lines = [f"| | {' | '.join(heads)} |", "|---|" + "---|" * len(columns)]
+    for method in rows:
+        found = [done.get((name, method, *how)) for name, *how in columns]
+        cells = ["" if one is None else f"{one['figures']['psnr']:.2f}" for one in found]
+        lines.append(f"| {method} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def write_docs(done: dict[Key, Any]) -> None:
+    before, _, rest = _PAGE.read_text(encoding="utf-8").partition(_BEGIN)
+    text = f"{before}{_BEGIN}\n{table(done)}\n{_END}{rest.partition(_END)[2]}"
+    _PAGE.write_text(text, encoding="utf-8")
+
+
+def draw(path: Path) -> None:
+    """A photograph that may be shown, noisy and denoised by what four others taught."""
+    from skimage import data
+
+    spec, noise = ImageSpec(32, 32, 3), 0.15
+    others = [data.coffee(), data.cat(), data.rocket(), data.immunohistochemistry()]
+    patches = [patches_of_image(one, spec, SIDE, MOST_PATCHES // 4, 0) for one in others]
+    denoiser, _ = taught_patch_denoiser(patches, TrainingOptions())
+    clean = _read(data.astronaut())[20:220, 120:320]
+    (seen,) = noisy([clean], noise, is_cut=True)
+    found = np.clip(denoiser.denoised(seen, noise), 0, 1)
+    print(f"{psnr(clean, seen):.2f} to {psnr(clean, found):.2f} dB")
+    strip = np.concatenate([clean, seen, found], axis=1)
+    Image.fromarray(np.rint(strip * 255).astype(np.uint8)).save(path, optimize=True)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--datasets", type=Path, default=default_root())
     parser.add_argument("--results", type=Path, default=ROOT / "benchmarks" / "denoising.jsonl")
     parser.add_argument("--only", choices=("fmnist", "photos"))
+    parser.add_argument("--write-docs", action="store_true", help="of what is in the file")
+    parser.add_argument("--picture", type=Path, help="draw an example, and measure nothing")
     arguments = parser.parse_args()
+    if arguments.picture is not None:
+        draw(arguments.picture)
+        return
+    if arguments.write_docs:
+        write_docs(read(arguments.results))
+        return
     for name in ("fmnist", "photos") if arguments.only is None else (arguments.only,):
         measure(name, arguments.datasets, arguments.results)
 
