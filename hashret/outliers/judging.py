@@ -141,7 +141,9 @@ class Judge:
         """
         source = source_of(snapshot)
         if source is None:
-            if not (is_new and snapshot.require_model().has_decoder):
+            has_decoder = snapshot.require_model().has_decoder
+            # of very few items a decoder had none to hold out
+            if not (is_new and has_decoder and len(snapshot.decoder.held_errors)):
                 raise nothing_held(snapshot)
             return cls(Source(snapshot, None), ByDecoder(snapshot), {})
         if len(usual) > MOST_USUAL:

@@ -105,9 +105,9 @@ def outliers(
         say(f"no item satisfies the condition{because}")
     _close(found, fdr or p, is_share=fdr is not None)
     if found.n_unseen:
-        say(f"{found.n_unseen:,} items left out: nothing is kept that they could be compared by")
+        say(f"not compared, since nothing is kept to compare them by: {found.n_unseen:,}")
     if uncoded and not files and where is None:
-        say(f"{uncoded:,} items have no code, since the model knows nothing in them")
+        say(f"not compared, for want of a code: {uncoded:,}, in which the model knows nothing")
 
 
 def _read(files: Iterable[Path], kind: str, skipped: list[Skipped]) -> Iterator[Item]:
