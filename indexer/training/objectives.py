@@ -31,7 +31,7 @@ from indexer.training.neighbours.similarities import (
 )
 from indexer.training.neighbours.term_weighting import l1_normalised, rarity, weighted
 from indexer.training.networks.autoencoder import HiddenLayer, Trunk
-from indexer.training.presets import Balance, Contrast, Independence, Neighbours, Succession
+from indexer.training.parts import Balance, Contrast, Independence, Neighbours, Succession
 from indexer.training.training_set import Preparation
 
 #: Bits from which on codes get the full weight of the contrast; for shorter codes the weight falls

@@ -35,7 +35,7 @@ from indexer.training.networks.bottleneck import PROBIT_SLOPE, Bottleneck, Logit
 from indexer.training.objectives import CodedBatch, Mixture, Target
 from indexer.training.optimise import Descent, choose_device, has_bfloat16_units
 from indexer.training.options import TrainingOptions
-from indexer.training.presets import made
+from indexer.training.parts import made
 from indexer.training.recipe import LinearMap, Neighbourhood, Recipe
 from indexer.training.report import (
     Course,

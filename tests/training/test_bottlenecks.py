@@ -12,7 +12,7 @@ from indexer.training.networks.bottleneck import (
     RoundedBottleneck,
     normalise,
 )
-from indexer.training.presets import Bernoulli, Rounded
+from indexer.training.parts import Bernoulli, Rounded
 
 
 def rng():

@@ -20,7 +20,8 @@ from indexer.training.networks.autoencoder import Autoencoder
 from indexer.training.networks.bottleneck import Bottleneck, Coded, Final, LogitMoments, normalise
 from indexer.training.networks.dense import DenseTrunk, Linear
 from indexer.training.objectives import CodedBatch, SquaredTarget
-from indexer.training.presets import PARTS, PRESETS, TRAINERS, Dense
+from indexer.training.parts import PARTS, Dense
+from indexer.training.presets import PRESETS, TRAINERS
 from indexer.training.recipe import Bottleneck as BottleneckSettings
 from indexer.training.recipe import Recipe, Target, Term
 from indexer.tuning.settings import Setting, space_of
@@ -28,7 +29,7 @@ from tests.training.corpora import grouped_points
 from tests.training.recipes import changed
 
 ROOT = Path(__file__).parents[2]
-PRESETS_FILE = "indexer/training/presets.py"
+PARTS_FILE, PRESETS_FILE = "indexer/training/parts.py", "indexer/training/presets.py"
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,17 +198,18 @@ def test_a_part_is_named_in_the_tables_and_in_its_own_file(settings):
     module, _, name = PARTS[settings].partition(":")
     own = module.replace(".", "/") + ".py"
     if settings == "Corruption":  # a part of every recipe
-        assert files_that_name(name) >= {PRESETS_FILE, own}
+        assert files_that_name(name) >= {PARTS_FILE, own}
         return
-    assert files_that_name(name) == {PRESETS_FILE, own}
-    assert files_that_name(settings) <= {PRESETS_FILE, own}
+    assert files_that_name(name) == {PARTS_FILE, own}
+    assert files_that_name(settings) <= {PARTS_FILE, PRESETS_FILE, own}
 
 
-def test_a_trunk_with_an_encoder_of_its_own_takes_four_files():
+def test_a_trunk_with_an_encoder_of_its_own_takes_five_files():
     assert files_that_name("Conv", "ConvTrunk", "ConvEncoder", "ConvSpec") == {
         "hashret/models/conv.py",
         "hashret/specs/encoders.py",
         "indexer/training/networks/conv.py",
+        PARTS_FILE,
         PRESETS_FILE,
     }
 

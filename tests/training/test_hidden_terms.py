@@ -17,7 +17,7 @@ from indexer.training.networks.autoencoder import HiddenLayer
 from indexer.training.networks.conv import Convolution
 from indexer.training.networks.dense import dense_autoencoder
 from indexer.training.objectives import CodedBatch
-from indexer.training.presets import Contraction, Sparsity
+from indexer.training.parts import Contraction, Sparsity
 from tests.training.corpora import grouped_points
 from tests.training.recipes import change
 

@@ -21,7 +21,8 @@ from indexer.training.neighbours.sequence_views import (
 )
 from indexer.training.networks.bottleneck import LogitMoments, normalise
 from indexer.training.networks.recursive import RecursiveLayer, RecursiveTrunk, pairs_of
-from indexer.training.presets import PRESETS, made
+from indexer.training.parts import made
+from indexer.training.presets import PRESETS
 from indexer.training.training_set import Preparation, TrainingSet
 from tests.models.sequences import in_order, random_series, random_tokens
 from tests.training.recipes import change, changed

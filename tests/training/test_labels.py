@@ -21,8 +21,8 @@ from indexer.training.labels.item_labels import ItemLabels, label_of, numbered
 from indexer.training.labels.suggested import suggested_labels
 from indexer.training.neighbours.neighbourhoods import Neighbourhoods
 from indexer.training.objectives import CodedBatch, Mixture
+from indexer.training.parts import Labels as Settings
 from indexer.training.presets import PRESETS
-from indexer.training.presets import Labels as Settings
 from indexer.training.training_set import TrainingSet
 from tests.corpora import clustered_vectors
 from tests.models.encoders import as_sparse

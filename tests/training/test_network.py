@@ -14,7 +14,7 @@ from indexer.training.networks.bottleneck import (
 )
 from indexer.training.networks.dense import dense_autoencoder, export
 from indexer.training.optimise import choose_device
-from indexer.training.presets import NoisySigmoid
+from indexer.training.parts import NoisySigmoid
 from tests.training.corpora import grouped_words
 
 CPU = torch.device("cpu")

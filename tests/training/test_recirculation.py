@@ -120,6 +120,6 @@ def test_a_layer_that_is_not_linear_is_refused(monkeypatch):
 
 
 def _recirculation():
-    from indexer.training.presets import Recirculation
+    from indexer.training.parts import Recirculation
 
     return Recirculation()

@@ -14,7 +14,7 @@ from indexer.training.objectives import (
     independence,
     neighbours_contrast,
 )
-from indexer.training.presets import Balance, Independence, Neighbours
+from indexer.training.parts import Balance, Independence, Neighbours
 from tests.training.corpora import grouped_points
 from tests.training.recipes import change
 

@@ -9,7 +9,7 @@ from hashret.models.dense import DenseEncoder
 from hashret.models.patches import PatchEncoder
 from indexer.training import TrainingOptions, train
 from indexer.training.networks.bottleneck import GaussianBottleneck, normalise
-from indexer.training.presets import Gaussian
+from indexer.training.parts import Gaussian
 from tests.training.corpora import grouped_points, grouped_words, stripes
 from tests.training.recipes import change
 

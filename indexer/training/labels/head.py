@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from indexer.training.objectives import CodedBatch
-from indexer.training.presets import Labels
+from indexer.training.parts import Labels
 from indexer.training.training_set import TrainingSet
 
 

@@ -21,7 +21,7 @@ from indexer.training.networks.autoencoder import Batch, DecoderLayer, Layer
 from indexer.training.networks.bottleneck import Coded
 from indexer.training.objectives import alone, squared_error
 from indexer.training.optimise import Descent
-from indexer.training.presets import Greedy
+from indexer.training.parts import Greedy
 from indexer.training.report import Course
 
 #: Number of items whose mean is the initial bias of a decoder layer: enough for a mean.

@@ -14,7 +14,7 @@ from hashret.models.fixed_point import NORM_FLOOR
 from indexer.training.networks.autoencoder import HiddenLayer
 from indexer.training.networks.dense import Linear
 from indexer.training.objectives import CodedBatch
-from indexer.training.presets import Contraction, Sparsity
+from indexer.training.parts import Contraction, Sparsity
 
 #: Least mean square of a layer's activations, and least share of active items of a unit.
 _FLOOR = 1e-6

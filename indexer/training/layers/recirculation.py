@@ -24,7 +24,7 @@ from indexer.training.networks.autoencoder import Bags, Batch
 from indexer.training.networks.bottleneck import normalise
 from indexer.training.networks.dense import Linear
 from indexer.training.optimise import Descent
-from indexer.training.presets import Recirculation
+from indexer.training.parts import Recirculation
 from indexer.training.report import Course
 
 

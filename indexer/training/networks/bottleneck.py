@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from indexer.training.presets import Bernoulli, Gaussian, NoisySigmoid, Rounded
+from indexer.training.parts import Bernoulli, Gaussian, NoisySigmoid, Rounded
 
 #: The slope with which a logistic curve is nearest to the normal distribution function.
 PROBIT_SLOPE = 1.702

@@ -30,7 +30,7 @@ from indexer.training.networks.autoencoder import (
 from indexer.training.networks.bottleneck import LogitMoments
 from indexer.training.networks.dense import Linear
 from indexer.training.networks.export import on_grid, weights_of
-from indexer.training.presets import Conv
+from indexer.training.parts import Conv
 from indexer.training.training_set import Preparation
 
 

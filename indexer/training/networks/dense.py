@@ -25,7 +25,7 @@ from indexer.training.networks.autoencoder import (
 )
 from indexer.training.networks.bottleneck import LogitMoments
 from indexer.training.networks.export import on_grid, weights_of
-from indexer.training.presets import Dense
+from indexer.training.parts import Dense
 from indexer.training.training_set import Preparation
 
 #: Least number of units of a layer, which otherwise is no wider than there are features.

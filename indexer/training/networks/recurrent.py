@@ -19,7 +19,7 @@ from hashret.specs.encoders import RecurrentSpec
 from hashret.specs.ordering import Ordering
 from indexer.training.networks.autoencoder import Sequences
 from indexer.training.networks.steps import StepsLayer, StepsTrunk, numbers_of
-from indexer.training.presets import Recurrent
+from indexer.training.parts import Recurrent
 
 #: The bound on what a step gives to the cell, in deviations of a number or of a vector of tokens.
 _BOUND = 16.0

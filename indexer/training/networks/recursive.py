@@ -27,7 +27,7 @@ from indexer.training.networks.autoencoder import Sequences
 from indexer.training.networks.dense import Linear
 from indexer.training.networks.steps import StepsLayer, StepsTrunk, numbers_of
 from indexer.training.optimise import Descent
-from indexer.training.presets import Recursive
+from indexer.training.parts import Recursive
 from indexer.training.training_set import Preparation
 
 #: The bound on the nodes of the tree, whose numbers start near 1.

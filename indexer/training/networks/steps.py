@@ -27,7 +27,7 @@ from indexer.training.networks.autoencoder import (
 )
 from indexer.training.networks.bottleneck import LogitMoments
 from indexer.training.networks.dense import Linear, export
-from indexer.training.presets import InOrder
+from indexer.training.parts import InOrder
 from indexer.training.training_set import Preparation
 
 
