@@ -22,10 +22,11 @@ from hashret.store.segments.stored_items import StoredItems
 from hashret.workers.refusals import Refused
 from indexer.corpus import Skipped
 from indexer.corpus.given import taken
+from indexer.fitting.features import fit_features, note_on, spec_for
+from indexer.fitting.learn import options_for
 from indexer.ingest.counts import Stopwatch, Tally
 from indexer.ingest.documents import Documents, names_of, split
 from indexer.ingest.encode import usable_features
-from indexer.ingest.fit import fit_features, note_on, options_for, spec_for
 from indexer.ingest.intake import Intake
 from indexer.ingest.keeping import features_kept, images_kept, texts_kept
 from indexer.ingest.model_in_use import Model, last_items, refusal, requiring_all

@@ -25,11 +25,11 @@ from hashret.store.originals import SourceFolder
 from hashret.workers.pool import AVAILABLE
 from indexer.corpus import Skipped
 from indexer.corpus.given import taken
+from indexer.fitting.learn import learn, require_learnable
 from indexer.ingest.adding import Adder
 from indexer.ingest.compact import Compaction, compact
 from indexer.ingest.counts import Progress, Stopwatch, Tally, silent
 from indexer.ingest.documents import split
-from indexer.ingest.fit import learn, require_learnable
 from indexer.ingest.keeping import Keeping, features_kept, images_kept, texts_kept
 from indexer.ingest.model_in_use import requiring_all
 from indexer.ingest.pending_commit import PendingCommit

@@ -187,7 +187,7 @@ def test_an_item_that_a_new_model_would_leave_behind_is_named_before_training(pl
     def train(*_, **__):
         raise AssertionError("trained")
 
-    monkeypatch.setattr("indexer.ingest.fit.train_encoder", train)
+    monkeypatch.setattr("indexer.fitting.learn.train_encoder", train)
     said = agree(place, few, "--to", place / "texts", "--retrain")
     assert "got all but 10" in said
     assert "prune" in said

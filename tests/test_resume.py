@@ -154,13 +154,13 @@ def test_an_error_of_the_source_leaves_nothing_to_go_on_from(tmp_path):
 _DYING = """
 import os, signal
 from pathlib import Path
-from indexer.ingest import fit
+from indexer.fitting import learn
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background ignores it
-honest = fit.train_encoder
+honest = learn.train_encoder
 def dying(stage, done, total):
     if len(list(Path(os.environ["UNFINISHED"]).glob("*.checkpoint"))) > 1:
         os.kill(os.getpid(), int(os.environ["END"]))
-fit.train_encoder = lambda *given, **named: honest(*given, **named | {"on_progress": dying})
+learn.train_encoder = lambda *given, **named: honest(*given, **named | {"on_progress": dying})
 """
 
 

@@ -9,7 +9,7 @@ from hashret.features.texts.featurizer import TextFeaturizer
 from hashret.features.vector import VectorFeaturizer
 from hashret.sparse import SparseRows
 from hashret.specs import ImageSpec
-from indexer.ingest.fit import fit_features
+from indexer.fitting.features import fit_features
 from indexer.ingest.prepare import Preparer
 from indexer.training.report import code_warnings, flat_warnings
 from tests.corpora import clustered_vectors, topic_items
@@ -38,7 +38,7 @@ def test_features_are_made_in_blocks_and_are_the_same(
         return at_once(self, prepared)
 
     monkeypatch.setattr(featurizer_class, "transform", recorded)
-    monkeypatch.setattr("indexer.ingest.fit._BLOCK", 7)
+    monkeypatch.setattr("indexer.fitting.features._BLOCK", 7)
     preparer = Preparer(kind)
     featurizer, found, rows = fit_features(payloads, kind, None, preparer)
     prepared = preparer.prepare(payloads, featurizer.spec)
