@@ -40,7 +40,7 @@ OPTIONS = {kind: small(kind) for kind in ("text", "image", "vector", "sequence")
 
 @pytest.fixture(autouse=True)
 def little_training(monkeypatch):
-    change_all(monkeypatch, least_steps=2, epochs=1, pretrain_epochs=1)
+    change_all(monkeypatch, least_steps=2, epochs=1, pretrain_epochs=1, pair_steps=2)
 
 
 def png(pixels):

@@ -22,7 +22,15 @@ SERIES = series(40)
 
 @pytest.fixture(autouse=True)
 def little_training(monkeypatch):
-    change_all(monkeypatch, least_steps=2, epochs=1, pretrain_epochs=1, n_units=8, hidden=(16,))
+    change_all(
+        monkeypatch,
+        least_steps=2,
+        epochs=1,
+        pretrain_epochs=1,
+        pair_steps=2,
+        n_units=8,
+        hidden=(16,),
+    )
 
 
 def run(*arguments, code=0):
@@ -45,7 +53,9 @@ def made(tmp_path_factory):
     """A collection of tokens and one of series."""
     folder = tmp_path_factory.mktemp("made")
     with pytest.MonkeyPatch.context() as patch:
-        change_all(patch, least_steps=2, epochs=1, pretrain_epochs=1, n_units=8, hidden=(16,))
+        change_all(
+            patch, least_steps=2, epochs=1, pretrain_epochs=1, pair_steps=2, n_units=8, hidden=(16,)
+        )
         indexed(folder / "tokens", TOKENS)
         indexed(folder / "series", SERIES)
     return folder

@@ -46,7 +46,7 @@ def made(path, kind, preset, items, spec=None, **keep):
     """Index the items with a few steps of training."""
     options = TrainingOptions(n_bits=32 if preset == PACKED else 16, preset=preset, device="cpu")
     with pytest.MonkeyPatch.context() as patch:
-        change_all(patch, least_steps=2, epochs=1, pretrain_epochs=1)
+        change_all(patch, least_steps=2, epochs=1, pretrain_epochs=1, pair_steps=2)
         with Indexer(path, kind, **keep) as indexer:
             indexer.fit(items, options, spec=spec)
             indexer.add(items)

@@ -18,7 +18,7 @@ from tests.training.recipes import change_all
 def made(path, kind, items, options=OPTIONS, **how):
     with pytest.MonkeyPatch.context() as patch, Indexer(path, kind, **how) as indexer:
         if kind == "sequence":
-            change_all(patch, least_steps=2, epochs=1, pretrain_epochs=1)
+            change_all(patch, least_steps=2, epochs=1, pretrain_epochs=1, pair_steps=2)
         indexer.fit(items, options)
         indexer.add(items)
         indexer.commit()

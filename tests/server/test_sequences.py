@@ -22,7 +22,9 @@ def client(tmp_path_factory):
     """A client of a server with the collections tokens and series."""
     folder = tmp_path_factory.mktemp("sequences")
     with pytest.MonkeyPatch.context() as patch:
-        change_all(patch, least_steps=2, epochs=1, pretrain_epochs=1, n_units=8, hidden=(16,))
+        change_all(
+            patch, least_steps=2, epochs=1, pretrain_epochs=1, pair_steps=2, n_units=8, hidden=(16,)
+        )
         for name, payloads in (("tokens", TOKENS), ("series", SERIES)):
             items = [Item(f"s{i}", one) for i, one in enumerate(payloads)]
             with Indexer(folder / name, "sequence") as indexer:
