@@ -68,11 +68,11 @@ class RecursiveLayer(StepsLayer):
         for level in levels:
             pairs, alone = pairs_of(nodes, level)
             nodes = torch.cat([self.joined(pairs), alone])
-        (full,) = np.nonzero(batch.lengths)
-        found = nodes.new_zeros(len(batch.lengths), nodes.shape[1])
-        return found.index_copy(
-            0, torch.from_numpy(full).to(nodes.device), nodes[torch.from_numpy(roots)]
+        with_steps, tops = (
+            torch.from_numpy(rows).to(nodes.device) for rows in (*np.nonzero(batch.lengths), roots)
         )
+        found = nodes.new_zeros(len(batch.lengths), nodes.shape[1])
+        return found.index_copy(0, with_steps, nodes[tops])
 
     def leaves(self, values: Tensor) -> Tensor:
         """The vectors of steps, (n_steps, n_units), from 0 to the bound."""
