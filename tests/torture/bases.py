@@ -42,8 +42,14 @@ def items_of(kind: str, n: int = 60) -> list[Item]:
 
 def make(path: Path, kind: str, n: int = 60) -> Path:
     """A collection of n items of `kind` at `path`."""
+    import pytest
+
+    from tests.training.recipes import change_all
+
     items = items_of(kind, n)
-    with Indexer(path, kind, store_features=True) as indexer:
+    with pytest.MonkeyPatch.context() as patch, Indexer(path, kind, store_features=True) as indexer:
+        if kind == "sequence":  # whose cell learns for a while before all else
+            change_all(patch, pair_steps=2, pretrain_epochs=1, least_steps=2)
         indexer.fit(items, quick(kind))
         indexer.add(items)
         indexer.commit()
