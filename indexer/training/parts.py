@@ -68,7 +68,8 @@ class Recursive(InOrder):
     """One cell joins steps in pairs, up a balanced binary tree."""
 
     pair_steps: int = 300
-    """Number of steps in which the cell learns to join two nodes so that they can be rebuilt."""
+    """Number of steps in which the cell learns to join two nodes so that they can be rebuilt; of
+    fewer items than these as many as there are, and 60 at least."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """Text as a bag of words: sublinear tf-idf over the corpus's own vocabulary, unit length.
 
 Where the spec says so, the first words of a text in their order stand behind the bag
-(`sequences.word_order`).
+(`word_order`).
 
 Weights are (1 + ln tf) (ln((1 + n) / (1 + df)) + 1), rows scaled to unit Euclidean length, as
 scikit-learn's ``TfidfVectorizer(sublinear_tf=True)``. Source of the weighting: Salton and

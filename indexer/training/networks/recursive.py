@@ -38,6 +38,8 @@ _ORDER = 0.25
 #: Number of items whose pairs of nodes the cell is pre-trained on at once, and the learning rate.
 #: There are as many pairs as steps, so few items are enough.
 _PAIR_BATCH, _PAIR_RATE = 32, 1e-2
+#: Number of steps for it, however few items there are.
+_FEWEST_STEPS = 60
 
 
 class RecursiveLayer(StepsLayer):
@@ -162,7 +164,9 @@ class RecursiveTrunk(StepsTrunk):
         """Pre-train the cell on pairs of nodes of a sample of the items."""
         rng, device = self.preparation.rng(), torch.device("cpu")
         pairs = PairAutoencoder(layer, torch.Generator().manual_seed(self.preparation.seed))
-        n_steps, size = self.settings.pair_steps, min(_PAIR_BATCH, len(self.features))
+        # a small set has few pairs to learn from
+        n_steps = min(self.settings.pair_steps, max(_FEWEST_STEPS, len(self.features)))
+        size = min(_PAIR_BATCH, len(self.features))
         rows = rng.permutation(len(self.features))[: size * n_steps]
         batches = Batches(take_rows(self.features, rows), self.scale, device, self.ordering)
         descent = Descent("pairs", len(rows), size, _PAIR_RATE, rng, device, False, None)
