@@ -161,15 +161,19 @@ def _family(
     return {name: Preset("autoencoder", each) for name, each in changed.items()}
 
 
-def _rebuilding(recipe: Recipe) -> Recipe:
-    """The recipe for codes that are to be turned back: all that counts is the item itself."""
+def _rebuilding(recipe: Recipe, gaussian: float) -> Recipe:
+    """The recipe for codes that are to be turned back: all that counts is the item itself.
+
+    `gaussian` is noise on the features: few numbers that hang together little are learned by heart
+    without it.
+    """
     return replace(
         recipe,
         trunk=Dense(hidden=(1024,)),
         bottleneck=NoisySigmoid(noise=(0.1, 0.5)),
         target=Squared(),
         terms=(),
-        corruption=Corruption(masked_share=0.0),
+        corruption=Corruption(masked_share=0.0, gaussian=gaussian),
         neighbourhood=None,
         epochs=16,
     )
@@ -197,13 +201,13 @@ PRESETS: dict[str, dict[str, Preset]] = {
         "dense": Preset("autoencoder", _IMAGE),
         "conv": Preset("autoencoder", _CONV),
         **_family(_PATCHES, _PATCHES, noise=(0.3, 1.0), sparsity=0.02, contraction=0.1),
-        "rebuilding": Preset("autoencoder", _rebuilding(_IMAGE)),
+        "rebuilding": Preset("autoencoder", _rebuilding(_IMAGE, 0.0)),
     },
     "vector": {
         "towers": Preset("towers", TowersRecipe()),
         "dense": Preset("autoencoder", _VECTOR),
         **_family(_VECTOR, _VECTOR, noise=(0.1, 0.5), sparsity=0.02, contraction=0.1),
-        "rebuilding": Preset("autoencoder", _rebuilding(_VECTOR)),
+        "rebuilding": Preset("autoencoder", _rebuilding(_VECTOR, 0.5)),
         AS_GIVEN: Preset("identity", IdentityRecipe()),
     },
     "sequence": {

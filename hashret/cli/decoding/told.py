@@ -54,7 +54,7 @@ _OF_VECTORS = [".npy", ".jsonl"]
 
 
 def form_of(collection: Collection) -> str:
-    """What codes of a collection say, a key of JSON: "words", "pixels", "vector" or "series"."""
+    """What codes of a collection say, as its key in JSON: words, pixels, vector or series."""
     outputs = collection.decoder.spec.outputs
     if kind_of(collection.kind).stores_images:
         return "pixels"
