@@ -39,7 +39,7 @@ def made_numbers(_: Path | None) -> Labelled:
     rng = np.random.default_rng(1)
     values = np.linspace(-1.5, 1.5, 32)
     up, halves = np.arange(32), np.r_[0:32:2, 31:0:-2]
-    courses = [up, up[::-1], halves, halves[::-1], np.roll(up, 16), np.roll(up[::-1], 16)]
+    courses = [up, up[::-1], halves, 31 - halves, np.roll(up, 16), np.roll(up[::-1], 16)]
     courses += [up.reshape(2, 16).T.ravel(), up.reshape(4, 8).T.ravel()]
 
     def one(label: int) -> np.ndarray:

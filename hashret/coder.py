@@ -26,7 +26,7 @@ from hashret.specs.encoders import EncoderSpec
 
 if TYPE_CHECKING:
     from hashret.features.image import ImageFeaturizer
-    from hashret.features.text import TextFeaturizer
+    from hashret.features.texts.featurizer import TextFeaturizer
 
 _FORMAT = 1
 

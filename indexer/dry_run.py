@@ -35,6 +35,7 @@ from indexer.ingest.stored_codes import StoredCodes
 from indexer.training.options import AS_GIVEN, TrainingOptions
 from indexer.training.report import few_warnings
 from indexer.training.vectors.packed import packing_warnings
+from indexer.training.watching import Watcher
 
 
 class LastCommit:
@@ -172,8 +173,11 @@ class Rehearsal:
         options: TrainingOptions | None = None,
         *,
         spec: Any = None,
+        watchers: Sequence[Watcher] = (),
     ) -> None:
         """Learn features, but no codes; every item counts as one to add from now on.
+
+        There is no training for the `watchers` to be told of.
 
         Where `Indexer.fit` would refuse to learn, `commit` says so, after all is counted.
         `warnings` gets the warnings that are known before the training.

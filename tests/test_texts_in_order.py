@@ -30,7 +30,7 @@ ITEMS = [
 
 @pytest.fixture(autouse=True)
 def little_training(monkeypatch):
-    change_all(monkeypatch, least_steps=2, epochs=1, pretrain_epochs=1, pair_epochs=1)
+    change_all(monkeypatch, least_steps=2, epochs=1, pretrain_epochs=1, pair_steps=2)
 
 
 def options(preset):
@@ -48,7 +48,7 @@ def indexed(path, preset, items=ITEMS, spec=None, **keep):
 @pytest.fixture(scope="module", params=PRESETS)
 def path(request, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
-        change_all(patch, least_steps=2, epochs=1, pretrain_epochs=1, pair_epochs=1)
+        change_all(patch, least_steps=2, epochs=1, pretrain_epochs=1, pair_steps=2)
         return indexed(tmp_path_factory.mktemp("order") / "c", request.param)
 
 

@@ -22,7 +22,7 @@ from hashret.sparse import Features
 
 #: The featurizer of each kind of items; it is imported on first use.
 FEATURIZERS: Mapping[str, str] = {
-    "text": "hashret.features.text:TextFeaturizer",
+    "text": "hashret.features.texts.featurizer:TextFeaturizer",
     "image": "hashret.features.image:ImageFeaturizer",
     "vector": "hashret.features.vector:VectorFeaturizer",
     "sequence": "hashret.features.sequences.featurizer:SequenceFeaturizer",

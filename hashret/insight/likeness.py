@@ -18,8 +18,8 @@ from hashlib import blake2b
 
 import numpy as np
 
-from hashret.features.text import pieces
-from hashret.features.tokens import words
+from hashret.features.texts.featurizer import pieces
+from hashret.features.texts.tokens import words
 from hashret.insight.near_pairs import Found, Likeness
 from hashret.sparse import Features, SparseRows, by_layout, to_scipy
 

@@ -8,24 +8,14 @@ from typing import Any, NamedTuple, overload
 
 import numpy as np
 
-from hashret._backports import chunks
 from hashret.arguments import whole
-from hashret.errors import CollectionError
 from hashret.features.left_out import Part
 from hashret.items import Item
-from hashret.outliers.source import Source, source_of
-from hashret.outliers.usual import FEWEST, Usual, discoveries
-from hashret.outliers.views import Sight
+from hashret.outliers.judging import By, Judge, Judged, Refusal
+from hashret.outliers.usual import discoveries
 from hashret.snapshot import Snapshot
-from hashret.sparse import Features, known, rows_between
 
-#: Usual items that others are compared with at most, drawn with a fixed seed: no p-value is below
-#: 1 in 4,001, and an item is compared in some milliseconds.
-MOST_USUAL = 4_000
-_BLOCK = 256  # items judged together: their distances to all usual ones take 4 MB
-_MOST_PARTS = 100  # parts of an item that are left out, those of the greatest features
 _SHOWN_PARTS = 5  # odd parts of an item that are told
-_LEAST_SHARE = 0.001  # of the error that an odd part takes with it
 
 
 class Odd(NamedTuple):
@@ -57,13 +47,6 @@ class Outlier(NamedTuple):
         return {"id": self.id, "p_value": self.p_value, "error": round(self.error, 4), "odd": odd}
 
 
-class Refusal(NamedTuple):
-    """A new item that can't be compared, and why."""
-
-    id: str
-    reason: str
-
-
 @dataclass(frozen=True, slots=True)
 class Outliers(Sequence[Outlier]):
     """The outliers that were found, the most unlike first."""
@@ -75,6 +58,8 @@ class Outliers(Sequence[Outlier]):
     """How many usual items they were compared with."""
     n_below: int
     """How many outliers there are, also those beyond the first k."""
+    by: By
+    """Which errors were compared: distances to neighbours, or what the decoder lacks."""
     n_unseen: int = 0
     """How many stored items nothing is held of that they could be compared by."""
     skipped: tuple[Refusal, ...] = ()
@@ -104,6 +89,7 @@ class Outliers(Sequence[Outlier]):
             "n_items": self.n_items,
             "n_usual": self.n_usual,
             "n_outliers": self.n_below,
+            "by": self.by,
             "n_unseen": self.n_unseen,
             "outliers": [one.to_json() for one in self.found],
             "skipped": [one._asdict() for one in self.skipped],
@@ -147,13 +133,12 @@ def outliers(
 ) -> Outliers:
     """The outliers among new `items`, or, where these are None, at the positions `asked`.
 
-    They are compared with at most `MOST_USUAL` of those at the positions `usual`. Raises
-    CollectionError where of fewer than `FEWEST` of these enough is held.
+    They are compared with those at the positions `usual` (`judging.Judge.of`). Raises
+    CollectionError where too little is held.
     """
-    source = source_of(snapshot)
-    judge = _Judge(source, usual)
+    judge = Judge.of(snapshot, usual, is_new=items is not None)
     blocks = judge.stored(asked) if items is None else judge.new(items)
-    kept: list[_Judged] = []
+    kept: list[Judged] = []
     p_values: list[np.ndarray] = []
     for block in blocks:
         p_values.append(np.array([one.p_value for one in block]))
@@ -163,95 +148,14 @@ def outliers(
     below = every[limit.admits(every)].max(initial=0.0)
     chosen = [one for one in kept if one.p_value <= below]
     chosen.sort(key=lambda one: (one.p_value, -one.error))
-    found = tuple(judge.told(one) for one in chosen[: limit.k])
+    found = tuple(_told(judge, one) for one in chosen[: limit.k])
     unseen = len(asked) - len(every) if items is None else 0
-    return Outliers(found, len(every), len(judge), len(chosen), unseen, tuple(judge.skipped))
+    rule = judge.rule
+    return Outliers(
+        found, len(every), len(rule), len(chosen), rule.name, unseen, tuple(judge.skipped)
+    )
 
 
-@dataclass(frozen=True, slots=True)
-class _Judged:
-    """An item that was compared, before it is told what is odd in it."""
-
-    p_value: float
-    error: float
-    features: Features
-    own: int
-    """Which of the usual items it is; -1 for none."""
-    position: int = -1
-    id: str = ""
-    prepared: Any = None
-
-
-class _Judge:
-    """Compares items with the usual ones."""
-
-    def __init__(self, source: Source, usual: np.ndarray):
-        if len(usual) > MOST_USUAL:
-            drawn = np.random.default_rng(0).choice(len(usual), MOST_USUAL, replace=False)
-            usual = usual[np.sort(drawn)]
-        positions, features = source.features(usual)
-        if len(positions) < FEWEST:
-            raise CollectionError(
-                f"{source.snapshot.layout.root}: expected at least {FEWEST} items to compare with, "
-                f"got {len(positions)}; add more, or choose them by another condition"
-            )
-        self._source = source
-        self._sight = Sight(source.snapshot.coder, features)
-        self._usual = Usual(self._sight.views(features))
-        self._own = {position: i for i, position in enumerate(positions.tolist())}
-        self.skipped: list[Refusal] = []
-
-    def __len__(self) -> int:
-        return len(self._usual)
-
-    def stored(self, positions: np.ndarray) -> Iterator[list[_Judged]]:
-        """The stored items at these positions, block by block, as far as enough is held."""
-        for start in range(0, len(positions), _BLOCK):
-            seen, features = self._source.features(positions[start : start + _BLOCK])
-            if len(seen):
-                own = np.array([self._own.get(one, -1) for one in seen.tolist()], np.int64)
-                at = [{"position": one} for one in seen.tolist()]
-                yield self._judged(features, own, at)
-
-    def new(self, items: Iterable[Item]) -> Iterator[list[_Judged]]:
-        """The new items, block by block; those that can't be used are `skipped`."""
-        coder = self._source.snapshot.coder
-        for block in chunks(items, _BLOCK):
-            results = self._source.of([one.payload for one in block])
-            pairs = []
-            for item, prepared in zip(block, results, strict=True):
-                if isinstance(prepared, Exception):
-                    self.skipped.append(Refusal(item.id, str(prepared)))
-                else:
-                    pairs.append({"id": item.id, "prepared": prepared})
-            if pairs:
-                features, _ = coder.features([one["prepared"] for one in pairs])
-                yield self._judged(features, np.full(len(pairs), -1), pairs)
-
-    def _judged(
-        self, features: Features, own: np.ndarray, about: Sequence[dict[str, Any]]
-    ) -> list[_Judged]:
-        errors, p_values = self._usual.judged(self._sight.views(features), own)
-        return [
-            _Judged(p, error, rows_between(features, i, i + 1), int(own[i]), **about[i])
-            for i, (p, error) in enumerate(zip(p_values.tolist(), errors.tolist(), strict=True))
-        ]
-
-    def told(self, one: _Judged) -> Outlier:
-        """The outlier, with what is odd in it."""
-        snapshot, prepared = self._source.snapshot, one.prepared
-        item_id = one.id
-        if one.position >= 0:
-            (item_id,) = snapshot.ids([one.position])
-            prepared = self._source.prepared(one.position)
-        left = snapshot.coder.featurizer.left_out(prepared, one.features, _MOST_PARTS)
-        odd = []
-        if left is not None and len(left.parts):
-            own = np.full(len(left.parts), one.own)
-            without = self._usual.errors(self._sight.views(left.features), own)
-            without = np.where(known(left.features), without, np.inf)  # nothing else is known
-            shares = 1.0 - without / one.error
-            for i in np.argsort(-shares, kind="stable")[:_SHOWN_PARTS].tolist():
-                if shares[i] >= _LEAST_SHARE:
-                    odd.append(Odd(left.parts[i], float(shares[i])))
-        return Outlier(item_id, one.p_value, one.error, tuple(odd))
+def _told(judge: Judge, one: Judged) -> Outlier:
+    odd = [Odd(part, share) for part, share in judge.odd_parts(one)[:_SHOWN_PARTS]]
+    return Outlier(judge.id_of(one), one.p_value, one.error, tuple(odd))

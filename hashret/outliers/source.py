@@ -72,8 +72,8 @@ class Source:
         return found
 
 
-def source_of(snapshot: Snapshot) -> Source:
-    """The source for a snapshot with a model. Raises CollectionError where nothing is held."""
+def source_of(snapshot: Snapshot) -> Source | None:
+    """The source for a snapshot; None where nothing is held. CollectionError without a model."""
     snapshot.require_model()
     kind = kind_of(snapshot.kind)
     if snapshot.has_features and not keeps_looks(snapshot.spec("features")):
@@ -84,9 +84,15 @@ def source_of(snapshot: Snapshot) -> Source:
         return Source(snapshot, lambda row: _image(snapshot, row))
     if kind.has_looks and snapshot.keeps_thumbnails:
         return Source(snapshot, lambda row: _thumbnail(snapshot, row), _as_thumbnail)
-    raise CollectionError(
+    return None
+
+
+def nothing_held(snapshot: Snapshot) -> CollectionError:
+    """The error for a snapshot that has no source."""
+    return CollectionError(
         f"{snapshot.layout.root}: expected a collection that keeps what its items are compared by, "
-        f"got one of codes alone; index the source again with --retrain {kind.kept_by}"
+        "got one of codes alone; index the source again with --retrain "
+        f"{kind_of(snapshot.kind).kept_by}"
     )
 
 

@@ -32,9 +32,9 @@ class TextSpec:
     """Terms in a larger share of the documents are left out, because they distinguish nothing; of
     fewer than 100 documents, terms in more than this share of 100."""
     rule: int = 2
-    """How a text is cut into words: 2 by `features.tokens`; 1 as in models older than that rule."""
+    """How a text is cut into words: 2 by `features.texts.tokens`; 1 as in models before it."""
     fold_accents: bool = True
-    """Whether accents are removed (`features.folding`), so that é is e; never by rule 1."""
+    """Whether accents are removed (`features.texts.folding`), so that é is e; never by rule 1."""
     in_order: int = 0
     """How many words of a text, the first that the vocabulary has, are features in their order,
     besides all of them as a bag; 0: none. The presets of texts in word order set it."""

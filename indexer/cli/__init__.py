@@ -66,6 +66,10 @@ VERBS = {
         "hashret.cli.decoding.denoise:denoise",
         "Take the noise out of an image or of vectors.",
     ),
+    "outliers": (
+        "indexer.cli.outliers.verb:outliers",
+        "Show which items are unlike the others, and what in them is odd.",
+    ),
     "serve": (
         "hashret.cli.serve:serve",
         "Answer over HTTP, and show a page to ask on.",
@@ -87,15 +91,15 @@ VERBS = {
         "Write a page on a collection: map, bits, distances, training.",
     ),
     "evaluate": (
-        "indexer.cli.evaluate:evaluate",
+        "indexer.cli.choosing.evaluate:evaluate",
         "Measure how well codes find what is relevant.",
     ),
     "presets": (
-        "indexer.cli.presets:presets",
+        "indexer.cli.choosing.presets:presets",
         "List the ways in which codes can be learned, with their figures.",
     ),
     "tune": (
-        "indexer.cli.tune:tune",
+        "indexer.cli.choosing.tune:tune",
         "Choose settings of training for some files, without labels.",
     ),
     "remove": (

@@ -25,6 +25,7 @@ from indexer.cli.options import (
     device_option,
     invariant_option,
     label_option,
+    log_dir_option,
     longest_option,
     metric_option,
     packed_option,
@@ -42,6 +43,7 @@ from indexer.cli.options import (
     vector_spec,
     with_stdin,
 )
+from indexer.cli.outliers.flagged import flag_option
 from indexer.cli.run import Run, rehearse, run_index
 
 if TYPE_CHECKING:
@@ -90,6 +92,7 @@ _LINE = re.compile(rf'\{{"id": {_TEXT}, "reason": {_TEXT}, "class": {_TEXT}\}}\r
     help="Seed of the training: on one machine, the same seed gives the same codes.  [default: 0]",
 )
 @device_option
+@log_dir_option
 @click.option(
     "--ids",
     type=click.Path(path_type=Path),
@@ -137,6 +140,7 @@ _LINE = re.compile(rf'\{{"id": {_TEXT}, "reason": {_TEXT}, "class": {_TEXT}\}}\r
     help="Keep a thumbnail of each image, about 4 kB, which the page shows.  [default: as the "
     "collection did last, else yes]",
 )
+@flag_option
 @click.option("--retrain", is_flag=True, help="Learn a new model and encode everything again.")
 @click.option(
     "--dry-run",
@@ -176,6 +180,7 @@ def index(
     seed: int | None,
     workers: int | None,
     catalog: str | None,
+    log_dir: Path | None,
     metric: str | None,
     packed: bool,
     unit: str | None,
@@ -190,6 +195,8 @@ def index(
     """
     from indexer.ingest.prepare import default_workers
 
+    if dry_run and rest["flag_outliers"] is not None:
+        raise click.UsageError("--flag-outliers: expected none with --dry-run; leave one out")
     sources, how = with_stdin(sources, reading_of(rest, ids))
     how = replace(how, as_tokens=unit not in (None, "numbers"))
     if images_to is not None:
@@ -214,6 +221,7 @@ def index(
         read = partial(share.read, workers or default_workers())
         said = rest | {"catalog": catalog, "workers": workers, "by_ending": share.are_files}
         said["folders"] = share.folders
+        said["log_dir"] = log_dir / share.kind if log_dir and len(found) > 1 else log_dir
         if not kind_of(share.kind).stores_texts:
             said["passages"] = None
         runs.append(Run(read, share.to, share.kind, model, spec, **said))

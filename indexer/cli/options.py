@@ -6,7 +6,8 @@ import csv
 import os
 import re
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -18,12 +19,13 @@ from hashret.kinds import KINDS, kind_of
 from hashret.specs import SequenceSpec, VectorSpec
 from hashret.specs.encoders import INVARIANCES
 from hashret.specs.features import MOST_STEPS, UNITS
-from hashret.store.outputs import no_place, require_place
+from hashret.store.outputs import no_place, require_outside, require_place
 from indexer.training.options import TrainingOptions
 from indexer.training.presets import PRESETS, preset_for, require_used
 
 if TYPE_CHECKING:
     from indexer.corpus import Reading
+    from indexer.training import Watcher
 
 #: Bytes. So much of a file is inspected before it is replaced: more than any line of a report.
 _HEAD = 1 << 20
@@ -102,6 +104,12 @@ label_option = click.option(
     metavar="FIELD",
     help="Learn from labels too: items with the same value of this metadata field get like codes, "
     "also where only some have one.  [default: no label is looked at]",
+)
+log_dir_option = click.option(
+    "--log-dir",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Write how the training goes into this folder, for TensorBoard.  [default: nowhere]",
 )
 recipe_option = click.option(
     "--recipe",
@@ -320,6 +328,22 @@ def required_label(kind: str, label: str | None, preset: str | None) -> str | No
         except ValueError as error:
             raise click.UsageError(f"--{error}") from error
     return label
+
+
+@contextmanager
+def watchers_of(log_dir: Path | None) -> Iterator[list[Watcher]]:
+    """Who watches a training: TensorBoard's events are written to `log_dir`, if that is given.
+
+    Raises `InputError` for a folder within a collection, or that can't be written to.
+    """
+    if log_dir is None:
+        yield []
+        return
+    require_outside(log_dir / "events", "the events of TensorBoard")
+    from indexer.training.watching.tensorboard import TensorBoard  # it loads torch
+
+    with closing(TensorBoard(log_dir)) as watcher:
+        yield [watcher]
 
 
 def vector_spec(kind: str, metric: str | None, packed: bool) -> VectorSpec | None:

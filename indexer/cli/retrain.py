@@ -16,12 +16,14 @@ from indexer.cli.options import (
     device_option,
     invariant_option,
     label_option,
+    log_dir_option,
     preset_option,
     quick_option,
     recipe_of,
     recipe_option,
     required_invariant,
     required_label,
+    watchers_of,
 )
 
 
@@ -36,6 +38,7 @@ from indexer.cli.options import (
 @recipe_option
 @click.option("--seed", type=SEED, metavar="N", help="Seed of the training.  [default: 0]")
 @device_option
+@log_dir_option
 @wait_option
 @verbose_option
 @click.option("-q", "--quiet", is_flag=True, help="Show only warnings and the closing line.")
@@ -49,6 +52,7 @@ def retrain(
     recipe: Path | None,
     seed: int | None,
     device: str,
+    log_dir: Path | None,
     wait: float,
     verbose: bool,
     quiet: bool,
@@ -80,7 +84,9 @@ def retrain(
         if recipe is not None:
             given |= recipe_of(recipe, indexer.kind, preset)
         chosen = {name: value for name, value in given.items() if value is not None}
-        report = indexer.fit(None, TrainingOptions(**chosen, device=device))
+        with watchers_of(log_dir) as watchers:
+            options = TrainingOptions(**chosen, device=device)
+            report = indexer.fit(None, options, watchers=watchers)
         commit = indexer.commit()
     show_training(report, shown, quiet=quiet, verbose=verbose)
     if not quiet:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,8 @@ from hashret.kinds import kind_of
 from hashret.specs import SequenceSpec, VectorSpec
 from indexer.cli.closing import show_counts
 from indexer.cli.console import progress_bars, say, show_times, show_training
+from indexer.cli.options import watchers_of
+from indexer.cli.outliers.flagged import first_new_row, show_flagged
 
 if TYPE_CHECKING:
     from hashret.store.originals import SourceFolder
@@ -41,10 +43,12 @@ class Run:
     store_images: bool | None = None
     store_thumbnails: bool | None = None
     folders: Sequence[SourceFolder] = ()  # that the items are files of
+    log_dir: Path | None = None  # for what watches the training
     retrain: bool = False
     prune: bool = False
     wait: float = 0.0
     workers: int | None = None
+    flag_outliers: float | None = None  # the greatest p-value of what is shown as an outlier
     quiet: bool = False
     verbose: bool = False
     by_ending: bool = False  # whether the closing lines count the items by the endings of files
@@ -58,6 +62,7 @@ def run_index(run: Run, on_skipped: Callable[[Skipped], None] | None = None) -> 
     """Train if needed, add all items, prune if asked, commit; show what was done."""
     from indexer.writer import Indexer
 
+    first_row = 0 if run.flag_outliers is None else first_new_row(run)
     shown: set[str] = set()
 
     def on_note(note: str) -> None:
@@ -101,6 +106,8 @@ def run_index(run: Run, on_skipped: Callable[[Skipped], None] | None = None) -> 
     run.show_counts(indexer.tally)
     pruned = f", {indexer.tally.removed - indexer.tally.left_over} pruned" if run.prune else ""
     say(f"{run.to}: commit {commit.commit}, {commit.n_items} items{pruned}")
+    if run.flag_outliers is not None:
+        show_flagged(run, run.flag_outliers, first_row)
     return indexer.tally
 
 
@@ -108,6 +115,7 @@ def rehearse(run: Run, on_skipped: Callable[[Skipped], None] | None) -> None:
     """Show what `run_index` would do, and write nothing."""
     from indexer.dry_run import Rehearsal
 
+    run = replace(run, log_dir=None)
     with Rehearsal(
         run.to,
         run.kind,
@@ -136,6 +144,7 @@ def _count_unusable(run: Run, on_skipped: Callable[[Skipped], None] | None) -> N
     """
     from indexer.dry_run import Rehearsal
 
+    run = replace(run, log_dir=None)
     with Rehearsal(
         run.to,
         run.kind,
@@ -171,6 +180,8 @@ def _fit(indexer: Indexer | Rehearsal, run: Run) -> TrainingReport | None:
     given = {name: value for name, value in run.model.items() if value is not None}
     if indexer.coder is not None and not run.retrain:
         _require_as_made(indexer, given, run)
+        if run.log_dir is not None:
+            say(f"note: no model is learned, so nothing is written to {run.log_dir}")
         return None
     options = _options(run, given)
     if run.device == "cuda":
@@ -180,7 +191,8 @@ def _fit(indexer: Indexer | Rehearsal, run: Run) -> TrainingReport | None:
     items = run.read()
     if indexer.coder is not None and not run.prune:
         items = indexer.requiring_all(items)
-    return indexer.fit(items, options, spec=run.spec)
+    with watchers_of(run.log_dir) as watchers:
+        return indexer.fit(items, options, spec=run.spec, watchers=watchers)
 
 
 def _options(run: Run, given: dict[str, Any]) -> TrainingOptions | None:

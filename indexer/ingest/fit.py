@@ -36,6 +36,7 @@ from indexer.training.denoising.lesson import denoiser_for
 from indexer.training.labels.item_labels import ItemLabels
 from indexer.training.report import few_warnings, flat_warnings
 from indexer.training.vectors.packed import packing_warnings
+from indexer.training.watching import Watcher
 
 if TYPE_CHECKING:
     from hashret.features.image import ImageFeaturizer
@@ -110,6 +111,7 @@ def learn(
     resumes: bool,
     on_progress: Progress,
     on_note: Callable[[str], None],
+    watchers: Sequence[Watcher] = (),
 ) -> Learned:
     """What is learned from a sample of the items.
 
@@ -160,6 +162,7 @@ def learn(
             resumed=unfinished if resumes else None,
             on_progress=on_progress,
             on_note=on_note,
+            watchers=watchers,
         )
         decoder = decoder_for(kind, encoder, features, report, on_progress)
         denoiser = denoiser_for(
@@ -349,6 +352,17 @@ def joined(featurizer: Featurizer, encoder: Encoder, features: Features) -> Code
     return Coder(featurizer.from_tensors(spec, featurizer.tensors()), encoder)
 
 
+class _Told(Watcher):
+    """Tells the progress of a training as that of all stages of a run is told."""
+
+    def __init__(self, on_progress: Progress):
+        self._on_progress = on_progress
+
+    def on_step(self, stage: str, step: int, n_steps: int, loss: float) -> None:
+        """So many steps are done."""
+        self._on_progress(stage, step, n_steps)
+
+
 def train_encoder(
     featurizer: Featurizer,
     features: Features,
@@ -359,6 +373,7 @@ def train_encoder(
     resumed: Unfinished | None,
     on_progress: Progress,
     on_note: Callable[[str], None],
+    watchers: Sequence[Watcher] = (),
 ) -> tuple[Encoder, TrainingReport]:
     """Train an encoder on the featurizer's features; return it with the report of its training.
 
@@ -387,10 +402,8 @@ def train_encoder(
             on_note("going on with the training that was interrupted")
         elif checkpoints.dropped:
             on_note("the interrupted training was of other items, so training starts anew")
-
-    def report(stage: str, done: int, total: int, loss: float) -> None:
-        on_progress(stage, done, total)
-
+    for watcher in watchers:
+        watcher.on_features(featurizer)
     encoder, found = train(
         features,
         kind,
@@ -398,7 +411,7 @@ def train_encoder(
         shape=shape,
         labels=numbers,
         ordering=getattr(featurizer, "ordering", None),
-        on_progress=report,
+        watchers=(_Told(on_progress), *watchers),
         checkpoints=checkpoints,
     )
     found.warnings += labels.warnings() if labels is not None else []

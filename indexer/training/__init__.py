@@ -7,7 +7,7 @@ for reading items (`indexer.corpus`), nor for applying an encoder (`hashret.mode
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
@@ -26,18 +26,20 @@ from indexer.training.presets import (
     require_used,
 )
 from indexer.training.recipe import Recipe
-from indexer.training.report import OnProgress, StageReport, TrainingReport
+from indexer.training.report import StageReport, TrainingReport
+from indexer.training.watching import Seen, Watcher, Watching
 
 if TYPE_CHECKING:
     from indexer.training.checkpoints import Checkpoints
 
 __all__ = [
     "Multiples",
-    "OnProgress",
+    "Seen",
     "StageReport",
     "Trainer",
     "TrainingOptions",
     "TrainingReport",
+    "Watcher",
     "train",
     "train_lengths",
 ]
@@ -46,7 +48,7 @@ __all__ = [
 class Trainer(Protocol):
     """The class that a preset names: it learns encoders from a training set by a recipe.
 
-    It is constructed with the training set, options, the recipe, `on_progress` and `checkpoints`.
+    It is constructed with the training set, options, the recipe, who watches, and `checkpoints`.
     """
 
     def learn(self, n_bits: int) -> tuple[Encoder, TrainingReport]:
@@ -62,18 +64,17 @@ def train(
     shape: tuple[int, int, int] | None = None,
     ordering: Ordering | None = None,
     labels: np.ndarray | None = None,
-    on_progress: OnProgress | None = None,
+    watchers: Sequence[Watcher] = (),
     checkpoints: Checkpoints | None = None,
 ) -> tuple[Encoder, TrainingReport]:
     """Learn binary codes for items of a kind, such as "text", from their features.
 
     Features are sparse and not negative for text, sparse for sequences, and dense for the others.
     `ordering` says where they hold steps in order, which sequences and the presets for texts in
-    word order need. The same features,
-    options, CPU model and number of threads give the same encoder, bit for bit. `on_progress`
-    is called with (stage, steps done, steps in all, loss); the loss is NaN for stages that have
-    none. `shape` (height, width, channels) says that the rows are images: then the views of them
-    are learned (`image_views`), else the bare pixels. For images, all presets but "dense" need it.
+    word order need. The same features, options, CPU model and number of threads give the same
+    encoder, bit for bit, whoever watches (`Watcher`). `shape` (height, width, channels) says that
+    the rows are images: then the views of them are learned (`image_views`), else the bare pixels.
+    For images, all presets but "dense" need it.
     `labels` (n,) are the numbers of the items' classes, from 0, and negative where the class is not
     known: items of one class are then to have like codes, and of two to have others.
     Raises TrainingError for fewer than two items and when a loss is not finite, UnknownKindError
@@ -88,7 +89,7 @@ def train(
         shape=shape,
         ordering=ordering,
         labels=labels,
-        on_progress=on_progress,
+        watchers=watchers,
         checkpoints=checkpoints,
     )
     return next(learned)
@@ -103,7 +104,7 @@ def train_lengths(
     shape: tuple[int, int, int] | None = None,
     ordering: Ordering | None = None,
     labels: np.ndarray | None = None,
-    on_progress: OnProgress | None = None,
+    watchers: Sequence[Watcher] = (),
     checkpoints: Checkpoints | None = None,
 ) -> Iterator[tuple[Encoder, TrainingReport]]:
     """As `train`, for codes of each of several lengths in bits, in place of `options.n_bits`.
@@ -124,6 +125,9 @@ def train_lengths(
     items = TrainingSet(features, shape, ordering, labels)
     items.require_usable(str(options.preset), needs_shape=recipe.needs_shape)
     trainer_class = resolve(TRAINERS, named, "trainer")
-    trainer: Trainer = trainer_class(items, options, recipe, on_progress, checkpoints)
+    watching = Watching(watchers)
+    trainer: Trainer = trainer_class(items, options, recipe, watching, checkpoints)
     for n_bits in lengths:
-        yield trainer.learn(n_bits)
+        encoder, report = trainer.learn(n_bits)
+        watching.end(encoder, features, report)
+        yield encoder, report

@@ -10,6 +10,7 @@ dropped: rebuilding it takes what comes before and after (as spans of words in J
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -37,8 +38,8 @@ class Corruptor:
             batch = augment(batch, self.shape, self.generator)
         batch = self.masked(batch)
         if settings.span_share > 0.0 and isinstance(batch, Sequences):
-            lengths = torch.from_numpy(batch.lengths).to(batch.values.device)
-            batch = batch.keeping(outside_span(lengths, settings.span_share, self.generator))
+            kept = outside_span(batch.lengths, settings.span_share, self.generator)
+            batch = batch.keeping(kept.to(batch.values.device))
         if settings.gaussian > 0.0:
             batch = add_gaussian(batch, settings.gaussian, self.generator)
         return batch
@@ -100,18 +101,17 @@ def add_gaussian(batch: Batch, deviation: float, generator: torch.Generator) -> 
     return Sequences(noisy, batch.lengths) if isinstance(batch, Sequences) else noisy
 
 
-def outside_span(lengths: Tensor, share: float, generator: torch.Generator) -> Tensor:
+def outside_span(lengths: np.ndarray, share: float, generator: torch.Generator) -> Tensor:
     """Which steps of ordered items are kept when each loses one run of steps, (sum(lengths),) bool.
 
     `lengths` (n,) int64 are the items' numbers of steps; the answer has the steps of one item after
     the other. A run has `share` of the item's steps on average, rounded up or down at random, never
     all of them, and begins anywhere.
     """
-    drawn = torch.rand((2, len(lengths)), generator=generator, device=lengths.device)
-    size = torch.floor(share * lengths + drawn[0]).long()
-    size = torch.minimum(size, (lengths - 1).clamp(min=0))
-    first = torch.floor(drawn[1] * (lengths - size + 1)).long()  # (n,)
-    owner = torch.repeat_interleave(torch.arange(len(lengths), device=lengths.device), lengths)
-    starts = lengths.cumsum(0) - lengths
-    step = torch.arange(len(owner), device=lengths.device) - starts[owner]
-    return (step < first[owner]) | (step >= (first + size)[owner])
+    drawn = torch.rand((2, len(lengths)), generator=generator, device=generator.device)
+    rounding, place = drawn.double().cpu().numpy()
+    size = np.minimum(np.floor(share * lengths + rounding), np.maximum(lengths - 1, 0))
+    first = np.floor(place * (lengths - size + 1))
+    step = np.arange(lengths.sum()) - np.repeat(lengths.cumsum() - lengths, lengths)
+    is_kept = (step < np.repeat(first, lengths)) | (step >= np.repeat(first + size, lengths))
+    return torch.from_numpy(is_kept)

@@ -20,7 +20,7 @@ from indexer.training.networks.autoencoder import Autoencoder, HiddenLayer
 from indexer.training.networks.bottleneck import Bottleneck
 from indexer.training.objectives import CodedBatch, Mixture, Target
 from indexer.training.optimise import Descent
-from indexer.training.report import Course
+from indexer.training.report import Course, Look
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +60,11 @@ class Unrolled:
         return self.network.encode(self.corruption.features(self.batches.batch(rows)))
 
 
-def finetune(whole: Unrolled, descent: Descent, epochs: int) -> Course:
-    """Train the whole network; return how its loss went."""
-    return descent.run(whole.parameters(), epochs, whole.loss)
+def finetune(
+    whole: Unrolled, descent: Descent, epochs: int, look: Callable[[int, int], Look]
+) -> Course:
+    """Train the whole network; return how its loss went, and what `look` saw on the way."""
+    return descent.run(whole.parameters(), epochs, whole.loss, look)
 
 
 def raw_logits_of(network: Autoencoder, batches: Batches) -> np.ndarray:

@@ -85,8 +85,8 @@ class InOrder(Trunk):
 class Recursive(InOrder):
     """One cell joins steps in pairs, up a balanced binary tree."""
 
-    pair_epochs: int = 2
-    """Number of epochs in which the cell learns to join two nodes so that they can be rebuilt."""
+    pair_steps: int = 300
+    """Number of steps in which the cell learns to join two nodes so that they can be rebuilt."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -337,7 +337,7 @@ _RECURSIVE = Recipe(
     bottleneck=NoisySigmoid(),
     target=Succession(),
     terms=(Neighbours(0.2),),
-    corruption=Corruption(masked_share=0.1, span_share=0.1),
+    corruption=Corruption(masked_share=0.1),
     neighbourhood=Neighbourhood(share=0.5, width=0.5, draws=4, rounds=1),
     pretraining=Greedy(),
     pretrain_epochs=2,
@@ -346,7 +346,11 @@ _RECURSIVE = Recipe(
     batch_size=256,
     learning_rate=2e-3,
 )
-_RECURRENT = replace(_RECURSIVE, trunk=Recurrent(n_units=64, hidden=(256,)))
+_RECURRENT = replace(
+    _RECURSIVE,
+    trunk=Recurrent(n_units=64, hidden=(256,)),
+    corruption=Corruption(masked_share=0.1, span_share=0.1),
+)
 # of texts the subject counts for more than the order; neighbours are those of the bag
 _RECURSIVE_TEXT = replace(
     _TEXT,
@@ -386,7 +390,7 @@ def _family(
         "rounded": replace(recipe, bottleneck=Rounded(noise)),
         "sparse": replace(network, terms=(*network.terms, Sparsity(sparsity))),
         "denoising": replace(recipe, corruption=noisier),
-        "contractive": replace(network, terms=(*network.terms, Contraction(contraction))),
+        "contractive": replace(recipe, terms=(*recipe.terms, Contraction(contraction))),
         "recirculation": replace(recipe, pretraining=Recirculation()),
     }
     return {name: Preset("autoencoder", each) for name, each in changed.items()}

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 import torch
@@ -21,7 +21,7 @@ from torch import Tensor
 from hashret.codes import Codes
 from hashret.errors import TrainingError
 from hashret.models.base import Encoder
-from hashret.sparse import n_distinct, require_sparse
+from hashret.sparse import n_distinct, require_sparse, take_rows
 from indexer.training.batches import Batches
 from indexer.training.checkpoints import Checkpoints
 from indexer.training.finetune import Unrolled, finetune, raw_logits_of
@@ -39,13 +39,17 @@ from indexer.training.presets import made
 from indexer.training.recipe import LinearMap, Neighbourhood, Recipe
 from indexer.training.report import (
     Course,
+    Look,
     OnProgress,
     StageReport,
     TrainingReport,
     bit_balance,
     code_warnings,
+    saturated,
 )
 from indexer.training.training_set import Preparation, TrainingSet
+from indexer.training.watching import Seen, Watching
+from indexer.training.watching.watcher import seen_rows
 
 #: Bits of the codes in rounds before the last: the default length, which finds neighbours well.
 _ROUND_BITS = 64
@@ -59,18 +63,19 @@ class AutoencoderTrainer:
         items: TrainingSet,
         options: TrainingOptions,
         recipe: Recipe,
-        on_progress: OnProgress | None = None,
+        watching: Watching | None = None,
         checkpoints: Checkpoints | None = None,
     ):
         self.items = items
         self.options = options
         self.recipe = recipe.fitted(len(items), options)
-        self.on_progress = on_progress
+        self.watching = watching or Watching()
+        self.on_progress: OnProgress = self.watching.step
         self.checkpoints = checkpoints or Checkpoints()
         self.device = choose_device(options.device)
         self.bfloat16 = has_bfloat16_units(self.device)
         preparation = Preparation(
-            items, options.seed, on_progress, self.recipe.telling, options.invariant or ()
+            items, options.seed, self.on_progress, self.recipe.telling, options.invariant or ()
         )
         self.trunk: Trunk = made(recipe.trunk, preparation)
         self.target: Target = made(recipe.target, preparation, self.trunk, self.device)
@@ -162,8 +167,7 @@ class _Round:
         trainer, n, stage = self.trainer, len(self.trainer.items), self._named("neighbours")
 
         def on_rows(done: int) -> None:
-            if trainer.on_progress:
-                trainer.on_progress(stage, done, n, float("nan"))
+            trainer.on_progress(stage, done, n, float("nan"))
 
         def find() -> np.ndarray:
             return find_neighbourhoods(points, size, self.rng, on_rows).members
@@ -180,7 +184,8 @@ class _Round:
         self._pretrain(whole)
         began = time.perf_counter()
         stage = self._named("fine-tune")
-        course = finetune(whole, self._descent(stage), self.recipe.epochs)
+        look = partial(self._look, whole, n_bits, stage)
+        course = finetune(whole, self._descent(stage), self.recipe.epochs, look)
         raw = raw_logits_of(whole.network, whole.batches)
         encoder = self._exported(whole, raw, n_bits, stage)
         self.stages.append(self._code_report(encoder, whole.bottleneck, raw, stage, course, began))
@@ -248,12 +253,12 @@ class _Round:
             seconds=time.perf_counter() - began,
             loss=None,
             losses=None,
+            looks=None,
             bit_balance=bit_balance(codes),
             n_distinct=codes.n_distinct(),
         )
         self.stages.append(report)
-        if self.trainer.on_progress:
-            self.trainer.on_progress(stage, 1, 1, float("nan"))
+        self.trainer.on_progress(stage, 1, 1, float("nan"))
         return encoder
 
     def _exported(self, whole: Unrolled, raw: np.ndarray, n_bits: int, stage: str) -> Encoder:
@@ -277,19 +282,36 @@ class _Round:
         noise, gain = bottleneck.final(raw)
         logits = encoder.logits(self.trainer.trunk.features)
         codes = Codes.pack(logits > 0)
-        saturated = None
-        if gain is not None:  # sigmoid > .9 or < .1
-            saturated = float((np.abs(logits) * gain > np.log(9.0)).mean())
         return StageReport(
             stage,
             time.perf_counter() - began,
             course.final,
             noise=noise if gain is None else noise * gain,
-            saturated=saturated,
+            saturated=None if gain is None else saturated(logits, gain),
             bit_balance=bit_balance(codes),
             n_distinct=codes.n_distinct(),
             losses=course.losses,
+            looks=course.looks,
         )
+
+    def _look(self, whole: Unrolled, n_bits: int, stage: str, step: int, n_steps: int) -> Look:
+        """What the codes of a sample are like now, which watchers are told."""
+        rows, done = seen_rows(len(self.trainer.items)), step / n_steps
+        with torch.no_grad():
+            raw = whole.network.raw_logits(whole.batches.batch(rows)).cpu().numpy()
+        noise, gain = whole.bottleneck.state(raw, done)
+        moments = LogitMoments.of(raw[:, :n_bits])
+        logits = ((raw[:, :n_bits] - moments.threshold) / moments.deviation).astype(np.float32)
+        look = Look.of(
+            done,
+            noise if gain is None else noise * gain,
+            None if gain is None else saturated(logits, gain),
+            Codes.pack(logits > 0),
+        )
+        if self.trainer.watching:
+            features = take_rows(self.trainer.items.features, rows)
+            self.trainer.watching.codes(Seen(stage, step, look, logits, features))
+        return look
 
     def _descent(self, stage: str) -> Descent:
         trainer = self.trainer

@@ -31,7 +31,7 @@ from indexer.corpus.given import taken
 from indexer.ingest.counts import Progress, silent
 from indexer.ingest.prepare import Preparer
 from indexer.ingest.sample import sampled
-from indexer.training import TrainingOptions, train_lengths
+from indexer.training import TrainingOptions, Watcher, train_lengths
 from indexer.training.presets import PRESETS, preset_for, recipe_of
 from indexer.training.vectors.packed import packing_warnings
 from indexer.tuning.criteria import Criterion, FloatNeighbours, Halves
@@ -253,7 +253,7 @@ def _usable(features: Features) -> Features:
 
 
 @dataclass(slots=True)
-class _Trainer:
+class _Trainer(Watcher):
     """Trains settings on a sample, and appends what it measures to `trials`."""
 
     sample: _Sample
@@ -274,7 +274,7 @@ class _Trainer:
             self.kind,
             options,
             self.lengths,
-            on_progress=self._in_time,
+            watchers=[self],
         )
         for n_bits, (encoder, _) in zip(self.lengths, trained, strict=True):
             seconds = self.deadline.spent - before
@@ -283,7 +283,8 @@ class _Trainer:
             before = self.deadline.spent
         return float(np.mean(qualities))
 
-    def _in_time(self, stage: str, done: int, total: int, loss: float) -> None:
+    def on_step(self, stage: str, step: int, n_steps: int, loss: float) -> None:
+        """Tell the progress. Raises OutOfTimeError when the time is up."""
         if self.deadline.left < 0:
             raise OutOfTimeError
-        self.on_progress(f"{len(self.trials) + 1}: {stage}", done, total)
+        self.on_progress(f"{len(self.trials) + 1}: {stage}", step, n_steps)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hashret import specs
-from hashret.features.text import TextFeaturizer
+from hashret.features.texts.featurizer import TextFeaturizer
 from hashret.models.steps import steps_of
 from hashret.sparse import columns_between
 from hashret.specs import TextSpec

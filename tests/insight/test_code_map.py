@@ -12,10 +12,13 @@ from hashret.insight.code_map import lay_out, places_beside, real_valued_codes, 
 from indexer import Indexer, TrainingOptions
 from tests.corpora import clustered_vectors, series, topic_items
 from tests.insight.conftest import OPTIONS
+from tests.training.recipes import change_all
 
 
 def made(path, kind, items, options=OPTIONS, **how):
-    with Indexer(path, kind, **how) as indexer:
+    with pytest.MonkeyPatch.context() as patch, Indexer(path, kind, **how) as indexer:
+        if kind == "sequence":
+            change_all(patch, least_steps=2, epochs=1, pretrain_epochs=1)
         indexer.fit(items, options)
         indexer.add(items)
         indexer.commit()

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hashret import Codes, Collection, Item
-from hashret.insight.bits import bits
 from hashret.insight.explain import explain
+from hashret.insight.meaning.bits import bits
 from hashret.server.routes import explaining
 from indexer import Indexer
 from tests.corpora import clustered_vectors

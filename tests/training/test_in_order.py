@@ -1,11 +1,13 @@
 """Trunks of steps in order: their export, their targets, and what they learn that no bag tells."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from hashret.errors import TrainingError
-from hashret.models.steps import Steps, steps_of
+from hashret.models.steps import Steps, steps_of, tree_levels
 from hashret.specs.ordering import Ordering
 from indexer.training import TrainingOptions, train
 from indexer.training.batches import Batches
@@ -18,10 +20,11 @@ from indexer.training.neighbours.sequence_views import (
     token_counts,
 )
 from indexer.training.networks.bottleneck import LogitMoments, normalise
+from indexer.training.networks.recursive import RecursiveLayer, RecursiveTrunk, pairs_of
 from indexer.training.presets import PRESETS, made
 from indexer.training.training_set import Preparation, TrainingSet
 from tests.models.sequences import in_order, random_series, random_tokens
-from tests.training.recipes import change
+from tests.training.recipes import change, changed
 
 CPU = torch.device("cpu")
 PRESET_NAMES = list(PRESETS["sequence"])
@@ -41,7 +44,8 @@ SETS = {
 
 
 def trunk_of(preset, items):
-    return made(PRESETS["sequence"][preset].recipe.trunk, Preparation(items, 0, None))
+    recipe = changed(PRESETS["sequence"][preset].recipe, pair_steps=2)
+    return made(recipe.trunk, Preparation(items, 0, None))
 
 
 @pytest.mark.parametrize("preset", PRESET_NAMES)
@@ -84,6 +88,30 @@ def test_weights_without_bound_are_refused(preset):
         trunk.export(network, moments, 1.0)
 
 
+@pytest.mark.parametrize("what", ["tokens", "numbers"])
+def test_the_cell_learns_to_join_pairs_so_that_they_can_be_taken_apart(what):
+    """The error of both nodes, in units of their variance, is below that of the mean of both."""
+    items = SETS[what]
+    settings = replace(PRESETS["sequence"]["recursive"].recipe.trunk, n_units=24, pair_steps=200)
+    trunk = RecursiveTrunk(settings, Preparation(items, 0, None))
+    batch = Batches(items.features, trunk.scale, CPU, items.ordering).batch(np.arange(80))
+    errors = []
+    for layer in (
+        RecursiveLayer(items.ordering, 24, 8, torch.Generator().manual_seed(0)),
+        trunk.first_layer(8, torch.Generator().manual_seed(0)),
+    ):
+        nodes = layer.leaves(batch.values)
+        pairs, _ = pairs_of(nodes, tree_levels(batch.lengths)[0][0])
+        joined, wanted = layer.joined(pairs).detach().numpy(), pairs.detach().numpy()
+        inputs = np.hstack([joined, np.ones((len(joined), 1), np.float32)])
+        best = inputs @ np.linalg.lstsq(inputs, wanted, rcond=None)[0]
+        errors.append(np.square(best - wanted).mean() / wanted.var())
+    assert errors[1] < 0.8 * errors[0]
+    again = trunk.first_layer(8, torch.Generator().manual_seed(5))
+    assert torch.equal(again.cell, layer.cell)  # learned once for all networks
+    assert [stage.stage for stage in trunk.preparation.stages] == ["pairs"]
+
+
 def order_made(n, tokens, n_groups=5, length=20):
     """The same values in every item; a group has an order of its own, in which a few have moved."""
     rng = np.random.default_rng(0)
@@ -101,17 +129,34 @@ def order_made(n, tokens, n_groups=5, length=20):
 @pytest.mark.parametrize("preset", PRESET_NAMES)
 @pytest.mark.parametrize("tokens", [True, False], ids=["tokens", "numbers"])
 def test_items_of_the_same_values_are_told_by_their_order(preset, tokens, monkeypatch):
-    rows, groups, ordering = order_made(150, tokens)
-    small = {"n_units": 24, "embedding": 16, "hidden": (48,), "epochs": 2, "pretrain_epochs": 1}
-    change(monkeypatch, "sequence", preset, least_steps=60, learning_rate=5e-3, **small)
+    rows, groups, ordering = order_made(120, tokens)
+    small = {
+        "n_units": 24,
+        "embedding": 16,
+        "hidden": (48,),
+        "epochs": 2,
+        "pair_steps": 100,
+        "pretrain_epochs": 1,
+    }
+    change(monkeypatch, "sequence", preset, least_steps=160, learning_rate=5e-3, **small)
     options = TrainingOptions(n_bits=32, seed=1, preset=preset, device="cpu")
     encoder, _ = train(rows, "sequence", options, ordering=ordering)
     bits = encoder.encode(rows).bits.astype(np.int16)
     apart = np.abs(bits[:, None] - bits).sum(axis=2) + np.eye(len(bits)) * 99
     nearest = np.argsort(apart, axis=1, kind="stable")[:, :10]
     assert (groups[nearest] == groups[:, None]).mean() > 0.9
-    again, _ = train(rows, "sequence", options, ordering=ordering)
-    assert np.array_equal(again.logits(rows), encoder.logits(rows))
+
+
+@pytest.mark.parametrize("preset", PRESET_NAMES)
+def test_the_same_items_give_the_same_encoder(preset, monkeypatch):
+    small = {"n_units": 8, "embedding": 8, "hidden": (16,), "epochs": 1, "pair_steps": 2}
+    change(monkeypatch, "sequence", preset, least_steps=4, pretrain_epochs=1, **small)
+    items, options = SETS["words"], TrainingOptions(n_bits=16, preset=preset, device="cpu")
+    one, other = (
+        train(items.features, "sequence", options, ordering=items.ordering)[0] for _ in range(2)
+    )
+    for name, tensor in one.tensors().items():
+        assert np.array_equal(tensor, other.tensors()[name])
 
 
 def test_without_an_ordering_nothing_is_learned():

@@ -26,7 +26,7 @@ from indexer.training.presets import Labels as Settings
 from indexer.training.training_set import TrainingSet
 from tests.corpora import clustered_vectors
 from tests.models.encoders import as_sparse
-from tests.training.corpora import grouped_points
+from tests.training.corpora import as_taken, grouped_points
 from tests.training.recipes import change_all
 
 OPTIONS = TrainingOptions(n_bits=16, seed=1, device="cpu")
@@ -87,15 +87,18 @@ def test_every_preset_learns_from_labels_or_says_that_it_can_not(kind, preset):
     options = TrainingOptions(n_bits=16, device="cpu", preset=preset, epochs=2)
     features, groups = grouped_points(120, n_features=64)
     shape = (8, 8, 1) if kind == "image" else None
-    if kind == "text":
-        features, groups = contrary_words(120, 0)
+    ordering = None
+    if kind in ("text", "sequence"):
+        words, groups = contrary_words(120, 0)
+        features, ordering = as_taken(words, kind, preset)
     named = PRESETS[kind][preset]
     if named.trainer != "autoencoder":
         with pytest.raises(ValueError, match=f"label: expected none with the preset '{preset}'"):
             train(features, kind, options, labels=groups)
         return
-    encoder, _ = train(features, kind, options, shape=shape, labels=groups)
-    plain, _ = train(features, kind, options, shape=shape)
+    how = {"shape": shape, "ordering": ordering}
+    encoder, _ = train(features, kind, options, labels=groups, **how)
+    plain, _ = train(features, kind, options, **how)
     # the head is not exported
     shapes = {name: one.shape for name, one in encoder.tensors().items()}
     assert shapes == {name: one.shape for name, one in plain.tensors().items()}
@@ -104,7 +107,7 @@ def test_every_preset_learns_from_labels_or_says_that_it_can_not(kind, preset):
 
 def test_the_loss_is_that_of_its_definition_and_unlabelled_items_cost_nothing():
     labels = np.array([2, -1, 0, 1, -1, 2])
-    items = TrainingSet(np.zeros((6, 3), np.float32), None, labels)
+    items = TrainingSet(np.zeros((6, 3), np.float32), labels=labels)
     term = LabelsTerm(Settings(0.5), items, 4, torch.device("cpu"))
     weight, bias = term.parameters()
     assert weight.shape == (4, 3)

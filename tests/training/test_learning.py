@@ -5,7 +5,7 @@ import pytest
 
 from hashret.codes import Codes
 from hashret.features.image import ImageFeaturizer
-from hashret.features.text import TextFeaturizer
+from hashret.features.texts.featurizer import TextFeaturizer
 from hashret.features.vector import VectorFeaturizer
 from hashret.sparse import SparseRows
 from hashret.specs import ImageSpec

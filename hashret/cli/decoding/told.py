@@ -48,17 +48,13 @@ class Told:
     """What else is known of each, as JSON; its id, for example."""
 
 
-#: What codes may say, as its key in JSON, and the suffixes of files that it is written to.
-_SUFFIXES = {
-    "words": [".jsonl"],
-    "pixels": [".png", ".svg", ".npy"],
-    "vector": [".npy", ".jsonl"],
-    "series": [".jsonl"],
-}
+#: The suffixes of files that what codes say is written to, by `form_of`; of vectors these.
+_SUFFIXES = {"words": [".jsonl"], "pixels": [".png", ".svg", ".npy"], "series": [".jsonl"]}
+_OF_VECTORS = [".npy", ".jsonl"]
 
 
 def form_of(collection: Collection) -> str:
-    """What codes of a collection say: "words", "pixels", "vector" or "series"."""
+    """What codes of a collection say, as its key in JSON: "words", "pixels", "vector" or "series"."""
     outputs = collection.decoder.spec.outputs
     if kind_of(collection.kind).stores_images:
         return "pixels"
@@ -67,7 +63,7 @@ def form_of(collection: Collection) -> str:
 
 def require_output(path: Path, form: str) -> None:
     """Raise `InputError` unless what codes say can be written to `path`; asked before long work."""
-    suffixes = _SUFFIXES[form]
+    suffixes = _SUFFIXES.get(form, _OF_VECTORS)
     if path.suffix.lower() not in suffixes:
         raise InputError(
             f"{path}: expected a file name with {', '.join(suffixes)}, got {path.name!r}; the "
@@ -139,9 +135,9 @@ def _lines(told: Told) -> Iterator[str]:
 def _table(words: list[ToldWord]) -> Iterator[str]:
     """The words of one code, with their shares of what it says and of what is usual."""
     width = max([4, *(len(word.word) for word in words)])
-    yield f"{'word':{width}}   share   usual"
+    yield f"{'word':{width}}   share    usual"
     for word in words:
-        yield f"{word.word:{width}}  {word.share:6.2%}  {word.usual:6.2%}"
+        yield f"{word.word:{width}}  {word.share:6.2%}  {word.usual:7.3%}"
 
 
 def contact_sheet(told: Told) -> Drawing:

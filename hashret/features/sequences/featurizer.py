@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import pairwise
 from typing import Any, Self, cast
 
 import numpy as np
@@ -174,20 +173,20 @@ class SequenceFeaturizer:
     def left_out(self, prepared: Any | None, features: Features, most: int) -> LeftOut:
         """The sequence without each of its known tokens, everywhere; without each part of a series.
 
-        What stands after it moves up. A series is divided into at most 32 parts of equal length.
+        What stands after it moves up. A series has at most 32 parts, of equal length but for the
+        last.
         """
         row = require_sparse(features, "a sequence").values
         parts: list[Part]
         if self.spec.unit == "numbers":
             n_steps = len(row) // self.spec.width
-            n_parts = min(_WINDOWS, most, n_steps)
-            ends = np.linspace(0, n_steps, n_parts + 1).round().astype(np.int64).tolist()
-            spans = list(pairwise(ends))
+            size = -(-n_steps // min(_WINDOWS, most))
+            parts = [Steps(at, min(at + size, n_steps) - 1) for at in range(0, n_steps, size)]
             series = row.reshape(n_steps, self.spec.width)
-            left = [np.delete(series, slice(*span), axis=0).ravel() for span in spans]
-            parts = [Steps(first, end - 1) for first, end in spans]
-            keys: list[Any] = [(i, n_parts) for i in range(n_parts)]
-            n_all = n_parts
+            spans = [slice(one.first, one.last + 1) for one in parts if isinstance(one, Steps)]
+            left = [np.delete(series, span, axis=0).ravel() for span in spans]
+            keys: list[Any] = list(parts)
+            n_all = len(parts)
         else:
             found, counts = np.unique(row[row > 0].astype(np.int64), return_counts=True)
             chosen = found[heaviest(counts.astype(np.float64), most)].tolist()

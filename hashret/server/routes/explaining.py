@@ -13,8 +13,8 @@ from pydantic import BaseModel, Field
 
 from hashret.collection import Collection
 from hashret.errors import InputError
-from hashret.insight.bits import Bits, bits
 from hashret.insight.explain import explain
+from hashret.insight.meaning.bits import Bits, bits
 from hashret.server.answers import codes_of, payloads_of
 from hashret.server.requests import Name, Pair
 from hashret.server.routes.pictures import PICTURE

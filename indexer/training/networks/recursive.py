@@ -8,6 +8,8 @@ to the tree: then the first layer as a whole learns to rebuild the target, as ev
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -33,9 +35,9 @@ _BOUND = 16.0
 #: Standard deviation of the noise by which the two halves of a new cell differ, over the root of
 #: the number of units: it is what a new tree knows of order.
 _ORDER = 0.25
-#: Number of items whose pairs of nodes the cell is pre-trained on, how many of them at once, and
-#: the learning rate: there are as many pairs as steps, so few items are enough.
-_PAIR_ITEMS, _PAIR_BATCH, _PAIR_RATE = 2048, 32, 2e-3
+#: Number of items whose pairs of nodes the cell is pre-trained on at once, and the learning rate.
+#: There are as many pairs as steps, so few items are enough.
+_PAIR_BATCH, _PAIR_RATE = 32, 1e-2
 
 
 class RecursiveLayer(StepsLayer):
@@ -47,7 +49,7 @@ class RecursiveLayer(StepsLayer):
         n_in = ordering.n_tokens + 1 if ordering.n_tokens else ordering.width
         # token vectors, or weights of the numbers of a step
         self.step = nn.Parameter(torch.empty(n_in, n_units))
-        self.step_bias = nn.Parameter(torch.zeros(n_units))
+        self.step_bias = None if ordering.n_tokens else nn.Parameter(torch.empty(n_units))
         # a new cell takes the mean of two nodes, but for noise, so that a new tree takes the mean
         # of all steps, and no step is lost in it
         mean = 0.5 * torch.eye(n_units).repeat(2, 1)
@@ -56,7 +58,7 @@ class RecursiveLayer(StepsLayer):
         self.cell_bias = nn.Parameter(torch.zeros(n_units))
         with torch.no_grad():
             self.step.normal_(0.0, 1.0 if ordering.n_tokens else n_in**-0.5, generator=generator)
-            if not ordering.n_tokens:
+            if self.step_bias is not None:
                 self.step_bias.normal_(0.0, 1.0, generator=generator)
 
     def summaries(self, batch: Sequences) -> Tensor:
@@ -66,15 +68,20 @@ class RecursiveLayer(StepsLayer):
         for level in levels:
             pairs, alone = pairs_of(nodes, level)
             nodes = torch.cat([self.joined(pairs), alone])
-        (full,) = np.nonzero(batch.lengths)
-        found = nodes.new_zeros(len(batch.lengths), nodes.shape[1])
-        return found.index_copy(
-            0, torch.from_numpy(full).to(nodes.device), nodes[torch.from_numpy(roots)]
+        with_steps, tops = (
+            torch.from_numpy(rows).to(nodes.device) for rows in (*np.nonzero(batch.lengths), roots)
         )
+        found = nodes.new_zeros(len(batch.lengths), nodes.shape[1])
+        return found.index_copy(0, with_steps, nodes[tops])
+
+    def of_steps(self) -> list[nn.Parameter]:
+        """The parameters of the vectors of steps and of the cell."""
+        bias = [] if self.step_bias is None else [self.step_bias]
+        return [self.step, *bias, self.cell, self.cell_bias]
 
     def leaves(self, values: Tensor) -> Tensor:
         """The vectors of steps, (n_steps, n_units), from 0 to the bound."""
-        if self.ordering.n_tokens:
+        if self.step_bias is None:
             return functional.embedding(values, self.step).clamp(0.0, _BOUND)
         return torch.addmm(self.step_bias, values, self.step).clamp(0.0, _BOUND)
 
@@ -97,6 +104,8 @@ class PairAutoencoder(nn.Module):
         self.layer = layer
         n_units = layer.cell.shape[1]
         self.apart = Linear(n_units, 2 * n_units, generator)
+        with torch.no_grad():  # a new cell takes the mean of two nodes, which stands for both
+            self.apart.weight.copy_(torch.eye(n_units).repeat(1, 2))
 
     def learned(self) -> list[nn.Parameter]:
         """The parameters that it learns; the vectors of steps stay as they are."""
@@ -125,59 +134,60 @@ class RecursiveTrunk(StepsTrunk):
     def __init__(self, settings: Recursive, preparation: Preparation):
         super().__init__(settings, preparation)
         #: Vectors of steps and the cell, as each network starts; they are learned once.
-        self._cell: list[Tensor] | None = None
+        self._start = self._learned(torch.Generator().manual_seed(preparation.seed))
 
     def first_layer(self, n_out: int, generator: torch.Generator) -> RecursiveLayer:
-        """A new layer; vectors of words start as latent semantic coordinates."""
-        n_units = self.settings.n_units
-        layer = RecursiveLayer(self.ordering, n_units, n_out, generator)
-        own = [layer.step, layer.step_bias, layer.cell, layer.cell_bias]
-        if self._cell is None:
-            self._start(layer)
-            self._cell = [parameter.detach().clone() for parameter in own]
+        """A new layer, of which the cell and the vectors of steps have learned."""
+        layer = RecursiveLayer(self.ordering, self.settings.n_units, n_out, generator)
         with torch.no_grad():
-            for parameter, learned in zip(own, self._cell, strict=True):
+            for parameter, learned in zip(layer.of_steps(), self._start, strict=True):
                 parameter.copy_(learned)
         return layer
 
-    def _start(self, layer: RecursiveLayer) -> None:
+    def _learned(self, generator: torch.Generator) -> list[Tensor]:
+        """What a layer starts with; vectors of words, with latent semantic coordinates."""
         n_units = self.settings.n_units
+        layer = RecursiveLayer(self.ordering, n_units, 1, generator)
         vectors = self.word_vectors(n_units // 2)
         if vectors is not None:
             # nodes are not negative, so the positive and the negative part of each are kept
             both = torch.from_numpy(np.hstack([vectors, -vectors]))
             with torch.no_grad():
                 layer.step[1:, : both.shape[1]] = both
-        if self.settings.pair_epochs:
+        if self.settings.pair_steps:
             self.preparation.stage("pairs", lambda: self._learn_pairs(layer))
+        return [parameter.detach() for parameter in layer.of_steps()]
 
     def _learn_pairs(self, layer: RecursiveLayer) -> None:
         """Pre-train the cell on pairs of nodes of a sample of the items."""
         rng, device = self.preparation.rng(), torch.device("cpu")
         pairs = PairAutoencoder(layer, torch.Generator().manual_seed(self.preparation.seed))
-        rows = rng.permutation(len(self.features))[:_PAIR_ITEMS]
+        n_steps, size = self.settings.pair_steps, min(_PAIR_BATCH, len(self.features))
+        rows = rng.permutation(len(self.features))[: size * n_steps]
         batches = Batches(take_rows(self.features, rows), self.scale, device, self.ordering)
-        size = min(_PAIR_BATCH, len(rows))
         descent = Descent("pairs", len(rows), size, _PAIR_RATE, rng, device, False, None)
+        epochs = math.ceil(n_steps * size / len(rows))
 
         def loss(some: np.ndarray, _: float) -> Tensor:
             batch = batches.batch(some)
             assert isinstance(batch, Sequences)  # noqa: S101
             return pairs.loss(batch)
 
-        descent.run(pairs.learned(), self.settings.pair_epochs, loss)
+        descent.run(pairs.learned(), epochs, loss)
 
     def encoder_of(self, layer: StepsLayer, dense: DenseEncoder) -> RecursiveEncoder:
         """The tree in NumPy, with the dense layers behind it."""
         assert isinstance(layer, RecursiveLayer)  # noqa: S101
         ordering = self.ordering
         cell, cell_bias = to_grid(numbers_of(layer.cell)), to_grid(numbers_of(layer.cell_bias))
-        step, step_bias = to_grid(numbers_of(layer.step)), to_grid(numbers_of(layer.step_bias))
+        step = to_grid(numbers_of(layer.step))
         require_bounded([cell, step])
-        arrays: tuple[np.ndarray, ...] = (step.astype(np.float32), step_bias)
-        step_clamp = clamp_for(step, step_bias)
-        if ordering.n_tokens:
-            arrays, step_clamp = (np.clip(step, 0.0, _BOUND).astype(np.float32),), _BOUND
+        arrays: tuple[np.ndarray, ...] = (np.clip(step, 0.0, _BOUND).astype(np.float32),)
+        step_clamp = _BOUND
+        if layer.step_bias is not None:
+            step_bias = to_grid(numbers_of(layer.step_bias))
+            arrays = (step.astype(np.float32), step_bias)
+            step_clamp = clamp_for(step, step_bias)
         spec = RecursiveSpec(
             n_features=self.features.shape[1],
             n_bits=dense.n_bits,

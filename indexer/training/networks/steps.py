@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from hashret.models.base import Encoder
 from hashret.models.dense import DenseEncoder
 from hashret.specs.ordering import Ordering
+from indexer.training.neighbours.lsa import latent_directions
 from indexer.training.networks.autoencoder import (
     Autoencoder,
     Batch,
@@ -99,8 +100,6 @@ class StepsTrunk(Trunk, ABC):
 
         Their root mean square is 1. Tokens of which there are few have a vector each of their own.
         """
-        from indexer.training.neighbours.lsa import latent_directions
-
         if self.ordering.n_tokens < self.settings.least_words:
             return None
         rows, weights = self.preparation.items.bag, self.preparation.word_weights

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from indexer.cli.preset_figures import FIGURES, SETS
+from indexer.cli.choosing.preset_figures import FIGURES, SETS
 from indexer.training.presets import PRESETS
 
 #: What each preset is for, in the order of the table; docs/family.md says more.
@@ -24,10 +24,12 @@ PURPOSES = {
     "bernoulli": "bits drawn by their probabilities, no schedule of noise: the plainest training",
     "rounded": "bits from the first step on, rounded: to compare with",
     "sparse": "few hidden units active for an item: for asking what each of them means",
-    "denoising": "twice the corruption: for queries that are noisier than the items",
+    "denoising": "twice as much masked: for queries that are poorer than the items",
     "contractive": "hidden units that change little with the input: for small differences in it",
     "recirculation": "layers that begin without back-propagation: to compare with",
-    "rebuilding": "the item alone, not its neighbours: for codes that are turned back, as by decode",
+    "rebuilding": "the item alone, not its neighbours: for codes that decode turns back",
+    "recursive": "one cell joins steps in pairs, up a tree: for items whose order is the matter",
+    "recurrent": "a gated cell takes step after step: for items whose order is the matter",
     "identity": "learns nothing: packed bits are taken as they are",
 }
 
@@ -44,10 +46,15 @@ def presets(as_json: bool) -> None:
     it for. One that is not the default is chosen by `hashret index --preset`.
     """
     if as_json:
-        click.echo(json.dumps({"presets": [_described(name) for name in PURPOSES]}))
+        click.echo(json.dumps({"presets": [_described(name) for name in _names()]}))
         return
     for line in _table():
         click.echo(line)
+
+
+def _names() -> list[str]:
+    """The names of the presets that some kind has, in the order of the table."""
+    return [name for name in PURPOSES if any(name in rows for rows in PRESETS.values())]
 
 
 def _described(name: str) -> dict[str, Any]:
@@ -71,13 +78,13 @@ def _figure(kind: str, name: str) -> dict[str, Any]:
 
 def _table() -> Iterator[str]:
     kinds = [kind for kind, rows in PRESETS.items() if rows]
-    width = max(map(len, PURPOSES)) + 2
+    width = max(map(len, _names())) + 2
     columns = [max(8, len(kind) + 2) for kind in kinds]
     head = "".join(f"{kind:<{column}}" for kind, column in zip(kinds, columns, strict=True))
     yield f"{'preset':<{width}}{head}what for"
     indent = width + sum(columns)
     room = max(20, shutil.get_terminal_size((100, 24)).columns - indent - 1)
-    for name in PURPOSES:
+    for name in _names():
         cells = [_cell(kind, name) for kind in kinds]
         padded = "".join(f"{cell:<{column}}" for cell, column in zip(cells, columns, strict=True))
         first, *rest = textwrap.wrap(PURPOSES[name], room)

@@ -9,8 +9,8 @@ from __future__ import annotations
 SETS = {
     "20ng-stripped": ("text", "P@100"),
     "r8": ("text", "P@100"),
-    "fmnist": ("image", "mAP@1000"),
     "20ng-minilm": ("vector", "recall@10"),
+    "fmnist": ("image", "mAP@1000"),
 }
 
 FIGURES: dict[str, dict[str, float]] = {}

@@ -18,11 +18,11 @@ from typing import Self
 import numpy as np
 
 from hashret.errors import DamagedError, EmptyCorpusError, PayloadError
-from hashret.features import tokens, tokens_former
 from hashret.features.base import Hasher
 from hashret.features.left_out import LeftOut, Word, heaviest
-from hashret.features.word_order import WordOrder
-from hashret.features.written import written
+from hashret.features.texts import tokens, tokens_former
+from hashret.features.texts.word_order import WordOrder
+from hashret.features.texts.written import written
 from hashret.items import Payload
 from hashret.rank import similarities
 from hashret.sparse import (

@@ -13,7 +13,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from hashret.features.written import read, runs_of
+from hashret.features.texts.written import read, runs_of
 from hashret.sparse import SparseRows
 
 #: How many different runs are remembered with their words: as many as a language's usual words.

@@ -16,9 +16,7 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Hashable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -26,43 +24,19 @@ import numpy as np
 from hashret.codes import Codes
 from hashret.collection import Collection
 from hashret.errors import CollectionError
-from hashret.features.left_out import Part
-from hashret.insight.held import Held, held, why_not
+from hashret.insight.held import held, why_not
+from hashret.insight.meaning.turning import CONVOLVED, Turning, spaced, turning
 from hashret.snapshot import Snapshot
-from hashret.sparse import known
 
 #: Codes among which likeness is counted, and items among which the surest are sought: enough for
 #: two decimals, and few enough for a second or two.
 _CODES, _ITEMS = 100_000, 20_000
-#: Bits of all of these, of which some arrays of float64 are made; of long codes fewer are taken.
-_CELLS = 1 << 25
 #: Bits whose correlations with all others are in memory at a time.
 _BLOCK = 256
-#: Payloads that are encoded to find what turns the bits, and so many where a model convolves
-#: images, which takes a millisecond each.
-_ENCODED, _CONVOLVED = 50_000, 2_500
-#: Fewest and most items whose parts are left out, and the most parts of one.
-_FEWEST, _MOST, _PARTS = 20, 1_000, 400
-#: A part counts as if so many more items had it and it did nothing there, so that what is in one
-#: item does not come first by chance.
-_DOUBT = 5
 #: The most alike bits by which a bit is explained: 16 frequencies, which few items can tell.
 _ALIKE = 3
-#: Parts that turn a bit to one value, and items surest of it.
+#: Items surest of a bit's value.
 _TOLD = 10
-
-
-@dataclass(frozen=True, slots=True)
-class Turning:
-    """A part that turns a bit."""
-
-    part: Part
-    weight: float
-    """How much of the leaning to this value is lost without it, in standard deviations."""
-
-    def to_json(self) -> dict[str, Any]:
-        """The part's own fields, and its weight, as JSON."""
-        return asdict(self.part) | {"weight": round(self.weight, 4)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,8 +119,10 @@ def bits(collection: Collection) -> Bits:
         raise CollectionError(
             f"{snapshot.layout.root}: expected items with a code, got none; add some"
         )
-    alike, correlations, alone = _likeness(codes[_spaced(codes, _CODES)])
-    turning, n_left_out = _turning(snapshot)
+    alike, correlations, alone = _likeness(codes[spaced(codes, _CODES)])
+    n_bits = codes.n_bits
+    found = turning(snapshot, snapshot.coder.encoder.logits, n_bits)
+    by_parts, n_left_out = found or ([((), ())] * n_bits, 0)
     surest, n_sure = _surest(snapshot)
     ones = _shares(codes)
     told = [
@@ -156,19 +132,13 @@ def bits(collection: Collection) -> Bits:
             float(alone[bit]),
             int(alike[bit]),
             float(correlations[bit]),
-            *turning[bit],
+            *by_parts[bit],
             *surest[bit],
         )
-        for bit in range(codes.n_bits)
+        for bit in range(n_bits)
     ]
     note = "" if n_left_out and n_sure else why_not(snapshot)
     return Bits(len(codes), tuple(told), n_left_out, n_sure, note)
-
-
-def _spaced(codes: Codes, most: int) -> np.ndarray:
-    """At most so many positions among the codes, evenly spaced, increasing; of long codes fewer."""
-    n = len(codes)
-    return np.linspace(0, n - 1, min(n, most, _CELLS // codes.n_bits)).astype(np.int64)
 
 
 def _shares(codes: Codes) -> np.ndarray:
@@ -217,70 +187,14 @@ def _entropy(counts: np.ndarray) -> float:
     return float(-(shares * np.log(shares)).sum() + (len(seen) - 1) / (2 * seen.sum()))
 
 
-_Pair = tuple[tuple[Turning, ...], tuple[Turning, ...]]
-
-
-def _turning(snapshot: Snapshot) -> tuple[list[_Pair], int]:
-    """Of each bit what turns it to 1 and to 0, and the number of items that this is known from."""
-    n_bits = snapshot.n_bits
-    nothing: list[_Pair] = [((), ())] * n_bits
-    sample = _sampled(snapshot)
-    if sample is None:
-        return nothing, 0
-    encoder = snapshot.coder.encoder
-    logits = encoder.logits(sample.features)
-    spread = logits.std(axis=0)
-    spread[spread == 0] = 1.0
-    sums: dict[Hashable, np.ndarray] = defaultdict(lambda: np.zeros((2, n_bits)))
-    counts: dict[Hashable, np.ndarray] = defaultdict(lambda: np.zeros((2, n_bits)))
-    spelled: dict[Hashable, Counter[Part]] = defaultdict(Counter)
-    for own, left in zip(logits, sample.left_out(snapshot, _PARTS), strict=True):
-        if left is None:
-            return nothing, 0
-        moved = (own - encoder.logits(left.features)) * left.signs[:, None] / spread
-        values = np.array([own > 0, own <= 0])  # (2, n_bits): whether the bit is 1, is 0
-        has_code = known(left.features)
-        for i, key in enumerate(left.keys):
-            if has_code[i]:
-                sums[key] += values * moved[i]
-                counts[key] += values
-                spelled[key][left.parts[i]] += 1
-    parts = [spelled[key].most_common(1)[0][0] for key in sums]
-    shrunk = [sums[key] / (counts[key] + _DOUBT) for key in sums]
-    weights = np.array(shrunk).reshape(-1, 2, n_bits)
-    return [
-        (_strongest(parts, weights[:, 0, bit]), _strongest(parts, -weights[:, 1, bit]))
-        for bit in range(n_bits)
-    ], len(sample.positions)
-
-
-def _sampled(snapshot: Snapshot) -> Held | None:
-    """The items whose parts are left out: as many as are encoded in a few seconds."""
-    codes = snapshot.codes
-    convolves = getattr(snapshot.coder.encoder.spec, "n_responses", 0) > 0
-    few = held(snapshot, _spaced(codes, _FEWEST))
-    left = None if few is None else next(few.left_out(snapshot, _PARTS))
-    if left is None:
-        return None
-    budget = _CONVOLVED if convolves else _ENCODED
-    n_items = min(max(budget // max(len(left.parts), 1), _FEWEST), _MOST)
-    return held(snapshot, _spaced(codes, n_items))
-
-
-def _strongest(parts: Sequence[Part], weights: np.ndarray) -> tuple[Turning, ...]:
-    """The parts of the greatest positive weights, these first."""
-    order = np.argsort(-weights, kind="stable")[:_TOLD].tolist()
-    return tuple(Turning(parts[i], float(weights[i])) for i in order if weights[i] > 0)
-
-
 def _surest(
     snapshot: Snapshot,
 ) -> tuple[list[tuple[tuple[Sure, ...], tuple[Sure, ...]]], int]:
     """Of each bit the items surest of 1 and of 0, and the number of those that were looked at."""
     encoder = snapshot.coder.encoder
     convolves = getattr(encoder.spec, "n_responses", 0) > 0
-    most = _CONVOLVED if convolves else _ITEMS
-    found = held(snapshot, _spaced(snapshot.codes, most), for_parts=False)
+    most = CONVOLVED if convolves else _ITEMS
+    found = held(snapshot, spaced(snapshot.codes, most), for_parts=False)
     if found is None:
         return [((), ())] * snapshot.n_bits, 0
     logits = encoder.logits(found.features)

@@ -13,9 +13,9 @@ from hashret.cli.files import lines_of
 from hashret.cli.output import collection_argument, json_option, opened
 from hashret.errors import InputError
 from hashret.items import Item
+from indexer.cli.choosing.plot import require_plot, write_plot
 from indexer.cli.console import say
 from indexer.cli.options import with_stdin
-from indexer.cli.plot import require_plot, write_plot
 from indexer.corpus import Skipped
 
 

@@ -1,6 +1,6 @@
 """Split text into words, in any script: `TextSpec.rule` 2.
 
-* A word is a run of letters, marks and digits, folded (`hashret.features.folding`).
+* A word is a run of letters, marks and digits, folded (`hashret.features.texts.folding`).
 * Scripts that write without spaces give bigrams of grapheme clusters (a letter with its signs), a
   lone one by itself, as Lucene's CJKBigramFilter does for Han, kana and Hangul.
 * Words that signs join are a word besides, if an @ is among the signs or a digit beside one:
@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hashret.features.folding import folded
+from hashret.features.texts.folding import folded
 
 if TYPE_CHECKING:
     from regex import Pattern
