@@ -33,7 +33,7 @@ _TESTED = 2_000
 _MOST_BITS = 6  # of a coordinate
 _ITERATIONS = 30  # of Lloyd's algorithm
 #: The presets whose codes are decoded, by kind.
-_PRESETS = {"image": ("patches", "rebuilding"), "vector": ("towers", "rebuilding")}
+_PRESETS = {"image": ("rebuilding", "patches"), "vector": ("rebuilding", "towers")}
 
 
 def quantised_pca(database: np.ndarray, queries: np.ndarray, n_bits: int) -> np.ndarray:

@@ -252,7 +252,7 @@ def draw(path: Path) -> None:
 
     spec, noise = ImageSpec(32, 32, 3), 0.15
     others = [data.coffee(), data.cat(), data.rocket(), data.immunohistochemistry()]
-    patches = [patches_of_image(one, spec, SIDE, MOST_PATCHES // 4, 0) for one in others]
+    patches = [patches_of_image(one, spec, SIDE, MOST_PATCHES // 8, 0) for one in others]
     denoiser, _ = taught_patch_denoiser(patches, TrainingOptions())
     clean = _read(data.astronaut())[20:220, 120:320]
     (seen,) = noisy([clean], noise, is_cut=True)
