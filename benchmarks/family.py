@@ -6,7 +6,7 @@ Each preset learns on the database of a set and is asked its queries: by the cod
 by the real numbers before they are cut (the difference is what cutting costs). Results are appended
 to a JSON lines file after each training, so that an interrupted run goes on where it stopped. A
 training that fails is told of at the end and ends no other. `--write-docs` puts the tables into
-docs/family.md, and the figures that `hashret presets` shows into indexer/cli/preset_figures.py.
+docs/family.md, and the figures that `hashret presets` shows into `preset_figures.py`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from typing import Any
 
 from benchmarks import environment
 from benchmarks.result_lines import Key, read, record
-from indexer.cli.preset_figures import SETS
+from indexer.cli.choosing.preset_figures import SETS
 
 ROOT = Path(__file__).resolve().parents[1]
 #: Added to the name of a measure where it is of the real numbers before they are cut.
@@ -30,7 +30,7 @@ _REAL = "real-valued"
 _SHOWN_BITS = 64  # of the figures that `hashret presets` shows
 _LEFT_OUT = ("identity",)  # learns nothing, and takes nothing but bits
 _BEGIN, _END = "<!-- family: begin -->", "<!-- family: end -->"
-_FIGURES = ROOT / "indexer" / "cli" / "preset_figures.py"
+_FIGURES = ROOT / "indexer" / "cli" / "choosing" / "preset_figures.py"
 
 
 def main() -> None:
@@ -89,10 +89,14 @@ def _measure_set(name: str, arguments: argparse.Namespace, done: dict[Key, Any])
     dataset = datasets.load(name, arguments.datasets or datasets.default_root())
     if arguments.quick:
         dataset = dataset.subsample(2000, 300)
-    features, judge, failed = featurize(dataset), Judge.of(dataset), []
+    judge, failed, features = Judge.of(dataset), [], {}
     for (seed, preset), left in missing.items():
+        in_order = getattr(PRESETS[SETS[name][0]][preset].recipe, "in_order", 0)
         try:
-            for n_bits, figures in _measured(dataset.kind, features, judge, preset, seed, left):
+            if in_order not in features:
+                features = {in_order: featurize(dataset, in_order)}
+            seen = features[in_order]
+            for n_bits, figures in _measured(dataset.kind, seen, judge, preset, seed, left):
                 key = (name, preset, n_bits, seed, arguments.quick)
                 record(arguments.results, done, key, figures)
         except Exception:  # hours of others must not end with it
@@ -110,10 +114,11 @@ def _measured(
     from indexer.training import TrainingOptions, train_lengths
 
     options = TrainingOptions(seed=seed, preset=preset, device="cpu")
+    about = {"shape": features.shape}
+    if features.ordering is not None:
+        about["ordering"] = features.ordering
     began = process_time()
-    for encoder, _ in train_lengths(
-        features.training, kind, options, lengths, shape=features.shape
-    ):
+    for encoder, _ in train_lengths(features.training, kind, options, lengths, **about):
         seconds = process_time() - began
         asked, stored = encoder.logits(features.queries), encoder.logits(features.database)
         codes = Codes.pack(stored > 0)

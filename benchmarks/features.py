@@ -33,6 +33,8 @@ class FeatureSet:
     seconds: float
     is_stop_word: np.ndarray | None = None
     """Which terms are on scikit-learn's English stop list, (n_features,) bool; for texts only."""
+    ordering: Any = None
+    """Where the words stand in order, for a preset that takes them so; None: nowhere."""
 
     @property
     def training(self) -> Features:
@@ -56,12 +58,17 @@ class FeatureSet:
         return replace(self, database=weighted(self.database), queries=weighted(self.queries))
 
 
-def featurize(dataset: Dataset) -> FeatureSet:
-    """Fit hashret's featurizer of the dataset's kind on the database; apply it to both parts."""
+def featurize(dataset: Dataset, in_order: int = 0) -> FeatureSet:
+    """Fit hashret's featurizer of the dataset's kind on the database; apply it to both parts.
+
+    Of texts the features hold so many words in order, besides the bag.
+    """
     began = perf_counter()
     featurizer_class = resolve(FEATURIZERS, dataset.kind, "kind")
     database, queries = dataset.part(dataset.database), dataset.part(dataset.queries)
     spec = featurizer_class.suggest_spec(database)
+    if in_order:
+        spec = replace(spec, in_order=in_order)
     prepared, usable = _prepare(featurizer_class, database, spec)
     featurizer = featurizer_class.fit(prepared, spec)
     asked, answerable = _prepare(featurizer_class, queries, spec)
@@ -72,6 +79,7 @@ def featurize(dataset: Dataset) -> FeatureSet:
         (spec.height, spec.width, spec.channels) if dataset.kind == "image" else None,
         perf_counter() - began,
         np.isin(featurizer.vocabulary, [*ENGLISH_STOP_WORDS]) if dataset.kind == "text" else None,
+        getattr(featurizer, "ordering", None),
     )
 
 

@@ -49,8 +49,8 @@ environment.set_threads(1)
 import numpy as np  # noqa: E402
 
 from benchmarks.datasets import default_root, load  # noqa: E402
-from hashret.features.text import TextFeaturizer  # noqa: E402
-from hashret.features.tokens_former import is_term, words  # noqa: E402
+from hashret.features.texts.featurizer import TextFeaturizer  # noqa: E402
+from hashret.features.texts.tokens_former import is_term, words  # noqa: E402
 from hashret.sparse import SparseRows  # noqa: E402
 from hashret.specs import TextSpec  # noqa: E402
 from indexer.training.networks.autoencoder import Autoencoder  # noqa: E402

@@ -26,7 +26,7 @@ def measure(
     """Record what is not yet among `done`; the arguments are those of `benchmarks.quality`."""
     from benchmarks import controls, datasets
     from hashret.codes import Codes, hamming
-    from hashret.features.text import TextFeaturizer
+    from hashret.features.texts.featurizer import TextFeaturizer
     from indexer.training import TrainingOptions, train_lengths
 
     data = datasets.load_cranfield(arguments.datasets or datasets.default_root())

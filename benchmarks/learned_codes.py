@@ -63,7 +63,7 @@ def learn(arguments: argparse.Namespace, lengths: Sequence[int]) -> None:
     import torch
 
     from benchmarks.datasets import default_root, load
-    from hashret.features.text import TextFeaturizer
+    from hashret.features.texts.featurizer import TextFeaturizer
     from indexer.training import train_lengths
     from indexer.training.options import TrainingOptions
 

@@ -110,7 +110,7 @@ def _texts(learned: list[Any], asked: list[Any]) -> Scores:
     import numpy as np
     from sklearn.decomposition import TruncatedSVD
 
-    from hashret.features.text import TextFeaturizer
+    from hashret.features.texts.featurizer import TextFeaturizer
     from hashret.outliers.views import Sight
     from hashret.sparse import known, take_rows, to_scipy
     from hashret.specs import TextSpec

@@ -26,6 +26,7 @@ from hashret.specs.encoders import EncoderSpec
 
 if TYPE_CHECKING:
     from hashret.features.image import ImageFeaturizer
+    from hashret.features.texts.featurizer import TextFeaturizer
 
 _FORMAT = 1
 
@@ -57,8 +58,18 @@ def keeps_looks(features: Any) -> bool:
     return isinstance(features, specs.ImageSpec) and features.reading > 1
 
 
+def keeps_inputs(features: Any) -> bool:
+    """Whether what a collection stores to rank a shortlist by is what an encoder takes.
+
+    Of images it is their looks, and of texts in word order the bags of words.
+    """
+    return not keeps_looks(features) and not getattr(features, "in_order", 0)
+
+
 def n_kept(features: Any, encoder: EncoderSpec) -> int:
     """The width of the vector that a collection stores for each item, to rank a shortlist by."""
+    if isinstance(features, specs.TextSpec):
+        return encoder.n_features - features.in_order
     if not keeps_looks(features):
         return encoder.n_features
     from hashret.features.looks import n_looks  # imported here: only images need Pillow
@@ -88,9 +99,11 @@ class Coder:
         return features, known(features)
 
     def kept(self, features: Features) -> Features:
-        """The vectors that a collection stores to rank a shortlist by: the features, or looks."""
-        if not keeps_looks(self.featurizer.spec):
+        """The vectors that a collection stores to rank a shortlist by (`keeps_inputs`)."""
+        if keeps_inputs(self.featurizer.spec):
             return features
+        if not keeps_looks(self.featurizer.spec):
+            return cast("TextFeaturizer", self.featurizer).bag(features)
         featurizer = cast("ImageFeaturizer", self.featurizer)
         return featurizer.looks(np.asarray(features), self.encoder.responses)
 

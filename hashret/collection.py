@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Self, TypedDict, Unpack, overload
 
 import numpy as np
 
-from hashret.arguments import require_flag, require_instance, whole
+from hashret.arguments import require_flag, require_instance, require_number, whole
 from hashret.coder import Coder
 from hashret.codes import Codes
 from hashret.decoders.decoder import Decoder
@@ -213,6 +213,27 @@ class Collection:
     def coder(self) -> Coder:
         """The model, read on first use."""
         return self.snapshot.coder
+
+    def denoise(self, image_or_vectors: Any, noise: float | None = None) -> np.ndarray:
+        """The image, or the vectors, without their noise, in the same shape and dtype.
+
+        An image has any size: an array (height, width[, 1 to 4]), of which the last of 2 or 4
+        channels is transparency and stays, or what else is an image, which gives an array. Vectors
+        are (width,) or (n, width). `noise` is the standard deviation of normal noise, of an image
+        as a share of the range from black to white (25 of 255 is 0.1), of vectors in their own
+        numbers; None for what `noise_of` estimates, 0 to change nothing. Raises CollectionError
+        where the model has no denoiser, `PayloadError` for what can't be denoised, InputError for a
+        noise above 1 of an image, and ValueError for a negative one.
+        """
+        if noise is not None:
+            require_number("noise", noise)
+            if not 0.0 <= noise < np.inf:
+                raise ValueError(f"noise: expected 0 or more, got {noise}; pass a finite number")
+        return self.snapshot.denoised(image_or_vectors, noise)
+
+    def noise_of(self, image_or_vectors: Any) -> float:
+        """The noise of an image or of vectors, estimated as `denoise` does. Raises as that."""
+        return self.snapshot.noise_of(image_or_vectors)
 
     @property
     def decoder(self) -> Decoder:

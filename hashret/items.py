@@ -30,8 +30,21 @@ class Decoded(Protocol):
         ...
 
 
-#: A text; a vector or decoded image; or an image file: its path, its bytes or an open file object.
-Payload = str | PathLike[str] | bytes | bytearray | memoryview | IO[bytes] | np.ndarray | Decoded
+#: A text; a vector, decoded image or series of numbers; an image file: its path, its bytes or an
+#: open file object; or the steps of a sequence.
+Payload = (
+    str
+    | PathLike[str]
+    | bytes
+    | bytearray
+    | memoryview
+    | IO[bytes]
+    | np.ndarray
+    | Decoded
+    | Sequence[str]
+    | Sequence[float]
+    | Sequence[Sequence[float]]
+)
 
 #: What decided the order of hits.
 OrderedBy = Literal["codes", "words", "features", "words and codes", "codes and features"]
@@ -53,10 +66,12 @@ class Item:
     """One thing to index: the user's id, the payload and any metadata.
 
     `payload` is a `str` for text; for a vector a 1-D float array; for an image the path of a file
-    (`str` or `PathLike`, and nothing else is one), the file's content (bytes, or a file object
-    open for reading them), a Pillow image, or an array (height, width) or (height, width,
-    channels). `metadata` has string keys and values that JSON can hold. Some other ids and values
-    are accepted and converted: see `id_of` and `metadata_of`.
+    (`str` or `PathLike`, and nothing else is one), the file's content (bytes, or a file object open
+    for reading them), a Pillow image, or an array (height, width) or (height, width, channels); for
+    a sequence an array (steps, numbers) or (steps,), or a list of steps: tokens, numbers, or lists
+    of numbers; or a string of tokens (`SequenceSpec.unit`). `metadata` has string keys and values
+    that JSON can hold. Some other ids and values are accepted and converted: see `id_of` and
+    `metadata_of`.
     """
 
     id: str
@@ -103,18 +118,19 @@ class _Late:
 class Hit:
     """One answer: an item of the collection and how near it is to the query.
 
-    `distance` is the Hamming distance in bits. `score` lies in [0, 1], higher is better: the
-    share of bits expected to agree, given how certain the query is of each of its bits; it
-    orders hits of equal distance and is not comparable between collections. `code` is the
-    stored code in hexadecimal, byte by byte. `preview` is the beginning of a text, "" for
-    other payloads. `similarity` is None unless features decided the order; then it is the cosine
-    of the features for texts and for vectors with that metric, minus their Euclidean distance for
-    all others. `words` is None unless the words of texts decided it; then it is their BM25 score
-    (`hashret.words.bm25`), 0 for a text with none of the words. `fused` is None unless codes and
-    words or features decided it together; then the hits are in its order: of words and codes the
-    fused score of both ranks, above 0, and 1 for an item that is the first by both; of codes and
-    features the sum of both, each in its standard deviations. An item, or a query, that has no
-    code is found by words alone: then the distance is -1, and the score 0.
+    `distance` is the Hamming distance in bits. `score` lies in [0, 1], higher is better: the share
+    of bits expected to agree, given how certain the query is of each of its bits; it orders hits of
+    equal distance and is not comparable between collections. `code` is the stored code in
+    hexadecimal, byte by byte. `preview` is the beginning of a text or a sequence, "" for other
+    payloads. `similarity` is None unless features decided the order; then it is the cosine of the
+    features for texts and for vectors with that metric, for sequences of tokens how much they have
+    in common (0 to 1), minus their Euclidean distance for all others. `words` is None unless the
+    words of texts decided it; then it is their BM25 score (`hashret.words.bm25`), 0 for a text with
+    none of the words. `fused` is None unless codes and words or features decided it together; then
+    the hits are in its order: of words and codes the fused score of both ranks, above 0, and 1 for
+    an item that is the first by both; of codes and features the sum of both, each in its standard
+    deviations. An item, or a query, that has no code is found by words alone: then the distance is
+    -1, and the score 0.
 
     `text` is the whole text of the commit that was asked, None where the collection keeps none. It
     is read when it is first asked for, and when the hit is copied or pickled, which takes it along;
@@ -141,8 +157,8 @@ class StoredItem:
     """An item as the collection keeps it.
 
     `code` is hexadecimal, byte by byte, "" for an item without a code; `preview` is the beginning
-    of a text, and `text` the whole, None where the collection keeps no texts. A text is read late,
-    as that of a `Hit` is, but it counts when items are compared.
+    of a text or a sequence, and `text` the whole, None where the collection keeps no texts. A text
+    is read late, as that of a `Hit` is, but it counts when items are compared.
     """
 
     id: str

@@ -1,4 +1,4 @@
-"""What is a text, an image, a vector? One row for each kind of items, with all its properties.
+"""What is a text, an image, a vector, a sequence? One row for each kind of items.
 
 Code that belongs to a kind is in its own room, in a table with the same keys: featurizers in
 `features.FEATURIZERS`, the reading of queries in `cli.payloads`, the forms of sources in
@@ -40,6 +40,10 @@ class Kind:
     """Whether a payload may be a file (a path or bytes), which worker processes decode."""
     of_numbers: bool = False
     """Whether a payload is a row of numbers: an array, a tensor or an iterable of numbers."""
+    of_steps: bool = False
+    """Whether a payload is a list or an array of steps, tokens or rows of numbers, in order."""
+    denoises: bool = False
+    """Whether its models learn to take noise out of a payload."""
     drops_outliers: bool = False
     """Whether items far from all others are left out of the training."""
     metrics: tuple[str, ...] = ()
@@ -78,6 +82,7 @@ KINDS: Mapping[str, Kind] = {
             stores_images=True,
             has_looks=True,
             decodes_files=True,
+            denoises=True,
         ),
         Kind(
             "vector",
@@ -87,9 +92,20 @@ KINDS: Mapping[str, Kind] = {
             kept_by="--store-features",
             key="vector",
             of_numbers=True,
+            denoises=True,
             drops_outliers=True,
             metrics=("cosine", "euclidean"),
             tunes=True,
+        ),
+        Kind(
+            "sequence",
+            single_ndim=2,  # steps, numbers of a step
+            unknown="the sequence has no token that the collection's vocabulary knows",
+            query_file="an .npy or .csv file, a JSON list of steps or a line of tokens",
+            kept_by="--store-features",
+            key="sequence",
+            stores_features=True,
+            of_steps=True,
         ),
     )
 }

@@ -10,7 +10,7 @@ from __future__ import annotations
 import weakref
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property, partial
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import numpy as np
 
@@ -20,14 +20,17 @@ from hashret.arguments import require_instance
 from hashret.coder import Coder, keeps_looks, n_kept
 from hashret.codes import Codes
 from hashret.decoders.decoder import Decoder
+from hashret.decoders.denoiser import Denoiser, denoiser_of, parts_of
 from hashret.decoders.generating import sampled
+from hashret.decoders.rebuilt import fits
 from hashret.errors import CollectionError, DamagedError, InputError, UnknownItemError
-from hashret.features.base import item_digest
+from hashret.features.base import Denoises, item_digest
 from hashret.items import Id, Item, StoredItem, ids_of
 from hashret.kinds import kind_of
 from hashret.row_numbers import RowNumbers
 from hashret.sparse import Features
 from hashret.specs.decoders import DecoderSpec
+from hashret.specs.denoisers import DenoiserSpec
 from hashret.store.catalog.catalog import Catalog
 from hashret.store.catalog.records import CommitRecord
 from hashret.store.layout import Layout
@@ -159,11 +162,11 @@ class Snapshot:
                 "again"
             )
         with self.folder.reading():
-            decoder = Decoder.from_tensors(spec, read_decoder(self.layout, record))
-        n_features = self.spec("encoder").n_features
-        if (spec.n_bits, spec.n_outputs) != (record.n_bits, n_features):
+            arrays, _ = parts_of(read_decoder(self.layout, record))
+            decoder = Decoder.from_tensors(spec, arrays)
+        if not fits(spec, self.spec("encoder")):
             raise DamagedError(
-                f"{root}: expected a decoder from {record.n_bits} bits to {n_features} features, "
+                f"{root}: expected a decoder from {record.n_bits} bits to the encoder's features, "
                 f"got one from {spec.n_bits} to {spec.n_outputs}; train it again"
             )
         return decoder
@@ -194,6 +197,47 @@ class Snapshot:
             )
         return self._codes[position]
 
+    @cached_property
+    def denoiser(self) -> Denoiser:
+        """The model's denoiser, read on first use, and by nothing that searches.
+
+        Raises CollectionError for a model without one, and `DamagedError`.
+        """
+        record, root = self.require_model(), self.layout.root
+        if not kind_of(self.kind).denoises:
+            raise CollectionError(
+                f"{root}: expected a collection of images or vectors to denoise by, got one of "
+                f"{self.kind} items; `hashret decode` shows what a code says"
+            )
+        if not record.has_decoder or "denoiser" not in self.description:
+            raise CollectionError(
+                f"{root}: expected a model with a denoiser, got one without; `hashret retrain "
+                f"{root}` learns one, unless its items are packed bits or vectors of more than "
+                "4,096 numbers"
+            )
+        spec = self.spec("denoiser")
+        if not isinstance(spec, DenoiserSpec):
+            raise DamagedError(
+                f"{root}: expected the settings of a denoiser, got those of {spec.kind!r}; train "
+                "it again"
+            )
+        with self.folder.reading():
+            _, arrays = parts_of(read_decoder(self.layout, record))
+        return denoiser_of(spec, arrays)
+
+    def noise_of(self, payload: Any) -> float:
+        """The noise of an image or of vectors, estimated; see `Collection.noise_of`."""
+        denoiser = self.denoiser
+        return cast(Denoises, self.coder.featurizer).noise_of(payload, denoiser)
+
+    def denoised(self, payload: Any, noise: float | None) -> np.ndarray:
+        """An image or vectors without noise; see `Collection.denoise`."""
+        denoiser = self.denoiser
+        featurizer = cast(Denoises, self.coder.featurizer)
+        if noise is None:
+            noise = featurizer.noise_of(payload, denoiser)
+        return featurizer.denoised(payload, denoiser, noise)
+
     def require_model(self) -> ModelRecord:
         """The record of the model. Raises CollectionError where nothing was learned yet."""
         if self.model is None:
@@ -210,7 +254,7 @@ class Snapshot:
             return read_description(self.layout, self.require_model())
 
     def spec(self, part: str) -> Any:
-        """The spec of the model's "features", "encoder" or "decoder", by its description."""
+        """The spec of a part of the model, as "features" or "encoder", by its description."""
         try:
             return specs.from_json(self.description[part])
         except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -237,12 +281,19 @@ class Snapshot:
                 "preset": about["training"]["options"]["preset"],
                 "trained_on": about["training"]["n_items"],
                 "decoder": self.model.has_decoder,
+                **({"labels": labels} if (labels := self.labels_learned) else {}),
             }
         except (KeyError, TypeError, AttributeError) as error:
             raise DamagedError(
                 f"{self.layout.root}: expected a description of the model, got one without "
                 f"{error}; train it again"
             ) from error
+
+    @property
+    def labels_learned(self) -> str | None:
+        """The metadata field whose values the model has learned from, as labels; None if none."""
+        training = self.description.get("training", {})
+        return training["options"].get("label") if training.get("n_labelled") else None
 
     # features
 

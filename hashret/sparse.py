@@ -205,6 +205,27 @@ def concatenate(parts: list[SparseRows]) -> SparseRows:
     )
 
 
+def columns_between(rows: SparseRows, start: int, stop: int) -> SparseRows:
+    """Columns start to stop (exclusive) of the rows, as the columns from 0 on; copied."""
+    chosen = (rows.indices >= start) & (rows.indices < stop)
+    before = np.append(0, np.cumsum(chosen))
+    indices = (rows.indices[chosen] - start).astype(np.int32)
+    return SparseRows(before[rows.indptr], indices, rows.values[chosen], stop - start)
+
+
+def side_by_side(left: SparseRows, right: SparseRows) -> SparseRows:
+    """The columns of `right` behind those of `left`, row for row."""
+    n_left, n_right = left.nnz_per_row, right.nnz_per_row
+    indptr = left.indptr + right.indptr
+    of_left = positions_of(indptr[:-1], n_left)[1]
+    of_right = positions_of(indptr[:-1] + n_left, n_right)[1]
+    n = int(indptr[-1])
+    indices, values = np.empty(n, np.int32), np.empty(n, np.float32)
+    indices[of_left], values[of_left] = left.indices, left.values
+    indices[of_right], values[of_right] = right.indices + left.n_features, right.values
+    return SparseRows(indptr, indices, values, left.n_features + right.n_features)
+
+
 def stacked(parts: list[Features]) -> Features:
     """The rows of all `parts` (at least one, of one kind and width), one below the other."""
     sparse = [part for part in parts if isinstance(part, SparseRows)]

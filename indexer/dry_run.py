@@ -25,16 +25,17 @@ from indexer.corpus.given import taken
 from indexer.ingest.counts import Stopwatch, Tally
 from indexer.ingest.documents import Documents, names_of, split
 from indexer.ingest.encode import usable_features
-from indexer.ingest.fit import fit_features, options_for, spec_for
+from indexer.ingest.fit import fit_features, note_on, options_for, spec_for
 from indexer.ingest.intake import Intake
 from indexer.ingest.keeping import features_kept, images_kept, texts_kept
 from indexer.ingest.model_in_use import Model, last_items, refusal, requiring_all
 from indexer.ingest.prepare import Preparer
-from indexer.ingest.sample import MAX_TRAINING_ITEMS, sampled
+from indexer.ingest.sample import MAX_TRAINING_ITEMS, sampled_with_labels
 from indexer.ingest.stored_codes import StoredCodes
 from indexer.training.options import AS_GIVEN, TrainingOptions
 from indexer.training.report import few_warnings
 from indexer.training.vectors.packed import packing_warnings
+from indexer.training.watching import Watcher
 
 
 class LastCommit:
@@ -172,8 +173,11 @@ class Rehearsal:
         options: TrainingOptions | None = None,
         *,
         spec: Any = None,
+        watchers: Sequence[Watcher] = (),
     ) -> None:
         """Learn features, but no codes; every item counts as one to add from now on.
+
+        There is no training for the `watchers` to be told of.
 
         Where `Indexer.fit` would refuse to learn, `commit` says so, after all is counted.
         `warnings` gets the warnings that are known before the training.
@@ -181,24 +185,31 @@ class Rehearsal:
         seed = (options or TrainingOptions()).seed
         parts = split(taken(items), self._passages) if self._passages else taken(items)
         given = (item for item in parts if isinstance(item, Item))
-        payloads = sampled(given, MAX_TRAINING_ITEMS, seed)
+        field = options.label if options else None
+        payloads, labels = sampled_with_labels(given, MAX_TRAINING_ITEMS, seed, field)
         self._last.is_anew = True
         self._spec = spec_for(payloads, spec, self._preparer)
         if isinstance(self._spec, VectorSpec):
             self.warnings = packing_warnings(payloads, self._spec)
         try:
-            self._featurizer, features = fit_features(
+            self._featurizer, features, rows = fit_features(
                 payloads, self._kind, self._spec, self._preparer
             )
         except EmptyCorpusError as error:
             self._unlearned = error
             return
+        if note := note_on(payloads, self._featurizer.spec):
+            self.warnings.append(note)
         if len(features) < 2:
             self._unlearned = TrainingError(
                 f"items: expected at least 2 to learn from, got {len(features)}; add more items"
             )
         elif options_for(self._featurizer, options).preset != AS_GIVEN:
             self.warnings += few_warnings(len(features))
+            if labels is not None:
+                labels = labels.take(rows)
+                labels.require_learnable()
+                self.warnings += labels.warnings()
 
     def add(self, items: Iterable[Item | Skipped]) -> Tally:
         """Count what `Indexer.add` would do with `items`."""

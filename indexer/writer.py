@@ -38,7 +38,7 @@ from indexer.ingest.sample import MAX_TRAINING_ITEMS
 from indexer.ingest.writer_session import HeldCollection
 
 if TYPE_CHECKING:
-    from indexer.training import TrainingOptions, TrainingReport
+    from indexer.training import TrainingOptions, TrainingReport, Watcher
 
 _MOST_WORKERS = 1 << 10  # processes; a machine has no more cores
 
@@ -227,6 +227,7 @@ class Indexer:
         *,
         spec: Any = None,
         max_items: int = MAX_TRAINING_ITEMS,
+        watchers: Sequence[Watcher] = (),
     ) -> TrainingReport:
         """Learn features and codes from `items`, leaving out those that can't be used.
 
@@ -235,7 +236,8 @@ class Indexer:
         vectors, and `spec` stays what it was. At most `max_items`, a seeded sample, are kept in
         memory and learned from. `spec` chooses the features (a `TextSpec`, `ImageSpec` or
         `VectorSpec`). Of packed bits (``VectorSpec(packed=True)``) without `options`, or with ones
-        for as many bits and no preset, the bits are the codes and nothing is learned.
+        for as many bits and no preset, the bits are the codes and nothing is learned. `watchers`
+        are told how the training goes (`indexer.training.Watcher`).
 
         What was added before anything was learned, or all that the collection holds where no
         `items` are given, is encoded by the new model at once; what that can't encode stays
@@ -247,11 +249,17 @@ class Indexer:
         pending = self._pending
         pending.require_usable()
         require_learnable(self.kind, options, spec, max_items)
+        before = self.description.get("training", {}).get("options", {}).get("label")
+        if before is not None and (options is None or options.label is None):
+            self._on_note(
+                f"the model before learned from labels too ({before}), this one will not: no label "
+                "is named"
+            )
         stored = pending.held_before(all_of_it=items is None)
         self._was_given = True
         if items is not None and pending.passages:
             items = split(taken(items), pending.passages)
-        coder, decoder, report = learn(
+        learned = learn(
             stored or () if items is None else items,
             self.kind,
             options,
@@ -264,12 +272,14 @@ class Indexer:
             resumes=self._resumes,
             on_progress=self._progress,
             on_note=self._on_note,
+            watchers=watchers,
         )
         with self.stopwatch.stage("write"):
-            pending.adopt(coder, report.to_json(), decoder)
+            report = learned.report.to_json()
+            pending.adopt(learned.coder, report, learned.decoder, learned.denoiser)
         if stored is not None:
-            self._adder.encode_again(coder, stored, self._on_note)
-        return report
+            self._adder.encode_again(learned.coder, stored, self._on_note)
+        return learned.report
 
     def requiring_all(self, items: Iterable[Item | Skipped]) -> Iterator[Item | Skipped]:
         """The same `items`, for a `fit` that is to replace a model.

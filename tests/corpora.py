@@ -37,3 +37,29 @@ def clustered_vectors(n: int = 120, width: int = 24, seed: int = 0) -> np.ndarra
     rng = np.random.default_rng(seed)
     centres = rng.normal(size=(4, width)) * 3
     return (centres[np.arange(n) % 4] + rng.normal(size=(n, width))).astype(np.float32)
+
+
+def series(n: int = 120, width: int = 2, seed: int = 0) -> list[np.ndarray]:
+    """n series of `width` numbers a step, 5 to 16 steps long; series i has the course i % 4."""
+    rng = np.random.default_rng(seed)
+    courses = (np.sin, np.cos, np.negative, np.abs)
+    found = []
+    for i in range(n):
+        times = np.linspace(-2.0, 2.0, int(rng.integers(5, 17)))
+        course = courses[i % 4](times)[:, None] * np.arange(1, width + 1)
+        found.append((course + 0.1 * rng.normal(size=course.shape)).astype(np.float32))
+    return found
+
+
+def orders(n: int = 120, seed: int = 0) -> list[list[str]]:
+    """n sequences of six tokens, each gone through twice; sequence i has the order i % 4."""
+    rng = np.random.default_rng(seed)
+    tokens = ["open", "read", "write", "seek", "sync", "close"]
+    ways = [rng.permutation(6) for _ in range(4)]
+    found = []
+    for i in range(n):
+        steps = np.tile(ways[i % 4], 2)
+        at = int(rng.integers(0, 11))
+        steps[[at, at + 1]] = steps[[at + 1, at]]
+        found.append([tokens[step] for step in steps])
+    return found

@@ -24,6 +24,7 @@ from hashret.store.repair import plan as repair
 from indexer import Indexer
 from indexer.cli import main
 from indexer.ingest import intake, segments, stored_source
+from tests.corpora import orders
 from tests.torture.bases import items_of, quick
 from tests.torture.resuming import state
 from tests.training.recipes import change_all
@@ -34,7 +35,7 @@ def small(kind, seed=0):
     return replace(quick(kind, seed), preset="dense" if kind == "image" else None)
 
 
-OPTIONS = {kind: small(kind) for kind in ("text", "image", "vector")}
+OPTIONS = {kind: small(kind) for kind in ("text", "image", "vector", "sequence")}
 
 
 @pytest.fixture(autouse=True)
@@ -158,8 +159,10 @@ def test_images_can_be_added_before_anything_is_learned(tmp_path, form):
         ("vector", BITS, VectorSpec(packed=True), {"store_features": True}),
         ("image", images("of everything"), None, {"store_images": True}),
         ("text", items_of("text", 40), None, {"store_text": False}),
+        ("sequence", items_of("sequence", 40), None, {}),
+        ("sequence", [Item(str(i), one) for i, one in enumerate(orders(40))], None, {}),
     ],
-    ids=["cosine", "euclidean", "bits", "images", "texts by their features"],
+    ids=["cosine", "euclidean", "bits", "images", "texts by their features", "series", "tokens"],
 )
 def test_retraining_needs_no_source(tmp_path, kind, items, spec, how):
     path, other = tmp_path / "c", tmp_path / "other"
@@ -210,6 +213,7 @@ def test_by_stored_features_a_vocabulary_stays_as_it_was(tmp_path):
         ("vector", {}, "--store-features"),
         ("image", {}, "--store-images"),
         ("text", {"store_text": False, "store_features": False}, "--store-text"),
+        ("sequence", {"store_features": False}, "--store-features"),
     ],
 )
 def test_what_cannot_be_learned_from_is_said_with_what_to_do(tmp_path, kind, how, option):

@@ -52,7 +52,7 @@ def cli(*args):
 @given(st.integers(1, 200), st.integers(0, 2**32 - 1))
 def test_a_code_is_the_bytes_that_were_given_of_either_type_and_any_width(width, seed):
     rows = np.random.default_rng(seed).integers(0, 256, (5, width), dtype=np.uint8)
-    spec = VectorSpec(packed=True).of_width(width)
+    spec = VectorSpec(8 * width, packed=True)
     coder = Coder(VectorFeaturizer.fit(rows, spec), IdentityEncoder(IdentitySpec(8 * width)))
     encoding = coder.encode(list(rows))
     np.testing.assert_array_equal(encoding.codes.packed, rows)

@@ -54,3 +54,38 @@ def test_nothing_is_many_and_a_number_is_neither():
 def test_numbers_are_no_image_and_no_text():
     assert payloads_of([1, 2], "image") == ([1, 2], False)
     assert payloads_of(["a", "b"], "text") == (["a", "b"], False)
+
+
+STEPS = np.arange(6.0).reshape(3, 2)
+
+
+@pytest.mark.parametrize(
+    "one",
+    [
+        *(STEPS, STEPS[:, 0], STEPS.tolist(), STEPS[:, 0].tolist(), torch.tensor(STEPS)),
+        *(["a", "b"], ("a", "b"), ["a"], "a b", Item("x", ["a"]), Item("x", STEPS)),
+        *([1, "a"], [[1, 2], 3]),  # no sequence, which the featurizer says
+    ],
+)
+def test_a_list_of_steps_is_one_sequence(one):
+    payloads, single = payloads_of(one, "sequence")
+    assert single
+    assert payloads == [one.payload] if isinstance(one, Item) else payloads[0] is one
+
+
+@pytest.mark.parametrize(
+    "many",
+    [
+        *([["a"], ["b", "c"]], [["a"]], [STEPS, STEPS[:2]], [STEPS[:, 0]], [STEPS.tolist()] * 2),
+        *(
+            [Item("x", "a b"), Item("y", ["c"])],
+            (one for one in [["a"], "b c"]),
+            np.ones((2, 3, 1)),
+        ),
+    ],
+)
+def test_several_sequences_are_an_iterable_of_such(many):
+    payloads, single = payloads_of(many, "sequence")
+    assert not single
+    assert len(payloads) in (1, 2)
+    assert payloads_of([], "sequence") == ([], False)

@@ -7,7 +7,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from hashret import Collection, Item
-from hashret.features import tokens
+from hashret.features.texts import tokens
 from hashret.search.snippets import _columns, snippet
 from hashret.search.spelling import spelling
 from indexer import Indexer

@@ -47,6 +47,19 @@ def test_parts_and_other_values_of_both_layouts(dense, data):
         assert np.array_equal(sparse.dense_rows(tripled), 3 * dense)
 
 
+@given(ROWS, st.data())
+def test_columns_are_parted_and_put_side_by_side(dense, data):
+    rows, width = as_sparse(dense), dense.shape[1]
+    first = data.draw(st.integers(0, width))
+    left = sparse.columns_between(rows, 0, first)
+    right = sparse.columns_between(rows, first, width)
+    assert np.array_equal(left.to_dense(), dense[:, :first])
+    assert np.array_equal(right.to_dense(), dense[:, first:])
+    both = sparse.side_by_side(left, right)
+    assert np.array_equal(both.to_dense(), dense)
+    assert np.array_equal(both.indices, rows.indices)
+
+
 def test_each_layout_has_its_branch_and_its_refusal():
     dense = np.eye(3, dtype=np.float32)
     rows = as_sparse(dense)

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from hashret.features import text as text_features
-from hashret.features import tokens
-from hashret.features.text import pieces
+from hashret.features.texts import featurizer as text_features
+from hashret.features.texts import tokens
+from hashret.features.texts.featurizer import pieces
 from hashret.unicode_text import MAX_MARKS, many_marks, stream_safe
 
 # Marks of several classes, the two letters that become marks, and marks of class 0 that become others.
@@ -86,7 +86,7 @@ import resource, sys, tempfile
 from contextlib import suppress
 from pathlib import Path
 from hashret.errors import WhereError
-from hashret.features.text import TextFeaturizer
+from hashret.features.texts.featurizer import TextFeaturizer
 from hashret.specs import TextSpec
 from hashret.where import parse
 from indexer.corpus.reading import Reading

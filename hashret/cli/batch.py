@@ -29,6 +29,8 @@ def answer_batch(
 
     Leaves with status 1 if a query could not be used.
     """
+    from hashret.items import Item  # when it is needed: NumPy takes a moment
+
     failed = 0
     lines = lines_of(path, "JSON lines")
     for numbered in chunks(enumerate(lines, start=1), _BATCH):
@@ -36,7 +38,8 @@ def answer_batch(
         for number, line in numbered:
             if line.strip():
                 queries.append(of_line(snapshot, path, number, line))
-        usable = [payload for _, payload, error in queries if not error]
+        # as items, since a payload can be a list
+        usable = [Item(query_id, payload) for query_id, payload, error in queries if not error]
         answers = iter(snapshot.ask(question, usable))
         for query_id, _, error in queries:
             answer: dict[str, Any] = {"query": query_id}

@@ -124,7 +124,7 @@ def _side(name: str, side: Side, agree: int) -> Iterator[str]:
     if not side.parts:
         yield f"{name}: {side.note}" + (", or pass --item-file" if name == "item" else "")
         return
-    noun = type(side.parts[0].part).__name__.lower()
+    noun = type(side.parts[0].part).__name__.lower().rstrip("s")
     which = f"each of its {noun}s"
     if len(side.parts) < side.n_parts:
         which = f"each of the {len(side.parts)} of its {side.n_parts:,} {noun}s that weigh most"

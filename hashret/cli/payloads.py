@@ -1,4 +1,4 @@
-"""Make payloads of what the command line gives as a query: a text, a vector, a file, a batch line.
+"""Make payloads of what the command line gives as a query: a text, numbers, a file, a batch line.
 
 Heavy packages are imported only when they are needed.
 """
@@ -84,6 +84,30 @@ def _vector(text: str, where: str) -> Any:
         ) from None
 
 
+def _sequence_file(file: Path) -> Any:
+    if file.suffix.lower() in (".npy", ".npz", ".csv", ".tsv"):
+        return READERS["sequence"](file)
+    return _sequence(read_text(file, KINDS["sequence"].query_file), str(file))
+
+
+def _sequence(text: str, where: str) -> Any:
+    """The steps of a JSON list, or else a line of tokens, as the collection cuts it."""
+    if not text.lstrip().startswith("["):
+        if "\n" in text.strip():
+            raise InputError(
+                f"{where}: expected one sequence, a line of tokens or a JSON list, got "
+                f"{text.strip().count(chr(10)) + 1:,} lines; ask for many by --batch"
+            )
+        return text
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        raise InputError(
+            f"{where}: expected a JSON list of steps, got {text[:40]!r}; write it as "
+            '["a", "b"], [1, 2] or [[0.1, 0.2], [0.3, 0.4]]'
+        ) from None
+
+
 class _Given(NamedTuple):
     """The three ways of giving a payload of one kind: typed, as a file, or in a line of a batch."""
 
@@ -100,6 +124,7 @@ _GIVEN = {
         file=_vector_file,
         value=lambda numbers: _vector(json.dumps(numbers), "vector"),
     ),
+    "sequence": _Given(typed=lambda text: _sequence(text, "TEXT"), file=_sequence_file),
 }
 
 

@@ -24,6 +24,7 @@ from hashret.cli.output import (
 )
 from hashret.cli.payloads import is_name_of_file, payload_of
 from hashret.cli.reasons import why_none
+from hashret.kinds import kind_of
 
 if TYPE_CHECKING:
     from hashret.collection import Collection
@@ -205,7 +206,10 @@ def query(
                     f"is in it use --file {shown(text)}",
                     err=True,
                 )
-            ask = lambda question: snapshot.ask(question, [payload])[0]  # noqa: E731
+            from hashret.items import Item  # when it is needed: NumPy takes a moment
+
+            # as an item, since a payload can be a list
+            ask = partial(snapshot.ask, item_or_items=Item("", payload))
         _show(snapshot, question, ask, payload, as_json, explain, with_text)
 
 
@@ -338,7 +342,8 @@ def _show(
     )
     if not len(hits):
         click.echo(shown(why_none(snapshot, question, hits.note, ask)), err=True)
-    if isinstance(payload, str) and len(payload) <= _LONGEST_QUESTION:
+    is_words = isinstance(payload, str) and kind_of(snapshot.kind).stores_texts
+    if is_words and len(payload) <= _LONGEST_QUESTION:
         _say_unknown_words(snapshot, payload, has_hits=len(hits) > 0)
     if explain and hits.plan is not None:
         click.echo(str(hits.plan), err=True)

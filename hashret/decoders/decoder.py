@@ -13,6 +13,7 @@ import numpy as np
 
 from hashret.codes import Codes
 from hashret.decoders.outputs import OUTPUTS
+from hashret.decoders.rebuilt import rebuilt
 from hashret.errors import DamagedError
 from hashret.sparse import Features, rows_between
 from hashret.specs.decoders import DecoderSpec
@@ -76,9 +77,10 @@ class Decoder:
                 f"features: expected a row for each of {len(codes)} codes, got {len(features)}; "
                 "pass those that the codes were made of"
             )
+        own = rebuilt(features, self.spec.ordering)
         errors = [
             self._output.errors(
-                self._sums(codes[rows]), rows_between(features, int(rows[0]), int(rows[-1]) + 1)
+                self._sums(codes[rows]), rows_between(own, int(rows[0]), int(rows[-1]) + 1)
             )
             for rows in self._blocks(codes)
             if len(rows)
@@ -92,10 +94,11 @@ class Decoder:
         """
         size = max(1, _BLOCK // (4 * self.spec.n_outputs))
         sums, n = self._scaled(self._usual[None]), len(features)
+        own = rebuilt(features, self.spec.ordering)
         errors = [
             self._output.errors(
                 np.repeat(sums, min(size, n - start), axis=0),
-                rows_between(features, start, min(start + size, n)),
+                rows_between(own, start, min(start + size, n)),
             )
             for start in range(0, n, size)
         ]

@@ -22,7 +22,7 @@ class Generated(NamedTuple):
     """Codes that nobody stored, and what they say."""
 
     codes: Codes
-    shown: list[Any] | np.ndarray
+    said: list[Any] | np.ndarray
     """As `Collection.decode` gives it."""
 
 
@@ -59,4 +59,7 @@ def sampled(decoder: Decoder, decoded: np.ndarray, rng: np.random.Generator) -> 
     """
     if decoder.spec.outputs == "words":
         return sampled_words(decoded, _WORDS, rng).astype(np.float32) / _WORDS
-    return sampled_numbers(decoded, decoder.held_errors, rng)
+    drawn = sampled_numbers(decoded, decoder.held_errors, rng)
+    if decoder.spec.outputs == "steps":
+        drawn[:, -1] = decoded[:, -1]  # how many steps there are is told apart
+    return drawn

@@ -1,4 +1,4 @@
-"""What a decoder's last layer says: a distribution over words, numbers, or the bits themselves.
+"""What a decoder's last layer says: a distribution over words, numbers, steps, or bits.
 
 Each form of output turns the sums of the last layer into decoded features, and says how far these
 are from an item's own.
@@ -67,5 +67,32 @@ class Numbers:
         return np.square(sums - rows, dtype=np.float64).mean(axis=1)
 
 
+class StepNumbers:
+    """The numbers of steps in order, one step after the other, and how many steps there are.
+
+    The last output is the share of the steps that there are. The error is the mean squared
+    difference of an item's numbers, as far as there are outputs for them.
+    """
+
+    def decoded(self, sums: np.ndarray) -> np.ndarray:
+        """The numbers, and in the last column the share of the steps, (n, n_outputs) float32."""
+        return np.concatenate([sums[:, :-1], np.clip(sums[:, -1:], 0.0, 1.0)], axis=1)
+
+    def errors(self, sums: np.ndarray, features: Features) -> np.ndarray:
+        """The mean squared errors, (n,) float64; 0 for an item without a number."""
+        rows = require_sparse(features, "decoded steps")
+        owner = np.repeat(np.arange(len(rows)), rows.nnz_per_row)
+        told = rows.indices < sums.shape[1] - 1
+        owner, places = owner[told], rows.indices[told]
+        squares = np.square(sums[owner, places] - rows.values[told], dtype=np.float64)
+        counts = np.bincount(owner, minlength=len(rows))
+        return np.bincount(owner, squares, len(rows)) / np.maximum(counts, 1)
+
+
 #: The form of output by its name in a spec; bits are numbers, -1 and 1, that no layer changes.
-OUTPUTS: dict[str, Output] = {"words": WordShares(), "numbers": Numbers(), "bits": Numbers()}
+OUTPUTS: dict[str, Output] = {
+    "words": WordShares(),
+    "numbers": Numbers(),
+    "steps": StepNumbers(),
+    "bits": Numbers(),
+}

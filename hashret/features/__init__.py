@@ -1,4 +1,4 @@
-"""Here is my text, image or vector: what are its features?"""
+"""Here is my text, image, vector or sequence: what are its features?"""
 
 from hashret.features.base import FEATURIZERS
 

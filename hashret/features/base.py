@@ -16,14 +16,16 @@ import numpy as np
 
 from hashret.arguments import resolve
 from hashret.features.left_out import LeftOut
+from hashret.features.noise.denoising import Denoising
 from hashret.items import Item, Payload
 from hashret.sparse import Features
 
 #: The featurizer of each kind of items; it is imported on first use.
 FEATURIZERS: Mapping[str, str] = {
-    "text": "hashret.features.text:TextFeaturizer",
+    "text": "hashret.features.texts.featurizer:TextFeaturizer",
     "image": "hashret.features.image:ImageFeaturizer",
     "vector": "hashret.features.vector:VectorFeaturizer",
+    "sequence": "hashret.features.sequences.featurizer:SequenceFeaturizer",
 }
 # made once: `json.dumps` with arguments builds an encoder at every call
 _as_json = json.JSONEncoder(sort_keys=True, allow_nan=False).encode
@@ -46,6 +48,18 @@ def item_digest(item: Item, kind: str) -> bytes:
     resolve(FEATURIZERS, kind, "kind").digest(item.payload, hasher)
     hasher.update(b"\0" + _as_json(item.metadata).encode())
     return hasher.digest()
+
+
+class Denoises(Protocol):
+    """A featurizer of a kind that denoises (`kinds.Kind.denoises`)."""
+
+    def noise_of(self, payload: Any, denoiser: Denoising) -> float:
+        """The standard deviation of the payload's noise, estimated. Raises `PayloadError`."""
+        ...
+
+    def denoised(self, payload: Any, denoiser: Denoising, noise: float) -> np.ndarray:
+        """The payload without noise of this standard deviation, in its own shape and dtype."""
+        ...
 
 
 class Featurizer(Protocol):
@@ -85,6 +99,13 @@ class Featurizer(Protocol):
         """
         ...
 
+    def compared(self, features: Features) -> Features:
+        """The rows by which items are compared, a row for each row of features.
+
+        Sparse ones by their cosine, and they have unit length; dense ones by Euclidean distance.
+        """
+        ...
+
     def restored(self, decoded: np.ndarray, usual: np.ndarray) -> list[Any] | np.ndarray:
         """What n rows of decoded features say, each as its kind is shown.
 
@@ -112,7 +133,7 @@ class Featurizer(Protocol):
 
     @classmethod
     def preview(cls, payload: Payload) -> str:
-        """What to show of a payload beside its id: the beginning of a text, else ""."""
+        """What to show of a payload beside its id: the beginning of it, or ""."""
         ...
 
     @classmethod

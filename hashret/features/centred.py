@@ -7,6 +7,7 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 
 from hashret.items import Payload
+from hashret.sparse import Features
 from hashret.specs import ImageSpec, VectorSpec
 
 S = TypeVar("S", bound=ImageSpec | VectorSpec)
@@ -19,6 +20,10 @@ class CentredFeaturizer(Generic[S]):
         self.spec = spec
         self._mean = mean
         self._scale = scale
+
+    def compared(self, features: Features) -> Features:
+        """The features as they were before they were scaled: centred."""
+        return np.asarray(features, np.float32) / np.float32(self._scale)
 
     def tensors(self) -> dict[str, np.ndarray]:
         """The mean, float32, and the scale, (1,) float32."""

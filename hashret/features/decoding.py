@@ -60,18 +60,23 @@ def or_refused(make: Callable[..., Any], payload: Payload, *args: Any, **how: An
 
 
 def images() -> Work:
-    """The task of the workers: the form of an image, what is made of it, or it as a whole."""
+    """The task of the workers: an image's form, what is made of it, the whole, or patches."""
     from hashret.features.image import ImageFeaturizer
+    from hashret.features.noise.images import patches_of
     from hashret.features.thumbnails import whole
 
     def taken(source: Any, spec: Any, keeps: bool, shows: bool) -> Taken:
         read = None if spec is None else specs.from_json(spec)
         return take(ImageFeaturizer, source, read, keeps=keeps, shows=shows)
 
+    def patches(source: Any, spec: Any, side: int, most: int, seed: int) -> Any:
+        return patches_of(source, specs.from_json(spec), side, most, seed)
+
     verbs: dict[str, Callable[..., Any]] = {
         "form": ImageFeaturizer.form,
         "take": taken,
         "whole": whole,
+        "patches": patches,
     }
 
     def one(item: list[Any]) -> Any:

@@ -32,6 +32,8 @@ from hashret.features.levels import (
     require_in_range,
 )
 from hashret.features.looks import looks
+from hashret.features.noise.denoising import Denoising
+from hashret.features.noise.images import denoised_image, noise_of_image, picture_of
 from hashret.features.pictures import digest
 from hashret.items import Payload
 from hashret.rank import similarities
@@ -194,6 +196,18 @@ class ImageFeaturizer(CentredFeaturizer[ImageSpec]):
     def restored(self, decoded: np.ndarray, usual: np.ndarray) -> np.ndarray:
         """The images, (n, height, width, channels) uint8."""
         return np.clip(np.rint(self._levels_of(decoded)), 0, 255).astype(np.uint8)
+
+    def shown(self, features: np.ndarray) -> list[Means]:
+        """The images that features were made of, as the model sees them."""
+        return [Means("8", 1.0, image) for image in self._levels_of(features)]
+
+    def noise_of(self, payload: Payload, denoiser: Denoising) -> float:
+        """The noise of an image of any size; see `noise.images.noise_of_image`."""
+        return noise_of_image(picture_of(payload).pixels, self.spec, denoiser)
+
+    def denoised(self, payload: Payload, denoiser: Denoising, noise: float) -> np.ndarray:
+        """The image of any size without its noise; see `noise.images.denoised_image`."""
+        return denoised_image(picture_of(payload).pixels, self.spec, denoiser, noise)
 
     def spans(self, features: Features) -> np.ndarray:
         """The difference between each image's lightest and darkest level, (n,) float64."""

@@ -1,7 +1,8 @@
 """What the features of one payload would be without each of its parts.
 
-The parts of a text are its words, those of an image its places, those of a vector its numbers. To
-leave one out and to encode again says, exactly, which bits of the code it carries.
+The parts of a text are its words, those of an image its places, those of a vector its numbers, and
+those of a sequence its tokens or stretches of its steps. To leave one out and to encode again says,
+exactly, which bits of the code it carries.
 """
 
 from __future__ import annotations
@@ -48,7 +49,21 @@ class Number:
         return f"number {self.number}"
 
 
-Part = Word | Place | Number
+@dataclass(frozen=True, slots=True)
+class Steps:
+    """Steps of a series in a row, by their positions from 0."""
+
+    first: int
+    last: int
+
+    def __str__(self) -> str:
+        """Such as "steps 8 to 15"."""
+        if self.first == self.last:
+            return f"step {self.first}"
+        return f"steps {self.first} to {self.last}"
+
+
+Part = Word | Place | Number | Steps
 
 
 @dataclass(frozen=True, slots=True)

@@ -82,6 +82,11 @@ def kept_means(payload: Payload) -> Means:
     return _reduced(depth, unit, pixels, height, width, channels)
 
 
+def own_means(payload: Payload) -> Means:
+    """The image at its own size, in its own colours. Raises `PayloadError`."""
+    return Means(*_as_integers(pixels_of(payload)))
+
+
 def _reduced(
     depth: str, unit: float, pixels: np.ndarray, height: int, width: int, channels: int
 ) -> Means:
@@ -129,6 +134,32 @@ def require_in_range(means: Means, ranges: Sequence[float]) -> None:
             f"image: expected numbers from about {low:g} to {high:g}, as the collection's images "
             f"of {_noun(means.depth)} have, got {least:g} to {most:g}; scale it to this range",
             "other-scale",
+        )
+
+
+def black_and_white(pixels: np.ndarray, ranges: Sequence[float]) -> tuple[float, float]:
+    """The numbers for black and white of an image of numbers, whose noise may exceed them.
+
+    `ranges` are those of `learned_ranges`. Of floats that they don't say, white is 1 if nothing is
+    above 2, else 255. Raises `PayloadError` for numbers that are far outside.
+    """
+    depth = {"uint8": "8", "uint16": "16"}.get(pixels.dtype.name, "whole")
+    if pixels.dtype.kind == "f":
+        depth = "float"
+        if not ranges or ranges[-2] >= ranges[-1]:
+            ranges = (*_UNKNOWN["16"], *_UNKNOWN["whole"], 0.0, 1.0 if pixels.max() <= 2 else 255.0)
+    require_in_range(Means(depth, 1.0, pixels), ranges)
+    return _range(depth, 1.0, pixels, ranges)
+
+
+def require_numbers(array: np.ndarray) -> None:
+    """Raise `PayloadError` unless an array is an image of finite numbers."""
+    require_image_shape(array)
+    if array.dtype.kind not in "iuf":
+        raise PayloadError(f"image: expected an array of numbers, got {array.dtype}; convert it")
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
+        raise PayloadError(
+            "image: expected finite numbers, got NaN or infinity; leave it out", "not-finite"
         )
 
 
@@ -241,18 +272,12 @@ def _of_image(image: Image.Image) -> np.ndarray:
 
 def _of_array(array: np.ndarray) -> np.ndarray:
     """The array in one of the dtypes of `pixels_of`, without transparency."""
-    require_image_shape(array)
     kind = array.dtype.kind
     if kind == "b":
-        array = array.astype(np.uint8) * np.uint8(_WHITE)
-    elif kind == "f":
+        return _of_array(array.astype(np.uint8) * np.uint8(_WHITE))
+    require_numbers(array)
+    if kind == "f":
         array = array.astype(np.float64)
-        if not np.isfinite(array).all():
-            raise PayloadError(
-                "image: expected finite numbers, got NaN or infinity; leave it out", "not-finite"
-            )
-    elif kind not in "iu":
-        raise PayloadError(f"image: expected an array of numbers, got {array.dtype}; convert it")
     elif array.dtype.itemsize != 1 or kind == "i":
         array = array.astype(np.uint16) if array.dtype.str[1:] == "u2" else _as_int64(array)
     if array.ndim == 3 and array.shape[2] in (2, 4):

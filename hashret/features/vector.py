@@ -20,6 +20,8 @@ from hashret.features.base import Hasher
 from hashret.features.centred import CentredFeaturizer
 from hashret.features.kept import vector_as_bytes, vector_of
 from hashret.features.left_out import LeftOut, Number, heaviest
+from hashret.features.noise.denoising import Denoising
+from hashret.features.noise.vectors import NoisyVectors, rows_of, same_form
 from hashret.items import Payload
 from hashret.rank import similarities
 from hashret.sparse import Features
@@ -168,6 +170,18 @@ class VectorFeaturizer(CentredFeaturizer[VectorSpec]):
             lengths = np.sqrt(np.square(vectors, dtype=np.float64).sum(axis=1, keepdims=True))
             vectors = vectors / np.maximum(lengths, np.finfo(np.float32).tiny)
         return vectors.astype(np.float32)
+
+    def noise_of(self, payload: Any, denoiser: Denoising) -> float:
+        """The noise of one vector or of rows of them; see `NoisyVectors.noise`."""
+        return self._noisy(payload).noise(denoiser)
+
+    def denoised(self, payload: Any, denoiser: Denoising, noise: float) -> np.ndarray:
+        """One vector or rows of them without their noise, in the same shape and dtype."""
+        return same_form(self._noisy(payload).denoised(denoiser, noise), np.asarray(payload))
+
+    def _noisy(self, payload: Any) -> NoisyVectors:
+        rows = np.stack([self.prepare(row, self.spec) for row in rows_of(payload)])
+        return NoisyVectors(rows, self._mean, self._scale, self.spec.metric == "cosine")
 
     def similarities(self, query: Features, features: Features) -> np.ndarray:
         """The cosine of the vectors or minus their Euclidean distance, as the metric says."""

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from hashret.arguments import resolve
+from hashret.coder import keeps_inputs
 from hashret.codes import Codes
 from hashret.collection import Collection
 from hashret.errors import InputError
@@ -141,7 +142,7 @@ _FeaturesOf = Callable[[np.ndarray], tuple[np.ndarray, Features | None]]
 def _source(snapshot: Snapshot) -> _FeaturesOf:
     """How to get features: as they are stored, or of stored texts or images."""
     coder = snapshot.coder
-    if snapshot.has_features and not snapshot.keeps_looks:
+    if snapshot.has_features and keeps_inputs(snapshot.spec("features")):
         return lambda positions: (np.ones(len(positions), bool), snapshot.features(positions))
 
     def payload_of(row: int) -> Any:

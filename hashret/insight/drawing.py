@@ -231,7 +231,8 @@ def _as_svg(one: _Mark) -> str:
     if isinstance(one, _Pixels):
         x, y, width, height = map(_short, one.box)
         stream = io.BytesIO()
-        one.image().save(stream, "PNG", optimize=True)
+        image = one.image()
+        image.save(stream, "PNG", optimize=True)
         return (
             f'<image x="{x}" y="{y}" width="{width}" height="{height}" '
             'style="image-rendering:pixelated" '

@@ -228,8 +228,8 @@ def _likeness(
         grey = grey_parts(looks, spec)
         ways = turns_of(grey.shape[1:], mirror=turns[0], rotate=turns[1])
         return Looks(looks, grey, snapshot.copy_distance or 0.0, ways)
-    scale = float(snapshot.coder.featurizer.tensors().get("scale", np.ones(1))[0])
-    return of_features(features, scale, cosine=getattr(spec, "metric", "euclidean") == "cosine")
+    compared = snapshot.coder.featurizer.compared(features)
+    return of_features(compared, cosine=getattr(spec, "metric", "euclidean") == "cosine")
 
 
 def _stars(label: np.ndarray, rank: np.ndarray, likeness: Likeness) -> Iterator[np.ndarray]:

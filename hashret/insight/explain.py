@@ -1,10 +1,11 @@
 """Why is this item near to that query? Which bits of their codes agree, and what carries them.
 
-Each part of the query and of the item (a word, a place of an image, a number of a vector) is left
-out, all else encoded again, and the code compared with the other side's. Encoding is exact
-arithmetic, so for the code the answer is exact, whatever the model. Sources: Robnik-Šikonja and
-Kononenko, "Explaining classifications for individual instances", TKDE 2008 (leaving out); Zeiler
-and Fergus, "Visualizing and understanding convolutional networks", ECCV 2014, section 4.2 (places).
+Each part of the query and of the item (a word or token, a place of an image, a number of a vector,
+some steps of a series) is left out, all else encoded again, and the code compared with the other
+side's. Encoding is exact arithmetic, so for the code the answer is exact, whatever the model.
+Sources: Robnik-Šikonja and Kononenko, "Explaining classifications for individual instances", TKDE
+2008 (leaving out); Zeiler and Fergus, "Visualizing and understanding convolutional networks", ECCV
+2014, section 4.2 (places).
 """
 
 from __future__ import annotations
@@ -98,9 +99,9 @@ class Explanation:
 
     @property
     def parts(self) -> str | None:
-        """What the parts are: "words", "places" or "numbers"; None where none were left out."""
+        """What the parts are: "words", "places", "numbers" or "steps"; None without any."""
         both = (*self.query.parts, *self.item.parts)
-        return f"{type(both[0].part).__name__.lower()}s" if both else None
+        return f"{type(both[0].part).__name__.lower().rstrip('s')}s" if both else None
 
     def to_json(self) -> dict[str, Any]:
         """All of it as JSON, under stable keys."""

@@ -1,7 +1,8 @@
 """What does a collection hold of its items that their codes can be made of again?
 
 Texts, images where they were to be stored, or the features that the model takes. Of images a
-collection keeps how they look unless told otherwise, and no code can be made of that.
+collection keeps how they look unless told otherwise, and of texts in word order the bags of words:
+no code can be made of these.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from hashret.coder import keeps_looks
+from hashret.coder import keeps_inputs
 from hashret.errors import PayloadError
 from hashret.features.left_out import LeftOut
 from hashret.kinds import kind_of
@@ -45,7 +46,7 @@ def held(snapshot: Snapshot, positions: np.ndarray, *, for_parts: bool = True) -
     Not `for_parts`, features are taken as they are stored, which is quicker than to make them of
     texts, whose words they do not tell. Raises `DamagedError`.
     """
-    stored = snapshot.has_features and not keeps_looks(snapshot.spec("features"))
+    stored = snapshot.has_features and keeps_inputs(snapshot.spec("features"))
     if not stored or for_parts:
         prepared = _prepared(snapshot, positions)
         if prepared:

@@ -7,7 +7,8 @@ Codes alone do not: the largest bucket of a collection of photographs held seven
   scaling of Zelnik-Manor and Perona, "Self-tuning spectral clustering", NIPS 2004.)
 - Texts: the share of their shingles, three words in a row, that both have (Broder, "On the
   resemblance and containment of documents", 1997).
-- Texts that are not kept, and vectors: the cosine of their features, or their distance.
+- Texts that are not kept, vectors and sequences: the cosine of their features as they are compared,
+  or their distance.
 """
 
 from __future__ import annotations
@@ -17,8 +18,8 @@ from hashlib import blake2b
 
 import numpy as np
 
-from hashret.features.text import pieces
-from hashret.features.tokens import words
+from hashret.features.texts.featurizer import pieces
+from hashret.features.texts.tokens import words
 from hashret.insight.near_pairs import Found, Likeness
 from hashret.sparse import Features, SparseRows, by_layout, to_scipy
 
@@ -232,16 +233,16 @@ def of_texts(texts: Iterable[str | None]) -> Shares:
     return Shares(rows, _SHINGLES, sets=True)
 
 
-def of_features(features: Features, scale: float, *, cosine: bool) -> Likeness:
-    """How near features are: by their cosine, or their distance where that is what counts.
+def of_features(features: Features, *, cosine: bool) -> Likeness:
+    """How near features are, as they are compared (`Featurizer.compared`).
 
-    `scale` is what dense ones were multiplied by.
+    Sparse ones by their cosine; dense ones by it too, or by their distance where length counts.
     """
 
     def dense(rows: np.ndarray) -> Likeness:
         if cosine:
             link = float(np.sqrt(2.0 * (1.0 - _COSINE)))
-            return Near(rows / np.float32(scale), np.ones(len(rows)), link)
+            return Near(rows, np.ones(len(rows)), link)
         return Near(rows, _scales(rows, float(np.finfo(np.float32).tiny)), _GREY)
 
     return by_layout(features, lambda rows: Shares(rows, _COSINE, sets=False), dense)

@@ -99,7 +99,8 @@ def _shares(of_pairs: np.ndarray, n_bits: int) -> np.ndarray:
 
 def _near_by_features(collection: Collection, among: np.ndarray, asked: np.ndarray) -> np.ndarray:
     """The distances of the `asked`, places in `among`, to the nearest by features, flat."""
-    features, codes = collection.features(among), collection.codes[among]
+    features = collection.coder.featurizer.compared(collection.features(among))
+    codes = collection.codes[among]
     k = min(_NEAR, len(among) - 1)
     found = []
     for place in asked.tolist():

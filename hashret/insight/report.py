@@ -14,7 +14,7 @@ from hashret.collection import Collection
 from hashret.errors import DamagedError, MissingExtraError
 from hashret.insight.charts import Axis, Curve, bars, curves
 from hashret.insight.code_map import lay_out
-from hashret.insight.drawing import encoded, theme
+from hashret.insight.drawing import Drawing, encoded, theme
 from hashret.insight.health import complaints
 from hashret.insight.map_picture import map_drawing, view_of
 from hashret.insight.page_files import digest, page_text
@@ -28,7 +28,16 @@ MARK = "hashret report"
 #: Items on the small map of a report.
 _ON_MAP = 5_000
 #: Facts of the description of a model that are shown, by their names there.
-_OF_MODEL = ("name", "preset", "features", "encoder", "n_features", "trained_on", "passages")
+_OF_MODEL = (
+    "name",
+    "preset",
+    "features",
+    "encoder",
+    "n_features",
+    "trained_on",
+    "labels",
+    "passages",
+)
 
 
 def report_page(
@@ -255,6 +264,9 @@ def _of_training(training: dict[str, Any]) -> str:
             {stage: (shares, losses)},
         )
         parts.append(drawing.svg())
+    for one in stages:
+        if looks := one.get("looks"):
+            parts.append(_course(str(one.get("stage")), looks).svg())
     if not learned:
         parts.append(
             _said(
@@ -263,3 +275,20 @@ def _of_training(training: dict[str, Any]) -> str:
             )
         )
     return _section("Training", *parts)
+
+
+def _course(stage: str, looks: list[dict[str, Any]]) -> Drawing:
+    """How the codes of a sample became bits: shares by how much of the stage was done."""
+    done = [float(look["done"]) for look in looks]
+    balance = [look["bit_balance"] for look in looks]
+    lines: dict[str, Curve] = {}
+    if looks[0]["saturated"] is not None:
+        lines["bits that are sure"] = (done, [float(look["saturated"]) for look in looks])
+    lines["ones of the bit with most"] = (done, [float(most) for _, _, most in balance])
+    lines["ones of the bit with fewest"] = (done, [float(least) for least, _, _ in balance])
+    return curves(
+        f"Codes on the way: {stage}",
+        Axis("share of the stage that is done", 0, 1),
+        Axis("", 0, 1),
+        lines,
+    )

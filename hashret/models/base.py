@@ -57,6 +57,13 @@ class Encoder(Protocol):
         """
         ...
 
+    def activations(self, features: Features) -> list[np.ndarray]:
+        """What each hidden layer hands to the next, the first layer first; [] without such layers.
+
+        One array a layer, (n, units) float64: exact numbers of 0 or more, on the way to `logits`.
+        """
+        ...
+
     def responses(self, features: Features) -> np.ndarray:
         """The pooled filter responses of images, by which copies are found, (n, m) float32.
 

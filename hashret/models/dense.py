@@ -21,6 +21,7 @@ from hashret.sparse import (
     SparseRows,
     by_layout,
     dense_rows,
+    rows_between,
     to_scipy,
     values_of,
     with_values,
@@ -66,6 +67,11 @@ class DenseEncoder(ExactEncoder[DenseSpec]):
         return _TILE_ROWS
 
     def _tile_logits(self, tile: Features) -> np.ndarray:
+        return self._computed(tile)[0]
+
+    def _computed(self, tile: Features) -> tuple[np.ndarray, list[np.ndarray]]:
+        """The logits of the rows of one tile, and the activations of each hidden layer."""
+        hidden: list[np.ndarray] = []
         clamps = self._spec.clamps
         rows = with_values(tile, self._inputs(values_of(tile)))
         sums = self._layers[0].times(rows)  # (n, n_hidden)
@@ -74,12 +80,21 @@ class DenseEncoder(ExactEncoder[DenseSpec]):
             if self._spec.normalised:
                 sums = normalised(sums)
             active = to_grid(np.clip(sums, 0.0, clamp, out=sums))
+            hidden.append(active)
             if layer is self._layers[-1] and self._latent is not None:
                 coordinates = unit(self._latent.times(rows))
                 active = np.hstack([active, np.clip(coordinates, -clamp, clamp)])
             sums = active @ layer.matrix()  # (n, n_out of this layer), at last (n, n_bits)
             sums += bias
-        return sums
+        return sums, hidden
+
+    def activations(self, features: Features) -> list[np.ndarray]:
+        """What each hidden layer hands to the next, (n, units) float64 each; [] without one."""
+        self._require_width(features)
+        starts = range(0, len(features), _TILE_ROWS) if len(features) else [0]
+        tiles = (rows_between(features, at, min(at + _TILE_ROWS, len(features))) for at in starts)
+        hidden = [self._computed(tile)[1] for tile in tiles]
+        return [np.concatenate(layer) for layer in zip(*hidden, strict=True)]
 
     def confidences(self, features: Features, logits: np.ndarray) -> np.ndarray:
         """The confidence of each query that each bit is 1, (n, n_bits) float32; 0.5 is undecided.

@@ -13,7 +13,7 @@ import numpy as np
 
 from hashret.codes import Codes
 from hashret.errors import DamagedError, PayloadError
-from hashret.models.fixed_point import to_grid
+from hashret.models.fixed_point import clamp_for, to_grid
 from hashret.sparse import Features, require_dense, rows_between
 from hashret.specs.encoders import LayersSpec
 
@@ -69,6 +69,10 @@ class ExactEncoder(ABC, Generic[S]):
             stop = min(start + step, len(features))
             logits[start:stop] = self._tile_logits(rows_between(features, start, stop))
         return logits
+
+    def activations(self, features: Features) -> list[np.ndarray]:
+        """No hidden layers: []; see `models.base.Encoder.activations`."""
+        return []
 
     def responses(self, features: Features) -> np.ndarray:
         """No responses, (n, 0) float32; see `models.base.Encoder.responses`."""
@@ -165,3 +169,16 @@ def tensor_of(
             "train it again"
         )
     return array
+
+
+def require_exact(weight: np.ndarray, bias: np.ndarray, clamp: float) -> None:
+    """Raise DamagedError unless all sums are exact with inputs up to `clamp`."""
+    try:
+        widest = clamp_for(weight, bias)
+    except ValueError as error:
+        raise DamagedError(f"model: {error}") from error
+    if clamp > widest:
+        raise DamagedError(
+            f"model: expected a clamp up to {widest:.4g} for exact sums, got {clamp:.4g}; "
+            "train it again"
+        )

@@ -44,6 +44,17 @@ def to_grid(values: np.ndarray) -> np.ndarray:
     return scaled
 
 
+def in_units(values: np.ndarray, scale: float, clamp: float) -> np.ndarray:
+    """Values times `scale`, clamped and on the grid, in its units: whole numbers, as float64.
+
+    What goes through many layers stays in units: rounding to the grid is then one operation, and
+    sums in units are as exact as others, because units are a power of two.
+    """
+    scaled = np.clip(np.asarray(values, np.float64) * scale, -clamp, clamp)
+    scaled *= UNITS
+    return np.rint(scaled, out=scaled)
+
+
 def normalised(sums: np.ndarray) -> np.ndarray:
     """Rows (n, width) of mean 0 and variance 1, the same on every machine; writes to `sums`.
 

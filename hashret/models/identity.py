@@ -64,6 +64,10 @@ class IdentityEncoder:
         """The `probabilities`."""
         return self.probabilities(logits)
 
+    def activations(self, features: Features) -> list[np.ndarray]:
+        """No hidden layers: []; see `models.base.Encoder.activations`."""
+        return []
+
     def responses(self, features: Features) -> np.ndarray:
         """No responses, (n, 0) float32; see `models.base.Encoder.responses`."""
         return np.empty((len(features), 0), np.float32)

@@ -229,6 +229,12 @@ class PatchEncoder(ExactEncoder[PatchSpec]):
         self._require_finite(pixels)
         return self._dense.logits(self._layer.features(pixels))
 
+    def activations(self, features: Features) -> list[np.ndarray]:
+        """What each hidden dense layer hands to the next, (n, units) float64 each."""
+        pixels = self._require_dense(features)
+        self._require_finite(pixels)
+        return self._dense.activations(self._layer.features(pixels))
+
     def responses(self, features: Features) -> np.ndarray:
         """The pooled filter responses, centred and scaled, (n, n_responses) float32."""
         pixels = self._require_dense(features)

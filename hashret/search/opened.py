@@ -11,7 +11,7 @@ import numpy as np
 from hashret.codes import Codes
 from hashret.errors import CollectionError
 from hashret.indexes.views.cache import IndexKind
-from hashret.items import Hits, Id, ids_of
+from hashret.items import Hits, Id, Item, ids_of
 from hashret.kinds import kind_of
 from hashret.search.grouped import GroupedSearch
 from hashret.search.groups import Groups
@@ -124,7 +124,8 @@ class Opened:
             places = [place for place, one in enumerate(in_words) if one is by_words]
             # what can't be asked is said, also if nothing is asked about
             if places or not (payloads or by_words):
-                chosen = [payloads[place] for place in places]
+                # as items, since a list of tokens would be one sequence
+                chosen = [Item("", payloads[place]) for place in places]
                 decided = question.decided(by_words=by_words, few=self._n_few)
                 found = self.hits(decided, chosen)
                 for place, hits_of_one in zip(places, found, strict=True):

@@ -287,12 +287,15 @@ def payloads_of(given: Any, kind: str) -> tuple[list[Payload], bool]:
 
     An `Item` stands for its payload. One dimension is one vector: an array, a tensor, or an
     iterable of numbers. Two dimensions are several vectors, even with a single row: an array, or an
-    iterable of vectors. Raises `PayloadError` for anything else.
+    iterable of vectors. A list of tokens, of numbers or of lists of numbers is one sequence, and so
+    is an array of one or two dimensions. Raises `PayloadError` for anything else.
     """
     about = kind_of(kind)
     single = isinstance(given, str | bytes | bytearray | Item | PathLike)
     if about.of_numbers:
         given = _as_vectors(given)
+    elif about.of_steps:
+        single |= _is_sequence(given, about.single_ndim)
     if isinstance(given, np.ndarray):
         single = given.ndim <= about.single_ndim
     elif about.decodes_files:
@@ -306,6 +309,19 @@ def payloads_of(given: Any, kind: str) -> tuple[list[Payload], bool]:
         )
     items = [given] if single else list(given)
     return [item.payload if isinstance(item, Item) else item for item in items], single
+
+
+def _is_sequence(given: Any, single_ndim: int) -> bool:
+    """Whether the argument is one sequence as a list or a tensor, and not a list of sequences."""
+    if hasattr(given, "__array__") and hasattr(given, "ndim"):
+        return bool(given.ndim <= single_ndim)
+    if not isinstance(given, list | tuple) or not given:
+        return False
+    return all(
+        isinstance(one, str | Real)
+        or (isinstance(one, list | tuple) and all(isinstance(each, Real) for each in one))
+        for one in given
+    )
 
 
 def _as_vectors(given: Any) -> Any:

@@ -13,8 +13,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 from unicodedata import category, east_asian_width
 
-from hashret.features.text import pieces
-from hashret.features.tokens import word_spans
+from hashret.features.texts.featurizer import pieces
+from hashret.features.texts.tokens import word_spans
 from hashret.items import Hit
 from hashret.search.word_index import WordIndex
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 
-from hashret.features.tokens import word_spans
+from hashret.features.texts.tokens import word_spans
 
 #: Letters of the shortest word that another is sought for: shorter ones are like too many.
 _SHORTEST = 4

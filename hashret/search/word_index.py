@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, cast
 
 from hashret import __version__
 from hashret.errors import CollectionError, DamagedError
-from hashret.features.text import MAX_BYTES
+from hashret.features.texts.featurizer import MAX_BYTES
 from hashret.items import Payload
 from hashret.snapshot import Snapshot
 from hashret.store.machine_cache import has_arrays, read_arrays, write_arrays
@@ -29,7 +29,7 @@ from hashret.words.bm25 import Bm25, Part
 from hashret.words.postings import Postings, counted, digest
 
 if TYPE_CHECKING:
-    from hashret.features.text import TextFeaturizer
+    from hashret.features.texts.featurizer import TextFeaturizer
     from hashret.search.spelling import Spelling
 
 #: Bytes of a segment's file of texts from which on its words are kept; those of a smaller one are

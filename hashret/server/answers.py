@@ -13,12 +13,12 @@ from hashret.as_json import approximation_json, hit_json, stored_json
 from hashret.codes import Codes
 from hashret.collection import Collection
 from hashret.errors import HashretError, InputError
-from hashret.items import Hits
+from hashret.items import Hits, Item
 from hashret.kinds import kind_of
 from hashret.search.question import Question
 from hashret.server.requests import MOST_HITS, Options
 
-#: The most characters of texts and numbers of vectors that are answered together with others, so
+#: The most characters of texts, and numbers or steps, that are answered together with others, so
 #: that nobody waits for a stranger's book.
 _SHORT = 4_096
 
@@ -29,8 +29,8 @@ class Form:
 
     collection: str
     subject: str
-    """What they are about: "text", "vector", "id", "code", "picture" (decoded), or "other than":
-    an id, left out."""
+    """What they are about: "text", "vector", "sequence", "id", "code", "picture" (decoded), or
+    "other than": an id, left out."""
     question: Question
     codes_only: bool = False
     """Whether words are not asked for, where a text would be answered by words and codes."""
@@ -96,11 +96,12 @@ def _found(collection: Collection, form: Form, values: list[Any]) -> list[Hits]:
     payloads = payloads_of(collection, form.subject, values)
     if not form.codes_only:
         question = collection.suited(question)
-    return list(collection.ask(question, payloads))
+    # as items, since a payload can be a list
+    return list(collection.ask(question, [Item("", one) for one in payloads]))
 
 
 def payloads_of(collection: Collection, subject: str, values: list[Any]) -> list[Any]:
-    """The texts or vectors as payloads. Raises `InputError` where the items are none such."""
+    """The texts, vectors or sequences as payloads. Raises `InputError` where items are others."""
     about = kind_of(collection.kind)
     if about.key != subject:  # a text is not a file's name, to a collection of images
         expected = " or ".join(name for name in (about.key, "id", "code") if name)
@@ -163,7 +164,8 @@ def _code_of(collection: Collection, form: Form, value: Any) -> str:
         return str(value).lower()
     if form.subject in ("id", "other than"):
         return collection.get(value).code
-    payload = np.array(value) if isinstance(value, list) else value  # of numbers
+    is_row = kind_of(collection.kind).of_numbers and isinstance(value, list)
+    payload = np.array(value) if is_row else value
     encoding = collection.coder.encode([payload])
     return encoding.codes.hex(0) if encoding.known[0] else ""
 

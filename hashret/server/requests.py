@@ -59,12 +59,22 @@ class Options(BaseModel):
 
 
 class Subject(BaseModel):
-    """What is asked about: a text, a vector, a stored item or a code, exactly one of them."""
+    """What is asked about: a text, a vector, a sequence, a stored item or a code, one of them."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
     text: Annotated[str, Field(description="A text.")] | None = None
     vector: Annotated[list[FiniteFloat], Field(description="A vector's numbers.")] | None = None
+    sequence: (
+        Annotated[
+            str | list[str] | list[FiniteFloat] | list[list[FiniteFloat]],
+            Field(
+                description="A sequence's steps: tokens, numbers or lists of numbers; or a string, "
+                "which is cut into tokens as the items were."
+            ),
+        ]
+        | None
+    ) = None
     id: Annotated[str, Field(description="The id of a stored item, which is a hit too.")] | None = (
         None
     )
@@ -100,7 +110,7 @@ class Subject(BaseModel):
         )
 
 
-_SUBJECTS = ("text", "vector", "id", "code")
+_SUBJECTS = ("text", "vector", "sequence", "id", "code")
 
 
 class Query(Subject, Options):

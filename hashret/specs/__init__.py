@@ -5,7 +5,7 @@ Learned arrays are not in it; they are stored as tensors beside it. Here are the
 of the library gives; those of encoders and decoders are made by the training.
 """
 
-from hashret.specs.features import ImageSpec, TextSpec, VectorSpec
+from hashret.specs.features import ImageSpec, SequenceSpec, TextSpec, VectorSpec
 from hashret.specs.stored import from_json, to_json
 
-__all__ = ["ImageSpec", "TextSpec", "VectorSpec", "from_json", "to_json"]
+__all__ = ["ImageSpec", "SequenceSpec", "TextSpec", "VectorSpec", "from_json", "to_json"]

@@ -7,6 +7,7 @@ from itertools import pairwise
 from typing import ClassVar, Literal
 
 from hashret.specs.fields import require_whole
+from hashret.specs.ordering import Ordering
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,8 +15,9 @@ class DecoderSpec:
     """The decoder half of an autoencoder: linear layers with ReLU between them."""
 
     kind: ClassVar[str] = "decoder"
-    outputs: Literal["words", "numbers", "bits"]
-    """What is decoded (`decoders.outputs`): a distribution over words, numbers, or the bits."""
+    outputs: Literal["words", "numbers", "steps", "bits"]
+    """What is decoded (`decoders.outputs`): a distribution over words, numbers, the numbers of
+    steps in order and how many steps there are, or the bits."""
     n_bits: int
     n_outputs: int
     """The width of what is decoded."""
@@ -23,17 +25,28 @@ class DecoderSpec:
     """The number of units in each hidden layer."""
     scale: float = 1.0
     """The factor by which decoded numbers are multiplied last."""
+    width: int = 0
+    """How many numbers a step has, where features hold steps in order; 0: they hold none."""
+    n_tokens: int = 0
+    """The number of different tokens, where these are the steps."""
+    first: int = 0
+    """The column of the first step (`specs.ordering.Ordering`)."""
     prior: Literal["trees", "fair"] = "trees"
     """Which codes are likely (`decoders.priors`): those that are like stored ones; or any, by fair
     bits, where the model was taught to have such codes."""
 
     def __post_init__(self) -> None:
-        require_whole(self, n_bits=1, n_outputs=1)
+        require_whole(self, n_bits=1, n_outputs=1, width=0, n_tokens=0, first=0)
         if self.outputs == "bits" and (self.n_outputs != self.n_bits or self.hidden):
             raise ValueError(
                 f"n_outputs: expected {self.n_bits} and no layers where the bits are what is "
                 f"decoded, got {self.n_outputs} and {len(self.hidden)}; train it again"
             )
+
+    @property
+    def ordering(self) -> Ordering | None:
+        """Where the features hold steps in order; None if they hold none."""
+        return Ordering(self.width, self.n_tokens, self.first) if self.width else None
 
     def layer_shapes(self) -> list[tuple[int, int]]:
         """The shape of each layer's weight, (n_in, n_out); none where the bits are decoded."""

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 from hashret.errors import FormatVersionError
 from hashret.specs.fields import require_whole
+from hashret.specs.ordering import Ordering
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +160,99 @@ class PatchSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class StepsSpec:
+    """The encoder half of an autoencoder of steps in order: one vector an item, then dense layers.
+
+    How steps become the vector is what its kinds differ in.
+    """
+
+    n_features: int
+    n_bits: int
+    n_units: int
+    """The number of units of the cell that steps go through."""
+    step_clamp: float
+    """The bound on what enters the cell, or the layer before it, at each step."""
+    width: int = 1
+    """How many numbers a step has; 1 for tokens (`ordering.Ordering`)."""
+    n_tokens: int = 0
+    """The number of different tokens; 0 if steps are of numbers."""
+    first: int = 0
+    """The column of the first number of the first step."""
+    hidden: tuple[int, ...] = (256,)
+    """The number of units in each hidden dense layer."""
+    normalised: bool = True
+    """Whether the hidden dense layers have layer normalisation."""
+    input_scale: float = 1.0
+    """The factor by which numbers are multiplied first; tokens are not."""
+    clamps: tuple[float, ...] = ()
+    """The bound on the activations that enter each dense layer (`models.fixed_point`)."""
+    logit_scale: float = 1.0
+    """The factor from logits to the log-odds of a bit being 1, of which confidences are made."""
+
+    def __post_init__(self) -> None:
+        require_whole(self, n_features=1, n_bits=1, n_units=1)
+        if self.ordering.first >= self.n_features:
+            raise ValueError(
+                f"first: expected a column before {self.n_features}, got {self.first}; choose one"
+            )
+        if not self.step_clamp > 0.0:
+            raise ValueError(f"step_clamp: expected above 0, got {self.step_clamp}; choose another")
+
+    @property
+    def ordering(self) -> Ordering:
+        """Where the steps are in a row of features."""
+        return Ordering(self.width, self.n_tokens, self.first)
+
+    @property
+    def n_summary(self) -> int:
+        """The width of the vector that the steps become."""
+        return self.n_units
+
+    def dense(self) -> DenseSpec:
+        """The dense layers, which take that vector."""
+        return DenseSpec(
+            n_features=self.n_summary,
+            n_bits=self.n_bits,
+            hidden=self.hidden,
+            clamps=self.clamps,
+            logit_scale=self.logit_scale,
+            normalised=self.normalised,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class RecursiveSpec(StepsSpec):
+    """One shared cell on a balanced binary tree over the steps (`models.recursive`)."""
+
+    kind: ClassVar[str] = "recursive"
+    node_clamp: float = 1.0
+    """The bound on the nodes of the tree."""
+
+    def __post_init__(self) -> None:
+        StepsSpec.__post_init__(self)
+        if not self.node_clamp > 0.0:
+            raise ValueError(f"node_clamp: expected above 0, got {self.node_clamp}; choose another")
+
+
+@dataclass(frozen=True, slots=True)
+class RecurrentSpec(StepsSpec):
+    """A gated cell that takes one step after the other (`models.recurrent`)."""
+
+    kind: ClassVar[str] = "recurrent"
+    embedding: int = 64
+    """The width of the vector of each token; without effect if steps are of numbers."""
+
+    def __post_init__(self) -> None:
+        StepsSpec.__post_init__(self)
+        require_whole(self, embedding=1)
+
+    @property
+    def n_summary(self) -> int:
+        """The width of the vector that the steps become: the last state, and the mean of all."""
+        return 2 * self.n_units
+
+
+@dataclass(frozen=True, slots=True)
 class IdentitySpec:
     """The encoder that learns nothing: the bits of a code are the features themselves."""
 
@@ -179,7 +273,7 @@ class IdentitySpec:
 
 
 #: The specs of encoders that have layers, which `models.exact_encoder` computes.
-LayersSpec = DenseSpec | ConvSpec | PatchSpec
+LayersSpec = DenseSpec | ConvSpec | PatchSpec | RecursiveSpec | RecurrentSpec
 #: The specs of all encoders.
 EncoderSpec = LayersSpec | IdentitySpec
 #: The kind of an encoder's spec -> the encoder that it rebuilds, imported on first use.
@@ -188,4 +282,6 @@ MODELS: dict[str, str] = {
     "dense": "hashret.models.dense:DenseEncoder",
     "identity": "hashret.models.identity:IdentityEncoder",
     "patches": "hashret.models.patches:PatchEncoder",
+    "recurrent": "hashret.models.recurrent:RecurrentEncoder",
+    "recursive": "hashret.models.recursive:RecursiveEncoder",
 }

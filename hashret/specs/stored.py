@@ -13,10 +13,11 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from hashret.errors import DamagedError, FormatVersionError
 from hashret.specs.decoders import DecoderSpec
+from hashret.specs.denoisers import DenoiserSpec
 from hashret.specs.encoders import EncoderSpec
-from hashret.specs.features import ImageSpec, TextSpec, VectorSpec
+from hashret.specs.features import ImageSpec, SequenceSpec, TextSpec, VectorSpec
 
-Spec = TextSpec | ImageSpec | VectorSpec | EncoderSpec | DecoderSpec
+Spec = TextSpec | ImageSpec | VectorSpec | SequenceSpec | EncoderSpec | DecoderSpec | DenoiserSpec
 _SPECS: dict[str, type[Any]] = {spec.kind: spec for spec in get_args(Spec)}
 
 

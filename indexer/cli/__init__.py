@@ -62,6 +62,10 @@ VERBS = {
         "hashret.cli.duplicates:duplicates",
         "Show which items are copies of one another, and which to keep.",
     ),
+    "denoise": (
+        "hashret.cli.decoding.denoise:denoise",
+        "Take the noise out of an image or of vectors.",
+    ),
     "outliers": (
         "indexer.cli.outliers.verb:outliers",
         "Show which items are unlike the others, and what in them is odd.",
@@ -87,15 +91,15 @@ VERBS = {
         "Write a page on a collection: map, bits, distances, training.",
     ),
     "evaluate": (
-        "indexer.cli.evaluate:evaluate",
+        "indexer.cli.choosing.evaluate:evaluate",
         "Measure how well codes find what is relevant.",
     ),
     "presets": (
-        "indexer.cli.presets:presets",
+        "indexer.cli.choosing.presets:presets",
         "List the ways in which codes can be learned, with their figures.",
     ),
     "tune": (
-        "indexer.cli.tune:tune",
+        "indexer.cli.choosing.tune:tune",
         "Choose settings of training for some files, without labels.",
     ),
     "remove": (
@@ -129,7 +133,8 @@ main = Verbs(
     verbs=VERBS,
     name="hashret",
     callback=unbreakable_output,
-    help="Learn short binary codes on your own documents, images or vectors, and search by them.",
+    help="Learn short binary codes on your own documents, images, vectors or sequences, and "
+    "search by them.",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 click.version_option(__version__, prog_name="hashret")(main)
@@ -151,4 +156,16 @@ def _read_vector(path: Path) -> Any:
     return read_vector(path)
 
 
-payloads.READERS.update(text=_read_document, vector=_read_vector)
+def _read_sequence(path: Path) -> Any:
+    from hashret.workers.refusals import Refused
+    from indexer.corpus.reading import Reading
+    from indexer.corpus.sequences.by_series import read_one
+    from indexer.corpus.sequences.in_arrays import is_array_file, read_sequence
+
+    try:
+        return read_sequence(path) if is_array_file(path) else read_one(path, Reading())
+    except Refused as refused:
+        raise InputError(f"{path}: {refused.reason}; save one sequence") from refused
+
+
+payloads.READERS.update(text=_read_document, vector=_read_vector, sequence=_read_sequence)

@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,9 @@ from indexer.cli.options import (
     decoder_option,
     device_option,
     invariant_option,
+    label_option,
+    log_dir_option,
+    longest_option,
     metric_option,
     packed_option,
     preset_option,
@@ -33,6 +37,9 @@ from indexer.cli.options import (
     recipe_option,
     require_output,
     required_invariant,
+    required_label,
+    sequence_spec,
+    steps_option,
     vector_spec,
     with_stdin,
 )
@@ -70,11 +77,14 @@ _LINE = re.compile(rf'\{{"id": {_TEXT}, "reason": {_TEXT}, "class": {_TEXT}\}}\r
 @bits_option
 @preset_option
 @invariant_option
+@label_option
 @quick_option
 @decoder_option
 @recipe_option
 @metric_option
 @packed_option
+@steps_option
+@longest_option
 @click.option(
     "--seed",
     type=SEED,
@@ -82,6 +92,7 @@ _LINE = re.compile(rf'\{{"id": {_TEXT}, "reason": {_TEXT}, "class": {_TEXT}\}}\r
     help="Seed of the training: on one machine, the same seed gives the same codes.  [default: 0]",
 )
 @device_option
+@log_dir_option
 @click.option(
     "--ids",
     type=click.Path(path_type=Path),
@@ -101,7 +112,7 @@ _LINE = re.compile(rf'\{{"id": {_TEXT}, "reason": {_TEXT}, "class": {_TEXT}\}}\r
     "--store-features/--no-store-features",
     default=None,
     help="Keep what each code was made from, which `query --rerank-by features` compares.  "
-    "[default: yes for texts and images, no for vectors]",
+    "[default: yes, but no for vectors]",
 )
 @click.option(
     "--store-text/--no-store-text",
@@ -164,12 +175,16 @@ def index(
     preset: str | None,
     invariant: tuple[str, ...] | None,
     decoder: bool | None,
+    label: str | None,
     recipe: Path | None,
     seed: int | None,
     workers: int | None,
     catalog: str | None,
+    log_dir: Path | None,
     metric: str | None,
     packed: bool,
+    unit: str | None,
+    longest: int | None,
     **rest: Any,
 ) -> None:
     """Learn codes for SOURCES and write them into a collection.
@@ -183,8 +198,10 @@ def index(
     if dry_run and rest["flag_outliers"] is not None:
         raise click.UsageError("--flag-outliers: expected none with --dry-run; leave one out")
     sources, how = with_stdin(sources, reading_of(rest, ids))
+    how = replace(how, as_tokens=unit not in (None, "numbers"))
     if images_to is not None:
-        require_mixable({"ids": ids, "metric": metric, "packed-bits": packed, "recipe": recipe})
+        single = {"metric": metric, "packed-bits": packed, "steps": unit, "longest": longest}
+        require_mixable({"ids": ids, "recipe": recipe} | single)
     found = shares(sources, kind, to, images_to, catalog, how)
     if rest["passages"] and not any(kind_of(share.kind).stores_texts for share in found):
         raise click.UsageError(
@@ -197,12 +214,14 @@ def index(
         if kind_of(share.kind).decodes_files or not share.beside:
             taken = preset_of(preset, share)
             model["invariant"] = required_invariant(share.kind, invariant, taken)
-        spec = vector_spec(share.kind, metric, packed)
+        model["label"] = required_label(share.kind, label, preset_of(preset, share))
+        spec = vector_spec(share.kind, metric, packed) or sequence_spec(share.kind, unit, longest)
         if recipe is not None:
             model |= recipe_of(recipe, share.kind, preset)
         read = partial(share.read, workers or default_workers())
         said = rest | {"catalog": catalog, "workers": workers, "by_ending": share.are_files}
         said["folders"] = share.folders
+        said["log_dir"] = log_dir / share.kind if log_dir and len(found) > 1 else log_dir
         if not kind_of(share.kind).stores_texts:
             said["passages"] = None
         runs.append(Run(read, share.to, share.kind, model, spec, **said))
@@ -221,7 +240,7 @@ def index(
             tally = run_index(run, on_skipped)
             show_guesses(share.how.guesses)
             show_columns(share.how)
-            if tally.replaced:
+            if tally.replaced and not kind_of(share.kind).of_steps:
                 _say_if_numbered(sources, how, tally.replaced)
 
 

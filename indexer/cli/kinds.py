@@ -73,7 +73,7 @@ def shares(
     how: Reading,
 ) -> list[Share]:
     """What goes where: all into one collection, or texts into `to` and images into `images_to`."""
-    from indexer.corpus.forms import FOLDER
+    from indexer.corpus.forms import SHOWN_BY_NAME
 
     if images_to is None:
         return [Share(_kind(sources, kind, to, catalog, how), to, sources, how)]
@@ -83,7 +83,7 @@ def shares(
         raise click.UsageError(f"--images-to: expected another collection than --to, got {to}")
     _require_both(sources, how)
     found = []
-    for one, other in permutations(FOLDER.found):
+    for one, other in permutations(SHOWN_BY_NAME):
         place = images_to if kind_of(one).decodes_files else to
         fitting = [path for path in sources if _fits(path, one, how)]
         chosen = _kind(fitting, one, place, catalog, how)
@@ -121,11 +121,11 @@ def require_mixable(given: dict[str, Any]) -> None:
 def _require_both(sources: Sequence[Path], how: Reading) -> None:
     """Raise InputError unless there are texts and images, as far as names show it."""
     from indexer import corpus
-    from indexer.corpus.forms import FOLDER, SAMPLE_FILES
+    from indexer.corpus.forms import SAMPLE_FILES, SHOWN_BY_NAME
 
     counts = corpus.count_kinds(sources, how)
     are_both = len(counts) > 1 or counts.total() >= SAMPLE_FILES
-    if not are_both or not counts.keys() <= FOLDER.found.keys():
+    if not are_both or not counts.keys() <= set(SHOWN_BY_NAME):
         raise InputError(
             f"--images-to: expected texts and images in {', '.join(map(str, sources))}, got "
             f"{_said(counts)}; leave it out"

@@ -6,7 +6,8 @@ import csv
 import os
 import re
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -15,14 +16,16 @@ import click
 
 from hashret.cli.files import read_text
 from hashret.kinds import KINDS, kind_of
-from hashret.specs import VectorSpec
+from hashret.specs import SequenceSpec, VectorSpec
 from hashret.specs.encoders import INVARIANCES
-from hashret.store.outputs import no_place, require_place
+from hashret.specs.features import MOST_STEPS, UNITS
+from hashret.store.outputs import no_place, require_outside, require_place
 from indexer.training.options import TrainingOptions
 from indexer.training.presets import PRESETS, preset_for, require_used
 
 if TYPE_CHECKING:
     from indexer.corpus import Reading
+    from indexer.training import Watcher
 
 #: Bytes. So much of a file is inspected before it is replaced: more than any line of a report.
 _HEAD = 1 << 20
@@ -96,6 +99,18 @@ quick_option = click.option(
     flag_value="quick",
     help="Learn from texts in a third of the time, for slightly worse codes: --preset quick.",
 )
+label_option = click.option(
+    "--label",
+    metavar="FIELD",
+    help="Learn from labels too: items with the same value of this metadata field get like codes, "
+    "also where only some have one.  [default: no label is looked at]",
+)
+log_dir_option = click.option(
+    "--log-dir",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Write how the training goes into this folder, for TensorBoard.  [default: nowhere]",
+)
 recipe_option = click.option(
     "--recipe",
     type=click.Path(path_type=Path),
@@ -112,6 +127,19 @@ packed_option = click.option(
     "packed",
     is_flag=True,
     help="Vectors are packed binary embeddings: each uint8 or int8 holds 8 bits.",
+)
+steps_option = click.option(
+    "--steps",
+    "unit",
+    type=click.Choice(UNITS),
+    help="What the steps of sequences are: numbers; tokens (of a string: cut at white space); or "
+    "the characters of a string.  [default: what most items are]",
+)
+longest_option = click.option(
+    "--longest",
+    type=click.IntRange(1, MOST_STEPS),
+    metavar="N",
+    help="Steps of a sequence that count; of longer ones the first so many.  [default: 512]",
 )
 device_option = click.option(
     "--device",
@@ -140,6 +168,20 @@ _READING: tuple[Callable[..., Any], ...] = (
         "--id-field",
         metavar="NAME",
         help="Column of a table that holds the id.  [default: id, if there is one]",
+    ),
+    click.option(
+        "--series-id",
+        metavar="NAME",
+        help="Column of a table that says which sequence a row is a step of.  [default: each row "
+        "is an item]",
+    ),
+    click.option(
+        "--values",
+        metavar="NAME,...",
+        multiple=True,
+        callback=_names,
+        help="With --series-id: columns with the values of a step, as x,y,z.  [default: the only "
+        "other column]",
     ),
     click.option(
         "--table", metavar="NAME", help="Table of an SQLite database.  [default: its only one]"
@@ -214,6 +256,7 @@ def reading_of(said: dict[str, Any], ids: tuple[Path, ...] = ()) -> Reading:
     encoding = said.pop("encoding")
     names = ["text_fields", "id_prefix", "follow_links", "exclude", "include", "hidden"]
     names += ["ignore_files", "min_words", "dedup", "id_field", "table", "infer_types"]
+    names += ["series_id", "values"]
     given = {name: said.pop(name) for name in names}
     return Reading(ids, None if encoding is None else known(encoding), **given)
 
@@ -259,6 +302,48 @@ def required_invariant(
         except ValueError as error:
             raise click.UsageError(f"--{error}") from error
     return invariant
+
+
+def sequence_spec(kind: str, unit: str | None, longest: int | None) -> SequenceSpec | None:
+    """The features of sequences that --steps or --longest choose; None if neither is given.
+
+    Raises `click.UsageError` for items of another `kind`, and for numbers that can't be.
+    """
+    if unit is None and longest is None:
+        return None
+    if not kind_of(kind).of_steps:
+        given = "--steps" if unit else "--longest"
+        raise click.UsageError(
+            f"{given}: expected items of kind sequence, got {kind}; leave it out"
+        )
+    spec = SequenceSpec(unit or "")
+    return spec if longest is None else replace(spec, longest=longest)
+
+
+def required_label(kind: str, label: str | None, preset: str | None) -> str | None:
+    """`label` itself. Raises UsageError if the preset for items of this kind learns from none."""
+    if label is not None:
+        try:
+            require_used(kind, TrainingOptions(label=label, preset=preset_for(kind, preset)))
+        except ValueError as error:
+            raise click.UsageError(f"--{error}") from error
+    return label
+
+
+@contextmanager
+def watchers_of(log_dir: Path | None) -> Iterator[list[Watcher]]:
+    """Who watches a training: TensorBoard's events are written to `log_dir`, if that is given.
+
+    Raises `InputError` for a folder within a collection, or that can't be written to.
+    """
+    if log_dir is None:
+        yield []
+        return
+    require_outside(log_dir / "events", "the events of TensorBoard")
+    from indexer.training.watching.tensorboard import TensorBoard  # it loads torch
+
+    with closing(TensorBoard(log_dir)) as watcher:
+        yield [watcher]
 
 
 def vector_spec(kind: str, metric: str | None, packed: bool) -> VectorSpec | None:

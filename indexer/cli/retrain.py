@@ -15,11 +15,15 @@ from indexer.cli.options import (
     decoder_option,
     device_option,
     invariant_option,
+    label_option,
+    log_dir_option,
     preset_option,
     quick_option,
     recipe_of,
     recipe_option,
     required_invariant,
+    required_label,
+    watchers_of,
 )
 
 
@@ -28,11 +32,13 @@ from indexer.cli.options import (
 @bits_option
 @preset_option
 @invariant_option
+@label_option
 @quick_option
 @decoder_option
 @recipe_option
 @click.option("--seed", type=SEED, metavar="N", help="Seed of the training.  [default: 0]")
 @device_option
+@log_dir_option
 @wait_option
 @verbose_option
 @click.option("-q", "--quiet", is_flag=True, help="Show only warnings and the closing line.")
@@ -42,9 +48,11 @@ def retrain(
     preset: str | None,
     invariant: tuple[str, ...] | None,
     decoder: bool | None,
+    label: str | None,
     recipe: Path | None,
     seed: int | None,
     device: str,
+    log_dir: Path | None,
     wait: float,
     verbose: bool,
     quiet: bool,
@@ -72,10 +80,13 @@ def retrain(
         given: dict[str, Any] = {"n_bits": bits, "preset": preset, "seed": seed}
         given["decoder"] = decoder
         given["invariant"] = required_invariant(indexer.kind, invariant, preset)
+        given["label"] = required_label(indexer.kind, label, preset)
         if recipe is not None:
             given |= recipe_of(recipe, indexer.kind, preset)
         chosen = {name: value for name, value in given.items() if value is not None}
-        report = indexer.fit(None, TrainingOptions(**chosen, device=device))
+        with watchers_of(log_dir) as watchers:
+            options = TrainingOptions(**chosen, device=device)
+            report = indexer.fit(None, options, watchers=watchers)
         commit = indexer.commit()
     show_training(report, shown, quiet=quiet, verbose=verbose)
     if not quiet:

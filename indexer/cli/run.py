@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hashret.errors import EmptyCorpusError, InputError
 from hashret.items import Item
 from hashret.kinds import kind_of
-from hashret.specs import VectorSpec
+from hashret.specs import SequenceSpec, VectorSpec
 from indexer.cli.closing import show_counts
 from indexer.cli.console import progress_bars, say, show_times, show_training
+from indexer.cli.options import watchers_of
 from indexer.cli.outliers.flagged import first_new_row, show_flagged
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ class Run:
     to: Path
     kind: str
     model: dict[str, Any]  # options of the model by name; None: not given
-    spec: VectorSpec | None = None  # what --metric or --packed-bits chose
+    spec: VectorSpec | SequenceSpec | None = None  # what options of features chose
     catalog: str | None = None
     device: str = "auto"
     store_features: bool | None = None
@@ -42,6 +43,7 @@ class Run:
     store_images: bool | None = None
     store_thumbnails: bool | None = None
     folders: Sequence[SourceFolder] = ()  # that the items are files of
+    log_dir: Path | None = None  # for what watches the training
     retrain: bool = False
     prune: bool = False
     wait: float = 0.0
@@ -113,6 +115,7 @@ def rehearse(run: Run, on_skipped: Callable[[Skipped], None] | None) -> None:
     """Show what `run_index` would do, and write nothing."""
     from indexer.dry_run import Rehearsal
 
+    run = replace(run, log_dir=None)
     with Rehearsal(
         run.to,
         run.kind,
@@ -141,6 +144,7 @@ def _count_unusable(run: Run, on_skipped: Callable[[Skipped], None] | None) -> N
     """
     from indexer.dry_run import Rehearsal
 
+    run = replace(run, log_dir=None)
     with Rehearsal(
         run.to,
         run.kind,
@@ -176,6 +180,8 @@ def _fit(indexer: Indexer | Rehearsal, run: Run) -> TrainingReport | None:
     given = {name: value for name, value in run.model.items() if value is not None}
     if indexer.coder is not None and not run.retrain:
         _require_as_made(indexer, given, run)
+        if run.log_dir is not None:
+            say(f"note: no model is learned, so nothing is written to {run.log_dir}")
         return None
     options = _options(run, given)
     if run.device == "cuda":
@@ -185,7 +191,8 @@ def _fit(indexer: Indexer | Rehearsal, run: Run) -> TrainingReport | None:
     items = run.read()
     if indexer.coder is not None and not run.prune:
         items = indexer.requiring_all(items)
-    return indexer.fit(items, options, spec=run.spec)
+    with watchers_of(run.log_dir) as watchers:
+        return indexer.fit(items, options, spec=run.spec, watchers=watchers)
 
 
 def _options(run: Run, given: dict[str, Any]) -> TrainingOptions | None:
@@ -195,7 +202,7 @@ def _options(run: Run, given: dict[str, Any]) -> TrainingOptions | None:
 
     # a wrong option is refused before the sources are read
     preset = preset_for(run.kind, given.get("preset"))
-    packed = run.spec is not None and run.spec.packed
+    packed = isinstance(run.spec, VectorSpec) and run.spec.packed
     if preset == AS_GIVEN and not packed:
         raise InputError(
             f"--preset: expected --packed-bits with {AS_GIVEN}, got numbers; leave the preset out"
@@ -224,9 +231,15 @@ def _require_as_made(indexer: Indexer | Rehearsal, given: Mapping[str, Any], run
     wanted = dict(given)
     made_with.setdefault("decoder", False)  # older models have none
     made_with["invariant"] = tuple(made_with.get("invariant") or ())
-    if run.spec is not None:
+    made_with.setdefault("label", None)
+    if isinstance(run.spec, VectorSpec):
         made_with["packed-bits"] = made_with.get("packed", False)
         wanted |= {"packed-bits": True} if run.spec.packed else {"metric": run.spec.metric}
+    if isinstance(run.spec, SequenceSpec):
+        made_with["steps"] = made_with["unit"]
+        is_said = not run.spec.unit or run.spec.longest != SequenceSpec().longest
+        longest = run.spec.longest if is_said else None
+        wanted |= {"steps": run.spec.unit or None, "longest": longest}
     if None not in (indexer.keeps_features, run.store_features):  # there may be no item yet
         made_with["store-features"] = bool(indexer.keeps_features)
         wanted["store-features"] = run.store_features
@@ -267,6 +280,9 @@ def _differing(name: str, made: Any, wanted: Any) -> str:
             return f"was made with --invariant {ignored}; --invariant {','.join(wanted) or 'none'}"
         case "decoder":
             return "was made with a decoder; --no-decoder"
+        case "label":
+            learned = f"the labels {made!r}" if made else "no labels"
+            return f"was made with {learned}; --label {wanted!r}"
         case "rounds" | "multiples":
             return f"was made with {name} {made}; a --recipe with {name} {wanted}"
         case _:

@@ -16,6 +16,7 @@
     images      image files
     tables/     JSON, CSV, Parquet, ...   readers (rows by form), table (items); lines (bounded)
     arrays/     .npy and .npz             stored (blocks of rows), vectors (items); ids
+    sequences/  series of steps           in arrays, in tables, in lines of texts, in folders
     standard_input                        copied to a file
 
 Everything in a source is returned exactly once, as an `Item` or as a `Skipped`, so that the counts

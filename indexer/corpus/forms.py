@@ -7,12 +7,15 @@ from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
+from hashret.errors import InputError
 from hashret.workers.refusals import Refused, Skipped
 from indexer.corpus import documents, files, ids, images, mailboxes
 from indexer.corpus.arrays import stored, vectors
 from indexer.corpus.folders import archives
 from indexer.corpus.reading import Reading
+from indexer.corpus.sequences import in_arrays, in_folder, in_lines, in_tables
 from indexer.corpus.tables import readers, table
 from indexer.corpus.tables.columns import Columns
 from indexer.corpus.tables.compressed import SUFFIXES as COMPRESSED
@@ -47,6 +50,8 @@ class Form:
     """What helps somebody who has such a file in a folder, where it is left out."""
     is_item: bool = False
     """Whether a file of this form is read in a folder, as an item or as several."""
+    also_in_folder: tuple[str, ...] = ()
+    """Kinds as which it is read in a folder although its name does not show them."""
 
 
 def names_in(source: Path, how: Reading) -> Iterator[files.Entry | Skipped]:
@@ -77,10 +82,18 @@ def _folder_kinds(source: Path, how: Reading) -> Iterator[str]:
 
 
 def _table_kind(path: Path, how: Reading) -> Iterator[str]:
-    """ "image" if most of the first rows have the path of an image and no text, else "text"."""
+    """ "image" if most of the first rows have the path of an image and no text, else "text".
+
+    "sequence" if there is a series id, or if most rows have a `sequence` and no text.
+    """
+    if how.series_id is not None:
+        yield "sequence"
+        return
     texts = Columns.of("text", how).texts
-    first = islice(readers.read_rows(path, replace(how, infer_types=False)), _SAMPLE_ROWS)
-    rows = [row.fields for row in first if type(row) is Row]
+    rows = _first_rows(path, replace(how, infer_types=False))
+    if 2 * sum(map(partial(in_tables.is_sequence, besides=texts), rows)) > len(rows):
+        yield "sequence"
+        return
     paths = [
         str(fields["path"])
         for fields in rows
@@ -88,6 +101,24 @@ def _table_kind(path: Path, how: Reading) -> Iterator[str]:
     ]
     n_images = sum(images.is_image(Path(name)) for name in paths)
     yield "image" if 2 * n_images > len(rows) else "text"
+
+
+def _first_rows(path: Path, how: Reading) -> list[dict[str, Any]]:
+    """The fields of the first rows of a table of texts, images or sequences."""
+    try:
+        found = list(islice(readers.read_rows(path, how), _SAMPLE_ROWS))
+    except InputError:
+        if how.text_fields:
+            raise
+        try:
+            found = list(
+                islice(readers.read_rows(path, how, Columns.of("sequence", how)), _SAMPLE_ROWS)
+            )
+        except InputError:
+            found = []
+        if not found:
+            raise
+    return [row.fields for row in found if type(row) is Row]
 
 
 def _texts(source: Path, how: Reading) -> Iterator[documents.Found]:
@@ -140,6 +171,7 @@ FOLDER = Form(
     found={
         "text": lambda path, how, before: _texts(path, how),
         "image": lambda path, how, before: images.read_folder(path, how),
+        "sequence": lambda path, how, before: in_folder.read_folder(path, how),
     },
     kinds=_folder_kinds,
     noun="a folder",
@@ -164,6 +196,7 @@ FORMS: Mapping[str, Form] = {
             found={
                 "text": lambda path, how, before: table.read_table(path, "text", how),
                 "image": lambda path, how, before: table.read_table(path, "image", how),
+                "sequence": lambda path, how, before: in_tables.read_table(path, how),
             },
             kinds=_table_kind,
             advice="table: name it as a source",
@@ -178,9 +211,11 @@ FORMS: Mapping[str, Form] = {
                 "vector": lambda path, how, before: vectors.read_file(
                     path, "vector", before=before
                 ),
+                "sequence": lambda path, how, before: in_arrays.read_file(path, before),
             },
             kinds=lambda path, how: [vectors.kind_of(path)],
-            advice="array: name it as a source",
+            advice="array: name it as a source, or --kind sequence",
+            also_in_folder=("sequence",),
             noun=f"arrays ({', '.join(stored.SUFFIXES)})",
             beside=ids.names_beside,
         ),
@@ -201,7 +236,12 @@ FORMS: Mapping[str, Form] = {
             "text",
             suffixes=documents.SUFFIXES,
             is_named=documents.is_document,
-            found={"text": lambda path, how, before: _file(path, _document)},
+            found={
+                "text": lambda path, how, before: _file(path, _document),
+                "sequence": lambda path, how, before: in_lines.read_lines(
+                    path, how, how.name_of(path)
+                ),
+            },
             kinds=lambda path, how: ["text"],
             advice="texts: --kind text",
             noun=f"a text ({documents.NOUN})",
@@ -219,6 +259,10 @@ FORMS: Mapping[str, Form] = {
         ),
     )
 }
+
+
+#: The kinds of items that the names of files show, in a folder too.
+SHOWN_BY_NAME = tuple(name for name, form in FORMS.items() if name in form.found)
 
 
 def form_named(path: Path) -> Form | None:

@@ -137,8 +137,8 @@ def _count_words(text: Any, enough: int) -> int:
 
     What is no text has enough.
     """
-    from hashret.features.text import pieces
-    from hashret.features.tokens import words
+    from hashret.features.texts.featurizer import pieces
+    from hashret.features.texts.tokens import words
 
     if not isinstance(text, str):
         return enough

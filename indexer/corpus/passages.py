@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from hashret.features.tokens import word_starts
+from hashret.features.texts.tokens import word_starts
 from hashret.items import Item
 from hashret.workers.refusals import Refused, Skipped
 from indexer.corpus.sentences import sentence_starts

@@ -40,6 +40,12 @@ class Reading:
     """Encoding -> the number of files for which it was guessed."""
     id_field: str | None = None
     """The field of a table that holds the id, which every row must have; None: `id`, or none."""
+    series_id: str | None = None
+    """The field of a table that says which sequence a row is a step of; None: each row is one."""
+    values: tuple[str, ...] = ()
+    """The fields of a table that are the values of a step; none: the only one beside the id."""
+    as_tokens: bool = False
+    """Whether the values of steps are tokens even if they look like numbers."""
     table: str | None = None
     """The table of an SQLite database; None: its only one."""
     infer_types: bool = False

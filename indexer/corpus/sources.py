@@ -18,7 +18,16 @@ from indexer.corpus import documents, files, images, leaving_out
 from indexer.corpus.arrays import vectors
 from indexer.corpus.endings import counted, ending_of
 from indexer.corpus.folders import archives
-from indexer.corpus.forms import FOLDER, FORMS, Form, form_named, form_of, forms_of, names_in
+from indexer.corpus.forms import (
+    FOLDER,
+    FORMS,
+    SHOWN_BY_NAME,
+    Form,
+    form_named,
+    form_of,
+    forms_of,
+    names_in,
+)
 from indexer.corpus.reading import Reading
 from indexer.corpus.tables import readers
 
@@ -31,7 +40,7 @@ Paths = str | PathLike[str] | Sequence[str | PathLike[str]]
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """One folder or file, and the kind of the items in it ("text", "image" or "vector")."""
+    """One folder or file, and the kind of the items in it (`hashret.kinds`)."""
 
     path: Path
     kind: str
@@ -86,7 +95,8 @@ class Source:
         if not files.is_below(path, self.path) or place.name.startswith("."):
             return False
         named = form_named(place) or FORMS["text"]  # a text may have any name
-        is_item = named.is_item and named in forms_of(self.kind)
+        is_read = named.is_item or self.kind in named.also_in_folder
+        is_item = is_read and named in forms_of(self.kind)
         return is_item or archives.is_archive(place.name)
 
     def found(self, how: Reading, before: str = "") -> Iterator[documents.Found]:
@@ -150,6 +160,17 @@ def _require_options_fit(sources: list[Source], kind: str, how: Reading) -> None
                 raise InputError(
                     f"--{option}: expected a folder or an archive to read, got none; leave it out"
                 )
+    are_steps = kinds.kind_of(kind).of_steps
+    for option, is_given in (("series-id", how.series_id), ("values", how.values)):
+        if is_given and not are_steps:
+            raise InputError(
+                f"--{option}: expected sequences, got items of kind {kind}; leave it out"
+            )
+    if how.values and how.series_id is None and not any(source.is_tree for source in sources):
+        raise InputError("--values: expected --series-id beside it, got none; name that column")
+    if how.series_id is not None and (how.id_field or how.text_fields):
+        option = "--id-field" if how.id_field else "--text-field"
+        raise InputError(f"{option}: expected none with --series-id; leave it out")
     if how.min_words and not kinds.kind_of(kind).stores_texts:
         raise InputError(f"--min-words: expected texts, got items of kind {kind}; leave it out")
 
@@ -196,7 +217,7 @@ def count_kinds(paths: Paths, how: Reading | None = None) -> Counter[str]:
 
 
 def infer_kind(paths: Paths, how: Reading | None = None) -> str:
-    """The kind of the items in the sources: "text", "image" or "vector".
+    """The kind of the items in the sources.
 
     One kind must have at least twice the count (`count_kinds`) of all others. Raises InputError if
     nothing is found, or if the kind is not clear.
@@ -208,7 +229,7 @@ def clear_kind(counts: Counter[str], paths: Paths) -> str:
     """The kind that has at least twice the count of all others; raises InputError if none has."""
     n_files = counts.total()
     # arrays are never items of a folder; together with items that are, the kind is not clear
-    n_named_only = sum(n for kind, n in counts.items() if kind not in FOLDER.found)
+    n_named_only = sum(n for kind, n in counts.items() if kind not in SHOWN_BY_NAME)
     for kind, n in counts.most_common(1):
         if n >= 2 * (n_files - n) and n_named_only in (0, n_files):
             return kind
@@ -216,7 +237,7 @@ def clear_kind(counts: Counter[str], paths: Paths) -> str:
     both = "" if n_named_only else ", or both: --to TEXTS --images-to IMAGES makes two collections"
     raise InputError(
         f"{', '.join(map(str, _listed(paths)))}: expected files of one kind, got {found}; choose "
-        f"one with --kind text, image or vector{both}"
+        f"one with --kind {', '.join(KINDS[:-1])} or {KINDS[-1]}{both}"
     )
 
 
@@ -245,6 +266,8 @@ def _none_known(roots: Sequence[Path], how: Reading) -> InputError:
             form = form_named(entry.path)
             if form is not None and not form.is_item:
                 advice = f"name a table or an array itself, as {entry.id}, not its folder"
+                if form.also_in_folder:
+                    advice += f", or say --kind {form.also_in_folder[0]} if each is one"
     shown = endings.most_common(_SHOWN_ENDINGS)
     got = ", ".join(f"{n:,} {ending}" for ending, n in shown) or "nothing"
     return InputError(

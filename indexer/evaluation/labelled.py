@@ -1,13 +1,12 @@
 """Evaluate a collection by labels: an item is relevant if it has the query's label.
 
 Every measure is the mean over all orders of tied items (`hashret.measures`). Labels are only used
-for scoring; nothing is learned from them.
+for scoring; nothing is learned from them here. Whether the model has learned from them is told.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -22,6 +21,7 @@ from hashret.sparse import Features, take_rows
 from indexer.corpus import Skipped
 from indexer.evaluation import rankings
 from indexer.evaluation.queries import encode_queries, require_items
+from indexer.training.labels.item_labels import numbered
 
 _NEIGHBOURS = 10  # nearest items by features, which the orders by codes should have first
 _MOST_RANKS = 30  # at which precision is measured for a curve
@@ -58,6 +58,8 @@ class LabelledEvaluation:
     """Statistics of the stored codes."""
     skipped: list[Skipped]
     """The queries that could not be used, with the reasons."""
+    note: str = ""
+    """Why the figures are too good, if they are: the model has learned from these labels."""
     curves: PrecisionCurves | None = None
     """How precision falls, where that was asked for."""
 
@@ -65,6 +67,8 @@ class LabelledEvaluation:
         """The results as a JSON object, without curves."""
         told = asdict(self)
         del told["curves"]
+        if not self.note:
+            del told["note"]
         return told
 
 
@@ -107,7 +111,7 @@ def evaluate(
             f"k, radius: expected k of 1 or more and radius of 0 or more, got {k}, {radius}"
         )
     numbers: dict[str, int] = {}
-    labels = _numbered(collection.column(label), numbers)
+    labels = numbered(collection.column(label), numbers)
     if not numbers:
         raise InputError(
             f"--label: expected a field of the items' metadata, got {label!r}, which none has; "
@@ -147,7 +151,23 @@ def evaluate(
         _float_neighbours(orders, len(collection.codes), labelled, k) if stored is not None else {},
         _describe(collection),
         labelled.skipped,
+        _seen(collection, label, is_own=queries is None),
         _curves(orders, labelled, labels, k, radius) if with_curves else None,
+    )
+
+
+def _seen(collection: Collection, label: str, *, is_own: bool) -> str:
+    """What there is to say of a model that has learned from the labels; "" of another."""
+    if collection.snapshot.labels_learned != label:
+        return ""
+    if is_own:
+        return (
+            f"the model has learned from these labels ({label}), so the figures are too good; a "
+            "fair score needs --queries that were not learned from"
+        )
+    return (
+        f"the model has learned from the items' labels ({label}); the score is fair only if the "
+        "queries were not learned from"
     )
 
 
@@ -224,7 +244,7 @@ def _given(
 ) -> _LabelledQueries:
     """The given queries that have a label."""
     encoded = encode_queries(collection, queries)
-    labels = _numbered([item.metadata.get(label) for item in encoded.items], numbers)
+    labels = numbered([item.metadata.get(label) for item in encoded.items], numbers)
     (labelled,) = np.nonzero(labels >= 0)
     if not len(labelled):
         raise InputError(
@@ -243,17 +263,6 @@ def _given(
         labels[labelled],
         collection.find([encoded.items[i].id for i in labelled]),
         [*encoded.skipped, *without],
-    )
-
-
-def _numbered(values: Sequence[Any], numbers: dict[str, int]) -> np.ndarray:
-    """A number for each value, -1 for None; values that are equal as JSON have the same number.
-
-    `numbers` is extended with the new values.
-    """
-    names = [None if v is None else json.dumps(v, sort_keys=True) for v in values]
-    return np.array(
-        [-1 if name is None else numbers.setdefault(name, len(numbers)) for name in names], np.int64
     )
 
 

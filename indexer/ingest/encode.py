@@ -119,7 +119,7 @@ def encode_all(
                     f"workers: expected to encode a block of items, got {result.reason}, twice; "
                     "is there memory for so many? use fewer, as --workers 1"
                 )
-            yield _received(result, coder.featurizer.n_features)
+            yield _received(result, coder.n_kept)
 
 
 def encoding(
@@ -137,7 +137,8 @@ def encoding(
 
 def _packed(block: Sequence[Any]) -> Any:
     """Texts as they are, arrays of one shape as one array: a message has fewer parts then."""
-    return np.stack(block) if len(block) and isinstance(block[0], np.ndarray) else block
+    shapes = {getattr(one, "shape", None) for one in block}
+    return np.stack(block) if len(shapes) == 1 and None not in shapes else block
 
 
 def _sent(encoded: Encoded) -> list[Any]:

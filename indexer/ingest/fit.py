@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from hashret._backports import chunks
 from hashret.arguments import require_instance, resolve, whole
 from hashret.coder import Coder, keeps_looks
 from hashret.decoders.decoder import Decoder
+from hashret.decoders.denoiser import Denoiser
 from hashret.errors import CollectionError, EmptyCorpusError, InputError, TrainingError
 from hashret.features import FEATURIZERS
 from hashret.features.base import Featurizer
@@ -20,7 +21,7 @@ from hashret.kinds import kind_of
 from hashret.models.base import Encoder
 from hashret.models.patches import versions
 from hashret.sparse import Features, finite_rows, stacked, take_rows
-from hashret.specs import ImageSpec, VectorSpec
+from hashret.specs import ImageSpec, SequenceSpec, TextSpec, VectorSpec
 from hashret.specs.encoders import PatchSpec
 from hashret.workers.refusals import Refused
 from indexer.corpus import Skipped
@@ -29,10 +30,13 @@ from indexer.ingest.counts import Progress, Stopwatch
 from indexer.ingest.intake import BATCH
 from indexer.ingest.prepare import Preparer
 from indexer.ingest.resume import Unfinished
-from indexer.ingest.sample import sampled, typical
+from indexer.ingest.sample import sampled_with_labels, typical
 from indexer.ingest.stored_source import StoredSource
+from indexer.training.denoising.lesson import denoiser_for
+from indexer.training.labels.item_labels import ItemLabels
 from indexer.training.report import few_warnings, flat_warnings
 from indexer.training.vectors.packed import packing_warnings
+from indexer.training.watching import Watcher
 
 if TYPE_CHECKING:
     from hashret.features.image import ImageFeaturizer
@@ -61,22 +65,36 @@ def require_learnable(
         )
 
 
-def _stored_sample(stored: StoredSource, known: Any, spec: Any, size: int, seed: int) -> Features:
+def _stored_sample(
+    stored: StoredSource, known: Any, spec: Any, size: int, seed: int, field: str | None
+) -> tuple[Features, ItemLabels | None]:
     """The stored features, of the spec `known`, of at most `size` items, a seeded sample.
 
-    Raises CollectionError for another `spec`.
+    With them their labels by a metadata field, if one is given. Raises CollectionError for another
+    `spec`.
     """
-    if isinstance(spec, VectorSpec) and not spec.n_features:
-        spec = replace(spec, n_features=known.n_features)
+    if getattr(spec, "is_partial", False):
+        spec = spec.completed(known)
     if spec not in (None, known):
         raise CollectionError(
             f"spec: expected {known}, of which the features are stored, got {spec}; leave it out, "
             "or give the source again"
         )
-    features = stored.sample(size, seed)
+    features, rows = stored.sample(size, seed)
+    labels = None if field is None else stored.labels(rows, field)
     if kind_of(known.kind).drops_outliers and not known.packed:
-        features = take_rows(features, np.array(typical(list(np.asarray(features))), np.int64))
-    return features
+        kept = np.array(typical(list(np.asarray(features))), np.int64)
+        features, labels = take_rows(features, kept), labels and labels.take(kept)
+    return features, labels
+
+
+class Learned(NamedTuple):
+    """A model, and how its training went."""
+
+    coder: Coder
+    decoder: Decoder | None
+    denoiser: Denoiser | None
+    report: TrainingReport
 
 
 def learn(
@@ -93,8 +111,9 @@ def learn(
     resumes: bool,
     on_progress: Progress,
     on_note: Callable[[str], None],
-) -> tuple[Coder, Decoder | None, TrainingReport]:
-    """The coder learned from a sample of the items, its decoder, and the report of its training.
+    watchers: Sequence[Watcher] = (),
+) -> Learned:
+    """What is learned from a sample of the items.
 
     Where these are stored features, the featurizer stays that of `former`. `resumes` says whether
     checkpoints of the training are written to `unfinished`, and gone on from. Raises
@@ -102,23 +121,34 @@ def learn(
     are stored, and `TrainingError`.
     """
     from indexer.training.options import TrainingOptions
+    from indexer.training.presets import recipe_of
 
     options = with_former(options, former, kind)
-    seed = (options or TrainingOptions()).seed
+    seed, field = (options or TrainingOptions()).seed, options.label if options else None
     if isinstance(items, StoredSource) and items.features is not None and former is not None:
         on_note(
             "learning from stored features, because the items themselves are not stored: how "
             "features are computed stays as it is"
         )
+        payloads: list[Payload] = []
         featurizer, doubts = former.featurizer, []
-        features = _stored_sample(items, featurizer.spec, spec, max_items, seed)
+        features, labels = _stored_sample(items, featurizer.spec, spec, max_items, seed, field)
     else:
         with stopwatch.stage("read"):
-            payloads = sampled(_usable(items, on_progress), max_items, seed)
+            usable = _usable(items, on_progress)
+            payloads, labels = sampled_with_labels(usable, max_items, seed, field)
         with stopwatch.stage("features"):
             # items refused here are met again when they are added, which reports them
             invariant = (options and options.invariant) or ()
-            featurizer, features = fit_features(payloads, kind, spec, preparer, invariant)
+            spec = spec_for(payloads, spec, preparer, invariant)
+            if isinstance(spec, TextSpec):
+                spec = in_word_order(spec, recipe_of(kind, options).in_order)
+            featurizer, features, rows = fit_features(payloads, kind, spec, preparer, invariant)
+        if note := note_on(payloads, featurizer.spec):
+            on_note(f"note: {note}")
+        if labels is not None:
+            labels = labels.take(rows)
+            labels.require_learnable()
         is_of_vectors = isinstance(featurizer.spec, VectorSpec)
         doubts = packing_warnings(payloads, featurizer.spec) if is_of_vectors else []
     options = options_for(featurizer, options)
@@ -128,11 +158,16 @@ def learn(
             features,
             kind,
             options,
+            labels,
             resumed=unfinished if resumes else None,
             on_progress=on_progress,
             on_note=on_note,
+            watchers=watchers,
         )
         decoder = decoder_for(kind, encoder, features, report, on_progress)
+        denoiser = denoiser_for(
+            featurizer, features, payloads, preparer.patches, report, on_progress
+        )
     except TrainingError:
         unfinished.forget()
         raise
@@ -140,7 +175,7 @@ def learn(
     for stage in report.stages:
         seconds = stopwatch.seconds
         seconds[stage.stage] = seconds.get(stage.stage, 0.0) + stage.seconds
-    return joined(featurizer, encoder, features), decoder, report
+    return Learned(joined(featurizer, encoder, features), decoder, denoiser, report)
 
 
 def decoder_for(
@@ -176,6 +211,15 @@ def _usable(items: Iterable[Item | Skipped], on_progress: Progress) -> Iterator[
             yield item
 
 
+def note_on(payloads: Sequence[Payload], spec: Any) -> str:
+    """What is lost of the payloads by the spec of their features, as a sentence; "" if nothing."""
+    if not isinstance(spec, SequenceSpec):
+        return ""
+    from hashret.features.sequences.featurizer import cut_note
+
+    return cut_note(payloads, spec)
+
+
 def spec_for(
     payloads: Sequence[Payload], spec: Any, preparer: Preparer, invariant: tuple[str, ...] = ()
 ) -> Any:
@@ -189,9 +233,31 @@ def spec_for(
             side = max(spec.height, spec.width)
             spec = replace(spec, height=side, width=side)
         return spec
-    if isinstance(spec, VectorSpec) and not spec.n_features:
-        return spec.of_width(preparer.suggest_spec(payloads).n_features)
+    if getattr(spec, "is_partial", False):
+        return spec.completed(preparer.suggest_spec(payloads))
     return spec
+
+
+def in_word_order(spec: TextSpec, n_words: int) -> TextSpec:
+    """The spec of texts for a preset that takes so many words in order; 0: none.
+
+    Raises InputError for a spec of words in order for a preset that takes none.
+    """
+    if spec.in_order and not n_words:
+        raise InputError(
+            f"spec: expected in_order 0 with a preset that takes bags of words, got "
+            f"{spec.in_order}; leave it out, or choose a preset of words in order"
+        )
+    return spec if spec.in_order else replace(spec, in_order=n_words)
+
+
+class Fitted(NamedTuple):
+    """A featurizer, and what it made of the payloads that it was fitted on."""
+
+    featurizer: Featurizer
+    features: Features
+    rows: np.ndarray
+    """Which of the payloads the rows of features are of, (n,) int64."""
 
 
 def fit_features(
@@ -200,7 +266,7 @@ def fit_features(
     spec: Any,
     preparer: Preparer,
     invariant: tuple[str, ...] = (),
-) -> tuple[Featurizer, Features]:
+) -> Fitted:
     """A featurizer fitted on the payloads that can be used, and their finite features.
 
     `spec` None stands for the one that suits them; `invariant` is that of `TrainingOptions`.
@@ -209,7 +275,8 @@ def fit_features(
     """
     spec = spec_for(payloads, spec, preparer, invariant)
     results = preparer.prepare(payloads, spec)
-    prepared = [result for result in results if not isinstance(result, Refused)]
+    kept = [row for row, result in enumerate(results) if not isinstance(result, Refused)]
+    prepared = [results[row] for row in kept]
     if not prepared:
         why = f" (the first: {results[0].reason})" if results else ""
         raise EmptyCorpusError(
@@ -217,7 +284,8 @@ def fit_features(
             f"none can be used{why}; `hashret index --dry-run` shows all"
         )
     if kind_of(kind).drops_outliers and not spec.packed:
-        prepared = [prepared[i] for i in typical(prepared)]
+        chosen = typical(prepared)
+        prepared, kept = [prepared[i] for i in chosen], [kept[i] for i in chosen]
     featurizer_class: type[Featurizer] = resolve(FEATURIZERS, kind, "kind")
     featurizer = featurizer_class.fit(prepared, spec)
     if invariant:
@@ -226,8 +294,10 @@ def fit_features(
         )
     # in blocks: counting the words of all texts at once takes several times the result
     features = stacked([featurizer.transform(block) for block in chunks(prepared, _BLOCK)])
-    finite = finite_rows(features)
-    return featurizer, features if finite.all() else take_rows(features, finite.nonzero()[0])
+    finite, rows = finite_rows(features), np.array(kept, np.int64)
+    if not finite.all():
+        features, rows = take_rows(features, finite.nonzero()[0]), rows[finite]
+    return Fitted(featurizer, features, rows)
 
 
 def with_former(
@@ -282,20 +352,34 @@ def joined(featurizer: Featurizer, encoder: Encoder, features: Features) -> Code
     return Coder(featurizer.from_tensors(spec, featurizer.tensors()), encoder)
 
 
+class _Told(Watcher):
+    """Tells the progress of a training as that of all stages of a run is told."""
+
+    def __init__(self, on_progress: Progress):
+        self._on_progress = on_progress
+
+    def on_step(self, stage: str, step: int, n_steps: int, loss: float) -> None:
+        """So many steps are done."""
+        self._on_progress(stage, step, n_steps)
+
+
 def train_encoder(
     featurizer: Featurizer,
     features: Features,
     kind: str,
     options: TrainingOptions,
+    labels: ItemLabels | None = None,
     *,
     resumed: Unfinished | None,
     on_progress: Progress,
     on_note: Callable[[str], None],
+    watchers: Sequence[Watcher] = (),
 ) -> tuple[Encoder, TrainingReport]:
     """Train an encoder on the featurizer's features; return it with the report of its training.
 
-    With `resumed`, training continues from its checkpoints and writes new ones. `on_note` gets a
-    line on that, and the warning that items are few. Raises `TrainingError`.
+    `labels` are those of the features' items, if they are to be learned from. With `resumed`,
+    training continues from its checkpoints and writes new ones. `on_note` gets a line on that, on
+    the labels, and the warning that items are few. Raises `TrainingError`.
     """
     from indexer.training import train  # imported here: torch takes a second to load
     from indexer.training.options import AS_GIVEN
@@ -306,22 +390,33 @@ def train_encoder(
             on_note(f"warning: {warning}")
     spec = featurizer.spec
     shape = (spec.height, spec.width, spec.channels) if isinstance(spec, ImageSpec) else None
-    checkpoints = None
+    checkpoints, numbers = None, None if labels is None else labels.numbers
+    if labels is not None:
+        on_note(
+            f"learning from labels too: {labels.n_known:,} of {len(labels.numbers):,} items have "
+            f"one of {labels.n_classes:,} values of {labels.field!r}"
+        )
     if resumed is not None:
-        checkpoints = resumed.training(features, kind, options, shape)
+        checkpoints = resumed.training(features, kind, options, shape, numbers)
         if checkpoints.found:
             on_note("going on with the training that was interrupted")
         elif checkpoints.dropped:
             on_note("the interrupted training was of other items, so training starts anew")
-
-    def report(stage: str, done: int, total: int, loss: float) -> None:
-        on_progress(stage, done, total)
-
+    for watcher in watchers:
+        watcher.on_features(featurizer)
     encoder, found = train(
-        features, kind, options, shape=shape, on_progress=report, checkpoints=checkpoints
+        features,
+        kind,
+        options,
+        shape=shape,
+        labels=numbers,
+        ordering=getattr(featurizer, "ordering", None),
+        watchers=(_Told(on_progress), *watchers),
+        checkpoints=checkpoints,
     )
+    found.warnings += labels.warnings() if labels is not None else []
     if options.preset != AS_GIVEN:
-        found.neighbours_kept = neighbours_kept(features, encoder)
+        found.neighbours_kept = neighbours_kept(features, encoder, featurizer.compared)
         found.warnings += doubts(found)
     if shape is not None:
         found.warnings += flat_warnings(cast("ImageFeaturizer", featurizer).spans(features))

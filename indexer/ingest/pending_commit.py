@@ -9,6 +9,7 @@ import numpy as np
 
 from hashret.coder import Coder
 from hashret.decoders.decoder import Decoder
+from hashret.decoders.denoiser import Denoiser, with_denoiser
 from hashret.errors import CollectionError, UnknownItemError
 from hashret.kinds import kind_of
 from hashret.specs import to_json
@@ -171,13 +172,22 @@ class PendingCommit:
             )
         return stored
 
-    def adopt(self, coder: Coder, training: dict[str, Any], decoder: Decoder | None = None) -> None:
+    def adopt(
+        self,
+        coder: Coder,
+        training: dict[str, Any],
+        decoder: Decoder | None = None,
+        denoiser: Denoiser | None = None,
+    ) -> None:
         """Put a new model, with the report of its training, in the place of the one in use."""
         description, tensors = coder.describe()
         description["training"] = training
-        decoding = None if decoder is None else decoder.tensors()
+        decoding = None
         if decoder is not None:
+            decoding = with_denoiser(decoder.tensors(), denoiser)
             description["decoder"] = to_json(decoder.spec)
+            if denoiser is not None:
+                description["denoiser"] = to_json(denoiser.spec)
         if self.passages:
             description["passages"] = self.passages
         refitted = self.model.coder is not None or self.holds_uncoded

@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
+import numpy as np
+
 from hashret import specs
 from hashret.arguments import resolve
 from hashret.features import FEATURIZERS
@@ -66,6 +68,15 @@ class Preparer:
         told = [None if spec is None else specs.to_json(spec), keeps, shows]
         made = self._apply("take", here, payloads, told)
         return [one if isinstance(one, Refused) else Taken(*one) for one in made]
+
+    def patches(
+        self, payloads: Sequence[Payload], spec: Any, side: int, most: int, seed: int
+    ) -> list[np.ndarray | Refused]:
+        """Patches of each image (`noise.images.patches_of`), or the `Refused`, in order."""
+        from hashret.features.noise.images import patches_of  # only images need Pillow
+
+        here = partial(patches_of, spec=spec, side=side, most=most, seed=seed)
+        return self._apply("patches", here, payloads, [specs.to_json(spec), side, most, seed])
 
     def _apply(
         self,

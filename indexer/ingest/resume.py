@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from hashret.sparse import Features
 from hashret.store.catalog.catalog import Catalog
 from hashret.store.catalog.staging import Staging
@@ -34,11 +36,12 @@ class Unfinished:
         kind: str,
         options: TrainingOptions,
         shape: tuple[int, int, int] | None,
+        labels: np.ndarray | None = None,
     ) -> Checkpoints:
         """The checkpoints of a training; those of another one are forgotten."""
         from indexer.training.checkpoints import Checkpoints, key_of
 
-        return Checkpoints(self._files, key_of(features, kind, options, shape))
+        return Checkpoints(self._files, key_of(features, kind, options, shape, labels))
 
     def is_encoding(self, what: dict[str, Any]) -> bool:
         """Whether the last run was interrupted while it did the same."""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
 from hashret.items import Item, Payload
+from indexer.training.labels.item_labels import ItemLabels, label_of, numbered
 
 T = TypeVar("T")
 
@@ -15,6 +16,8 @@ T = TypeVar("T")
 MAX_TRAINING_ITEMS = 100_000
 #: Bytes of the images that are learned from and that no file holds, at most.
 MOST_BYTES = 2 << 30
+#: Metadata fields that are remembered for a message.
+_FIELDS = 50
 #: Vectors are left out of the training if their length exceeds the median times this.
 MOST = 1000.0
 
@@ -62,8 +65,35 @@ def held_bytes(payload: Payload) -> int:
 
 def sampled(items: Iterable[Item], size: int, seed: int) -> list[Payload]:
     """The payloads of a sample of the items (`reservoir`), in at most `MOST_BYTES` of memory."""
-    payloads = (item.payload for item in items)
-    return reservoir(payloads, size, seed, weight=held_bytes, most=MOST_BYTES)
+    return sampled_with_labels(items, size, seed, None)[0]
+
+
+def sampled_with_labels(
+    items: Iterable[Item], size: int, seed: int, field: str | None
+) -> tuple[list[Payload], ItemLabels | None]:
+    """As `sampled`, and the labels by a metadata field; None without a field.
+
+    Raises InputError where there is nothing to learn from such labels.
+    """
+    fields: set[str] = set()
+
+    def told(item: Item) -> tuple[Payload, Any]:
+        if field is None:
+            return item.payload, None
+        if len(fields) < _FIELDS:
+            fields.update(item.metadata)
+        return item.payload, label_of(item.metadata, field)
+
+    pairs = reservoir(
+        map(told, items), size, seed, weight=lambda pair: held_bytes(pair[0]), most=MOST_BYTES
+    )
+    payloads = [payload for payload, _ in pairs]
+    if field is None:
+        return payloads, None
+    labels = ItemLabels(field, numbered([label for _, label in pairs], {}))
+    if pairs:
+        labels.require_learnable(fields)
+    return payloads, labels
 
 
 def typical(vectors: Sequence[np.ndarray]) -> list[int]:

@@ -15,7 +15,7 @@ import numpy as np
 
 from hashret._backports import chunks
 from hashret.arguments import resolve
-from hashret.coder import Coder, keeps_looks
+from hashret.coder import Coder, keeps_inputs
 from hashret.errors import CollectionError
 from hashret.features import FEATURIZERS
 from hashret.items import Item
@@ -30,6 +30,7 @@ from hashret.workers.refusals import Refused
 from indexer.ingest.encode import Encoded
 from indexer.ingest.intake import BATCH, Batch
 from indexer.ingest.sample import reservoir
+from indexer.training.labels.item_labels import ItemLabels, label_of, numbered
 
 
 class StoredSource:
@@ -58,7 +59,8 @@ class StoredSource:
         self._featurizer = resolve(FEATURIZERS, kind, "kind")
         if all(map(self._has_payloads, items.segments)):
             return
-        if coder is None or not all(map(_has_features, items.segments)) or not _learned_from(coder):
+        stored = coder is not None and keeps_inputs(coder.featurizer.spec)
+        if coder is None or not stored or not all(map(_has_features, items.segments)):
             raise CollectionError(
                 f"{layout.root}: expected every item or its features to be stored, to learn from "
                 "them, got some that are not; give the source again, as `hashret index SOURCE "
@@ -85,10 +87,18 @@ class StoredSource:
             return record.text or ""
         return self._featurizer.kept(record.payload or b"")
 
-    def sample(self, size: int, seed: int) -> Features:
-        """The stored features of at most `size` items, a seeded sample."""
+    def sample(self, size: int, seed: int) -> tuple[Features, list[int]]:
+        """The stored features of at most `size` items, a seeded sample, and their rows."""
         rows = (row for row in self._items.rows() if self._is_coded(row))
-        return self._taken(reservoir(rows, size, seed))
+        taken = reservoir(rows, size, seed)
+        return self._taken(taken), taken
+
+    def labels(self, rows: list[int], field: str) -> ItemLabels:
+        """The labels of some rows. Raises InputError where there is nothing to learn from them."""
+        metadata = [self._items.record(row).metadata for row in rows]
+        labels = ItemLabels(field, numbered([label_of(one, field) for one in metadata], {}))
+        labels.require_learnable({name for one in metadata for name in one})
+        return labels
 
     def _taken(self, rows: list[int]) -> Features:
         if self.features is None:
@@ -141,8 +151,3 @@ def _has_features(segment: Segment) -> bool:
     if segment.is_pending:
         return not segment.n_live
     return segment.features is not None or not len(segment.live(segment.n_coded))
-
-
-def _learned_from(coder: Coder) -> bool:
-    """Whether the features that are stored are what an encoder takes."""
-    return not keeps_looks(coder.featurizer.spec)

@@ -7,27 +7,39 @@ for reading items (`indexer.corpus`), nor for applying an encoder (`hashret.mode
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
 
 from hashret.arguments import resolve
 from hashret.models.base import Encoder
 from hashret.sparse import Features
+from hashret.specs.ordering import Ordering
 from indexer.training.options import Multiples, TrainingOptions
-from indexer.training.presets import PRESETS, TRAINERS, preset_for, require_used
-from indexer.training.report import OnProgress, StageReport, TrainingReport
+from indexer.training.presets import (
+    PRESETS,
+    TRAINERS,
+    preset_for,
+    recipe_with_labels,
+    require_used,
+)
+from indexer.training.recipe import Recipe
+from indexer.training.report import StageReport, TrainingReport
+from indexer.training.watching import Seen, Watcher, Watching
 
 if TYPE_CHECKING:
     from indexer.training.checkpoints import Checkpoints
 
 __all__ = [
     "Multiples",
-    "OnProgress",
+    "Seen",
     "StageReport",
     "Trainer",
     "TrainingOptions",
     "TrainingReport",
+    "Watcher",
     "train",
     "train_lengths",
 ]
@@ -36,7 +48,7 @@ __all__ = [
 class Trainer(Protocol):
     """The class that a preset names: it learns encoders from a training set by a recipe.
 
-    It is constructed with the training set, options, the recipe, `on_progress` and `checkpoints`.
+    It is constructed with the training set, options, the recipe, who watches, and `checkpoints`.
     """
 
     def learn(self, n_bits: int) -> tuple[Encoder, TrainingReport]:
@@ -50,16 +62,21 @@ def train(
     options: TrainingOptions,
     *,
     shape: tuple[int, int, int] | None = None,
-    on_progress: OnProgress | None = None,
+    ordering: Ordering | None = None,
+    labels: np.ndarray | None = None,
+    watchers: Sequence[Watcher] = (),
     checkpoints: Checkpoints | None = None,
 ) -> tuple[Encoder, TrainingReport]:
-    """Learn binary codes for items of a kind ("text", "image" or "vector") from their features.
+    """Learn binary codes for items of a kind, such as "text", from their features.
 
-    Features are sparse and not negative for text, dense for the others. The same features,
-    options, CPU model and number of threads give the same encoder, bit for bit. `on_progress`
-    is called with (stage, steps done, steps in all, loss); the loss is NaN for stages that have
-    none. `shape` (height, width, channels) says that the rows are images: then the views of them
-    are learned (`image_views`), else the bare pixels. For images, all presets but "dense" need it.
+    Features are sparse and not negative for text, sparse for sequences, and dense for the others.
+    `ordering` says where they hold steps in order, which sequences and the presets for texts in
+    word order need. The same features, options, CPU model and number of threads give the same
+    encoder, bit for bit, whoever watches (`Watcher`). `shape` (height, width, channels) says that
+    the rows are images: then the views of them are learned (`image_views`), else the bare pixels.
+    For images, all presets but "dense" need it.
+    `labels` (n,) are the numbers of the items' classes, from 0, and negative where the class is not
+    known: items of one class are then to have like codes, and of two to have others.
     Raises TrainingError for fewer than two items and when a loss is not finite, UnknownKindError
     for an unknown preset or kind, ValueError for features that are not finite or no images of the
     shape, and for options that would change nothing with the preset.
@@ -70,7 +87,9 @@ def train(
         options,
         [options.n_bits],
         shape=shape,
-        on_progress=on_progress,
+        ordering=ordering,
+        labels=labels,
+        watchers=watchers,
         checkpoints=checkpoints,
     )
     return next(learned)
@@ -83,7 +102,9 @@ def train_lengths(
     lengths: Iterable[int],
     *,
     shape: tuple[int, int, int] | None = None,
-    on_progress: OnProgress | None = None,
+    ordering: Ordering | None = None,
+    labels: np.ndarray | None = None,
+    watchers: Sequence[Watcher] = (),
     checkpoints: Checkpoints | None = None,
 ) -> Iterator[tuple[Encoder, TrainingReport]]:
     """As `train`, for codes of each of several lengths in bits, in place of `options.n_bits`.
@@ -94,11 +115,19 @@ def train_lengths(
     from indexer.training.training_set import TrainingSet  # imported here: SciPy is slow to load
 
     options = replace(options, preset=preset_for(kind, options.preset))
+    if labels is not None:
+        labels = np.asarray(labels)
+        options = replace(options, label=options.label or "labels")
     require_used(kind, options)
     named, recipe = PRESETS[kind][str(options.preset)]
-    items = TrainingSet(features, shape)
+    if labels is not None and isinstance(recipe, Recipe):
+        recipe = recipe_with_labels(recipe)
+    items = TrainingSet(features, shape, ordering, labels)
     items.require_usable(str(options.preset), needs_shape=recipe.needs_shape)
     trainer_class = resolve(TRAINERS, named, "trainer")
-    trainer: Trainer = trainer_class(items, options, recipe, on_progress, checkpoints)
+    watching = Watching(watchers)
+    trainer: Trainer = trainer_class(items, options, recipe, watching, checkpoints)
     for n_bits in lengths:
-        yield trainer.learn(n_bits)
+        encoder, report = trainer.learn(n_bits)
+        watching.end(encoder, features, report)
+        yield encoder, report

@@ -1,6 +1,7 @@
 """Give the training features to the device, a batch at a time.
 
-Sparse features stay sparse: the input side never makes a batch of words dense. All
+Sparse features stay sparse: the input side never makes a batch of words dense. Where there is an
+ordering, a batch is of steps in order. All
 randomness comes from the generators of one training, never from global state.
 """
 
@@ -13,8 +14,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from hashret.models.steps import steps_of
 from hashret.sparse import Features, SparseRows, by_layout, take_rows
-from indexer.training.networks.autoencoder import Bags, Batch
+from hashret.specs.ordering import Ordering
+from indexer.training.networks.autoencoder import Bags, Batch, Sequences
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +27,8 @@ class Batches:
     features: Features
     scale: float
     device: torch.device
+    ordering: Ordering | None = None
+    """Where the steps are in a row; None: rows are not of steps in order."""
 
     def __len__(self) -> int:
         return len(self.features)
@@ -35,7 +40,16 @@ class Batches:
 
     def batch(self, rows: np.ndarray) -> Batch:
         """The given rows, uncorrupted."""
-        return by_layout(take_rows(self.features, rows), self._bags, self._tensor)
+        taken = take_rows(self.features, rows)
+        if self.ordering is not None:
+            return self._sequences(taken, self.ordering)
+        return by_layout(taken, self._bags, self._tensor)
+
+    def _sequences(self, taken: Features, ordering: Ordering) -> Batch:
+        values, lengths = steps_of(taken, ordering)
+        if not ordering.n_tokens:
+            values = values * np.float32(self.scale)
+        return Sequences(torch.from_numpy(values).to(self.device), lengths)
 
     def _bags(self, taken: SparseRows) -> Batch:
         return Bags(

@@ -24,6 +24,7 @@ from hashret.sparse import Features, arrays_of
 from hashret.store.checkpoint_files import CheckpointFiles
 from indexer.training.options import TrainingOptions
 from indexer.training.presets import PRESETS
+from indexer.training.report import Look
 
 #: Seconds between checkpoints of a stage; writing one of a large model takes a tenth of a second.
 SECONDS = 30.0
@@ -110,8 +111,9 @@ class Stage:
         self._generator = generator
         self._saved_at = time.monotonic()
         self._epoch_began = rng.bit_generator.state
-        #: The losses of the steps taken so far.
+        #: The losses of the steps taken so far, and the looks at the codes.
         self.losses: list[float] = []
+        self.looks: list[Look] = []
         if kept is not None:
             self._put_back(*kept)
         self._was_finished = len(self.losses) == n_steps
@@ -146,11 +148,14 @@ class Stage:
         if self._generator is not None:
             arrays["generator"] = _array(self._generator.get_state())
         arrays["losses"] = np.array(self.losses, np.float64)
-        self._keep({"rng": self._rng.bit_generator.state, "epoch": self._epoch_began}, arrays)
+        looks = [dataclasses.asdict(look) for look in self.looks]
+        facts = {"rng": self._rng.bit_generator.state, "epoch": self._epoch_began, "looks": looks}
+        self._keep(facts, arrays)
         self._saved_at = time.monotonic()
 
     def _put_back(self, facts: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
         self.losses = arrays["losses"].tolist()
+        self.looks = [Look.from_json(look) for look in facts.get("looks", [])]
         self._rng.bit_generator.state = facts["rng"]
         self._epoch_began = facts["epoch"]
         if self._generator is not None:
@@ -180,12 +185,13 @@ def key_of(
     kind: str,
     options: TrainingOptions,
     shape: tuple[int, int, int] | None,
+    labels: np.ndarray | None = None,
 ) -> str:
     """A digest of everything that the end of a training depends on, code and threads included."""
     digest = hashlib.sha256()
     facts = [kind, dataclasses.asdict(options), shape, __version__, torch.__version__]
     digest.update(json.dumps([*facts, repr(PRESETS), torch.get_num_threads()]).encode())
-    for array in arrays_of(features):
+    for array in (*arrays_of(features), *(() if labels is None else (labels,))):
         digest.update(f"{array.dtype} {array.shape} ".encode())
         digest.update(np.ascontiguousarray(array).data.cast("B"))
     return digest.hexdigest()

@@ -10,11 +10,12 @@ dropped: rebuilding it takes what comes before and after (as spans of words in J
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from hashret.models.patches import Shape
-from indexer.training.networks.autoencoder import Bags, Batch
+from indexer.training.networks.autoencoder import Bags, Batch, Sequences
 from indexer.training.recipe import Corruption
 
 _SHIFT = 1.0 / 14.0  # largest shift, as a share of the side: two pixels of 28
@@ -33,10 +34,13 @@ class Corruptor:
     def features(self, batch: Batch) -> Batch:
         """The batch with all corruptions of the recipe, (n, n_features)."""
         settings = self.settings
-        if settings.augmented and self.shape is not None and not isinstance(batch, Bags):
+        if settings.augmented and self.shape is not None and isinstance(batch, Tensor):
             batch = augment(batch, self.shape, self.generator)
         batch = self.masked(batch)
-        if settings.gaussian > 0.0 and not isinstance(batch, Bags):
+        if settings.span_share > 0.0 and isinstance(batch, Sequences):
+            kept = outside_span(batch.lengths, settings.span_share, self.generator)
+            batch = batch.keeping(kept.to(batch.values.device))
+        if settings.gaussian > 0.0:
             batch = add_gaussian(batch, settings.gaussian, self.generator)
         return batch
 
@@ -71,8 +75,12 @@ def augment(batch: Tensor, shape: Shape, generator: torch.Generator) -> Tensor:
 def mask(batch: Batch, share: float, generator: torch.Generator) -> Batch:
     """The batch with each feature set to 0 with probability `share`, and the others scaled up.
 
-    Vincent et al., Stacked denoising autoencoders (JMLR 2010), section 3.3.
+    Of steps in order each is set to 0 as a whole, and the others stay as they are. Vincent et al.,
+    Stacked denoising autoencoders (JMLR 2010), section 3.3.
     """
+    if isinstance(batch, Sequences):
+        drawn = torch.rand(len(batch.values), generator=generator, device=batch.values.device)
+        return batch.keeping(drawn >= share)
     if isinstance(batch, Bags):
         return Bags(batch.indices, _masked(batch.values, share, generator), batch.offsets)
     return _masked(batch, share, generator)
@@ -83,24 +91,27 @@ def _masked(values: Tensor, share: float, generator: torch.Generator) -> Tensor:
     return values * shown / (1.0 - share)
 
 
-def add_gaussian(batch: Tensor, deviation: float, generator: torch.Generator) -> Tensor:
-    """The dense features plus Gaussian noise of the given standard deviation."""
-    noise = torch.randn(batch.shape, generator=generator, device=batch.device)
-    return batch + deviation * noise
+def add_gaussian(batch: Batch, deviation: float, generator: torch.Generator) -> Batch:
+    """The batch plus Gaussian noise of the given standard deviation; words and tokens get none."""
+    numbers = batch.values if isinstance(batch, Sequences) else batch
+    if isinstance(numbers, Bags) or not numbers.is_floating_point():
+        return batch
+    noise = torch.randn(numbers.shape, generator=generator, device=numbers.device)
+    noisy = numbers + deviation * noise
+    return Sequences(noisy, batch.lengths) if isinstance(batch, Sequences) else noisy
 
 
-def outside_span(lengths: Tensor, share: float, generator: torch.Generator) -> Tensor:
+def outside_span(lengths: np.ndarray, share: float, generator: torch.Generator) -> Tensor:
     """Which steps of ordered items are kept when each loses one run of steps, (sum(lengths),) bool.
 
     `lengths` (n,) int64 are the items' numbers of steps; the answer has the steps of one item after
     the other. A run has `share` of the item's steps on average, rounded up or down at random, never
     all of them, and begins anywhere.
     """
-    drawn = torch.rand((2, len(lengths)), generator=generator, device=lengths.device)
-    size = torch.floor(share * lengths + drawn[0]).long()
-    size = torch.minimum(size, (lengths - 1).clamp(min=0))
-    first = torch.floor(drawn[1] * (lengths - size + 1)).long()  # (n,)
-    owner = torch.repeat_interleave(torch.arange(len(lengths), device=lengths.device), lengths)
-    starts = lengths.cumsum(0) - lengths
-    step = torch.arange(len(owner), device=lengths.device) - starts[owner]
-    return (step < first[owner]) | (step >= (first + size)[owner])
+    drawn = torch.rand((2, len(lengths)), generator=generator, device=generator.device)
+    rounding, place = drawn.double().cpu().numpy()
+    size = np.minimum(np.floor(share * lengths + rounding), np.maximum(lengths - 1, 0))
+    first = np.floor(place * (lengths - size + 1))
+    step = np.arange(lengths.sum()) - np.repeat(lengths.cumsum() - lengths, lengths)
+    is_kept = (step < np.repeat(first, lengths)) | (step >= np.repeat(first + size, lengths))
+    return torch.from_numpy(is_kept)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -20,11 +20,13 @@ from torch.nn import functional
 
 from hashret.codes import Codes
 from hashret.decoders.decoder import Decoder, held_quantiles
+from hashret.decoders.rebuilt import ordering_of, rebuilt
 from hashret.errors import TrainingError
 from hashret.models.base import Encoder
 from hashret.sparse import Features, SparseRows, by_layout, require_dense, take_rows
 from hashret.specs.decoders import DecoderSpec
 from hashret.specs.encoders import IdentitySpec
+from hashret.specs.ordering import Ordering
 from indexer.training.batches import epoch_batches
 from indexer.training.neighbours.term_weighting import l1_normalised
 from indexer.training.optimise import choose_device
@@ -69,14 +71,18 @@ def taught_decoder(
     order = rng.permutation(len(features))[:_MOST_ITEMS]
     n_held = max(1, int(len(order) * _HELD_SHARE))
     held, rows = (take_rows(features, np.sort(part)) for part in np.split(order, [n_held]))
-    held_codes = encoder.encode(held)
+    held_codes, ordering = encoder.encode(held), ordering_of(encoder.spec)
     losses: list[float] = []
     if isinstance(encoder.spec, IdentitySpec):
         spec = DecoderSpec("bits", encoder.n_bits, encoder.n_bits)
         decoder = Decoder(spec, [], [], require_dense(rows, "bits").mean(axis=0), np.empty(0))
     else:
-        lesson = by_layout(rows, _words, _numbers)
-        teaching = _Teaching(lesson, encoder.encode(rows), choose_device(options.device), rng)
+        own = rebuilt(rows, ordering)
+        is_series = ordering is not None and not (ordering.first or ordering.n_tokens)
+        lesson = by_layout(own, _steps if is_series else _words, _numbers)
+        spec = lesson.spec(encoder.n_bits, ordering)
+        codes, device = encoder.encode(rows), choose_device(options.device)
+        teaching = _Teaching(lesson, spec, codes, device, rng)
         decoder, losses = teaching.run(held_codes, held, on_progress)
     if fair_bits:
         decoder.spec = replace(decoder.spec, prior="fair")
@@ -92,7 +98,7 @@ def taught_decoder(
 class _Lesson:
     """What is taught: the form of the outputs, and how those of a batch are compared."""
 
-    outputs: Literal["words", "numbers"]
+    outputs: Literal["words", "numbers", "steps"]
     hidden: tuple[int, ...]
     rate: float
     """The learning rate."""
@@ -102,6 +108,11 @@ class _Lesson:
     """The sums of the last layer for the usual item, (n_outputs,): its bias at first."""
     loss: Callable[[Tensor, np.ndarray], Tensor]
     """Of the sums of the last layer (b, n_outputs) for these rows."""
+
+    def spec(self, n_bits: int, ordering: Ordering | None) -> DecoderSpec:
+        """The settings of a decoder that learns this."""
+        spec = DecoderSpec(self.outputs, n_bits, len(self.usual), self.hidden, self.scale)
+        return spec if ordering is None else replace(spec, **asdict(ordering))
 
 
 def _words(rows: SparseRows) -> _Lesson:
@@ -134,18 +145,40 @@ def _numbers(rows: np.ndarray) -> _Lesson:
     return _Lesson("numbers", _HIDDEN, _RATE_NUMBERS, scale, mean, loss)
 
 
+def _steps(rows: SparseRows) -> _Lesson:
+    """The numbers of each row, as many as it has, and how many, both by squared error."""
+    width = int(rows.indices.max(initial=0)) + 1
+    counts = np.bincount(rows.indices, minlength=width)
+    usual = np.bincount(rows.indices, rows.values, width) / np.maximum(counts, 1)
+    shares = (rows.nnz_per_row / width).astype(np.float32)
+
+    def loss(sums: Tensor, batch: np.ndarray) -> Tensor:
+        taken = rows.take(batch)
+        owner = torch.from_numpy(np.repeat(np.arange(len(batch)), taken.nnz_per_row))
+        values = torch.from_numpy(taken.values).to(sums.device)
+        said = sums[owner.to(sums.device), torch.from_numpy(taken.indices).to(sums.device)]
+        share = torch.from_numpy(shares[batch]).to(sums.device)
+        return functional.mse_loss(said, values) + functional.mse_loss(sums[:, -1], share)
+
+    usual = np.append(usual, shares.mean())
+    return _Lesson("steps", _HIDDEN, _RATE_NUMBERS, 1.0, usual, loss)
+
+
 class _Teaching:
     """A network that learns a lesson, and the best decoder that it was so far."""
 
     def __init__(
-        self, lesson: _Lesson, codes: Codes, device: torch.device, rng: np.random.Generator
+        self,
+        lesson: _Lesson,
+        spec: DecoderSpec,
+        codes: Codes,
+        device: torch.device,
+        rng: np.random.Generator,
     ):
         self._lesson = lesson
         self._signed = torch.from_numpy(np.where(codes.bits, np.float32(1), np.float32(-1)))
         self._device, self._rng = device, rng
-        self._spec = DecoderSpec(
-            lesson.outputs, codes.n_bits, len(lesson.usual), lesson.hidden, lesson.scale
-        )
+        self._spec = spec
         generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
         layers: list[nn.Module] = []
         for n_in, n_out in self._spec.layer_shapes():

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from indexer.training.batches import Batches
 from indexer.training.corruption import Corruptor
@@ -20,7 +20,7 @@ from indexer.training.networks.autoencoder import Autoencoder, HiddenLayer
 from indexer.training.networks.bottleneck import Bottleneck
 from indexer.training.objectives import CodedBatch, Mixture, Target
 from indexer.training.optimise import Descent
-from indexer.training.report import Course
+from indexer.training.report import Course, Look
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,13 +51,20 @@ class Unrolled:
             loss = loss + term(batch)
         return loss
 
+    def parameters(self) -> list[nn.Parameter]:
+        """What is learned: those of the network, and those that terms have of their own."""
+        of_terms = [one for term in self.terms for one in getattr(term, "parameters", list)()]
+        return [*self.network.parameters(), *of_terms]
+
     def _encoded(self, rows: np.ndarray) -> tuple[list[HiddenLayer], Tensor]:
         return self.network.encode(self.corruption.features(self.batches.batch(rows)))
 
 
-def finetune(whole: Unrolled, descent: Descent, epochs: int) -> Course:
-    """Train the whole network; return how its loss went."""
-    return descent.run(whole.network.parameters(), epochs, whole.loss)
+def finetune(
+    whole: Unrolled, descent: Descent, epochs: int, look: Callable[[int, int], Look]
+) -> Course:
+    """Train the whole network; return how its loss went, and what `look` saw on the way."""
+    return descent.run(whole.parameters(), epochs, whole.loss, look)
 
 
 def raw_logits_of(network: Autoencoder, batches: Batches) -> np.ndarray:

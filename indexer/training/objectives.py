@@ -18,18 +18,20 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from hashret.sparse import require_dense, require_sparse
+from hashret.models.steps import steps_of
+from hashret.sparse import require_dense, require_sparse, side_by_side
 from indexer.training.neighbours.image_views import image_views
 from indexer.training.neighbours.neighbourhoods import Neighbourhoods
+from indexer.training.neighbours.sequence_views import order_counts, resampled
 from indexer.training.neighbours.similarities import (
     Points,
     cosine_points,
     euclidean_points,
     latent_points,
 )
-from indexer.training.neighbours.term_weighting import l1_normalised, weighted
+from indexer.training.neighbours.term_weighting import l1_normalised, rarity, weighted
 from indexer.training.networks.autoencoder import HiddenLayer, Trunk
-from indexer.training.presets import Balance, Contrast, Independence, Neighbours
+from indexer.training.presets import Balance, Contrast, Independence, Neighbours, Succession
 from indexer.training.training_set import Preparation
 
 #: Bits from which on codes get the full weight of the contrast; for shorter codes the weight falls
@@ -140,18 +142,8 @@ class Mixture:
         return np.where(self.rng.random(len(rows)) < own_share, rows, neighbours)
 
     def are_near(self, rows: np.ndarray) -> np.ndarray:
-        """Which of some rows, all different, are alike, (b, b) bool; each is like itself.
-
-        Two are alike if either is a member of the other's neighbourhood.
-        """
-        found = np.eye(len(rows), dtype=bool)
-        if self.near is not None:
-            members = self.near.members[rows]
-            place = np.full(len(self.near.members), -1)
-            place[rows] = np.arange(len(rows))
-            owner, which = np.nonzero(place[members] >= 0)
-            found[owner, place[members[owner, which]]] = True
-        return found | found.T
+        """Which of some rows, all different, are alike, (b, b) bool; each is like itself."""
+        return np.eye(len(rows), dtype=bool) if self.near is None else self.near.are_near(rows)
 
 
 def alone(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -184,13 +176,18 @@ class WordsTarget(Target):
     def __init__(
         self, settings: object, preparation: Preparation, trunk: Trunk, device: torch.device
     ):
-        self._rows = require_sparse(trunk.features, "the target 'words'")
+        require_sparse(trunk.features, "the target 'words'")
+        self._rows = preparation.items.bag
         self._weights = preparation.word_weights
         self._distributions = l1_normalised(weighted(self._rows, self._weights))
         self._device = device
 
     def loss(self, outputs: Tensor, members: np.ndarray, weights: np.ndarray) -> Tensor:
         """The cross-entropy of a batch."""
+        return word_cross_entropy(outputs, self._mean(members, weights))
+
+    def _mean(self, members: np.ndarray, weights: np.ndarray) -> Tensor:
+        """The weighted mean of the members' distributions, (b, n_outputs)."""
         taken = self._distributions.take(members.ravel())
         owner = np.repeat(np.arange(members.size) // members.shape[1], taken.nnz_per_row)
         values = taken.values * np.repeat(np.tile(weights, len(members)), taken.nnz_per_row)
@@ -198,12 +195,43 @@ class WordsTarget(Target):
         target = torch.zeros(len(members) * taken.n_features)
         flat = torch.from_numpy(owner * taken.n_features + taken.indices)
         target.index_add_(0, flat, torch.from_numpy(values))
-        target = target.view(len(members), -1)  # (b, n_features)
-        return word_cross_entropy(outputs, target.to(self._device))
+        return target.view(len(members), -1).to(self._device)
 
     def points(self, rng: np.random.Generator) -> Points:
         """Points by latent semantic coordinates."""
         return latent_points(self._rows, self._weights, rng)
+
+
+class TokensTarget(WordsTarget):
+    """The cross-entropy against the item's words or tokens, and against which follow which.
+
+    The second is that of `order_counts`, which are distributions as the first are.
+    """
+
+    def __init__(
+        self, settings: Succession, preparation: Preparation, trunk: Trunk, device: torch.device
+    ):
+        super().__init__(settings, preparation, trunk, device)
+        self._order_weight, self._n_words = settings.order_weight, self._rows.n_features
+        steps = steps_of(trunk.features, preparation.items.require_ordering())
+        self._order = order_counts(steps)
+        order = l1_normalised(weighted(self._order, rarity(self._order)))
+        self._distributions = side_by_side(self._distributions, order)
+        self._is_text = preparation.telling is not None
+        self.n_outputs = self._distributions.n_features
+
+    def loss(self, outputs: Tensor, members: np.ndarray, weights: np.ndarray) -> Tensor:
+        """The sum of both cross-entropies, the second weighted."""
+        n, target = self._n_words, self._mean(members, weights)
+        words = word_cross_entropy(outputs[:, :n], target[:, :n])
+        return words + self._order_weight * word_cross_entropy(outputs[:, n:], target[:, n:])
+
+    def points(self, rng: np.random.Generator) -> Points:
+        """Points by latent semantic coordinates: of texts by words alone, else by both."""
+        if self._is_text:
+            return super().points(rng)
+        both = side_by_side(self._rows, self._order)
+        return latent_points(both, rarity(both), rng)
 
 
 class SquaredTarget(Target):
@@ -255,6 +283,39 @@ class ViewsTarget(SquaredTarget):
     def points(self, rng: np.random.Generator) -> Points:
         """Points by the cosines of the views."""
         return super().points(rng) if self._views is None else cosine_points(self._views)
+
+
+class ResampledTarget(SquaredTarget):
+    """Mean squared error against the course of a series, in equal parts."""
+
+    def __init__(
+        self, settings: Succession, preparation: Preparation, trunk: Trunk, device: torch.device
+    ):
+        steps = steps_of(trunk.features, preparation.items.require_ordering())
+        course = resampled(steps, settings.n_parts)
+        self._features = self._rows = course / max(float(course.std()), 1e-6)
+        self._scale, self._device = np.float32(1.0), device
+        self.n_outputs = course.shape[1]
+
+
+class SuccessionTarget(Target):
+    """What an item's steps are and how they follow each other: of tokens, or of numbers."""
+
+    def __init__(
+        self, settings: Succession, preparation: Preparation, trunk: Trunk, device: torch.device
+    ):
+        has_tokens = preparation.items.require_ordering().n_tokens > 0
+        chosen = TokensTarget if has_tokens else ResampledTarget
+        self._target: Target = chosen(settings, preparation, trunk, device)
+        self.n_outputs = self._target.n_outputs
+
+    def loss(self, outputs: Tensor, members: np.ndarray, weights: np.ndarray) -> Tensor:
+        """The loss of a batch."""
+        return self._target.loss(outputs, members, weights)
+
+    def points(self, rng: np.random.Generator) -> Points:
+        """Points by what is to be explained."""
+        return self._target.points(rng)
 
 
 @dataclass(frozen=True, slots=True)

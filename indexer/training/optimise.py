@@ -12,12 +12,14 @@ from torch import Tensor, nn
 from hashret.errors import TrainingError
 from indexer.training.batches import epoch_batches
 from indexer.training.checkpoints import Checkpoints
-from indexer.training.report import Course, OnProgress
+from indexer.training.report import Course, Look, OnProgress
 
 #: Steps in which the learning rate grows to its full value, while Adam's moments settle.
 _WARM_UP_STEPS = 100
 #: The learning rate at the last step, as a share of the full one.
 _LAST_RATE = 0.05
+#: Most times that a stage is looked at: enough for a curve.
+_LOOKS = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,10 +44,13 @@ class Descent:
         parameters: Iterable[nn.Parameter],
         epochs: int,
         loss_of: Callable[[np.ndarray, float], Tensor],
+        look: Callable[[int, int], Look] | None = None,
     ) -> Course:
         """Minimise `loss_of(rows, share of the stage done)`; return how the loss went.
 
         A loss that needs no gradient has set a direction for each parameter in its place.
+        `look(steps done, steps in all)` is called up to 20 times on the way; it must draw no random
+        number.
 
         Adam (Kingma and Ba, 2015) with a short warm-up and a linear decay, or a `cosine` one
         (Loshchilov and Hutter, 2017), which stays longer at small steps. Raises TrainingError as
@@ -59,6 +64,8 @@ class Descent:
         for rows in stage.batches(lambda: epoch_batches(self.n, self.batch_size, self.rng)):
             done = len(losses)
             rate = self.learning_rate * _schedule(done, n_steps, self.cosine)
+            if look is not None and done % -(-n_steps // _LOOKS) == 0:
+                stage.looks.append(look(done, n_steps))
             for group in optimiser.param_groups:
                 group["lr"] = rate
             optimiser.zero_grad(set_to_none=True)
@@ -71,7 +78,7 @@ class Descent:
             if self.on_progress:
                 self.on_progress(self.stage, done + 1, n_steps, losses[-1])
         stage.finished()
-        return Course.of(losses)
+        return Course.of(losses, stage.looks)
 
     def _finite(self, loss: Tensor, done: int, n_steps: int) -> float:
         value = float(loss.detach())

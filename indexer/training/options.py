@@ -51,9 +51,11 @@ class TrainingOptions:
     `rounds` (how often neighbours are found, each time but the first with the codes learned) are
     chosen by the preset if None; `multiples` scale them. `invariant` names what changes no code of
     an image: "mirror" (left for right), "rotation" (turns by quarters, of square images); None
-    stands for nothing, or in a collection for what its former model ignored. With `decoder`, one is
-    taught last, by which codes become features again (`training.decoder`). An option that has no
-    effect with the preset is refused by the training (`presets.require_used`).
+    stands for nothing, or in a collection for what its former model ignored. `label` names the
+    field of the items' metadata that is their class, which the codes are to tell as well; None: no
+    label is looked at. With `decoder`, one is taught last, by which codes become features again
+    (`training.decoder`). An option that has no effect with the preset is refused by the training
+    (`presets.require_used`).
     """
 
     n_bits: int = 64
@@ -65,6 +67,7 @@ class TrainingOptions:
     rounds: int | None = None
     multiples: Multiples = Multiples()
     invariant: tuple[str, ...] | None = None
+    label: str | None = None
     decoder: bool = True
 
     def __post_init__(self) -> None:
@@ -85,6 +88,8 @@ class TrainingOptions:
         require_instance("device", self.device, str)
         if self.preset is not None:
             require_instance("preset", self.preset, str)
+        if self.label is not None:
+            require_instance("label", self.label, str)
         require_instance("multiples", self.multiples, Multiples)
         require_instance("decoder", self.decoder, bool)
         if self.invariant is not None:

@@ -67,6 +67,37 @@ class Conv(Trunk):
 
 
 @dataclass(frozen=True, slots=True)
+class InOrder(Trunk):
+    """Steps in order, which become one vector, and dense layers behind it."""
+
+    n_units: int
+    """Number of units of the cell that steps go through."""
+    hidden: tuple[int, ...]
+    """Number of units in each hidden dense layer; there is one at least."""
+    normalised: bool = True
+    """Whether the sums of a hidden dense layer are normalised for each item."""
+    least_words: int = 1000
+    """From so many different tokens on, their vectors start as latent semantic coordinates."""
+    in_order: ClassVar[int] = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Recursive(InOrder):
+    """One cell joins steps in pairs, up a balanced binary tree."""
+
+    pair_steps: int = 300
+    """Number of steps in which the cell learns to join two nodes so that they can be rebuilt."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recurrent(InOrder):
+    """A gated cell takes one step after the other."""
+
+    embedding: int = 64
+    """The width of the vector of a token."""
+
+
+@dataclass(frozen=True, slots=True)
 class NoisySigmoid(Bottleneck):
     """A steep sigmoid of normalised logits with noise, both growing as fine-tuning goes on."""
 
@@ -136,6 +167,16 @@ class Views(Target):
 
 
 @dataclass(frozen=True, slots=True)
+class Succession(Target):
+    """Steps in order: which there are, and which follow which; of numbers, their course."""
+
+    order_weight: float = 1.0
+    """Weight of the order of tokens beside which there are."""
+    n_parts: int = 32
+    """Number of equal parts in which a series of numbers is rebuilt, by squared error."""
+
+
+@dataclass(frozen=True, slots=True)
 class Contrast(Term):
     """The code of each item's partner, a neighbour, must be nearer than the rest of the batch."""
 
@@ -194,11 +235,24 @@ class Recirculation(Pretraining):
     """Share of the input that stays in it as the reconstruction comes down."""
 
 
+@dataclass(frozen=True, slots=True)
+class Labels(Term):
+    """A softmax of the code must tell the item's label, where there is one.
+
+    It is a term of every recipe of a deep autoencoder, but only in a training with labels.
+    """
+
+    weight: float = 1.0
+    learns: ClassVar[bool] = True
+
+
 #: The class that carries out the settings of each part; it is loaded when a training begins.
 PARTS: dict[str, str] = {
     "Dense": "indexer.training.networks.dense:DenseTrunk",
     "Patches": "indexer.training.networks.patches:PatchesTrunk",
     "Conv": "indexer.training.networks.conv:ConvTrunk",
+    "Recursive": "indexer.training.networks.recursive:RecursiveTrunk",
+    "Recurrent": "indexer.training.networks.recurrent:RecurrentTrunk",
     "NoisySigmoid": "indexer.training.networks.bottleneck:NoisySigmoidBottleneck",
     "Rounded": "indexer.training.networks.bottleneck:RoundedBottleneck",
     "Bernoulli": "indexer.training.networks.bottleneck:BernoulliBottleneck",
@@ -206,6 +260,7 @@ PARTS: dict[str, str] = {
     "Words": "indexer.training.objectives:WordsTarget",
     "Squared": "indexer.training.objectives:SquaredTarget",
     "Views": "indexer.training.objectives:ViewsTarget",
+    "Succession": "indexer.training.objectives:SuccessionTarget",
     "Contrast": "indexer.training.objectives:ContrastTerm",
     "Neighbours": "indexer.training.objectives:NeighboursTerm",
     "Independence": "indexer.training.objectives:IndependenceTerm",
@@ -214,6 +269,7 @@ PARTS: dict[str, str] = {
     "Contraction": "indexer.training.layers.hidden_terms:ContractionTerm",
     "Greedy": "indexer.training.layers.greedy:GreedyPretraining",
     "Recirculation": "indexer.training.layers.recirculation:RecirculationPretraining",
+    "Labels": "indexer.training.labels.head:LabelsTerm",
     "Corruption": "indexer.training.corruption:Corruptor",
 }
 
@@ -276,6 +332,34 @@ _VECTOR = replace(
     terms=(),
     neighbourhood=None,
 )
+_RECURSIVE = Recipe(
+    trunk=Recursive(n_units=64, hidden=(256,)),
+    bottleneck=NoisySigmoid(),
+    target=Succession(),
+    terms=(Neighbours(0.2),),
+    corruption=Corruption(masked_share=0.1),
+    neighbourhood=Neighbourhood(share=0.5, width=0.5, draws=4, rounds=1),
+    pretraining=Greedy(),
+    pretrain_epochs=2,
+    epochs=8,
+    least_steps=300,
+    batch_size=256,
+    learning_rate=2e-3,
+)
+_RECURRENT = replace(
+    _RECURSIVE,
+    trunk=Recurrent(n_units=64, hidden=(256,)),
+    corruption=Corruption(masked_share=0.1, span_share=0.1),
+)
+# of texts the subject counts for more than the order; neighbours are those of the bag
+_RECURSIVE_TEXT = replace(
+    _TEXT,
+    trunk=Recursive(n_units=64, hidden=(500,)),
+    target=Succession(order_weight=0.1),
+    linear=None,
+    learning_rate=2e-3,
+)
+_RECURRENT_TEXT = replace(_RECURSIVE_TEXT, trunk=Recurrent(n_units=64, hidden=(500,)))
 
 
 class Preset(NamedTuple):
@@ -285,26 +369,45 @@ class Preset(NamedTuple):
     recipe: Recipe | TowersRecipe | IdentityRecipe
 
 
-def _family(recipe: Recipe, network: Recipe, contraction: float) -> dict[str, Preset]:
+def _family(
+    recipe: Recipe,
+    network: Recipe,
+    *,
+    noise: tuple[float, float],
+    sparsity: float,
+    contraction: float,
+) -> dict[str, Preset]:
     """Presets that are a kind's recipe but for one part; `network` where that is of the encoder.
 
-    `contraction` is its weight, which depends on the size of a layer's inputs.
+    The numbers are those of the parts. They depend on the kind: on the noise that it stands, the
+    size of its target's loss, and that of a layer's inputs.
     """
-    corruption = recipe.corruption
-    noisier = replace(
-        corruption, masked_share=2 * corruption.masked_share, gaussian=2 * corruption.gaussian
-    )
-    sparse, contractive = Sparsity(0.5), Contraction(contraction)
+    masked, gaussian = recipe.corruption.masked_share, recipe.corruption.gaussian
+    noisier = replace(recipe.corruption, masked_share=2.0 * masked, gaussian=1.5 * gaussian)
     changed = {
         "variational": replace(network, bottleneck=Gaussian()),
-        "bernoulli": replace(recipe, bottleneck=Bernoulli()),
-        "rounded": replace(recipe, bottleneck=Rounded()),
-        "sparse": replace(network, terms=(*network.terms, sparse)),
+        "bernoulli": replace(recipe, bottleneck=Bernoulli(gain=2.0 / noise[1])),
+        "rounded": replace(recipe, bottleneck=Rounded(noise)),
+        "sparse": replace(network, terms=(*network.terms, Sparsity(sparsity))),
         "denoising": replace(recipe, corruption=noisier),
-        "contractive": replace(network, terms=(*network.terms, contractive)),
+        "contractive": replace(recipe, terms=(*recipe.terms, Contraction(contraction))),
         "recirculation": replace(recipe, pretraining=Recirculation()),
     }
     return {name: Preset("autoencoder", each) for name, each in changed.items()}
+
+
+def _rebuilding(recipe: Recipe) -> Recipe:
+    """The recipe for codes that are to be turned back: all that counts is the item itself."""
+    return replace(
+        recipe,
+        trunk=Dense(hidden=(1024,)),
+        bottleneck=NoisySigmoid(noise=(0.1, 0.5)),
+        target=Squared(),
+        terms=(),
+        corruption=Corruption(masked_share=0.0),
+        neighbourhood=None,
+        epochs=16,
+    )
 
 
 #: The trainers (`training.Trainer`), by name.
@@ -320,19 +423,27 @@ PRESETS: dict[str, dict[str, Preset]] = {
     "text": {
         "dense": Preset("autoencoder", _TEXT),
         "quick": Preset("autoencoder", _QUICK_TEXT),
-        **_family(_TEXT, _TEXT_NETWORK, contraction=0.01),
+        **_family(_TEXT, _TEXT_NETWORK, noise=(0.3, 1.0), sparsity=0.5, contraction=0.01),
+        "recursive": Preset("autoencoder", _RECURSIVE_TEXT),
+        "recurrent": Preset("autoencoder", _RECURRENT_TEXT),
     },
     "image": {
         "patches": Preset("autoencoder", _PATCHES),
         "dense": Preset("autoencoder", _IMAGE),
         "conv": Preset("autoencoder", _CONV),
-        **_family(_PATCHES, _PATCHES, contraction=0.1),
+        **_family(_PATCHES, _PATCHES, noise=(0.3, 1.0), sparsity=0.02, contraction=0.1),
+        "rebuilding": Preset("autoencoder", _rebuilding(_IMAGE)),
     },
     "vector": {
         "towers": Preset("towers", TowersRecipe()),
         "dense": Preset("autoencoder", _VECTOR),
-        **_family(_VECTOR, _VECTOR, contraction=0.1),
+        **_family(_VECTOR, _VECTOR, noise=(0.1, 0.5), sparsity=0.02, contraction=0.1),
+        "rebuilding": Preset("autoencoder", _rebuilding(_VECTOR)),
         AS_GIVEN: Preset("identity", IdentityRecipe()),
+    },
+    "sequence": {
+        "recursive": Preset("autoencoder", _RECURSIVE),
+        "recurrent": Preset("autoencoder", _RECURRENT),
     },
 }
 
@@ -355,6 +466,16 @@ def preset_for(kind: str, preset: str | None) -> str:
     return next(iter(known)) if preset is None else preset
 
 
+def recipe_with_labels(recipe: Recipe) -> Recipe:
+    """The recipe for a training with labels: a code must tell them too."""
+    return replace(recipe, terms=(*recipe.terms, Labels()))
+
+
+def recipe_of(kind: str, options: TrainingOptions | None) -> Recipe | TowersRecipe | IdentityRecipe:
+    """The recipe that items of a kind are learned by with these options."""
+    return PRESETS[kind][preset_for(kind, options.preset if options else None)].recipe
+
+
 def require_used(kind: str, options: TrainingOptions) -> None:
     """Raise ValueError for an option that would change nothing with the preset of `options`.
 
@@ -367,6 +488,13 @@ def require_used(kind: str, options: TrainingOptions) -> None:
             f"invariant: expected none with the preset {options.preset!r} for items of kind "
             f"{kind}, got {', '.join(options.invariant)}; take images and the preset 'patches', "
             "or none"
+        )
+    if options.label is not None and not isinstance(recipe, Recipe):
+        able = [name for name, row in PRESETS[kind].items() if isinstance(row.recipe, Recipe)]
+        raise ValueError(
+            f"label: expected none with the preset {options.preset!r} for items of kind {kind}, "
+            f"which learns distances only, got {options.label!r}; take the preset {able[0]!r}, or "
+            "leave it out"
         )
     no_rounds = "none or 1" if recipe.rounds else "none"
     checks = [

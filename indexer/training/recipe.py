@@ -28,6 +28,8 @@ class Trunk:
 
     needs_shape: ClassVar[bool] = False
     """Whether it can learn only from images, rows of (height, width, channels)."""
+    in_order: ClassVar[int] = 0
+    """How many words of a text it takes in order, besides all as a bag; 0: it takes the bag."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,9 @@ class Term:
     """Factor of the term in the sum of losses."""
     last_round_only: ClassVar[bool] = False
     """Whether only the last round uses it; codes of earlier ones only serve to find neighbours."""
+    learns: ClassVar[bool] = False
+    """Whether it has parameters of its own (`parameters`), of which the training set, the number of
+    bits and the device are told when it is made."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +79,8 @@ class Corruption:
     """The standard deviation of noise added to dense features, in units of the scaled features."""
     augmented: bool = False
     """Whether images are shifted, mirrored and brightened."""
+    span_share: float = 0.0
+    """Share of the steps of an ordered item that one run of them loses, on average."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,6 +195,11 @@ class Recipe:
         return self.trunk.needs_shape
 
     @property
+    def in_order(self) -> int:
+        """How many words of a text the features must hold in order; 0: none."""
+        return self.trunk.in_order
+
+    @property
     def rounds(self) -> int:
         """The number of networks trained; each finds neighbours for the next."""
         return self.neighbourhood.rounds if self.neighbourhood else 1
@@ -212,6 +224,7 @@ class IdentityRecipe:
     """Nothing is learned: packed bits are taken as the codes (`vectors.identity`)."""
 
     needs_shape: ClassVar[bool] = False
+    in_order: ClassVar[int] = 0
     rounds: ClassVar[None] = None
     knobs: ClassVar[Knobs] = {}
 
@@ -237,6 +250,7 @@ class TowersRecipe:
     """Learning rate times the number of bits, for `rate_features` features."""
     rate_features: float = 384.0
     needs_shape: ClassVar[bool] = False
+    in_order: ClassVar[int] = 0
     rounds: ClassVar[None] = None
     knobs: ClassVar[Knobs] = {"neighbours": _WIDTHS, "epochs": (*_LENGTHS, 4.0)}
 

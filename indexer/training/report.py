@@ -27,6 +27,32 @@ _FEW_ITEMS = 100
 
 
 @dataclass(frozen=True, slots=True)
+class Look:
+    """What the codes of a sample were like at one moment of fine-tuning."""
+
+    done: float
+    """The share of the stage that was done."""
+    noise: float | None
+    """As of `StageReport`, at that moment."""
+    saturated: float | None
+    bit_balance: tuple[float, float, float]
+
+    @classmethod
+    def of(cls, done: float, noise: float | None, saturated: float | None, codes: Codes) -> Look:
+        """The look at these codes; numbers to four digits, as they are kept."""
+        low, mean, high = (round(share, 4) for share in bit_balance(codes))
+        noise = None if noise is None else round(noise, 4)
+        saturated = None if saturated is None else round(saturated, 4)
+        return cls(round(done, 4), noise, saturated, (low, mean, high))
+
+    @classmethod
+    def from_json(cls, fields: dict[str, Any]) -> Look:
+        """The look of which `asdict` made these fields, read back from JSON."""
+        low, mean, high = fields["bit_balance"]
+        return cls(**{**fields, "bit_balance": (low, mean, high)})
+
+
+@dataclass(frozen=True, slots=True)
 class StageReport:
     """One stage of training.
 
@@ -36,7 +62,7 @@ class StageReport:
     code units above .9 or below .1. `bit_balance` has the least, mean and greatest share of ones
     over the bits. `n_distinct` is the number of different codes. `recall` is recall@10 by codes of
     the 10 nearest floats, for items held out from training among at most 16,384. `losses` are the
-    means over equal parts of the stage (`Course`).
+    means over equal parts of the stage, `looks` what codes were like on the way (`Course`).
     """
 
     stage: str
@@ -48,6 +74,7 @@ class StageReport:
     n_distinct: int | None = None
     recall: float | None = None
     losses: list[float] | None = None
+    looks: list[Look] | None = None
 
 
 class Course(NamedTuple):
@@ -57,13 +84,15 @@ class Course(NamedTuple):
     """The mean over the last tenth of the steps."""
     losses: list[float]
     """The mean over each of up to 60 equal parts of the stage."""
+    looks: list[Look]
+    """What the codes were like, up to 20 times; none in stages that make no codes."""
 
     @classmethod
-    def of(cls, losses: Sequence[float]) -> Course:
+    def of(cls, losses: Sequence[float], looks: Sequence[Look] = ()) -> Course:
         """The course of a stage by the losses of its steps, at least one."""
         parts = np.array_split(np.array(losses), min(_PARTS, len(losses)))
         final = float(np.mean(losses[-max(1, len(losses) // 10) :]))
-        return cls(final, [float(f"{part.mean():.6g}") for part in parts])
+        return cls(final, [float(f"{part.mean():.6g}") for part in parts], list(looks))
 
 
 @dataclass(slots=True)
@@ -79,6 +108,10 @@ class TrainingReport:
     neighbours_kept: float | None = None
     """How many of the others are farther by code than an item's nearest one by features, on average
     (`verdict.neighbours_kept`)."""
+    n_labelled: int | None = None
+    """The number of items whose label was learned from, by `options.label`; None: nothing was."""
+    n_classes: int | None = None
+    """The number of their different labels."""
 
     def to_json(self) -> dict[str, Any]:
         """The report as a JSON object."""
@@ -89,6 +122,11 @@ def bit_balance(codes: Codes) -> tuple[float, float, float]:
     """The least, mean and greatest share of ones over the bits of `codes`, at least one."""
     shares = codes.bits.mean(axis=0)
     return float(shares.min()), float(shares.mean()), float(shares.max())
+
+
+def saturated(logits: np.ndarray, gain: float) -> float:
+    """The share of logits whose sigmoid, of slope `gain`, is above .9 or below .1."""
+    return float((np.abs(logits) * gain > np.log(9.0)).mean())
 
 
 def code_warnings(codes: Codes, n_distinct_items: int) -> list[str]:

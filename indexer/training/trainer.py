@@ -9,40 +9,47 @@ rounds before the last only serve to find neighbours, so codes of several length
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from hashret.codes import Codes
 from hashret.errors import TrainingError
 from hashret.models.base import Encoder
-from hashret.sparse import n_distinct, require_sparse
+from hashret.sparse import n_distinct, require_sparse, take_rows
 from indexer.training.batches import Batches
 from indexer.training.checkpoints import Checkpoints
 from indexer.training.finetune import Unrolled, finetune, raw_logits_of
+from indexer.training.labels.suggested import with_suggested_labels
 from indexer.training.layers.greedy import LayerOfStack
 from indexer.training.linear_map import LinearFit
 from indexer.training.neighbours.neighbourhoods import Neighbourhoods, find_neighbourhoods
 from indexer.training.neighbours.similarities import Points, cosine_points, mixed_points
 from indexer.training.networks.autoencoder import Autoencoder, Trunk
 from indexer.training.networks.bottleneck import PROBIT_SLOPE, Bottleneck, LogitMoments
-from indexer.training.objectives import Mixture, Target
+from indexer.training.objectives import CodedBatch, Mixture, Target
 from indexer.training.optimise import Descent, choose_device, has_bfloat16_units
 from indexer.training.options import TrainingOptions
 from indexer.training.presets import made
 from indexer.training.recipe import LinearMap, Neighbourhood, Recipe
 from indexer.training.report import (
     Course,
+    Look,
     OnProgress,
     StageReport,
     TrainingReport,
     bit_balance,
     code_warnings,
+    saturated,
 )
 from indexer.training.training_set import Preparation, TrainingSet
+from indexer.training.watching import Seen, Watching
+from indexer.training.watching.watcher import seen_rows
 
 #: Bits of the codes in rounds before the last: the default length, which finds neighbours well.
 _ROUND_BITS = 64
@@ -56,22 +63,25 @@ class AutoencoderTrainer:
         items: TrainingSet,
         options: TrainingOptions,
         recipe: Recipe,
-        on_progress: OnProgress | None = None,
+        watching: Watching | None = None,
         checkpoints: Checkpoints | None = None,
     ):
         self.items = items
         self.options = options
         self.recipe = recipe.fitted(len(items), options)
-        self.on_progress = on_progress
+        self.watching = watching or Watching()
+        self.on_progress: OnProgress = self.watching.step
         self.checkpoints = checkpoints or Checkpoints()
         self.device = choose_device(options.device)
         self.bfloat16 = has_bfloat16_units(self.device)
         preparation = Preparation(
-            items, options.seed, on_progress, self.recipe.telling, options.invariant or ()
+            items, options.seed, self.on_progress, self.recipe.telling, options.invariant or ()
         )
         self.trunk: Trunk = made(recipe.trunk, preparation)
         self.target: Target = made(recipe.target, preparation, self.trunk, self.device)
-        self.batches = Batches(self.trunk.features, self.trunk.scale, self.device)
+        self.batches = Batches(
+            self.trunk.features, self.trunk.scale, self.device, self.trunk.ordering
+        )
         #: The network whose hidden layers later rounds start from.
         self.pretrained: Autoencoder | None = None
         self._shared = preparation.stages
@@ -95,6 +105,9 @@ class AutoencoderTrainer:
             self.bfloat16,
             [*self._shared, *last.stages],
         )
+        if (labels := self.items.labels) is not None:
+            report.n_labelled = int((labels >= 0).sum())
+            report.n_classes = len(np.unique(labels[labels >= 0]))
         codes = encoder.encode(self.trunk.features)
         report.warnings += code_warnings(codes, n_distinct(self.items.features))
         return self.trunk.of_items(encoder), report
@@ -107,10 +120,17 @@ class AutoencoderTrainer:
         weights, rng = self._preparation.word_weights, self._preparation.rng()
         return LinearFit(rows, weights, settings, self.trunk.scale, rng)
 
+    def _points(self, rng: np.random.Generator) -> Points:
+        """How alike items are by their features, and by the labels that these suggest."""
+        points = self.target.points(rng)
+        if self.items.labels is None:
+            return points
+        return with_suggested_labels(points, self.items.labels, rng)
+
     def _neighbourhoods(self, wanted: Neighbourhood) -> Neighbourhoods:
         """The neighbourhoods of the last round, by features and the codes of earlier rounds."""
         rng = np.random.default_rng(self.options.seed)
-        points = by_features = self.target.points(rng)
+        points = by_features = self._points(rng)
         for turn in range(1, wanted.rounds):
             this = _Round(self, turn)
             encoder = this.learn(this.neighbourhoods(points, wanted.size), _ROUND_BITS)
@@ -147,13 +167,14 @@ class _Round:
         trainer, n, stage = self.trainer, len(self.trainer.items), self._named("neighbours")
 
         def on_rows(done: int) -> None:
-            if trainer.on_progress:
-                trainer.on_progress(stage, done, n, float("nan"))
+            trainer.on_progress(stage, done, n, float("nan"))
 
         def find() -> np.ndarray:
             return find_neighbourhoods(points, size, self.rng, on_rows).members
 
         near = Neighbourhoods(trainer.checkpoints.array(stage, self.rng, find), size)
+        if trainer.items.labels is not None:
+            near = near.labelled(trainer.items.labels, self.rng)
         self.stages.append(StageReport(stage, time.perf_counter() - began))
         return near
 
@@ -163,7 +184,8 @@ class _Round:
         self._pretrain(whole)
         began = time.perf_counter()
         stage = self._named("fine-tune")
-        course = finetune(whole, self._descent(stage), self.recipe.epochs)
+        look = partial(self._look, whole, n_bits, stage)
+        course = finetune(whole, self._descent(stage), self.recipe.epochs, look)
         raw = raw_logits_of(whole.network, whole.batches)
         encoder = self._exported(whole, raw, n_bits, stage)
         self.stages.append(self._code_report(encoder, whole.bottleneck, raw, stage, course, began))
@@ -172,7 +194,6 @@ class _Round:
     def _unrolled(self, near: Neighbourhoods | None, n_bits: int) -> Unrolled:
         """A new network, joined with the parts of the recipe."""
         trainer, recipe, wanted = self.trainer, self.recipe, self.recipe.neighbourhood
-        is_last = self.turn == recipe.rounds
         bottleneck: Bottleneck = made(recipe.bottleneck, self.generator)
         n_raw, n_outputs = n_bits * bottleneck.raw_per_bit, trainer.target.n_outputs
         network = trainer.trunk.network(n_bits, n_raw, n_outputs, self.initial)
@@ -182,9 +203,19 @@ class _Round:
             made(recipe.corruption, trainer.items.shape, self.generator),
             bottleneck,
             trainer.target,
-            [made(term) for term in recipe.terms if is_last or not term.last_round_only],
+            self._terms(n_bits),
             Mixture(near, wanted.share if wanted else 0.0, wanted.draws if wanted else 0, self.rng),
         )
+
+    def _terms(self, n_bits: int) -> list[Callable[[CodedBatch], Tensor]]:
+        """The further losses of this round."""
+        trainer, is_last = self.trainer, self.turn == self.recipe.rounds
+        about = (trainer.items, n_bits, trainer.device)
+        return [
+            made(term, *(about if term.learns else ()))
+            for term in self.recipe.terms
+            if is_last or not term.last_round_only
+        ]
 
     def _pretrain(self, whole: Unrolled) -> None:
         """Pre-train a network layer by layer; its hidden layers once for all rounds."""
@@ -222,12 +253,12 @@ class _Round:
             seconds=time.perf_counter() - began,
             loss=None,
             losses=None,
+            looks=None,
             bit_balance=bit_balance(codes),
             n_distinct=codes.n_distinct(),
         )
         self.stages.append(report)
-        if self.trainer.on_progress:
-            self.trainer.on_progress(stage, 1, 1, float("nan"))
+        self.trainer.on_progress(stage, 1, 1, float("nan"))
         return encoder
 
     def _exported(self, whole: Unrolled, raw: np.ndarray, n_bits: int, stage: str) -> Encoder:
@@ -251,19 +282,36 @@ class _Round:
         noise, gain = bottleneck.final(raw)
         logits = encoder.logits(self.trainer.trunk.features)
         codes = Codes.pack(logits > 0)
-        saturated = None
-        if gain is not None:  # sigmoid > .9 or < .1
-            saturated = float((np.abs(logits) * gain > np.log(9.0)).mean())
         return StageReport(
             stage,
             time.perf_counter() - began,
             course.final,
             noise=noise if gain is None else noise * gain,
-            saturated=saturated,
+            saturated=None if gain is None else saturated(logits, gain),
             bit_balance=bit_balance(codes),
             n_distinct=codes.n_distinct(),
             losses=course.losses,
+            looks=course.looks,
         )
+
+    def _look(self, whole: Unrolled, n_bits: int, stage: str, step: int, n_steps: int) -> Look:
+        """What the codes of a sample are like now, which watchers are told."""
+        rows, done = seen_rows(len(self.trainer.items)), step / n_steps
+        with torch.no_grad():
+            raw = whole.network.raw_logits(whole.batches.batch(rows)).cpu().numpy()
+        noise, gain = whole.bottleneck.state(raw, done)
+        moments = LogitMoments.of(raw[:, :n_bits])
+        logits = ((raw[:, :n_bits] - moments.threshold) / moments.deviation).astype(np.float32)
+        look = Look.of(
+            done,
+            noise if gain is None else noise * gain,
+            None if gain is None else saturated(logits, gain),
+            Codes.pack(logits > 0),
+        )
+        if self.trainer.watching:
+            features = take_rows(self.trainer.items.features, rows)
+            self.trainer.watching.codes(Seen(stage, step, look, logits, features))
+        return look
 
     def _descent(self, stage: str) -> Descent:
         trainer = self.trainer

@@ -1,4 +1,4 @@
-"""The data of a training: rows of features and, if they are images, their shape."""
+"""The data of a training: rows of features, and the shape of images or the order of steps."""
 
 from __future__ import annotations
 
@@ -13,7 +13,17 @@ import numpy as np
 
 from hashret.errors import TrainingError
 from hashret.models.patches import PatchLayer, Shape
-from hashret.sparse import Features, require_dense, require_sparse, values_of
+from hashret.models.steps import steps_of
+from hashret.sparse import (
+    Features,
+    SparseRows,
+    columns_between,
+    require_dense,
+    require_sparse,
+    values_of,
+)
+from hashret.specs.ordering import Ordering
+from indexer.training.neighbours.sequence_views import token_counts
 from indexer.training.neighbours.telling_words import telling_weights
 from indexer.training.neighbours.term_weighting import rarity
 from indexer.training.patch_dictionary import learn_patches
@@ -25,19 +35,45 @@ _Result = TypeVar("_Result")
 
 @dataclass(frozen=True, slots=True)
 class TrainingSet:
-    """n rows of features, with `shape` (height, width, channels) if they are rows of pixels."""
+    """n rows of features, with `shape` (height, width, channels) if they are rows of pixels.
+
+    With `ordering` if they hold steps in order.
+    """
 
     features: Features
     shape: Shape | None = None
+    ordering: Ordering | None = None
+    labels: np.ndarray | None = None
+    """(n,) int64: the class of each row, numbered from 0, and -1 where it is not known; None: no
+    labels are learned from."""
 
     def __len__(self) -> int:
         return len(self.features)
 
-    def require_usable(self, preset: str, *, needs_shape: bool) -> None:
-        """Raise TrainingError for fewer than two rows, and ValueError for unusable features.
+    @property
+    def bag(self) -> SparseRows:
+        """What the items hold, whatever its order: words of texts, or tokens of sequences."""
+        rows, ordering = require_sparse(self.features, "bags of words"), self.ordering
+        if ordering is None:
+            return rows
+        if ordering.first:
+            return columns_between(rows, 0, ordering.first)
+        return token_counts(steps_of(rows, ordering), ordering.n_tokens)
 
-        Unusable are numbers that are not finite, a shape with another number of pixels, and a
-        missing shape if the preset needs one.
+    def require_ordering(self) -> Ordering:
+        """Where the steps are. Raises TrainingError for features that hold none in order."""
+        if self.ordering is None:
+            raise TrainingError(
+                "features: expected steps in order, got rows without; index the source again with "
+                "this preset, or choose another"
+            )
+        return self.ordering
+
+    def require_usable(self, preset: str, *, needs_shape: bool) -> None:
+        """Raise TrainingError for fewer than two rows, and ValueError for what can't be used.
+
+        That is features that are not finite, a shape with another number of pixels, a missing shape
+        if the preset needs one, and labels that are not a class for each row, of two at least.
         """
         if len(self) < 2:
             raise TrainingError(
@@ -52,6 +88,21 @@ class TrainingSet:
             raise ValueError(
                 f"shape: expected (height, width, channels) of images with {n_features} pixels "
                 f"for the preset {preset!r}, got {self.shape}; pass that of the image features"
+            )
+        if self.labels is not None:
+            self._require_classes(self.labels)
+
+    def _require_classes(self, labels: np.ndarray) -> None:
+        if labels.shape != (len(self),) or not np.issubdtype(labels.dtype, np.integer):
+            raise ValueError(
+                f"labels: expected ({len(self)},) whole numbers, got {labels.dtype} of shape "
+                f"{labels.shape}; np.unique(..., return_inverse=True) numbers classes"
+            )
+        n_classes = len(np.unique(labels[labels >= 0]))
+        if n_classes < 2 or labels.max() >= len(self):
+            raise ValueError(
+                f"labels: expected two classes or more, numbered from 0 and below {len(self)}, got "
+                f"{n_classes} up to {labels.max()}; a negative number stands for an unknown label"
             )
 
 
@@ -89,10 +140,11 @@ class Preparation:
     @cached_property
     def word_weights(self) -> np.ndarray:
         """The weight of each word in neighbourhoods, targets and latent coordinates, (n_words,)."""
-        rows, telling = require_sparse(self.items.features, "weights of words"), self.telling
+        rows, telling = self.items.bag, self.telling
         if telling is None:
             return rarity(rows)
-        return self.stage("words", lambda: telling_weights(rows, telling, self.rng()))
+        labels = self.items.labels
+        return self.stage("words", lambda: telling_weights(rows, telling, self.rng(), labels))
 
     @cached_property
     def patches(self) -> tuple[PatchLayer, np.ndarray]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -26,11 +27,17 @@ _ASKED, _AMONG = 128, 2_048  # items that are asked about, and those among which
 _FEWEST = 20
 
 
-def neighbours_kept(features: Features, encoder: Encoder, seed: int = 0) -> float | None:
+def neighbours_kept(
+    features: Features,
+    encoder: Encoder,
+    compared: Callable[[Features], Features] = lambda features: features,
+    seed: int = 0,
+) -> float | None:
     """How many of the others are farther by code than an item's nearest one by features: a share.
 
-    The mean of at most 128 items of a seeded sample of 2,048; of those that are as far half count.
-    1 would be perfect, .5 is chance. None for fewer than 20 items.
+    Nearest by the rows that `compared` (`Featurizer.compared`) makes of features. The mean of at
+    most 128 items of a seeded sample of 2,048; of those that are as far half count. 1 would be
+    perfect, .5 is chance. None for fewer than 20 items.
     """
     n = len(features)
     if n < _FEWEST:
@@ -38,13 +45,14 @@ def neighbours_kept(features: Features, encoder: Encoder, seed: int = 0) -> floa
     chosen = np.random.default_rng(seed).permutation(n)[:_AMONG]
     sample = take_rows(features, chosen)
     codes = encoder.encode(sample)
+    sample = compared(sample)
     shares = []
     for i in range(min(_ASKED, len(chosen))):
         one = np.array([i])
-        alike = similarities(take_rows(sample, one), sample).astype(np.float64)
-        alike[i] = -np.inf
+        near = similarities(take_rows(sample, one), sample).astype(np.float64)
+        near[i] = -np.inf
         distances = hamming(codes[one], codes)[0]
-        nearest = distances[int(np.argmax(alike))]
+        nearest = distances[int(np.argmax(near))]
         others = np.delete(distances, i)
         shares.append((others > nearest).mean() + 0.5 * (others == nearest).mean())
     return float(np.mean(shares))

@@ -31,8 +31,8 @@ from indexer.corpus.given import taken
 from indexer.ingest.counts import Progress, silent
 from indexer.ingest.prepare import Preparer
 from indexer.ingest.sample import sampled
-from indexer.training import TrainingOptions, train_lengths
-from indexer.training.presets import PRESETS, preset_for
+from indexer.training import TrainingOptions, Watcher, train_lengths
+from indexer.training.presets import PRESETS, preset_for, recipe_of
 from indexer.training.vectors.packed import packing_warnings
 from indexer.tuning.criteria import Criterion, FloatNeighbours, Halves
 from indexer.tuning.search import Deadline, OutOfTimeError, Search
@@ -158,6 +158,11 @@ def tune(
             f"preset: expected one that is trained, got {base.preset!r}, which has nothing to "
             "tune; index with it as it is"
         )
+    if kind_of(kind).stores_texts and recipe_of(kind, base).in_order:
+        raise InputError(
+            f"preset: expected one that takes bags of words, got {base.preset!r}, whose words in "
+            "order have no halves to compare; index with it as it is"
+        )
     for length in lengths:
         replace(base, n_bits=length)  # raises ValueError for a wrong length, before reading
     deadline = Deadline.within(seconds)
@@ -199,8 +204,8 @@ def _completed(spec: Any, suggested: Any) -> Any:
     """
     if spec is None and isinstance(suggested, TextSpec):
         return replace(suggested, vocabulary_size=min(_WORDS, suggested.vocabulary_size))
-    if isinstance(spec, VectorSpec) and not spec.n_features:
-        return spec.of_width(suggested.n_features)
+    if getattr(spec, "is_partial", False):
+        return spec.completed(suggested)
     return spec or suggested
 
 
@@ -248,7 +253,7 @@ def _usable(features: Features) -> Features:
 
 
 @dataclass(slots=True)
-class _Trainer:
+class _Trainer(Watcher):
     """Trains settings on a sample, and appends what it measures to `trials`."""
 
     sample: _Sample
@@ -269,7 +274,7 @@ class _Trainer:
             self.kind,
             options,
             self.lengths,
-            on_progress=self._in_time,
+            watchers=[self],
         )
         for n_bits, (encoder, _) in zip(self.lengths, trained, strict=True):
             seconds = self.deadline.spent - before
@@ -278,7 +283,8 @@ class _Trainer:
             before = self.deadline.spent
         return float(np.mean(qualities))
 
-    def _in_time(self, stage: str, done: int, total: int, loss: float) -> None:
+    def on_step(self, stage: str, step: int, n_steps: int, loss: float) -> None:
+        """Tell the progress. Raises OutOfTimeError when the time is up."""
         if self.deadline.left < 0:
             raise OutOfTimeError
-        self.on_progress(f"{len(self.trials) + 1}: {stage}", done, total)
+        self.on_progress(f"{len(self.trials) + 1}: {stage}", step, n_steps)

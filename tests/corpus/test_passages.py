@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hashret import Item
-from hashret.features.tokens import word_starts, words
+from hashret.features.texts.tokens import word_starts, words
 from indexer.corpus import Skipped
 from indexer.corpus.documents import outline_of
 from indexer.corpus.extract import Document, Section

@@ -64,7 +64,9 @@ def test_the_collection_of_sources_must_be_readable(tmp_path):
     ]:
         with pytest.raises(InputError, match=says):
             corpus.read([tmp_path / name], kind)
-    with pytest.raises(UnknownKindError, match="expected one of text, image, vector, got 'sound'"):
+    with pytest.raises(
+        UnknownKindError, match="expected one of text, image, vector, sequence, got 'sound'"
+    ):
         corpus.read([tmp_path], "sound")
 
 
@@ -124,8 +126,8 @@ def test_the_kind_of_arrays(tmp_path):
 @pytest.mark.parametrize(
     ("names", "says"),
     [
-        (["a.txt", "b.png"], "--kind text, image or vector"),
-        (["a.txt", "b.txt", "c.png", "d.png"], "--kind text, image or vector"),
+        (["a.txt", "b.png"], "--kind text, image, vector or sequence"),
+        (["a.txt", "b.txt", "c.png", "d.png"], "--kind text, image, vector or sequence"),
         ([], "got nothing"),
         (["a\0.xyz"], "got 1 .xyz"),
         (

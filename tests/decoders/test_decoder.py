@@ -2,14 +2,19 @@
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from hashret.codes import Codes
 from hashret.decoders import decoder as decoders
 from hashret.decoders.decoder import MOST_ERRORS, Decoder, held_quantiles
+from hashret.decoders.rebuilt import fits, rebuilt
 from hashret.errors import DamagedError, FormatVersionError
-from hashret.sparse import rows_between
+from hashret.sparse import SparseRows, rows_between, side_by_side
 from hashret.specs import from_json, to_json
 from hashret.specs.decoders import DecoderSpec
+from hashret.specs.encoders import DenseSpec, RecursiveSpec
+from hashret.specs.ordering import Ordering
 from hashret.told import telling_words
 from tests.models.encoders import as_sparse, random_sparse
 
@@ -170,3 +175,60 @@ def test_blocks_are_of_rows_between(monkeypatch):
     ]
     monkeypatch.setattr(decoders, "_BLOCK", 4 * 4 * 2)
     np.testing.assert_allclose(decoder.errors(codes, features), one_by_one, rtol=1e-5)
+
+
+def test_steps_are_numbers_as_far_as_an_item_has_them():
+    decoder, codes = made("steps", 7, (5,)), drawn_codes(3)
+    sums = sums_of(decoder, codes)
+    lengths = [4, 9, 0]  # the second has more numbers than there are outputs for
+    rows = [np.random.default_rng(i).standard_normal(n).astype("f4") for i, n in enumerate(lengths)]
+    indptr = np.append(0, np.cumsum(lengths))
+    columns = np.concatenate([np.arange(n) for n in lengths]).astype(np.int32)
+    features = SparseRows(indptr, columns, np.concatenate(rows), 12)
+    expected = [((sums[0, :4] - rows[0]) ** 2).mean(), ((sums[1, :6] - rows[1][:6]) ** 2).mean(), 0]
+    np.testing.assert_allclose(decoder.errors(codes, features), expected, rtol=1e-3)
+    decoded = decoder.decode(codes)
+    np.testing.assert_allclose(decoded[:, :-1], sums[:, :-1], rtol=1e-3)
+    assert ((decoded[:, -1] >= 0) & (decoded[:, -1] <= 1)).all()
+
+
+@given(st.lists(st.lists(st.integers(0, 6), max_size=8), min_size=1, max_size=6))
+def test_tokens_are_counted(items):
+    lengths = [len(one) for one in items]
+    values = np.array([token for one in items for token in one], np.float32)
+    columns = np.array([i for one in items for i in range(len(one))], np.int32)
+    rows = SparseRows(np.append(0, np.cumsum(lengths)).astype(np.int64), columns, values, 8)
+    counted = rebuilt(rows, Ordering(1, 5)).to_dense()  # 6 is none of five, 0 unknown
+    assert counted.tolist() == [[one.count(token) for token in range(1, 6)] for one in items]
+
+
+def test_of_a_text_in_word_order_the_words_are_rebuilt():
+    bag = random_sparse(4, 10, share=0.5)
+    whole = side_by_side(bag, as_sparse(np.full((4, 3), 2.0, np.float32)))
+    assert np.array_equal(rebuilt(whole, Ordering(1, 10, 10)).to_dense(), bag.to_dense())
+
+
+ENCODERS = [
+    (DenseSpec(20, 16), DecoderSpec("words", 16, 20), True),
+    (DenseSpec(20, 16), DecoderSpec("words", 8, 20), False),
+    (DenseSpec(20, 16), DecoderSpec("words", 16, 19), False),
+    (DenseSpec(20, 16), DecoderSpec("steps", 16, 21, width=1), False),
+    (
+        RecursiveSpec(30, 16, 4, 1.0, n_tokens=9),
+        DecoderSpec("words", 16, 9, width=1, n_tokens=9),
+        True,
+    ),
+    (RecursiveSpec(30, 16, 4, 1.0, n_tokens=9), DecoderSpec("words", 16, 30), False),
+    (RecursiveSpec(30, 16, 4, 1.0, width=3), DecoderSpec("steps", 16, 13, width=3), True),
+    (RecursiveSpec(30, 16, 4, 1.0, width=3), DecoderSpec("steps", 16, 12, width=3), False),
+    (
+        RecursiveSpec(30, 16, 4, 1.0, n_tokens=20, first=20),
+        DecoderSpec("words", 16, 20, width=1, n_tokens=20, first=20),
+        True,
+    ),
+]
+
+
+@pytest.mark.parametrize(("encoder", "decoder", "expected"), ENCODERS)
+def test_a_decoder_is_of_the_encoder_whose_features_it_rebuilds(encoder, decoder, expected):
+    assert fits(decoder, encoder) is expected

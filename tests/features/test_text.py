@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
 
 from hashret.errors import EmptyCorpusError, PayloadError
-from hashret.features import tokens, tokens_former
-from hashret.features.text import MAX_BYTES, TextFeaturizer
+from hashret.features.texts import tokens, tokens_former
+from hashret.features.texts.featurizer import MAX_BYTES, TextFeaturizer
 from hashret.specs import TextSpec
 
 letters = st.sampled_from(
@@ -191,7 +191,7 @@ def test_a_preview_can_be_stored():
 def test_applying_needs_neither_scipy_nor_torch_nor_sklearn():
     script = (
         "import sys\n"
-        "from hashret.features.text import TextFeaturizer\n"
+        "from hashret.features.texts.featurizer import TextFeaturizer\n"
         "from hashret.specs import TextSpec\n"
         "TextFeaturizer.fit(['naïve cat'], TextSpec()).transform(['cat'])\n"
         "print({'scipy', 'torch', 'sklearn', 'PIL'} & set(sys.modules))"

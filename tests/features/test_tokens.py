@@ -7,8 +7,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from hashret.features import folding
-from hashret.features.tokens import is_term, words
+from hashret.features.texts import folding
+from hashret.features.texts.tokens import is_term, words
 
 FLAG = "\U0001f3f4\U000e0067\U000e0062\U000e007f"
 

@@ -5,7 +5,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from hashret import specs
-from hashret.features import tokens_former
+from hashret.features.texts import tokens_former
 
 
 def tokens(text):

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hashret.features.text import TextFeaturizer
-from hashret.features.written import written
+from hashret.features.texts.featurizer import TextFeaturizer
+from hashret.features.texts.written import written
 from hashret.specs import TextSpec
 
 

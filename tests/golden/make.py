@@ -19,7 +19,7 @@ from hashret import Collection, Item
 from hashret.store.catalog.tables import FORMAT_VERSION
 from indexer import Indexer
 from indexer.training.presets import PRESETS
-from tests.corpora import clustered_vectors, topic_items
+from tests.corpora import clustered_vectors, orders, series, topic_items
 from tests.torture.bases import quick
 from tests.training.recipes import changed
 
@@ -27,11 +27,15 @@ HERE = Path(__file__).parent
 #: The kind of items and the preset of each golden collection, by its name.
 GOLDEN = {
     "text": ("text", "dense"),
+    "text-recursive": ("text", "recursive"),
+    "text-recurrent": ("text", "recurrent"),
     "vector": ("vector", "towers"),
     "image": ("image", "dense"),
     "image-patches": ("image", "patches"),
     "image-conv": ("image", "conv"),
     "image-invariant": ("image", "patches"),
+    "sequence": ("sequence", "recursive"),
+    "sequence-numbers": ("sequence", "recurrent"),
 }
 #: What codes ignore, by the name of the golden collection.
 INVARIANT = {"image-invariant": ("mirror", "rotation")}
@@ -45,6 +49,9 @@ def items_of(name: str) -> list[Item]:
         return topic_items(24)
     if kind == "vector":
         return [Item(f"v-{i}", v, {"n": i}) for i, v in enumerate(clustered_vectors(24, 8))]
+    if kind == "sequence":
+        rows = orders(24) if preset == "recursive" else series(24)
+        return [Item(f"s-{i}", row, {"n": i}) for i, row in enumerate(rows)]
     shape = (4, 4) if preset == "dense" else (10, 12, 3)
     pixels = np.random.default_rng(3).integers(0, 256, (24, *shape), np.uint8)
     return [Item(f"i-{i}", p, {"n": i}) for i, p in enumerate(pixels)]
@@ -72,8 +79,9 @@ def make(folder: Path, names: Iterable[str] = GOLDEN) -> None:
         items, path = items_of(name), folder / name
         shutil.rmtree(path, ignore_errors=True)
         row = PRESETS[kind][preset]
-        if preset in ("patches", "conv"):  # small: they are kept for ever
-            row = row._replace(recipe=changed(row.recipe, hidden=(32,), filters=(6, 4)))
+        if preset in ("patches", "conv", "recursive", "recurrent"):  # small: they are kept for ever
+            small = {"hidden": (32,), "filters": (6, 4), "n_units": 12, "embedding": 10}
+            row = row._replace(recipe=changed(row.recipe, **small))
         with patch.dict(PRESETS[kind], {preset: row}), Indexer(path, kind) as indexer:
             options = replace(quick(kind), preset=preset, invariant=INVARIANT.get(name))
             indexer.fit(items, options)

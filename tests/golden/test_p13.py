@@ -9,7 +9,7 @@ import pytest
 
 from hashret import Collection
 from hashret.errors import FormatVersionError
-from hashret.features import text
+from hashret.features.texts import featurizer as text
 from hashret.store.catalog import tables
 from hashret.store.catalog.tables import FORMAT_VERSION
 from indexer import Indexer

@@ -7,7 +7,7 @@ from hashret import Collection, Item
 from hashret.specs import VectorSpec
 from indexer import Indexer, TrainingOptions
 from indexer.training.presets import PRESETS
-from tests.corpora import clustered_vectors, topic_items
+from tests.corpora import clustered_vectors, orders, series, topic_items
 from tests.training.recipes import change_all
 
 PACKED = "identity"
@@ -32,6 +32,9 @@ def items_of(kind, preset, n=40):
         return topic_items(n)
     if kind == "image":
         return [Item(f"{i}.png", picture) for i, picture in enumerate(pictures(n))]
+    if kind == "sequence":
+        rows = orders(n) if preset == "recursive" else series(n)
+        return [Item(str(i), row) for i, row in enumerate(rows)]
     if preset == PACKED:
         rows = np.random.default_rng(0).integers(0, 256, (n, 4), np.uint8)
     else:

@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 
 from hashret import Codes, Collection, Item
 from hashret.errors import CollectionError
-from hashret.insight import bits as bits_file
-from hashret.insight.bits import bits
 from hashret.insight.explain import explain
+from hashret.insight.meaning import bits as bits_file
+from hashret.insight.meaning import turning as turning_file
+from hashret.insight.meaning.bits import bits
 from indexer import Indexer
 from tests.corpora import topic_items
 from tests.insight.conftest import items_of, made
@@ -78,8 +79,8 @@ def test_what_a_bit_tells_alone_in_plain_cases(last, alone):
 def test_what_turns_a_bit_is_the_mean_of_leaving_out(any_kind, monkeypatch):
     """By the public coder's logits, over all items."""
     collection, items = any_kind
-    monkeypatch.setattr(bits_file, "_CONVOLVED", 36 * 12)
-    monkeypatch.setattr(bits_file, "_FEWEST", 12)
+    monkeypatch.setattr(turning_file, "CONVOLVED", 36 * 12)
+    monkeypatch.setattr(turning_file, "_FEWEST", 12)
     coder, featurizer = collection.coder, collection.coder.featurizer
     told = bits(collection)
     step = np.linspace(0, len(items) - 1, told.n_left_out).astype(int)
@@ -144,7 +145,7 @@ def test_long_codes_are_looked_at_block_by_block(texts, monkeypatch):
     for one, other in zip(bits(texts).bits, whole.bits, strict=True):
         assert one.alone == other.alone
         assert one.correlation == pytest.approx(other.correlation)
-    monkeypatch.setattr(bits_file, "_CELLS", 16 * 12)
+    monkeypatch.setattr(turning_file, "_CELLS", 16 * 12)
     few = bits(texts)
     assert (few.n_left_out, few.n_sure, few.n_items) == (12, 12, 40)
 
@@ -162,10 +163,13 @@ def test_the_words_of_the_topics_turn_bits(texts):
         ("text", {"store_features": False}, True, ""),
         ("image", {}, False, "no image is kept"),
         ("vector", {}, False, "no vector is kept"),
+        ("sequence", {}, True, ""),
+        ("sequence", {"store_features": False}, False, "no sequence is kept"),
     ],
 )
 def test_what_is_not_held_is_said(tmp_path, kind, keep, knows_sure, said):
-    made(tmp_path / "c", kind, "dense", items_of(kind, "dense"), **keep)
+    preset = "recursive" if kind == "sequence" else "dense"
+    made(tmp_path / "c", kind, preset, items_of(kind, preset), **keep)
     with Collection.open(tmp_path / "c") as collection:
         told = bits(collection)
     assert said in told.note

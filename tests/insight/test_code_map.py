@@ -10,12 +10,15 @@ from hashret.codes import Codes, hamming
 from hashret.errors import CollectionError, EmptyCommitWarning, InputError
 from hashret.insight.code_map import lay_out, places_beside, real_valued_codes, values_of
 from indexer import Indexer, TrainingOptions
-from tests.corpora import clustered_vectors, topic_items
+from tests.corpora import clustered_vectors, series, topic_items
 from tests.insight.conftest import OPTIONS
+from tests.training.recipes import change_all
 
 
 def made(path, kind, items, options=OPTIONS, **how):
-    with Indexer(path, kind, **how) as indexer:
+    with pytest.MonkeyPatch.context() as patch, Indexer(path, kind, **how) as indexer:
+        if kind == "sequence":
+            change_all(patch, least_steps=2, epochs=1, pretrain_epochs=1)
         indexer.fit(items, options)
         indexer.add(items)
         indexer.commit()
@@ -106,6 +109,7 @@ IMAGES = [
 ]
 TEXTS = topic_items(60)
 VECTORS = [Item(str(i), vector) for i, vector in enumerate(clustered_vectors(40))]
+SEQUENCES = [Item(str(i), one) for i, one in enumerate(series(40))]
 TO_LEARN = TrainingOptions(n_bits=16)
 
 
@@ -117,6 +121,8 @@ TO_LEARN = TrainingOptions(n_bits=16)
         ("text", TEXTS, OPTIONS, {"store_features": False, "store_text": False}, False),
         ("image", IMAGES, OPTIONS, {}, False),
         ("image", IMAGES, OPTIONS, {"store_images": True}, True),
+        ("sequence", SEQUENCES, TO_LEARN, {}, True),
+        ("sequence", SEQUENCES, TO_LEARN, {"store_features": False}, False),
         ("vector", VECTORS, TO_LEARN, {}, False),
         ("vector", VECTORS, TO_LEARN, {"store_features": True}, True),
     ],

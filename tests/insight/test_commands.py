@@ -8,8 +8,8 @@ from click.testing import CliRunner
 from PIL import Image
 
 from hashret import Collection, Item
-from hashret.insight.bits import bits
 from hashret.insight.explain import explain
+from hashret.insight.meaning.bits import bits
 from indexer import Indexer
 from indexer.cli import main
 from tests.corpora import topic_items

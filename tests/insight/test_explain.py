@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hashret import Codes, Collection, Item
 from hashret.codes import hamming
 from hashret.errors import CollectionError, InputError, UnknownItemError
-from hashret.features.left_out import Place, Word
+from hashret.features.left_out import Place, Steps, Word
 from hashret.insight.explain import explain
 from indexer import Indexer
 from tests.corpora import topic_items
@@ -20,6 +20,10 @@ from tests.insight.conftest import items_of, made
 
 def without(coder, payload, part):
     """The payload without the part, made in the most direct way."""
+    if isinstance(part, Steps):
+        return np.delete(payload, slice(part.first, part.last + 1), axis=0)
+    if isinstance(part, Word) and isinstance(payload, list):
+        return [token for token in payload if token != part.word]
     if isinstance(part, Word):
         pattern = rf"(?<!\w){re.escape(part.word)}(?!\w)"
         return re.sub(pattern, " ", payload, flags=re.IGNORECASE).strip() or "zyzzyva"

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hashret import Codes, Collection, Item
-from hashret.insight.bits import bits
 from hashret.insight.explain import explain
+from hashret.insight.meaning.bits import bits
 from hashret.server.routes import explaining
 from indexer import Indexer
 from tests.corpora import clustered_vectors
@@ -193,7 +193,7 @@ def test_hostile_words_are_json_and_nothing_else(client):
     answer.content.decode("ascii")
 
 
-FIELDS = ("text", "vector", "id", "code", "item", "collection", "k")
+FIELDS = ("text", "vector", "sequence", "id", "code", "item", "collection", "k")
 NEAR = {
     "text": st.text() | st.text(alphabet="ship harbour\u0301京都-1@."),
     "code": st.text("0123456789abcdef", min_size=4, max_size=4),

@@ -190,7 +190,10 @@ VALUES = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=3),
     max_leaves=6,
 )
-FIELDS = ("text", "vector", "id", "code", "collection", "k", "radius", "rerank", "where", "group")
+FIELDS = (
+    *("text", "vector", "sequence", "id", "code", "collection", "k", "radius", "rerank"),
+    *("where", "group"),
+)
 NEAR = {
     "text": st.text(),
     "code": st.text("0123456789abcdef", min_size=4, max_size=4),

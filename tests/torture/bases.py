@@ -9,12 +9,12 @@ import numpy as np
 
 from hashret.items import Item
 from indexer import Indexer
-from tests.corpora import clustered_vectors, topic_items
+from tests.corpora import clustered_vectors, series, topic_items
 
 if TYPE_CHECKING:
     from indexer import TrainingOptions
 
-KINDS = ("text", "image", "vector")
+KINDS = ("text", "image", "vector", "sequence")
 
 
 def quick(kind: str, seed: int = 0) -> TrainingOptions:
@@ -33,6 +33,8 @@ def items_of(kind: str, n: int = 60) -> list[Item]:
         return topic_items(n)
     if kind == "vector":
         return [Item(f"v-{i:03}", v, {"n": i}) for i, v in enumerate(clustered_vectors(n))]
+    if kind == "sequence":
+        return [Item(f"s-{i:03}", one, {"n": i}) for i, one in enumerate(series(n))]
     rng = np.random.default_rng(0)
     pixels = rng.integers(0, 256, (n, 8, 8, 3), np.uint8)
     return [Item(f"i-{i:03}", p, {"n": i}) for i, p in enumerate(pixels)]

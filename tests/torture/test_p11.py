@@ -49,6 +49,14 @@ def poisons(kind):
             *(np.array([[None]]), np.zeros((8, 8), complex), None, object(), 7),
             *(Path("nowhere.png"), "nowhere.png", Path(__file__), __file__, Path("/dev/zero")),
         ]  # fmt: skip
+    if kind == "sequence":
+        whole = np.ones((4, 2))
+        nan, inf = whole.copy(), whole.copy()
+        nan[2, 1], inf[0, 0] = np.nan, np.inf
+        return [
+            *(nan, inf, whole * 1e300, np.ones((3, 3)), np.ones((2, 2, 2)), np.ones((0, 2))),
+            *([[1, 2], [3]], [[1, None]], ["a", "b"], "a b", "", [], None, 3.0, b"ab", {}),
+        ]
     one = np.ones(_WIDTH)
 
     def with_one(value):

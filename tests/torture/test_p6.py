@@ -147,7 +147,7 @@ def test_the_sound_stores_answer(sound, tmp_path):
     ("kind", "says"),
     [
         ("text", "expected a model of text items, got one of vector items"),
-        ("other", "expected one of text, image, vector, got 'other'"),
+        ("other", "expected one of text, image, vector, sequence, got 'other'"),
     ],
 )
 def test_a_catalog_that_names_another_kind_than_its_model_is_damaged(sound, tmp_path, kind, says):

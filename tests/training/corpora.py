@@ -2,8 +2,11 @@
 
 import numpy as np
 
-from hashret.sparse import SparseRows
+from hashret.sparse import SparseRows, side_by_side
+from hashret.specs.ordering import Ordering
+from indexer.training.presets import PRESETS
 from tests.models.encoders import as_sparse
+from tests.models.sequences import in_order
 
 
 def grouped_words(
@@ -55,3 +58,14 @@ def stripes(n: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     images = contrast * np.sin(width * (x * np.cos(angle) + y * np.sin(angle)) + phase)
     noisy = images.reshape(n, -1) + 0.6 * rng.standard_normal((n, 256))
     return noisy.astype(np.float32), groups
+
+
+def as_taken(words: SparseRows, kind: str, preset: str) -> tuple[SparseRows, Ordering | None]:
+    """Rows of words as the preset takes them: as bags, with their order, or in order alone."""
+    if not PRESETS[kind][preset].recipe.in_order:
+        return words, None
+    bounds = words.indptr[1:-1]
+    steps = in_order(np.split(words.indices + 1, bounds), int(words.nnz_per_row.max()))
+    if kind == "sequence":
+        return steps, Ordering(n_tokens=words.n_features)
+    return side_by_side(words, steps), Ordering(n_tokens=words.n_features, first=words.n_features)

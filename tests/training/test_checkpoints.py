@@ -7,7 +7,7 @@ import pytest
 
 from hashret.store.checkpoint_files import CheckpointFiles
 from hashret.store.layout import Layout
-from indexer.training import TrainingOptions, checkpoints, train
+from indexer.training import TrainingOptions, Watcher, checkpoints, train
 from indexer.training.checkpoints import Checkpoints, key_of
 from tests.training.corpora import grouped_points, grouped_words, stripes
 from tests.training.recipes import change_all
@@ -25,6 +25,7 @@ CASES = {
     "towers": ("vector", "towers", lambda: grouped_points(90)[0]),
     "points": ("vector", "dense", lambda: grouped_points(60)[0]),
     "drawn": ("vector", "variational", lambda: grouped_points(60)[0]),
+    "round and round": ("vector", "recirculation", lambda: grouped_points(60)[0]),
 }
 
 
@@ -59,15 +60,16 @@ def learned(case, files=None, stop_at=None, seed=3):
     )
     taken = 0
 
-    def on_progress(stage, done, total, loss):
-        nonlocal taken
-        taken += 1
-        if taken == stop_at:
-            raise SwitchedOffError
+    class Stopping(Watcher):
+        def on_step(self, stage, step, n_steps, loss):
+            nonlocal taken
+            taken += 1
+            if taken == stop_at:
+                raise SwitchedOffError
 
     kept = Checkpoints(files, key_of(features, kind, options, shape)) if files else None
     encoder, report = train(
-        features, kind, options, shape=shape, on_progress=on_progress, checkpoints=kept
+        features, kind, options, shape=shape, watchers=[Stopping()], checkpoints=kept
     )
     described, arrays = encoder.spec, encoder.tensors()
     stages = [dataclasses.replace(stage, seconds=0.0) for stage in report.stages]

@@ -8,8 +8,9 @@ import pytest
 from hashret.codes import Codes
 from hashret.errors import TrainingError
 from hashret.models.identity import IdentityEncoder
-from hashret.sparse import take_rows
+from hashret.sparse import SparseRows, take_rows
 from hashret.specs.encoders import IdentitySpec
+from hashret.specs.ordering import Ordering
 from indexer.training import decoder as training
 from indexer.training.decoder import taught_decoder
 from indexer.training.options import TrainingOptions
@@ -109,3 +110,30 @@ def test_an_error_that_is_not_finite_is_told():
     encoder.encode = lambda rows: Codes(np.zeros((len(rows), 1), np.uint8))
     with np.errstate(all="ignore"), pytest.raises(TrainingError, match="decoder: expected"):
         taught_decoder(features, encoder, OPTIONS)
+
+
+def test_series_are_told_with_their_lengths():
+    """Codes say which of two curves a series is, and how long it is."""
+    rng = np.random.default_rng(0)
+    kinds = rng.integers(0, 2, 300)
+    curves = [np.sin(np.arange(20) / 2), np.linspace(-1, 1, 12)]
+    rows = [curves[kind] + 0.1 * rng.standard_normal(len(curves[kind])) for kind in kinds]
+    lengths = [len(row) for row in rows]
+    columns = np.concatenate([np.arange(n) for n in lengths]).astype(np.int32)
+    values = np.concatenate(rows).astype(np.float32)
+    features = SparseRows(np.append(0, np.cumsum(lengths)), columns, values, 32)
+
+    def encode(given):
+        return Codes.pack(np.repeat((given.nnz_per_row == 20)[:, None], 8, axis=1))
+
+    spec = SimpleNamespace(ordering=Ordering(1))
+    decoder, _ = taught_decoder(
+        features, SimpleNamespace(spec=spec, n_bits=8, encode=encode), OPTIONS
+    )
+    assert (decoder.spec.outputs, decoder.spec.n_outputs) == ("steps", 21)
+    told = decoder.decode(Codes(np.array([[0], [255]], np.uint8)))
+    assert np.rint(20 * told[:, -1]).tolist() == [12, 20]
+    assert np.abs(told[0, :12] - curves[1]).max() < 0.2
+    assert np.abs(told[1, :20] - curves[0]).max() < 0.2
+    errors = decoder.errors(encode(features), features)
+    assert errors.mean() < 0.1 * decoder.usual_errors(features).mean()

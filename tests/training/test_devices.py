@@ -4,6 +4,7 @@ PyTorch's "meta" device refuses, as CUDA does, an operation on tensors of two de
 training forgets to move is found on a machine without a GPU.
 """
 
+from contextlib import nullcontext
 from types import SimpleNamespace
 
 import numpy as np
@@ -16,7 +17,7 @@ from indexer.training.options import TrainingOptions
 from indexer.training.presets import PRESETS
 from indexer.training.trainer import AutoencoderTrainer, _Round
 from indexer.training.training_set import TrainingSet
-from tests.training.corpora import grouped_points, grouped_words
+from tests.training.corpora import as_taken, grouped_points, grouped_words
 
 META = torch.device("meta")
 PRESETS_OF_NETWORKS = [
@@ -33,12 +34,17 @@ def on_meta(monkeypatch):
     monkeypatch.setattr(trainer_file, "choose_device", lambda name: META)
     without_device = SimpleNamespace(Generator=lambda device=None: torch.Generator())
     monkeypatch.setattr(trainer_file, "torch", without_device)
+    monkeypatch.setattr(torch, "autocast", lambda *_, **__: nullcontext())  # "meta" has none
 
 
 def unrolled(kind, preset):
     """A network of the preset, joined with its losses, and 40 rows to learn from."""
-    features, _ = (grouped_words if kind == "text" else grouped_points)(60)
-    items = TrainingSet(features, (2, 4, 3) if kind == "image" else None)
+    ordering = None
+    if kind in ("text", "sequence"):
+        features, ordering = as_taken(grouped_words(60)[0], kind, preset)
+    else:
+        features, _ = grouped_points(60)
+    items = TrainingSet(features, (2, 4, 3) if kind == "image" else None, ordering)
     options = TrainingOptions(n_bits=16, preset=preset)
     whole = AutoencoderTrainer(items, options, PRESETS[kind][preset].recipe)
     wanted = whole.recipe.neighbourhood

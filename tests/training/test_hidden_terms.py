@@ -107,12 +107,13 @@ def active_share(encoder, points):
 
 
 def test_sparse_leaves_fewer_hidden_units_active_and_a_rate_is_kept(monkeypatch):
-    points, _ = grouped_points(300)
+    points, _ = grouped_points(120)
 
     def share(*terms):
         with monkeypatch.context() as patch:
-            change(patch, "vector", "sparse", hidden=(40,), terms=terms)
-            options = TrainingOptions(n_bits=8, seed=1, device="cpu", preset="sparse", epochs=60)
+            settings = {"hidden": (40,), "terms": terms, "learning_rate": 0.01}
+            change(patch, "vector", "sparse", **settings)
+            options = TrainingOptions(n_bits=8, seed=1, device="cpu", preset="sparse", epochs=25)
             return active_share(train(points, "vector", options)[0], points)
 
     free, sparse = share(), share(Sparsity(2.0))

@@ -5,7 +5,7 @@ import pytest
 
 from hashret.codes import Codes
 from hashret.features.image import ImageFeaturizer
-from hashret.features.text import TextFeaturizer
+from hashret.features.texts.featurizer import TextFeaturizer
 from hashret.features.vector import VectorFeaturizer
 from hashret.sparse import SparseRows
 from hashret.specs import ImageSpec
@@ -40,11 +40,12 @@ def test_features_are_made_in_blocks_and_are_the_same(
     monkeypatch.setattr(featurizer_class, "transform", recorded)
     monkeypatch.setattr("indexer.ingest.fit._BLOCK", 7)
     preparer = Preparer(kind)
-    featurizer, found = fit_features(payloads, kind, None, preparer)
+    featurizer, found, rows = fit_features(payloads, kind, None, preparer)
     prepared = preparer.prepare(payloads, featurizer.spec)
     preparer.close()
     assert len(prepared) == 40
     assert max(sizes) == 7
+    assert rows.tolist() == list(range(40))
     expected = at_once(featurizer, prepared)
     if isinstance(expected, SparseRows):
         for name in ("indptr", "indices", "values"):
@@ -72,7 +73,7 @@ def test_images_that_are_nearly_constant_are_told_of():
     spec = ImageSpec(height=8, width=8, channels=1)
 
     def told(payloads):
-        featurizer, features = fit_features(payloads, "image", spec, Preparer("image"))
+        featurizer, features, _ = fit_features(payloads, "image", spec, Preparer("image"))
         return flat_warnings(featurizer.spans(features))
 
     assert told(bright) == told(dark) == []  # the corpus says what is white

@@ -10,6 +10,7 @@ from indexer.training.layers.recirculation import Loop, as_dense
 from indexer.training.networks.dense import Linear
 from tests.training.corpora import grouped_points, grouped_words, stripes
 from tests.training.recipes import change
+from tests.training.watchers import Steps
 
 CPU = torch.device("cpu")
 
@@ -35,23 +36,17 @@ def test_every_layer_learns_to_rebuild_its_input(kind, corpus, shape, monkeypatc
 
 def test_no_derivative_is_taken_and_fine_tuning_follows(monkeypatch):
     change(monkeypatch, "vector", "recirculation", hidden=(16,), least_steps=9, epochs=1)
-    backward, stages = torch.Tensor.backward, []
-    during = []
+    backward, watcher, during = torch.Tensor.backward, Steps(), []
 
     def recorded(self, *arguments, **named):
-        during.append(stages[-1] if stages else "the first")
+        during.append(watcher.calls[-1][0] if watcher.calls else "the first")
         return backward(self, *arguments, **named)
 
     monkeypatch.setattr(torch.Tensor, "backward", recorded)
     monkeypatch.setattr(torch.autograd, "grad", lambda *_: pytest.fail("a derivative was taken"))
     options = TrainingOptions(n_bits=8, seed=1, device="cpu", preset="recirculation")
-    train(
-        grouped_points(60)[0],
-        "vector",
-        options,
-        on_progress=lambda stage, *_: stages.append(stage),
-    )
-    assert set(stages) == {"pre-train 1", "pre-train 2", "fine-tune"}
+    train(grouped_points(60)[0], "vector", options, watchers=[watcher])
+    assert {call[0] for call in watcher.calls} == {"pre-train 1", "pre-train 2", "fine-tune"}
     assert set(during) <= {"pre-train 2", "fine-tune"}  # that of the step before
     assert during.count("pre-train 2") == 1
 

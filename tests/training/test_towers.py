@@ -25,6 +25,7 @@ from indexer.training.vectors.towers import (
     temperature_for,
 )
 from tests.models.encoders import random_sparse
+from tests.training.watchers import Steps
 
 QUICK = TrainingOptions(n_bits=16, seed=3, device="cpu")
 
@@ -157,10 +158,10 @@ def test_options_that_mean_nothing_here_are_refused():
 
 
 def test_epochs_and_neighbours_are_the_callers_choice():
-    items, calls = curved(300), []
+    items, watcher = curved(300), Steps()
     options = dataclasses.replace(QUICK, epochs=2, neighbours=30)
-    _, first = train(items, "vector", options, on_progress=lambda *call: calls.append(call))
-    assert [call[1:3] for call in calls if call[0] == "learn"] == [(1, 2), (2, 2)]
+    _, first = train(items, "vector", options, watchers=[watcher])
+    assert [call[1:3] for call in watcher.calls if call[0] == "learn"] == [(1, 2), (2, 2)]
     _, other = train(items, "vector", dataclasses.replace(options, neighbours=3))
     assert other.stages[-1].loss < first.stages[-1].loss - 0.5  # fewer neighbours: less entropy
 

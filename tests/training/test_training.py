@@ -17,6 +17,7 @@ from indexer.training.report import code_warnings
 from tests.models.encoders import as_sparse
 from tests.training.corpora import grouped_points, grouped_words, stripes
 from tests.training.recipes import change, change_all
+from tests.training.watchers import Steps
 
 QUICK = TrainingOptions(n_bits=16, seed=3, device="cpu", preset="dense", epochs=4, rounds=1)
 
@@ -182,21 +183,23 @@ def test_lengths_that_share_rounds_are_learned_as_each_alone():
 
 def test_progress_counts_every_stage_to_its_end():
     features, _ = grouped_words(90)
-    calls = []
-    _, report = train(features, "text", QUICK, on_progress=lambda *call: calls.append(call))
-    assert [stage.stage for stage in report.stages] == list(dict.fromkeys(c[0] for c in calls))
+    watcher = Steps()
+    _, report = train(features, "text", QUICK, watchers=[watcher])
+    assert [stage.stage for stage in report.stages] == list(
+        dict.fromkeys(c[0] for c in watcher.calls)
+    )
     for stage in report.stages:
-        steps = [call for call in calls if call[0] == stage.stage]
+        steps = [call for call in watcher.calls if call[0] == stage.stage]
         assert steps[-1][1] == steps[-1][2]
         assert np.isnan(steps[-1][3]) == (stage.loss is None)
 
 
 def test_learning_lowers_the_loss_of_every_stage():
     features, _ = grouped_points(900)
-    calls = []
-    _, report = train(features, "vector", QUICK, on_progress=lambda *call: calls.append(call))
+    watcher = Steps()
+    _, report = train(features, "vector", QUICK, watchers=[watcher])
     for stage in report.stages:
-        losses = [call[3] for call in calls if call[0] == stage.stage]
+        losses = [call[3] for call in watcher.calls if call[0] == stage.stage]
         if stage.loss is not None:
             assert stage.loss < 0.9 * np.mean(losses[:3])
 
@@ -292,7 +295,7 @@ def test_unknown_names_list_the_known_ones():
         UnknownKindError, match=r"expected one of .*, variational for items of kind text"
     ):
         train(features, "text", dataclasses.replace(QUICK, preset="towers"))
-    with pytest.raises(UnknownKindError, match="image, text, vector"):
+    with pytest.raises(UnknownKindError, match="image, sequence, text, vector"):
         train(features, "sound", QUICK)
 
 

@@ -26,7 +26,7 @@ from tests.torture.bases import items_of, make
 BLOCK = 16
 
 
-@pytest.fixture(scope="module", params=["text", "vector"])
+@pytest.fixture(scope="module", params=["text", "vector", "sequence"])
 def base(request, tmp_path_factory):
     return make(tmp_path_factory.mktemp("base") / request.param, request.param)
 
@@ -67,8 +67,9 @@ def mixed(kind: str) -> list[Item | Skipped]:
     known = items_of(kind, 60)
     changed = [replace(item, metadata={"n": -1}) for item in known[::3]]
     fresh = [replace(item, id=f"new {i}") for i, item in enumerate(items_of(kind, 200))]
+    worst = {"text": "zzz qqq", "sequence": np.full((2, 2), np.nan)}
     bad = [
-        Item("no known word", "zzz qqq" if kind == "text" else known[0].payload * 0),
+        Item("no known word", worst[kind] if kind in worst else known[0].payload * 0),
         Item("no text", 7),
         Item("", known[0].payload),
         Item("bad metadata", known[0].payload, {"x": {1}}),
@@ -208,9 +209,9 @@ def test_the_command_takes_a_number_of_workers(base, tmp_path):
         source = tmp_path / "vectors.npy"
         np.save(source, np.stack([item.payload for item in items_of("vector", 60)]))
     else:
-        rows = [
-            {"id": f"n{i}", "text": item.payload} for i, item in enumerate(items_of("text", 60))
-        ]
+        given = [item.payload for item in items_of(base.name, 60)]
+        given = [one.tolist() if base.name == "sequence" else one for one in given]
+        rows = [{"id": f"n{i}", base.name: one} for i, one in enumerate(given)]
         source.write_text("\n".join(map(json.dumps, rows)))
     path = shutil.copytree(base, tmp_path / "c")
     done = CliRunner().invoke(main, ["index", str(source), "--to", str(path), "--workers", "2"])

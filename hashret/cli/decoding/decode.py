@@ -21,7 +21,7 @@ told_option = click.option(
     type=click.Path(path_type=Path),
     metavar="FILE",
     help="The file to write; its suffix is the format: .png or .svg (images; several are a contact "
-    "sheet), .npy (pixels, vectors), .jsonl (words, vectors).",
+    "sheet), .npy (pixels, vectors), .jsonl (words, vectors, series).",
 )
 told_json_option = click.option(
     "--json", "as_json", is_flag=True, help="Write one JSON object a code."
@@ -63,9 +63,8 @@ def decode(
     with opened(collection, commit) as snapshot:
         from hashret.cli.decoding import told  # when it is needed: Pillow and NumPy take a moment
 
-        about = told.forms_of(snapshot)
         if output is not None:
-            told.require_output(output, **about)
+            told.require_output(output, told.form_of(snapshot))
         found = _told(snapshot, ids, given, file)
     if output is not None:
         told.write_told(output, found)
@@ -81,7 +80,7 @@ def _told(
 ) -> Told:
     """What the codes say that the command line names."""
     from hashret.cli.decoding.codes_file import read_codes
-    from hashret.cli.decoding.told import Told
+    from hashret.cli.decoding.told import Told, form_of
     from hashret.codes import Codes
 
     snapshot = collection.snapshot
@@ -101,7 +100,8 @@ def _told(
     else:
         codes = Codes.concatenate([snapshot.code_of(one) for one in ids])
     facts = None if given else [{"id": name} for name in names]
-    return Told(codes, names, collection.decode(codes), f"what {len(codes)} codes say", facts)
+    said, title = collection.decode(codes), f"what {len(codes)} codes say"
+    return Told(codes, names, said, form_of(collection), title, facts)
 
 
 def _code(text: str, n_bits: int) -> Codes:

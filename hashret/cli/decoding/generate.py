@@ -58,9 +58,9 @@ def generate(
         from hashret.cli.decoding import told  # when it is needed: Pillow and NumPy take a moment
 
         if output is not None:
-            told.require_output(output, **told.forms_of(snapshot))
+            told.require_output(output, told.form_of(snapshot))
         found = snapshot.generate(n, near=near, between=between or None, seed=seed, sample=sample)
-        new = _told(snapshot, found.codes, found.shown, between or (near,))
+        new = _told(snapshot, found.codes, found.said, between or (near,))
     if output is not None:
         told.write_told(output, new)
     elif as_json:
@@ -71,9 +71,9 @@ def generate(
     _say_how_near(new)
 
 
-def _told(collection: Collection, codes: Any, shown: Any, ends: tuple[str | None, ...]) -> Told:
+def _told(collection: Collection, codes: Any, said: Any, ends: tuple[str | None, ...]) -> Told:
     """What is generated, with the nearest stored item of each code and its distance in bits."""
-    from hashret.cli.decoding.told import Told
+    from hashret.cli.decoding.told import Told, form_of
 
     nearest = [hits[0] for hits in collection.query(codes, 1)]
     facts = [{"nearest": {"id": hit.id, "distance": hit.distance}} for hit in nearest]
@@ -84,7 +84,7 @@ def _told(collection: Collection, codes: Any, shown: Any, ends: tuple[str | None
         if len(ends) == 2:
             names[-1] = str(ends[1])
     title = f"{len(codes)} codes {'walked to' if walked else 'drawn'}, decoded"
-    return Told(codes, names, shown, title, facts)
+    return Told(codes, names, said, form_of(collection), title, facts)
 
 
 def _say_how_near(told: Told) -> None:

@@ -41,34 +41,29 @@ class Told:
     codes: Codes
     names: Sequence[str]
     said: list[Any] | np.ndarray
+    form: str
+    """As `form_of` says it."""
     title: str
     facts: Sequence[dict[str, Any]] | None = None
     """What else is known of each, as JSON; its id, for example."""
 
-    @property
-    def of_words(self) -> bool:
-        """Whether codes say words."""
-        return isinstance(self.said, list)
 
-    @property
-    def of_pixels(self) -> bool:
-        """Whether codes say images."""
-        return isinstance(self.said, np.ndarray) and self.said.ndim == 4
+#: The suffixes of files that what codes say is written to, by `form_of`; of vectors these.
+_SUFFIXES = {"words": [".jsonl"], "pixels": [".png", ".svg", ".npy"], "series": [".jsonl"]}
+_OF_VECTORS = [".npy", ".jsonl"]
 
 
-def forms_of(collection: Collection) -> dict[str, bool]:
-    """Whether codes of a collection say words, or images; as `require_output` takes it."""
-    kind = kind_of(collection.kind)
-    return {"of_words": kind.stores_texts, "of_pixels": kind.stores_images}
+def form_of(collection: Collection) -> str:
+    """What codes of a collection say, as its key in JSON: "words", "pixels", "vector" or "series"."""
+    outputs = collection.decoder.spec.outputs
+    if kind_of(collection.kind).stores_images:
+        return "pixels"
+    return {"words": "words", "steps": "series"}.get(outputs, "vector")
 
 
-def require_output(path: Path, *, of_words: bool, of_pixels: bool) -> None:
+def require_output(path: Path, form: str) -> None:
     """Raise `InputError` unless what codes say can be written to `path`; asked before long work."""
-    suffixes = [".jsonl"]
-    if of_pixels:
-        suffixes = [".png", ".svg", ".npy"]
-    elif not of_words:
-        suffixes = [".npy", ".jsonl"]
+    suffixes = _SUFFIXES.get(form, _OF_VECTORS)
     if path.suffix.lower() not in suffixes:
         raise InputError(
             f"{path}: expected a file name with {', '.join(suffixes)}, got {path.name!r}; the "
@@ -86,7 +81,7 @@ def _is_former(stream: IO[bytes]) -> bool:
 def write_told(path: Path, told: Told) -> None:
     """Write what the codes say, in the format of the suffix."""
     suffix = path.suffix.lower()
-    require_output(path, of_words=told.of_words, of_pixels=told.of_pixels)
+    require_output(path, told.form)
     if suffix == ".jsonl":
         content = "".join(f"{line}\n" for line in json_lines(told)).encode()
     elif suffix == ".npy":
@@ -106,7 +101,7 @@ def show(told: Told) -> None:
 
     Raises `InputError` for images on a terminal.
     """
-    if told.of_pixels:
+    if told.form == "pixels":
         if sys.stdout.isatty() or len(told.names) != 1:
             raise InputError("-o: expected a file for the image, got none; add -o NAME.png")
         sys.stdout.buffer.write(pixels_as_png(np.asarray(told.said)[0], _MARK, told.title))
@@ -116,19 +111,17 @@ def show(told: Told) -> None:
 
 
 def json_lines(told: Told) -> Iterator[str]:
-    """A JSON object for each code: `code`, and `words`, `vector` or `pixels`."""
+    """A JSON object for each code: `code`, what else is known, and what it says."""
     for i, one in enumerate(told.said):
         said: dict[str, Any] = {"code": told.codes.hex(i)}
         said |= told.facts[i] if told.facts is not None else {}
-        if told.of_words:
-            said["words"] = [word._asdict() for word in one]
-        else:
-            said["pixels" if told.of_pixels else "vector"] = one.tolist()
+        is_words = told.form == "words"
+        said[told.form] = [word._asdict() for word in one] if is_words else one.tolist()
         yield json.dumps(said)
 
 
 def _lines(told: Told) -> Iterator[str]:
-    if not told.of_words:
+    if told.form != "words":
         for one in told.said:
             yield json.dumps(one.tolist())
         return
@@ -142,9 +135,9 @@ def _lines(told: Told) -> Iterator[str]:
 def _table(words: list[ToldWord]) -> Iterator[str]:
     """The words of one code, with their shares of what it says and of what is usual."""
     width = max([4, *(len(word.word) for word in words)])
-    yield f"{'word':{width}}   share   usual"
+    yield f"{'word':{width}}   share    usual"
     for word in words:
-        yield f"{word.word:{width}}  {word.share:6.2%}  {word.usual:6.2%}"
+        yield f"{word.word:{width}}  {word.share:6.2%}  {word.usual:7.3%}"
 
 
 def contact_sheet(told: Told) -> Drawing:

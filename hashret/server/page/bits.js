@@ -1,7 +1,7 @@
 // The view of the bits: what turns each, how even it is, what it tells that no other does.
 
 import * as collections from "./collections.js";
-import { at, count, drawing, element, percent, say } from "./elements.js";
+import { at, count, drawing, element, partName, percent, say } from "./elements.js";
 import { glimpse, link } from "./items.js";
 import { address, current, go } from "./routes.js";
 import { ask, withParameters } from "./server.js";
@@ -105,7 +105,7 @@ function causes(some, most) {
   return element(
     "ul",
     { class: "words" },
-    shown.map((cause) => element("li", {}, element("bdi", {}, cause.word ?? `number ${cause.number}`))),
+    shown.map((cause) => element("li", {}, element("bdi", {}, partName(cause)))),
   );
 }
 

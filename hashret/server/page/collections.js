@@ -23,5 +23,5 @@ export function choose(wanted) {
 
 // What one item is called.
 export function thing() {
-  return { text: "text", image: "picture", vector: "vector" }[facts().kind] ?? "item";
+  return { text: "text", image: "picture", vector: "vector", sequence: "sequence" }[facts().kind] ?? "item";
 }

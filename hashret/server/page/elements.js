@@ -61,6 +61,13 @@ export function likeness(similarity) {
   return `features ${Math.abs(similarity).toFixed(3)} apart`;
 }
 
+// What a part of an item is called: a word, a number of a vector, or steps of a series.
+export function partName({ word, number, first, last }) {
+  if (word !== undefined) return word;
+  if (number !== undefined) return `number ${number}`;
+  return first === last ? `step ${first}` : `steps ${first} to ${last}`;
+}
+
 // A value of metadata as people read it.
 export function readable(value) {
   return typeof value === "string" ? value : JSON.stringify(value);

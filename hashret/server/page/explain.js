@@ -1,7 +1,7 @@
 // Why is this a hit? Which bits agree, and which words or places carry them: by leaving each out.
 
 import * as collections from "./collections.js";
-import { count, element } from "./elements.js";
+import { count, element, partName } from "./elements.js";
 import { thumbnail } from "./items.js";
 import { ask, showBlob, withParameters } from "./server.js";
 
@@ -74,7 +74,8 @@ function side(title, { parts, note }, told, code, picture) {
   const light = (part) => code?.light(part ? part.bits : []);
   const of = {
     words: () => chips(parts, (part) => part.word, light),
-    numbers: () => chips(parts, (part) => `number ${part.number}`, light),
+    numbers: () => chips(parts, partName, light),
+    steps: () => chips(parts, partName, light),
     places: () => places(parts, picture(), light),
   };
   return element("section", {}, element("h4", {}, title), of[told.parts]?.());

@@ -11,7 +11,7 @@ import { pictureOf } from "./pictures.js";
 import { address, current, go } from "./routes.js";
 import { ask, withParameters } from "./server.js";
 
-const SUBJECTS = ["text", "vector", "id", "code", "picture"];
+const SUBJECTS = ["text", "vector", "sequence", "id", "code", "picture"];
 const OPTIONS = ["k", "radius", "where", "rerank", "group", "codes_only"];
 const NUMBERS = ["k", "radius", "rerank"];
 const INCLUDE = ["snippet", "code"];
@@ -58,14 +58,15 @@ function questionOf(name, parameters) {
     if (!question.picture) throw new Error("That picture is gone; drop it here again.");
     return { ...question, title: question.picture.name || "a picture" };
   }
-  const subject = { [name]: name === "vector" ? numbers(value) : value };
+  const subject = { [name]: READ[name]?.(value) ?? value };
   return { ...question, subject, title: titleOf(parameters) };
 }
 
-function titleOf({ text, vector, id, code, from, picture }) {
+function titleOf({ text, vector, sequence, id, code, from, picture }) {
   if (text !== undefined) return `“${text}”`;
   if (id !== undefined) return id;
   if (vector !== undefined) return "a vector";
+  if (sequence !== undefined) return "a sequence";
   if (picture !== undefined) return "a picture";
   const n = from ? differing(bitsOf(code), bitsOf(from)).length : 0;
   return n ? `a code with ${count(n, "flipped bit")}` : "a code";
@@ -78,6 +79,18 @@ function numbers(written) {
     throw new Error("vector: expected a list of numbers such as [0.1, 0.2], got something else");
   }
 }
+
+// A list of steps, or else a line of tokens.
+function steps(written) {
+  if (!written.trimStart().startsWith("[")) return written;
+  try {
+    return JSON.parse(written);
+  } catch {
+    throw new Error('sequence: expected a list of steps such as ["a", "b"] or [[0.1, 0.2]], got something else');
+  }
+}
+
+const READ = { vector: numbers, sequence: steps };
 
 function answered(question) {
   const asked = { ...question.options, include: INCLUDE, collection: collections.name() };
@@ -187,7 +200,7 @@ function fillForm(parameters) {
     if (field.type === "checkbox") field.checked = parameters[name] === "true";
     else field.value = parameters[name] ?? "";
   }
-  at("asked").value = parameters.text ?? parameters.vector ?? parameters.id ?? "";
+  at("asked").value = parameters.text ?? parameters.vector ?? parameters.sequence ?? parameters.id ?? "";
   at("options").open ||= OPTIONS.some((name) => parameters[name] !== undefined);
 }
 
@@ -215,7 +228,11 @@ function offerRandom(nBits) {
 // The form says what can be asked of the collection that is looked at.
 export function adapt() {
   const { kind, n_items: nItems, n_bits: nBits, uncoded } = collections.facts();
-  const labels = { text: "Search by words or a whole text", vector: "A vector, as [0.1, 0.2, ...]" };
+  const labels = {
+    text: "Search by words or a whole text",
+    vector: "A vector, as [0.1, 0.2, ...]",
+    sequence: "A sequence: tokens, or a list of steps",
+  };
   at("asked-label").textContent = labels[kind] ?? "The id of an item";
   at("asked").placeholder = labels[kind] ?? "The id of an item, or drop a picture";
   for (const one of document.querySelectorAll("[data-for]")) {
@@ -233,7 +250,7 @@ export function start() {
     const given = at("asked").value.trim();
     const { kind } = collections.facts();
     const { parameters } = current();
-    const name = kind === "text" || kind === "vector" ? kind : "id";
+    const name = ["text", "vector", "sequence"].includes(kind) ? kind : "id";
     if (given) begin({ [name]: given });
     else if (parameters.picture || parameters.code) {
       begin({ picture: parameters.picture, code: parameters.code, from: parameters.from });

@@ -13,8 +13,8 @@ from pydantic import BaseModel, Field
 
 from hashret.collection import Collection
 from hashret.errors import InputError
-from hashret.insight.bits import Bits, bits
 from hashret.insight.explain import explain
+from hashret.insight.meaning.bits import Bits, bits
 from hashret.server.answers import codes_of, payloads_of
 from hashret.server.requests import Name, Pair
 from hashret.server.routes.pictures import PICTURE
@@ -50,7 +50,9 @@ class ExplanationModel(BaseModel):
     usual: int = Field(description="Bits in which the query agrees with an item at random.")
     query: SideModel
     item: SideModel
-    parts: str | None = Field(description='What the parts are: "words", "places" or "numbers".')
+    parts: str | None = Field(
+        description='What the parts are: "words", "places", "numbers" or "steps".'
+    )
     agree: list[int]
     differ: list[int]
 
@@ -79,7 +81,7 @@ def explaining(service: Service) -> APIRouter:
 
     @router.post("/explain", response_model=ExplanationModel)
     async def explain_one(asked: Pair) -> Response:
-        """Why a stored item is as near as it is to a text, a vector, another item or a code."""
+        """Why a stored item is as near as it is to something asked, another item or a code."""
         name = service.named(asked.collection)
         of = service.collections[name]
         return json_response(await service.batcher.call(_explained, of, name, asked))

@@ -19,7 +19,7 @@ def questions(service: Service) -> APIRouter:
 
     @router.post("/query", response_model=Answer)
     async def query(asked: Query) -> Response:
-        """The nearest items to a text, a vector, a stored item or a code."""
+        """The nearest items to a text, a vector, a sequence, a stored item or a code."""
         return await service.answer(asked, *asked.subject, codes_only=asked.codes_only)
 
     @router.get("/similar/{item_id:path}", response_model=Answer)

@@ -89,16 +89,29 @@ class StoredArray:
                     raise EOFError(f"expected {self.shape[0]} rows, got {at + n}")
 
 
-def stored_arrays(path: Path, closing: ExitStack) -> dict[str, StoredArray]:
+def holds_numbers(array: StoredArray) -> bool:
+    """Whether it is an array of numbers."""
+    return array.dtype.kind in _NUMBERS
+
+
+def stored_arrays(
+    path: Path, closing: ExitStack, *, data: bytes | None = None, follow: bool = True
+) -> dict[str, StoredArray]:
     """The arrays in an .npz file by name, or the one in an .npy file, named "array".
 
-    Only headers are read. An .npz stays open until `closing` is closed. Raises InputError for any
-    other file, an array of Python objects, an encrypted member, or rows that are too large.
+    With `data`, these are the file's bytes, and nothing is opened; `follow` says whether the path
+    may be a symbolic link. Only headers are read. An .npz stays open until `closing` is closed.
+    Raises InputError for any other file, an array of Python objects, an encrypted member, or rows
+    that are too large.
     """
+
+    def opened() -> IO[bytes]:
+        return io.BytesIO(data) if data is not None else files.open_regular(path, follow=follow)
+
     try:
         if path.suffix.lower() == ".npy":
-            return {"array": _stored("array", lambda: files.open_regular(path, follow=True))}
-        stream = closing.enter_context(files.open_regular(path, follow=True))
+            return {"array": _stored("array", opened)}
+        stream = closing.enter_context(opened())
         archive = closing.enter_context(zipfile.ZipFile(stream))
         return {
             name.removesuffix(".npy"): _stored(name, _member(archive, name))

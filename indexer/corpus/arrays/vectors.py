@@ -1,4 +1,4 @@
-"""Read arrays in .npy and .npz files: one item for each row, a vector or an image."""
+"""Read arrays in .npy and .npz files: one item for each row, a vector, an image or a sequence."""
 
 from __future__ import annotations
 
@@ -16,7 +16,13 @@ from hashret.errors import InputError
 from hashret.items import Item
 from hashret.workers.refusals import Refused, Skipped
 from indexer.corpus import ids
-from indexer.corpus.arrays.stored import DAMAGE, SUFFIXES, StoredArray, stored_arrays
+from indexer.corpus.arrays.stored import (
+    DAMAGE,
+    SUFFIXES,
+    StoredArray,
+    holds_numbers,
+    stored_arrays,
+)
 from indexer.corpus.documents import Found
 
 _Arrays = dict[str, StoredArray]
@@ -56,11 +62,11 @@ def read_file(
     given: Iterator[Any] | None = None,
     before: str = "",
 ) -> Iterator[Item | Skipped]:
-    """Every row of the array in a file as an item of `kind`, "vector" or "image", in order.
+    """Every row of the array in a file as an item of `kind`, in order.
 
     An .npz may have several arrays. Then the items are in the one called `embeddings` or `vectors`
-    (for images, `images`), or else in the only one of a suitable shape and type. Vectors of floats
-    become float32.
+    (for images `images`, for sequences `sequences` or `series`), or else in the only one of a
+    suitable shape and type. Vectors of floats become float32.
 
     The ids are `given`, or come from `ids_file`, from an array `ids` in the .npz, or from
     ``<stem>.ids.txt`` or ``<stem>.ids`` beside the file. Without any of these an id is `before` and
@@ -76,7 +82,7 @@ def read_file(
         main = arrays.pop(name)
         n_items = main.shape[0]
         stored_ids = arrays.pop("ids", None) if ids_file is None and given is None else None
-        columns = {name: array for name, array in arrays.items() if _is_column(array, n_items)}
+        columns = {name: array for name, array in arrays.items() if is_column(array, n_items)}
         n_rows = min(a.rows_per_block for a in [main, *columns.values()])
         if given is None:
             given = _ids(path, n_items, ids_file, stored_ids, before, closing)
@@ -99,13 +105,31 @@ def read_file(
 
 
 def kind_of(path: Path) -> str:
-    """The kind of the items in an array file, "vector" or "image"; raises InputError if neither."""
+    """The kind of the items in an array file; raises InputError if it is not clear.
+
+    Several arrays of one width are sequences if none of them must be the vectors, and so is an
+    array of three dimensions that are no pixels.
+    """
     with ExitStack() as closing:
         arrays = stored_arrays(path, closing)
-        if any(map(_is_vectors, arrays.values())):
-            return "vector"
+        tables = [array for array in arrays.values() if _is_vectors(array)]
+        if tables:
+            are_alike = len(tables) > 1 and len({array.shape[1] for array in tables}) == 1
+            return "sequence" if are_alike and not _is_clear(arrays, path) else "vector"
+        several = [one for one in arrays.values() if _are_sequences(one) and not _is_images(one)]
+        if len(several) == 1:
+            return "sequence"
         _chosen(arrays, "image", path)
         return "image"
+
+
+def _is_clear(arrays: _Arrays, path: Path) -> bool:
+    """Whether it is clear which of the arrays has the vectors."""
+    try:
+        _chosen(arrays, "vector", path)
+    except InputError:
+        return False
+    return True
 
 
 def are_numbered(path: Path) -> bool:
@@ -145,7 +169,7 @@ def _chosen(arrays: _Arrays, kind: str, path: Path) -> str:
 
 
 def _is_vectors(array: StoredArray) -> bool:
-    return len(array.shape) == 2 and array.shape[1] > 0 and array.dtype.kind in "fiu"
+    return len(array.shape) == 2 and array.shape[1] > 0 and holds_numbers(array)
 
 
 def _is_images(array: StoredArray) -> bool:
@@ -155,7 +179,12 @@ def _is_images(array: StoredArray) -> bool:
     return (is_grey or is_colour) and is_pixels and 0 not in array.shape[1:]
 
 
-def _is_column(array: StoredArray, n_items: int) -> bool:
+def _are_sequences(array: StoredArray) -> bool:
+    return len(array.shape) == 3 and 0 not in array.shape[1:] and holds_numbers(array)
+
+
+def is_column(array: StoredArray, n_items: int) -> bool:
+    """Whether an array has a value of metadata for each of so many items."""
     return array.shape == (n_items,) and array.dtype.kind in "biufUSmM"
 
 
@@ -202,8 +231,16 @@ class _Rows(NamedTuple):
 
 _ROWS = {
     "image": _Rows(("images",), _is_images, "(n, height, width[, 3]) of uint8", iter),
+    "sequence": _Rows(
+        ("sequences", "series"), _are_sequences, "(n, steps, width) of numbers", iter
+    ),
     "vector": _Rows(("embeddings", "vectors"), _is_vectors, "(n, width) of numbers", _finite),
 }
+
+
+def values_of(array: StoredArray) -> list[Any]:
+    """The values of a 1-D array, as JSON can hold them."""
+    return [value for block in array.blocks(array.rows_per_block) for value in _plain(block)]
 
 
 def _metadata(columns: _Arrays, n_rows: int) -> Iterator[dict[str, Any]]:

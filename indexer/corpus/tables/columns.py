@@ -25,12 +25,18 @@ class Columns:
     """The columns that make up the text, joined by blank lines; none for items that are files."""
     id: str | None
     """The column that the user named; None: `id`, in tables that have one."""
+    series: str | None = None
+    """The column of the series id, if each row is a step of a sequence; then no text is needed."""
+    noun: str = "text"
+    """The kind of the items."""
 
     @classmethod
     def of(cls, kind: str, how: Reading) -> Columns:
         """The columns for items of a kind, as the user named them."""
-        key = kind_of(kind).key
-        return cls(how.text_fields or (key,) if key else (), how.id_field)
+        about = kind_of(kind)
+        if about.of_steps and how.series_id is not None:
+            return cls(how.values, how.series_id, how.series_id, kind)
+        return cls(how.text_fields or (about.key,) if about.key else (), how.id_field, noun=kind)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -38,7 +44,14 @@ class Columns:
         return (*self.texts, self.id or "id", "path")
 
     def has_payload(self, names: Iterable[str]) -> bool:
-        """Whether a row with fields of these names has a text, or the path of a file."""
+        """Whether a row with fields of these names has a text, or the path of a file.
+
+        Of steps, whether it has the id of their series; where a table is one series, it need not.
+        """
+        if self.series is not None:
+            return self.series in names
+        if not self.texts and kind_of(self.noun).of_steps:
+            return True
         return not {*self.texts, "path"}.isdisjoint(names)
 
     def id_of(self, fields: Mapping[str, Any], default: str) -> str:
@@ -82,10 +95,15 @@ class Columns:
 
         With `in_header`, these stand in the header of the table, if it has one.
         """
+        if self.series is not None:
+            expected = f"expected the id of a series in {self.series!r:.60}"
+            return f"{expected}, got {_listed(*found)}; name another with --series-id"
         if not self.texts:
             return self.missing_in_row(*found)
         expected = f"expected {self._payloads()}"
-        remedy = "name the field of the text with --text-field"
+        remedy = f"name the field of the {self.noun} with --text-field"
+        if kind_of(self.noun).of_steps:
+            remedy += ", or that of its id with --series-id, where each row is a step"
         if in_header:
             expected = f"expected a header row with a column {self._payloads()}"
             remedy += ", or give the table a header"

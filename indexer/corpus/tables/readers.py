@@ -36,6 +36,7 @@ def require_used(how: Reading, tables: Sequence[Path]) -> None:
     for name, is_given, of in (
         ("--text-field", how.text_fields, SUFFIXES),
         ("--id-field", how.id_field, SUFFIXES),
+        ("--series-id", how.series_id, SUFFIXES),
         ("--table", how.table, binary.DATABASES),
         ("--infer-types", how.infer_types, CSV_SUFFIXES),
     ):
@@ -46,21 +47,22 @@ def require_used(how: Reading, tables: Sequence[Path]) -> None:
             )
 
 
-def read_rows(path: Path, how: Reading) -> Iterator[Row | BadRow]:
+def read_rows(path: Path, how: Reading, columns: Columns | None = None) -> Iterator[Row | BadRow]:
     """The rows of a table; if the rest can't be read, the last one is a `BadRow` with the reason.
 
+    A CSV must have one of the `columns` with a payload; None: those of texts.
     Raises InputError if the table can't be opened or its header is not usable.
     """
-    suffix, columns = plain_suffix(path), Columns.of("text", how)
+    suffix, columns = plain_suffix(path), columns or Columns.of("text", how)
     try:
         if suffix in binary.SUFFIXES:
             yield from binary.binary_rows(path, how, columns.names)
         elif suffix in CSV_SUFFIXES:
             yield from _csv(path, how, columns)
         elif suffix == ".json" and _is_array(path, how):
-            yield from _parsed(path, how, "\n", array_rows)
+            yield from parsed(path, how, "\n", array_rows)
         else:
-            yield from _parsed(path, how, "\n", json_rows)
+            yield from parsed(path, how, "\n", json_rows)
     except Refused as refused:
         raise InputError(f"{how.shown(path)}: {refused.reason}") from refused
 
@@ -77,18 +79,19 @@ def _csv(path: Path, how: Reading, columns: Columns) -> Iterator[Row | BadRow]:
     is_tsv = plain_suffix(path) == ".tsv"
     types: dict[str, Typed] = {}
     if how.infer_types:
-        strings = read_rows(path, replace(how, infer_types=False, guesses=Counter()))
+        untyped = replace(how, infer_types=False, guesses=Counter())
+        strings = read_rows(path, untyped, columns)
         found = (row.fields for row in strings if isinstance(row, Row))
         types = types_of(found, untyped=columns.names)
     parse = partial(csv_rows, name=how.shown(path), wanted=columns, is_tsv=is_tsv)
-    for row in _parsed(path, how, "", parse):
+    for row in parsed(path, how, "", parse):
         if types and isinstance(row, Row):
             yield replace(row, fields=typed(row.fields, types))
         else:
             yield row
 
 
-def _parsed(
+def parsed(
     path: Path, how: Reading, newline: str, parse: Callable[[Lines], Iterator[Row | BadRow]]
 ) -> Iterator[Row | BadRow]:
     """The rows that are parsed from the lines of a text file."""

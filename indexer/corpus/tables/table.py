@@ -38,7 +38,7 @@ def read_table(path: Path, kind: str, how: Reading) -> Iterator[documents.Found]
     columns = Columns.of(kind, how)
     rows = read_rows(path, how)
     first = list(islice(rows, _FIRST_ROWS))
-    _require_columns(first, how.shown(path), columns)
+    require_columns(first, how.shown(path), columns)
     for row in chain(first, rows):
         item_id = f"{name}:{row.within}{row.line}"
         try:
@@ -51,7 +51,7 @@ def read_table(path: Path, kind: str, how: Reading) -> Iterator[documents.Found]
             yield refused.skipped(item_id)
 
 
-def _require_columns(first: list[Row | BadRow], shown: str, columns: Columns) -> None:
+def require_columns(first: list[Row | BadRow], shown: str, columns: Columns) -> None:
     """Raise InputError if some of the first rows were read, and none of them has what is needed."""
     found = [row.fields for row in first if isinstance(row, Row)]
     if not found:
@@ -73,7 +73,7 @@ def _item(row: Row, item_id: str, folder: Path, kind: Kind, columns: Columns) ->
         return Item(item_id, text, metadata)
     if "path" not in row.fields:
         raise Refused("missing-payload", columns.missing_in_row(row.fields))
-    file, relative = _file_beside(folder, path)
+    file, relative = file_beside(folder, path)
     if path != item_id:
         metadata["path"] = path
     entry = files.entry_of(file, relative)
@@ -84,7 +84,7 @@ def _item(row: Row, item_id: str, folder: Path, kind: Kind, columns: Columns) ->
     return documents.Unread(item_id, file, entry.size, metadata)
 
 
-def _file_beside(folder: Path, name: Any) -> tuple[Path, str]:
+def file_beside(folder: Path, name: Any) -> tuple[Path, str]:
     """The file that a row names, and its path in the folder of its table; else raises `Refused`."""
     is_name = isinstance(name, str) and 0 < len(name) <= _MAX_PATH and "\0" not in name
     if not is_name:

@@ -17,7 +17,7 @@ from torch.nn import functional
 
 from indexer.training.finetune import Unrolled
 from indexer.training.layers.hidden_terms import HiddenTerm
-from indexer.training.networks.autoencoder import Bags, Batch, DecoderLayer, Layer
+from indexer.training.networks.autoencoder import Batch, DecoderLayer, Layer
 from indexer.training.networks.bottleneck import Coded
 from indexer.training.objectives import alone, squared_error
 from indexer.training.optimise import Descent
@@ -56,7 +56,7 @@ class LayerOfStack:
     def loss(self, rows: np.ndarray, _: float) -> Tensor:
         """The loss of rebuilding the layer's clean input from a corrupted one."""
         clean = self.input(rows)
-        if isinstance(clean, Bags) or self.index == 0:
+        if self.index == 0 or not isinstance(clean, Tensor):
             rebuilt, cost = self._rebuilt(clean)
             loss = self.whole.target.loss(rebuilt, *alone(rows))
         else:

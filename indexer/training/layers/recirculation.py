@@ -124,8 +124,10 @@ def _set_direction(layer: Linear, before: Tensor, change: Tensor) -> None:
 
 def as_dense(batch: Batch, n_features: int) -> Tensor:
     """The rows of a batch, (n, n_features)."""
-    if not isinstance(batch, Bags):
+    if isinstance(batch, Tensor):
         return batch
+    if not isinstance(batch, Bags):
+        raise TypeError("recirculation: expected rows, got steps in order; take another trunk")
     lengths = batch.offsets.diff()
     owner = torch.repeat_interleave(torch.arange(len(lengths), device=lengths.device), lengths)
     found = torch.zeros(len(lengths), n_features, device=batch.values.device)

@@ -29,11 +29,47 @@ class Neighbourhoods:
 
     members: np.ndarray
     width: int
+    labels: np.ndarray | None = None
+    """(n,): the class of each item, -1 where it is not known, if labels chose members too."""
 
     def draw(self, rows: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
         """`count` members of each given row, (len(rows), count), with replacement."""
         chosen = rng.integers(0, self.members.shape[1], (len(rows), count))
         return self.members[rows[:, None], chosen]
+
+    def are_near(self, rows: np.ndarray) -> np.ndarray:
+        """Which of some rows, all different, are alike, (b, b) bool; each is like itself.
+
+        Two are alike if either is a member of the other's neighbourhood, or has the same label.
+        """
+        found = np.eye(len(rows), dtype=bool)
+        members = self.members[rows]
+        place = np.full(len(self.members), -1)
+        place[rows] = np.arange(len(rows))
+        owner, which = np.nonzero(place[members] >= 0)
+        found[owner, place[members[owner, which]]] = True
+        if self.labels is not None:
+            own = self.labels[rows]
+            found |= (own[:, None] == own) & (own >= 0)
+        return found | found.T
+
+    def labelled(self, labels: np.ndarray, rng: np.random.Generator) -> Neighbourhoods:
+        """The neighbourhoods in which all members of an item with a label have the same one.
+
+        They are drawn from its class. The only one of its class keeps the members without a label,
+        and is itself in the place of the others. An item without a label keeps its members.
+        """
+        members = self.members.copy()
+        width = members.shape[1]
+        for name in np.unique(labels[labels >= 0]).tolist():
+            rows = np.flatnonzero(labels == name)
+            if len(rows) == 1:
+                members[rows] = np.where(labels[members[rows]] >= 0, rows, members[rows])
+                continue
+            others = rng.integers(0, len(rows) - 1, (len(rows), width))
+            others += others >= np.arange(len(rows))[:, None]  # of the class without itself
+            members[rows] = rows[others]
+        return Neighbourhoods(members, self.width, labels)
 
 
 def find_neighbourhoods(

@@ -30,13 +30,18 @@ _LEAST = 1e-4  # nats: no word of the vocabulary is without weight
 
 
 def telling_weights(
-    rows: SparseRows, settings: TellingWords, rng: np.random.Generator
+    rows: SparseRows,
+    settings: TellingWords,
+    rng: np.random.Generator,
+    labels: np.ndarray | None = None,
 ) -> np.ndarray:
     """The weight of each word, (n_features,) float64, positive: rarity times how far it tells.
 
     Words are weighted first by rarity, then `settings.turns` times by the themes that these weights
-    gave.
+    gave. A word also tells what it tells of `labels` (n,), classes and -1 where they are unknown:
+    else no later step could learn them from words that tell no themes.
     """
+    told = 0.0 if labels is None else label_divergence(rows, labels, settings.prior)
     rare = weights = rarity(rows)
     n_themes = max(1, min(settings.n_themes, len(rows) // _ITEMS_EACH))
     for _ in range(settings.turns):
@@ -50,8 +55,22 @@ def telling_weights(
             ],
             axis=0,
         )
+        divergence = np.maximum(divergence, told)
         weights = rare * (divergence / (divergence + settings.half)) ** settings.strength
     return weights
+
+
+def label_divergence(rows: SparseRows, labels: np.ndarray, prior: float) -> np.ndarray:
+    """`theme_divergence` by the known of the labels, less what chance alone would give.
+
+    Labels can be few, and classes many: of k classes a word in m texts that tells nothing comes to
+    a divergence of (k - 1) / 2m nats (Miller, "Note on the bias of information estimates", 1955).
+    """
+    known = np.flatnonzero(labels >= 0)
+    seen, classes = rows.take(known), np.unique(labels[known], return_inverse=True)[1]
+    holders = np.bincount(seen.indices, minlength=rows.n_features)
+    chance = classes.max() * holders / (2.0 * (holders + prior) ** 2)  # shrunk by the prior
+    return np.maximum(theme_divergence(seen, classes, prior) - chance, 0.0)
 
 
 def theme_divergence(rows: SparseRows, themes: np.ndarray, prior: float) -> np.ndarray:

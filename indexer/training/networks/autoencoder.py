@@ -19,6 +19,7 @@ from torch.nn import functional
 from hashret.models.base import Encoder
 from hashret.models.fixed_point import NORM_FLOOR
 from hashret.sparse import Features, values_of
+from hashret.specs.ordering import Ordering
 from indexer.training.networks.bottleneck import LogitMoments
 
 #: Euclidean length of the latent coordinates in training, beside hundreds of units near 1.
@@ -34,11 +35,28 @@ class Bags:
     offsets: Tensor
 
 
-Batch = Tensor | Bags
+@dataclass(frozen=True, slots=True)
+class Sequences:
+    """A batch of items as steps in order, as `hashret.models.steps.Steps` but for the tensor."""
+
+    values: Tensor
+    """(n_steps, width) float32 numbers, or (n_steps,) int64 tokens; item after item."""
+    lengths: np.ndarray
+    """(n,) int64: the number of steps of each item."""
+
+    def keeping(self, is_kept: Tensor) -> Sequences:
+        """The batch with the other steps set to 0, which is the unknown token; (n_steps,) bool."""
+        each = is_kept if self.values.ndim == 1 else is_kept[:, None]
+        return Sequences(self.values * each, self.lengths)
+
+
+Batch = Tensor | Bags | Sequences
 
 
 def product(batch: Batch, weight: Tensor) -> Tensor:
     """Rows (n, n_in), sparse or dense, times (n_in, n_out): (n, n_out)."""
+    if isinstance(batch, Sequences):
+        raise TypeError("features: expected rows, got steps in order; take another trunk")
     if not isinstance(batch, Bags):
         return batch @ weight
     return functional.embedding_bag(
@@ -192,6 +210,8 @@ class Trunk(ABC):
 
     features: Features
     scale: float
+    ordering: Ordering | None = None
+    """Where the steps are in a row of features, if the network takes them in order."""
 
     @abstractmethod
     def network(

@@ -63,6 +63,10 @@ class Bottleneck(ABC):
     def final(self, raw: np.ndarray) -> Final:
         """Its final state, for the raw numbers of all items, (n, n_bits x raw_per_bit) float32."""
 
+    def state(self, raw: np.ndarray, done: float) -> Final:
+        """Its state when the share `done` is trained, to be told; the final one unless it grows."""
+        return self.final(raw)
+
     def _noise(self, like: Tensor) -> Tensor:
         """Standard normal noise of the same shape."""
         return torch.randn(like.shape, generator=self.generator, device=like.device)
@@ -88,7 +92,11 @@ class NoisySigmoidBottleneck(Bottleneck):
 
     def final(self, raw: np.ndarray) -> Final:
         """The last noise and the last gain."""
-        return Final(self.settings.noise[1], self.settings.gain[1])
+        return self.state(raw, 1.0)
+
+    def state(self, raw: np.ndarray, done: float) -> Final:
+        """The noise and the gain for the share `done`."""
+        return Final(ramp(self.settings.noise, done), ramp(self.settings.gain, done))
 
 
 class RoundedBottleneck(Bottleneck):

@@ -21,7 +21,6 @@ from hashret.models.patches import Shape
 from hashret.specs.encoders import ConvSpec
 from indexer.training.networks.autoencoder import (
     Autoencoder,
-    Bags,
     Batch,
     DecoderLayer,
     Layer,
@@ -37,7 +36,7 @@ from indexer.training.training_set import Preparation
 
 def _images(batch: Batch, shape: Shape) -> Tensor:
     """Rows (n, height x width x channels) as (n, channels, height, width), channels last."""
-    if isinstance(batch, Bags):
+    if not isinstance(batch, Tensor):
         raise TypeError("features: expected dense rows of pixels, got sparse ones; pass an array")
     return batch.view(-1, *shape).permute(0, 3, 1, 2)
 

@@ -17,7 +17,6 @@ from indexer.training.neighbours.lsa import latent_directions
 from indexer.training.networks.autoencoder import (
     LATENT_LENGTH,
     Autoencoder,
-    Bags,
     Batch,
     DecoderLayer,
     Trunk,
@@ -45,7 +44,7 @@ class Linear(DecoderLayer):
 
     def forward(self, batch: Batch) -> Tensor:
         """(n, n_out) from (n, n_in), sparse or dense."""
-        if isinstance(batch, Bags):
+        if not isinstance(batch, Tensor):
             return product(batch, self.weight).add(self.bias)
         return torch.addmm(self.bias, batch, self.weight)
 

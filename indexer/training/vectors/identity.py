@@ -14,8 +14,9 @@ from hashret.sparse import n_distinct, require_dense
 from hashret.specs.encoders import IdentitySpec
 from indexer.training.options import TrainingOptions
 from indexer.training.recipe import IdentityRecipe
-from indexer.training.report import OnProgress, StageReport, TrainingReport, bit_balance
+from indexer.training.report import StageReport, TrainingReport, bit_balance
 from indexer.training.training_set import TrainingSet
+from indexer.training.watching import Watching
 
 if TYPE_CHECKING:
     from indexer.training.checkpoints import Checkpoints
@@ -29,7 +30,7 @@ class IdentityTrainer:
         items: TrainingSet,
         options: TrainingOptions,
         recipe: IdentityRecipe,
-        on_progress: OnProgress | None = None,
+        watching: Watching | None = None,
         checkpoints: Checkpoints | None = None,
     ):
         self._features = require_dense(items.features, "the preset 'identity'")

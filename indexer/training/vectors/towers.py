@@ -39,6 +39,7 @@ from indexer.training.report import (
 )
 from indexer.training.training_set import TrainingSet
 from indexer.training.vectors.itq import itq_projection
+from indexer.training.watching import Watching
 
 #: Number of items on which the rotation is found, and among which held-out items search.
 _SAMPLE = 16_384
@@ -60,13 +61,13 @@ class TowersTrainer:
         items: TrainingSet,
         options: TrainingOptions,
         recipe: TowersRecipe,
-        on_progress: OnProgress | None = None,
+        watching: Watching | None = None,
         checkpoints: Checkpoints | None = None,
     ):
         self._features = require_dense(items.features, "the preset 'towers'")
         self._options = options
         self._recipe = recipe
-        self._on_progress = on_progress
+        self._on_progress = (watching or Watching()).step
         self._checkpoints = checkpoints or Checkpoints()
 
     def learn(self, n_bits: int) -> tuple[DenseEncoder, TrainingReport]:
@@ -96,7 +97,7 @@ class _Course:
         features: np.ndarray,
         options: TrainingOptions,
         recipe: TowersRecipe,
-        on_progress: OnProgress | None,
+        on_progress: OnProgress,
         checkpoints: Checkpoints,
     ):
         device = choose_device(options.device)
@@ -214,8 +215,7 @@ class _Course:
 
     def _finished(self, stage: str, began: float) -> None:
         self.report.stages.append(StageReport(stage, time.perf_counter() - began))
-        if self.on_progress:
-            self.on_progress(stage, 1, 1, float("nan"))
+        self.on_progress(stage, 1, 1, float("nan"))
 
 
 def _held_out(n: int) -> int:

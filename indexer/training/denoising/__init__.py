@@ -1,0 +1,1 @@
+"""Teach a denoiser on the items that a model is learned from (`hashret.decoders`)."""
