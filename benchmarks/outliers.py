@@ -214,11 +214,16 @@ def _support(usual: np.ndarray, new: np.ndarray) -> Scores:
 
 
 def _write_docs(done: dict[Key, dict[str, Any]]) -> None:
-    lines = [f"| | {' | '.join(_SETS)} |", "|---|" + "---|" * len(_SETS)]
+    of = {
+        name: [one["figures"] for key, one in done.items() if key[0] == name and key[1] in runs]
+        for name, runs in _SETS.items()
+    }
+    heads = [f"{name}, {len(found)} runs" for name, found in of.items()]
+    lines = [f"| | {' | '.join(heads)} |", "|---|" + "---|" * len(heads)]
     for row in _ROWS:
         cells = []
-        for name in _SETS:
-            found = [one["figures"][row] for key, one in done.items() if key[0] == name]
+        for figures in of.values():
+            found = [one[row] for one in figures]
             cells.append(f"{mean(found):.3f} ({min(found):.3f})" if found else "")
         lines.append(f"| {row} | {' | '.join(cells)} |")
     page = ROOT / "docs" / "family.md"

@@ -24,7 +24,7 @@ STRANGE = "The violin of a planet, salt of the mast, and a taste of gravity with
 
 def made(path, kind, items, *, later=(), spec=None, decoder=False, **keep):
     """Index the items with a few steps of training; nothing is learned of `later` ones."""
-    preset = "patches" if kind == "image" else "dense"
+    preset = {"image": "patches", "sequence": "recursive"}.get(kind, "dense")
     options = TrainingOptions(n_bits=16, preset=preset, device="cpu", decoder=decoder)
     with pytest.MonkeyPatch.context() as patch:
         change_all(patch, least_steps=2, epochs=1, pretrain_epochs=1)
@@ -334,3 +334,37 @@ def test_a_run_that_could_not_flag_is_refused_before_it_begins(bare, tmp_path):
         assert done.exit_code == 1
         assert "codes alone" in done.stderr
     assert not (tmp_path / "c").exists()
+
+
+def series(n, seed=0):
+    """n sine waves of 20 to 39 steps, a little above or below 0."""
+    rng = np.random.default_rng(seed)
+    lengths = rng.integers(20, 40, n).tolist()
+    return [np.sin(np.linspace(0, 6, k))[:, None] + 0.1 * rng.normal() for k in lengths]
+
+
+def test_steps_of_a_series_that_are_odd_are_named(tmp_path):
+    strange = np.sin(np.linspace(0, 6, 30))[:, None]
+    strange[10:14] -= 3
+    items = [Item(str(i), one) for i, one in enumerate(series(40))]
+    made(tmp_path / "series", "sequence", [*items, Item("strange", strange)])
+    with Collection.open(tmp_path / "series") as collection:
+        (found,) = collection.outliers(k=1, p=0.05)
+        assert found.id == "strange"
+        assert {one.part.first for one in found.odd[:4]} == {10, 11, 12, 13}
+        again, like = collection.outliers([strange, items[3].payload], p=1.0)
+        assert (again.id, again.p_value) == ("0", pytest.approx(2 / 42))  # its copy is as far
+        assert like.p_value > 0.1
+
+
+def test_tokens_in_another_order_are_unlike(tmp_path):
+    letters = "abcdefgh"
+    starts = np.random.default_rng(0).integers(0, 8, 40).tolist()
+    items = [
+        Item(str(i), [letters[(start + k) % 8] for k in range(12)])
+        for i, start in enumerate(starts)
+    ]
+    strange = [letters[3 * k % 8] for k in range(12)]
+    made(tmp_path / "tokens", "sequence", [*items, Item("strange", strange)])
+    with Collection.open(tmp_path / "tokens") as collection:
+        assert collection.outliers(k=1, p=0.05)[0].id == "strange"

@@ -52,7 +52,9 @@ SHARE = click.FloatRange(0, 1, min_open=True)
     metavar="SHARE",
     help="In place of --p: show as many as can be if at most this share of them may be false.",
 )
-@click.option("-k", "k", type=click.IntRange(min=1), default=20, show_default=True, help="At most.")
+@click.option(
+    "-k", "k", type=click.IntRange(min=1), default=20, show_default=True, help="Show at most K."
+)
 @where_option
 @click.option(
     "--against",
