@@ -91,7 +91,7 @@ def _measure_set(name: str, arguments: argparse.Namespace, done: dict[Key, Any])
         dataset = dataset.subsample(2000, 300)
     judge, failed, features = Judge.of(dataset), [], {}
     for (seed, preset), left in missing.items():
-        in_order = getattr(PRESETS[SETS[name][0]][preset].recipe, "in_order", 0)
+        in_order = PRESETS[SETS[name][0]][preset].recipe.in_order
         try:
             if in_order not in features:
                 features = {in_order: featurize(dataset, in_order)}

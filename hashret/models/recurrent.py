@@ -64,6 +64,11 @@ class RecurrentEncoder(ExactEncoder[RecurrentSpec]):
     def _tile_logits(self, tile: Features) -> np.ndarray:
         return self._dense.logits(self.summaries(tile))
 
+    def activations(self, features: Features) -> list[np.ndarray]:
+        """What each hidden dense layer hands to the next, (n, units) float64 each."""
+        self._require_width(features)
+        return self._dense.activations(self.summaries(features))
+
     def summaries(self, features: Features) -> np.ndarray:
         """The last state of each item, and the mean of its states, (n, 2 x n_units).
 

@@ -56,6 +56,11 @@ class RecursiveEncoder(ExactEncoder[RecursiveSpec]):
     def _tile_logits(self, tile: Features) -> np.ndarray:
         return self._dense.logits(self.summaries(tile))
 
+    def activations(self, features: Features) -> list[np.ndarray]:
+        """What each hidden dense layer hands to the next, (n, units) float64 each."""
+        self._require_width(features)
+        return self._dense.activations(self.summaries(features))
+
     def summaries(self, features: Features) -> np.ndarray:
         """The vectors at the roots of the trees, (n, n_units); zeros for an item without steps."""
         values, lengths = steps_of(features, self._spec.ordering)
