@@ -1,9 +1,9 @@
 """hashret: semantic hashing retrieval.
 
-hashret learns short binary codes on your own documents, images or vectors and looks them up in a
-hash table. This package has what is needed to apply the codes: it opens a collection, encodes
-queries and searches. The package `indexer` learns and writes. Importing this module loads neither
-torch nor Faiss nor SQLAlchemy.
+hashret learns short binary codes on your own documents, images, vectors or sequences and looks them
+up in a hash table. This package has what is needed to apply the codes: it opens a collection,
+encodes queries and searches. The package `indexer` learns and writes. Importing this module loads
+neither torch nor Faiss nor SQLAlchemy.
 """
 
 from __future__ import annotations

@@ -31,7 +31,7 @@ _LONGEST = 32  # characters of a word that are shown
     "--file",
     "file",
     type=click.Path(path_type=Path),
-    help="The query is the text, image or vector in this file.",
+    help="The query is the text, image, vector or sequence in this file.",
 )
 @click.option("--id", "query_id", metavar="ID", help="The query is the stored item of this id.")
 @click.option(

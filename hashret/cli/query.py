@@ -87,7 +87,7 @@ explain_option = click.option(
     "--file",
     "file",
     type=click.Path(path_type=Path),
-    help="Query with the text, image or vector in this file.",
+    help="Query with the text, image, vector or sequence in this file.",
 )
 @click.option("--id", "item_id", metavar="ID", help="Query with the stored item that has this id.")
 @click.option(
