@@ -85,3 +85,14 @@ def shown(value: Any) -> str:
         )
     except Exception:  # a stranger's __repr__
         return type(value).__name__
+
+
+def require_whole_fields(spec: Any, **least: int) -> None:
+    """Raise ValueError if a field of a spec is not an integer, or less than its least value."""
+    for name, lowest in least.items():
+        value = getattr(spec, name)
+        if type(value) is not int or value < lowest:
+            raise ValueError(
+                f"{name}: expected a whole number of {lowest} or more, got {value!r}; "
+                "choose another"
+            )

@@ -19,8 +19,6 @@ import numpy as np
 from hashret.arguments import require_flag, require_instance, require_number, whole
 from hashret.coder import Coder
 from hashret.codes import Codes
-from hashret.decoders.decoder import Decoder
-from hashret.decoders.generating import Generated, new_codes
 from hashret.errors import CollectionError, InputError
 from hashret.indexes.base import Index
 from hashret.indexes.views.cache import IndexKind, require_known
@@ -36,6 +34,8 @@ from hashret.store.catalog.catalog import Catalog
 from hashret.store.layout import Layout
 
 if TYPE_CHECKING:
+    from hashret.decoders.decoder import Decoder
+    from hashret.decoders.generating import Generated
     from hashret.outliers.find import Outliers
     from hashret.search.snippets import Snippet
     from hashret.search.spelling import Spelling
@@ -276,6 +276,8 @@ class Collection:
         beside `between` and for other than two ids, `UnknownItemError`, and `InputError` for an
         item without a code.
         """
+        from hashret.decoders.generating import Generated, new_codes  # a query needs none of it
+
         if n is not None and whole("n", n) < 1:
             raise ValueError(f"n: expected at least 1, got {n}; leave it out")
         require_flag("sample", sample)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import weakref
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property, partial
-from typing import Any, Self, cast
+from typing import TYPE_CHECKING, Any, Self, cast
 
 import numpy as np
 
@@ -19,12 +19,8 @@ from hashret._backports import chunks
 from hashret.arguments import require_instance
 from hashret.coder import Coder, keeps_looks, n_kept
 from hashret.codes import Codes
-from hashret.decoders.decoder import Decoder
-from hashret.decoders.denoiser import Denoiser, denoiser_of, parts_of
-from hashret.decoders.generating import sampled
-from hashret.decoders.rebuilt import fits
 from hashret.errors import CollectionError, DamagedError, InputError, UnknownItemError
-from hashret.features.base import Denoises, item_digest
+from hashret.features.base import item_digest
 from hashret.items import Id, Item, StoredItem, ids_of
 from hashret.kinds import kind_of
 from hashret.row_numbers import RowNumbers
@@ -41,6 +37,11 @@ from hashret.store.originals import read_original
 from hashret.store.segments.feature_files import StoredFeatures
 from hashret.store.segments.segment import Segment, live_codes, packed_parts
 from hashret.store.segments.stored_items import StoredItems
+
+if TYPE_CHECKING:
+    from hashret.decoders.decoder import Decoder
+    from hashret.decoders.denoiser import Denoiser
+    from hashret.features.base import Denoises
 
 _PAGE = 1024  # items whose codes are looked for at a time
 
@@ -149,6 +150,10 @@ class Snapshot:
 
         Raises CollectionError for a model without one, and `DamagedError`.
         """
+        from hashret.decoders.decoder import Decoder  # a search needs none of this
+        from hashret.decoders.denoiser import parts_of
+        from hashret.decoders.rebuilt import fits
+
         record, root = self.require_model(), self.layout.root
         if not record.has_decoder or "decoder" not in self.description:
             raise CollectionError(
@@ -182,6 +187,8 @@ class Snapshot:
         decoder = self.decoder
         features = decoder.decode(codes)
         if drawn is not None:
+            from hashret.decoders.generating import sampled
+
             features = sampled(decoder, features, drawn)
         return self.coder.featurizer.restored(features, decoder.usual)
 
@@ -203,6 +210,8 @@ class Snapshot:
 
         Raises CollectionError for a model without one, and `DamagedError`.
         """
+        from hashret.decoders.denoiser import denoiser_of, parts_of
+
         record, root = self.require_model(), self.layout.root
         if not kind_of(self.kind).denoises:
             raise CollectionError(
@@ -228,12 +237,12 @@ class Snapshot:
     def noise_of(self, payload: Any) -> float:
         """The noise of an image or of vectors, estimated; see `Collection.noise_of`."""
         denoiser = self.denoiser
-        return cast(Denoises, self.coder.featurizer).noise_of(payload, denoiser)
+        return cast("Denoises", self.coder.featurizer).noise_of(payload, denoiser)
 
     def denoised(self, payload: Any, noise: float | None) -> np.ndarray:
         """An image or vectors without noise; see `Collection.denoise`."""
         denoiser = self.denoiser
-        featurizer = cast(Denoises, self.coder.featurizer)
+        featurizer = cast("Denoises", self.coder.featurizer)
         if noise is None:
             noise = featurizer.noise_of(payload, denoiser)
         return featurizer.denoised(payload, denoiser, noise)

@@ -141,7 +141,7 @@ def test_an_indexer_with_an_argument_of_another_type(base, tmp_path):
 
 @pytest.mark.parametrize("field", TrainingOptions.__dataclass_fields__)
 def test_a_training_option_of_another_type(field):
-    fine = {"device": [TEXT], "preset": [NONE, TEXT]}
+    fine = {"device": [TEXT], "preset": [NONE, TEXT], "label": [NONE, TEXT]}
     fine |= {name: [NONE] for name in ("epochs", "neighbours", "rounds", "invariant")}
     for value in but(*fine.get(field, [])):
         error = raised(lambda value=value: TrainingOptions(**{field: value}))

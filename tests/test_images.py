@@ -74,7 +74,7 @@ def test_it_says_what_it_was_made_with(pictures):
     done = CliRunner().invoke(main, ["info", str(root / "c"), "--json"])
     assert done.exit_code == 0, done.output
     model = json.loads(done.stdout)["model"]
-    encoder = {"variational": "patches"}.get(preset, preset)
+    encoder = {"dense": "dense", "conv": "conv", "rebuilding": "dense"}.get(preset, "patches")
     assert (model["features"], model["encoder"], model["preset"]) == ("image", encoder, preset)
     assert model["n_features"] == 32 * 32 * 3
 

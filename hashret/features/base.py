@@ -10,15 +10,17 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import numpy as np
 
 from hashret.arguments import resolve
 from hashret.features.left_out import LeftOut
-from hashret.features.noise.denoising import Denoising
 from hashret.items import Item, Payload
 from hashret.sparse import Features
+
+if TYPE_CHECKING:
+    from hashret.features.noise.denoising import Denoising
 
 #: The featurizer of each kind of items; it is imported on first use.
 FEATURIZERS: Mapping[str, str] = {

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import ClassVar, Literal
 
-from hashret.specs.fields import require_whole
+from hashret.arguments import require_whole_fields
 from hashret.specs.ordering import Ordering
 
 
@@ -36,7 +36,7 @@ class DecoderSpec:
     bits, where the model was taught to have such codes."""
 
     def __post_init__(self) -> None:
-        require_whole(self, n_bits=1, n_outputs=1, width=0, n_tokens=0, first=0)
+        require_whole_fields(self, n_bits=1, n_outputs=1, width=0, n_tokens=0, first=0)
         if self.outputs == "bits" and (self.n_outputs != self.n_bits or self.hidden):
             raise ValueError(
                 f"n_outputs: expected {self.n_bits} and no layers where the bits are what is "

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import ClassVar
 
-from hashret.specs.fields import require_whole
+from hashret.arguments import require_whole_fields
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +22,7 @@ class PatchDenoiserSpec:
     """The number of units in each hidden layer."""
 
     def __post_init__(self) -> None:
-        require_whole(self, channels=1, side=2)
+        require_whole_fields(self, channels=1, side=2)
         if self.channels not in (1, 3) or self.side % 2:
             raise ValueError(
                 f"channels, side: expected 1 or 3 channels and an even side, got {self.channels} "
@@ -45,7 +45,7 @@ class VectorDenoiserSpec:
     """The number of principal directions whose variances it knows one by one."""
 
     def __post_init__(self) -> None:
-        require_whole(self, n_features=1, n_directions=1)
+        require_whole_fields(self, n_features=1, n_directions=1)
         if self.n_directions > self.n_features:
             raise ValueError(
                 f"n_directions: expected at most {self.n_features}, got {self.n_directions}; train "

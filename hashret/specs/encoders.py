@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, ClassVar
 
+from hashret.arguments import require_whole_fields
 from hashret.errors import FormatVersionError
-from hashret.specs.fields import require_whole
 from hashret.specs.ordering import Ordering
 
 
@@ -115,7 +115,7 @@ class PatchSpec:
     """The factor from logits to the log-odds of a bit being 1, of which confidences are made."""
 
     def __post_init__(self) -> None:
-        require_whole(self, height=1, width=1, channels=1, n_filters=1, side=1, cells=1)
+        require_whole_fields(self, height=1, width=1, channels=1, n_filters=1, side=1, cells=1)
         if self.side > min(self.height, self.width):
             raise ValueError(
                 f"side: expected a filter that fits in images of {self.height} x {self.width} "
@@ -190,7 +190,7 @@ class StepsSpec:
     """The factor from logits to the log-odds of a bit being 1, of which confidences are made."""
 
     def __post_init__(self) -> None:
-        require_whole(self, n_features=1, n_bits=1, n_units=1)
+        require_whole_fields(self, n_features=1, n_bits=1, n_units=1)
         if self.ordering.first >= self.n_features:
             raise ValueError(
                 f"first: expected a column before {self.n_features}, got {self.first}; choose one"
@@ -244,7 +244,7 @@ class RecurrentSpec(StepsSpec):
 
     def __post_init__(self) -> None:
         StepsSpec.__post_init__(self)
-        require_whole(self, embedding=1)
+        require_whole_fields(self, embedding=1)
 
     @property
     def n_summary(self) -> int:
@@ -260,7 +260,7 @@ class IdentitySpec:
     n_features: int
 
     def __post_init__(self) -> None:
-        require_whole(self, n_features=8)
+        require_whole_fields(self, n_features=8)
         if self.n_features % 8:
             raise ValueError(
                 f"n_features: expected a multiple of 8, got {self.n_features}; pack whole bytes"

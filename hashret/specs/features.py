@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
+from hashret.arguments import require_whole_fields
 from hashret.errors import FormatVersionError
-from hashret.specs.fields import require_whole
 
 #: The most steps of a sequence that can count: 16 levels of a tree of pairs.
 MOST_STEPS = 1 << 16
@@ -40,7 +40,7 @@ class TextSpec:
     besides all of them as a bag; 0: none. The presets of texts in word order set it."""
 
     def __post_init__(self) -> None:
-        require_whole(self, vocabulary_size=1, min_documents=0, rule=1, in_order=0)
+        require_whole_fields(self, vocabulary_size=1, min_documents=0, rule=1, in_order=0)
         if self.in_order > MOST_IN_ORDER:
             raise ValueError(
                 f"in_order: expected at most {MOST_IN_ORDER}, got {self.in_order}; take fewer"
@@ -77,7 +77,7 @@ class ImageSpec:
     """The largest distance between the `features.looks` of copies of one image; learned."""
 
     def __post_init__(self) -> None:
-        require_whole(self, height=1, width=1, reading=1)
+        require_whole_fields(self, height=1, width=1, reading=1)
         if self.reading > 2:
             raise ValueError(f"reading: expected 1 or 2, got {self.reading}; leave it out")
         pairs = list(zip(self.ranges[::2], self.ranges[1::2], strict=False))
@@ -109,7 +109,7 @@ class VectorSpec:
     """Whether a vector is packed bits, 8 in each byte: uint8, or int8, which is uint8 - 128."""
 
     def __post_init__(self) -> None:
-        require_whole(self, n_features=0)
+        require_whole_fields(self, n_features=0)
         if type(self.packed) is not bool:
             raise ValueError(f"packed: expected True or False, got {self.packed!r}; choose one")
         if self.packed and self.n_features % 8:
@@ -158,7 +158,7 @@ class SequenceSpec:
     """The largest number of tokens that are known; the most frequent are chosen."""
 
     def __post_init__(self) -> None:
-        require_whole(self, width=0, longest=1, vocabulary_size=1)
+        require_whole_fields(self, width=0, longest=1, vocabulary_size=1)
         if self.unit not in ("", *UNITS):
             raise ValueError(
                 f"unit: expected one of {', '.join(UNITS)}, got {self.unit!r}; leave it out, and "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from hashret.specs.fields import require_whole
+from hashret.arguments import require_whole_fields
 
 #: The largest number of a token, so that float32 holds each exactly.
 MOST_TOKENS = (1 << 24) - 1
@@ -28,7 +28,7 @@ class Ordering:
     """The column of the first number of the first step."""
 
     def __post_init__(self) -> None:
-        require_whole(self, width=1, n_tokens=0, first=0)
+        require_whole_fields(self, width=1, n_tokens=0, first=0)
         if self.n_tokens > MOST_TOKENS or (self.n_tokens and self.width > 1):
             raise ValueError(
                 f"n_tokens: expected at most {MOST_TOKENS:,}, of steps of one token each, got "

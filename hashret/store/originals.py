@@ -35,10 +35,8 @@ def as_value(folders: Sequence[SourceFolder]) -> str:
     return json.dumps({"folders": folders, "checksum": _checksum(folders)})
 
 
-def of_value(value: str | None) -> tuple[SourceFolder, ...] | None:
-    """The folders of a value of `as_value`, none without one; None where it is damaged."""
-    if value is None:
-        return ()
+def of_value(value: str) -> tuple[SourceFolder, ...] | None:
+    """The folders of a value of `as_value`; None where it is damaged."""
     try:
         found = json.loads(value)
         folders = tuple(SourceFolder(*pair) for pair in found["folders"])

@@ -124,7 +124,7 @@ def test_a_failure_is_told_and_not_kept(folder, monkeypatch):
         ({"id": "nobody", "item": ITEM}, 404, "got 'nobody'"),
         ({"text": "zyzzyva", "item": ITEM}, 422, "no word that the collection's vocabulary knows"),
         ({"text": " ", "item": ITEM}, 422, "expected at least one word"),
-        ({"item": ITEM}, 422, "expected exactly one of text, vector, id, code"),
+        ({"item": ITEM}, 422, "expected exactly one of text, vector, sequence, id, code"),
         ({"text": "x", "id": "y", "item": ITEM}, 422, "exactly one"),
         ({"vector": [1.0], "item": ITEM}, 422, "vector: expected text or id or code"),
         ({"code": "ffffffff", "item": ITEM}, 422, "code: expected 16 bits"),

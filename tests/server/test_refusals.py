@@ -26,7 +26,7 @@ JSON = {"content-type": "application/json"}
         ({"text": "x", "radius": 2, "rerank": 20}, 422, "rerank: expected none beside radius"),
         ({"id": "nobody"}, 404, "expected one of the 80 items of texts, got 'nobody'"),
         ({"id": "x", "collection": "other"}, 404, "collection: expected one of texts"),
-        ({"text": "x", "id": "y"}, 422, "expected exactly one of text, vector, id, code"),
+        ({"text": "x", "id": "y"}, 422, "expected exactly one of text, vector, sequence, id, code"),
         ({}, 422, "expected exactly one"),
         ([], 422, ""),
         ({"text": "x", "other": 1}, 422, "other: "),

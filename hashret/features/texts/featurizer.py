@@ -12,8 +12,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import partial
-from typing import Self
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
@@ -35,8 +35,10 @@ from hashret.sparse import (
 )
 from hashret.specs import TextSpec
 from hashret.specs.ordering import Ordering
-from hashret.told import ToldWord, telling_words
 from hashret.unicode_text import preview_of
+
+if TYPE_CHECKING:
+    from hashret.told import ToldWord
 
 #: The longest text, in bytes of UTF-8: as the longest document. Of no script do so many bytes take
 #: more than the 20 s that an item has; they grow in proportion, also for a query.
@@ -70,7 +72,10 @@ class TextFeaturizer:
         self._words, self._is_term = _rule(spec)
         self._place = {term: i for i, term in enumerate(vocabulary, 1) if self._is_term(term)}
         self._idf = idf
-        self._order = WordOrder(spec.in_order, self.all_words, self._place)
+
+    @cached_property
+    def _order(self) -> WordOrder:
+        return WordOrder(self.spec.in_order, self.all_words, self._place)
 
     @property
     def n_features(self) -> int:
@@ -259,6 +264,8 @@ class TextFeaturizer:
 
     def restored(self, decoded: np.ndarray, usual: np.ndarray) -> list[list[ToldWord]]:
         """The most telling words of each row of shares, (n, n_features)."""
+        from hashret.told import telling_words  # a query needs none of it
+
         return [telling_words(shares, usual, self._vocabulary) for shares in decoded]
 
     def similarities(self, query: Features, features: Features) -> np.ndarray:

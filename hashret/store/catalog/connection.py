@@ -306,4 +306,5 @@ def _known_facts(
         raise damaged(layout, f"kind {kind!r}: expected its checksum to agree", "another")
     if kind not in KINDS:
         raise damaged(layout, f"kind: expected one of {', '.join(KINDS)}", repr(kind))
-    return int(version), kind, of_value(found.get(FOLDERS))
+    folders = of_value(found[FOLDERS]) if FOLDERS in found else ()
+    return int(version), kind, folders

@@ -125,7 +125,7 @@ def _sound_rows(layout: Layout, path: Path) -> tuple[dict[str, list[Row]], bool]
                 found["commits"] = []  # of what kind the items are is not known
             found["commits"].sort(reverse=True)
             last = str(found["commits"][0][-1]) if found["commits"] else ""
-            if of_value(facts.get(FOLDERS)) is None:
+            if FOLDERS in facts and of_value(facts[FOLDERS]) is None:
                 del facts[FOLDERS]
             found["meta"] = list((facts | {LAST: last}).items())
             return found, facts.get(LAST) == last
