@@ -15,6 +15,7 @@ from hashret import Collection
 from hashret.cli.decoding.codes_file import CodesFile, read_codes, write_codes
 from hashret.codes import Codes, hamming
 from hashret.errors import CollectionError, InputError, UnknownItemError
+from hashret.told import ToldWord
 from indexer.cli import main
 from tests.insight.conftest import items_of
 
@@ -395,3 +396,13 @@ def test_what_cannot_be_generated_is_refused(folders, how, error, said):
         pytest.raises(error, match=said),
     ):
         collection.generate(**how)
+
+
+def test_a_code_that_says_no_word_more_than_usual_says_so():
+    from hashret.cli.decoding.told import Told, _lines
+
+    codes = Codes.pack(np.zeros((2, 8), bool))
+    one = Told(codes[:1], ["a"], [[]], "words", "title")
+    assert list(_lines(one)) == ["no word more than usual"]
+    two = Told(codes, ["a", "b"], [[], [ToldWord("sea", 0.5, 0.1)]], "words", "title")
+    assert list(_lines(two)) == ["a  no word more than usual", "b  sea"]

@@ -368,3 +368,11 @@ def test_tokens_in_another_order_are_unlike(tmp_path):
     made(tmp_path / "tokens", "sequence", [*items, Item("strange", strange)])
     with Collection.open(tmp_path / "tokens") as collection:
         assert collection.outliers(k=1, p=0.05)[0].id == "strange"
+
+
+def test_an_error_beside_copies_has_a_word():
+    from hashret.outliers.find import Outlier
+    from indexer.cli.outliers.verb import line_of
+
+    lines = [line_of(Outlier("a", 0.01, error, ())) for error in (1.5, 999.99, 1e7)]
+    assert [line.split()[2] for line in lines] == ["1.50x", "999.99x", ">1000x"]

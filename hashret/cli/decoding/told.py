@@ -27,6 +27,8 @@ _WHAT = "what codes say"
 #: What a picture or a line of an earlier output begins with.
 _MARK, _LINE = "hashret: what codes say", b'{"code": "'
 _HEAD = 1024  # bytes in which the mark of an earlier picture is looked for
+#: In place of words, where a code speaks of each word as usual.
+_NOTHING = "no word more than usual"
 #: Words in the line of one of several codes.
 _IN_LINE = 10
 #: A contact sheet: pixels across of a picture at least, between two, of a name; pictures in a row
@@ -129,11 +131,14 @@ def _lines(told: Told) -> Iterator[str]:
         yield from _table(told.said[0])
         return
     for name, words in zip(told.names, told.said, strict=True):
-        yield f"{name}  {', '.join(word.word for word in words[:_IN_LINE])}"
+        yield f"{name}  {', '.join(word.word for word in words[:_IN_LINE]) or _NOTHING}"
 
 
 def _table(words: list[ToldWord]) -> Iterator[str]:
     """The words of one code, with their shares of what it says and of what is usual."""
+    if not words:
+        yield _NOTHING
+        return
     width = max([4, *(len(word.word) for word in words)])
     yield f"{'word':{width}}   share    usual"
     for word in words:

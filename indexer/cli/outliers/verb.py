@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 _ODD = 3  # odd parts in the line of an outlier
 _LONGEST = 24  # characters of a word that are shown
+_FARTHEST = 1000.0  # an error that is shown as it is; where usual items are copies, it has no bound
 
 SHARE = click.FloatRange(0, 1, min_open=True)
 
@@ -136,7 +137,8 @@ def line_of(item: Outlier, preview: str = "") -> str:
     """An outlier in one line: p-value, error, id, what is odd."""
     odd = ", ".join(map(_odd, item.odd[:_ODD]))
     told = f"odd: {odd}" if odd else preview
-    return shown(f"p {item.p_value:<7.2g} {item.error:6.2f}x  {item.id}  {told}").rstrip()
+    far = f"{item.error:.2f}x" if item.error < _FARTHEST else f">{_FARTHEST:.0f}x"
+    return shown(f"p {item.p_value:<7.2g} {far:>7}  {item.id}  {told}").rstrip()
 
 
 def _odd(one: Odd) -> str:
