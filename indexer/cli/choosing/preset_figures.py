@@ -37,4 +37,10 @@ FIGURES: dict[str, dict[str, float]] = {
         "sparse": 0.911,
         "variational": 0.903,
     },
+    "fmnist": {
+        "bernoulli": 0.788,
+        "patches": 0.791,
+        "sparse": 0.791,
+        "variational": 0.773,
+    },
 }
