@@ -28,7 +28,15 @@ def altered(image):
     return cropped.point(lambda value: min(255, value + 12))
 
 
-@pytest.fixture(scope="module", params=list(PRESETS["image"]))
+#: One preset of each trunk; the others differ from these only in how they learn.
+TRUNKS = {"patches", "dense", "conv"}
+EVERY = [
+    pytest.param(preset, marks=() if preset in TRUNKS else pytest.mark.long)
+    for preset in PRESETS["image"]
+]
+
+
+@pytest.fixture(scope="module", params=EVERY)
 def pictures(request, tmp_path_factory):
     """A collection of N pictures, made with few steps, and a folder of their altered copies."""
     root = tmp_path_factory.mktemp(request.param)

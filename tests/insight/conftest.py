@@ -13,6 +13,9 @@ from tests.training.recipes import change_all
 PACKED = "identity"
 OPTIONS = TrainingOptions(n_bits=16, preset="dense", epochs=1, device="cpu")
 EVERY = [(kind, preset) for kind, presets in PRESETS.items() for preset in presets]
+#: Presets that differ from another only in how they learn: all tests try them, the quick ones not.
+ALIKE = {"quick", "bernoulli", "rounded", "sparse", "denoising", "contractive", "recirculation"}
+PARAMS = [pytest.param(one, marks=pytest.mark.long if one[1] in ALIKE else ()) for one in EVERY]
 
 
 def pictures(n, side=16):
@@ -73,7 +76,7 @@ def folders(tmp_path_factory):
     return folder
 
 
-@pytest.fixture(scope="session", params=EVERY, ids=lambda one: "-".join(one))
+@pytest.fixture(scope="session", params=PARAMS, ids=lambda one: "-".join(one))
 def any_kind(request, folders):
     """An open collection of every preset, and its items by id."""
     items = {one.id: one for one in items_of(*request.param)}
