@@ -24,7 +24,14 @@ from tests.training.corpora import as_taken, grouped_points, grouped_words
 from tests.training.recipes import change_all
 from tests.training.watchers import Everything
 
-EVERY = [(kind, name) for kind, rows in PRESETS.items() for name in rows if name != "identity"]
+#: Presets that differ from another only in how they learn: all tests try them, the quick ones not.
+ALIKE = {"quick", "bernoulli", "rounded", "sparse", "denoising", "contractive", "recirculation"}
+EVERY = [
+    pytest.param(kind, name, marks=pytest.mark.long if name in ALIKE else ())
+    for kind, rows in PRESETS.items()
+    for name in rows
+    if name != "identity"
+]
 EXAMPLE = Path(__file__).parents[2] / "docs" / "examples" / "weights_and_biases.py"
 LOOKS = 20
 
