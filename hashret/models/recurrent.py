@@ -24,9 +24,10 @@ from typing import Self
 import numpy as np
 
 from hashret.models.dense import DenseEncoder
-from hashret.models.exact_encoder import ExactEncoder, require_exact, tensor_of
+from hashret.models.exact_encoder import require_exact, tensor_of
 from hashret.models.fixed_point import UNITS, in_units
 from hashret.models.steps import steps_of, times
+from hashret.models.steps_encoder import StepsEncoder
 from hashret.sparse import Features
 from hashret.specs.encoders import RecurrentSpec
 
@@ -35,7 +36,7 @@ from hashret.specs.encoders import RecurrentSpec
 _TILE_ITEMS = 256
 
 
-class RecurrentEncoder(ExactEncoder[RecurrentSpec]):
+class RecurrentEncoder(StepsEncoder[RecurrentSpec]):
     """A gated cell over the steps of an item, then dense layers.
 
     `vectors` (n_tokens + 1, embedding) float32 are those of the tokens, the unknown one first; None
@@ -51,23 +52,14 @@ class RecurrentEncoder(ExactEncoder[RecurrentSpec]):
         cell: tuple[np.ndarray, np.ndarray],
         dense: DenseEncoder,
     ):
-        super().__init__(spec)
+        super().__init__(spec, dense)
         self._vectors = vectors
         self._cell = cell
         weight = np.asarray(cell[0], np.float64)
         self._of_step, self._of_state = weight[: -spec.n_units], weight[-spec.n_units :]
-        self._dense = dense
 
     def _tile_rows(self) -> int:
         return _TILE_ITEMS
-
-    def _tile_logits(self, tile: Features) -> np.ndarray:
-        return self._dense.logits(self.summaries(tile))
-
-    def activations(self, features: Features) -> list[np.ndarray]:
-        """What each hidden dense layer hands to the next, (n, units) float64 each."""
-        self._require_width(features)
-        return self._dense.activations(self.summaries(features))
 
     def summaries(self, features: Features) -> np.ndarray:
         """The last state of each item, and the mean of its states, (n, 2 x n_units).

@@ -18,9 +18,10 @@ from typing import Self
 import numpy as np
 
 from hashret.models.dense import DenseEncoder
-from hashret.models.exact_encoder import ExactEncoder, require_exact, tensor_of
+from hashret.models.exact_encoder import require_exact, tensor_of
 from hashret.models.fixed_point import UNITS, in_units
 from hashret.models.steps import steps_of, tree_levels
+from hashret.models.steps_encoder import StepsEncoder
 from hashret.sparse import Features
 from hashret.specs.encoders import RecursiveSpec
 
@@ -29,7 +30,7 @@ from hashret.specs.encoders import RecursiveSpec
 _TILE_ITEMS = 32
 
 
-class RecursiveEncoder(ExactEncoder[RecursiveSpec]):
+class RecursiveEncoder(StepsEncoder[RecursiveSpec]):
     """A tree of one cell over the steps of an item, then dense layers.
 
     `step` holds the vectors of the tokens, (n_tokens + 1, n_units) float32, the unknown one first
@@ -44,22 +45,13 @@ class RecursiveEncoder(ExactEncoder[RecursiveSpec]):
         cell: tuple[np.ndarray, np.ndarray],
         dense: DenseEncoder,
     ):
-        super().__init__(spec)
+        super().__init__(spec, dense)
         self._step = step
         self._cell = cell
         self._cell_weight = np.asarray(cell[0], np.float64)
-        self._dense = dense
 
     def _tile_rows(self) -> int:
         return _TILE_ITEMS
-
-    def _tile_logits(self, tile: Features) -> np.ndarray:
-        return self._dense.logits(self.summaries(tile))
-
-    def activations(self, features: Features) -> list[np.ndarray]:
-        """What each hidden dense layer hands to the next, (n, units) float64 each."""
-        self._require_width(features)
-        return self._dense.activations(self.summaries(features))
 
     def summaries(self, features: Features) -> np.ndarray:
         """The vectors at the roots of the trees, (n, n_units); zeros for an item without steps."""
