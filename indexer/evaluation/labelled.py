@@ -17,6 +17,7 @@ from hashret.collection import Collection
 from hashret.errors import InputError
 from hashret.items import Item
 from hashret.measures import TiedRanking, bucket_sizes, code_statistics
+from hashret.snapshot.about import labels_learned
 from hashret.sparse import Features, take_rows
 from indexer.corpus import Skipped
 from indexer.evaluation import rankings
@@ -158,7 +159,7 @@ def evaluate(
 
 def _seen(collection: Collection, label: str, *, is_own: bool) -> str:
     """What there is to say of a model that has learned from the labels; "" of another."""
-    if collection.snapshot.labels_learned != label:
+    if labels_learned(collection.snapshot) != label:
         return ""
     if is_own:
         return (
