@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
 #: The option by which codes alone decide, for each order that is taken unasked.
 _OTHERWISE = {"words and codes": "--codes-only", "codes and features": "--rerank 0"}
-_MAX_SECTION = 40  # characters of a heading that stand before a preview
 
 collection_argument = click.argument("collection", type=click.Path(path_type=Path))
 json_lines_option = click.option(
@@ -83,17 +82,6 @@ wait_option = click.option(
     metavar="SECONDS",
     help="How long to wait while another process writes to the collection.  [default: 0]",
 )
-
-
-def place_of(metadata: Mapping[str, Any]) -> str:
-    """Where in its document a passage begins, in brackets; "" where that is not known."""
-    if "passage" not in metadata:
-        return ""
-    page, section = metadata.get("page"), metadata.get("section")
-    parts = [f"p. {page}"] if page else []
-    if section:
-        parts.append(section if len(section) <= _MAX_SECTION else section[: _MAX_SECTION - 1] + "…")
-    return f"[{', '.join(parts)}] " if parts else ""
 
 
 def label_json(hits: Hits) -> dict[str, Any]:
@@ -185,6 +173,8 @@ def show_hits(
 
         write_table(collection, hits, asked, [*([order] if order else []), *facts])
         return
+    from hashret.search.snippets import place_of  # what a question as JSON need not load
+
     said = facts if order is None else [*facts, order]
     click.echo("\t".join(["id", *(column.title for column in said), "text"]))
     parts = collection.snippets(hits, asked)

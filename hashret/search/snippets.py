@@ -29,6 +29,7 @@ _LONGEST_RUN = 256
 _LEAD = 0.35
 #: The share of what the part's words weigh that one more occurrence of them counts.
 _AGAIN = 0.05
+_MAX_SECTION = 40  # characters of a heading that stand before a preview
 _MORE = "…"
 _RUN = re.compile(r"\S+")
 _SENTENCE_END = re.compile(r"[.!?]['\")\]]* |[。！？]")
@@ -235,3 +236,14 @@ def _joined(spans: list[tuple[int, int]]) -> Iterator[tuple[int, int]]:
             begin, end = start, stop
         end = max(end, stop)
     yield begin, end
+
+
+def place_of(metadata: Mapping[str, Any]) -> str:
+    """Where in its document a passage begins, in brackets; "" where that is not known."""
+    if "passage" not in metadata:
+        return ""
+    page, section = metadata.get("page"), metadata.get("section")
+    parts = [f"p. {page}"] if page else []
+    if section:
+        parts.append(section if len(section) <= _MAX_SECTION else section[: _MAX_SECTION - 1] + "…")
+    return f"[{', '.join(parts)}] " if parts else ""

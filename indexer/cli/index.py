@@ -31,7 +31,7 @@ from indexer.cli.learning import (
     steps_option,
     vector_spec,
 )
-from indexer.cli.outliers.flagged import flag_option
+from indexer.cli.outliers.flagged import first_new_row, flag_option, show_flagged
 from indexer.cli.outputs import require_output
 from indexer.cli.reading import reading_of, reading_options, with_stdin
 from indexer.cli.run import Run, rehearse, run_index
@@ -163,6 +163,7 @@ def index(
     packed: bool,
     unit: str | None,
     longest: int | None,
+    flag_outliers: float | None,
     **rest: Any,
 ) -> None:
     """Learn codes for SOURCES and write them into a collection.
@@ -173,7 +174,7 @@ def index(
     """
     from indexer.ingest.prepare import default_workers
 
-    if dry_run and rest["flag_outliers"] is not None:
+    if dry_run and flag_outliers is not None:
         raise click.UsageError("--flag-outliers: expected none with --dry-run; leave one out")
     learning = Learning.taken(rest)
     sources, how = with_stdin(sources, reading_of(rest, ids))
@@ -212,7 +213,10 @@ def index(
                 show_guesses(share.how.guesses)
                 show_columns(share.how)
                 continue
+            first_row = 0 if flag_outliers is None else first_new_row(run)
             tally = run_index(run, on_skipped)
+            if flag_outliers is not None:
+                show_flagged(run, flag_outliers, first_row)
             show_guesses(share.how.guesses)
             show_columns(share.how)
             if tally.replaced and not kind_of(share.kind).of_steps:

@@ -15,7 +15,6 @@ from hashret.specs import SequenceSpec, VectorSpec
 from indexer.cli.closing import show_counts
 from indexer.cli.console import progress_bars, say, show_times, show_training
 from indexer.cli.learning import watchers_of
-from indexer.cli.outliers.flagged import first_new_row, show_flagged
 
 if TYPE_CHECKING:
     from hashret.store.originals import SourceFolder
@@ -49,7 +48,6 @@ class Run:
     prune: bool = False
     wait: float = 0.0
     workers: int | None = None
-    flag_outliers: float | None = None  # the greatest p-value of what is shown as an outlier
     quiet: bool = False
     verbose: bool = False
     by_ending: bool = False  # whether the closing lines count the items by the endings of files
@@ -63,7 +61,6 @@ def run_index(run: Run, on_skipped: Callable[[Skipped], None] | None = None) -> 
     """Train if needed, add all items, prune if asked, commit; show what was done."""
     from indexer.writer import Indexer
 
-    first_row = 0 if run.flag_outliers is None else first_new_row(run)
     shown: set[str] = set()
 
     def on_note(note: str) -> None:
@@ -107,8 +104,6 @@ def run_index(run: Run, on_skipped: Callable[[Skipped], None] | None = None) -> 
     run.show_counts(indexer.tally)
     pruned = f", {indexer.tally.removed - indexer.tally.left_over} pruned" if run.prune else ""
     say(f"{run.to}: commit {commit.commit}, {commit.n_items} items{pruned}")
-    if run.flag_outliers is not None:
-        show_flagged(run, run.flag_outliers, first_row)
     return indexer.tally
 
 

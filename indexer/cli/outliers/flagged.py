@@ -5,17 +5,13 @@ They are shown and no more: neither an item nor its metadata is changed by it.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import click
 
 from hashret.errors import CollectionError, InputError
 from hashret.kinds import kind_of
 from indexer.cli.console import say
 from indexer.cli.outliers.verb import SHARE, line_of
-
-if TYPE_CHECKING:
-    from indexer.cli.run import Run
+from indexer.cli.run import Run
 
 _SHOWN = 20  # outliers that a run lists
 
