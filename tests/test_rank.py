@@ -77,3 +77,15 @@ def test_highest_are_all_that_could_be_among_the_first_k(scores, k):
     last = ranked[k - 1] if len(scores) > k else -1.0
     expected = [i for i, score in enumerate(scores) if score >= last]
     assert rank.highest(np.array(scores), k).tolist() == expected
+
+
+@given(lists=st.lists(st.permutations(range(7)), max_size=4), keep=st.integers(0, 7))
+def test_reciprocal_ranks_are_summed_over_the_lists(lists, keep):
+    lists = [one[:keep] for one in lists]
+    weighed = [(1 / n, np.array(one, np.int64)) for n, one in enumerate(lists, start=1)]
+    found = rank.reciprocal_ranks(weighed, 7)
+    expected = [
+        sum(1 / n / (60 + one.index(item) + 1) for n, one in enumerate(lists, 1) if item in one)
+        for item in range(7)
+    ]
+    np.testing.assert_allclose(found, expected)

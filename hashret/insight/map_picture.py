@@ -42,8 +42,7 @@ def view_of(collection: Collection, code_map: CodeMap, field: str | None, name: 
     """
     snapshot = collection.snapshot
     values = None if field is None else values_of(collection, field, code_map.positions)
-    with snapshot.folder.reading():
-        told = [snapshot.items.shown(row) for row in snapshot.rows[code_map.positions].tolist()]
+    told = snapshot.shown(snapshot.rows[code_map.positions].tolist())
     return MapView(
         f"Map of {name}",
         _facts(collection, code_map),

@@ -21,6 +21,7 @@ from hashret.insight.page_files import digest, page_text
 from hashret.insight.pairs import Distances, distances
 from hashret.insight.tsne import OnDone
 from hashret.measures import bit_balance, bit_correlation, bucket_sizes, code_statistics
+from hashret.snapshot.about import about_model
 from hashret.unicode_text import shown
 
 #: What says at the beginning of a page that it is one of these.
@@ -109,7 +110,7 @@ def _number(value: Any) -> str:
 
 def _facts(collection: Collection) -> str:
     snapshot = collection.snapshot
-    about = snapshot.about_model() or {}
+    about = about_model(snapshot) or {}
     rows = [
         ("items", f"{len(collection):,} of kind {collection.kind}"),
         ("without a code", f"{snapshot.committed.n_uncoded:,}"),

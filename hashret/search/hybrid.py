@@ -28,7 +28,6 @@ from hashret.search.hits import Ranked, Ranking, best_first, scored, with_record
 from hashret.search.question import Asked, Question
 from hashret.search.searcher import Answered, Searcher
 from hashret.snapshot import Snapshot
-from hashret.words.fusion import reciprocal_ranks
 
 #: What a rank by words counts, and one by codes. Of 500 posts asked for by their subject lines .400
 #: are among 10 hits; .372 with equal weights, .382 by words alone. nDCG@10 on Cranfield is .373; it
@@ -152,6 +151,6 @@ def _fused(snapshot: Snapshot, found: Ranked, agreements: np.ndarray, k: int | N
         (weight, np.searchsorted(rows, one))
         for weight, one in ((_WORDS, by_words), (_CODES, by_codes))
     ]
-    fused = reciprocal_ranks(lists, len(rows))
-    found = found._replace(fused=fused / reciprocal_ranks(_FIRST_BY_BOTH, 1))
+    fused = rank.reciprocal_ranks(lists, len(rows))
+    found = found._replace(fused=fused / rank.reciprocal_ranks(_FIRST_BY_BOTH, 1))
     return ordered(fused, np.arange(len(rows)), k)

@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from hashret.errors import DamagedError
 from hashret.words import postings as postings_file
 from hashret.words.bm25 import Bm25, Part
-from hashret.words.fusion import reciprocal_ranks
 from hashret.words.postings import MOST_COUNTED, Postings, counted, digest
 
 WORDS = ["a", "b", "c++", "日本", "naïve", "\ud800"]
@@ -140,15 +139,3 @@ def test_arrays_that_can_not_be_an_index_are_refused(damage):
     DAMAGES[damage](tensors)
     with pytest.raises(DamagedError, match="expected an inverted index"):
         Postings.from_tensors(tensors, 3)
-
-
-@given(lists=st.lists(st.permutations(range(7)), max_size=4), keep=st.integers(0, 7))
-def test_reciprocal_ranks_are_summed_over_the_lists(lists, keep):
-    lists = [one[:keep] for one in lists]
-    weighed = [(1 / n, np.array(one, np.int64)) for n, one in enumerate(lists, start=1)]
-    found = reciprocal_ranks(weighed, 7)
-    expected = [
-        sum(1 / n / (60 + one.index(item) + 1) for n, one in enumerate(lists, 1) if item in one)
-        for item in range(7)
-    ]
-    np.testing.assert_allclose(found, expected)

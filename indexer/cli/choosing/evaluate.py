@@ -15,7 +15,7 @@ from hashret.errors import InputError
 from hashret.items import Item
 from indexer.cli.choosing.plot import require_plot, write_plot
 from indexer.cli.console import say
-from indexer.cli.options import with_stdin
+from indexer.cli.reading import with_stdin
 from indexer.corpus import Skipped
 
 

@@ -14,17 +14,9 @@ from hashret.cli.files import written
 from hashret.cli.output import json_option
 from hashret.kinds import KINDS
 from indexer.cli.console import progress_bars, say, show_columns, show_guesses
-from indexer.cli.options import (
-    SEED,
-    device_option,
-    metric_option,
-    packed_option,
-    reading_of,
-    reading_options,
-    require_output,
-    vector_spec,
-    with_stdin,
-)
+from indexer.cli.learning import SEED, device_option, metric_option, packed_option, vector_spec
+from indexer.cli.outputs import require_output
+from indexer.cli.reading import reading_of, reading_options, with_stdin
 
 if TYPE_CHECKING:
     from indexer.tuning import Setting, TuningReport

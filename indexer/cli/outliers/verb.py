@@ -15,7 +15,7 @@ from hashret.cli.reasons import none_because
 from hashret.errors import InputError
 from hashret.items import Item
 from indexer.cli.console import say
-from indexer.cli.options import with_stdin
+from indexer.cli.reading import with_stdin
 
 if TYPE_CHECKING:
     from hashret.outliers.find import Odd, Outlier, Outliers
