@@ -20,6 +20,7 @@ _STEPS = float(1 << 24)
 _PAIRS = 1 << 16  # codes; from so many on, two bytes are looked up at once
 _FEW = 256  # codes a query up to which no tables are made for it
 _TILE_ROWS = 64  # rows of features compared at a time: they stay in the cache
+_GROUPS = 4  # for each of the k highest, in which scores are divided; fewer leave more to sort
 _TILE = 1 << 13  # codes scored at a time: their columns stay in the cache
 
 
@@ -105,10 +106,18 @@ def similarities(query: Features, features: Features) -> np.ndarray:
 
 def highest(scores: np.ndarray, k: int) -> np.ndarray:
     """The positions of the k highest scores and of all that equal the k-th, ascending."""
+    near, n_groups = np.arange(len(scores)), _GROUPS * k
+    if len(scores) >= _GROUPS * n_groups:
+        # the highest of each group: k of them are no higher than the k highest scores, and few
+        # scores are as high as these
+        whole = len(scores) - len(scores) % n_groups
+        highest_of = scores[:whole].reshape(-1, n_groups).max(axis=0)
+        near = np.flatnonzero(scores >= np.partition(highest_of, n_groups - k)[n_groups - k])
+        scores = scores[near]
     if len(scores) <= k:
-        return np.arange(len(scores))
+        return near
     kth = np.partition(scores, len(scores) - k)[len(scores) - k]
-    return np.flatnonzero(scores >= kth)
+    return near[scores >= kth]
 
 
 def sorted_within(limits: np.ndarray, keys: tuple[np.ndarray, ...]) -> np.ndarray:

@@ -71,9 +71,12 @@ def test_the_first_within_each_slice_by_two_keys_and_the_place(slices, count):
     assert bounds[-1] == len(places)
 
 
-@given(st.lists(st.sampled_from([0.25, 0.5, 0.75, 1.0]), max_size=30), st.integers(1, 12))
+@given(
+    st.lists(st.sampled_from([0.25, 0.5, 0.75, 1.0]) | st.floats(-2, 2), max_size=100),
+    st.integers(1, 12),
+)
 def test_highest_are_all_that_could_be_among_the_first_k(scores, k):
     ranked = sorted(scores, reverse=True)
-    last = ranked[k - 1] if len(scores) > k else -1.0
+    last = ranked[k - 1] if len(scores) > k else -2.0
     expected = [i for i, score in enumerate(scores) if score >= last]
     assert rank.highest(np.array(scores), k).tolist() == expected

@@ -15,12 +15,14 @@ import numpy as np
 _K = 60.0
 
 
-def reciprocal_ranks(lists: Sequence[tuple[float, np.ndarray]], n: int) -> np.ndarray:
+def reciprocal_ranks(lists: Sequence[tuple[float, np.ndarray, np.ndarray]], n: int) -> np.ndarray:
     """The fused score of each of n items, (n,) float64, higher is better; 0 of one in no list.
 
-    A list is its weight, and the items by their number, 0 to n - 1, best first, each once.
+    Given are weights, each with ranked lists of different items: list i is the slice ``limits[i]``
+    to ``limits[i + 1]`` of the items, which go by their number, 0 to n - 1, the best first.
     """
     scores = np.zeros(n)
-    for weight, one in lists:
-        scores[one] += weight / (_K + np.arange(1, len(one) + 1))
+    for weight, limits, items in lists:
+        before = np.arange(len(items)) - np.repeat(limits[:-1], np.diff(limits))
+        scores[items] += weight / (_K + 1 + before)
     return scores
