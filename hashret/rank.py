@@ -22,6 +22,7 @@ _STEPS = float(1 << 24)
 _PAIRS = 1 << 16  # codes; from so many on, two bytes are looked up at once
 _FEW = 256  # codes a query up to which no tables are made for it
 _TILE_ROWS = 64  # rows of features compared at a time: they stay in the cache
+_GROUPS = 4  # for each of the k highest, in which scores are divided; fewer leave more to sort
 _TILE = 1 << 13  # codes scored at a time: their columns stay in the cache
 _RANKED_BEFORE = 60.0  # added to each rank that is fused: the constant of the paper
 
@@ -108,10 +109,18 @@ def similarities(query: Features, features: Features) -> np.ndarray:
 
 def highest(scores: np.ndarray, k: int) -> np.ndarray:
     """The positions of the k highest scores and of all that equal the k-th, ascending."""
+    near, n_groups = np.arange(len(scores)), _GROUPS * k
+    if len(scores) >= _GROUPS * n_groups:
+        # the highest of each group: k of them are no higher than the k highest scores, and few
+        # scores are as high as these
+        whole = len(scores) - len(scores) % n_groups
+        highest_of = scores[:whole].reshape(-1, n_groups).max(axis=0)
+        near = np.flatnonzero(scores >= np.partition(highest_of, n_groups - k)[n_groups - k])
+        scores = scores[near]
     if len(scores) <= k:
-        return np.arange(len(scores))
+        return near
     kth = np.partition(scores, len(scores) - k)[len(scores) - k]
-    return np.flatnonzero(scores >= kth)
+    return near[scores >= kth]
 
 
 def sorted_within(limits: np.ndarray, keys: tuple[np.ndarray, ...]) -> np.ndarray:
@@ -135,15 +144,17 @@ def first_within(
     return np.append(0, np.cumsum(np.minimum(lengths, count))), places[kept]
 
 
-def reciprocal_ranks(lists: Sequence[tuple[float, np.ndarray]], n: int) -> np.ndarray:
+def reciprocal_ranks(lists: Sequence[tuple[float, np.ndarray, np.ndarray]], n: int) -> np.ndarray:
     """The fused score of each of n items, (n,) float64, higher is better; 0 of one in no list.
 
-    A list is its weight, and the items by their number, 0 to n - 1, best first, each once: it adds
-    weight / (60 + rank), ranks counted from 1. Lists are joined by their ranks alone, since their
-    scores have nothing in common. Source: Cormack, Clarke, Büttcher, "Reciprocal rank fusion
+    Given are weights, each with ranked lists of different items: list i is the slice ``limits[i]``
+    to ``limits[i + 1]`` of the items, which go by their number, 0 to n - 1, the best first. A list
+    adds weight / (60 + rank), ranks counted from 1. Lists are joined by their ranks alone, since
+    their scores have nothing in common. Source: Cormack, Clarke, Büttcher, "Reciprocal rank fusion
     outperforms Condorcet and individual rank learning methods", SIGIR 2009.
     """
     scores = np.zeros(n)
-    for weight, one in lists:
-        scores[one] += weight / (_RANKED_BEFORE + np.arange(1, len(one) + 1))
+    for weight, limits, items in lists:
+        before = np.arange(len(items)) - np.repeat(limits[:-1], np.diff(limits))
+        scores[items] += weight / (_RANKED_BEFORE + 1 + before)
     return scores

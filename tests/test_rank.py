@@ -71,10 +71,13 @@ def test_the_first_within_each_slice_by_two_keys_and_the_place(slices, count):
     assert bounds[-1] == len(places)
 
 
-@given(st.lists(st.sampled_from([0.25, 0.5, 0.75, 1.0]), max_size=30), st.integers(1, 12))
+@given(
+    st.lists(st.sampled_from([0.25, 0.5, 0.75, 1.0]) | st.floats(-2, 2), max_size=100),
+    st.integers(1, 12),
+)
 def test_highest_are_all_that_could_be_among_the_first_k(scores, k):
     ranked = sorted(scores, reverse=True)
-    last = ranked[k - 1] if len(scores) > k else -1.0
+    last = ranked[k - 1] if len(scores) > k else -2.0
     expected = [i for i, score in enumerate(scores) if score >= last]
     assert rank.highest(np.array(scores), k).tolist() == expected
 
@@ -82,10 +85,21 @@ def test_highest_are_all_that_could_be_among_the_first_k(scores, k):
 @given(lists=st.lists(st.permutations(range(7)), max_size=4), keep=st.integers(0, 7))
 def test_reciprocal_ranks_are_summed_over_the_lists(lists, keep):
     lists = [one[:keep] for one in lists]
-    weighed = [(1 / n, np.array(one, np.int64)) for n, one in enumerate(lists, start=1)]
+    of_one = np.array([0, keep])
+    weighed = [(1 / n, of_one, np.array(one, np.int64)) for n, one in enumerate(lists, start=1)]
     found = rank.reciprocal_ranks(weighed, 7)
     expected = [
         sum(1 / n / (60 + one.index(item) + 1) for n, one in enumerate(lists, 1) if item in one)
         for item in range(7)
     ]
     np.testing.assert_allclose(found, expected)
+    # the lists of several queries in one, each with items of its own
+    every = np.concatenate([np.array(one, np.int64) + 7 * n for n, one in enumerate(lists)] or [[]])
+    limits = keep * np.arange(len(lists) + 1)
+    np.testing.assert_allclose(
+        rank.reciprocal_ranks([(0.5, limits, every.astype(np.int64))], 28),
+        np.concatenate(
+            [rank.reciprocal_ranks([(0.5, of_one, one[2])], 7) for one in weighed]
+            + [np.zeros(28 - 7 * len(lists))]
+        ),
+    )

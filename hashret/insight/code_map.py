@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -23,9 +23,6 @@ from hashret.insight.tsne import OnDone, tsne
 from hashret.snapshot import Snapshot
 from hashret.snapshot.payloads import kept_payload
 from hashret.sparse import Features
-
-if TYPE_CHECKING:
-    pass
 
 #: Items that t-SNE lays out, unless told otherwise: they take a minute of one core.
 LAID_OUT = 20_000

@@ -202,8 +202,23 @@ def best_first(
 ) -> Ranked:
     """The first `count` items of each query by the keys and then the id, in this order.
 
-    Ids are read only where all keys are equal. Unless `in_order`, items with equal keys may stand
-    in any order, and ids are read only where they decide which items are among the first.
+    Unless `in_order`, items with equal keys may stand in any order.
+    """
+    return found.take(*first_places(snapshot, found, keys, count, in_order=in_order))
+
+
+def first_places(
+    snapshot: Snapshot,
+    found: Ranked,
+    keys: tuple[np.ndarray, ...],
+    count: int | None,
+    *,
+    in_order: bool = True,
+) -> tuple[np.ndarray, np.ndarray]:
+    """The items of `best_first`, by their places in `found`, and the limits of each query's.
+
+    Ids are read only where all keys are equal; unless `in_order`, only where they also decide which
+    items are among the first.
     """
     limits = found.limits
     queries = np.repeat(np.arange(len(limits) - 1), np.diff(limits))
@@ -222,18 +237,20 @@ def best_first(
             matter = tied[start + 1 : end] if in_order else tied[stop:end]
             if start < stop and matter.any():
                 order[start:end] = _with_ids(snapshot, found, order[start:end], tied[start:end])
-    return found.take(*rank.first_within(limits, order, count))
+    return rank.first_within(limits, order, count)
 
 
 def _with_ids(snapshot: Snapshot, found: Ranked, places: np.ndarray, tied: np.ndarray) -> list[int]:
     """The places, already in order by their keys, with those that tie in order of their ids."""
-    groups = np.cumsum(~tied).tolist()
-    rows = found.rows_in(snapshot)[places].tolist()
-    items = snapshot.items
+    order = places.tolist()
     is_tied = tied | np.append(tied[1:], False)
-    ids = [items.id(row) if one else "" for row, one in zip(rows, is_tied.tolist(), strict=True)]
-    named = sorted(zip(groups, ids, places.tolist(), strict=True))
-    return [place for _, _, place in named]
+    at = np.flatnonzero(is_tied)
+    ids = snapshot.items.ids(found.rows_in(snapshot)[places[at]].tolist())
+    groups = np.cumsum(~tied)[at].tolist()
+    named = sorted(zip(groups, ids, places[at].tolist(), strict=True))
+    for place, (_, _, item) in zip(at.tolist(), named, strict=True):
+        order[place] = item
+    return order
 
 
 def _parts(found: Ranked, features: Features) -> Iterator[tuple[Ranked, Features]]:

@@ -12,19 +12,19 @@ the other ranking. docs/adr/0028 has the measurements.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import pairwise
 from time import perf_counter
+from typing import NamedTuple
 
 import numpy as np
 
 from hashret import rank
-from hashret.codes import hamming
 from hashret.items import Hits
 from hashret.kinds import kind_of
 from hashret.row_numbers import ascending
-from hashret.search.hits import Ranked, Ranking, best_first, scored, with_records
+from hashret.search.hits import Ranked, Ranking, best_first, first_places, scored, with_records
 from hashret.search.question import Asked, Question
 from hashret.search.searcher import Answered, Searcher
 from hashret.snapshot import Snapshot
@@ -36,7 +36,9 @@ _WORDS, _CODES = 1.0, 0.5
 #: How many of the texts that fit the words best sharpen a question. On Cranfield, nDCG@10 is .381
 #: with 5, .375 with 4, .377 with 6 and .362 with none (with equal weights).
 _SHARPENED_BY = 5
-_FIRST_BY_BOTH = [(_WORDS, np.array([0])), (_CODES, np.array([0]))]
+#: Queries without a code that are answered together, to bound the memory of an answer.
+_TOGETHER = 256
+_ONE = np.array([0, 1]), np.array([0])
 _NOTHING = np.empty(0, np.int64)
 
 
@@ -53,104 +55,128 @@ def hybrid_hits(
     note = kind_of(snapshot.kind).unknown
     if among is not None and not len(among):
         note = "no item satisfies the condition"
-    # what codes don't know is asked by words alone
-    answers = [Hits((), note, by="words and codes")] * len(asked)
-    nearest = [_NOTHING] * len(asked)
-    for query, answered, rows in _by_codes(snapshot, searcher, question, asked):
-        nearest[query] = rows
-        plan = replace(answered.plan, path=f"{answered.plan.path} + words", proved=-1)
-        approximation = answered.approximation
-        answers[query] = replace(answers[query], approximation=approximation, plan=plan)
-    known = set(asked.known.tolist())
-    for query, by_codes in enumerate(nearest):
+    none = Hits((), note, by="words and codes")
+    answers = [none] * len(asked)
+    for block in _by_codes(snapshot, searcher, question, asked):
         began = perf_counter()
-        in_question = words.of_payload(asked.payloads[query])
-        by_words = bm25.best(in_question, question.depth or 1, among)
-        one = _Query(snapshot, asked, query, has_code=query in known)
-        found = one.compared(ascending(np.concatenate([by_codes, by_words])))
-        found = found._replace(words=bm25.of_rows(in_question, found.rows_in(snapshot)))
-        agreements = one.agreements(found.positions, by_words[:_SHARPENED_BY])
-        (made,) = with_records(snapshot, _fused(snapshot, found, agreements, question.k))
-        now = replace(answers[query], hits=made, note="" if made else note)
-        if now.plan is not None:
-            seconds = now.plan.seconds + perf_counter() - began
-            now = replace(now, plan=replace(now.plan, seconds=seconds))
-        answers[query] = now
+        queries = block.queries.tolist()
+        fits = [bm25.scores(words.of_payload(asked.payloads[query])) for query in queries]
+        by_words = [fit.best(question.depth or 1, among) for fit in fits]
+        rows = [ascending(np.concatenate(both)) for both in zip(block.rows, by_words, strict=True)]
+        of_words = [fit.of_rows(some) for fit, some in zip(fits, rows, strict=True)]
+        found, agreements = _compared(snapshot, asked, block, rows, by_words)
+        fused = _fused(snapshot, found, np.concatenate(of_words), agreements, question.k)
+        made = with_records(snapshot, fused)
+        told = none
+        if block.answered is not None:
+            plan, approximation = block.answered.plan, block.answered.approximation
+            seconds = plan.seconds + perf_counter() - began
+            plan = replace(plan, path=f"{plan.path} + words", proved=-1, seconds=seconds)
+            told = replace(none, plan=plan, approximation=approximation)
+        for query, hits in zip(queries, made, strict=True):
+            answers[query] = replace(told, hits=hits, note="" if hits else note)
     return answers
+
+
+class _Block(NamedTuple):
+    """Some queries, how their codes were answered, and the nearest rows of each.
+
+    None, and no rows, for queries without a code.
+    """
+
+    queries: np.ndarray
+    answered: Answered | None
+    rows: list[np.ndarray]
 
 
 def _by_codes(
     snapshot: Snapshot, searcher: Searcher, question: Question, asked: Asked
-) -> Iterator[tuple[int, Answered, np.ndarray]]:
-    """Yield each query that has a code, how it was answered, and the nearest rows."""
+) -> Iterator[_Block]:
+    """Yield all queries in blocks: those whose codes are known, and then the others."""
     ranking, depth = Ranking(question), question.depth
     blocks = searcher.answers(question, asked.codes, asked.known, depth, asked.all_confidences)
     for answered in blocks:
         found = scored(snapshot, answered, asked.confidences(answered.queries))
         keys = ranking.keys(found.distances, found.scores)
-        first = best_first(snapshot, found, keys, depth)
-        for query, (start, stop) in zip(
-            answered.queries.tolist(), pairwise(first.limits.tolist()), strict=True
-        ):
-            yield query, answered, snapshot.rows[first.positions[start:stop]]
+        first = best_first(snapshot, found, keys, depth, in_order=False)
+        rows = snapshot.rows[first.positions]
+        nearest = [rows[start:stop] for start, stop in pairwise(first.limits.tolist())]
+        yield _Block(answered.queries, answered, nearest)
+    others = np.ones(len(asked), bool)
+    others[asked.known] = False
+    left = np.flatnonzero(others)
+    for start in range(0, len(left), _TOGETHER):
+        part = left[start : start + _TOGETHER]
+        yield _Block(part, None, [_NOTHING] * len(part))
 
 
-@dataclass(frozen=True, slots=True)
-class _Query:
-    """One of the queries that were asked, and whether it has a code."""
+def _compared(
+    snapshot: Snapshot,
+    asked: Asked,
+    block: _Block,
+    rows: Sequence[np.ndarray],
+    by_words: Sequence[np.ndarray],
+) -> tuple[Ranked, np.ndarray]:
+    """The items of these rows of each query in the order of the rows, and how far each agrees.
 
-    snapshot: Snapshot
-    asked: Asked
-    query: int
-    has_code: bool
-
-    def compared(self, rows: np.ndarray) -> Ranked:
-        """The items of these rows; with distance and score where they and the query have codes."""
-        positions = self.snapshot.rows.find(rows)
-        distances, scores = np.full(len(rows), -1, np.int32), np.zeros(len(rows))
-        if self.has_code:
-            coded = np.flatnonzero(positions >= 0)
-            codes = self.snapshot.codes[positions[coded]]
-            one = np.array([self.query])
-            distances[coded] = hamming(self.asked.codes[one], codes)[0]
-            scores[coded] = rank.expected_agreement(self.asked.confidences(one)[0], codes)
-        return Ranked(np.array([0, len(rows)]), positions, distances, scores, rows=rows)
-
-    def agreements(self, positions: np.ndarray, best: np.ndarray) -> np.ndarray:
-        """How far the codes at these positions agree with the query and the `best` rows; 0 at -1.
-
-        Higher is better. The codes of the `best` rows, on average, count as much as the query.
-        """
-        found, coded = np.zeros(len(positions)), positions >= 0
-        confidences = np.full(self.snapshot.n_bits, 0.5)
-        if self.has_code:
-            confidences = self.asked.confidences(np.array([self.query]))[0].astype(np.float64)
-        sharp = self.snapshot.rows.find(best)
-        if (sharp >= 0).any():
-            bits = self.snapshot.codes[sharp[sharp >= 0]].bits
-            confidences = confidences + bits.mean(axis=0) - 0.5
-        codes = self.snapshot.codes[positions[coded]]
-        found[coded] = rank.expected_agreement(confidences, codes)
-        return found
+    They have a distance and a score where they and the query have a code. They agree by their codes
+    with the query as the texts that fit its words best sharpen it: higher is better, 0 without.
+    """
+    limits = np.cumsum([0, *map(len, rows)])
+    every = np.concatenate(rows)
+    positions = snapshot.rows.find(every)
+    coded = np.flatnonzero(positions >= 0)
+    codes = snapshot.codes[positions[coded]]
+    owners = np.repeat(np.arange(len(rows)), np.diff(limits))[coded]
+    distances, scores = np.full(len(every), -1, np.int32), np.zeros(len(every))
+    confidences = np.full((len(rows), snapshot.n_bits), 0.5)
+    if block.answered is not None:
+        own = asked.codes[block.queries].words[owners]
+        distances[coded] = np.bitwise_count(own ^ codes.words).sum(axis=1)
+        confidences = asked.confidences(block.queries).astype(np.float64)
+        scores[coded] = rank.agreements(confidences, codes, owners)
+    sharp = _sharpened(snapshot, confidences, [best[:_SHARPENED_BY] for best in by_words])
+    agreements = np.zeros(len(every))
+    agreements[coded] = rank.agreements(sharp, codes, owners)
+    return Ranked(limits, positions, distances, scores, rows=every), agreements
 
 
-def _fused(snapshot: Snapshot, found: Ranked, agreements: np.ndarray, k: int | None) -> Ranked:
-    """The first k of what was found, which is in order of its rows."""
-    words = np.zeros(len(agreements)) if found.words is None else found.words
-    rows = found.rows_in(snapshot)
+def _sharpened(
+    snapshot: Snapshot, confidences: np.ndarray, best: Sequence[np.ndarray]
+) -> np.ndarray:
+    """The confidences of queries, and the mean code of each one's `best` rows added to them."""
+    positions = snapshot.rows.find(np.concatenate(best))
+    coded = np.flatnonzero(positions >= 0)
+    if not len(coded):
+        return confidences
+    owners = np.repeat(np.arange(len(best)), list(map(len, best)))[coded]
+    begins = np.flatnonzero(np.diff(owners, prepend=-1))
+    counts = np.diff(begins, append=len(owners))
+    bits = snapshot.codes[positions[coded]].bits.astype(np.float64)
+    sharp = confidences.copy()
+    sharp[owners[begins]] += np.add.reduceat(bits, begins, axis=0) / counts[:, None]
+    sharp[owners[begins]] -= 0.5
+    return sharp
 
-    def ordered(key: np.ndarray, places: np.ndarray, count: int | None = None) -> Ranked:
+
+def _fused(
+    snapshot: Snapshot, found: Ranked, words: np.ndarray, agreements: np.ndarray, k: int | None
+) -> Ranked:
+    """The first k items of each query, by their ranks by words and by agreement."""
+
+    def ranks(key: np.ndarray, places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The items at these places by the key, and then by distance, score and id."""
-        part = found.take(np.array([0, len(places)]), places)
+        limits = np.searchsorted(places, found.limits)
+        part = found.take(limits, places)
         keys = -key[places], part.distances, -part.scores
-        return best_first(snapshot, part, keys, count)
+        limits, order = first_places(snapshot, part, keys, None)
+        return limits, places[order]
 
-    by_words = ordered(words, np.flatnonzero(words > 0.0)).rows_in(snapshot)
-    by_codes = ordered(agreements, np.flatnonzero(found.positions >= 0)).rows_in(snapshot)
     lists = [
-        (weight, np.searchsorted(rows, one))
-        for weight, one in ((_WORDS, by_words), (_CODES, by_codes))
+        (_WORDS, *ranks(words, np.flatnonzero(words > 0.0))),
+        (_CODES, *ranks(agreements, np.flatnonzero(found.positions >= 0))),
     ]
-    fused = rank.reciprocal_ranks(lists, len(rows))
-    found = found._replace(fused=fused / rank.reciprocal_ranks(_FIRST_BY_BOTH, 1))
-    return ordered(fused, np.arange(len(rows)), k)
+    most = rank.reciprocal_ranks([(_WORDS, *_ONE), (_CODES, *_ONE)], 1)
+    fused = rank.reciprocal_ranks(lists, len(words)) / most
+    keys = -fused, found.distances, -found.scores
+    return best_first(snapshot, found._replace(words=words, fused=fused), keys, k)

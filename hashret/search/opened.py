@@ -218,8 +218,8 @@ class Opened:
     def _words(self, queries: Iterable[dict[int, int]]) -> WordScores:
         """How well the words of these queries, by their numbers, fit the items of some rows."""
         bm25 = self.searcher.words.bm25
-        of_queries = list(queries)
-        return lambda query, rows: bm25.of_rows(of_queries[query], rows)
+        of_queries = list(map(bm25.scores, queries))
+        return lambda query, rows: of_queries[query].of_rows(rows)
 
 
 def _ranking(snapshot: Snapshot, question: Question, *, of_codes: bool = False) -> Ranking:

@@ -250,7 +250,7 @@ class Snapshot:
         given = np.arange(len(self.rows)) if positions is None else _positions_given(positions)
         rows = self.rows[given].tolist()
         with self.folder.reading():
-            return [self.items.id(row) for row in rows]
+            return self.items.ids(rows)
 
     def rows_of(self, ids: Iterable[str]) -> dict[str, int]:
         """The row of each id that the snapshot has."""

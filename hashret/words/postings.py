@@ -84,12 +84,16 @@ class Postings:
             np.array(lengths, np.uint32),
         )
 
-    def find(self, word: int) -> slice:
-        """The slice of `rows` and `counts` of a word's digest; an empty one if no text has it."""
-        at = int(np.searchsorted(self.words, np.uint64(word)))
-        if at == len(self.words) or int(self.words[at]) != word:
-            return slice(0, 0)
-        return slice(int(self.starts[at]), int(self.starts[at + 1]))
+    def find(self, words: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Where the `rows` and `counts` of words begin and end, by their digests, (m,) int64 each.
+
+        Those of a word that no text has end where they begin.
+        """
+        at = np.searchsorted(self.words, words).clip(max=max(0, len(self.words) - 1))
+        starts = self.starts[at].astype(np.int64)
+        if not len(self.words):
+            return starts, starts
+        return starts, np.where(self.words[at] == words, self.starts[at + 1], starts)
 
     def tensors(self) -> dict[str, np.ndarray]:
         """The five arrays, by their names."""

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hashret.errors import DamagedError
+from hashret.words import bm25 as bm25_file
 from hashret.words import postings as postings_file
 from hashret.words.bm25 import Bm25, Part
 from hashret.words.postings import MOST_COUNTED, Postings, counted, digest
@@ -40,9 +41,10 @@ def by_the_formula(texts, question):
     removed=st.sets(st.integers(0, 11)),
     gap=st.integers(0, 3),
     together=st.integers(1, 9),
+    at_once=st.sampled_from([0, 3, 1 << 18]),
 )
 def test_scores_are_those_of_the_formula_however_texts_are_parted(
-    texts, question, cuts, removed, gap, together
+    texts, question, cuts, removed, gap, together, at_once
 ):
     edges = sorted({0, len(texts), *(cut for cut in cuts if cut < len(texts))})
     parts, rows = [], []
@@ -58,7 +60,7 @@ def test_scores_are_those_of_the_formula_however_texts_are_parted(
     expected = by_the_formula([text or [] for text in shown], question)
     words = counted(question)
     counting = [row not in removed for row in range(len(texts))]
-    scores = bm25.of_rows(words, np.array([*rows, 99]))
+    scores = bm25.scores(words).of_rows(np.array([*rows, 99]))
     assert scores[-1] == 0.0
     scores = np.where(counting, scores[:-1], 0.0)
     np.testing.assert_allclose(scores, expected, rtol=1e-12)
@@ -69,7 +71,9 @@ def test_scores_are_those_of_the_formula_however_texts_are_parted(
             if score > 0 and (among is None or row in among)
         )
         for n in (1, 3, 20):
-            found = bm25.best(words, n, among).tolist()
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(bm25_file, "_AT_ONCE", at_once)
+                found = bm25.scores(words).best(n, among).tolist()
             assert [(-round(dict(zip(rows, scores, strict=True))[r], 9)) for r in found] == [
                 score for score, _ in order[:n]
             ]
@@ -80,8 +84,9 @@ def test_scores_are_those_of_the_formula_however_texts_are_parted(
     seed=st.integers(0, 10**6),
     n=st.integers(1, 30),
     asked=st.lists(st.integers(0, 39), min_size=1, max_size=8, unique=True),
+    at_once=st.integers(0, 300),
 )
-def test_leaving_common_words_to_the_candidates_changes_no_answer(seed, n, asked):
+def test_leaving_common_words_to_the_candidates_changes_no_answer(seed, n, asked, at_once):
     """Words as rare as those of a language, so that the common ones can't decide."""
     rng = np.random.default_rng(seed)
     chances = 1 / np.arange(1, 41) ** 1.5
@@ -89,11 +94,18 @@ def test_leaving_common_words_to_the_candidates_changes_no_answer(seed, n, asked
     texts = [[f"w{word}" for word in row[: rng.integers(1, 7)]] for row in drawn]
     bm25 = Bm25([Part(0, Postings.of(texts), np.empty(0, np.uint32))])
     words = counted(f"w{word}" for word in asked)
-    scores = bm25.of_rows(words, np.arange(150))
-    found = bm25.best(words, n)
-    best = np.sort(scores[scores > 0])[::-1][:n]
-    np.testing.assert_allclose(scores[found], best, rtol=1e-12)
-    assert len(set(found.tolist())) == len(found)
+    every = np.arange(150)
+    looked_up = bm25.scores(words).of_rows(every)
+    added_up = bm25.scores(words)
+    expected = added_up.best(n)
+    np.testing.assert_array_equal(added_up.of_rows(every), looked_up)  # to the last bit
+    order = np.lexsort((every, -looked_up))[:n]
+    np.testing.assert_array_equal(expected, order[looked_up[order] > 0.0])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(bm25_file, "_AT_ONCE", at_once)
+        pruned = bm25.scores(words)
+        np.testing.assert_array_equal(pruned.best(n), expected)
+        np.testing.assert_array_equal(pruned.of_rows(every), looked_up)
 
 
 def test_a_word_counts_at_most_so_often():
@@ -106,12 +118,14 @@ def test_a_word_counts_at_most_so_often():
 def test_an_index_is_rebuilt_from_its_arrays(texts):
     made = Postings.of(texts)
     again = Postings.from_tensors(made.tensors(), len(texts))
-    for word in WORDS:
-        where = made.find(digest(word))
+    wanted = np.array([digest(word) for word in [*WORDS, "nowhere"]], np.uint64)
+    starts, stops = made.find(wanted)
+    np.testing.assert_array_equal(again.find(wanted), (starts, stops))
+    for word, start, stop in zip([*WORDS, "nowhere"], starts, stops, strict=True):
+        where = slice(start, stop)
         having = [row for row, text in enumerate(texts) if word in text]
         assert made.rows[where].tolist() == having
         assert made.counts[where].tolist() == [texts[row].count(word) for row in having]
-        assert again.find(digest(word)) == where
 
 
 DAMAGES = {
@@ -135,7 +149,9 @@ DAMAGES = {
 def test_arrays_that_can_not_be_an_index_are_refused(damage):
     made = Postings.of([["a", "b"], ["a", "c", "c"], ["b", "a"]])
     tensors = {name: array.copy() for name, array in made.tensors().items()}
-    assert Postings.from_tensors(tensors, 3).find(digest("a")) == made.find(digest("a"))
+    wanted = np.array([digest("a")], np.uint64)
+    again = Postings.from_tensors(tensors, 3)
+    np.testing.assert_array_equal(again.find(wanted), made.find(wanted))
     DAMAGES[damage](tensors)
     with pytest.raises(DamagedError, match="expected an inverted index"):
         Postings.from_tensors(tensors, 3)

@@ -136,6 +136,18 @@ class StoredItems:
         segment, offset = self.place(row)
         return self.records(segment).id(offset)
 
+    def ids(self, rows: Iterable[int]) -> list[str]:
+        """The ids of rows; the segment of one is looked for first in that of the one before."""
+        found: list[str] = []
+        start = stop = 0
+        id_of = self.id
+        for row in rows:
+            if not start <= row < stop:
+                segment, _ = self.place(row)
+                start, stop, id_of = segment.first_row, segment.stop, self.records(segment).id
+            found.append(id_of(row - start))
+        return found
+
     def digest(self, row: int) -> bytes:
         """The digest of a row's content."""
         segment, offset = self.place(row)
