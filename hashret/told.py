@@ -1,11 +1,16 @@
-"""What decoded features say, as people read it: of a text its most telling words."""
+"""What decoded features say, as people and programs read it: words, pixels, a vector, a series."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+
+from hashret.kinds import kind_of
+
+if TYPE_CHECKING:
+    from hashret.collection import Collection
 
 #: Words that are told of a code.
 MOST_WORDS = 20
@@ -38,3 +43,16 @@ def telling_words(
         for i in first.tolist()
         if telling[i] > 0
     ]
+
+
+def form_of(collection: Collection) -> str:
+    """What codes of a collection say, as its key in JSON: words, pixels, vector or series."""
+    outputs = collection.decoder.spec.outputs
+    if kind_of(collection.kind).stores_images:
+        return "pixels"
+    return {"words": "words", "steps": "series"}.get(outputs, "vector")
+
+
+def told_json(form: str, one: Any) -> dict[str, Any]:
+    """What one code says as JSON, of this form; `one` is what `Collection.decode` has of it."""
+    return {form: [word._asdict() for word in one] if form == "words" else one.tolist()}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import html
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from string import Template
 from typing import Any
 
@@ -267,7 +267,7 @@ def _of_training(training: dict[str, Any]) -> str:
         parts.append(drawing.svg())
     for one in stages:
         if looks := one.get("looks"):
-            parts.append(_course(str(one.get("stage")), looks).svg())
+            parts += [drawing.svg() for drawing in _courses(str(one.get("stage")), looks)]
     if not learned:
         parts.append(
             _said(
@@ -278,8 +278,9 @@ def _of_training(training: dict[str, Any]) -> str:
     return _section("Training", *parts)
 
 
-def _course(stage: str, looks: list[dict[str, Any]]) -> Drawing:
-    """How the codes of a sample became bits: shares by how much of the stage was done."""
+def _courses(stage: str, looks: list[dict[str, Any]]) -> Iterator[Drawing]:
+    """How the codes of a sample became bits, by how much of the stage was done; and the noise."""
+    x = Axis("share of the stage that is done", 0, 1)
     done = [float(look["done"]) for look in looks]
     balance = [look["bit_balance"] for look in looks]
     lines: dict[str, Curve] = {}
@@ -287,9 +288,8 @@ def _course(stage: str, looks: list[dict[str, Any]]) -> Drawing:
         lines["bits that are sure"] = (done, [float(look["saturated"]) for look in looks])
     lines["ones of the bit with most"] = (done, [float(most) for _, _, most in balance])
     lines["ones of the bit with fewest"] = (done, [float(least) for least, _, _ in balance])
-    return curves(
-        f"Codes on the way: {stage}",
-        Axis("share of the stage that is done", 0, 1),
-        Axis("", 0, 1),
-        lines,
-    )
+    yield curves(f"Codes on the way: {stage}", x, Axis("", 0, 1), lines)
+    if looks[0]["noise"] is not None:
+        noise = [float(look["noise"]) for look in looks]
+        y = Axis("", 0, max(noise))
+        yield curves(f"Noise on the logits: {stage}", x, y, {"noise": (done, noise)})

@@ -62,9 +62,10 @@ def decode(
         raise click.UsageError("--json: expected none with -o, whose suffix is the format")
     with opened(collection, commit) as snapshot:
         from hashret.cli.decoding import told  # when it is needed: Pillow and NumPy take a moment
+        from hashret.told import form_of
 
         if output is not None:
-            told.require_output(output, told.form_of(snapshot))
+            told.require_output(output, form_of(snapshot))
         found = _told(snapshot, ids, given, file)
     if output is not None:
         told.write_told(output, found)
@@ -80,8 +81,9 @@ def _told(
 ) -> Told:
     """What the codes say that the command line names."""
     from hashret.cli.decoding.codes_file import read_codes
-    from hashret.cli.decoding.told import Told, form_of
+    from hashret.cli.decoding.told import Told
     from hashret.codes import Codes
+    from hashret.told import form_of
 
     snapshot = collection.snapshot
     decoder = snapshot.decoder

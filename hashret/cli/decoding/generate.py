@@ -56,9 +56,10 @@ def generate(
         raise click.UsageError("--json: expected none with -o, whose suffix is the format")
     with opened(collection, commit) as snapshot:
         from hashret.cli.decoding import told  # when it is needed: Pillow and NumPy take a moment
+        from hashret.told import form_of
 
         if output is not None:
-            told.require_output(output, told.form_of(snapshot))
+            told.require_output(output, form_of(snapshot))
         found = snapshot.generate(n, near=near, between=between or None, seed=seed, sample=sample)
         new = _told(snapshot, found.codes, found.said, between or (near,))
     if output is not None:
@@ -73,7 +74,8 @@ def generate(
 
 def _told(collection: Collection, codes: Any, said: Any, ends: tuple[str | None, ...]) -> Told:
     """What is generated, with the nearest stored item of each code and its distance in bits."""
-    from hashret.cli.decoding.told import Told, form_of
+    from hashret.cli.decoding.told import Told
+    from hashret.told import form_of
 
     nearest = [hits[0] for hits in collection.query(codes, 1)]
     facts = [{"nearest": {"id": hit.id, "distance": hit.distance}} for hit in nearest]
