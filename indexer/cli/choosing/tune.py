@@ -16,6 +16,7 @@ from hashret.kinds import KINDS
 from indexer.cli.console import progress_bars, say, show_columns, show_guesses
 from indexer.cli.options import (
     SEED,
+    CodeLength,
     device_option,
     metric_option,
     packed_option,
@@ -44,7 +45,7 @@ _BEGINNING = re.compile(r'\s*\{\s*"recipe":')
 @click.option(
     "--bits",
     "lengths",
-    type=click.IntRange(min=8, max=512),
+    type=CodeLength(),
     multiple=True,
     metavar="8..512",
     help="Bits in a code, a multiple of 8; repeat it to try several lengths.  [default: 64]",
@@ -54,9 +55,10 @@ _BEGINNING = re.compile(r'\s*\{\s*"recipe":')
     type=click.FloatRange(min=0, min_open=True),
     default=600.0,
     show_default=True,
+    metavar="SECONDS",
     help="Time limit for all trials together.",
 )
-@click.option("--preset", help="Model to train, as in `hashret index --preset`.")
+@click.option("--preset", metavar="NAME", help="How to learn, as in `hashret index --preset`.")
 @metric_option
 @packed_option
 @click.option(
