@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import re
 
 import click
 import numpy as np
@@ -226,6 +227,7 @@ def test_every_option_has_a_help(verb):
     for parameter in main.commands[verb].params:
         if isinstance(parameter, click.Option):
             assert parameter.help, parameter.opts
+    assert not re.search(r" RANGE|FLOAT", run(verb, "--help").stdout)  # click's own words
 
 
 @pytest.mark.parametrize(

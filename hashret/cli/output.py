@@ -63,9 +63,10 @@ where_option = click.option(
 seed_option = click.option(
     "--seed",
     type=click.IntRange(0, 2**32 - 1),
+    metavar="N",
     default=0,
     show_default=True,
-    help="The same seed draws the same samples and gives the same map.",
+    help="Seed of what is drawn at random: the same seed gives the same result.",
 )
 
 

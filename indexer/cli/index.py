@@ -121,7 +121,7 @@ _LINE = re.compile(rf'\{{"id": {_TEXT}, "reason": {_TEXT}, "class": {_TEXT}\}}\r
     "--thumbnails/--no-thumbnails",
     "store_thumbnails",
     default=None,
-    help="Keep a thumbnail of each image, about 4 kB, which the page shows.  [default: as the "
+    help="Keep a thumbnail of each image, about 3 kB, which the page shows.  [default: as the "
     "collection did last, else yes]",
 )
 @flag_option

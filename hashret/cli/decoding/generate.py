@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     "-n",
     "n",
     type=click.IntRange(1, 10_000),
+    metavar="N",
     help="How many.  [default: 16; with --between all on the way, a bit each]",
 )
 @click.option("--near", metavar="ID", help="Begin at this item, and go one bit away each time.")

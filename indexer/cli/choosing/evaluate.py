@@ -61,6 +61,7 @@ def _gains(
     type=click.IntRange(min=1),
     default=100,
     show_default=True,
+    metavar="K",
     help="With --label: measure the first K hits of each query.",
 )
 @click.option(
@@ -68,6 +69,7 @@ def _gains(
     type=click.IntRange(min=0),
     default=2,
     show_default=True,
+    metavar="BITS",
     help="With --label: measure precision among all hits within so many bits, inclusive.",
 )
 @click.option(

@@ -14,7 +14,14 @@ from hashret.cli.files import written
 from hashret.cli.output import json_option
 from hashret.kinds import KINDS
 from indexer.cli.console import progress_bars, say, show_columns, show_guesses
-from indexer.cli.learning import SEED, device_option, metric_option, packed_option, vector_spec
+from indexer.cli.learning import (
+    SEED,
+    CodeLength,
+    device_option,
+    metric_option,
+    packed_option,
+    vector_spec,
+)
 from indexer.cli.outputs import require_output
 from indexer.cli.reading import reading_of, reading_options, with_stdin
 
@@ -36,7 +43,7 @@ _BEGINNING = re.compile(r'\s*\{\s*"recipe":')
 @click.option(
     "--bits",
     "lengths",
-    type=click.IntRange(min=8, max=512),
+    type=CodeLength(),
     multiple=True,
     metavar="8..512",
     help="Bits in a code, a multiple of 8; repeat it to try several lengths.  [default: 64]",
@@ -46,9 +53,10 @@ _BEGINNING = re.compile(r'\s*\{\s*"recipe":')
     type=click.FloatRange(min=0, min_open=True),
     default=600.0,
     show_default=True,
+    metavar="SECONDS",
     help="Time limit for all trials together.",
 )
-@click.option("--preset", help="Model to train, as in `hashret index --preset`.")
+@click.option("--preset", metavar="NAME", help="How to learn, as in `hashret index --preset`.")
 @metric_option
 @packed_option
 @click.option(

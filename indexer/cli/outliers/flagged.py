@@ -19,8 +19,8 @@ flag_option = click.option(
     "--flag-outliers",
     type=SHARE,
     metavar="P",
-    help="Show the items of this run of which at most so large a share of the items stored before "
-    "is as unlike the others; in a first run, of all.",
+    help="At the end, show which items of this run are unlike those stored before, with a p-value "
+    "of at most P (`hashret outliers`); in a first run, unlike each other.  [default: none shown]",
 )
 
 

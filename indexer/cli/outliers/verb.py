@@ -45,7 +45,8 @@ SHARE = click.FloatRange(0, 1, min_open=True)
     type=SHARE,
     default=0.01,
     show_default=True,
-    help="Show items of which at most so large a share of usual items is as unlike the others.",
+    metavar="P",
+    help="Show the items with a p-value of at most P.",
 )
 @click.option(
     "--fdr",
@@ -54,7 +55,13 @@ SHARE = click.FloatRange(0, 1, min_open=True)
     help="In place of --p: show as many as can be if at most this share of them may be false.",
 )
 @click.option(
-    "-k", "k", type=click.IntRange(min=1), default=20, show_default=True, help="Show at most K."
+    "-k",
+    "k",
+    type=click.IntRange(min=1),
+    default=20,
+    show_default=True,
+    metavar="K",
+    help="Show at most K.",
 )
 @where_option
 @click.option(
