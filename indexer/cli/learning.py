@@ -26,10 +26,17 @@ if TYPE_CHECKING:
 SEED = click.IntRange(0, 2**63 - 1)
 
 
-def _bits(ctx: click.Context, parameter: click.Parameter, value: int | None) -> int | None:
-    if value is not None and (not 8 <= value <= 512 or value % 8):
-        raise click.BadParameter(f"expected 8 to 512 in steps of 8, got {value}")
-    return value
+class CodeLength(click.ParamType):
+    """The type of --bits: a number of bits that a learned code can have."""
+
+    name = "bits"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """The number; BadParameter if it is none from 8 to 512 in steps of 8."""
+        bits = int(click.INT.convert(value, param, ctx))
+        if not 8 <= bits <= 512 or bits % 8:
+            self.fail(f"expected 8 to 512 in steps of 8, got {bits}", param, ctx)
+        return bits
 
 
 def _invariances(
@@ -48,8 +55,7 @@ def _invariances(
 _LEARNING: tuple[Callable[..., Any], ...] = (
     click.option(
         "--bits",
-        type=int,
-        callback=_bits,
+        type=CodeLength(),
         metavar="8..512",
         help="Bits in a code, a multiple of 8.  [default: 64; with --packed-bits, all of them]",
     ),
