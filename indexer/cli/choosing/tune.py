@@ -113,9 +113,6 @@ def tune(
     sources, how = with_stdin(sources, reading_of(reading))
     chosen_kind = kind or corpus.infer_kind(sources, how)
     spec = vector_spec(chosen_kind, metric, packed)
-    for length in lengths:
-        if length % 8:
-            raise click.BadParameter(f"--bits: expected 8 to 512 in steps of 8, got {length}")
     if write is not None:
         require_output(write, _RECIPE, _BEGINNING, sources, chosen_kind)
     with progress_bars(quiet) as on_progress:
