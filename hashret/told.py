@@ -3,14 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
-
-from hashret.kinds import kind_of
-
-if TYPE_CHECKING:
-    from hashret.collection import Collection
 
 #: Words that are told of a code.
 MOST_WORDS = 20
@@ -43,14 +38,6 @@ def telling_words(
         for i in first.tolist()
         if telling[i] > 0
     ]
-
-
-def form_of(collection: Collection) -> str:
-    """What codes of a collection say, as its key in JSON: words, pixels, vector or series."""
-    outputs = collection.decoder.spec.outputs
-    if kind_of(collection.kind).stores_images:
-        return "pixels"
-    return {"words": "words", "steps": "series"}.get(outputs, "vector")
 
 
 def told_json(form: str, one: Any) -> dict[str, Any]:

@@ -151,3 +151,11 @@ def denoised(snapshot: Snapshot, payload: Any, noise: float | None) -> np.ndarra
     if noise is None:
         noise = featurizer.noise_of(payload, denoiser)
     return featurizer.denoised(payload, denoiser, noise)
+
+
+def form_of(snapshot: Snapshot) -> str:
+    """What codes of a collection say, as its key in JSON: words, pixels, vector or series."""
+    outputs = snapshot.decoder.spec.outputs
+    if kind_of(snapshot.kind).stores_images:
+        return "pixels"
+    return {"words": "words", "steps": "series"}.get(outputs, "vector")

@@ -42,13 +42,13 @@ class Told:
     names: Sequence[str]
     said: list[Any] | np.ndarray
     form: str
-    """As `told.form_of` says it."""
+    """As `snapshot.decoding.form_of` says it."""
     title: str
     facts: Sequence[dict[str, Any]] | None = None
     """What else is known of each, as JSON; its id, for example."""
 
 
-#: The suffixes of files that what codes say is written to, by `told.form_of`; of vectors these.
+#: The suffixes of files that what codes say is written to, by `form_of`; of vectors these.
 _SUFFIXES = {"words": [".jsonl"], "pixels": [".png", ".svg", ".npy"], "series": [".jsonl"]}
 _OF_VECTORS = [".npy", ".jsonl"]
 

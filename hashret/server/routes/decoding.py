@@ -13,7 +13,8 @@ from hashret.collection import Collection
 from hashret.server.answers import codes_of
 from hashret.server.requests import CodeHex, Name
 from hashret.server.service import Service, StrictRoute, json_response
-from hashret.told import form_of, told_json
+from hashret.snapshot.decoding import form_of
+from hashret.told import told_json
 
 #: Most codes of one request: of pictures each is some kilobytes of JSON.
 _MOST_CODES = 100
@@ -77,7 +78,7 @@ def _decoded(collection: Collection, name: str, asked: Undecoded) -> bytes:
     else:
         codes = codes_of(standing, asked.codes or [])
         facts = [{}] * len(codes)
-    form, said = form_of(standing), standing.decode(codes)
+    form, said = form_of(standing.snapshot), standing.decode(codes)
     decoded = [
         {"code": codes.hex(i)} | facts[i] | told_json(form, one) for i, one in enumerate(said)
     ]
