@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from hashret.errors import DamagedError
+from hashret.snapshot.snapshot import Snapshot
 from hashret.store.catalog.catalog import Catalog
-
-if TYPE_CHECKING:
-    from hashret.snapshot.snapshot import Snapshot
 
 
 def about_collection(snapshot: Snapshot, index: str, address: str | None) -> dict[str, Any]:

@@ -1,7 +1,6 @@
-"""What the model of a commit says of codes, and of payloads with noise: its decoder, its denoiser.
+"""What the model of a commit says of codes, and of payloads with noise; no search needs it.
 
-Nothing that searches needs any of it. Both are in one file beside the encoder; a snapshot keeps
-what was read of them (`Snapshot.decoder`, `Snapshot.denoiser`).
+That is by its decoder and its denoiser (`Snapshot.decoder`, `Snapshot.denoiser`).
 """
 
 from __future__ import annotations
@@ -12,77 +11,14 @@ import numpy as np
 
 from hashret.arguments import require_flag, require_number, whole
 from hashret.codes import Codes
-from hashret.decoders import denoiser as denoisers
-from hashret.decoders.decoder import Decoder
 from hashret.decoders.generating import Generated, new_codes, sampled
-from hashret.decoders.rebuilt import fits
-from hashret.errors import CollectionError, DamagedError
+from hashret.errors import CollectionError
 from hashret.items import Id, id_of
 from hashret.kinds import kind_of
-from hashret.specs.decoders import DecoderSpec
-from hashret.specs.denoisers import DenoiserSpec
-from hashret.store.model_files import read_decoder
+from hashret.snapshot.snapshot import Snapshot
 
 if TYPE_CHECKING:
     from hashret.features.base import Denoises
-    from hashret.snapshot.snapshot import Snapshot
-
-
-def decoder_of(snapshot: Snapshot) -> Decoder:
-    """The decoder of the snapshot's model.
-
-    Raises CollectionError for a model without one, and `DamagedError`.
-    """
-    record, root = snapshot.require_model(), snapshot.layout.root
-    if not record.has_decoder or "decoder" not in snapshot.description:
-        raise CollectionError(
-            f"{root}: expected a model with a decoder, got one without; `hashret retrain "
-            f"{root}` learns one that has it"
-        )
-    spec = snapshot.spec("decoder")
-    if not isinstance(spec, DecoderSpec):
-        raise _other_settings(snapshot, "a decoder", spec)
-    with snapshot.folder.reading():
-        arrays, _ = denoisers.parts_of(read_decoder(snapshot.layout, record))
-        decoder = Decoder.from_tensors(spec, arrays)
-    if not fits(spec, snapshot.spec("encoder")):
-        raise DamagedError(
-            f"{root}: expected a decoder from {record.n_bits} bits to the encoder's features, "
-            f"got one from {spec.n_bits} to {spec.n_outputs}; train it again"
-        )
-    return decoder
-
-
-def denoiser_of(snapshot: Snapshot) -> denoisers.Denoiser:
-    """The denoiser of the snapshot's model.
-
-    Raises CollectionError for a model without one, and `DamagedError`.
-    """
-    record, root = snapshot.require_model(), snapshot.layout.root
-    if not kind_of(snapshot.kind).denoises:
-        raise CollectionError(
-            f"{root}: expected a collection of images or vectors to denoise by, got one of "
-            f"{snapshot.kind} items; `hashret decode` shows what a code says"
-        )
-    if not record.has_decoder or "denoiser" not in snapshot.description:
-        raise CollectionError(
-            f"{root}: expected a model with a denoiser, got one without; `hashret retrain "
-            f"{root}` learns one, unless its items are packed bits or vectors of more than "
-            "4,096 numbers"
-        )
-    spec = snapshot.spec("denoiser")
-    if not isinstance(spec, DenoiserSpec):
-        raise _other_settings(snapshot, "a denoiser", spec)
-    with snapshot.folder.reading():
-        _, arrays = denoisers.parts_of(read_decoder(snapshot.layout, record))
-        return denoisers.denoiser_of(spec, arrays)
-
-
-def _other_settings(snapshot: Snapshot, expected: str, spec: Any) -> DamagedError:
-    return DamagedError(
-        f"{snapshot.layout.root}: expected the settings of {expected}, got those of "
-        f"{spec.kind!r}; train it again"
-    )
 
 
 def decoded(
@@ -90,8 +26,8 @@ def decoded(
 ) -> list[Any] | np.ndarray:
     """What each of the codes says, as `Featurizer.restored` shows it.
 
-    With a generator, what it could be of: drawn around that. Raises what `decoder_of` raises, and
-    ValueError for codes of another length.
+    With a generator, what it could be of: drawn around that. Raises what `Snapshot.decoder` raises,
+    and ValueError for codes of another length.
     """
     decoder = snapshot.decoder
     features = decoder.decode(codes)

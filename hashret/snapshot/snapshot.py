@@ -157,9 +157,11 @@ class Snapshot:
 
         Raises CollectionError for a model without one, and `DamagedError`.
         """
-        from hashret.snapshot.decoding import decoder_of  # a search needs none of it
+        from hashret.snapshot.decoder_file import stored_decoder  # a search needs none of it
 
-        return decoder_of(self)
+        record, spec = self._beside_encoder("decoder")
+        with self.folder.reading():
+            return stored_decoder(self.layout, record, spec, self.spec("encoder"))
 
     @cached_property
     def denoiser(self) -> Denoiser:
@@ -167,9 +169,17 @@ class Snapshot:
 
         Raises CollectionError for a model without one, and `DamagedError`.
         """
-        from hashret.snapshot.decoding import denoiser_of  # a search needs none of it
+        from hashret.snapshot.decoder_file import stored_denoiser  # a search needs none of it
 
-        return denoiser_of(self)
+        record, spec = self._beside_encoder("denoiser")
+        with self.folder.reading():
+            return stored_denoiser(self.layout, record, spec, self.kind)
+
+    def _beside_encoder(self, part: str) -> tuple[ModelRecord, Any]:
+        """The record of the model, and the spec of its decoder or denoiser; None for none."""
+        record = self.require_model()
+        is_there = record.has_decoder and part in self.description
+        return record, self.spec(part) if is_there else None
 
     def require_model(self) -> ModelRecord:
         """The record of the model. Raises CollectionError where nothing was learned yet."""
@@ -314,9 +324,11 @@ class Snapshot:
         It is looked for in the folders that were indexed, and nowhere else. Raises
         `UnknownItemError`, and CollectionError where it is not to be had.
         """
-        from hashret.snapshot.payloads import original  # a search needs none of it
+        from hashret.snapshot.originals import indexed_file  # a search needs none of it
 
-        return original(self, item_id)
+        (row,) = self.require_rows([item_id])
+        with self.folder.reading():
+            return indexed_file(self.layout, self.items, row, self.folders, self.kind)
 
     @cached_property
     def keeps_thumbnails(self) -> bool:
