@@ -249,7 +249,9 @@ class Neighbors:
 
     def first(self, k: int, *, ties: bool = False) -> Neighbors:
         """At most the first k rows of each query; with `ties`, also all at the k-th distance."""
-        lengths = np.diff(self.limits)
+        lengths = self.limits[1:] - self.limits[:-1]
+        if (lengths <= k).all():
+            return self
         queries = np.repeat(np.arange(len(self)), lengths)
         rank = np.arange(len(self.rows)) - self.limits[:-1][queries]
         keep = rank < k

@@ -57,13 +57,18 @@ class Column:
         return np.asarray(self.values(0, len(self._values)))
 
     def __getitem__(self, row: int) -> Any:
-        return self.values(row, row + 1)[row]
+        at = self._at + self.width * row
+        # what `values` does, without its calls
+        if not (self._verified[at // self._block] and self._verified[(at + self.width - 1) // self._block]):
+            self._file.require(at, at + self.width)
+        return self._values[row]
 
     def get(self, row: int) -> Any:
         """The value of a row, None where it is missing."""
         if self._valid >= 0:
             at = self._valid + (row >> 3)
-            self._file.require(at, at + 1)
+            if not self._verified[at // self._block]:
+                self._file.require(at, at + 1)
             if not self._bytes[at] >> (row & 7) & 1:
                 return None
         return self[row]
