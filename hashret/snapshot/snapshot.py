@@ -284,7 +284,7 @@ class Snapshot:
                 yield StoredItem(item_id, metadata, code, preview, self.text(row))
 
     def text(self, row: int) -> Any:
-        """The text of a row as a field that is read late (`hashret.late`) takes it."""
+        """The text of a row as a field that is read late (`items.late`) takes it."""
         if not self.keeps_texts:
             return None
         return partial(_text, self.items, self.folder, self.close, row)

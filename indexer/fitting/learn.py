@@ -102,8 +102,7 @@ def learn(
         raise
     report.warnings += examples.doubts
     for stage in report.stages:
-        seconds = stopwatch.seconds
-        seconds[stage.stage] = seconds.get(stage.stage, 0.0) + stage.seconds
+        stopwatch.add(stage.stage, stage.seconds)
     return Learned(joined(featurizer, encoder, features), decoder, denoiser, report)
 
 
