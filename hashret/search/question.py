@@ -113,8 +113,9 @@ class Question:
                 f"{shown(self.rerank_by)}; choose one"
             )
         if self.rerank_by is not None and not rerank:
+            got = "none" if rerank is None else rerank
             raise QuestionError(
-                f"{{rerank_by}}: expected {{rerank}} beside it, got {rerank}; say how many to rank"
+                f"{{rerank_by}}: expected {{rerank}} beside it, got {got}; say how many to rank"
             )
         beside = (
             "{order} and {probes}"
