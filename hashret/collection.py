@@ -285,7 +285,9 @@ class Collection:
             raise ValueError("near: expected none beside between; leave one out")
         if between is not None and (not isinstance(between, tuple | list) or len(between) != 2):
             raise ValueError(f"between: expected two ids, got {between!r:.80}; give both")
-        snapshot, rng = self.snapshot, np.random.default_rng(whole("seed", seed))
+        if whole("seed", seed) < 0:
+            raise ValueError(f"seed: expected 0 or more, got {seed}; choose another")
+        snapshot, rng = self.snapshot, np.random.default_rng(seed)
         fair = snapshot.decoder.spec.prior == "fair"
         if not len(snapshot.codes):
             raise CollectionError(f"{self._root}: expected items with a code, got none; add some")
@@ -389,6 +391,7 @@ class Collection:
         """
         from hashret.store.exports import Contents, rows_of, write_export  # a query needs none
 
+        require_instance("order", order, str)
         if order not in ("rows", "ids"):
             raise ValueError(f"order: expected 'rows' or 'ids', got {order!r}; choose one of these")
         snapshot = self.snapshot

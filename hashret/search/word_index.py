@@ -19,6 +19,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, cast
 
 from hashret import __version__
+from hashret.arguments import require_instance
 from hashret.errors import CollectionError, DamagedError
 from hashret.features.texts.featurizer import MAX_BYTES
 from hashret.items import Payload
@@ -106,6 +107,7 @@ class WordIndex:
         """
         from hashret.search.spelling import Spelling, spelling  # most questions need none
 
+        require_instance("question", question, str)
         words = list(dict.fromkeys(self._featurizer.all_words(question)))
         known = set(self._featurizer.weights(words))
         if self._bm25 is None:
