@@ -182,8 +182,9 @@ class Layout:
             if root.exists() and (
                 not root.is_dir() or any(entry.name not in fine for entry in root.iterdir())
             ):
+                got = "other files" if root.is_dir() else "a file"
                 raise NotACollectionError(
-                    f"{root}: expected a collection, an empty folder or nothing, got other files; "
+                    f"{root}: expected a collection, an empty folder or nothing, got {got}; "
                     "choose another path"
                 )
         self._require_plain()
