@@ -374,6 +374,7 @@ class Collection:
         """
         from hashret.store.exports import Contents, rows_of, write_export  # a query needs none
 
+        require_instance("order", order, str)
         if order not in ("rows", "ids"):
             raise ValueError(f"order: expected 'rows' or 'ids', got {order!r}; choose one of these")
         snapshot = self.snapshot

@@ -7,6 +7,7 @@ when they are needed: a text query loads neither torch nor Faiss.
 from __future__ import annotations
 
 import json
+import math
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -70,6 +71,19 @@ seed_option = click.option(
 )
 
 
+class NumberRange(click.FloatRange):
+    """The numbers within bounds; NaN is none of them, though it is neither below nor above one."""
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """The number; BadParameter if it is NaN, or out of bounds."""
+        number = float(super().convert(value, param, ctx))
+        if math.isnan(number):
+            self.fail(f"expected a number, got {value}", param, ctx)
+        return number
+
+
 def output_option(help_text: str) -> Callable[[Any], Any]:
     """The option -o of a verb that writes one file."""
     path = click.Path(path_type=Path)
@@ -78,7 +92,7 @@ def output_option(help_text: str) -> Callable[[Any], Any]:
 
 wait_option = click.option(
     "--wait",
-    type=click.FloatRange(min=0),
+    type=NumberRange(min=0),
     default=0.0,
     metavar="SECONDS",
     help="How long to wait while another process writes to the collection.  [default: 0]",

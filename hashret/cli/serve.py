@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from hashret.cli.group import shown
-from hashret.cli.output import opened
+from hashret.cli.output import NumberRange, opened
 from hashret.cli.query import announce_reading
 from hashret.errors import MissingExtraError
 
@@ -73,7 +73,7 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--timeout",
-    type=click.FloatRange(0.1, 3600),
+    type=NumberRange(0.1, 3600),
     default=30.0,
     show_default=True,
     metavar="SECONDS",

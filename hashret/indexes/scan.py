@@ -24,6 +24,7 @@ _BLOCK, _BLOCK_CODES = (
     1 << 22,
 )  # queries at once, and codes they may find: these are sorted within the cache
 _FIRST_TILE = 1 << 12
+_ONE_TILE = 1 << 13  # codes; a second tile of so few costs more calls than lower limits save
 _TILE = 1 << 16  # codes compared at once: 512 KiB of words, which fits the second-level cache
 _FEW_CODES = 1 << 13  # codes of a measurement that must fit the first-level cache
 
@@ -137,7 +138,8 @@ class ScanIndex(ExactIndex[ScanCosts]):
         pairs = Pairs(self.name)
         # tiles in the outer loop, queries in the inner one: a tile is read once for all queries
         # the first tile is small, and lowers the limits for the others
-        edges = [0, *range(min(_FIRST_TILE, self._tile, n), n, self._tile), n]
+        first = n if n <= _ONE_TILE else _FIRST_TILE
+        edges = [0, *range(min(first, self._tile), n, self._tile), n]
         for start, end in pairwise(edges):
             tile = [column[start:end] for column in self._columns]
             for query, select in enumerate(selections):

@@ -79,4 +79,4 @@ def _prepared(snapshot: Snapshot, positions: np.ndarray) -> dict[int, Any]:
 def why_not(snapshot: Snapshot) -> str:
     """Why the parts of an item are not known, and what to do, as a sentence goes on."""
     kind = kind_of(snapshot.kind)
-    return f"no {kind.name} is kept; index the source again with {kind.kept_by}"
+    return f"no {kind.name} is kept; index the source again with --retrain {kind.kept_by}"

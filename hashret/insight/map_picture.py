@@ -66,7 +66,8 @@ def _facts(collection: Collection, code_map: CodeMap) -> str:
     n_laid_out = int(code_map.laid_out.sum())
     beside = ""
     if n_laid_out < n:
-        beside = f" of {n_laid_out:,} items; each other one lies beside one of near code"
+        some = f"{n_laid_out:,} item{'s' * (n_laid_out > 1)}"
+        beside = f" of {some}; each other one lies beside one of near code"
     return f"{shown}, commit {collection.commit}{without}. By t-SNE of {seen}{beside}."
 
 

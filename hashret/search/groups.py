@@ -54,7 +54,7 @@ class Groups:
 
         Query i has the slice ``limits[i]`` to ``limits[i + 1]`` of `positions`.
         """
-        queries = np.repeat(np.arange(len(limits) - 1), np.diff(limits))
+        queries = rank.owners(limits)
         numbers = self.numbers[positions]
         order = np.lexsort((numbers, queries))  # stable: the first of each group comes first
         is_first = np.ones(len(order), bool)
@@ -68,7 +68,7 @@ class Groups:
         Of a group those are several where they tie.
         """
         numbers = self.numbers[found.positions]
-        queries = np.repeat(np.arange(len(found.limits) - 1), np.diff(found.limits))
+        queries = rank.owners(found.limits)
         order = np.lexsort((*reversed(keys), numbers, queries))
         begins = np.ones(len(order), bool)
         begins[1:] = (np.diff(numbers[order]) != 0) | (np.diff(queries[order]) != 0)

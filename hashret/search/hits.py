@@ -103,11 +103,8 @@ class Ranked(NamedTuple):
 
     def take(self, limits: np.ndarray, places: np.ndarray) -> Ranked:
         """The items at these places of the arrays, for queries with these limits."""
-        found = self._replace(limits=limits)
-        for name, array in zip(self._fields[1:], self[1:], strict=True):
-            if array is not None:
-                found = found._replace(**{name: array[places]})
-        return found
+        arrays = (None if array is None else array[places] for array in self[1:])
+        return Ranked(limits, *arrays)  # type: ignore[arg-type]  # what was there is there
 
 
 def hits(
@@ -151,7 +148,7 @@ def scored(
 ) -> Ranked:
     """What was found for the queries of a block, with scores, in no order yet."""
     found = answered.found
-    queries = np.repeat(np.arange(len(found)), np.diff(found.limits))
+    queries = rank.owners(found.limits)
     limits, positions, distances = found.limits, found.rows, found.distances
     if besides is not None:
         others = positions != besides[queries]
@@ -221,7 +218,7 @@ def first_places(
     items are among the first.
     """
     limits = found.limits
-    queries = np.repeat(np.arange(len(limits) - 1), np.diff(limits))
+    queries = rank.owners(limits)
     order = rank.sorted_within(limits, keys)
     tied = np.zeros(len(order) + 1, bool)  # whether an item ties with the one before it
     tied[1:-1] = queries[1:] == queries[:-1]

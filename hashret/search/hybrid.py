@@ -127,7 +127,7 @@ def _compared(
     positions = snapshot.rows.find(every)
     coded = np.flatnonzero(positions >= 0)
     codes = snapshot.codes[positions[coded]]
-    owners = np.repeat(np.arange(len(rows)), np.diff(limits))[coded]
+    owners = rank.owners(limits)[coded]
     distances, scores = np.full(len(every), -1, np.int32), np.zeros(len(every))
     confidences = np.full((len(rows), snapshot.n_bits), 0.5)
     if block.answered is not None:

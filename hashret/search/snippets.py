@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 from unicodedata import category, east_asian_width
 
+from hashret.arguments import require_instance, whole
 from hashret.features.texts.featurizer import pieces
 from hashret.features.texts.tokens import word_spans
 from hashret.items import Hit
@@ -63,8 +64,11 @@ def snippets(
 
     Of a question that is no text, None, it is the beginning. Raises `DamagedError`.
     """
+    if whole("width", width) < 1:
+        raise ValueError(f"width: expected 1 column or more, got {width}; leave it out")
     first, then = index.telling(question) if question else ({}, {})
     for hit in hits:
+        require_instance("hits", hit, Hit)
         text = hit.preview if hit.text is None else hit.text
         found = snippet(text, first, index.splits, width)
         if then and not found.marks:

@@ -53,7 +53,9 @@ def generated(
         raise ValueError("near: expected none beside between; leave one out")
     if between is not None and (not isinstance(between, tuple | list) or len(between) != 2):
         raise ValueError(f"between: expected two ids, got {between!r:.80}; give both")
-    rng = np.random.default_rng(whole("seed", seed))
+    if whole("seed", seed) < 0:
+        raise ValueError(f"seed: expected 0 or more, got {seed}; choose another")
+    rng = np.random.default_rng(seed)
     fair = snapshot.decoder.spec.prior == "fair"
     if not len(snapshot.codes):
         raise CollectionError(

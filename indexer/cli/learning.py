@@ -26,17 +26,11 @@ if TYPE_CHECKING:
 SEED = click.IntRange(0, 2**63 - 1)
 
 
-class CodeLength(click.ParamType):
-    """The type of --bits: a number of bits that a learned code can have."""
-
-    name = "bits"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """The number; BadParameter if it is none from 8 to 512 in steps of 8."""
-        bits = int(click.INT.convert(value, param, ctx))
-        if not 8 <= bits <= 512 or bits % 8:
-            self.fail(f"expected 8 to 512 in steps of 8, got {bits}", param, ctx)
-        return bits
+def code_length(given: str) -> int:
+    """The bits of a code, as --bits takes them; BadParameter for what no learned code has."""
+    if given not in map(str, range(8, 513, 8)):
+        raise click.BadParameter(f"expected 8 to 512 in steps of 8, got {given}")
+    return int(given)
 
 
 def _invariances(
@@ -55,7 +49,7 @@ def _invariances(
 _LEARNING: tuple[Callable[..., Any], ...] = (
     click.option(
         "--bits",
-        type=CodeLength(),
+        type=code_length,
         metavar="8..512",
         help="Bits in a code, a multiple of 8.  [default: 64; with --packed-bits, all of them]",
     ),

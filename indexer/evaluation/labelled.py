@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from hashret.arguments import require_instance, whole
 from hashret.collection import Collection
 from hashret.errors import InputError
 from hashret.items import Item
@@ -31,6 +32,7 @@ from indexer.evaluation.label_measures import (
 from indexer.evaluation.queries import encode_queries, require_items
 from indexer.training.labels.item_labels import numbered
 
+_MOST = 1 << 30  # items that may be judged a query; a longer list than any collection gives
 _MAX_OWN_QUERIES = 10_000  # items that are queries if no others are given
 
 
@@ -82,13 +84,15 @@ def evaluate(
     `with_curves` also measures precision at ranks to k, and at radii to at least `radius`.
 
     Raises InputError if the collection is empty, if no item or no query has the field, if no query
-    can be used, or if none has a relevant item. Raises ValueError for k < 1 or radius < 0.
+    can be used, or if none has a relevant item. Raises ValueError for k < 1 or
+    above 2**30, and for radius < 0.
     """
     require_items(collection)
-    if k < 1 or radius < 0:
-        raise ValueError(
-            f"k, radius: expected k of 1 or more and radius of 0 or more, got {k}, {radius}"
-        )
+    if not 1 <= whole("k", k) <= _MOST:
+        raise ValueError(f"k: expected 1 to {_MOST:,}, got {k}; choose how many items to judge")
+    if whole("radius", radius) < 0:
+        raise ValueError(f"radius: expected 0 bits or more, got {radius}; it includes its bound")
+    require_instance("label", label, str)
     numbers: dict[str, int] = {}
     labels = numbered(collection.column(label), numbers)
     if not numbers:

@@ -58,7 +58,7 @@ def _gains(
 @click.option(
     "-k",
     "k",
-    type=click.IntRange(min=1),
+    type=click.IntRange(1, 1 << 30),
     default=100,
     show_default=True,
     metavar="K",

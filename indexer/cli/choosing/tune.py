@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hashret.cli.files import written
-from hashret.cli.output import json_option
+from hashret.cli.output import NumberRange, json_option
 from hashret.kinds import KINDS
 from indexer.cli.console import progress_bars, say, show_columns, show_guesses
 from indexer.cli.learning import (
     SEED,
-    CodeLength,
+    code_length,
     device_option,
     metric_option,
     packed_option,
@@ -43,14 +43,14 @@ _BEGINNING = re.compile(r'\s*\{\s*"recipe":')
 @click.option(
     "--bits",
     "lengths",
-    type=CodeLength(),
+    type=code_length,
     multiple=True,
     metavar="8..512",
     help="Bits in a code, a multiple of 8; repeat it to try several lengths.  [default: 64]",
 )
 @click.option(
     "--seconds",
-    type=click.FloatRange(min=0, min_open=True),
+    type=NumberRange(min=0, min_open=True),
     default=600.0,
     show_default=True,
     metavar="SECONDS",

@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING
 import click
 
 from hashret.cli.group import shown
-from hashret.cli.output import collection_argument, commit_option, json_option, opened, where_option
+from hashret.cli.output import (
+    NumberRange,
+    collection_argument,
+    commit_option,
+    json_option,
+    opened,
+    where_option,
+)
 from hashret.cli.reasons import none_because
 from hashret.errors import InputError
 from hashret.items import Item
@@ -25,7 +32,7 @@ _ODD = 3  # odd parts in the line of an outlier
 _LONGEST = 24  # characters of a word that are shown
 _FARTHEST = 1000.0  # an error that is shown as it is; where usual items are copies, it has no bound
 
-SHARE = click.FloatRange(0, 1, min_open=True)
+SHARE = NumberRange(0, 1, min_open=True)
 
 
 @click.command()
