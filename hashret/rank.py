@@ -9,6 +9,7 @@ Douze, Schmid, TPAMI 2011, section III).
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 
@@ -24,6 +25,8 @@ _FEW = 256  # codes a query up to which no tables are made for it
 _TILE_ROWS = 64  # rows of features compared at a time: they stay in the cache
 _GROUPS = 4  # for each of the k highest, in which scores are divided; fewer leave more to sort
 _TILE = 1 << 13  # codes scored at a time: their columns stay in the cache
+# a standard deviation of scores or similarities, which are of the size of 1, that is rounding
+_NO_SPREAD = 1e-9
 _RANKED_BEFORE = 60.0  # added to each rank that is fused: the constant of the paper
 
 
@@ -164,3 +167,23 @@ def reciprocal_ranks(lists: Sequence[tuple[float, np.ndarray, np.ndarray]], n: i
         before = np.arange(len(items)) - np.repeat(limits[:-1], np.diff(limits))
         scores[items] += weight / (_RANKED_BEFORE + 1 + before)
     return scores
+
+
+def summed_deviations(limits: np.ndarray, first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """The sum of two measures of each item, each in its standard deviations, (n,) float64.
+
+    Deviations are those within a slice, ``limits[i]`` to ``limits[i + 1]``: above the mean, and 0
+    where all are equal.
+    """
+    sums = np.empty(len(first))
+    for start, stop in pairwise(limits.tolist()):
+        if stop > start:
+            part = slice(start, stop)
+            sums[part] = _in_deviations(first[part]) + _in_deviations(second[part])
+    return sums
+
+
+def _in_deviations(values: np.ndarray) -> np.ndarray:
+    centred = values - values.mean()
+    deviation = float(centred.std())
+    return centred / deviation if deviation > _NO_SPREAD else np.zeros(len(values))

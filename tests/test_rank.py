@@ -103,3 +103,20 @@ def test_reciprocal_ranks_are_summed_over_the_lists(lists, keep):
             + [np.zeros(28 - 7 * len(lists))]
         ),
     )
+
+
+@given(
+    slices=st.lists(
+        st.lists(st.tuples(st.floats(-1, 1), st.integers(0, 3)), max_size=6), max_size=4
+    )
+)
+def test_deviations_are_summed_slice_by_slice(slices):
+    limits = np.cumsum([0, *map(len, slices)])
+    every = np.array([pair for one in slices for pair in one], np.float64).reshape(-1, 2)
+    found = rank.summed_deviations(limits, every[:, 0], every[:, 1])
+    expected = np.zeros(len(every))
+    for start, stop in pairwise(limits.tolist()):
+        for measure in every[start:stop].T:
+            if stop > start and measure.std() > 1e-9:
+                expected[start:stop] += (measure - measure.mean()) / measure.std()
+    np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-6)

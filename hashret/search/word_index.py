@@ -18,7 +18,7 @@ from math import log
 from threading import Lock
 from typing import TYPE_CHECKING, cast
 
-from hashret import __version__
+from hashret._version import __version__
 from hashret.arguments import require_instance
 from hashret.errors import CollectionError, DamagedError
 from hashret.features.texts.featurizer import MAX_BYTES

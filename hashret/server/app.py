@@ -12,7 +12,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
-from hashret import __version__
+from hashret._version import __version__
 from hashret.collection import Collection
 from hashret.errors import CollectionError, HashretError, UnknownItemError
 from hashret.server.batching import TOGETHER, BusyError

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from hashret import __version__
+from hashret._version import __version__
 from hashret.cli import payloads
 from hashret.cli.group import Verbs, unbreakable_output
 from hashret.errors import InputError
