@@ -372,18 +372,9 @@ class Collection:
         suffix, a place in a collection or where another file stands, ValueError for another order,
         `WhereError` and `DamagedError`.
         """
-        from hashret.store.exports import Contents, rows_of, write_export  # a query needs none
+        from hashret.snapshot.exporting import export  # a query needs none of it
 
-        require_instance("order", order, str)
-        if order not in ("rows", "ids"):
-            raise ValueError(f"order: expected 'rows' or 'ids', got {order!r}; choose one of these")
-        snapshot = self.snapshot
-        rows = snapshot.rows_by_id(where) if order == "ids" else snapshot.rows_in_order(where)
-        n_bits = 0 if snapshot.model is None else snapshot.model.n_bits
-        with snapshot.folder.reading():
-            records = [snapshot.items.records(segment) for segment in snapshot.segments]
-            found = rows_of(snapshot.items, rows, snapshot.rows, snapshot.packed)
-            return write_export(Path(path), Contents(found, n_bits, records))
+        return export(self.snapshot, Path(path), order, where)
 
     def column(self, field: str) -> list[Any]:
         """The metadata `field` of every item with a code, None where one has none.
