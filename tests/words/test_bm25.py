@@ -12,7 +12,6 @@ from hashret.errors import DamagedError
 from hashret.words import bm25 as bm25_file
 from hashret.words import postings as postings_file
 from hashret.words.bm25 import Bm25, Part
-from hashret.words.fusion import reciprocal_ranks
 from hashret.words.postings import MOST_COUNTED, Postings, counted, digest
 
 WORDS = ["a", "b", "c++", "日本", "naïve", "\ud800"]
@@ -156,26 +155,3 @@ def test_arrays_that_can_not_be_an_index_are_refused(damage):
     DAMAGES[damage](tensors)
     with pytest.raises(DamagedError, match="expected an inverted index"):
         Postings.from_tensors(tensors, 3)
-
-
-@given(lists=st.lists(st.permutations(range(7)), max_size=4), keep=st.integers(0, 7))
-def test_reciprocal_ranks_are_summed_over_the_lists(lists, keep):
-    lists = [one[:keep] for one in lists]
-    of_one = np.array([0, keep])
-    weighed = [(1 / n, of_one, np.array(one, np.int64)) for n, one in enumerate(lists, start=1)]
-    found = reciprocal_ranks(weighed, 7)
-    expected = [
-        sum(1 / n / (60 + one.index(item) + 1) for n, one in enumerate(lists, 1) if item in one)
-        for item in range(7)
-    ]
-    np.testing.assert_allclose(found, expected)
-    # the lists of several queries in one, each with items of its own
-    every = np.concatenate([np.array(one, np.int64) + 7 * n for n, one in enumerate(lists)] or [[]])
-    limits = keep * np.arange(len(lists) + 1)
-    np.testing.assert_allclose(
-        reciprocal_ranks([(0.5, limits, every.astype(np.int64))], 28),
-        np.concatenate(
-            [reciprocal_ranks([(0.5, of_one, one[2])], 7) for one in weighed]
-            + [np.zeros(28 - 7 * len(lists))]
-        ),
-    )

@@ -59,7 +59,10 @@ class Column:
     def __getitem__(self, row: int) -> Any:
         at = self._at + self.width * row
         # what `values` does, without its calls
-        if not (self._verified[at // self._block] and self._verified[(at + self.width - 1) // self._block]):
+        if not (
+            self._verified[at // self._block]
+            and self._verified[(at + self.width - 1) // self._block]
+        ):
             self._file.require(at, at + self.width)
         return self._values[row]
 
