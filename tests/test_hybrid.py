@@ -15,6 +15,7 @@ from hashret.codes import hamming
 from hashret.errors import CollectionError, DamagedError, WhereError
 from hashret.rank import expected_agreement
 from hashret.search import question as question_file
+from hashret.words.fusion import WORDS
 from indexer import Indexer, TrainingOptions
 from indexer.cli import main
 from tests.corpora import TOPICS, clustered_vectors, topic_items
@@ -98,16 +99,13 @@ def fused(collection, text, k, depth, where=None):
     def ordered(ids, key):
         return sorted(ids, key=lambda one: (-key[one], distance[one], -score[one], one))
 
-    near = {one: round(s, 9) for one, s in words.items()}
-    lists = [ordered([one for one in found if one in words], near), ordered(coded, agreement)]
-    gained = {
-        one: sum(
-            weight / (61 + ranked.index(one))
-            for weight, ranked in zip((1.0, 0.5), lists, strict=True)
-            if one in ranked
-        )
-        for one in found
-    }
+    most = max(words.values(), default=0.0)
+    low, high = min(agreement.values(), default=0.0), max(agreement.values(), default=0.0)
+    gained = {}
+    for one in found:
+        fits = words.get(one, 0.0) / most if most else 0.0
+        agrees = (agreement[one] - low) / (high - low) if one in agreement and high > low else 0.0
+        gained[one] = round(WORDS * fits + (1 - WORDS) * agrees, 9)
     return ordered(found, gained)[:k]
 
 
@@ -131,7 +129,7 @@ texts = st.sampled_from(QUESTIONS) | st.lists(word, min_size=1, max_size=6).map(
     depth=st.integers(1, 80),
     where=st.sampled_from([None, "year >= 2010", "year == 2030", "year > 3000"]),
 )
-def test_codes_and_words_are_fused_by_their_ranks(collection, text, k, depth, where):
+def test_codes_and_words_are_fused_by_their_scores(collection, text, k, depth, where):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(question_file, "FUSED", depth)
         hits = collection.query(text, k=k, hybrid=True, where=where)
