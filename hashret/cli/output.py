@@ -100,6 +100,11 @@ wait_option = click.option(
 )
 
 
+def counted(n: int, what: str) -> str:
+    """How many there are of what is named in the singular: "1 item", "1,234 items"."""
+    return f"{n:,} {what}{'s' * (n != 1)}"
+
+
 def place_of(metadata: Mapping[str, Any]) -> str:
     """Where in its document a passage begins, in brackets; "" where that is not known."""
     if "passage" not in metadata:
