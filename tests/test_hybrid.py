@@ -13,9 +13,8 @@ from hypothesis import strategies as st
 from hashret import Codes, Collection, Item
 from hashret.codes import hamming
 from hashret.errors import CollectionError, DamagedError, WhereError
-from hashret.rank import expected_agreement
+from hashret.rank import BY_WORDS, expected_agreement
 from hashret.search import question as question_file
-from hashret.rank import BY_WORDS
 from indexer import Indexer, TrainingOptions
 from indexer.cli import main
 from tests.corpora import TOPICS, clustered_vectors, topic_items
