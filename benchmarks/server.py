@@ -36,6 +36,7 @@ _DIMS = 64
 _CLUSTERS = 2_000
 _ASKED = 500  # different questions
 _PORT = 18_431
+_WARM_SECONDS = 10  # in the first few an index of a million codes is built
 _UNITS = {"us": 1e-3, "ms": 1.0, "s": 1e3, "m": 6e4}
 #: wrk's script: each request has the next body of a file of one a line.
 _SCRIPT = """
@@ -133,7 +134,7 @@ def hashret(work: Path, name: str, bodies: list[Any], seconds: int, minutes: flo
     url = f"http://127.0.0.1:{_PORT}"
     command = [sys.executable, "-c", "from indexer.cli import main; main()", "serve"]
     with running([*command, str(work / name), "--port", str(_PORT)], f"{url}/healthz") as pid:
-        ask(work, url, "/v1/query", bodies, 3)  # to warm up
+        ask(work, url, "/v1/query", bodies, _WARM_SECONDS)
         show(f"hashret {name}", ask(work, url, "/v1/query", bodies, seconds), pid)
         for _ in range(int(minutes * 2)):
             show(f"hashret {name}", ask(work, url, "/v1/query", bodies, 30), pid)
@@ -165,7 +166,7 @@ def chroma(work: Path, program: str, given: np.ndarray, seconds: int) -> None:
             for one in given[:_ASKED].tolist()
         ]
         path = f"{base.removeprefix(url)}/{made['id']}/query"
-        ask(work, url, path, bodies, 3)
+        ask(work, url, path, bodies, _WARM_SECONDS)
         show("chroma vectors", ask(work, url, path, bodies, seconds), pid)
 
 

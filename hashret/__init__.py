@@ -11,14 +11,14 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from hashret._version import __version__
+
 if TYPE_CHECKING:
     from hashret.codes import Codes, Neighbors
     from hashret.collection import Collection
     from hashret.errors import HashretError
     from hashret.items import Hit, Hits, Item, StoredItem
     from hashret.search.rows import FoundRows
-
-__version__ = "0.1.0"
 
 __all__ = [
     "Codes",

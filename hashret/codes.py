@@ -16,6 +16,9 @@ from typing import NamedTuple, overload
 
 import numpy as np
 
+from hashret.arguments import require_instance, shown, whole
+
+_MOST_BITS = 1 << 16  # of a code: what `TrainingOptions` allows for bits that are taken as given
 # Little-endian on every machine, so that bit j of a word's value is bit j of its 8 bytes.
 _WORD = np.dtype("<u8")
 
@@ -32,6 +35,7 @@ class Codes:
 
     def __post_init__(self) -> None:
         packed = self.packed
+        require_instance("codes", packed, np.ndarray)
         # "B" is uint8; comparing letters is faster than comparing types, and single queries are
         # brief enough for that to matter
         if packed.ndim != 2 or packed.dtype.char != "B" or packed.shape[1] == 0:
@@ -64,14 +68,27 @@ class Codes:
     @classmethod
     def empty(cls, n_bits: int) -> Codes:
         """Zero codes of n_bits. Raises ValueError unless that is a positive multiple of 8."""
-        if n_bits % 8:
-            raise ValueError(f"n_bits: expected a multiple of 8, got {n_bits}; choose another")
+        if whole("n_bits", n_bits) % 8 or not 0 < n_bits <= _MOST_BITS:
+            raise ValueError(
+                f"n_bits: expected 8 to {_MOST_BITS:,}, a multiple of 8, got {n_bits}; choose "
+                "another"
+            )
         return cls(np.empty((0, n_bits // 8), np.uint8))
 
     @classmethod
     def from_hex(cls, text: str) -> Codes:
-        """One code from hexadecimal as `hex` writes it."""
-        return cls(np.frombuffer(bytes.fromhex(text), np.uint8)[None])
+        """One code from hexadecimal as `hex` writes it. Raises ValueError for anything else."""
+        require_instance("code", text, str)
+        try:
+            packed = bytes.fromhex(text)
+        except ValueError:
+            packed = b""
+        if not packed:
+            raise ValueError(
+                f"code: expected two hexadecimal digits for each byte, got {shown(text)}; give it "
+                "as `hex` writes it"
+            )
+        return cls(np.frombuffer(packed, np.uint8)[None])
 
     @classmethod
     def concatenate(cls, parts: Sequence[Codes]) -> Codes:
@@ -79,6 +96,14 @@ class Codes:
 
         A single part is returned as it is, without a copy.
         """
+        require_instance("parts", parts, Sequence)
+        if not parts or not all(isinstance(part, Codes) for part in parts):
+            raise TypeError(f"parts: expected Codes, one or more, got {shown(parts)}; pass a list")
+        if len(lengths := {part.n_bits for part in parts}) > 1:
+            raise ValueError(
+                f"parts: expected codes of one length, got {sorted(lengths)} bits; encode all with "
+                "one model"
+            )
         return parts[0] if len(parts) == 1 else cls(np.concatenate([p.packed for p in parts]))
 
     @property

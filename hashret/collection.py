@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Self, TypedDict, Unpack, overload
 
 import numpy as np
 
-from hashret.arguments import require_flag, require_instance, require_number, whole
+from hashret.arguments import require_flag, require_instance, whole
 from hashret.coder import Coder
 from hashret.codes import Codes
 from hashret.errors import CollectionError, InputError
@@ -30,7 +30,6 @@ from hashret.search.question import Order, Question, QuestionError, RerankBy
 from hashret.search.rows import FoundRows
 from hashret.snapshot import Snapshot
 from hashret.sparse import Features
-from hashret.store.catalog.catalog import Catalog
 from hashret.store.layout import Layout
 
 if TYPE_CHECKING:
@@ -50,24 +49,27 @@ _Ids = list[Any] | tuple[Any, ...] | np.ndarray
 _MOST_COMMITS = 1 << 48
 
 
-class _QueryOptions(TypedDict, total=False):
+class _Among(TypedDict, total=False):
+    """The options of every question, by name; those of `Question`."""
+
+    where: str | None
+    group: str | None
+
+
+class _OfSimilar(_Among, total=False):
+    include_self: bool
+    rerank: int | None
+    rerank_by: RerankBy | None
+    index: IndexKind | None
+
+
+class _OfQuery(_Among, total=False):
     asymmetric: bool
     probes: int | None
     rerank: int | None
     rerank_by: RerankBy | None
     hybrid: bool | None
-    where: str | None
     index: IndexKind | None
-    group: str | None
-
-
-class _SimilarOptions(TypedDict, total=False):
-    include_self: bool
-    rerank: int | None
-    rerank_by: RerankBy | None
-    where: str | None
-    index: IndexKind | None
-    group: str | None
 
 
 class Collection:
@@ -225,15 +227,15 @@ class Collection:
         where the model has no denoiser, `PayloadError` for what can't be denoised, InputError for a
         noise above 1 of an image, and ValueError for a negative one.
         """
-        if noise is not None:
-            require_number("noise", noise)
-            if not 0.0 <= noise < np.inf:
-                raise ValueError(f"noise: expected 0 or more, got {noise}; pass a finite number")
-        return self.snapshot.denoised(image_or_vectors, noise)
+        from hashret.snapshot.decoding import denoised  # a query needs none of it
+
+        return denoised(self.snapshot, image_or_vectors, noise)
 
     def noise_of(self, image_or_vectors: Any) -> float:
         """The noise of an image or of vectors, estimated as `denoise` does. Raises as that."""
-        return self.snapshot.noise_of(image_or_vectors)
+        from hashret.snapshot.decoding import noise_of  # a query needs none of it
+
+        return noise_of(self.snapshot, image_or_vectors)
 
     @property
     def decoder(self) -> Decoder:
@@ -250,8 +252,10 @@ class Collection:
         no decoder, `DamagedError`, ValueError for codes of another length, and TypeError for what
         are no codes.
         """
+        from hashret.snapshot.decoding import decoded  # a query needs none of it
+
         require_instance("codes", codes, Codes)
-        return self.snapshot.decoded(codes)
+        return decoded(self.snapshot, codes)
 
     def generate(
         self,
@@ -276,28 +280,9 @@ class Collection:
         beside `between` and for other than two ids, `UnknownItemError`, and `InputError` for an
         item without a code.
         """
-        from hashret.decoders.generating import Generated, new_codes  # a query needs none of it
+        from hashret.snapshot.decoding import generated  # a query needs none of it
 
-        if n is not None and whole("n", n) < 1:
-            raise ValueError(f"n: expected at least 1, got {n}; leave it out")
-        require_flag("sample", sample)
-        if near is not None and between is not None:
-            raise ValueError("near: expected none beside between; leave one out")
-        if between is not None and (not isinstance(between, tuple | list) or len(between) != 2):
-            raise ValueError(f"between: expected two ids, got {between!r:.80}; give both")
-        snapshot, rng = self.snapshot, np.random.default_rng(whole("seed", seed))
-        fair = snapshot.decoder.spec.prior == "fair"
-        if not len(snapshot.codes):
-            raise CollectionError(f"{self._root}: expected items with a code, got none; add some")
-        codes = new_codes(
-            snapshot.codes,
-            n,
-            near=None if near is None else snapshot.code_of(id_of(near)),
-            between=None if between is None else [snapshot.code_of(id_of(one)) for one in between],
-            fair=fair,
-            rng=rng,
-        )
-        return Generated(codes, snapshot.decoded(codes, rng if sample else None))
+        return generated(self.snapshot, n, near=near, between=between, seed=seed, sample=sample)
 
     @property
     def description(self) -> dict[str, Any]:
@@ -387,17 +372,9 @@ class Collection:
         suffix, a place in a collection or where another file stands, ValueError for another order,
         `WhereError` and `DamagedError`.
         """
-        from hashret.store.exports import Contents, rows_of, write_export  # a query needs none
+        from hashret.snapshot.exporting import export  # a query needs none of it
 
-        if order not in ("rows", "ids"):
-            raise ValueError(f"order: expected 'rows' or 'ids', got {order!r}; choose one of these")
-        snapshot = self.snapshot
-        rows = snapshot.rows_by_id(where) if order == "ids" else snapshot.rows_in_order(where)
-        n_bits = 0 if snapshot.model is None else snapshot.model.n_bits
-        with snapshot.folder.reading():
-            records = [snapshot.items.records(segment) for segment in snapshot.segments]
-            found = rows_of(snapshot.items, rows, snapshot.rows, snapshot.packed)
-            return write_export(Path(path), Contents(found, n_bits, records))
+        return export(self.snapshot, Path(path), order, where)
 
     def column(self, field: str) -> list[Any]:
         """The metadata `field` of every item with a code, None where one has none.
@@ -478,13 +455,11 @@ class Collection:
     # asking
 
     @overload
-    def query(self, item_or_items: _One, k: int = ..., **how: Unpack[_QueryOptions]) -> Hits: ...
+    def query(self, item_or_items: _One, k: int = ..., **how: Unpack[_OfQuery]) -> Hits: ...
     @overload
-    def query(
-        self, item_or_items: _Many, k: int = ..., **how: Unpack[_QueryOptions]
-    ) -> list[Hits]: ...
+    def query(self, item_or_items: _Many, k: int = ..., **how: Unpack[_OfQuery]) -> list[Hits]: ...
     @overload
-    def query(self, item_or_items: Any, k: int = ..., **how: Unpack[_QueryOptions]) -> Any: ...
+    def query(self, item_or_items: Any, k: int = ..., **how: Unpack[_OfQuery]) -> Any: ...
     def query(
         self,
         item_or_items: Any,
@@ -522,7 +497,7 @@ class Collection:
         With `hybrid` texts are found by words and codes, which is best for a question in words,
         also in words that the model's vocabulary lacks: the 100 nearest codes (or k, if that is
         more) and the 100 texts with the highest BM25 of the payload's words, by the mean of both on
-        one scale (`hashret.words.fusion`). The hits are the best k of these by (-fused score,
+        one scale (`hashret.rank`). The hits are the best k of these by (-fused score,
         distance, -score, id); no radius is complete. The collection must keep its texts. Their
         words are read when they are first needed, and kept in the user's cache folder. None in
         place of True asks so for texts of at most 32 words, where texts are kept. Longer ones,
@@ -583,32 +558,13 @@ class Collection:
         return self._opened.hits(question, item_or_items)
 
     @overload
-    def within(
-        self,
-        item_or_items: _One,
-        radius: int = ...,
-        *,
-        where: str | None = ...,
-        group: str | None = ...,
-    ) -> Hits: ...
+    def within(self, item_or_items: _One, radius: int = ..., **how: Unpack[_Among]) -> Hits: ...
     @overload
     def within(
-        self,
-        item_or_items: _Many,
-        radius: int = ...,
-        *,
-        where: str | None = ...,
-        group: str | None = ...,
+        self, item_or_items: _Many, radius: int = ..., **how: Unpack[_Among]
     ) -> list[Hits]: ...
     @overload
-    def within(
-        self,
-        item_or_items: Any,
-        radius: int = ...,
-        *,
-        where: str | None = ...,
-        group: str | None = ...,
-    ) -> Any: ...
+    def within(self, item_or_items: Any, radius: int = ..., **how: Unpack[_Among]) -> Any: ...
     def within(
         self,
         item_or_items: Any,
@@ -640,9 +596,9 @@ class Collection:
         return self.within(item_or_items, 0, where=where)
 
     @overload
-    def similar(self, ids: Id, k: int = ..., **how: Unpack[_SimilarOptions]) -> Hits: ...
+    def similar(self, ids: Id, k: int = ..., **how: Unpack[_OfSimilar]) -> Hits: ...
     @overload
-    def similar(self, ids: _Ids, k: int = ..., **how: Unpack[_SimilarOptions]) -> list[Hits]: ...
+    def similar(self, ids: _Ids, k: int = ..., **how: Unpack[_OfSimilar]) -> list[Hits]: ...
     def similar(
         self,
         ids: Id | _Ids,
@@ -778,23 +734,11 @@ class Collection:
 
     def info(self) -> dict[str, Any]:
         """What the collection is, as JSON values: items, bits, commit, model, index, bytes."""
-        opened = self._opened
-        snapshot, index = opened.snapshot, opened.searcher.kind
-        with Catalog.open(snapshot.layout, address=self._address) as catalog:
-            place, size = catalog.place, catalog.n_bytes()
-        return {
-            "kind": snapshot.kind,
-            "n_items": len(snapshot),
-            "uncoded": snapshot.committed.n_uncoded,
-            "n_bits": snapshot.model.n_bits if snapshot.model else None,
-            "commit": snapshot.commit,
-            "committed_at": snapshot.committed.created_at,
-            "model": snapshot.about_model(),
-            "index": index if isinstance(index, str) else "custom",
-            "catalog": place,
-            "folders": [folder.path for folder in snapshot.folders],
-            "bytes": {"catalog": size, **snapshot.layout.sizes()},
-        }
+        from hashret.snapshot.about import about_collection  # a query needs none of it
+
+        opened, kind = self._opened, self._opened.searcher.kind
+        index = kind if isinstance(kind, str) else "custom"
+        return about_collection(opened.snapshot, index, self._address)
 
 
 def verified(path: str | PathLike[str]) -> Findings:

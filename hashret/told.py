@@ -1,9 +1,9 @@
-"""What decoded features say, as people read it: of a text its most telling words."""
+"""What decoded features say, as people and programs read it: words, pixels, a vector, a series."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -38,3 +38,8 @@ def telling_words(
         for i in first.tolist()
         if telling[i] > 0
     ]
+
+
+def told_json(form: str, one: Any) -> dict[str, Any]:
+    """What one code says as JSON, of this form; `one` is what `Collection.decode` has of it."""
+    return {form: [word._asdict() for word in one] if form == "words" else one.tolist()}

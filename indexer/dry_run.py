@@ -23,7 +23,7 @@ from hashret.workers.refusals import Refused
 from indexer.corpus import Skipped
 from indexer.corpus.given import taken
 from indexer.fitting.features import fit_features, note_on, spec_for
-from indexer.fitting.learn import options_for
+from indexer.fitting.options import options_for
 from indexer.ingest.counts import Stopwatch, Tally
 from indexer.ingest.documents import Documents, names_of, split
 from indexer.ingest.encode import usable_features

@@ -25,22 +25,21 @@ from hashret.store.originals import SourceFolder
 from hashret.workers.pool import AVAILABLE
 from indexer.corpus import Skipped
 from indexer.corpus.given import taken
-from indexer.fitting.learn import learn, require_learnable
+from indexer.fitting.learn import learn
+from indexer.fitting.options import require_learnable
 from indexer.ingest.adding import Adder
 from indexer.ingest.compact import Compaction, compact
 from indexer.ingest.counts import Progress, Stopwatch, Tally, silent
 from indexer.ingest.documents import split
-from indexer.ingest.keeping import Keeping, features_kept, images_kept, texts_kept
+from indexer.ingest.keeping import Keeping, Wishes, features_kept, images_kept, texts_kept
 from indexer.ingest.model_in_use import requiring_all
 from indexer.ingest.pending_commit import PendingCommit
-from indexer.ingest.prepare import Preparer, default_workers
+from indexer.ingest.prepare import Preparer, workers_wanted
 from indexer.ingest.sample import MAX_TRAINING_ITEMS
 from indexer.ingest.writer_session import HeldCollection
 
 if TYPE_CHECKING:
     from indexer.training import TrainingOptions, TrainingReport, Watcher
-
-_MOST_WORKERS = 1 << 10  # processes; a machine has no more cores
 
 
 class Indexer:
@@ -102,17 +101,11 @@ class Indexer:
         collection and no `kind`, or fewer than one worker, `InputError` if there is one of another
         kind, and `CatalogServerError`.
         """
-        _require_options(
-            wait_seconds,
-            [store_features, store_text, store_images, store_thumbnails],
-            passages,
-            workers,
-            resume,
-            on_progress,
-            on_skipped,
-            on_note,
+        wishes = Wishes(
+            store_features, store_text, store_images, store_thumbnails, passages, folders
         )
-        workers = workers or default_workers()
+        _require_options(wait_seconds, resume, on_progress, on_skipped, on_note)
+        workers = workers_wanted(workers)
         self._progress = on_progress
         self._resumes = resume
         self._on_note = on_note
@@ -131,15 +124,7 @@ class Indexer:
         self._exit.callback(self._held.close)
         self._layout, self._catalog = self._held.layout, self._held.catalog
         try:
-            keep = Keeping(
-                self._catalog,
-                features=store_features,
-                texts=store_text,
-                images=store_images,
-                thumbnails=store_thumbnails,
-                passages=passages,
-                folders=folders,
-            )
+            keep = Keeping(self._catalog, wishes)
             self._pending = PendingCommit(
                 self._catalog, keep, self.tally, resumes=resume, on_note=on_note
             )
@@ -366,30 +351,12 @@ class Indexer:
             return compact(self._layout, self._catalog, self._pending.model.n_kept)
 
 
-def _require_options(
-    wait_seconds: float,
-    stored: list[bool | None],
-    passages: int | None,
-    workers: int | None,
-    resume: bool,
-    *calls: Any,
-) -> None:
+def _require_options(wait_seconds: float, resume: bool, *calls: Any) -> None:
     """Raise TypeError or ValueError for an option of another type; before anything is made."""
     require_number("wait_seconds", wait_seconds)
     if not 0 <= wait_seconds < float("inf"):
         raise ValueError(f"wait_seconds: expected 0 or more, got {wait_seconds}; leave it out")
-    names = ("store_features", "store_text", "store_images", "store_thumbnails")
-    for name, flag in zip(names, stored, strict=True):
-        if flag is not None:
-            require_flag(name, flag)
-    if passages is not None and whole("passages", passages) < 0:
-        raise ValueError(
-            f"passages: expected 0 words or more, got {passages}; 200 is a good number"
-        )
     require_flag("resume", resume)
     for name, call in zip(("on_progress", "on_skipped", "on_note"), calls, strict=True):
         if name != "on_skipped" or call is not None:
             require_call(name, call)
-    if workers is not None and not 1 <= whole("workers", workers) <= _MOST_WORKERS:
-        bound = "at least 1" if workers < 1 else f"at most {_MOST_WORKERS}"
-        raise ValueError(f"workers: expected {bound}, got {workers}; leave it out for the default")

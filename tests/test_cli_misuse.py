@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import re
 
 import click
 import numpy as np
@@ -25,6 +26,71 @@ def refused(*arguments):
     assert "expected" in last
     assert "got" in last
     return last
+
+
+HUGE = 10**30
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        ["query", "texts", "ship", "-k", HUGE],
+        ["query", "texts", "ship", "-k", HUGE, "--codes-only"],
+        ["query", "texts", "ship", "-k", HUGE, "--asymmetric", "--where", "id != 'sea-000'"],
+        ["query", "texts", "ship", "-k", HUGE, "--radius", HUGE],
+        ["query", "texts", "ship", "-k", HUGE, "--probes", HUGE],
+        ["query", "texts", "ship", "-k", HUGE, "--index", "faiss-hnsw"],
+        ["query", "texts", "ship", "-k", HUGE, "--rerank", HUGE, "--rerank-by", "both"],
+        ["query", "vectors", "--id", "3", "-k", HUGE],
+        ["similar", "texts", "sea-000", "-k", HUGE],
+        ["similar", "texts", "sea-000", "-k", HUGE, "--rerank", HUGE],
+        ["similar", "vectors", "3", "-k", HUGE],
+    ],
+)
+def test_more_hits_than_any_integer_of_a_machine_are_all_hits(place, asked):
+    verb, name, *rest = asked
+    few = [1000 if one == HUGE else one for one in rest]
+    done = run(verb, place / name, *rest, "--json")
+    assert done.exit_code == 0, done.output
+    assert done.stdout
+    assert done.stdout == run(verb, place / name, *few, "--json").stdout
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        ["outliers", "texts", "--p", "nan"],
+        ["outliers", "texts", "--fdr", "nan"],
+        ["compact", "texts", "--wait", "nan"],
+        ["denoise", "vectors", "v.npy", "-o", "clean.npy", "--noise", "nan"],
+        ["tune", "v.npy", "--seconds", "nan"],
+        ["serve", "texts", "--timeout", "nan"],
+        ["index", "docs.jsonl", "--to", "new", "--flag-outliers", "nan"],
+        ["evaluate", "texts", "--label", "year", "-k", HUGE],
+        ["tune", "v.npy", "--bits", "12"],
+    ],
+)
+def test_what_is_no_number_of_the_sort(place, monkeypatch, asked):
+    monkeypatch.chdir(place)
+    done = run(*asked)
+    assert done.exit_code == 2, done.output
+    assert f"Invalid value for '{asked[-2]}'" in done.stderr
+    assert not (place / "new").exists()
+
+
+def test_words_are_compared_of_texts_alone(place):
+    vector = "[" + ", ".join(["1"] * 24) + "]"
+    for more in (["--hybrid"], ["--rerank", 20, "--rerank-by", "words"]):
+        said = refused("query", place / "vectors", vector, *more)
+        assert "expected texts, whose words are to be compared, got items of kind vector" in said
+    assert "beside it, got none" in refused("query", place / "texts", "a", "--rerank-by", "both")
+
+
+def test_facts_are_said_in_words(place):
+    said = run("info", place / "vectors").stdout
+    assert "decoder yes" in said
+    for odd in ("None", "True", "False", "_", "{", "["):
+        assert odd not in said.replace(str(place), "")
 
 
 @pytest.fixture(scope="module")
@@ -173,6 +239,8 @@ def test_places_that_are_not_what_they_should_be(place, odd):
     below = place / "docs.jsonl" / "c"
     for verb in (["index", place / "docs.jsonl", "--to", below], ["info", below]):
         assert f"got the file {place / 'docs.jsonl'} in it" in refused(*verb)
+    said = refused("index", place / "docs.jsonl", "--to", place / "v.npy")
+    assert "an empty folder or nothing, got a file" in said
     for name in ("folder", "nowhere/report"):
         said = refused("index", place / "docs.jsonl", "--to", odd / "c", "--report", odd / name)
         assert f"{odd / name}: expected a place for the report, got" in said
@@ -226,6 +294,7 @@ def test_every_option_has_a_help(verb):
     for parameter in main.commands[verb].params:
         if isinstance(parameter, click.Option):
             assert parameter.help, parameter.opts
+    assert not re.search(r" RANGE|FLOAT", run(verb, "--help").stdout)  # click's own words
 
 
 @pytest.mark.parametrize(

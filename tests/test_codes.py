@@ -83,6 +83,31 @@ def test_bits_that_fill_no_byte_are_refused():
         Codes.empty(12)
 
 
+@pytest.mark.parametrize(
+    ("call", "says"),
+    [
+        (lambda: Codes([[1, 2]]), "codes: expected ndarray, got list"),
+        (lambda: Codes.empty("8"), "n_bits: expected a whole number, got '8'"),
+        (lambda: Codes.empty(0), "n_bits: expected 8 to 65,536, a multiple of 8, got 0"),
+        (lambda: Codes.empty(8 * 10**30), "n_bits: expected 8 to 65,536"),
+        (lambda: Codes.from_hex(b"ff"), "code: expected str, got bytes"),
+        (lambda: Codes.from_hex("xy"), "code: expected two hexadecimal digits for each byte"),
+        (lambda: Codes.from_hex("abc"), "code: expected two hexadecimal digits for each byte"),
+        (lambda: Codes.from_hex(""), "code: expected two hexadecimal digits for each byte"),
+        (lambda: Codes.concatenate([]), "parts: expected Codes, one or more, got list"),
+        (lambda: Codes.concatenate(["ff"]), "parts: expected Codes, one or more, got list"),
+        (lambda: Codes.concatenate(None), "parts: expected Sequence, got NoneType"),
+        (
+            lambda: Codes.concatenate([Codes.empty(8), Codes.empty(16)]),
+            "parts: expected codes of one length, got \\[8, 16\\] bits",
+        ),
+    ],
+)
+def test_what_makes_no_codes_is_said(call, says):
+    with pytest.raises((TypeError, ValueError), match=says):
+        call()
+
+
 @pytest.mark.parametrize("odd", [-1, 2, 0.5, np.nan])
 def test_what_is_neither_0_nor_1_is_no_bit(odd):
     bits = np.tile([odd, 1.0], (3, 4))

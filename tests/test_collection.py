@@ -176,6 +176,40 @@ def test_unknown_ids_and_wrong_calls(topics, tmp_path, path):
         topics.query("ship", where=["year > 3"])
 
 
+@pytest.mark.parametrize(
+    ("call", "says"),
+    [
+        (lambda c: c.query("ship", rerank=10, rerank_by=np.zeros(2)), "rerank_by: expected str"),
+        (lambda c: c.query("ship", rerank=10, rerank_by="{k}"), r"got '\{k\}'; choose one"),
+        (lambda c: c.query("ship", index=len), "expected a function that gives an index of codes"),
+        (lambda c: c.groups(np.zeros(2)), "field: expected str"),
+        (lambda c: c.export("x.npz", order=np.zeros(2)), "order: expected str"),
+        (lambda c: c.generate(seed=-1), "seed: expected 0 or more, got -1"),
+        (lambda c: c.outliers(p="1"), "p: expected a number, got '1'"),
+        (lambda c: c.outliers(p=None), "p: expected a number, got NoneType"),
+        (lambda c: c.outliers(fdr=np.zeros(2)), "fdr: expected a number, got ndarray"),
+        (lambda c: c.spelling(b"ship"), "question: expected str, got bytes"),
+        (lambda c: c.snippets("ab", "ship"), "hits: expected Hit, got 'a'"),
+        (lambda c: c.snippets(c.query("ship"), "ship", width=None), "width: expected a whole"),
+        (lambda c: c.snippets(c.query("ship"), "ship", width=0), "width: expected 1 column"),
+    ],
+)
+def test_a_wrong_type_is_named_and_no_error_from_within(topics, call, says):
+    with pytest.raises((TypeError, ValueError), match=says):
+        call(topics)
+
+
+def test_more_than_there_are_is_all(topics):
+    every = topics.query("ship", k=len(topics))
+    for k in (10**30, 2**63 - 1, np.uint64(2**64 - 1)):
+        assert topics.query("ship", k=k).hits == every.hits
+        assert len(topics.similar("sea-000", k=k)) == len(topics) - 1
+        assert len(topics.search_rows("ship", k=k).positions) == len(topics)
+        assert len(topics.query("ship", k=3, rerank=k)) == 3
+        assert len(topics.query("ship", k=3, asymmetric=True, probes=k)) == 3
+    assert len(topics.within("ship", radius=10**30)) == len(topics)
+
+
 def test_get_and_contains(topics, items):
     stored = topics.get("sea-000")
     assert stored.metadata == items[0].metadata

@@ -15,7 +15,6 @@ from hashret.codes import hamming
 from hashret.errors import CollectionError, DamagedError, WhereError
 from hashret.rank import expected_agreement
 from hashret.search import question as question_file
-from hashret.words.fusion import WORDS
 from indexer import Indexer, TrainingOptions
 from indexer.cli import main
 from tests.corpora import TOPICS, clustered_vectors, topic_items
@@ -105,7 +104,7 @@ def fused(collection, text, k, depth, where=None):
     for one in found:
         fits = words.get(one, 0.0) / most if most else 0.0
         agrees = (agreement[one] - low) / (high - low) if one in agreement and high > low else 0.0
-        gained[one] = round(WORDS * fits + (1 - WORDS) * agrees, 9)
+        gained[one] = round((fits + agrees) / 2, 9)
     return ordered(found, gained)[:k]
 
 

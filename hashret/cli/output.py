@@ -7,9 +7,10 @@ when they are needed: a text query loads neither torch nor Faiss.
 from __future__ import annotations
 
 import json
+import math
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 
 #: The option by which codes alone decide, for each order that is taken unasked.
 _OTHERWISE = {"words and codes": "--codes-only", "codes and features": "--rerank 0"}
-_MAX_SECTION = 40  # characters of a heading that stand before a preview
 
 collection_argument = click.argument("collection", type=click.Path(path_type=Path))
 json_lines_option = click.option(
@@ -64,10 +64,24 @@ where_option = click.option(
 seed_option = click.option(
     "--seed",
     type=click.IntRange(0, 2**32 - 1),
+    metavar="N",
     default=0,
     show_default=True,
-    help="The same seed draws the same samples and gives the same map.",
+    help="Seed of what is drawn at random: the same seed gives the same result.",
 )
+
+
+class NumberRange(click.FloatRange):
+    """The numbers within bounds; NaN is none of them, though it is neither below nor above one."""
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """The number; BadParameter if it is NaN, or out of bounds."""
+        number = float(super().convert(value, param, ctx))
+        if math.isnan(number):
+            self.fail(f"expected a number, got {value}", param, ctx)
+        return number
 
 
 def output_option(help_text: str) -> Callable[[Any], Any]:
@@ -78,22 +92,11 @@ def output_option(help_text: str) -> Callable[[Any], Any]:
 
 wait_option = click.option(
     "--wait",
-    type=click.FloatRange(min=0),
+    type=NumberRange(min=0),
     default=0.0,
     metavar="SECONDS",
     help="How long to wait while another process writes to the collection.  [default: 0]",
 )
-
-
-def place_of(metadata: Mapping[str, Any]) -> str:
-    """Where in its document a passage begins, in brackets; "" where that is not known."""
-    if "passage" not in metadata:
-        return ""
-    page, section = metadata.get("page"), metadata.get("section")
-    parts = [f"p. {page}"] if page else []
-    if section:
-        parts.append(section if len(section) <= _MAX_SECTION else section[: _MAX_SECTION - 1] + "…")
-    return f"[{', '.join(parts)}] " if parts else ""
 
 
 def label_json(hits: Hits) -> dict[str, Any]:
@@ -185,6 +188,8 @@ def show_hits(
 
         write_table(collection, hits, asked, [*([order] if order else []), *facts])
         return
+    from hashret.search.snippets import place_of  # what a question as JSON need not load
+
     said = facts if order is None else [*facts, order]
     click.echo("\t".join(["id", *(column.title for column in said), "text"]))
     parts = collection.snippets(hits, asked)

@@ -43,17 +43,22 @@ rerank_option = click.option(
     "--rerank",
     type=click.IntRange(min=0),
     metavar="N",
-    help="Sort the N nearest codes again, by the question's words or by features (--rerank-by); 0: "
-    "by codes alone.  [default: not sorted again, but copies of an image come first, and at most "
+    help="Sort the N nearest codes again, by the query's words or by features (--rerank-by); 0: by "
+    "codes alone.  [default: not sorted again, but copies of an image come first, and at most "
     "300 texts are all sorted by codes and features]",
 )
-rerank_by_option = click.option(
-    "--rerank-by",
-    type=click.Choice(["words", "features", "both"]),
-    help="Sort the items of --rerank by the question's words, by what their codes were made from, "
-    "or by codes and features together.  [default: words for a text of at most 32 words, else "
-    "features]",
-)
+
+
+def _rerank_by_option(default: str) -> Callable[[Any], Any]:
+    """The option --rerank-by of a verb; the help names its `default`."""
+    return click.option(
+        "--rerank-by",
+        type=click.Choice(["words", "features", "both"]),
+        help="Sort the items of --rerank by the query's words, by what their codes were made from, "
+        f"or by codes and features together.  [default: {default}]",
+    )
+
+
 index_option = click.option(
     "--index",
     "index",
@@ -120,7 +125,7 @@ explain_option = click.option(
     "that differ in the bits it is least sure of.",
 )
 @rerank_option
-@rerank_by_option
+@_rerank_by_option("words for a text of at most 32 words, else features")
 @click.option(
     "--hybrid/--codes-only",
     default=None,
@@ -160,9 +165,10 @@ def query(
     """Show the items of COLLECTION nearest to TEXT; - reads the text from standard input.
 
     A short text (at most 32 words) is a question: texts with its words and texts with near codes
-    are ranked together. A longer text, an image or a vector asks for items like it, by codes
-    alone: the fewer bits differ, the better; among at most 300 texts also by features. With
-    --radius or --bucket all items that near are shown, and -k limits their number.
+    are ranked together. A longer text, an image or a vector asks for items like it, by codes: the
+    fewer bits differ, the better. Copies of an image come first, and at most 300 texts are ordered
+    by features too. With --radius or --bucket all items that near are shown, and -k limits their
+    number.
 
     On a terminal hits are shown as a table, in a pipe as lines with tabs between their columns.
     """
@@ -281,7 +287,7 @@ def _require_json(with_text: bool, as_json: bool) -> None:
     "-k", "k", type=click.IntRange(min=1), metavar="N", help="Number of hits.  [default: 10]"
 )
 @rerank_option
-@rerank_by_option
+@_rerank_by_option("features")
 @where_option
 @group_option
 @commit_option

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from hashret.cli.group import shown
-from hashret.cli.output import opened
+from hashret.cli.output import NumberRange, opened
 from hashret.cli.query import announce_reading
 from hashret.errors import MissingExtraError
 
@@ -27,10 +27,17 @@ if TYPE_CHECKING:
     required=True,
     type=click.Path(path_type=Path),
 )
-@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option(
+    "--host",
+    default="127.0.0.1",
+    show_default=True,
+    metavar="ADDRESS",
+    help="Address to listen on.",
+)
 @click.option(
     "--port",
     type=click.IntRange(0, 65535),
+    metavar="PORT",
     default=8000,
     show_default=True,
     help="Port to listen on; 0 takes a free one.",
@@ -39,6 +46,7 @@ if TYPE_CHECKING:
     "--token",
     envvar="HASHRET_TOKEN",
     show_envvar=True,
+    metavar="TOKEN",
     help="Answer only requests with this token (Authorization: Bearer TOKEN).",
 )
 @click.option(
@@ -60,11 +68,12 @@ if TYPE_CHECKING:
 @click.option(
     "--threads",
     type=click.IntRange(1, 256),
+    metavar="N",
     help="Calls that search at a time.  [default: one a core, at most 8]",
 )
 @click.option(
     "--timeout",
-    type=click.FloatRange(0.1, 3600),
+    type=NumberRange(0.1, 3600),
     default=30.0,
     show_default=True,
     metavar="SECONDS",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -73,13 +74,22 @@ def info(collection: Path, commit: int | None, as_json: bool) -> None:
             "unfinished: the first `hashret index` has not ended; run it again, and it goes on"
         )
     for name, value in facts.items():
-        if value in (None, ""):
-            continue
-        if isinstance(value, dict):
-            value = ", ".join(f"{key} {part}" for key, part in value.items())
-        elif isinstance(value, list):
-            value = ", ".join(value) or None
-        click.echo(f"{name.replace('_', ' '):10} {shown(str(value))}")
+        if value not in (None, "", []):
+            click.echo(f"{name.replace('_', ' '):10} {shown(_in_words(value))}")
+
+
+def _in_words(value: Any) -> str:
+    """A fact of `Collection.info` as people read it: no braces, brackets, True or False."""
+    match value:
+        case bool():
+            return "yes" if value else "no"
+        case dict():
+            parts = [(key.replace("_", " "), _in_words(part)) for key, part in value.items()]
+            return ", ".join(f"{key} {part}" for key, part in parts)
+        case list():
+            return ", ".join(map(_in_words, value))
+        case _:
+            return str(value)
 
 
 @click.command()
@@ -96,7 +106,7 @@ def verify(collection: Path, as_json: bool) -> None:
     try:
         found = verified(collection)
     except (HashretError, OSError) as error:
-        click.echo(f"could not check: {error}", err=True)
+        click.echo(f"could not check: {shown(str(error))}", err=True)
         sys.exit(2)
     commit = found.commit
     if as_json:

@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from hashret.cli.group import shown
-from hashret.cli.output import Column, place_of
+from hashret.search.snippets import place_of
 from hashret.store.originals import file_in
 
 if TYPE_CHECKING:
@@ -31,33 +31,36 @@ _LINES = 2
 _GAP = 2
 
 
-def write_table(collection: Collection, hits: Hits, asked: Any, columns: Sequence[Column]) -> None:
+def write_table(
+    collection: Collection, hits: Hits, asked: Any, columns: Sequence[tuple[str, list[str]]]
+) -> None:
     """Write the hits to standard output: the columns, and beside them id and snippet.
 
-    On a narrow terminal id and snippet stand below.
+    A column is its title, and what stands in it for each hit. On a narrow terminal id and snippet
+    stand below.
     """
     console = Console(highlight=False, markup=False, emoji=False)
-    widths = [max(map(len, [column.title, *column.cells])) for column in columns]
+    widths = [max(map(len, [title, *cells])) for title, cells in columns]
     beside = sum(widths) + _GAP * len(widths)
     is_narrow = console.width < _NARROW
     room = console.width - (_GAP if is_narrow else beside)
     # a word that does not fit goes to the next line, so a line's end stays empty
     parts = collection.snippets(hits, asked, width=max(20, _LINES * room - 12))
     if is_narrow:
-        for hit, part, *cells in zip(hits, parts, *(one.cells for one in columns), strict=True):
-            titles = [f"{cell} {one.title}" for cell, one in zip(cells, columns, strict=True)]
-            console.print(Text("  ".join(titles), style="dim"))
+        for hit, part, *of_hit in zip(hits, parts, *(cells for _, cells in columns), strict=True):
+            numbers = [f"{cell} {title}" for cell, (title, _) in zip(of_hit, columns, strict=True)]
+            console.print(Text("  ".join(numbers), style="dim"))
             console.print(_name(collection, hit), overflow="fold")
             if part.text:
                 console.print(Padding(_marked(hit, part), (0, 0, 0, _GAP)))
         return
     table = Table(box=None, padding=(0, _GAP, 0, 0), pad_edge=False, header_style="dim")
-    for column in columns:
-        table.add_column(column.title, justify="right", no_wrap=True)
+    for title, _ in columns:
+        table.add_column(title, justify="right", no_wrap=True)
     table.add_column("", overflow="fold")
-    for hit, part, *cells in zip(hits, parts, *(one.cells for one in columns), strict=True):
+    for hit, part, *of_hit in zip(hits, parts, *(cells for _, cells in columns), strict=True):
         lines = [_name(collection, hit), *([_marked(hit, part)] if part.text else [])]
-        table.add_row(*cells, Text("\n").join(lines))
+        table.add_row(*of_hit, Text("\n").join(lines))
     console.print(table)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any
 
 import numpy as np
 
@@ -20,12 +20,9 @@ from hashret.collection import Collection
 from hashret.errors import InputError
 from hashret.indexes.base import INDEXES, Index
 from hashret.insight.tsne import OnDone, tsne
-from hashret.kinds import kind_of
 from hashret.snapshot import Snapshot
+from hashret.snapshot.payloads import kept_payload
 from hashret.sparse import Features
-
-if TYPE_CHECKING:
-    from hashret.features.centred import CentredFeaturizer
 
 #: Items that t-SNE lays out, unless told otherwise: they take a minute of one core.
 LAID_OUT = 20_000
@@ -145,15 +142,8 @@ def _source(snapshot: Snapshot) -> _FeaturesOf:
     if snapshot.has_features and keeps_inputs(snapshot.spec("features")):
         return lambda positions: (np.ones(len(positions), bool), snapshot.features(positions))
 
-    def payload_of(row: int) -> Any:
-        if kind_of(snapshot.kind).stores_texts:
-            return snapshot.text_of(row)
-        data = snapshot.items.record(row).payload
-        return None if data is None else cast("CentredFeaturizer[Any]", coder.featurizer).kept(data)
-
     def computed(positions: np.ndarray) -> tuple[np.ndarray, Features | None]:
-        with snapshot.folder.reading():
-            payloads = [payload_of(row) for row in snapshot.rows[positions].tolist()]
+        payloads = [kept_payload(snapshot, row) for row in snapshot.rows[positions].tolist()]
         there = [coder.prepare(one) for one in payloads if one is not None]
         features = coder.features(there)[0] if there else None
         return np.array([one is not None for one in payloads]), features

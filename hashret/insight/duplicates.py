@@ -319,8 +319,7 @@ def _ranks(snapshot: Snapshot, rows: np.ndarray, keep: Keep) -> np.ndarray:
 
 def _measure(snapshot: Snapshot, row: int, keep: Keep) -> tuple[Any, ...]:
     """What the rule compares, the greatest of which is kept; of equals the first in order."""
-    with snapshot.folder.reading():
-        _, metadata, _ = snapshot.items.shown(row)
+    ((_, metadata, _),) = snapshot.shown([row])
     if keep == "newest":
         modified = metadata.get("modified")
         return (modified if isinstance(modified, str) else "",)
@@ -336,8 +335,7 @@ def _number(value: Any) -> float:
 
 def _n_bytes(snapshot: Snapshot, row: int) -> int | None:
     """The size of an item: that of its file, else of its text; None if neither is known."""
-    with snapshot.folder.reading():
-        _, metadata, _ = snapshot.items.shown(row)
+    ((_, metadata, _),) = snapshot.shown([row])
     size = metadata.get("size")
     if isinstance(size, int) and not isinstance(size, bool) and size >= 0:
         return size

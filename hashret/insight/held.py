@@ -18,6 +18,7 @@ from hashret.errors import PayloadError
 from hashret.features.left_out import LeftOut
 from hashret.kinds import kind_of
 from hashret.snapshot import Snapshot
+from hashret.snapshot.payloads import kept_payload
 from hashret.sparse import Features, rows_between
 
 
@@ -60,10 +61,12 @@ def held(snapshot: Snapshot, positions: np.ndarray, *, for_parts: bool = True) -
 
 def _prepared(snapshot: Snapshot, positions: np.ndarray) -> dict[int, Any]:
     """What the featurizer takes, of those of the positions whose texts or images are held."""
-    featurizer = snapshot.coder.featurizer
+    about, featurizer = kind_of(snapshot.kind), snapshot.coder.featurizer
     found: dict[int, Any] = {}
+    if not (about.stores_texts or about.stores_images):
+        return found
     for position, row in zip(positions.tolist(), snapshot.rows[positions].tolist(), strict=True):
-        payload = _payload(snapshot, row)
+        payload = kept_payload(snapshot, row)
         if payload is None:
             continue
         try:
@@ -73,20 +76,7 @@ def _prepared(snapshot: Snapshot, positions: np.ndarray) -> dict[int, Any]:
     return found
 
 
-def _payload(snapshot: Snapshot, row: int) -> Any:
-    """The text or image of a row; None where it is not held."""
-    about = kind_of(snapshot.kind)
-    if about.stores_texts:
-        return snapshot.text_of(row)
-    if not about.stores_images:
-        return None
-    with snapshot.folder.reading():
-        payload = snapshot.items.record(row).payload
-    featurizer: Any = snapshot.coder.featurizer
-    return None if payload is None else featurizer.kept(payload)
-
-
 def why_not(snapshot: Snapshot) -> str:
     """Why the parts of an item are not known, and what to do, as a sentence goes on."""
     kind = kind_of(snapshot.kind)
-    return f"no {kind.name} is kept; index the source again with {kind.kept_by}"
+    return f"no {kind.name} is kept; index the source again with --retrain {kind.kept_by}"

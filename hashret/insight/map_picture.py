@@ -42,8 +42,7 @@ def view_of(collection: Collection, code_map: CodeMap, field: str | None, name: 
     """
     snapshot = collection.snapshot
     values = None if field is None else values_of(collection, field, code_map.positions)
-    with snapshot.folder.reading():
-        told = [snapshot.items.shown(row) for row in snapshot.rows[code_map.positions].tolist()]
+    told = snapshot.shown(snapshot.rows[code_map.positions].tolist())
     return MapView(
         f"Map of {name}",
         _facts(collection, code_map),
@@ -67,7 +66,8 @@ def _facts(collection: Collection, code_map: CodeMap) -> str:
     n_laid_out = int(code_map.laid_out.sum())
     beside = ""
     if n_laid_out < n:
-        beside = f" of {n_laid_out:,} items; each other one lies beside one of near code"
+        some = f"{n_laid_out:,} item{'s' * (n_laid_out > 1)}"
+        beside = f" of {some}; each other one lies beside one of near code"
     return f"{shown}, commit {collection.commit}{without}. By t-SNE of {seen}{beside}."
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import html
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from string import Template
 from typing import Any
 
@@ -21,6 +21,7 @@ from hashret.insight.page_files import digest, page_text
 from hashret.insight.pairs import Distances, distances
 from hashret.insight.tsne import OnDone
 from hashret.measures import bit_balance, bit_correlation, bucket_sizes, code_statistics
+from hashret.snapshot.about import about_model
 from hashret.unicode_text import shown
 
 #: What says at the beginning of a page that it is one of these.
@@ -109,7 +110,7 @@ def _number(value: Any) -> str:
 
 def _facts(collection: Collection) -> str:
     snapshot = collection.snapshot
-    about = snapshot.about_model() or {}
+    about = about_model(snapshot) or {}
     rows = [
         ("items", f"{len(collection):,} of kind {collection.kind}"),
         ("without a code", f"{snapshot.committed.n_uncoded:,}"),
@@ -266,7 +267,7 @@ def _of_training(training: dict[str, Any]) -> str:
         parts.append(drawing.svg())
     for one in stages:
         if looks := one.get("looks"):
-            parts.append(_course(str(one.get("stage")), looks).svg())
+            parts += [drawing.svg() for drawing in _courses(str(one.get("stage")), looks)]
     if not learned:
         parts.append(
             _said(
@@ -277,8 +278,9 @@ def _of_training(training: dict[str, Any]) -> str:
     return _section("Training", *parts)
 
 
-def _course(stage: str, looks: list[dict[str, Any]]) -> Drawing:
-    """How the codes of a sample became bits: shares by how much of the stage was done."""
+def _courses(stage: str, looks: list[dict[str, Any]]) -> Iterator[Drawing]:
+    """How the codes of a sample became bits, by how much of the stage was done; and the noise."""
+    x = Axis("share of the stage that is done", 0, 1)
     done = [float(look["done"]) for look in looks]
     balance = [look["bit_balance"] for look in looks]
     lines: dict[str, Curve] = {}
@@ -286,9 +288,8 @@ def _course(stage: str, looks: list[dict[str, Any]]) -> Drawing:
         lines["bits that are sure"] = (done, [float(look["saturated"]) for look in looks])
     lines["ones of the bit with most"] = (done, [float(most) for _, _, most in balance])
     lines["ones of the bit with fewest"] = (done, [float(least) for least, _, _ in balance])
-    return curves(
-        f"Codes on the way: {stage}",
-        Axis("share of the stage that is done", 0, 1),
-        Axis("", 0, 1),
-        lines,
-    )
+    yield curves(f"Codes on the way: {stage}", x, Axis("", 0, 1), lines)
+    if looks[0]["noise"] is not None:
+        noise = [float(look["noise"]) for look in looks]
+        y = Axis("", 0, max(noise))
+        yield curves(f"Noise on the logits: {stage}", x, y, {"noise": (done, noise)})

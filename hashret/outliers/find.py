@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, overload
 
 import numpy as np
 
-from hashret.arguments import whole
+from hashret.arguments import require_number, whole
 from hashret.features.left_out import Part
 from hashret.items import Item
 from hashret.outliers.judging import By, Judge, Judged, Refusal
@@ -108,8 +108,9 @@ class Limit:
     """The most outliers that are told; None: all."""
 
     def __post_init__(self) -> None:
-        for name, value in (("p", self.p), ("fdr", self.fdr)):
-            if value is not None and not 0.0 < value <= 1.0:
+        for name, value in (("p", self.p), ("fdr", 1.0 if self.fdr is None else self.fdr)):
+            require_number(name, value)
+            if not 0.0 < value <= 1.0:
                 raise ValueError(f"{name}: expected above 0 and at most 1, got {value!r}; as 0.01")
         if self.k is not None and whole("k", self.k) < 1:
             raise ValueError(f"k: expected at least 1, got {self.k}; leave it out for all")

@@ -18,6 +18,7 @@ from hashret.errors import CollectionError, PayloadError
 from hashret.items import Payload
 from hashret.kinds import kind_of
 from hashret.snapshot import Snapshot
+from hashret.snapshot.payloads import kept_payload
 from hashret.sparse import Features, stacked
 
 _BLOCK = 256  # items whose features are made together
@@ -81,7 +82,7 @@ def source_of(snapshot: Snapshot) -> Source | None:
     if kind.stores_texts and snapshot.keeps_texts:
         return Source(snapshot, snapshot.text_of)
     if kind.stores_images and _keeps_images(snapshot):
-        return Source(snapshot, lambda row: _image(snapshot, row))
+        return Source(snapshot, lambda row: kept_payload(snapshot, row))
     if kind.has_looks and snapshot.keeps_thumbnails:
         return Source(snapshot, lambda row: _thumbnail(snapshot, row), _as_thumbnail)
     return None
@@ -106,13 +107,6 @@ def _keeps_images(snapshot: Snapshot) -> bool:
             snapshot.items.records(segment).has_payloads(segment.live(segment.n_rows))
             for segment in snapshot.segments
         )
-
-
-def _image(snapshot: Snapshot, row: int) -> Any:
-    with snapshot.folder.reading():
-        payload = snapshot.items.record(row).payload
-    featurizer: Any = snapshot.coder.featurizer
-    return None if payload is None else featurizer.kept(payload)
 
 
 def _thumbnail(snapshot: Snapshot, row: int) -> bytes | None:

@@ -23,8 +23,6 @@ from hashret.sparse import Features, rows_between
 _LOOKED_AT = 2_000
 #: Items whose features are compared at a time, to bound the memory for them.
 _COMPARED = 1 << 16
-#: A standard deviation of scores or similarities, which are of the size of 1, that is rounding.
-_NO_SPREAD = 1e-9
 #: How well the words of a query of a block, by its number, fit the items of some rows.
 WordScores = Callable[[int, np.ndarray], np.ndarray]
 
@@ -282,29 +280,12 @@ def _by_features(
     if ranking.question.rerank:
         first = alike
         if ranking.question.rerank_by == "both":
-            first = _with_scores(alike, found)
+            first = rank.summed_deviations(found.limits, alike, found.scores)
             found = found._replace(fused=first)
         keys: tuple[np.ndarray, ...] = (-first, *ranking.keys(found.distances, found.scores))
     else:
         keys = ranking.keys(found.distances, found.scores, alike)
     return with_records(snapshot, _chosen(snapshot, found, keys, ranking.question.k, groups))
-
-
-def _with_scores(alike: np.ndarray, found: Ranked) -> np.ndarray:
-    """The sum of similarities and scores, each in its deviations over the items of a query."""
-    sums = np.empty(len(alike))
-    for start, stop in pairwise(found.limits.tolist()):
-        if stop > start:
-            part = slice(start, stop)
-            sums[part] = _in_deviations(alike[part]) + _in_deviations(found.scores[part])
-    return sums
-
-
-def _in_deviations(values: np.ndarray) -> np.ndarray:
-    """Numbers in their standard deviations above the mean; zeros where all are equal."""
-    centred = values - values.mean()
-    deviation = float(centred.std())
-    return centred / deviation if deviation > _NO_SPREAD else np.zeros(len(values))
 
 
 def with_records(snapshot: Snapshot, found: Ranked) -> list[tuple[Hit, ...]]:

@@ -28,7 +28,6 @@ from hashret.search.hits import Ranked, Ranking, best_first, scored, with_record
 from hashret.search.question import Asked, Question
 from hashret.search.searcher import Answered, Searcher
 from hashret.snapshot import Snapshot
-from hashret.words.fusion import fused
 
 #: How many of the texts that fit the words best sharpen a question. On Cranfield, nDCG@10 was .381
 #: with 5, .375 with 4, .377 with 6 and .362 with none (fused by ranks, with equal weights).
@@ -62,7 +61,8 @@ def hybrid_hits(
         of_words = [fit.of_rows(some) for fit, some in zip(fits, rows, strict=True)]
         found, agreements = _compared(snapshot, asked, block, rows, by_words)
         fit_words = np.concatenate(of_words)
-        both = fused(fit_words, agreements, found.positions >= 0, found.limits)
+        coded = found.positions >= 0
+        both = rank.mean_of_scaled(fit_words, agreements, coded, found.limits)
         found = found._replace(words=fit_words, fused=both)
         keys = -both, found.distances, -found.scores
         made = with_records(snapshot, best_first(snapshot, found, keys, question.k))

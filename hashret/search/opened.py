@@ -212,8 +212,12 @@ class Opened:
         """The question as it is searched; what can't be asked is said before a payload is read."""
         index = self.searcher.over(question)
         if question.probes is not None and question.probes >= len(index):
-            return replace(question, probes=None)  # to compare all costs less
-        return question
+            question = replace(question, probes=None)  # to compare all costs less
+        most = len(self.snapshot) + 1  # all and one more: numbers of any size would overflow
+        if max(question.k or 0, question.rerank or 0) <= most:
+            return question
+        k, rerank = (None if n is None else min(n, most) for n in (question.k, question.rerank))
+        return replace(question, k=k, rerank=rerank)
 
     def _words(self, queries: Iterable[dict[int, int]]) -> WordScores:
         """How well the words of these queries, by their numbers, fit the items of some rows."""

@@ -107,14 +107,17 @@ class Question:
             raise QuestionError(
                 f"{{rerank}}: expected none beside {{radius}}, got {rerank}; it orders the nearest"
             )
-        if self.rerank_by not in (None, *get_args(RerankBy)):
-            raise QuestionError(
-                f"{{rerank_by}}: expected 'words', 'features' or 'both', got "
-                f"{shown(self.rerank_by)}; choose one"
-            )
+        if self.rerank_by is not None:
+            require_instance("rerank_by", self.rerank_by, str)
+            if self.rerank_by not in get_args(RerankBy):
+                got = shown(self.rerank_by).replace("{", "{{").replace("}", "}}")
+                raise QuestionError(
+                    f"{{rerank_by}}: expected 'words', 'features' or 'both', got {got}; choose one"
+                )
         if self.rerank_by is not None and not rerank:
+            number = "none" if rerank is None else rerank
             raise QuestionError(
-                f"{{rerank_by}}: expected {{rerank}} beside it, got {rerank}; say how many to rank"
+                f"{{rerank_by}}: expected {{rerank}} beside it, got {number}; say how many to rank"
             )
         beside = (
             "{order} and {probes}"

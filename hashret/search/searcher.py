@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from hashret.arguments import require_instance
 from hashret.codes import Codes, Neighbors
 from hashret.indexes import kernels
 from hashret.indexes.base import Index, approximation_of
@@ -91,6 +92,7 @@ class Searcher:
 
     def groups(self, field: str) -> Groups:
         """The groups of all items by a metadata field; the last are remembered."""
+        require_instance("field", field, str)
         grouped = self._grouped
         if grouped is None or grouped[0] != field:
             grouped = self._grouped = field, Groups.of(self._snapshot, field)

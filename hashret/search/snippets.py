@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 from unicodedata import category, east_asian_width
 
+from hashret.arguments import require_instance, whole
 from hashret.features.texts.featurizer import pieces
 from hashret.features.texts.tokens import word_spans
 from hashret.items import Hit
@@ -29,6 +30,7 @@ _LONGEST_RUN = 256
 _LEAD = 0.35
 #: The share of what the part's words weigh that one more occurrence of them counts.
 _AGAIN = 0.05
+_MAX_SECTION = 40  # characters of a heading that stand before a preview
 _MORE = "…"
 _RUN = re.compile(r"\S+")
 _SENTENCE_END = re.compile(r"[.!?]['\")\]]* |[。！？]")
@@ -62,8 +64,11 @@ def snippets(
 
     Of a question that is no text, None, it is the beginning. Raises `DamagedError`.
     """
+    if whole("width", width) < 1:
+        raise ValueError(f"width: expected 1 column or more, got {width}; leave it out")
     first, then = index.telling(question) if question else ({}, {})
     for hit in hits:
+        require_instance("hits", hit, Hit)
         text = hit.preview if hit.text is None else hit.text
         found = snippet(text, first, index.splits, width)
         if then and not found.marks:
@@ -235,3 +240,14 @@ def _joined(spans: list[tuple[int, int]]) -> Iterator[tuple[int, int]]:
             begin, end = start, stop
         end = max(end, stop)
     yield begin, end
+
+
+def place_of(metadata: Mapping[str, Any]) -> str:
+    """Where in its document a passage begins, in brackets; "" where that is not known."""
+    if "passage" not in metadata:
+        return ""
+    page, section = metadata.get("page"), metadata.get("section")
+    parts = [f"p. {page}"] if page else []
+    if section:
+        parts.append(section if len(section) <= _MAX_SECTION else section[: _MAX_SECTION - 1] + "…")
+    return f"[{', '.join(parts)}] " if parts else ""

@@ -18,10 +18,12 @@ from math import log
 from threading import Lock
 from typing import TYPE_CHECKING, cast
 
-from hashret import __version__
+from hashret._version import __version__
+from hashret.arguments import require_instance
 from hashret.errors import CollectionError, DamagedError
 from hashret.features.texts.featurizer import MAX_BYTES
 from hashret.items import Payload
+from hashret.kinds import kind_of
 from hashret.snapshot import Snapshot
 from hashret.store.machine_cache import has_arrays, read_arrays, write_arrays
 from hashret.store.segments.segment import Segment
@@ -105,6 +107,7 @@ class WordIndex:
         """
         from hashret.search.spelling import Spelling, spelling  # most questions need none
 
+        require_instance("question", question, str)
         words = list(dict.fromkeys(self._featurizer.all_words(question)))
         known = set(self._featurizer.weights(words))
         if self._bm25 is None:
@@ -138,6 +141,11 @@ class WordIndex:
 
     def _segments(self) -> list[Segment]:
         snapshot = self._snapshot
+        if not (kind := kind_of(snapshot.kind)).stores_texts:
+            raise CollectionError(
+                f"{snapshot.layout.root}: expected texts, whose words are to be compared, got "
+                f"items of kind {kind.name}; ask by codes or features"
+            )
         if not snapshot.keeps_texts:
             raise CollectionError(
                 f"{snapshot.layout.root}: expected the texts of the items, whose words are to be "

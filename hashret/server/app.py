@@ -12,13 +12,14 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
-from hashret import __version__
+from hashret._version import __version__
 from hashret.collection import Collection
 from hashret.errors import CollectionError, HashretError, UnknownItemError
 from hashret.server.batching import TOGETHER, BusyError
 from hashret.server.guard import Guard, Limits
 from hashret.server.requests import what_is_wrong
 from hashret.server.responses import Problem
+from hashret.server.routes.decoding import decoding
 from hashret.server.routes.duplicates import copies
 from hashret.server.routes.explaining import explaining
 from hashret.server.routes.map import map_of_items
@@ -28,7 +29,7 @@ from hashret.server.routes.watching import watching
 from hashret.server.service import Service
 
 #: The groups of endpoints; each is a function of the service.
-_ROUTES = (questions, pictures, explaining, map_of_items, copies, watching)
+_ROUTES = (questions, pictures, explaining, decoding, map_of_items, copies, watching)
 _PROBLEMS: dict[int | str, dict[str, Any]] = {
     status: {"model": Problem, "description": what}
     for status, what in {

@@ -32,6 +32,14 @@ Rerank = Annotated[
 ]
 Where = Annotated[str, Field(description="Search only items whose metadata match.")]
 Group = Annotated[str, Field(description="Only the best hit for each value of this field.")]
+CodeHex = Annotated[
+    str,
+    Field(
+        pattern=r"^([0-9a-fA-F]{2})+$",
+        max_length=_LONGEST_CODE // 4,
+        description="A code in hexadecimal, as hits have it.",
+    ),
+]
 Name = Annotated[str, Field(description="The collection; needed where several are served.")]
 Parts = Annotated[
     list[Part],
@@ -78,17 +86,7 @@ class Subject(BaseModel):
     id: Annotated[str, Field(description="The id of a stored item, which is a hit too.")] | None = (
         None
     )
-    code: (
-        Annotated[
-            str,
-            Field(
-                pattern=r"^([0-9a-fA-F]{2})+$",
-                max_length=_LONGEST_CODE // 4,
-                description="A code in hexadecimal, as hits have it.",
-            ),
-        ]
-        | None
-    ) = None
+    code: CodeHex | None = None
 
     codes_only: Annotated[
         bool, Field(description="Find texts by codes alone, not by words and codes.")

@@ -12,6 +12,7 @@ from fastapi.routing import APIRoute
 
 from hashret.collection import Collection
 from hashret.errors import HashretError
+from hashret.indexes import kernels
 from hashret.search.question import Question
 from hashret.server.answers import Asked, Form, question_of
 from hashret.server.batching import Batcher
@@ -101,9 +102,11 @@ class Service:
 
 
 def make_ready(collection: Collection) -> None:
-    """Read what the first question would wait for: the model, and words that are read unasked."""
+    """Load what first questions would wait for: model, kernels, and words that are read unasked."""
     if collection.snapshot.model is None:
         return
+    if kernels.are_cached():  # loading takes half a second, in which Python answers nobody
+        kernels.enable()
     collection.coder  # noqa: B018 - read on first use
     if collection.suited(Question()).is_open:
         collection.read_words()

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from itertools import count
 from pathlib import Path
 
-from hashret.store.files import sync_folder
+from hashret.store.files import make_folder, sync_folder
 from hashret.store.refusals import plainly
 from hashret.store.untrusted import is_folder
 
@@ -53,13 +53,3 @@ def move(root: Path, moves: Mapping[Path, Path]) -> None:
             path.rename(to)
         sync_folder(to.parent)
         sync_folder(path.parent)
-
-
-def make_folder(root: Path, folder: Path) -> None:
-    """Make a folder below the collection `root`, and those above it, durably."""
-    if folder == root or is_folder(folder):
-        return
-    make_folder(root, folder.parent)
-    with plainly(folder, "make"):
-        folder.mkdir()
-    sync_folder(folder.parent)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from hashret.errors import DamagedError
-from hashret.store.files import sync_folder, write_file
+from hashret.store.files import make_folder, sync_folder, write_file
 from hashret.store.layout import Layout
 from hashret.store.refusals import plainly
 from hashret.store.untrusted import is_file, is_folder, open_plain
@@ -37,10 +37,7 @@ class CheckpointFiles:
         text = {"facts": json.dumps(facts, allow_nan=False)}
         tensors = {key: np.ascontiguousarray(array) for key, array in (arrays or {}).items()}
         data = save(tensors, metadata=text)
-        if not self._folder.exists():
-            with plainly(self._folder, "make"):
-                self._folder.mkdir()
-            sync_folder(self._folder.parent)
+        make_folder(self._folder.parent, self._folder)
         write_file(self._folder / f"{name}{_SUFFIX}", [hashlib.sha256(data).digest(), data])
 
     def read(self, name: str) -> tuple[dict[str, Any], dict[str, np.ndarray]] | None:

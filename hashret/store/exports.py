@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 import zipfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any, Literal, NamedTuple
@@ -122,12 +122,13 @@ def _write_parquet(stream: IO[bytes], contents: Contents) -> int:
         ],
         metadata={_MARK: str(contents.n_bits)},
     )
+    python = {kind: python for python, kind in TYPES.items()}
+    kinds = {f.name: None if f.metadata == JSON else python[f.type] for f in fields}
     count = 0
     with ParquetWriter(stream, schema, compression="zstd") as writer:
         for page in _pages(contents.rows):
-            columns = zip(_columns(page, fields), schema, strict=True)
-            arrays = [pa.array(values, field.type) for values, field in columns]
-            writer.write_table(pa.Table.from_arrays(arrays, schema=schema))
+            lines = [_by_column(row, kinds) for row in page]
+            writer.write_table(pa.Table.from_pylist(lines, schema=schema))
             count += len(page)
     return count
 
@@ -147,33 +148,25 @@ def _metadata_fields(parts: Iterable[Records]) -> list[pa.Field]:
     return sorted(fields.values(), key=lambda field: str(field.name))[:MOST_KEYS]
 
 
-def _columns(page: Sequence[Row], fields: Sequence[pa.Field]) -> list[list[Any]]:
-    """The columns of a page, in the order of the schema.
+def _by_column(row: Row, kinds: Mapping[str, type | None]) -> dict[str, Any]:
+    """The values of a row; `kinds` are those of the metadata's columns, None for JSON.
 
     Metadata without a column, or that its column can't hold, are a JSON object in another column.
     """
-    kinds = {kind: python for python, kind in TYPES.items()}
-    keys = [
-        (str(field.name), None if field.metadata == JSON else kinds[field.type]) for field in fields
-    ]
-    metadata: list[dict[str, Any]] = []
-    others: list[str | None] = []
-    for item, _ in page:
-        left, found = dict(item.metadata), {}
-        for key, kind in keys:
-            if key in left and (kind is None or _fits(left[key], kind)):
-                value = left.pop(key)
-                found[key] = as_json(value) if kind is None else value
-        metadata.append(found)
-        others.append(as_json(left) if left else None)
-    return [
-        [item.id for item, _ in page],
-        [code for _, code in page],
-        *([metadata] if fields else []),
-        others,
-        [item.preview for item, _ in page],
-        [item.text for item, _ in page],
-    ]
+    item, code = row
+    left, found = dict(item.metadata), {}
+    for key, kind in kinds.items():
+        if key in left and (kind is None or _fits(left[key], kind)):
+            value = left.pop(key)
+            found[key] = as_json(value) if kind is None else value
+    return {
+        "id": item.id,
+        "code": code,
+        "metadata": found,
+        "other_metadata": as_json(left) if left else None,
+        "preview": item.preview,
+        "text": item.text,
+    }
 
 
 def _fits(value: Any, kind: type) -> bool:

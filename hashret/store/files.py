@@ -12,13 +12,13 @@ import hashlib
 import os
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
 from hashret.errors import DamagedError
 from hashret.store.refusals import plainly, storage_error
-from hashret.store.untrusted import RESTORE, create_plain, open_plain
+from hashret.store.untrusted import RESTORE, create_plain, is_folder, open_plain
 
 #: The size of a block in bytes, unless a smaller one is asked for: hashing one takes about 40 us,
 #: and 16 bytes a block are 1/4096 of the file.
@@ -133,6 +133,16 @@ def sync_folder(folder: Path) -> None:
             os.close(descriptor)
 
 
+def make_folder(root: Path, folder: Path) -> None:
+    """Make a folder below `root`, and those above it, durably."""
+    if folder == root or is_folder(folder):
+        return
+    make_folder(root, folder.parent)
+    with plainly(folder, "make"):
+        folder.mkdir()
+    sync_folder(folder.parent)
+
+
 def open_recorded(path: Path, record: FileRecord) -> IO[bytes]:
     """Open a file for reading (`open_plain`).
 
@@ -157,20 +167,6 @@ def require_sound(path: Path, record: FileRecord) -> None:
             digest.update(chunk)
     if (found := digest.hexdigest()) != record.sha256:
         raise other_sha256(path, record, found)
-
-
-def with_blocks(path: Path, record: FileRecord) -> FileRecord:
-    """The same with the digests of the file's blocks; as it is where the file is damaged."""
-    digest, blocks = hashlib.sha256(), _BlockDigests()
-    try:
-        with plainly(path, "read"), open_recorded(path, record) as stream:
-            while chunk := stream.read(_CHUNK):
-                digest.update(chunk)
-                blocks.update(chunk)
-    except DamagedError:
-        return record
-    is_sound = digest.hexdigest() == record.sha256
-    return replace(record, blocks=blocks.finish()) if is_sound else record
 
 
 def other_sha256(path: Path, record: FileRecord, found: str) -> DamagedError:

@@ -23,7 +23,6 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 from typing import Self
@@ -35,8 +34,16 @@ from hashret.store.files import TEMPORARY, sync_folder
 from hashret.store.refusals import plainly
 from hashret.store.untrusted import BESIDE, is_file, is_folder, require_plain, touch_plain
 
+#: What each file of a segment is for, and how its name ends.
+PARTS = {
+    "codes": ".npy",
+    "records": ".arrow",
+    "texts": ".texts.arrow",
+    "features": ".safetensors",
+    "thumbnails": ".thumbnails.arrow",
+}
 #: What writers call the files of a segment, and the folder of a model.
-SEGMENT_NAME = re.compile(r"(c[0-9]+-[0-9]+)\.(npy|arrow|(texts|thumbnails)\.arrow|safetensors)")
+SEGMENT_NAME = re.compile(rf"(c[0-9]+-[0-9]+)({'|'.join(map(re.escape, PARTS.values()))})")
 MODEL_NAME = re.compile(r"m[0-9]+")
 #: What a model is, its arrays, and those of its decoder, in the folder of its name.
 MODEL_FILES = ("model.json", "model.safetensors", "decoder.safetensors")
@@ -44,33 +51,42 @@ MODEL_FILES = ("model.json", "model.safetensors", "decoder.safetensors")
 _LITTER = {".DS_Store", ".directory", "@eaDir", "Thumbs.db", "desktop.ini", "lost+found"}
 
 
-@dataclass(frozen=True, slots=True)
 class Layout:
     """The paths of one collection."""
 
-    root: Path
-    """Absolute: the process may move to another folder."""
+    def __init__(self, root: Path):
+        #: Absolute: the process may move to another folder.
+        self.root = root
+        #: The catalog itself, where it is in the folder.
+        self.sqlite = root / "catalog.sqlite"
+        #: Where a new catalog is written before it takes the place of another one.
+        self.new_sqlite = root / f"catalog.sqlite{TEMPORARY}"
+        #: Where the catalog is, if it is on a server.
+        self.server = root / "catalog.json"
+        #: The files of codes, records, texts, features and thumbnails.
+        self.segments = root / "segments"
+        self.models = root / "models"
+        #: The folder of checkpoints.
+        self.unfinished = root / "unfinished"
+        #: The file that the writer holds.
+        self.lock = root / "writer.lock"
+        #: The file in which readers hold their commits.
+        self.readers = root / "readers.lock"
+        #: What SQLite may have put beside the catalog.
+        self.beside = [root / f"catalog.sqlite-{part}" for part in BESIDE]
+        self._of_locks = [self.lock, self.lock.with_suffix(".json"), self.readers]
+        self._own_files = [self.sqlite, self.server, *self._of_locks, *self.beside]
+        self._own_folders = [self.segments, self.models, self.unfinished]
 
-    @property
-    def sqlite(self) -> Path:
-        """The catalog itself, where it is in the folder."""
-        return self.root / "catalog.sqlite"
-
-    @property
-    def server(self) -> Path:
-        """Where the catalog is, if it is on a server."""
-        return self.root / "catalog.json"
+    def part(self, segment: str, part: str) -> Path:
+        """The file of a segment of this name that is this part of it."""
+        return self.segments / f"{segment}{PARTS[part]}"
 
     @property
     def catalog(self) -> Path:
         """The file of the folder that is the catalog, or says where it is."""
         candidates = [path for path in (self.server, self.sqlite) if is_file(path)]
         return next(filter(_n_bytes, candidates), (candidates or [self.sqlite])[0])
-
-    @property
-    def new_sqlite(self) -> Path:
-        """Where a new catalog is written before it takes the place of a damaged one."""
-        return self.root / f"{self.sqlite.name}{TEMPORARY}"
 
     @property
     def has_catalog(self) -> bool:
@@ -98,31 +114,6 @@ class Layout:
             f"put it back from a copy, or have `hashret repair {self.root} --apply` move them "
             "aside, and index again"
         )
-
-    @property
-    def segments(self) -> Path:
-        """The folder of code files."""
-        return self.root / "segments"
-
-    @property
-    def models(self) -> Path:
-        """The folder of models."""
-        return self.root / "models"
-
-    @property
-    def unfinished(self) -> Path:
-        """The folder of checkpoints."""
-        return self.root / "unfinished"
-
-    @property
-    def lock(self) -> Path:
-        """The file that the writer holds."""
-        return self.root / "writer.lock"
-
-    @property
-    def readers(self) -> Path:
-        """The file in which readers hold their commits."""
-        return self.root / "readers.lock"
 
     @classmethod
     def exists(cls, path: str | PathLike[str]) -> bool:
@@ -182,8 +173,9 @@ class Layout:
             if root.exists() and (
                 not root.is_dir() or any(entry.name not in fine for entry in root.iterdir())
             ):
+                got = "other files" if root.is_dir() else "a file"
                 raise NotACollectionError(
-                    f"{root}: expected a collection, an empty folder or nothing, got other files; "
+                    f"{root}: expected a collection, an empty folder or nothing, got {got}; "
                     "choose another path"
                 )
         self._require_plain()
@@ -214,20 +206,6 @@ class Layout:
                     "choose another path"
                 )
 
-    @property
-    def beside(self) -> list[Path]:
-        """What SQLite may have put beside the catalog."""
-        return [self.root / f"{self.sqlite.name}-{part}" for part in BESIDE]
-
-    @property
-    def _own_files(self) -> list[Path]:
-        own = [self.lock, self.lock.with_suffix(".json"), self.readers]
-        return [self.sqlite, self.server, *own, *self.beside]
-
-    @property
-    def _own_folders(self) -> list[Path]:
-        return [self.segments, self.models, self.unfinished]
-
     def _require_plain(self) -> None:
         require_plain(self._own_files, self._own_folders)
         if _n_bytes(self.sqlite) and _n_bytes(self.server):
@@ -251,8 +229,7 @@ class Layout:
 
     def _discard(self) -> None:
         checkpoints = [path for path in self.unfinished.glob("*.checkpoint*") if is_file(path)]
-        own = [self.lock, self.lock.with_suffix(".json"), self.readers]
-        for path in (*checkpoints, self.sqlite, self.server, *own):
+        for path in (*checkpoints, self.sqlite, self.server, *self._of_locks):
             path.unlink(missing_ok=True)
         for folder in (*self._own_folders, self.root):
             if is_folder(folder) and not any(folder.iterdir()):
@@ -260,10 +237,7 @@ class Layout:
 
     def sizes(self) -> dict[str, int]:
         """Bytes on disk by part, without the catalog: segments, models."""
-        return {
-            "segments": _size(self.segments),
-            "models": _size(self.models),
-        }
+        return {"segments": _size(self.segments), "models": _size(self.models)}
 
 
 def _absolute(path: str | PathLike[str]) -> Path:

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-from hashret import __version__
+from hashret._version import __version__
 from hashret.store.file_systems import network_mount
 
 PROCESSORS = Path("/proc/cpuinfo")

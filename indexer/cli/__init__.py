@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from hashret import __version__
+from hashret._version import __version__
 from hashret.cli import payloads
 from hashret.cli.group import Verbs, unbreakable_output
 from hashret.errors import InputError
@@ -20,7 +20,7 @@ VERBS = {
     ),
     "query": (
         "hashret.cli.query:query",
-        "Show the items nearest to a text, an image or a vector.",
+        "Show the items nearest to a text, image, vector or sequence.",
     ),
     "similar": (
         "hashret.cli.query:similar",
@@ -28,7 +28,7 @@ VERBS = {
     ),
     "explain": (
         "hashret.cli.explain:explain",
-        "Say why an item is near to a query, word by word.",
+        "Say why an item is near to a query, part by part.",
     ),
     "bits": (
         "hashret.cli.bits:bits",
@@ -76,7 +76,7 @@ VERBS = {
     ),
     "retrain": (
         "indexer.cli.retrain:retrain",
-        "Learn a new model from the texts that a collection stores.",
+        "Learn a new model from what a collection stores.",
     ),
     "export": (
         "hashret.cli.export:export",

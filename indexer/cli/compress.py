@@ -13,7 +13,7 @@ from hashret.cli.group import shown
 from hashret.cli.output import collection_argument, opened
 from hashret.errors import InputError
 from indexer.cli.console import say
-from indexer.cli.options import with_stdin
+from indexer.cli.reading import with_stdin
 
 if TYPE_CHECKING:
     import numpy as np

@@ -13,6 +13,7 @@ from hashret.errors import EmptyCorpusError
 from hashret.items import Item
 from hashret.workers.refusals import Refused
 from indexer.corpus import files
+from indexer.corpus.folders.walk import walk
 from indexer.corpus.leaving_out import Rules
 
 # Folders that are left out: tests, applications, and packages that were installed.
@@ -52,7 +53,7 @@ def read_docstrings(min_words: int = 8) -> Iterator[Item]:
 
 
 def _sources(root: Path) -> Iterator[tuple[Path, str]]:
-    for entry in files.walk(root, Rules(ignore_files=False)):
+    for entry in walk(root, Rules(ignore_files=False)):
         if not isinstance(entry, files.Entry) or not entry.relative.endswith(".py"):
             continue
         if _LEFT_OUT.isdisjoint(entry.relative.split("/")):

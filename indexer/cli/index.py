@@ -18,32 +18,22 @@ from hashret.cli.output import wait_option
 from hashret.kinds import KINDS, kind_of
 from indexer.cli.console import say, show_columns, show_guesses, verbose_option
 from indexer.cli.kinds import preset_of, require_mixable, shares
-from indexer.cli.options import (
+from indexer.cli.learning import (
     SEED,
-    bits_option,
-    decoder_option,
+    Learning,
     device_option,
-    invariant_option,
-    label_option,
+    learning_options,
     log_dir_option,
     longest_option,
     metric_option,
     packed_option,
-    preset_option,
-    quick_option,
-    reading_of,
-    reading_options,
-    recipe_of,
-    recipe_option,
-    require_output,
-    required_invariant,
-    required_label,
     sequence_spec,
     steps_option,
     vector_spec,
-    with_stdin,
 )
-from indexer.cli.outliers.flagged import flag_option
+from indexer.cli.outliers.flagged import first_new_row, flag_option, show_flagged
+from indexer.cli.outputs import require_output
+from indexer.cli.reading import reading_of, reading_options, with_stdin
 from indexer.cli.run import Run, rehearse, run_index
 
 if TYPE_CHECKING:
@@ -74,13 +64,7 @@ _LINE = re.compile(rf'\{{"id": {_TEXT}, "reason": {_TEXT}, "class": {_TEXT}\}}\r
     type=click.Choice(list(KINDS)),
     help="What the items are.  [default: guessed from the files]",
 )
-@bits_option
-@preset_option
-@invariant_option
-@label_option
-@quick_option
-@decoder_option
-@recipe_option
+@learning_options
 @metric_option
 @packed_option
 @steps_option
@@ -137,7 +121,7 @@ _LINE = re.compile(rf'\{{"id": {_TEXT}, "reason": {_TEXT}, "class": {_TEXT}\}}\r
     "--thumbnails/--no-thumbnails",
     "store_thumbnails",
     default=None,
-    help="Keep a thumbnail of each image, about 4 kB, which the page shows.  [default: as the "
+    help="Keep a thumbnail of each image, about 3 kB, which the page shows.  [default: as the "
     "collection did last, else yes]",
 )
 @flag_option
@@ -171,12 +155,6 @@ def index(
     to: Path,
     images_to: Path | None,
     kind: str | None,
-    bits: int | None,
-    preset: str | None,
-    invariant: tuple[str, ...] | None,
-    decoder: bool | None,
-    label: str | None,
-    recipe: Path | None,
     seed: int | None,
     workers: int | None,
     catalog: str | None,
@@ -185,6 +163,7 @@ def index(
     packed: bool,
     unit: str | None,
     longest: int | None,
+    flag_outliers: float | None,
     **rest: Any,
 ) -> None:
     """Learn codes for SOURCES and write them into a collection.
@@ -195,13 +174,14 @@ def index(
     """
     from indexer.ingest.prepare import default_workers
 
-    if dry_run and rest["flag_outliers"] is not None:
+    if dry_run and flag_outliers is not None:
         raise click.UsageError("--flag-outliers: expected none with --dry-run; leave one out")
+    learning = Learning.taken(rest)
     sources, how = with_stdin(sources, reading_of(rest, ids))
     how = replace(how, as_tokens=unit not in (None, "numbers"))
     if images_to is not None:
         single = {"metric": metric, "packed-bits": packed, "steps": unit, "longest": longest}
-        require_mixable({"ids": ids, "recipe": recipe} | single)
+        require_mixable({"ids": ids, "recipe": learning.recipe} | single)
     found = shares(sources, kind, to, images_to, catalog, how)
     if rest["passages"] and not any(kind_of(share.kind).stores_texts for share in found):
         raise click.UsageError(
@@ -209,15 +189,11 @@ def index(
         )
     runs = []
     for share in found:
-        model: dict[str, Any] = {"n_bits": bits, "preset": preset_of(preset, share), "seed": seed}
-        model["decoder"] = decoder
-        if kind_of(share.kind).decodes_files or not share.beside:
-            taken = preset_of(preset, share)
-            model["invariant"] = required_invariant(share.kind, invariant, taken)
-        model["label"] = required_label(share.kind, label, preset_of(preset, share))
+        wanted = replace(learning, preset=preset_of(learning.preset, share))
+        if share.beside and not kind_of(share.kind).decodes_files:
+            wanted = replace(wanted, invariant=None)  # it is said of the images beside
+        model = wanted.options(share.kind) | {"seed": seed}
         spec = vector_spec(share.kind, metric, packed) or sequence_spec(share.kind, unit, longest)
-        if recipe is not None:
-            model |= recipe_of(recipe, share.kind, preset)
         read = partial(share.read, workers or default_workers())
         said = rest | {"catalog": catalog, "workers": workers, "by_ending": share.are_files}
         said["folders"] = share.folders
@@ -226,7 +202,7 @@ def index(
             said["passages"] = None
         runs.append(Run(read, share.to, share.kind, model, spec, **said))
         if report is not None:
-            read_too = (*ids, recipe)
+            read_too = (*ids, learning.recipe)
             require_output(
                 report, _REPORT, _LINE, sources, share.kind, to=share.to, inputs=read_too
             )
@@ -237,7 +213,10 @@ def index(
                 show_guesses(share.how.guesses)
                 show_columns(share.how)
                 continue
+            first_row = 0 if flag_outliers is None else first_new_row(run)
             tally = run_index(run, on_skipped)
+            if flag_outliers is not None:
+                show_flagged(run, flag_outliers, first_row)
             show_guesses(share.how.guesses)
             show_columns(share.how)
             if tally.replaced and not kind_of(share.kind).of_steps:

@@ -9,33 +9,19 @@ import click
 
 from hashret.cli.output import collection_argument, wait_option
 from indexer.cli.console import progress_bars, say, show_times, show_training, verbose_option
-from indexer.cli.options import (
+from indexer.cli.learning import (
     SEED,
-    bits_option,
-    decoder_option,
+    Learning,
     device_option,
-    invariant_option,
-    label_option,
+    learning_options,
     log_dir_option,
-    preset_option,
-    quick_option,
-    recipe_of,
-    recipe_option,
-    required_invariant,
-    required_label,
     watchers_of,
 )
 
 
 @click.command()
 @collection_argument
-@bits_option
-@preset_option
-@invariant_option
-@label_option
-@quick_option
-@decoder_option
-@recipe_option
+@learning_options
 @click.option("--seed", type=SEED, metavar="N", help="Seed of the training.  [default: 0]")
 @device_option
 @log_dir_option
@@ -44,18 +30,13 @@ from indexer.cli.options import (
 @click.option("-q", "--quiet", is_flag=True, help="Show only warnings and the closing line.")
 def retrain(
     collection: Path,
-    bits: int | None,
-    preset: str | None,
-    invariant: tuple[str, ...] | None,
-    decoder: bool | None,
-    label: str | None,
-    recipe: Path | None,
     seed: int | None,
     device: str,
     log_dir: Path | None,
     wait: float,
     verbose: bool,
     quiet: bool,
+    **learning: Any,
 ) -> None:
     """Learn a new model from what COLLECTION stores, and encode all of it again.
 
@@ -77,12 +58,7 @@ def retrain(
         progress_bars(quiet) as on_progress,
         Indexer(collection, wait_seconds=wait, on_progress=on_progress, on_note=on_note) as indexer,
     ):
-        given: dict[str, Any] = {"n_bits": bits, "preset": preset, "seed": seed}
-        given["decoder"] = decoder
-        given["invariant"] = required_invariant(indexer.kind, invariant, preset)
-        given["label"] = required_label(indexer.kind, label, preset)
-        if recipe is not None:
-            given |= recipe_of(recipe, indexer.kind, preset)
+        given = Learning.taken(learning).options(indexer.kind) | {"seed": seed}
         chosen = {name: value for name, value in given.items() if value is not None}
         with watchers_of(log_dir) as watchers:
             options = TrainingOptions(**chosen, device=device)

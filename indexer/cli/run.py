@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,8 +14,7 @@ from hashret.kinds import kind_of
 from hashret.specs import SequenceSpec, VectorSpec
 from indexer.cli.closing import show_counts
 from indexer.cli.console import progress_bars, say, show_times, show_training
-from indexer.cli.options import watchers_of
-from indexer.cli.outliers.flagged import first_new_row, show_flagged
+from indexer.cli.learning import watchers_of
 
 if TYPE_CHECKING:
     from hashret.store.originals import SourceFolder
@@ -48,7 +48,6 @@ class Run:
     prune: bool = False
     wait: float = 0.0
     workers: int | None = None
-    flag_outliers: float | None = None  # the greatest p-value of what is shown as an outlier
     quiet: bool = False
     verbose: bool = False
     by_ending: bool = False  # whether the closing lines count the items by the endings of files
@@ -62,7 +61,6 @@ def run_index(run: Run, on_skipped: Callable[[Skipped], None] | None = None) -> 
     """Train if needed, add all items, prune if asked, commit; show what was done."""
     from indexer.writer import Indexer
 
-    first_row = 0 if run.flag_outliers is None else first_new_row(run)
     shown: set[str] = set()
 
     def on_note(note: str) -> None:
@@ -106,25 +104,12 @@ def run_index(run: Run, on_skipped: Callable[[Skipped], None] | None = None) -> 
     run.show_counts(indexer.tally)
     pruned = f", {indexer.tally.removed - indexer.tally.left_over} pruned" if run.prune else ""
     say(f"{run.to}: commit {commit.commit}, {commit.n_items} items{pruned}")
-    if run.flag_outliers is not None:
-        show_flagged(run, run.flag_outliers, first_row)
     return indexer.tally
 
 
 def rehearse(run: Run, on_skipped: Callable[[Skipped], None] | None) -> None:
     """Show what `run_index` would do, and write nothing."""
-    from indexer.dry_run import Rehearsal
-
-    run = replace(run, log_dir=None)
-    with Rehearsal(
-        run.to,
-        run.kind,
-        catalog=run.catalog,
-        passages=run.passages,
-        workers=run.workers,
-        on_skipped=on_skipped,
-    ) as rehearsal:
-        _fit(rehearsal, run)
+    with _rehearsal(run, on_skipped) as rehearsal:
         for warning in rehearsal.warnings:
             say(f"warning: {warning}")
         rehearsal.add(run.read())
@@ -137,14 +122,11 @@ def rehearse(run: Run, on_skipped: Callable[[Skipped], None] | None) -> None:
         say(f"{run.to}: {rehearsal.tally.removed - rehearsal.tally.left_over} would be pruned")
 
 
-def _count_unusable(run: Run, on_skipped: Callable[[Skipped], None] | None) -> None:
-    """Show why each item of the sources can't be used, where none could be learned from.
-
-    Raises `EmptyCorpusError` if no item can be used.
-    """
+@contextmanager
+def _rehearsal(run: Run, on_skipped: Callable[[Skipped], None] | None) -> Iterator[Rehearsal]:
+    """A rehearsal of the run, which has learned from its items what is known without training."""
     from indexer.dry_run import Rehearsal
 
-    run = replace(run, log_dir=None)
     with Rehearsal(
         run.to,
         run.kind,
@@ -153,7 +135,16 @@ def _count_unusable(run: Run, on_skipped: Callable[[Skipped], None] | None) -> N
         workers=run.workers,
         on_skipped=on_skipped,
     ) as rehearsal:
-        _fit(rehearsal, run)
+        _fit(rehearsal, replace(run, log_dir=None))
+        yield rehearsal
+
+
+def _count_unusable(run: Run, on_skipped: Callable[[Skipped], None] | None) -> None:
+    """Show why each item of the sources can't be used, where none could be learned from.
+
+    Raises `EmptyCorpusError` if no item can be used.
+    """
+    with _rehearsal(run, on_skipped) as rehearsal:
         rehearsal.add(run.read())
         _require_usable(run, rehearsal.tally)
 

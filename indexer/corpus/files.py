@@ -1,9 +1,7 @@
-"""List the files of a source and open them, without trusting them.
+"""Open the files of a source without trusting them, and say what their ids are.
 
-The folder of a source may come from a stranger. It may contain symbolic links that lead out of it,
-pipes that never end, and names that are not valid in any encoding. Only regular files are opened,
-links inside a source are not followed, and every entry is either returned or reported. There is no
-further protection against a folder that changes while it is read.
+A file may come from a stranger: it may be a symbolic link that leads out of its source, a pipe that
+never ends, or have a name that is not valid in any encoding. Only regular files are opened.
 """
 
 from __future__ import annotations
@@ -12,20 +10,15 @@ import errno
 import io
 import os
 import stat
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import unquote_to_bytes
 
 from hashret.unicode_text import is_unicode
-from hashret.workers.refusals import Refused, Skipped
+from hashret.workers.refusals import Refused
 
-if TYPE_CHECKING:
-    from indexer.corpus.leaving_out import Rules
-
-_Identity = tuple[int, int] | None  # device and inode of a folder; None if these can't be read
 _LINK = "a symbolic link; links inside a source are followed only with --follow-links"
 
 
@@ -100,26 +93,6 @@ def path_of(item_id: str) -> str:
 def id_metadata(relative: str) -> dict[str, str]:
     """The metadata that tells whether `id_of` encoded the path; empty for every ordinary name."""
     return {} if is_unicode(relative) else {"id_encoding": "percent"}
-
-
-def walk(root: Path, rules: Rules, *, follow: bool = False) -> Iterator[Entry | Skipped]:
-    """Every entry under the folder `root`, in the order of the bytes of their relative paths.
-
-    A folder that the rules leave out, that is a collection or that can't be listed is one
-    `Skipped`. With `follow`, symbolic links are followed, wherever they lead; only a link to a
-    folder that contains it is skipped. Memory grows with the entries of the folders on one path,
-    not with those of the tree.
-    """
-    above = (_identity(root),) if follow else None
-    stack = [_listing(_Folder(root, "", above, rules))]
-    while stack:
-        found = next(stack[-1], None)
-        if found is None:
-            stack.pop()
-        elif isinstance(found, _Folder):
-            stack.append(_listing(found))
-        else:
-            yield found
 
 
 def open_regular(path: Path, *, follow: bool = False) -> io.BufferedReader:
@@ -203,54 +176,6 @@ def _noun(mode: int) -> str:
     return "a device"
 
 
-@dataclass(frozen=True, slots=True)
-class _Folder:
-    """A folder that is to be listed."""
-
-    path: Path
-    prefix: str
-    above: tuple[_Identity, ...] | None
-    """This folder and those that contain it; None if links are not followed."""
-    rules: Rules
-
-
-def _listing(folder: _Folder) -> Iterator[Entry | Skipped | _Folder]:
-    """The entries of one folder, in order; subfolders as what is to be listed next."""
-    follow = folder.above is not None
-    try:
-        with os.scandir(folder.path) as entries:
-            # A folder is sorted by its name with a "/", so that the tree is listed in the order of
-            # relative paths: "a.txt" before "a/b.txt".
-            found = sorted(
-                (os.fsencode(entry.name) + b"/" * entry.is_dir(follow_symlinks=follow), entry)
-                for entry in entries
-            )
-    except OSError as error:
-        yield refusal_of(error).skipped(id_of(folder.prefix.rstrip("/") or folder.path.name))
-        return
-    names = (entry.name for _, entry in found)
-    rules, unusable = folder.rules.within(folder.path, folder.prefix, names)
-    for key, entry in found:
-        path, relative = folder.path / entry.name, folder.prefix + entry.name
-        is_folder = key.endswith(b"/")
-        why = unusable.get(entry.name) or rules.left_out(relative, is_folder=is_folder)
-        if why is not None:
-            yield why.skipped(id_of(relative))
-        elif not is_folder:
-            try:
-                yield entry_of(path, relative, follow=follow)
-            except Refused as refused:
-                yield refused.skipped(id_of(relative))
-        elif is_collection(path):
-            yield Skipped(id_of(relative), "a collection of hashret, not a source", "collection")
-        elif folder.above is None:
-            yield _Folder(path, relative + "/", None, rules)
-        elif (inner := _identity(path)) in folder.above:
-            yield Skipped(id_of(relative), "a link to a folder that contains it", "symlink")
-        else:
-            yield _Folder(path, relative + "/", (*folder.above, inner), rules)
-
-
 def is_below(path: Path, folder: Path) -> bool:
     """Whether a file at `path`, which need not exist yet, is in or below `folder`.
 
@@ -269,12 +194,3 @@ def is_collection(folder: Path) -> bool:
         return any(c.is_file() for c in catalogs) and (folder / "segments").is_dir()
     except OSError:
         return False
-
-
-def _identity(folder: Path) -> _Identity:
-    """The device and inode of a folder, which identify it; None if these can't be read."""
-    try:
-        status = folder.stat()
-    except OSError:
-        return None
-    return status.st_dev, status.st_ino

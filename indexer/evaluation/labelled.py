@@ -12,32 +12,28 @@ from typing import Any
 
 import numpy as np
 
-from hashret.codes import Codes
+from hashret.arguments import require_instance, whole
 from hashret.collection import Collection
 from hashret.errors import InputError
 from hashret.items import Item
-from hashret.measures import TiedRanking, bucket_sizes, code_statistics
-from hashret.sparse import Features, take_rows
+from hashret.measures import bucket_sizes, code_statistics
+from hashret.snapshot.about import labels_learned
+from hashret.sparse import take_rows
 from indexer.corpus import Skipped
 from indexer.evaluation import rankings
+from indexer.evaluation.label_measures import (
+    LabelledQueries,
+    PrecisionCurves,
+    curves,
+    float_neighbours,
+    precision_within,
+    scores,
+)
 from indexer.evaluation.queries import encode_queries, require_items
 from indexer.training.labels.item_labels import numbered
 
-_NEIGHBOURS = 10  # nearest items by features, which the orders by codes should have first
-_MOST_RANKS = 30  # at which precision is measured for a curve
+_MOST = 1 << 30  # items that may be judged a query; a longer list than any collection gives
 _MAX_OWN_QUERIES = 10_000  # items that are queries if no others are given
-
-
-@dataclass(frozen=True, slots=True)
-class PrecisionCurves:
-    """The mean precision of the queries among the first items, and among those within a radius."""
-
-    ranks: list[int]
-    """How many first items, increasing, to k."""
-    by_rank: dict[str, list[float]]
-    """Order of the items -> the precision among so many first."""
-    by_radius: list[float]
-    """The precision within 0, 1, 2, ... bits; 0 for a query with no item there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,21 +68,6 @@ class LabelledEvaluation:
         return told
 
 
-@dataclass(frozen=True, slots=True)
-class _LabelledQueries:
-    """n queries with their labels."""
-
-    codes: Codes
-    confidences: np.ndarray
-    """(n, n_bits)."""
-    features: Features | None
-    labels: np.ndarray
-    """(n,) int64: labels as numbers."""
-    itself: np.ndarray
-    """(n,): the position of the item that has the query's id, or -1."""
-    skipped: list[Skipped]
-
-
 def evaluate(
     collection: Collection,
     queries: Iterable[Item | Skipped] | None,
@@ -103,13 +84,15 @@ def evaluate(
     `with_curves` also measures precision at ranks to k, and at radii to at least `radius`.
 
     Raises InputError if the collection is empty, if no item or no query has the field, if no query
-    can be used, or if none has a relevant item. Raises ValueError for k < 1 or radius < 0.
+    can be used, or if none has a relevant item. Raises ValueError for k < 1 or
+    above 2**30, and for radius < 0.
     """
     require_items(collection)
-    if k < 1 or radius < 0:
-        raise ValueError(
-            f"k, radius: expected k of 1 or more and radius of 0 or more, got {k}, {radius}"
-        )
+    if not 1 <= whole("k", k) <= _MOST:
+        raise ValueError(f"k: expected 1 to {_MOST:,}, got {k}; choose how many items to judge")
+    if whole("radius", radius) < 0:
+        raise ValueError(f"radius: expected 0 bits or more, got {radius}; it includes its bound")
+    require_instance("label", label, str)
     numbers: dict[str, int] = {}
     labels = numbered(collection.column(label), numbers)
     if not numbers:
@@ -121,26 +104,9 @@ def evaluate(
         _own(collection, labels) if queries is None else _given(collection, queries, label, numbers)
     )
     _require_relevant(labelled, labels, label)
-    orders = {
-        "distance": rankings.by_distance(labelled.codes, collection.codes),
-        "distance, then confidences": rankings.by_distance_then_confidences(
-            labelled.codes, collection.codes, labelled.confidences
-        ),
-        "confidences": rankings.by_confidences(labelled.confidences, collection.codes),
-    }
-    stored: Features | None = None
-    if collection.has_features and labelled.features is not None:
-        stored = collection.features(np.arange(len(collection.codes)))
-        if not collection.keeps_looks:
-            coder = collection.coder.encoder
-            soft = [
-                2.0 * coder.probabilities(coder.logits(part)) - 1.0
-                for part in (labelled.features, stored)
-            ]
-            orders["real-valued codes"] = rankings.by_real_values(*soft)
-        orders["features"] = rankings.by_features(labelled.features, stored)
-    scored = {name: _scores(distances, labelled, labels, k) for name, distances in orders.items()}
-    within = _precision_within(orders["distance"], labelled, labels, radius)
+    orders = _orders(collection, labelled)
+    scored = {name: scores(order, labelled, labels, k) for name, order in orders.items()}
+    within = precision_within(orders["distance"], labelled, labels, radius)
     scored["distance"][f"precision within {radius}"] = within
     return LabelledEvaluation(
         len(labelled.codes),
@@ -148,17 +114,39 @@ def evaluate(
         k,
         radius,
         scored,
-        _float_neighbours(orders, len(collection.codes), labelled, k) if stored is not None else {},
+        float_neighbours(orders, len(labels), labelled, k) if "features" in orders else {},
         _describe(collection),
         labelled.skipped,
         _seen(collection, label, is_own=queries is None),
-        _curves(orders, labelled, labels, k, radius) if with_curves else None,
+        curves(orders, labelled, labels, k, radius) if with_curves else None,
     )
+
+
+def _orders(collection: Collection, queries: LabelledQueries) -> dict[str, rankings.Distances]:
+    """The orders of the items that are measured, by name; of features where they are stored."""
+    orders = {
+        "distance": rankings.by_distance(queries.codes, collection.codes),
+        "distance, then confidences": rankings.by_distance_then_confidences(
+            queries.codes, collection.codes, queries.confidences
+        ),
+        "confidences": rankings.by_confidences(queries.confidences, collection.codes),
+    }
+    if collection.has_features and queries.features is not None:
+        stored = collection.features(np.arange(len(collection.codes)))
+        if not collection.keeps_looks:
+            coder = collection.coder.encoder
+            soft = [
+                2.0 * coder.probabilities(coder.logits(part)) - 1.0
+                for part in (queries.features, stored)
+            ]
+            orders["real-valued codes"] = rankings.by_real_values(*soft)
+        orders["features"] = rankings.by_features(queries.features, stored)
+    return orders
 
 
 def _seen(collection: Collection, label: str, *, is_own: bool) -> str:
     """What there is to say of a model that has learned from the labels; "" of another."""
-    if collection.snapshot.labels_learned != label:
+    if labels_learned(collection.snapshot) != label:
         return ""
     if is_own:
         return (
@@ -171,39 +159,7 @@ def _seen(collection: Collection, label: str, *, is_own: bool) -> str:
     )
 
 
-def _curves(
-    orders: dict[str, rankings.Distances],
-    queries: _LabelledQueries,
-    labels: np.ndarray,
-    k: int,
-    radius: int,
-) -> PrecisionCurves:
-    """The curves of all orders by rank, and of the order by distance by radius."""
-    ranks = np.unique(np.geomspace(1, k, _MOST_RANKS).round().astype(int)).tolist()
-    by_rank = {name: np.zeros(len(ranks)) for name in orders}
-    radii = np.arange(max(radius, queries.codes.n_bits // 4) + 1)
-    by_radius = np.zeros(len(radii))
-    for tile in rankings.tiles(len(queries.codes), len(labels)):
-        for name, distances in orders.items():
-            near = _without_itself(distances(tile), queries.itself[tile])
-            relevant = queries.labels[tile, None] == labels[None, :]
-            relevant &= np.isfinite(near)
-            tied = TiedRanking.from_distances(_cut(near, k), relevant)
-            by_rank[name] += [tied.precision_at(rank).sum() for rank in ranks]
-            if name == "distance":
-                for one in radii.tolist():
-                    inside = near <= one
-                    shares = (inside & relevant).sum(axis=1) / np.maximum(inside.sum(axis=1), 1)
-                    by_radius[one] += shares.sum()
-    n = len(queries.codes)
-    return PrecisionCurves(
-        ranks,
-        {name: (sums / n).tolist() for name, sums in by_rank.items()},
-        (by_radius / n).tolist(),
-    )
-
-
-def _require_relevant(queries: _LabelledQueries, labels: np.ndarray, label: str) -> None:
+def _require_relevant(queries: LabelledQueries, labels: np.ndarray, label: str) -> None:
     """Raise InputError unless some query has the label of an item other than itself."""
     shared = np.isin(queries.labels, labels)
     if not shared.any():
@@ -221,7 +177,7 @@ def _require_relevant(queries: _LabelledQueries, labels: np.ndarray, label: str)
         )
 
 
-def _own(collection: Collection, labels: np.ndarray) -> _LabelledQueries:
+def _own(collection: Collection, labels: np.ndarray) -> LabelledQueries:
     """The items of a collection as queries."""
     (positions,) = np.nonzero(labels >= 0)
     if len(positions) > _MAX_OWN_QUERIES:
@@ -233,7 +189,7 @@ def _own(collection: Collection, labels: np.ndarray) -> _LabelledQueries:
     if features is not None and not collection.keeps_looks:
         encoder = collection.coder.encoder
         confidences = encoder.confidences(features, encoder.logits(features))
-    return _LabelledQueries(codes, confidences, features, labels[positions], positions, [])
+    return LabelledQueries(codes, confidences, features, labels[positions], positions, [])
 
 
 def _given(
@@ -241,7 +197,7 @@ def _given(
     queries: Iterable[Item | Skipped],
     label: str,
     numbers: dict[str, int],
-) -> _LabelledQueries:
+) -> LabelledQueries:
     """The given queries that have a label."""
     encoded = encode_queries(collection, queries)
     labels = numbered([item.metadata.get(label) for item in encoded.items], numbers)
@@ -256,7 +212,7 @@ def _given(
         for item, number in zip(encoded.items, labels, strict=True)
         if number < 0
     ]
-    return _LabelledQueries(
+    return LabelledQueries(
         encoded.codes[labelled],
         encoded.confidences[labelled],
         collection.coder.kept(take_rows(encoded.features, labelled)),
@@ -264,79 +220,6 @@ def _given(
         collection.find([encoded.items[i].id for i in labelled]),
         [*encoded.skipped, *without],
     )
-
-
-def _scores(
-    distances: rankings.Distances, queries: _LabelledQueries, labels: np.ndarray, k: int
-) -> dict[str, float]:
-    """The measures of one order of the items, by name."""
-    parts: dict[str, list[np.ndarray]] = {}
-    for tile in rankings.tiles(len(queries.codes), len(labels)):
-        near = _without_itself(distances(tile), queries.itself[tile])
-        relevant = queries.labels[tile, None] == labels[None, :]
-        relevant &= np.isfinite(near)
-        tied = TiedRanking.from_distances(_cut(near, k), relevant)
-        parts.setdefault(f"precision@{k}", []).append(tied.precision_at(k))
-        parts.setdefault(f"recall@{k}", []).append(tied.recall_at(k))
-        parts.setdefault(f"mAP@{k}", []).append(tied.average_precision_at(k))
-    return {name: float(np.nanmean(np.concatenate(part))) for name, part in parts.items()}
-
-
-def _precision_within(
-    distances: rankings.Distances, queries: _LabelledQueries, labels: np.ndarray, radius: int
-) -> float:
-    """The mean share of the items within `radius` bits that are relevant; 0 if there is no item."""
-    shares = []
-    for tile in rankings.tiles(len(queries.codes), len(labels)):
-        inside = _without_itself(distances(tile), queries.itself[tile]) <= radius
-        relevant = queries.labels[tile, None] == labels[None, :]
-        shares.append((inside & relevant).sum(axis=1) / np.maximum(inside.sum(axis=1), 1))
-    return float(np.concatenate(shares).mean())
-
-
-def _float_neighbours(
-    orders: dict[str, rankings.Distances], n: int, queries: _LabelledQueries, k: int
-) -> dict[str, dict[str, float]]:
-    """The recall of the nearest items by features in each other order; see `LabelledEvaluation`."""
-    found: dict[str, dict[str, list[np.ndarray]]] = {}
-    count = min(_NEIGHBOURS, n)
-    for tile in rankings.tiles(len(queries.codes), n):
-        exact = _without_itself(orders["features"](tile), queries.itself[tile])
-        nearest = np.argsort(exact, axis=1, kind="stable")[:, :count]
-        truth = np.zeros(exact.shape, bool)
-        np.put_along_axis(truth, nearest, True, axis=1)
-        truth &= np.isfinite(exact)  # leaves out the query itself, if there are only few items
-        for name, distances in orders.items():
-            if name == "features":
-                continue
-            near = _without_itself(distances(tile), queries.itself[tile])
-            tied = TiedRanking.from_distances(_cut(near, max(k, count)), truth)
-            for depth in (_NEIGHBOURS, k):
-                found.setdefault(name, {}).setdefault(f"first {depth}", []).append(
-                    tied.recall_at(depth)
-                )
-    return {
-        name: {depth: float(np.nanmean(np.concatenate(part))) for depth, part in depths.items()}
-        for name, depths in found.items()
-    }
-
-
-def _without_itself(distances: np.ndarray, itself: np.ndarray) -> np.ndarray:
-    """The distances, (m, n), with that of each query from itself set to infinity, in place."""
-    rows = np.flatnonzero(itself >= 0)
-    distances[rows, itself[rows]] = np.inf
-    return distances
-
-
-def _cut(distances: np.ndarray, depth: int) -> np.ndarray:
-    """The distances with those beyond the first `depth` items set to infinity, for speed.
-
-    No measure depends on them.
-    """
-    if distances.shape[1] <= depth:
-        return distances
-    last = np.partition(distances, depth - 1, axis=1)[:, depth - 1, None]
-    return np.where(distances > last, np.inf, distances)
 
 
 def _describe(collection: Collection) -> dict[str, Any]:

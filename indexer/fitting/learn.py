@@ -2,85 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import numpy as np
 
-from hashret.arguments import require_instance, whole
 from hashret.coder import Coder, keeps_looks
 from hashret.decoders.decoder import Decoder
 from hashret.decoders.denoiser import Denoiser
-from hashret.errors import CollectionError, InputError, TrainingError
+from hashret.errors import TrainingError
 from hashret.features.base import Featurizer
-from hashret.items import Item, Payload
-from hashret.kinds import kind_of
+from hashret.items import Item
 from hashret.models.base import Encoder
-from hashret.sparse import Features, take_rows
-from hashret.specs import ImageSpec, TextSpec, VectorSpec
-from hashret.specs.encoders import PatchSpec
+from hashret.sparse import Features
+from hashret.specs import ImageSpec
 from indexer.corpus import Skipped
-from indexer.corpus.given import taken
+from indexer.fitting.examples import examples_of, stored_examples
+from indexer.fitting.features import note_on
+from indexer.fitting.options import options_for, with_former
 from indexer.ingest.counts import Progress, Stopwatch
-from indexer.ingest.intake import BATCH
 from indexer.ingest.prepare import Preparer
 from indexer.ingest.resume import Unfinished
-from indexer.ingest.sample import sampled_with_labels, typical
 from indexer.ingest.stored_source import StoredSource
 from indexer.training.denoising.lesson import denoiser_for
 from indexer.training.labels.item_labels import ItemLabels
 from indexer.training.report import few_warnings, flat_warnings
-from indexer.training.vectors.packed import packing_warnings
 from indexer.training.watching import Watcher
 
 if TYPE_CHECKING:
     from hashret.features.image import ImageFeaturizer
     from indexer.training import TrainingOptions, TrainingReport
-from indexer.fitting.features import fit_features, in_word_order, note_on, spec_for
-
-
-def require_learnable(
-    kind: str, options: TrainingOptions | None, spec: Any, max_items: int
-) -> None:
-    """Raise TypeError or ValueError for what `learn` can't take."""
-    from indexer.training.options import TrainingOptions
-    from indexer.training.presets import preset_for, require_used
-
-    if options is not None:
-        require_instance("options", options, TrainingOptions)
-        if options.invariant:
-            require_used(kind, replace(options, preset=preset_for(kind, options.preset)))
-    if whole("max_items", max_items) < 1:
-        raise ValueError(f"max_items: expected at least 1, got {max_items}; pass a greater one")
-    if spec is not None and getattr(spec, "kind", None) != kind:
-        raise TypeError(
-            f"spec: expected that of features of {kind} items, got {type(spec).__name__}; "
-            "pass one of hashret.specs, or leave it out"
-        )
-
-
-def _stored_sample(
-    stored: StoredSource, known: Any, spec: Any, size: int, seed: int, field: str | None
-) -> tuple[Features, ItemLabels | None]:
-    """The stored features, of the spec `known`, of at most `size` items, a seeded sample.
-
-    With them their labels by a metadata field, if one is given. Raises CollectionError for another
-    `spec`.
-    """
-    if getattr(spec, "is_partial", False):
-        spec = spec.completed(known)
-    if spec not in (None, known):
-        raise CollectionError(
-            f"spec: expected {known}, of which the features are stored, got {spec}; leave it out, "
-            "or give the source again"
-        )
-    features, rows = stored.sample(size, seed)
-    labels = None if field is None else stored.labels(rows, field)
-    if kind_of(known.kind).drops_outliers and not known.packed:
-        kept = np.array(typical(list(np.asarray(features))), np.int64)
-        features, labels = take_rows(features, kept), labels and labels.take(kept)
-    return features, labels
 
 
 class Learned(NamedTuple):
@@ -115,45 +67,27 @@ def learn(
     `EmptyCorpusError` if no item can be used, CollectionError for a `spec` of other features than
     are stored, and `TrainingError`.
     """
-    from indexer.training.options import TrainingOptions
-    from indexer.training.presets import recipe_of
-
     options = with_former(options, former, kind)
-    seed, field = (options or TrainingOptions()).seed, options.label if options else None
     if isinstance(items, StoredSource) and items.features is not None and former is not None:
         on_note(
             "learning from stored features, because the items themselves are not stored: how "
             "features are computed stays as it is"
         )
-        payloads: list[Payload] = []
-        featurizer, doubts = former.featurizer, []
-        features, labels = _stored_sample(items, featurizer.spec, spec, max_items, seed, field)
+        examples = stored_examples(items, former.featurizer, options, spec, max_items)
     else:
-        with stopwatch.stage("read"):
-            usable = _usable(items, on_progress)
-            payloads, labels = sampled_with_labels(usable, max_items, seed, field)
-        with stopwatch.stage("features"):
-            # items refused here are met again when they are added, which reports them
-            invariant = (options and options.invariant) or ()
-            spec = spec_for(payloads, spec, preparer, invariant)
-            if isinstance(spec, TextSpec):
-                spec = in_word_order(spec, recipe_of(kind, options).in_order)
-            featurizer, features, rows = fit_features(payloads, kind, spec, preparer, invariant)
-        if note := note_on(payloads, featurizer.spec):
-            on_note(f"note: {note}")
-        if labels is not None:
-            labels = labels.take(rows)
-            labels.require_learnable()
-        is_of_vectors = isinstance(featurizer.spec, VectorSpec)
-        doubts = packing_warnings(payloads, featurizer.spec) if is_of_vectors else []
-    options = options_for(featurizer, options)
+        examples = examples_of(
+            items, kind, options, spec, max_items, preparer, stopwatch, on_progress
+        )
+    if note := note_on(examples.payloads, examples.featurizer.spec):
+        on_note(f"note: {note}")
+    featurizer, features = examples.featurizer, examples.features
     try:
         encoder, report = train_encoder(
             featurizer,
             features,
             kind,
-            options,
-            labels,
+            options_for(featurizer, options),
+            examples.labels,
             resumed=unfinished if resumes else None,
             on_progress=on_progress,
             on_note=on_note,
@@ -161,15 +95,14 @@ def learn(
         )
         decoder = decoder_for(kind, encoder, features, report, on_progress)
         denoiser = denoiser_for(
-            featurizer, features, payloads, preparer.patches, report, on_progress
+            featurizer, features, examples.payloads, preparer.patches, report, on_progress
         )
     except TrainingError:
         unfinished.forget()
         raise
-    report.warnings += doubts
+    report.warnings += examples.doubts
     for stage in report.stages:
-        seconds = stopwatch.seconds
-        seconds[stage.stage] = seconds.get(stage.stage, 0.0) + stage.seconds
+        stopwatch.add(stage.stage, stage.seconds)
     return Learned(joined(featurizer, encoder, features), decoder, denoiser, report)
 
 
@@ -196,54 +129,6 @@ def decoder_for(
     decoder, stage = taught_decoder(features, encoder, options, on_step, fair_bits=fair)
     report.stages.append(stage)
     return decoder
-
-
-def _usable(items: Iterable[Item | Skipped], on_progress: Progress) -> Iterator[Item]:
-    for count, item in enumerate(taken(items)):
-        if count % BATCH == 0:
-            on_progress("read", count, None)
-        if isinstance(item, Item):
-            yield item
-
-
-def with_former(
-    options: TrainingOptions | None, former: Coder | None, kind: str
-) -> TrainingOptions | None:
-    """The options of a new model, which keeps to what the codes of the former one ignore.
-
-    That is `TrainingOptions.invariant`, unless the options say it themselves. Raises InputError for
-    a preset that can't ignore it.
-    """
-    from indexer.training.options import TrainingOptions
-    from indexer.training.presets import preset_for, require_used
-
-    spec = None if former is None else former.encoder.spec
-    if not isinstance(spec, PatchSpec) or not spec.invariant:
-        return options
-    options = options or TrainingOptions()
-    if options.invariant is not None:
-        return options
-    options = replace(options, invariant=spec.invariant)
-    try:
-        require_used(kind, replace(options, preset=preset_for(kind, options.preset)))
-    except ValueError as error:
-        raise InputError(
-            f"{error}. The former model ignored it; `--invariant none` ends that"
-        ) from error
-    return options
-
-
-def options_for(featurizer: Featurizer, options: TrainingOptions | None) -> TrainingOptions:
-    """The options given, or the default ones; for packed bits these take the bits as they are."""
-    from indexer.training.options import AS_GIVEN, TrainingOptions
-
-    spec = featurizer.spec
-    if not (isinstance(spec, VectorSpec) and spec.packed):
-        return options or TrainingOptions()
-    if options is None:
-        return TrainingOptions(n_bits=spec.n_features, preset=AS_GIVEN)
-    is_given = options.preset is None and options.n_bits == spec.n_features
-    return replace(options, preset=AS_GIVEN) if is_given else options
 
 
 def joined(featurizer: Featurizer, encoder: Encoder, features: Features) -> Coder:

@@ -119,9 +119,12 @@ class Stopwatch:
             self._turn()
             self._running.pop()
 
+    def add(self, name: str, seconds: float) -> None:
+        """Count seconds that were measured otherwise for the stage `name`."""
+        self.seconds[name] = self.seconds.get(name, 0.0) + seconds
+
     def _turn(self) -> None:
         now = perf_counter()
         if self._running:
-            current = self._running[-1]
-            self.seconds[current] = self.seconds.get(current, 0.0) + now - self._since
+            self.add(self._running[-1], now - self._since)
         self._since = now

@@ -4,57 +4,70 @@ thumbnails."""
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
+from hashret.arguments import require_flag, whole
 from hashret.errors import InputError
-from hashret.kinds import kind_of
+from hashret.kinds import Kind, kind_of
 from hashret.store.catalog.catalog import Catalog
 from hashret.store.originals import SourceFolder
 from hashret.store.segments.segment import Segment
 
 
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What a writer is told to keep; None: as the collection does, and a new one as is usual.
+
+    The names are those of `Indexer`. Raises TypeError or ValueError for what is none of these.
+    """
+
+    store_features: bool | None
+    store_text: bool | None
+    store_images: bool | None
+    store_thumbnails: bool | None
+    passages: int | None
+    """Words of the passages into which texts are split; 0: they stay whole."""
+    folders: Sequence[SourceFolder]
+    """Those that are indexed, which are remembered."""
+
+    def __post_init__(self) -> None:
+        for name in ("store_features", "store_text", "store_images", "store_thumbnails"):
+            if (flag := getattr(self, name)) is not None:
+                require_flag(name, flag)
+        if self.passages is not None and whole("passages", self.passages) < 0:
+            raise ValueError(
+                f"passages: expected 0 words or more, got {self.passages}; 200 is a good number"
+            )
+
+    def require_fit(self, kind: Kind) -> None:
+        """Raise `InputError` for what items of another kind have, of which nothing can be kept."""
+        for name, noun, fits in (
+            ("store_text", "texts", kind.stores_texts),
+            ("store_images", "images", kind.stores_images),
+            ("store_thumbnails", "images", kind.stores_images),
+            ("passages", "texts", kind.stores_texts),
+        ):
+            if getattr(self, name) and not fits:
+                raise InputError(
+                    f"{name}: expected a collection of {noun}, got one of {kind.name} items; "
+                    "leave it out"
+                )
+
+
 class Keeping:
     """What a writer keeps of what it adds: what it was told to, else what the collection keeps."""
 
-    def __init__(
-        self,
-        catalog: Catalog,
-        *,
-        features: bool | None,
-        texts: bool | None,
-        images: bool | None,
-        thumbnails: bool | None,
-        passages: int | None,
-        folders: Sequence[SourceFolder] = (),
-    ):
-        """None: as the collection does, and a new one as is usual for its kind of items.
-
-        `passages` are the words into which texts are split; 0: they stay whole. `folders` are those
-        that are indexed, which are remembered. Raises `InputError`
-        for passages, texts, images or thumbnails of a collection of other items.
-        """
-        self._kind = kind = kind_of(catalog.kind)
-        for flag, name, noun, fits in (
-            (texts, "text", "texts", kind.stores_texts),
-            (images, "images", "images", kind.stores_images),
-            (thumbnails, "thumbnails", "images", kind.stores_images),
-        ):
-            if flag and not fits:
-                raise InputError(
-                    f"store_{name}: expected a collection of {noun}, got one of {kind.name} items; "
-                    "leave it out"
-                )
-        if passages and not kind.stores_texts:
-            raise InputError(
-                f"passages: expected a collection of texts, got one of {kind.name} items; leave it "
-                "out"
-            )
-        self.passages = passages
-        self.folders = tuple(folders)
+    def __init__(self, catalog: Catalog, wishes: Wishes):
+        """Raises `InputError` for wishes that items of another kind have."""
+        self._kind = kind_of(catalog.kind)
+        wishes.require_fit(self._kind)
+        self.passages = wishes.passages
+        self.folders = tuple(wishes.folders)
         self._catalog = catalog
-        self._features, self._texts, self._images = features, texts, images
-        self._thumbnails = thumbnails
+        self._features, self._texts = wishes.store_features, wishes.store_text
+        self._images, self._thumbnails = wishes.store_images, wishes.store_thumbnails
 
     @property
     def features(self) -> bool:

@@ -214,7 +214,7 @@ class PendingCommit:
 
     def unseen(self) -> np.ndarray:
         """The rows of former commits that were not seen in this run, increasing."""
-        return np.array([row for rows in self.staging.unseen() for row in rows], np.int64)
+        return self.staging.unseen()
 
     def remove(self, ids: Sequence[str], *, missing_ok: bool) -> int:
         """Remove the items of these ids, all or none; returns how many.

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from hashret import specs
-from hashret.arguments import resolve
+from hashret.arguments import resolve, whole
 from hashret.features import FEATURIZERS
 from hashret.features.base import Featurizer
 from hashret.features.decoding import IMAGES, Taken, or_refused, take
@@ -24,6 +24,7 @@ from hashret.kinds import kind_of
 from hashret.workers.pool import AVAILABLE, Workers
 from hashret.workers.refusals import Refused
 
+_MOST_WORKERS = 1 << 10  # processes; a machine has no more cores
 _BATCH = 64  # images that go to a worker together,
 _BATCH_BYTES = 16 << 20  # or fewer where they are given as so many bytes
 
@@ -147,3 +148,13 @@ def available_cores() -> int:
 def default_workers() -> int:
     """As many workers as leave a core free for what is done beside them, at least one."""
     return max(1, available_cores() - 1)
+
+
+def workers_wanted(n: int | None) -> int:
+    """The number of workers that was given, or the usual one. Raises TypeError or ValueError."""
+    if n is None:
+        return default_workers()
+    if not 1 <= whole("workers", n) <= _MOST_WORKERS:
+        bound = "at least 1" if n < 1 else f"at most {_MOST_WORKERS}"
+        raise ValueError(f"workers: expected {bound}, got {n}; leave it out for the default")
+    return n

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hashret import __version__
+from hashret._version import __version__
 from hashret.sparse import Features, arrays_of
 from hashret.store.checkpoint_files import CheckpointFiles
 from indexer.training.options import TrainingOptions

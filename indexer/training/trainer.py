@@ -33,7 +33,7 @@ from indexer.training.neighbours.similarities import Points, cosine_points, mixe
 from indexer.training.networks.autoencoder import Autoencoder, Trunk
 from indexer.training.networks.bottleneck import PROBIT_SLOPE, Bottleneck, LogitMoments
 from indexer.training.objectives import CodedBatch, Mixture, Target
-from indexer.training.optimise import Descent, choose_device, has_bfloat16_units
+from indexer.training.optimise import Descent, bfloat16_is_faster, choose_device
 from indexer.training.options import TrainingOptions
 from indexer.training.parts import made
 from indexer.training.recipe import LinearMap, Neighbourhood, Recipe
@@ -73,7 +73,7 @@ class AutoencoderTrainer:
         self.on_progress: OnProgress = self.watching.step
         self.checkpoints = checkpoints or Checkpoints()
         self.device = choose_device(options.device)
-        self.bfloat16 = has_bfloat16_units(self.device)
+        self.bfloat16 = bfloat16_is_faster(self.device)
         preparation = Preparation(
             items, options.seed, self.on_progress, self.recipe.telling, options.invariant or ()
         )

@@ -141,28 +141,12 @@ def tune(
     Raises InputError for images and for fewer than `LEAST_ITEMS` usable items, UnknownKindError for
     an unknown kind or preset, and ValueError for seconds not above 0 and for no or a wrong length.
     """
-    if not kind_of(kind).tunes:
-        expected = " or ".join(name for name, row in KINDS.items() if row.tunes)
-        raise InputError(
-            f"kind: expected {expected}, got {kind}; for {kind}s no criterion without labels is "
-            "known, so index them with the default settings"
-        )
+    base = _base(kind, preset, seed, device)
     if not seconds > 0:
         raise ValueError(f"seconds: expected more than 0, got {seconds}; allow some time")
     lengths = sorted(set(n_bits))
     if not lengths:
         raise ValueError("n_bits: expected at least one length of codes, got none; name one")
-    base = TrainingOptions(seed=seed, device=device, preset=preset_for(kind, preset))
-    if not PRESETS[kind][str(base.preset)].recipe.knobs:
-        raise InputError(
-            f"preset: expected one that is trained, got {base.preset!r}, which has nothing to "
-            "tune; index with it as it is"
-        )
-    if kind_of(kind).stores_texts and recipe_of(kind, base).in_order:
-        raise InputError(
-            f"preset: expected one that takes bags of words, got {base.preset!r}, whose words in "
-            "order have no halves to compare; index with it as it is"
-        )
     for length in lengths:
         replace(base, n_bits=length)  # raises ValueError for a wrong length, before reading
     deadline = Deadline.within(seconds)
@@ -195,6 +179,28 @@ def tune(
     report.chosen, report.not_tried = search.run(Setting.default(kind, report.preset))
     report.seconds = deadline.spent
     return report
+
+
+def _base(kind: str, preset: str | None, seed: int, device: str) -> TrainingOptions:
+    """The options that every setting starts from. Raises InputError for what can't be tuned."""
+    if not kind_of(kind).tunes:
+        expected = " or ".join(name for name, row in KINDS.items() if row.tunes)
+        raise InputError(
+            f"kind: expected {expected}, got {kind}; for {kind}s no criterion without labels is "
+            "known, so index them with the default settings"
+        )
+    base = TrainingOptions(seed=seed, device=device, preset=preset_for(kind, preset))
+    if not PRESETS[kind][str(base.preset)].recipe.knobs:
+        raise InputError(
+            f"preset: expected one that is trained, got {base.preset!r}, which has nothing to "
+            "tune; index with it as it is"
+        )
+    if kind_of(kind).stores_texts and recipe_of(kind, base).in_order:
+        raise InputError(
+            f"preset: expected one that takes bags of words, got {base.preset!r}, whose words in "
+            "order have no halves to compare; index with it as it is"
+        )
+    return base
 
 
 def _completed(spec: Any, suggested: Any) -> Any:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from hashret.workers.refusals import Refused, Skipped
 from indexer.corpus import files
+from indexer.corpus.folders.walk import walk
 from indexer.corpus.leaving_out import Rules
 
 
@@ -28,7 +29,7 @@ def test_a_folder_is_walked_in_the_order_of_relative_paths(tmp_path):
     for name in names:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
-    found = [entry.relative for entry in files.walk(tmp_path, Rules())]
+    found = [entry.relative for entry in walk(tmp_path, Rules())]
     assert found == sorted(names, key=str.encode)
 
 
@@ -37,7 +38,7 @@ def test_an_entry_says_where_and_how_large(tmp_path):
     path = tmp_path / "a" / "b.txt"
     path.write_bytes(b"12345")
     os.utime(path, (0, 1_704_110_400.9))
-    (entry,) = files.walk(tmp_path, Rules())
+    (entry,) = walk(tmp_path, Rules())
     assert entry == files.Entry(path, "a/b.txt", 5, "2024-01-01T12:00:00Z")
     assert entry.metadata == {"folder": "a", "size": 5, "modified": "2024-01-01T12:00:00Z"}
 
@@ -136,7 +137,7 @@ def test_a_file_without_permission(tmp_path):
 def test_what_vanishes_while_a_folder_is_walked_is_reported(tmp_path):
     for name in ("a", "b"):
         (tmp_path / name).touch()
-    walking = files.walk(tmp_path, Rules())
+    walking = walk(tmp_path, Rules())
     next(walking)
     (tmp_path / "b").unlink()
     (missing,) = walking

@@ -13,6 +13,7 @@ from hashret.errors import InputError
 from hashret.items import Item
 from indexer import corpus
 from indexer.corpus import Reading, Skipped, files
+from indexer.corpus.folders.walk import walk
 from indexer.corpus.leaving_out import Rules, kept
 
 LINES = st.sampled_from(
@@ -43,7 +44,7 @@ def make(root, tree):
 
 def seen(root, **how):
     """The ids of the files that are read, and the class of each entry that is left out."""
-    entries = list(files.walk(root, Rules.of(Reading(**how))))
+    entries = list(walk(root, Rules.of(Reading(**how))))
     read = [x.relative for x in entries if isinstance(x, files.Entry)]
     return read, {x.id: x.error_class for x in entries if isinstance(x, Skipped)}
 

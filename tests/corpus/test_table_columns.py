@@ -17,7 +17,7 @@ from hashret.errors import InputError
 from hashret.items import Item
 from indexer import corpus
 from indexer.cli import main
-from indexer.cli.options import _names
+from indexer.cli.reading import _names
 from indexer.corpus import Reading, Skipped, standard_input
 from indexer.corpus.tables import typed
 

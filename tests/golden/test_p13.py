@@ -150,6 +150,7 @@ def test_a_model_of_the_future_is_refused_by_its_name(place, field, value, name,
         Coder.from_description(description, tensors)
 
 
+@pytest.mark.long  # it trains every kind
 def test_the_maker_makes_what_opens(tmp_path):
     make(tmp_path / "made")
     for name in GOLDEN:

@@ -116,7 +116,9 @@ def test_of_an_item_that_is_not_kept_the_file_can_be_given(tmp_path):
     path = made(tmp_path / "c", "image", "dense", items)
     query = ("explain", path, "--file", tmp_path / "0.png", "4.png")
     told = run(*query).output
-    assert "item: no image is kept; index the source again with --store-images, or" in told
+    assert (
+        "item: no image is kept; index the source again with --retrain --store-images, or" in told
+    )
     assert "\nquery: how much each place" in told
     assert "\nitem: how much each place" in run(*query, "--item-file", tmp_path / "4.png").output
     assert (

@@ -182,9 +182,17 @@ def test_of_a_long_text_the_words_that_weigh_most(texts):
 @pytest.mark.parametrize(
     ("kind", "preset", "said"),
     [
-        ("text", "dense", "no text is kept; index the source again with --store-text"),
-        ("image", "dense", "no image is kept; index the source again with --store-images"),
-        ("vector", "dense", "no vector is kept; index the source again with --store-features"),
+        ("text", "dense", "no text is kept; index the source again with --retrain --store-text"),
+        (
+            "image",
+            "dense",
+            "no image is kept; index the source again with --retrain --store-images",
+        ),
+        (
+            "vector",
+            "dense",
+            "no vector is kept; index the source again with --retrain --store-features",
+        ),
     ],
 )
 def test_where_the_item_is_not_kept_its_bits_and_the_query_are_told(tmp_path, kind, preset, said):

@@ -8,6 +8,7 @@ import pytest
 
 from hashret import Collection, Item
 from hashret.as_json import hit_json
+from hashret.indexes import kernels
 from hashret.search.question import Question
 from hashret.server import service
 from hashret.server.service import make_ready
@@ -223,3 +224,15 @@ def test_a_collection_without_a_model_shows_its_items(tmp_path):
         assert (answer.status_code, "with a model" in answer.json()["detail"]) == (409, True)
     with Collection.open(tmp_path / "new") as collection:
         make_ready(collection)
+
+
+@pytest.mark.parametrize("are_cached", [True, False])
+def test_kernels_are_loaded_before_anybody_asks_unless_they_must_be_compiled(
+    folder, monkeypatch, are_cached
+):
+    loaded = []
+    monkeypatch.setattr(kernels, "are_cached", lambda: are_cached)
+    monkeypatch.setattr(kernels, "enable", lambda: loaded.append(True))
+    with Collection.open(folder / "texts") as collection:
+        make_ready(collection)
+    assert bool(loaded) == are_cached

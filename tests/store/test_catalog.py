@@ -139,15 +139,14 @@ def test_every_snapshot_stands_whatever_comes_after(tmp_path_factory, steps):
     catalog.close()
 
 
-def test_seen_and_unseen(filled, monkeypatch):
-    monkeypatch.setattr("hashret.store.catalog.staging._PAGE", 1)
+def test_seen_and_unseen(filled):
     with Catalog.open(filled, write=True) as catalog:
         staging = Staging(catalog)
         assert staging.see(["a", "x", "a"]) == (set(), {"a": (0, bytes(16))})
         assert staging.see(["a", "y"]) == ({"a"}, {"a": (0, bytes(16))})
         stage(filled, staging, ["y"])
         assert staging.see(["y", "x"]) == ({"x", "y"}, {"y": (3, bytes(16))})
-        assert list(staging.unseen()) == [[1], [2]]
+        assert staging.unseen().tolist() == [1, 2]
         with pytest.raises(PayloadError, match="Unicode"):
             staging.see(["\ud800"])
 

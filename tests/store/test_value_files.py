@@ -1,5 +1,6 @@
 """Texts of a segment come back as they were given, or as named damage."""
 
+import errno
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
@@ -9,7 +10,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from hashret.errors import DamagedError
+from hashret.errors import DamagedError, StorageError
 from hashret.store.files import BLOCK, write_file
 from hashret.store.layout import Layout
 from hashret.store.segments.value_files import TEXTS, Values, write_values
@@ -83,6 +84,18 @@ def test_damage_is_met_by_whoever_reads_it(layout):
     assert damages == {f"{path}: expected"}
     assert len(found) > 200
     assert found == {row: given[row] for row in found}
+
+
+def test_a_disk_that_does_not_answer_says_nothing_of_the_texts(layout, monkeypatch):
+    file = write_values(layout, "s", TEXTS, ["a ship"])
+    path = layout.segments / file.name
+
+    def refused(*_):
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr("hashret.store.checked.open_recorded", refused)
+    with pytest.raises(StorageError, match="too many open files"):
+        Values(TEXTS, path, file, 1)
 
 
 def ipc(tables, compression="zstd"):

@@ -1,7 +1,8 @@
-"""Every loss is computed where the network is: tried on a device that has shapes and no numbers.
+"""Training is done where the network is; tried without a GPU, on two other devices.
 
-PyTorch's "meta" device refuses, as CUDA does, an operation on tensors of two devices; so what
-training forgets to move is found on a machine without a GPU.
+PyTorch's "meta" has shapes and no numbers: every loss of every preset is computed there. Whole
+trainings, which need numbers, go through a device of our own (`another_device`). Both refuse, as
+CUDA does, an operation on tensors of two devices.
 """
 
 from contextlib import nullcontext
@@ -11,15 +12,23 @@ import numpy as np
 import pytest
 import torch
 
+from indexer.training import decoder as decoder_file
+from indexer.training import train
 from indexer.training import trainer as trainer_file
+from indexer.training.decoder import taught_decoder
+from indexer.training.denoising import network as denoiser_file
 from indexer.training.layers.greedy import LayerOfStack
+from indexer.training.objectives import WordsTarget
 from indexer.training.options import TrainingOptions
 from indexer.training.presets import PRESETS
 from indexer.training.trainer import AutoencoderTrainer, _Round
 from indexer.training.training_set import TrainingSet
+from indexer.training.vectors import towers as towers_file
+from tests.training.another_device import trained_on
 from tests.training.corpora import as_taken, grouped_points, grouped_words
 
 META = torch.device("meta")
+LONG = ("image", "sequence")
 PRESETS_OF_NETWORKS = [
     (kind, name)
     for kind, presets in PRESETS.items()
@@ -70,3 +79,56 @@ def test_a_target_left_on_the_cpu_is_refused(on_meta, kind):
     whole.target._device = torch.device("cpu")
     with pytest.raises(RuntimeError, match="device"):
         whole.loss(np.arange(40), 0.5)
+
+
+@pytest.mark.parametrize(
+    "kind", ["text", "vector", *(pytest.param(k, marks=pytest.mark.long) for k in LONG)]
+)
+def test_a_whole_training_is_the_same_on_another_device(kind):
+    features, ordering, shape = grouped_points(200 if kind == "vector" else 24)[0], None, None
+    if kind in ("text", "sequence"):
+        features, ordering = as_taken(grouped_words(24)[0], kind, next(iter(PRESETS[kind])))
+    if kind == "image":
+        shape = (2, 4, 3)
+    options = TrainingOptions(n_bits=8, epochs=1)
+
+    def learned():
+        encoder, report = train(features, kind, options, shape=shape, ordering=ordering)
+        decoder, _ = taught_decoder(features, encoder, options)
+        return encoder, decoder, report.device
+
+    here = learned()
+    with trained_on(trainer_file, towers_file, decoder_file):
+        away = learned()
+    assert (here[2], away[2]) == ("cpu", "meta")
+    for one, other in zip(here[:2], away[:2], strict=True):
+        assert_same(one.tensors(), other.tensors())
+
+
+def test_a_denoiser_is_the_same_on_another_device(monkeypatch):
+    monkeypatch.setattr(denoiser_file, "_LEAST_STEPS", 10)
+    patches = [np.random.default_rng(0).random((12, 8, 8, 1), np.float32)]
+    learn = denoiser_file.taught_patch_denoiser
+    here = learn(patches, TrainingOptions())[0]
+    with trained_on(denoiser_file):
+        away = learn(patches, TrainingOptions())[0]
+    assert_same(here.tensors(), away.tensors())
+
+
+def test_a_training_that_leaves_a_target_on_the_cpu_is_refused(monkeypatch):
+    monkeypatch.setattr(WordsTarget, "_mean", left_on_the_cpu(WordsTarget._mean))
+    with (
+        trained_on(trainer_file),
+        pytest.raises(RuntimeError, match="another device"),
+    ):
+        train(grouped_words(40)[0], "text", TrainingOptions(n_bits=8, epochs=1))
+
+
+def left_on_the_cpu(method):
+    return lambda *given: method(*given).cpu()
+
+
+def assert_same(one, other):
+    assert one.keys() == other.keys()
+    for name, array in one.items():
+        np.testing.assert_array_equal(array, other[name], name)

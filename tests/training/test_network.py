@@ -1,9 +1,12 @@
 """The network and its export to the fixed-point grid."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
 
+from indexer.training import optimise
 from indexer.training.batches import Batches
 from indexer.training.finetune import raw_logits_of
 from indexer.training.networks.bottleneck import (
@@ -13,7 +16,7 @@ from indexer.training.networks.bottleneck import (
     ramp,
 )
 from indexer.training.networks.dense import dense_autoencoder, export
-from indexer.training.optimise import choose_device
+from indexer.training.optimise import bfloat16_is_faster, choose_device
 from indexer.training.parts import NoisySigmoid
 from tests.training.corpora import grouped_words
 
@@ -112,6 +115,28 @@ def test_noise_grows_along_the_ramp_and_moves_codes():
     moved = [(code(done) - clean).abs().mean().item() for done in (0.0, 0.3, 1.0)]
     assert moved[0] == pytest.approx(0.0, abs=1e-6)
     assert moved[0] < moved[1] < moved[2]
+
+
+@pytest.mark.parametrize(
+    ("has", "speed", "is_faster"),
+    [
+        ((), 9.0, False),  # not timed: without instructions for it a product takes seconds
+        (("avx512_bf16",), 2.2, True),
+        (("avx512_bf16",), 0.64, False),
+        (("amx_tile", "avx512_bf16"), 0.64, True),
+    ],
+)
+def test_bfloat16_is_chosen_where_it_is_faster(monkeypatch, has, speed, is_faster):
+    for name in ("amx_tile", "avx512_bf16"):
+        monkeypatch.setattr(torch.cpu, f"_is_{name}_supported", partial(has.__contains__, name))
+    monkeypatch.setattr(optimise, "_bfloat16_speed", lambda: speed)
+    assert bfloat16_is_faster(CPU) == is_faster
+
+
+def test_what_pytorch_does_not_tell_of_a_cpu_is_missing(monkeypatch):
+    for name in ("amx_tile", "avx512_bf16"):
+        monkeypatch.delattr(torch.cpu, f"_is_{name}_supported")
+    assert not bfloat16_is_faster(CPU)
 
 
 def test_devices_have_three_names():

@@ -227,6 +227,7 @@ def test_the_command_line_writes_events_and_the_same_codes(tmp_path):
     page = (tmp_path / "r.html").read_text()
     assert "Loss: fine-tune" in page
     assert "Codes on the way: fine-tune" in page
+    assert "Noise on the logits: fine-tune" in page
 
 
 def test_without_the_package_there_is_a_clear_error(tmp_path, monkeypatch):

@@ -62,9 +62,10 @@ def decode(
         raise click.UsageError("--json: expected none with -o, whose suffix is the format")
     with opened(collection, commit) as snapshot:
         from hashret.cli.decoding import told  # when it is needed: Pillow and NumPy take a moment
+        from hashret.snapshot.decoding import form_of
 
         if output is not None:
-            told.require_output(output, told.form_of(snapshot))
+            told.require_output(output, form_of(snapshot.snapshot))
         found = _told(snapshot, ids, given, file)
     if output is not None:
         told.write_told(output, found)
@@ -80,8 +81,9 @@ def _told(
 ) -> Told:
     """What the codes say that the command line names."""
     from hashret.cli.decoding.codes_file import read_codes
-    from hashret.cli.decoding.told import Told, form_of
+    from hashret.cli.decoding.told import Told
     from hashret.codes import Codes
+    from hashret.snapshot.decoding import form_of
 
     snapshot = collection.snapshot
     decoder = snapshot.decoder
@@ -101,7 +103,7 @@ def _told(
         codes = Codes.concatenate([snapshot.code_of(one) for one in ids])
     facts = None if given else [{"id": name} for name in names]
     said, title = collection.decode(codes), f"what {len(codes)} codes say"
-    return Told(codes, names, said, form_of(collection), title, facts)
+    return Told(codes, names, said, form_of(collection.snapshot), title, facts)
 
 
 def _code(text: str, n_bits: int) -> Codes:

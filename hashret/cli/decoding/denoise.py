@@ -9,7 +9,13 @@ import click
 import numpy as np
 
 from hashret.cli.files import require_file
-from hashret.cli.output import collection_argument, commit_option, opened, output_option
+from hashret.cli.output import (
+    NumberRange,
+    collection_argument,
+    commit_option,
+    opened,
+    output_option,
+)
 from hashret.errors import InputError
 from hashret.kinds import kind_of
 from hashret.store.outputs import no_place, replaced, require_outside, require_place
@@ -30,7 +36,7 @@ _ARRAY = ".npy"
 )
 @click.option(
     "--noise",
-    type=click.FloatRange(min=0),
+    type=NumberRange(min=0),
     metavar="SIGMA",
     help="Standard deviation of the noise: of an image as a share of the range from black to white "
     "(25 of 255 is 0.1), of vectors in their own numbers.  [default: estimated, and said]",

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     "-n",
     "n",
     type=click.IntRange(1, 10_000),
+    metavar="N",
     help="How many.  [default: 16; with --between all on the way, a bit each]",
 )
 @click.option("--near", metavar="ID", help="Begin at this item, and go one bit away each time.")
@@ -56,9 +57,10 @@ def generate(
         raise click.UsageError("--json: expected none with -o, whose suffix is the format")
     with opened(collection, commit) as snapshot:
         from hashret.cli.decoding import told  # when it is needed: Pillow and NumPy take a moment
+        from hashret.snapshot.decoding import form_of
 
         if output is not None:
-            told.require_output(output, told.form_of(snapshot))
+            told.require_output(output, form_of(snapshot.snapshot))
         found = snapshot.generate(n, near=near, between=between or None, seed=seed, sample=sample)
         new = _told(snapshot, found.codes, found.said, between or (near,))
     if output is not None:
@@ -73,7 +75,8 @@ def generate(
 
 def _told(collection: Collection, codes: Any, said: Any, ends: tuple[str | None, ...]) -> Told:
     """What is generated, with the nearest stored item of each code and its distance in bits."""
-    from hashret.cli.decoding.told import Told, form_of
+    from hashret.cli.decoding.told import Told
+    from hashret.snapshot.decoding import form_of
 
     nearest = [hits[0] for hits in collection.query(codes, 1)]
     facts = [{"nearest": {"id": hit.id, "distance": hit.distance}} for hit in nearest]
@@ -84,7 +87,7 @@ def _told(collection: Collection, codes: Any, said: Any, ends: tuple[str | None,
         if len(ends) == 2:
             names[-1] = str(ends[1])
     title = f"{len(codes)} codes {'walked to' if walked else 'drawn'}, decoded"
-    return Told(codes, names, said, form_of(collection), title, facts)
+    return Told(codes, names, said, form_of(collection.snapshot), title, facts)
 
 
 def _say_how_near(told: Told) -> None:

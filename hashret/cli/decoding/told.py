@@ -16,12 +16,10 @@ import numpy as np
 
 from hashret.cli.group import shown
 from hashret.codes import Codes
-from hashret.collection import Collection
 from hashret.errors import InputError
 from hashret.insight.drawing import Drawing, pixels_as_png
-from hashret.kinds import kind_of
 from hashret.store.outputs import replaced, require_outside, require_place
-from hashret.told import ToldWord
+from hashret.told import ToldWord, told_json
 
 _WHAT = "what codes say"
 #: What a picture or a line of an earlier output begins with.
@@ -44,7 +42,7 @@ class Told:
     names: Sequence[str]
     said: list[Any] | np.ndarray
     form: str
-    """As `form_of` says it."""
+    """As `snapshot.decoding.form_of` says it."""
     title: str
     facts: Sequence[dict[str, Any]] | None = None
     """What else is known of each, as JSON; its id, for example."""
@@ -53,14 +51,6 @@ class Told:
 #: The suffixes of files that what codes say is written to, by `form_of`; of vectors these.
 _SUFFIXES = {"words": [".jsonl"], "pixels": [".png", ".svg", ".npy"], "series": [".jsonl"]}
 _OF_VECTORS = [".npy", ".jsonl"]
-
-
-def form_of(collection: Collection) -> str:
-    """What codes of a collection say, as its key in JSON: words, pixels, vector or series."""
-    outputs = collection.decoder.spec.outputs
-    if kind_of(collection.kind).stores_images:
-        return "pixels"
-    return {"words": "words", "steps": "series"}.get(outputs, "vector")
 
 
 def require_output(path: Path, form: str) -> None:
@@ -117,9 +107,7 @@ def json_lines(told: Told) -> Iterator[str]:
     for i, one in enumerate(told.said):
         said: dict[str, Any] = {"code": told.codes.hex(i)}
         said |= told.facts[i] if told.facts is not None else {}
-        is_words = told.form == "words"
-        said[told.form] = [word._asdict() for word in one] if is_words else one.tolist()
-        yield json.dumps(said)
+        yield json.dumps(said | told_json(told.form, one))
 
 
 def _lines(told: Told) -> Iterator[str]:

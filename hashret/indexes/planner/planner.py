@@ -6,13 +6,13 @@ import math
 from collections.abc import Callable
 from functools import partial
 from threading import Lock
-from typing import Any, ClassVar, Self, cast
+from typing import Any, ClassVar, cast
 
 import numpy as np
 
 from hashret.codes import Codes, Neighbors, merge
 from hashret.indexes import kernels
-from hashret.indexes.base import BOTH, Index, check_search, check_within
+from hashret.indexes.base import BOTH, Index, OverCodes, check_search, check_within
 from hashret.indexes.costs import Call
 from hashret.indexes.multi_index.index import MultiIndex
 from hashret.indexes.planner import cost_model, timings
@@ -30,7 +30,7 @@ TRY_IF_WITHIN, BUILD_AFTER, NEVER_BEYOND = 2, 16, 4
 _NEARLY = 2 / 3
 
 
-class PlannedIndex:
+class PlannedIndex(OverCodes):
     """The default index: it chooses among all exact indexes, its paths, and builds them on demand.
 
     The time of each path is estimated from the number of queries and codes, the ball or the
@@ -50,7 +50,7 @@ class PlannedIndex:
 
     def __init__(self, codes: Codes, table_of: Callable[[Codes], TableIndex] = TableIndex):
         """`table_of` builds the hash table, or reads it from the cache."""
-        self._codes = codes
+        super().__init__(codes)
         self._parts: dict[str, Index] = {}
         self._credit = dict.fromkeys((*PATHS, "kernels"), 0.0)
         self._trials: dict[int, Trials] = {}  # by `_class_of`; a number is looked up fastest
@@ -67,16 +67,6 @@ class PlannedIndex:
             "multi-index": lambda: MultiIndex(codes, linear=self._linear),
         }
         self._thinking = Lock()  # held while planning; a settled path answers without it
-
-    @classmethod
-    def build(cls, codes: Codes) -> Self:
-        """A planner over these codes; no path is built yet."""
-        return cls(codes)
-
-    @property
-    def n_bits(self) -> int:
-        """The length of a code in bits."""
-        return self._codes.n_bits
 
     @property
     def n_bytes(self) -> int:
@@ -101,9 +91,6 @@ class PlannedIndex:
         if name not in self._parts:
             self._parts[name] = self._builders[name]()
         return self._parts[name]
-
-    def __len__(self) -> int:
-        return len(self._codes)
 
     def search(self, queries: Codes, k: int, *, ties: bool = False) -> Neighbors:
         """The k nearest rows of each query; see `Index.search`."""

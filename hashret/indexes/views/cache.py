@@ -6,7 +6,7 @@ from collections.abc import Callable
 from threading import RLock
 from typing import NamedTuple
 
-from hashret.arguments import require_call, require_name, resolve
+from hashret.arguments import require_call, require_name, resolve, shown
 from hashret.codes import Codes
 from hashret.indexes.base import APPROXIMATE, BOTH, INDEXES, Index
 from hashret.indexes.planner.planner import PlannedIndex
@@ -71,6 +71,11 @@ class KeptIndexes:
                 found = self._indexes.get(kind)
                 if found is None:
                     found = self._updated(kind, codes, rows) or self._builder(kind)(codes)
+                    if not hasattr(found, "exact"):  # a caller's function gave something else
+                        raise TypeError(
+                            "index: expected a function that gives an index of codes "
+                            f"(`hashret.indexes.base.Index`), got {shown(found)} of it"
+                        )
                     self._indexes = {**self._indexes, kind: found}
                     self._forget_builders()
         return found

@@ -214,9 +214,7 @@ def _surest(
 
 
 def _sure(snapshot: Snapshot, positions: np.ndarray, certainties: np.ndarray) -> tuple[Sure, ...]:
-    rows = snapshot.rows[positions].tolist()
-    with snapshot.folder.reading():
-        shown = [snapshot.items.shown(row) for row in rows]
+    shown = snapshot.shown(snapshot.rows[positions].tolist())
     return tuple(
         Sure(item_id, preview, float(certainty))
         for (item_id, _, preview), certainty in zip(shown, certainties, strict=True)

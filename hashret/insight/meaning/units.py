@@ -156,9 +156,7 @@ def _standardised(rows: np.ndarray) -> np.ndarray:
 def _responses(
     snapshot: Snapshot, positions: np.ndarray, activations: np.ndarray
 ) -> tuple[Response, ...]:
-    rows = snapshot.rows[positions].tolist()
-    with snapshot.folder.reading():
-        shown = [snapshot.items.shown(row) for row in rows]
+    shown = snapshot.shown(snapshot.rows[positions].tolist())
     return tuple(
         Response(item_id, preview, float(activation))
         for (item_id, _, preview), activation in zip(shown, activations, strict=True)

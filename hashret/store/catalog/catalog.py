@@ -2,7 +2,7 @@
 
 Reading is by snapshot: every question names a commit, and what a writer stages meanwhile has a
 higher number. Writing is `hashret.store.catalog.staging.Staging`. Through SQLAlchemy Core; what
-the databases differ in is `hashret.store.catalog.database`.
+the databases differ in stands in `hashret.store.catalog.sqlite` and `.postgresql`.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
-from typing import Self, cast
+from typing import TYPE_CHECKING, Self, cast
 
 from sqlalchemy import Connection, select
 
@@ -13,19 +13,23 @@ from hashret.errors import CollectionError, FormatVersionError, InputError
 from hashret.kinds import KINDS
 from hashret.store.catalog import tables as t
 from hashret.store.catalog.address import (
-    Address,
     from_environment,
     new_address,
     read_address,
     settle,
     write_address,
 )
-from hashret.store.catalog.database import Database
 from hashret.store.catalog.records import FIXED, FOLDERS, LAST, checksum, damaged
 from hashret.store.layout import Layout
 from hashret.store.opened_folder import OpenedFolder
 from hashret.store.originals import MOST_FOLDERS, SourceFolder, as_value, of_value
 from hashret.store.untrusted import require_name
+
+if TYPE_CHECKING:
+    from hashret.store.catalog.postgresql import PostgresqlDatabase
+    from hashret.store.catalog.sqlite import SqliteDatabase
+
+    Database = SqliteDatabase | PostgresqlDatabase
 
 #: What a writer is told whose folder is no longer there.
 NOT_WRITTEN = "nothing was committed; open it again and do it once more"
@@ -42,20 +46,22 @@ class CatalogConnection:
         database: Database,
         connection: Connection,
         kind: str,
+        folders: tuple[SourceFolder, ...] | None,
         *,
         write: bool,
-        address: str | None,
     ):
         self.layout = layout
         self.kind = kind
-        #: The address that was given in place of the recorded one.
-        self.address = address
+        #: The folders that were indexed; None where what is said of them is damaged.
+        self.folders = folders
         #: The format that the collection had until it was opened for writing, if another.
         self.rewritten_from: int | None = None
-        #: The folders that were indexed; None where what is said of them is damaged.
-        self.folders: tuple[SourceFolder, ...] | None = ()
         #: What stood at the path when the catalog was opened.
         self.folder = OpenedFolder(layout)
+        #: Where it is: "sqlite", or the address of the server without a password.
+        self.place = database.name
+        #: Whether everybody who reads it does so by files that this machine's locks are on.
+        self.is_local = database.is_local
         self._database = database
         self._connection = connection
         self._writes = write
@@ -139,15 +145,11 @@ class CatalogConnection:
                 if write and address is not None:
                     settle(layout, address)
                 if version == t.FORMAT_VERSION:
-                    made = cls(layout, database, connection, kind, write=write, address=address)
-                    made.folders = folders
-                    return made
+                    return cls(layout, database, connection, kind, folders, write=write)
                 # loaded where it is needed: it has tables of its own
                 from hashret.store.catalog.former import FormerCatalog
 
-                former = FormerCatalog(
-                    layout, database, connection, kind, write=write, address=address
-                )
+                former = FormerCatalog(layout, database, connection, kind, folders, write=write)
                 if not write or make not in (None, kind):  # who wants another kind refuses it
                     return cast(Self, former)
                 with former:
@@ -222,20 +224,10 @@ class CatalogConnection:
         with self.folder.reading(), self._database.errors(), connection.begin():
             yield connection
 
-    @property
-    def place(self) -> str:
-        """Where it is: "sqlite", or the address of the server without a password."""
-        return self._database.name
-
     def n_bytes(self) -> int:
         """What it takes on disk."""
         with self.transaction() as connection:
             return self._database.n_bytes(connection)
-
-    @property
-    def is_local(self) -> bool:
-        """Whether everybody who reads it does so by files that this machine's locks are on."""
-        return self._database.is_local
 
     def shrink(self) -> None:
         """Give the space of deleted rows back."""
@@ -255,24 +247,17 @@ class CatalogConnection:
 def _database(layout: Layout, given: str | None) -> Database:
     """The database that the folder says; raises InputError where another one is asked for."""
     if layout.catalog == layout.server:
-        return _database_of(layout, read_address(layout, given))
+        from hashret.store.catalog.postgresql import PostgresqlDatabase
+
+        return PostgresqlDatabase(layout, read_address(layout, given))
     if given is not None and layout.has_catalog:
         raise InputError(
             f"--catalog: expected none, since the catalog of {layout.root} is in its folder, got "
             "an address; leave it out, or index into another collection"
         )
-    return _database_of(layout, None)
+    from hashret.store.catalog.sqlite import SqliteDatabase
 
-
-def _database_of(layout: Layout, address: Address | None) -> Database:
-    """The database at `address`, or the file in the folder."""
-    if address is None:
-        from hashret.store.catalog.sqlite import SqliteDatabase
-
-        return SqliteDatabase(layout)
-    from hashret.store.catalog.postgresql import PostgresqlDatabase
-
-    return PostgresqlDatabase(layout, address)
+    return SqliteDatabase(layout)
 
 
 def facts(kind: str, last: str = "") -> list[dict[str, str]]:

@@ -7,12 +7,14 @@ agrees with its checksum, and made into the columns that a segment has now, in m
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, Table, select
 
 from hashret.errors import DamagedError
 from hashret.store.catalog import former_tables as f
@@ -30,13 +32,11 @@ from hashret.store.catalog.records import (
     state_of,
 )
 from hashret.store.checked import CheckedFile
-from hashret.store.files import FileRecord, with_blocks
-from hashret.store.layout import Layout
-from hashret.store.segments.feature_files import SUFFIX as FEATURES
+from hashret.store.files import BLOCK, FileRecord, require_sound
+from hashret.store.files import DIGEST as BLOCK_DIGEST
+from hashret.store.layout import PARTS, Layout
 from hashret.store.segments.record_batch import DIGEST, ItemRecord, as_file, batch_of, write_records
-from hashret.store.segments.record_batch import SUFFIX as RECORDS
 from hashret.store.segments.records import Records
-from hashret.store.segments.segment import SUFFIX as CODES
 from hashret.store.segments.segment import Segment
 from hashret.store.segments.stored_items import StoredItems
 from hashret.store.untrusted import require_name, require_number, require_object, require_types
@@ -99,7 +99,7 @@ class FormerCatalog(Catalog):
     def _with_items(
         self, connection: Connection, segment: Segment, commit: int
     ) -> tuple[Segment, Records]:
-        path = self.layout.segments / f"{segment.name}{CODES}"
+        path = self.layout.part(segment.name, "codes")
         # a stranger's number of rows must not ask for more memory than there are codes
         if not path.is_file() or path.stat().st_size < segment.n_rows:
             raise _damaged(self.layout, f"expected {segment.n_rows} rows in {path}", "fewer")
@@ -110,7 +110,7 @@ class FormerCatalog(Catalog):
             at = row.row - segment.first_row
             items[at], shown[at] = _item_of(self.layout, row), True
         removed = np.flatnonzero(~shown).astype(np.uint32)
-        path = self.layout.segments / f"{segment.name}{RECORDS}"
+        path = self.layout.part(segment.name, "records")
         data = np.frombuffer(as_file(batch_of(items)), np.uint8)
         return replace(segment, removed=removed), Records(path, _Read(path, data), len(items))
 
@@ -124,45 +124,37 @@ class FormerCatalog(Catalog):
         last = self.last_commit()
         segments = self.segments_of(last)
         whole = {
-            segment.name: self._written(segment, records)
+            segment.name: replace(
+                segment,
+                codes=_with_blocks(self.layout, segment.codes),
+                features=_with_blocks(self.layout, segment.features),
+                records=write_records(self.layout, segment.name, records.batch),
+            )
             for segment, records in self._read(last.commit)
         }
+        commit = row_of_commit(replace(last, model=last.model or None, state=state_of(segments)))
+        rows: list[tuple[Table, tuple[Any, ...]]] = [(t.commits, commit)]
         s, m = f.segments, f.models
         with self.transaction() as connection:
-            rows = connection.execute(select(s).where(s.c.added <= last.commit)).all()
-            models = connection.execute(select(m).where(m.c.added <= last.commit)).all()
-        now = replace(last, model=last.model or None, state=state_of(segments))
-        commit = row_of_commit(now)
-
-        def fill(connection: Connection) -> None:
-            connection.execute(t.meta.insert(), facts(self.kind, last=str(commit[-1])))
-            for model in models:
-                connection.execute(t.models.insert().values(tuple(model)))
-            for row in rows:
+            for model in connection.execute(select(m).where(m.c.added <= last.commit)):
+                rows.append((t.models, tuple(model)))
+            for row in connection.execute(select(s).where(s.c.added <= last.commit)):
                 # what former commits had goes with the next compaction that nobody reads it in
                 gone = row.removed if row.name not in whole else None
                 segment = whole.get(row.name) or _segment_of(self.layout, row, 0)
-                values = row_of_segment(segment, row.added, gone)
-                connection.execute(t.segments.insert().values(values))
-            for segment in segments:
-                if len(segment.removed):
-                    values = row_of_removal(segment.name, last.commit, "", segment.removed)
-                    connection.execute(t.removals.insert().values(values))
-            connection.execute(t.commits.insert().values(commit))
+                rows.append((t.segments, row_of_segment(segment, row.added, gone)))
+        for segment in segments:
+            if len(segment.removed):
+                removal = row_of_removal(segment.name, last.commit, "", segment.removed)
+                rows.append((t.removals, removal))
+
+        def fill(connection: Connection) -> None:
+            connection.execute(t.meta.insert(), facts(self.kind, last=str(commit[-1])))
+            for table, row in rows:
+                connection.execute(table.insert().values(row))
 
         with self._database.errors():
             self._database.replace(self.connection, f.metadata, fill)
-
-    def _written(self, segment: Segment, records: Records) -> Segment:
-        """The segment with a file of records; of its other files every block has a digest."""
-        folder = self.layout.segments
-        codes, features = segment.codes, segment.features
-        return replace(
-            segment,
-            codes=None if codes is None else with_blocks(folder / codes.name, codes),
-            features=None if features is None else with_blocks(folder / features.name, features),
-            records=write_records(self.layout, segment.name, records.batch),
-        )
 
 
 class _Read(CheckedFile):
@@ -175,6 +167,20 @@ class _Read(CheckedFile):
 
     def require_all(self) -> None:
         """Nothing: it was checked."""
+
+
+def _with_blocks(layout: Layout, record: FileRecord | None) -> FileRecord | None:
+    """The same with the digests of the file's blocks; as it is where the file is damaged."""
+    if record is None:
+        return None
+    path = layout.segments / record.name
+    with suppress(DamagedError):
+        require_sound(path, record)
+        data = CheckedFile(path, record).data.data
+        starts = range(0, record.size, BLOCK)
+        digests = [sha256(data[at : at + BLOCK]).digest()[:BLOCK_DIGEST] for at in starts]
+        return replace(record, blocks=b"".join(digests))
+    return record
 
 
 def _damaged(layout: Layout, expected: str, got: str = "another") -> DamagedError:
@@ -197,8 +203,8 @@ def _segment_of(layout: Layout, row: Sequence[Any], next_row: int) -> Segment:
     features = None
     if kept != [None, None]:
         require_types(kept, int, str)
-        features = FileRecord(f"{name}{FEATURES}", *kept)
-    codes = FileRecord(f"{name}{CODES}", size, sha256)
+        features = FileRecord(f"{name}{PARTS['features']}", *kept)
+    codes = FileRecord(f"{name}{PARTS['codes']}", size, sha256)
     return Segment(name, first, n, n, bits, model, codes, features=features)
 
 

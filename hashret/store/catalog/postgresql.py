@@ -61,13 +61,14 @@ _CORRUPTED = ("XX001", "XX002")
 
 
 class PostgresqlDatabase:
-    """A schema; `hashret.store.catalog.database.Database` says what each method is for."""
+    """A schema; `SqliteDatabase` has the same methods, and says what each is for."""
+
+    is_local = False
 
     def __init__(self, layout: Layout, address: Address):
         self._layout = layout
         self._address = address
         self.name = address.shown
-        self.is_local = False
 
     def connect(self, write: bool, wait_seconds: float) -> Connection:
         """A connection of a reader, or the one of a writer, which holds the collection's lock."""
@@ -154,7 +155,7 @@ class PostgresqlDatabase:
 
     @contextmanager
     def errors(self) -> Iterator[None]:
-        """As the protocol says: a lost or refusing server is a `CatalogServerError`."""
+        """As in SQLite; a lost or refusing server is a `CatalogServerError`."""
         try:
             yield
         except exc.IntegrityError:

@@ -18,13 +18,9 @@ import numpy as np
 
 from hashret.errors import DamagedError
 from hashret.store.files import FileRecord
-from hashret.store.layout import Layout
+from hashret.store.layout import PARTS, Layout
 from hashret.store.model_files import ModelRecord
-from hashret.store.segments.feature_files import SUFFIX as FEATURES
-from hashret.store.segments.record_batch import SUFFIX as RECORDS
-from hashret.store.segments.segment import SUFFIX as CODES
 from hashret.store.segments.segment import Segment
-from hashret.store.segments.value_files import TEXTS, THUMBNAILS
 from hashret.store.untrusted import require_name, require_number, require_object, require_types
 
 #: Keys of `meta`: the checksum of what never changes, that of the newest commit's row, and the
@@ -35,14 +31,6 @@ MAX_ROWS = 1 << 32  # of one segment
 MAX_BITS = 1 << 16
 # Bytes that the records of an item take at least: a digest, a hash, its row and two offsets.
 _LEAST = 36
-#: What each file of a segment is for, and how its name ends.
-PARTS = {
-    "codes": CODES,
-    "records": RECORDS,
-    "texts": TEXTS.suffix,
-    "features": FEATURES,
-    "thumbnails": THUMBNAILS.suffix,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,29 +71,20 @@ def damaged(layout: Layout, expected: str, got: str) -> DamagedError:
     )
 
 
-def files_as_json(segment: Segment) -> str:
-    """The files of a segment, as `segment_of` reads them."""
-    files = {
-        part: [file.size, file.sha256, b64encode(file.blocks).decode()]
-        for part, file in segment.files.items()
-    }
-    return json.dumps(files)
+def sealed(*values: Any) -> tuple[Any, ...]:
+    """A whole row of a table: its values, and their checksum."""
+    return (*values, checksum(*values))
 
 
 def row_of_segment(segment: Segment, added: int, removed: int | None = None) -> tuple[Any, ...]:
     """The whole row of `segments`, as `segment_of` reads it."""
-    row = (
-        segment.name,
-        segment.first_row,
-        segment.n_rows,
-        segment.n_coded,
-        segment.n_bits,
-        segment.model,
-        files_as_json(segment),
-        added,
-        removed,
-    )
-    return (*row, checksum(*row))
+    s = segment
+    files = {
+        part: [file.size, file.sha256, b64encode(file.blocks).decode()]
+        for part, file in s.files.items()
+    }
+    about = (s.name, s.first_row, s.n_rows, s.n_coded, s.n_bits, s.model)
+    return sealed(*about, json.dumps(files), added, removed)
 
 
 def segment_of(layout: Layout, row: Sequence[Any], next_row: int) -> Segment:
@@ -121,12 +100,7 @@ def segment_of(layout: Layout, row: Sequence[Any], next_row: int) -> Segment:
     for part, stored in require_object(files).items():
         if part not in PARTS:
             raise damaged(layout, f"segment {name}: expected files of hashret", repr(part)[:80])
-        require_types(stored if isinstance(stored, list) else [stored], int, str, str)
-        size, sha256, blocks = stored
-        try:
-            found[part] = FileRecord(f"{name}{PARTS[part]}", size, sha256, b64decode(blocks))
-        except ValueError as error:
-            raise damaged(layout, f"segment {name}: expected base64", str(error)) from error
+        found[part] = _file_of(layout, f"{name}{PARTS[part]}", stored)
     most = found["records"].size // _LEAST if "records" in found else 0
     require_number(n, 1, min(MAX_ROWS, most), "a number of rows")
     if ("codes" in found) != bool(coded) or "records" not in found:
@@ -136,8 +110,7 @@ def segment_of(layout: Layout, row: Sequence[Any], next_row: int) -> Segment:
 
 def row_of_removal(segment: str, added: int, cause: str, rows: np.ndarray) -> tuple[Any, ...]:
     """The whole row of `removals`, as `removal_of` reads it."""
-    row = (segment, added, cause, rows.astype("<u4").tobytes())
-    return (*row, checksum(*row))
+    return sealed(segment, added, cause, rows.astype("<u4").tobytes())
 
 
 def removal_of(layout: Layout, row: Sequence[Any]) -> tuple[str, np.ndarray]:
@@ -157,24 +130,26 @@ def model_of(layout: Layout, row: Sequence[Any]) -> ModelRecord:
     name, n_bits, stored_files = row[:3]
     require_name(name, "model")
     require_number(n_bits, 8, MAX_BITS, "a number of bits")
-    files = {}
-    for file, stored in require_object(stored_files).items():
-        require_types(stored if isinstance(stored, list) else [stored], int, str)
-        files[require_name(file, "file")] = FileRecord(file, *stored)
-    return ModelRecord(name, n_bits, files)
+    files = require_object(stored_files).items()
+    found = {file: _file_of(layout, require_name(file, "file"), stored) for file, stored in files}
+    return ModelRecord(name, n_bits, found)
+
+
+def _file_of(layout: Layout, name: str, stored: Any) -> FileRecord:
+    """A file by its size and SHA-256, and for one of a segment the digests of its blocks."""
+    given = stored if isinstance(stored, list) else [stored]
+    require_types(given, int, str, *[str] * (len(given) - 2))
+    size, sha256, *blocks = given
+    try:
+        return FileRecord(name, size, sha256, b64decode("".join(blocks)))
+    except ValueError as error:
+        raise damaged(layout, f"file {name}: expected base64", str(error)) from error
 
 
 def row_of_commit(record: CommitRecord) -> tuple[Any, ...]:
     """The whole row of `commits`, as `commit_of` reads it."""
-    row = (
-        record.commit,
-        record.created_at,
-        record.n_items,
-        record.n_uncoded,
-        record.model or "",
-        record.state,
-    )
-    return (*row, checksum(*row))
+    r = record
+    return sealed(r.commit, r.created_at, r.n_items, r.n_uncoded, r.model or "", r.state)
 
 
 def commit_of(row: Sequence[Any]) -> CommitRecord:

@@ -90,21 +90,29 @@ def _connection_to(path: Path, *, write: bool) -> Connection:
 
 
 class SqliteDatabase:
-    """A file; `hashret.store.catalog.database.Database` says what each method is for."""
+    """A file. A catalog on a server has the same methods (`PostgresqlDatabase`).
+
+    `name` is what a user sees, without a password; `is_local` says whether everybody who reads it
+    does so by files that this machine's locks are on.
+    """
+
+    name = "sqlite"
+    is_local = True
 
     def __init__(self, layout: Layout):
         self._layout = layout
-        self.name = "sqlite"
-        self.is_local = True
 
     def connect(self, write: bool, wait_seconds: float) -> Connection:
-        """A connection to the file; a reader's can change nothing."""
+        """A connection for reading, or the one of a writer that has waited for its turn.
+
+        A reader's can change nothing.
+        """
         # The writer is alone by the lock of the folder: nothing to wait for here.
         return _connection_to(self._layout.catalog, write=write)
 
     @contextmanager
     def errors(self) -> Iterator[None]:
-        """As the protocol says."""
+        """Within it, errors of the database become errors of the collection."""
         catalog = self._layout.catalog
         try:
             yield
@@ -142,7 +150,7 @@ class SqliteDatabase:
         )
 
     def is_made(self, connection: Connection) -> bool:
-        """Whether there are tables.
+        """Whether the tables are there, all of them: they are made in one transaction.
 
         A writer that died while it made them leaves an empty database, or one that SQLite rolls
         back to empty.
@@ -154,18 +162,22 @@ class SqliteDatabase:
         t.metadata.create_all(connection)
 
     def require_table(self, connection: Connection, table: Table) -> None:
-        """Raise `DamagedError` if a table is not as hashret makes it."""
+        """Raise `DamagedError` if this table, where it stands, is not as hashret makes it."""
         found = [row for row in _schema(connection) if row[1] == table.name]
         require_schema(found, _statements(table.metadata, connection.dialect))
 
     def require_schema(self, connection: Connection, tables: MetaData) -> None:
-        """Raise `DamagedError` if there is anything but these."""
+        """Raise `DamagedError` if there is anything but these tables and their indexes."""
         require_schema(_schema(connection), _statements(tables, connection.dialect))
 
     def replace(
         self, connection: Connection, former: MetaData, fill: Callable[[Connection], None]
     ) -> None:
-        """Write a new file beside the old one, and give it the name of that."""
+        """Put new tables, as `fill` fills them, in the place of the `former` ones, all at once.
+
+        Outside of a transaction. They stand in a new file, which takes the name of the old one: the
+        connection can't be asked afterwards.
+        """
         old, new = self._layout.catalog, self._layout.new_sqlite
         with plainly(self._layout.root, "rewrite"):
             for path in (new, new.with_name(f"{new.name}-journal")):
@@ -179,16 +191,16 @@ class SqliteDatabase:
             sync_folder(self._layout.root)
 
     def faults(self, connection: Connection) -> list[str]:
-        """What SQLite's own check of its file finds."""
+        """What the database itself finds wrong with what it keeps, at most ten."""
         found = connection.exec_driver_sql("PRAGMA integrity_check(10)").scalars().all()
         return [f"SQLite: {fault}" for fault in found if fault != "ok"]
 
     def n_bytes(self, connection: Connection) -> int:
-        """The size of the file."""
+        """What the catalog takes on disk."""
         return self._layout.catalog.stat().st_size
 
     def shrink(self, connection: Connection) -> None:
-        """Rewrite the file without its free pages."""
+        """Give the space of deleted rows back, outside of a transaction."""
         database = connection.connection.driver_connection
         if not isinstance(database, sqlite3.Connection):
             raise TypeError(f"connection: expected one of sqlite3, got {type(database).__name__}")
@@ -198,7 +210,7 @@ class SqliteDatabase:
             raise sqlite_error(self._layout.catalog, error) from error
 
     def discard(self, connection: Connection) -> None:
-        """Nothing: the file is deleted with the folder."""
+        """Delete what is outside the folder, of a collection without a commit: nothing."""
 
 
 def _schema(connection: Connection) -> list[tuple[Any, Any, Any]]:

@@ -8,14 +8,12 @@ or goes on from them where it does the same over again.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any
 
 import numpy as np
-from sqlalchemy import ColumnElement, Connection, delete, func, select, update
+from sqlalchemy import ColumnElement, Connection, Table, delete, func, select, update
 
 from hashret.errors import CatalogServerError, PayloadError
 from hashret.store.catalog import tables as t
@@ -25,21 +23,19 @@ from hashret.store.catalog.records import (
     LAST,
     CommitRecord,
     checksum,
-    files_as_json,
     removal_of,
     row_of_commit,
     row_of_removal,
     row_of_segment,
-    segment_of,
+    sealed,
     state_of,
 )
 from hashret.store.leftovers import delete_unnamed
 from hashret.store.model_files import ModelRecord
 from hashret.store.segments.segment import NOTHING, Segment
 from hashret.store.segments.stored_items import StoredItems
+from hashret.store.untrusted import require_object
 from hashret.unicode_text import is_storable
-
-_PAGE = 1000  # rows given at once
 
 
 class Staging:
@@ -88,18 +84,20 @@ class Staging:
 
     def n_kept_anew(self) -> int:
         """How many of the kept items replaced a former version."""
-        return sum(len(rows) for name, rows in self._replaced() if self._is_former(name))
+        return sum(len(rows) for *_, rows in self._replaced())
 
-    def _replaced(self) -> list[tuple[str, np.ndarray]]:
-        """The rows of each segment that what was staged has replaced."""
+    def _replaced(self) -> list[tuple[Segment, str, np.ndarray]]:
+        """What the kept items replaced: a former segment, the cause, and its rows, from its first.
+
+        The cause is the segment that has the new versions.
+        """
         r = t.removals.c
         query = select(t.removals).where(r.added == self.commit, r.cause != "")
         with self._catalog.transaction() as connection:
             found = connection.execute(query).all()
-        return [removal_of(self._catalog.layout, row) for row in found]
-
-    def _is_former(self, name: str) -> bool:
-        return any(s.name == name and s.first_row < self.kept_from for s in self.items.segments)
+        former = {s.name: s for s in self.items.segments if s.first_row < self.kept_from}
+        removals = [(row.cause, *removal_of(self._catalog.layout, row)) for row in found]
+        return [(former[name], cause, rows) for cause, name, rows in removals if name in former]
 
     def forget_unseen(self) -> None:
         """Give up kept items that the source has no more; their former versions are back."""
@@ -110,27 +108,15 @@ class Staging:
         self.remove(unseen.tolist())
         if self._refitted or not gone:
             return
-        firsts = {segment.name: segment.first_row for segment in self.items.segments}
-        replaced = {
-            row + firsts[name]
-            for name, rows in self._replaced()
-            if self._is_former(name)
-            for row in rows.tolist()
-        }
-        back = np.array([row for _, row in self.items.versions(gone) if row in replaced], np.int64)
+        replaced = self._replaced()
+        rows = {one.first_row + row for one, _, offsets in replaced for row in offsets.tolist()}
+        back = np.array([row for _, row in self.items.versions(gone) if row in rows], np.int64)
         self.items.restore(back)
-        self._write_anew(back, firsts)
-
-    def _write_anew(self, back: np.ndarray, firsts: dict[str, int]) -> None:
-        """Write the replaced rows of this commit without those that are back."""
-        r = t.removals
         with self._catalog.transaction() as connection:
-            query = select(r).where(r.c.added == self.commit, r.c.cause != "")
-            for found in connection.execute(query).all():
-                name, rows = removal_of(self._catalog.layout, found)
-                left = rows[~np.isin(rows + firsts[name], back)] if name in firsts else rows
-                if len(left) < len(rows):
-                    self._write_removal(connection, name, found.cause, left)
+            for segment, cause, offsets in replaced:
+                left = offsets[~np.isin(offsets + np.int64(segment.first_row), back)]
+                if len(left) < len(offsets):
+                    self._write_removal(connection, segment.name, cause, left)
 
     def _clean(self) -> None:
         """Undo what a writer staged and never committed, in the catalog and on disk."""
@@ -139,7 +125,7 @@ class Staging:
         with self._catalog.transaction() as connection:
             for table in (t.removals, t.segments, t.models):
                 connection.execute(delete(table).where(table.c.added > last))
-            self._set_segments(t.segments.c.removed > last, removed=None)
+            self._set(t.segments, t.segments.c.removed > last, removed=None)
         self._delete_unnamed_files()
 
     def _delete_unnamed_files(self) -> None:
@@ -193,11 +179,9 @@ class Staging:
                 parts.append(segment.first_row + live)
         return np.concatenate(parts)
 
-    def unseen(self) -> Iterator[list[int]]:
-        """Live rows of former commits that were not seen in this run, increasing, by pages."""
-        rows = self._unseen(0, self._former_to).tolist()
-        for start in range(0, len(rows), _PAGE):
-            yield rows[start : start + _PAGE]
+    def unseen(self) -> np.ndarray:
+        """The live rows of former commits that were not seen in this run, increasing."""
+        return self._unseen(0, self._former_to)
 
     def add_segment(self, segment: Segment, ids: Sequence[str]) -> int:
         """Stage a segment whose rows have these ids; live items of the same ids are replaced.
@@ -237,54 +221,46 @@ class Staging:
 
     def drop_all_segments(self) -> None:
         """Stage the removal of every segment and item, for codes of a new model."""
-        with self._catalog.transaction():
-            self._set_segments(t.segments.c.removed.is_(None), removed=self.commit)
-        self.items.drop()
+        self.forget_segments([segment.name for segment in self.items.segments])
 
     def forget_segments(self, names: Sequence[str]) -> None:
         """Stage the removal of segments, with all of their rows."""
         with self._catalog.transaction():
-            self._set_segments(t.segments.c.name.in_(names), removed=self.commit)
+            self._set(t.segments, t.segments.c.name.in_(names), removed=self.commit)
         self.items.drop(names)
 
     def forget_files(self, part: str, names: Sequence[str]) -> None:
         """Give up, for every commit, the files of a part of these segments, as "features"."""
-        s = t.segments
-        none: dict[str, Any] = {part: None}
-        with self._catalog.transaction() as connection:
-            for row in connection.execute(select(s).where(s.c.name.in_(names))).all():
-                segment = segment_of(self._catalog.layout, row, 0)
-                without = replace(segment, **none)
-                self._set_segments(s.c.name == segment.name, files=files_as_json(without))
+        self._forget_file(t.segments, part, names)
 
-    def _set_segments(self, which: ColumnElement[bool], **values: int | str | None) -> None:
-        """Change columns of segments, and their checksums with them."""
+    def forget_model_file(self, model: str, file: str) -> None:
+        """Give up, for every commit, a file of a model that can do without, as its decoder's."""
+        self._forget_file(t.models, file, [model])
+
+    def _forget_file(self, table: Table, file: str, names: Sequence[str]) -> None:
+        c = table.c
+        with self._catalog.transaction() as connection:
+            query = select(c.name, c.files).where(c.name.in_(names))
+            for name, stored in connection.execute(query).all():
+                files = require_object(stored)
+                files.pop(file, None)
+                self._set(table, c.name == name, files=json.dumps(files))
+
+    def _set(self, table: Table, which: ColumnElement[bool], **values: int | str | None) -> None:
+        """Change columns of segments or models, and the checksums of their rows with them."""
         connection = self._catalog.connection
-        for row in connection.execute(select(t.segments).where(which)).all():
+        for row in connection.execute(select(table).where(which)).all():
             now = row._asdict() | values
             now["checksum"] = checksum(*list(now.values())[:-1])
-            connection.execute(
-                update(t.segments).where(t.segments.c.name == now["name"]).values(now)
-            )
+            connection.execute(update(table).where(table.c.name == now["name"]).values(now))
 
     def add_model(self, record: ModelRecord) -> None:
         """Stage a model; one of the same name, staged before, is replaced."""
         files = {name: [file.size, file.sha256] for name, file in record.files.items()}
         with self._catalog.transaction() as connection:
             connection.execute(delete(t.models).where(t.models.c.name == record.name))
-            row = (record.name, record.n_bits, json.dumps(files), self.commit)
-            connection.execute(t.models.insert().values((*row, checksum(*row))))
-
-    def forget_model_file(self, model: str, file: str) -> None:
-        """Give up, for every commit, a file of a model that can do without, as its decoder's."""
-        with self._catalog.transaction() as connection:
-            named = t.models.c.name == model
-            row = connection.execute(select(t.models).where(named)).one()._asdict()
-            files = json.loads(row["files"])
-            del files[file]
-            row["files"] = json.dumps(files)
-            row["checksum"] = checksum(*list(row.values())[:-1])
-            connection.execute(update(t.models).where(named).values(row))
+            row = sealed(record.name, record.n_bits, json.dumps(files), self.commit)
+            connection.execute(t.models.insert().values(row))
 
     def new_segment(self) -> tuple[str, int]:
         """The name of the next segment, and its first row.

@@ -15,28 +15,21 @@ from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from hashret.errors import DamagedError, NotACollectionError
-from hashret.store.aside import make_folder, move, moves_aside
+from hashret.store.aside import move, moves_aside
 from hashret.store.catalog.catalog import Catalog
 from hashret.store.catalog.records import CommitRecord
 from hashret.store.catalog.staging import Staging, forget_after
-from hashret.store.files import sync_folder, write_file
+from hashret.store.files import make_folder, sync_folder, write_file
 from hashret.store.layout import Layout
 from hashret.store.leftovers import foreign
 from hashret.store.lock import writer_lock
 from hashret.store.model_files import DECODER
 from hashret.store.refusals import plainly
 from hashret.store.repair.rescue import readable, rewrite
-from hashret.store.repair.salvage import salvage
-from hashret.store.repair.verify import (
-    Findings,
-    examine,
-    examine_decoder,
-    examine_segments,
-    require_model,
-)
+from hashret.store.repair.salvage import ends_with_a_commit, salvaged
+from hashret.store.repair.verify import Findings, examine, examine_model, examine_segments
 from hashret.store.segments.segment import Segment
 from hashret.store.untrusted import RESTORE, is_file, open_plain
 
@@ -91,18 +84,16 @@ def plan(layout: Layout) -> RepairPlan:
             f"{layout.catalog}: expected a sound catalog on its server, got a damaged one; "
             "restore the database"
         )
-    with TemporaryDirectory(prefix="hashret-") as folder:
-        found = salvage(layout, Path(folder))
-        made = RepairPlan(findings, is_partial=not found.is_whole)
-        with Catalog.open(found.layout, write=True) as catalog:
-            _plan_segments(layout, catalog, made, found.newest)
-            if made.commit is not None:
-                forget_after(catalog, made.commit.commit)
-            Staging(catalog)  # forgets the rows of what came later
-            in_the_way = [] if is_file(layout.new_sqlite) else [layout.new_sqlite]
-            others = [layout.sqlite, *layout.beside, *in_the_way, *_unnamed(layout, catalog)]
-            _plan_moves(layout, catalog, made, others)
-        made.new_catalog = found.layout.sqlite.read_bytes()
+    with salvaged(layout) as (catalog, newest):
+        made = RepairPlan(findings, is_partial=not ends_with_a_commit(catalog))
+        _plan_segments(layout, catalog, made, newest)
+        if made.commit is not None:
+            forget_after(catalog, made.commit.commit)
+        Staging(catalog)  # forgets the rows of what came later
+        in_the_way = [] if is_file(layout.new_sqlite) else [layout.new_sqlite]
+        others = [layout.sqlite, *layout.beside, *in_the_way, *_unnamed(layout, catalog)]
+        _plan_moves(layout, catalog, made, others)
+        made.new_catalog = catalog.layout.sqlite.read_bytes()
     return made
 
 
@@ -149,7 +140,7 @@ def _plan_segments(
     if made.falls_back or not findings.catalog_is_sound:
         examine_segments(layout, segments, kept := Findings())
         if made.commit is not None and made.commit.model is not None:
-            examine_decoder(layout, catalog.model(made.commit.model), kept)
+            examine_model(layout, catalog, made.commit.model, kept)
         findings.damages += [one for one in kept.damages if one not in findings.damages]
         findings.parts, findings.damaged_decoder = kept.parts, kept.damaged_decoder
     parts: dict[str, set[str]] = defaultdict(set)
@@ -180,26 +171,22 @@ def _kept(
     layout: Layout, catalog: Catalog, commits: list[CommitRecord]
 ) -> tuple[CommitRecord | None, list[Segment], list[str]]:
     """The newest commit that is whole and whose model is sound, its segments; damaged models."""
-    unsound: dict[str, DamagedError] = {}
+    unsound: list[str] = []
     for commit in commits:
         with suppress(DamagedError):
             segments = catalog.segments_of(commit)
-            if commit.model is None:
-                return commit, segments, list(unsound)
-            if commit.model in unsound:
-                continue
-            try:
-                require_model(layout, catalog.model(commit.model))
-            except DamagedError as error:
-                unsound[commit.model] = error
-                continue
-            return commit, segments, list(unsound)
+            if commit.model is not None and commit.model not in unsound:
+                examine_model(layout, catalog, commit.model, found := Findings())
+                if not found.model_is_sound:
+                    unsound.append(commit.model)
+            if commit.model not in unsound:
+                return commit, segments, unsound
     if not commits:
         return None, [], []
-    for model in unsound:
+    if unsound:
         raise DamagedError(
-            f"{layout.models / model}: expected a sound model, got a damaged one and no earlier "
-            "commit with another; restore the collection from a copy or index it again"
+            f"{layout.models / unsound[0]}: expected a sound model, got a damaged one and no "
+            "earlier commit with another; restore the collection from a copy or index it again"
         )
     raise DamagedError(f"{layout.catalog}: expected a commit that is whole, got none; {RESTORE}")
 

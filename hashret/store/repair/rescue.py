@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 
 from hashret.errors import DamagedError
-from hashret.store.catalog.records import PARTS
 from hashret.store.catalog.staging import Staging
 from hashret.store.files import FileRecord, open_recorded, write_file
 from hashret.store.layout import Layout
@@ -41,7 +40,7 @@ def readable(layout: Layout, segment: Segment) -> tuple[dict[int, ItemRecord], d
     found: dict[int, ItemRecord] = {}
     live = segment.live(segment.n_rows).tolist()
     with suppress(DamagedError):
-        records = _opened(layout, segment)
+        records = open_records(layout, segment, streamed=True)
         for row in live:
             with suppress(DamagedError):
                 found[row] = records.record(row)
@@ -64,17 +63,6 @@ def readable(layout: Layout, segment: Segment) -> tuple[dict[int, ItemRecord], d
         if row not in found
     }
     return found, lost
-
-
-def _opened(layout: Layout, segment: Segment) -> Records:
-    """The records of a segment, if need be without the footer of their file."""
-    try:
-        return open_records(layout, segment)
-    except DamagedError:
-        if segment.records is None:
-            raise
-        path = layout.segments / segment.records.name
-        return Records.open(path, segment.records, segment.n_rows, streamed=True)
 
 
 def _rescued(
@@ -130,7 +118,7 @@ def rewrite(layout: Layout, staging: Staging, segment: Segment, damaged: Collect
         is_of_codes = part in ("codes", "features")
         if part in damaged or (is_of_codes and "codes" in damaged):
             continue
-        path = layout.segments / f"{name}{PARTS[part]}"
+        path = layout.part(name, part)
         files[part] = write_file(path, _chunks(layout, file), file.block)
     if "records" in damaged:
         rows = [items.get(row, _NOTHING) for row in range(segment.n_rows)]

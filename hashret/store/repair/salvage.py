@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, suppress
-from dataclasses import dataclass
+from contextlib import closing, contextmanager, suppress
+from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
-from sqlalchemy import create_engine
+from sqlalchemy import create_engine, exc
+from sqlalchemy.pool import NullPool
 
 from hashret.errors import DamagedError
 from hashret.store.catalog import tables as t
@@ -40,51 +42,53 @@ _PAGE = 4096  # bytes; SQLite's own default, which hashret's catalogs have
 Row = tuple[Any, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Salvaged:
-    """A catalog of what is sound in a damaged one."""
+@contextmanager
+def salvaged(layout: Layout) -> Iterator[tuple[Catalog, int]]:
+    """A catalog, open for writing in a folder of its own, of what is sound in a damaged one.
 
-    layout: Layout
-    """Where it is; its last commit is one that can be read."""
-    newest: int
-    """The newest commit that there was, as far as the sound rows tell."""
-    is_whole: bool
-    """Whether a commit is whole. Else the last one shows what is left of the newest."""
-
-
-def salvage(layout: Layout, folder: Path) -> Salvaged:
-    """Make a catalog in the empty `folder` of what is sound in that of the collection.
-
-    Raises `DamagedError` where no commit can be read.
+    And the number of the newest commit that there was, as far as the sound rows tell. Raises
+    `DamagedError` where no commit can be read.
     """
+    with TemporaryDirectory(prefix="hashret-") as name:
+        folder = Path(name)
+        rows, is_last = _readable_rows(layout, folder)
+        newest = int(rows["commits"][0][0])
+        if not is_last:  # the row of the last commit may be lost, and what it did be there
+            did = [row[7] for row in rows["segments"]] + [row[1] for row in rows["removals"]]
+            newest = max([newest, *(int(number) for number in did if type(number) is int)])
+        made = Layout(folder / "salvaged")
+        for part in (made.segments, made.models):
+            part.mkdir(parents=True)
+        try:
+            _write(made.sqlite, rows)
+        except exc.OperationalError as error:
+            raise sqlite_error(made.sqlite, error.orig) from error
+        with Catalog.open(made, write=True) as catalog:
+            yield catalog, newest
+
+
+def ends_with_a_commit(catalog: Catalog) -> bool:
+    """Whether a commit is whole; else one is made of what is left of the newest."""
+    commits = catalog.commits()
+    for commit in commits:
+        with suppress(DamagedError):
+            catalog.segments_of(commit)
+            return True
+    Staging(catalog).finish(commits[0].model or "")
+    return False
+
+
+def _readable_rows(layout: Layout, folder: Path) -> tuple[dict[str, list[Row]], bool]:
+    """As `_sound_rows`, if need be without the damaged first page; there is a commit."""
     with open_plain(layout.sqlite) as stream:
         data = stream.read()
-    unreadable = DamagedError(
-        f"{layout.sqlite}: expected a commit that can be read, got none; {RESTORE}"
-    )
     for n, given in enumerate((data, _with_first_page(data, folder))):
         damaged = folder / f"damaged-{n}"
         damaged.write_bytes(given)
-        rows, is_last = _sound_rows(layout, damaged)
-        if rows["commits"]:
-            break
-    else:
-        raise unreadable
-    made = Layout(folder / "salvaged")
-    for part in (made.segments, made.models):
-        part.mkdir(parents=True)
-    try:
-        _write(made.sqlite, rows)
-        is_whole = _ends_with_a_commit(made)
-    except sqlite3.OperationalError as error:
-        raise sqlite_error(made.sqlite, error) from error
-    except DamagedError as error:  # of what a stranger wrote: each row agrees with its checksum
-        raise unreadable from error
-    newest = int(rows["commits"][0][0])
-    if not is_last:  # the row of the last commit may be lost, and what it did be there
-        did = [row[7] for row in rows["segments"]] + [row[1] for row in rows["removals"]]
-        newest = max([newest, *(int(number) for number in did if type(number) is int)])
-    return Salvaged(made, newest, is_whole)
+        found = _sound_rows(layout, damaged)
+        if found[0]["commits"]:
+            return found
+    raise DamagedError(f"{layout.sqlite}: expected a commit that can be read, got none; {RESTORE}")
 
 
 def _with_first_page(data: bytes, folder: Path) -> bytes:
@@ -148,26 +152,11 @@ def _rows(connection: sqlite3.Connection, table: str) -> Iterator[Row]:
 
 def _write(path: Path, rows: Mapping[str, list[Row]]) -> None:
     """Make a catalog of these rows of each table."""
-    engine = create_engine("sqlite://", creator=lambda: sqlite3.connect(path))
-    try:
-        t.metadata.create_all(engine)
-    finally:
-        engine.dispose()
-    with closing(sqlite3.connect(path)) as connection, connection:
+    creator = partial(sqlite3.connect, path)
+    with create_engine("sqlite://", creator=creator, poolclass=NullPool).begin() as connection:
+        t.metadata.create_all(connection)
         for table, given in rows.items():
-            places = ", ".join("?" * len(t.metadata.tables[table].columns))
             # once each: a row may have been read from both ends
-            insert = f'INSERT OR IGNORE INTO "{table}" VALUES ({places})'  # noqa: S608 - ours
-            connection.executemany(insert, given)
-
-
-def _ends_with_a_commit(made: Layout) -> bool:
-    """Whether a commit is whole; else one is made of what is left of the newest."""
-    with Catalog.open(made, write=True) as catalog:
-        commits = catalog.commits()
-        for commit in commits:
-            with suppress(DamagedError):
-                catalog.segments_of(commit)
-                return True
-        Staging(catalog).finish(commits[0].model or "")
-    return False
+            insert = t.metadata.tables[table].insert().prefix_with("OR IGNORE")
+            for row in given:
+                connection.execute(insert.values(row))

@@ -12,16 +12,10 @@ from hashret.store.catalog.catalog import Catalog
 from hashret.store.catalog.records import CommitRecord
 from hashret.store.files import require_sound
 from hashret.store.layout import Layout
-from hashret.store.model_files import (
-    DECODER,
-    ModelRecord,
-    read_decoder,
-    read_model,
-    require_model_file,
-)
+from hashret.store.model_files import DECODER, read_decoder, read_model, require_model_file
 from hashret.store.segments.segment import Segment, open_codes
 from hashret.store.segments.stored_items import open_records
-from hashret.store.segments.value_files import TEXTS, THUMBNAILS, ValueForm, Values
+from hashret.store.segments.value_files import TEXTS, THUMBNAILS, Values
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +52,15 @@ class Findings:
         if damage not in self.damages:
             self.damages.append(damage)
 
+    def judged(self, layout: Layout, path: Path, check: Callable[[], object]) -> bool:
+        """Whether a check finds the file at `path` sound; else what it says is recorded."""
+        try:
+            check()
+        except DamagedError as error:
+            self.add(layout, path, error)
+            return False
+        return True
+
 
 def examine(layout: Layout) -> Findings:
     """Read every byte of the last commit of the collection and compare it with its checksums.
@@ -81,7 +84,7 @@ def examine(layout: Layout) -> Findings:
                 catalog.commits()
                 examine_segments(layout, catalog.segments_of(commit), found)
                 if commit.model is not None:
-                    _examine_model(layout, catalog, commit.model, found)
+                    examine_model(layout, catalog, commit.model, found)
     except DamagedError as error:
         found.catalog_is_sound = False
         found.add(layout, layout.catalog, error)
@@ -93,67 +96,41 @@ def examine_segments(layout: Layout, segments: Iterable[Segment], found: Finding
     for segment in segments:
         for part, file in segment.files.items():
             found.n_files += 1
-            path = layout.segments / file.name
-            try:
-                require_sound(path, file)
-                if part in _READ:
-                    _READ[part](layout, segment)
-            except DamagedError as error:
+            check = partial(_require_part, layout, segment, part)
+            if not found.judged(layout, layout.segments / file.name, check):
                 found.parts.append((segment, part))
-                found.add(layout, path, error)
 
 
-def _read_values(layout: Layout, segment: Segment, form: ValueForm, part: str) -> None:
+def _require_part(layout: Layout, segment: Segment, part: str) -> None:
+    """Raise `DamagedError` unless a file of a segment is sound, and is what it should be.
+
+    One with the right checksum may still hold something else: whoever made it made both.
+    """
     file = segment.files[part]
-    Values(form, layout.segments / file.name, file, segment.n_rows).require_all()
+    path = layout.segments / file.name
+    require_sound(path, file)
+    forms = {form.part: form for form in (TEXTS, THUMBNAILS)}
+    if part == "codes":
+        open_codes(layout, segment)
+    elif part == "records":
+        open_records(layout, segment).require_all()
+    elif part in forms:
+        Values(forms[part], path, file, segment.n_rows).require_all()
 
 
-# A file with the right checksum may still hold something else: whoever made it made both.
-_READ: dict[str, Callable[[Layout, Segment], object]] = {
-    "codes": open_codes,
-    "records": lambda layout, segment: open_records(layout, segment).require_all(),
-    "texts": partial(_read_values, form=TEXTS, part="texts"),
-    "thumbnails": partial(_read_values, form=THUMBNAILS, part="thumbnails"),
-}
-
-
-def require_model(layout: Layout, record: ModelRecord) -> None:
-    """Raise `DamagedError` unless the files of a model are sound, but for that of its decoder."""
-    for name in record.needed:
-        require_model_file(layout, record, name)
-    read_model(layout, record)
-
-
-def examine_decoder(layout: Layout, record: ModelRecord, found: Findings) -> None:
-    """Add to `found` whether the decoder of a model, if it has one, is damaged."""
-    if DECODER not in record.files:
-        return
-    found.n_files += 1
+def examine_model(layout: Layout, catalog: Catalog, name: str, found: Findings) -> None:
+    """Add to `found` what is damaged of a model, and of its decoder if it has one."""
+    folder = layout.models / name
     try:
-        read_decoder(layout, record)
-    except DamagedError as error:
-        found.damaged_decoder = record.name
-        found.add(layout, layout.models / record.name / DECODER, error)
-
-
-def _examine_model(layout: Layout, catalog: Catalog, model: str, found: Findings) -> None:
-    try:
-        record = catalog.model(model)
+        record = catalog.model(name)
     except DamagedError as error:
         found.model_is_sound = False
-        found.add(layout, layout.models / model, error)
+        found.add(layout, folder, error)
         return
-    examine_decoder(layout, record, found)
-    for name in record.needed:
-        found.n_files += 1
-        try:
-            require_model_file(layout, record, name)
-        except DamagedError as error:
-            found.model_is_sound = False
-            found.add(layout, layout.models / model / name, error)
-    if found.model_is_sound:
-        try:
-            read_model(layout, record)
-        except DamagedError as error:
-            found.model_is_sound = False
-            found.add(layout, layout.models / model, error)
+    found.n_files += len(record.files)
+    checks = {part: partial(require_model_file, layout, record, part) for part in record.needed}
+    sound = [found.judged(layout, folder / part, check) for part, check in checks.items()]
+    model, decoder = partial(read_model, layout, record), partial(read_decoder, layout, record)
+    found.model_is_sound = all(sound) and found.judged(layout, folder, model)
+    if record.has_decoder and not found.judged(layout, folder / DECODER, decoder):
+        found.damaged_decoder = name

@@ -23,15 +23,13 @@ from hashret.store.layout import Layout
 from hashret.store.segments.mapped_tensors import mapped_tensors
 from hashret.store.segments.segment import Segment
 
-SUFFIX = ".safetensors"
-
 
 def write_features(layout: Layout, name: str, features: Features) -> FileRecord:
     """Write the features of a segment's rows, in their order."""
     from safetensors.numpy import save
 
     tensors = by_layout(features, _sparse_tensors, lambda dense: {"values": _narrowed(dense)})
-    return write_file(layout.segments / f"{name}{SUFFIX}", [save(tensors)])
+    return write_file(layout.part(name, "features"), [save(tensors)])
 
 
 def _sparse_tensors(rows: SparseRows) -> dict[str, np.ndarray]:

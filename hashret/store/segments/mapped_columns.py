@@ -13,17 +13,18 @@ import pyarrow as pa
 
 from hashret.errors import DamagedError
 from hashret.store.checked import CheckedFile
+from hashret.store.segments.record_batch import DIGEST
 from hashret.store.untrusted import RESTORE
+
+_Code = Literal["B", "i", "I", "q", "Q", "d"]  # of `memoryview.cast`
 
 
 class Column:
     """One column of a mapped batch, read by row; `get` gives None where the value is missing."""
 
-    code: Literal["B", "i", "I", "q", "Q", "d"] = "B"
-    width = 1
-
-    def __init__(self, file: CheckedFile, array: pa.Array, n_rows: int):
-        """Raises ValueError where the buffers are too short for so many rows."""
+    def __init__(self, file: CheckedFile, array: pa.Array, n_rows: int, code: _Code, width: int):
+        """For values of `width` bytes. Raises ValueError where the buffers are too short."""
+        self.code, self.width = code, width
         self._file = file
         self._base = file.data.ctypes.data
         self._bytes = memoryview(file.data.data)
@@ -77,27 +78,7 @@ class Column:
         return self[row]
 
 
-class _Integers(Column):
-    code, width = "q", 8
-
-
-class _Hashes(Column):
-    code, width = "Q", 8
-
-
-class _Rows(Column):
-    code, width = "I", 4
-
-
-class _Floats(Column):
-    code, width = "d", 8
-
-
 class _Digests(Column):
-    def __init__(self, file: CheckedFile, array: pa.Array, n_rows: int):
-        self.width = array.type.byte_width
-        super().__init__(file, array, n_rows)
-
     def __getitem__(self, row: int) -> bytes:
         return bytes(self.values(row, row + 1)[self.width * row : self.width * (row + 1)])
 
@@ -113,7 +94,6 @@ class _Booleans(Column):
 
 
 class _Strings(Column):
-    code, width = "i", 4
     is_text = True
 
     def _set(self, buffers: list[pa.Buffer], n_rows: int) -> None:
@@ -149,21 +129,20 @@ class _Bytes(_Strings):
     is_text = False
 
 
-_READERS: list[tuple[Any, type[Column]]] = [
-    (pa.types.is_string, _Strings),
-    (pa.types.is_binary, _Bytes),
-    (pa.types.is_int64, _Integers),
-    (pa.types.is_float64, _Floats),
-    (pa.types.is_boolean, _Booleans),
-    (pa.types.is_uint64, _Hashes),
-    (pa.types.is_uint32, _Rows),
-    (pa.types.is_fixed_size_binary, _Digests),
-]
+#: By type: the reader of a column, and the code and width of its numbers; of texts, the offsets.
+_READERS: dict[pa.DataType, tuple[type[Column], _Code, int]] = {
+    pa.string(): (_Strings, "i", 4),
+    pa.binary(): (_Bytes, "i", 4),
+    pa.binary(DIGEST): (_Digests, "B", DIGEST),
+    pa.int64(): (Column, "q", 8),
+    pa.float64(): (Column, "d", 8),
+    pa.uint64(): (Column, "Q", 8),
+    pa.uint32(): (Column, "I", 4),
+    pa.bool_(): (_Booleans, "B", 1),
+}
 
 
 def column_of(file: CheckedFile, array: pa.Array, n_rows: int) -> Column:
-    """The reader of a column. Raises ValueError for a type that segments do not have."""
-    for fits, column in _READERS:
-        if fits(array.type):
-            return column(file, array, n_rows)
-    raise ValueError(f"a column of {array.type}")
+    """The reader of a column of one of the types that segments have."""
+    reader, code, width = _READERS[array.type]
+    return reader(file, array, n_rows, code, width)

@@ -33,7 +33,6 @@ from hashret.unicode_text import is_storable
 if TYPE_CHECKING:
     from hashret.store.segments.records import Records
 
-SUFFIX = ".arrow"
 #: Bytes of a content's digest: 128 bits tell any number of versions of an item apart.
 DIGEST = 16
 #: Keys of the metadata that have a column, at most; the most frequent ones of the segment do.
@@ -108,7 +107,7 @@ def as_file(batch: pa.RecordBatch) -> pa.Buffer:
 def write_records(layout: Layout, name: str, batch: pa.RecordBatch) -> FileRecord:
     """Write the columns of a segment's items."""
     data = memoryview(as_file(batch))
-    return write_file(layout.segments / f"{name}{SUFFIX}", [data], small_blocks(len(data)))
+    return write_file(layout.part(name, "records"), [data], small_blocks(len(data)))
 
 
 def _assembled(
@@ -179,39 +178,21 @@ def _spread(rows: list[int], values: list[Any], n: int) -> list[Any]:
 
 def merged(parts: Sequence[tuple[Records, np.ndarray]]) -> pa.RecordBatch:
     """The given rows of several segments' records, one below the other, as one batch."""
-    batches = [records.rows(rows) for records, rows in parts]
-    columns = {
-        name: pa.concat_arrays([batch.column(name) for batch in batches])
-        for name in ("id", "digest", "preview")
-    }
-    if any(PAYLOAD in batch.schema.names for batch in batches):
-        columns[PAYLOAD] = pa.concat_arrays(
-            [
-                batch.column(PAYLOAD)
-                if PAYLOAD in batch.schema.names
-                else pa.nulls(batch.num_rows, pa.binary())
-                for batch in batches
-            ]
-        )
-    fields: dict[str, set[tuple[str, bool]]] = defaultdict(set)
-    for records, _ in parts:
-        for field in records.fields:
-            fields[field.name].add((str(field.type), field.metadata == JSON))
+    tables = [pa.Table.from_batches([records.rows(rows)]) for records, rows in parts]
+    fields = {field.name: field for records, _ in parts for field in records.fields}
+    kinds = {(f.name, f.type, f.metadata == JSON) for records, _ in parts for f in records.fields}
     # whether each key has a column of one type in every part, so that these can be joined
-    fit = len(fields) <= MOST_KEYS and len({name.casefold() for name in fields}) == len(fields)
-    fit = fit and all(len(kinds) == 1 for kinds in fields.values())
-    if not fit or any(OTHERS in batch.schema.names for batch in batches):
-        metadata = [records.metadata(row) for records, rows in parts for row in rows.tolist()]
-        return _assembled(columns, *_by_key(metadata))
-    keys = []
-    for name in fields:
-        field = next(f for records, _ in parts for f in records.fields if f.name == name)
-        pieces = [
-            batch.column(METADATA).field(name)
-            if METADATA in batch.schema.names
-            and batch.schema.field(METADATA).type.get_field_index(name) >= 0
-            else pa.nulls(batch.num_rows, field.type)
-            for batch in batches
-        ]
-        keys.append((field, pa.concat_arrays(pieces)))
-    return _assembled(columns, keys, None)
+    fit = len(kinds) == len({name.casefold() for name in fields}) <= MOST_KEYS
+    fit = fit and not any(OTHERS in table.column_names for table in tables)
+    if fit:
+        tables = [table.flatten() for table in tables]  # a column for each key
+    else:
+        both = {METADATA, OTHERS}
+        tables = [table.drop_columns([*both.intersection(table.column_names)]) for table in tables]
+    joined = pa.concat_tables(tables, promote_options="default")  # null where a part has none
+    columns = {name: joined.column(name).combine_chunks() for name in joined.column_names}
+    if fit:
+        keys = [(field, columns.pop(f"{METADATA}.{name}")) for name, field in fields.items()]
+        return _assembled(columns, keys, None)
+    metadata = [records.metadata(row) for records, rows in parts for row in rows.tolist()]
+    return _assembled(columns, *_by_key(metadata))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from math import isqrt
 from pathlib import Path
 from typing import Any, Self
@@ -20,7 +20,13 @@ import pyarrow as pa
 from hashret.errors import DamagedError
 from hashret.store.checked import CheckedFile
 from hashret.store.files import FileRecord
-from hashret.store.segments.arrow_blocks import Block, batch_blocks, batch_size, first_block
+from hashret.store.segments.arrow_messages import (
+    FIRST,
+    is_compressed,
+    message_at,
+    reading,
+    require_buffer,
+)
 from hashret.store.segments.mapped_columns import Column, column_of
 from hashret.store.segments.record_batch import (
     COLUMNS,
@@ -36,7 +42,6 @@ from hashret.store.untrusted import RESTORE
 
 # Ids looked up at once from which on NumPy is faster than one bisection after the other.
 _MANY = 16
-_MAGIC = b"ARROW1\0\0"  # with which a file begins
 # The types of the columns `OTHERS` and `PAYLOAD`, where there are such.
 _OF_OTHERS = pa.string(), pa.binary()
 
@@ -44,59 +49,46 @@ _OF_OTHERS = pa.string(), pa.binary()
 class Records:
     """The records of one segment, mapped; any number of threads may read them at once."""
 
-    def __init__(self, path: Path, file: CheckedFile, n_rows: int, *, streamed: bool = False):
+    def __init__(self, path: Path, file: CheckedFile, n_rows: int):
         """Raises `DamagedError` unless `file`, which stands at `path`, has `n_rows` items.
 
-        Its columns are looked at block by block, when they are first used. What they are, its
-        footer says; with `streamed`, what stands before them.
+        Its columns are looked at block by block, when they are first used. What they are, the
+        messages before them say.
         """
         self.n_rows = n_rows
         # the hash of an id stands no further from its even place, but for one of 15,000 ids
         self._width = 4 * isqrt(n_rows) + 8
         self._path = path
         self._file = file
-        try:
-            self._read(self._streamed() if streamed else self._filed())
-        except (pa.ArrowException, ValueError, TypeError, KeyError, OSError, MemoryError) as error:
-            if isinstance(error, DamagedError):
-                raise
-            raise self._damaged(f"{type(error).__name__}: {error}") from error
+        with self._reading():
+            self._read(self._first_batch())
 
     @classmethod
     def open(cls, path: Path, record: FileRecord, n_rows: int, *, streamed: bool = False) -> Self:
-        """The records in a file. Raises `DamagedError` unless it is as it was written."""
-        return cls(path, CheckedFile(path, record), n_rows, streamed=streamed)
+        """The records in a file. Raises `DamagedError` unless it is as it was written.
+
+        With `streamed`, its end, at which other tools begin to read, may be damaged.
+        """
+        file = CheckedFile(path, record)
+        if not streamed:
+            file.require(max(0, record.size - 1), record.size)
+        return cls(path, file, n_rows)
+
+    def _reading(self) -> AbstractContextManager[None]:
+        return reading(self._path, f"the records of {self.n_rows} items")
 
     def _damaged(self, got: str) -> DamagedError:
         return DamagedError(
             f"{self._path}: expected the records of {self.n_rows} items, got {got:.200}; {RESTORE}"
         )
 
-    def _filed(self) -> pa.RecordBatch:
-        """The one batch of the file, by its footer."""
-        file = self._file
-        blocks = batch_blocks(file)
-        if len(blocks) != 1:
-            raise self._damaged(f"{len(blocks)} batches")
-        self._require_plain(blocks[0])
-        file.require(blocks[0].message, blocks[0].body)
-        file.require(0, len(_MAGIC))  # with the footer, all that pyarrow looks at
-        with pa.ipc.open_file(pa.BufferReader(pa.py_buffer(file.data))) as reader:
-            return reader.get_batch(0)
-
-    def _streamed(self) -> pa.RecordBatch:
-        """The first batch, by what stands before it."""
-        block = first_block(self._file)
-        self._require_plain(block)
-        self._file.require(0, block.body)
-        with pa.ipc.open_stream(pa.py_buffer(self._file.data[len(_MAGIC) : block.end])) as reader:
-            for batch in reader:
-                return batch
-        raise self._damaged("no batch")  # what comes first is a dictionary
-
-    def _require_plain(self, block: Block) -> None:
-        if batch_size(self._file, block).is_compressed:
+    def _first_batch(self) -> pa.RecordBatch:
+        """The one batch of the file."""
+        schema, end = message_at(self._file, FIRST)
+        batch, _ = message_at(self._file, end)
+        if is_compressed(batch):
             raise self._damaged("compressed ones")
+        return pa.ipc.read_record_batch(batch, pa.ipc.read_schema(schema))
 
     def _read(self, batch: pa.RecordBatch) -> None:
         batch.validate()  # lengths and sizes: pyarrow ends the process where they do not agree
@@ -116,26 +108,22 @@ class Records:
         self.fields: list[pa.Field] = list(struct)
         if not all(field.type in TYPES.values() for field in self.fields):
             raise self._damaged("metadata of another type")
-        self._ids = self._column(batch.column("id"))
-        self._previews = self._column(batch.column("preview"))
-        self._digests = self._column(batch.column("digest"))
-        self._hashes = self._column(batch.column("sorted_hash"))
-        self._hash_rows = self._column(batch.column("hash_row"))
+        names = [name for name in batch.schema.names if name != METADATA]
+        columns = {name: self._column(batch.column(name)) for name in names}
+        self._ids, self._previews = columns["id"], columns["preview"]
+        self._digests, self._payloads = columns["digest"], columns.get(PAYLOAD)
+        self._hashes, self._hash_rows = columns["sorted_hash"], columns["hash_row"]
+        self._others = columns.get(OTHERS)
         self._keys = [
             (field.name, field.metadata == JSON, self._column(self._child(i)))
             for i, field in enumerate(self.fields)
         ]
-        self._others = self._column_if_there(OTHERS)
-        self._payloads = self._column_if_there(PAYLOAD)
 
     def _child(self, i: int) -> pa.Array:
         return self.batch.column(METADATA).field(i)
 
     def _column(self, array: pa.Array) -> Column:
         return column_of(self._file, array, self.n_rows)
-
-    def _column_if_there(self, name: str) -> Column | None:
-        return self._column(self.batch.column(name)) if name in self.batch.schema.names else None
 
     def id(self, row: int) -> str:
         """The id of a row."""
@@ -283,17 +271,13 @@ class Records:
 
     def _whole(self, array: pa.Array) -> pa.Array:
         for buffer in array.buffers():
-            if buffer is not None and buffer.size:
-                begin = buffer.address - self._file.data.ctypes.data
-                self._file.require(begin, begin + buffer.size)
+            require_buffer(self._file, buffer)
         self._require_valid(array)
         return array
 
     def _require_valid(self, array: pa.Array) -> None:
-        try:
+        with self._reading():
             array.validate(full=True)
-        except pa.ArrowException as error:
-            raise self._damaged(str(error)) from error
 
     # as `hashret.where.columns` asks
 

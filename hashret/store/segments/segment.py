@@ -15,12 +15,11 @@ import numpy as np
 from hashret.codes import Codes
 from hashret.errors import DamagedError
 from hashret.store.files import FileRecord, require_sound, write_file
-from hashret.store.layout import Layout
+from hashret.store.layout import PARTS, Layout
 from hashret.store.refusals import plainly
 from hashret.store.untrusted import open_plain
 
 _MAX_HEADER = 4096  # bytes
-SUFFIX = ".npy"
 NOTHING = np.empty(0, np.uint32)
 
 
@@ -71,14 +70,7 @@ class Segment:
     @property
     def files(self) -> dict[str, FileRecord]:
         """The files of the segment, by the names of the fields above."""
-        named = {
-            "codes": self.codes,
-            "records": self.records,
-            "texts": self.texts,
-            "features": self.features,
-            "thumbnails": self.thumbnails,
-        }
-        return {part: file for part, file in named.items() if file is not None}
+        return {part: file for part in PARTS if (file := getattr(self, part)) is not None}
 
     def hides(self, row: int) -> bool:
         """Whether this row of the segment, counted from 0, is removed."""
@@ -98,7 +90,7 @@ def write_codes(layout: Layout, name: str, codes: Codes) -> FileRecord:
     np.lib.format.write_array_header_1_0(
         header, np.lib.format.header_data_from_array_1_0(codes.packed)
     )
-    path = layout.segments / f"{name}{SUFFIX}"
+    path = layout.part(name, "codes")
     return write_file(path, [header.getvalue(), np.ascontiguousarray(codes.packed).data.cast("B")])
 
 

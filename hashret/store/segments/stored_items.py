@@ -7,10 +7,10 @@ something of them is first wanted.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from heapq import merge
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -33,22 +33,18 @@ if TYPE_CHECKING:
 _MANY_IDS, _MANY_SEGMENTS = 256, 32
 
 
-class Opener(Protocol):
-    """Opens the records of a segment, wherever they are."""
-
-    def __call__(self, layout: Layout, segment: Segment) -> Records:
-        """Raises `DamagedError`."""
-        ...
-
-
-def open_records(layout: Layout, segment: Segment) -> Records:
-    """The records of a segment in their file."""
+def open_records(layout: Layout, segment: Segment, *, streamed: bool = False) -> Records:
+    """The records of a segment in their file, as `Records.open`."""
     if segment.records is None:
         raise DamagedError(
             f"{layout.root}: expected records of {segment.name}, got none; {RESTORE}"
         )
     path = layout.segments / segment.records.name
-    return Records.open(path, segment.records, segment.n_rows)
+    return Records.open(path, segment.records, segment.n_rows, streamed=streamed)
+
+
+#: Opens the records of a segment, wherever they are; raises `DamagedError`.
+Opener = Callable[[Layout, Segment], Records]
 
 
 class StoredItems:
@@ -174,19 +170,17 @@ class StoredItems:
 
     def text(self, row: int) -> str | None:
         """The text of a row; None where the collection keeps none."""
-        segment, offset = self.place(row)
-        text: str | None = self._value(TEXTS, segment, segment.texts, offset)
+        text: str | None = self._value(TEXTS, row)
         return text
 
     def thumbnail(self, row: int) -> bytes | None:
         """The thumbnail of a row, a WebP file; None where the collection keeps none."""
-        segment, offset = self.place(row)
-        thumbnail: bytes | None = self._value(THUMBNAILS, segment, segment.thumbnails, offset)
+        thumbnail: bytes | None = self._value(THUMBNAILS, row)
         return thumbnail
 
-    def _value(
-        self, form: ValueForm, segment: Segment, file: FileRecord | None, offset: int
-    ) -> Any:
+    def _value(self, form: ValueForm, row: int) -> Any:
+        segment, offset = self.place(row)
+        file: FileRecord | None = getattr(segment, form.part)
         if file is None:
             return None
         found = self._values.get(file.name)

@@ -6,8 +6,8 @@ read, and of texts decompressed. Every read is checked block by block (`hashret.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
@@ -15,12 +15,16 @@ from typing import Any
 
 import pyarrow as pa
 
-from hashret.errors import DamagedError
 from hashret.store.checked import CheckedFile
 from hashret.store.files import FileRecord, write_file
 from hashret.store.layout import Layout
-from hashret.store.segments.arrow_blocks import batch_blocks, batch_size
-from hashret.store.untrusted import RESTORE
+from hashret.store.segments.arrow_messages import (
+    batch_at,
+    batches,
+    reading,
+    require_buffer,
+    unpacked_size,
+)
 
 #: Rows of a batch: 64 posts of a newsgroup are decompressed in a twentieth of a millisecond, and
 #: take a tenth more space than in batches of 1,024; 64 thumbnails are a quarter of a megabyte.
@@ -32,12 +36,11 @@ _MOST_BYTES = 1 << 30
 
 @dataclass(frozen=True, slots=True)
 class ValueForm:
-    """What the values of a file are: the end of its name, its column, what errors call them."""
+    """What the values of a file are: which part of a segment, its column, their type."""
 
-    suffix: str
+    part: str
     column: str
     type: pa.DataType
-    noun: str
     compression: str | None
 
     @property
@@ -47,9 +50,9 @@ class ValueForm:
 
 
 #: The texts of the items, as they were given.
-TEXTS = ValueForm(".texts.arrow", "text", pa.string(), "texts", "zstd")
+TEXTS = ValueForm("texts", "text", pa.string(), "zstd")
 #: The thumbnails of images: WebP files, which no compression makes smaller.
-THUMBNAILS = ValueForm(".thumbnails.arrow", "thumbnail", pa.binary(), "thumbnails", None)
+THUMBNAILS = ValueForm("thumbnails", "thumbnail", pa.binary(), None)
 
 
 def write_values(
@@ -62,7 +65,7 @@ def write_values(
         for start in range(0, len(values), _ROWS):
             column = pa.array(values[start : start + _ROWS], form.type)
             writer.write_batch(pa.RecordBatch.from_arrays([column], schema=form.schema))
-    return write_file(layout.segments / f"{name}{form.suffix}", [memoryview(sink.getvalue())])
+    return write_file(layout.part(name, form.part), [memoryview(sink.getvalue())])
 
 
 class Values:
@@ -75,55 +78,40 @@ class Values:
         self._n_rows = n_rows
         self._lock = Lock()  # of pyarrow's reader
         self._last: tuple[int, Any] = -1, None  # the batch read last: who reads on finds it
-        with self._damage():
+        with self._reading():
             self._file = CheckedFile(path, record)
-            self._blocks = batch_blocks(self._file)
+            self._batches = batches(self._file)
             options = pa.ipc.IpcReadOptions(use_threads=False)
-            source = pa.BufferReader(pa.py_buffer(self._file.data))
-            self._reader = pa.ipc.open_file(source, options=options)
-            n_batches = -(-n_rows // _ROWS)
-            if self._reader.schema != form.schema or len(self._blocks) != n_batches:
+            self._reader = pa.ipc.open_file(pa.py_buffer(self._file.data), options=options)
+            is_whole = len(self._batches) == -(-n_rows // _ROWS)
+            if not is_whole or self._reader.schema != form.schema:
                 raise ValueError("other columns")
 
     def value(self, row: int) -> Any:
         """The value of a row; None where there is none, as for an item of another source."""
-        with self._damage(), self._lock:
+        with self._reading(), self._lock:
             number, values = self._last
             if number != row // _ROWS:
-                number, values = row // _ROWS, self._column(row // _ROWS)
-                values.validate(full=True)
-                self._last = number, values
+                number, values = self._last = row // _ROWS, self._column(row // _ROWS)
             return values[row % _ROWS].as_py()
 
     def _column(self, n: int) -> pa.Array:
-        """The values of a batch, which are still to be validated."""
-        block = self._blocks[n]
-        size = batch_size(self._file, block)
-        if size.n_bytes > _MOST_BYTES:
-            raise ValueError(f"a batch of {size.n_bytes} bytes")
-        self._file.require(block.message, block.end)
+        """The values of a batch."""
+        message = batch_at(self._file, *self._batches[n])
+        require_buffer(self._file, message.body)
+        if (n_bytes := unpacked_size(message)) > _MOST_BYTES:
+            raise ValueError(f"a batch of {n_bytes} bytes")
         batch = self._reader.get_batch(n)
-        batch.validate()
+        batch.validate(full=True)
         if batch.num_rows != min(_ROWS, self._n_rows - n * _ROWS):
             raise ValueError(f"a batch of {batch.num_rows} rows")
         return batch.column(0)
 
     def require_all(self) -> None:
         """Raise `DamagedError` unless every value can be read."""
-        with self._damage(), self._lock:
-            for n in range(len(self._blocks)):
-                self._column(n).validate(full=True)
+        with self._reading(), self._lock:
+            for n in range(len(self._batches)):
+                self._column(n)
 
-    @contextmanager
-    def _damage(self) -> Iterator[None]:
-        """Within it, what pyarrow can't read is a `DamagedError`."""
-        try:
-            yield
-        except (pa.ArrowException, ValueError, TypeError, OSError, MemoryError) as error:
-            if isinstance(error, DamagedError):
-                raise
-            got = f"{type(error).__name__}: {error!s:.200}"
-            raise DamagedError(
-                f"{self._path}: expected the {self._form.noun} of {self._n_rows} items, got {got}; "
-                f"{RESTORE}"
-            ) from error
+    def _reading(self) -> AbstractContextManager[None]:
+        return reading(self._path, f"the {self._form.part} of {self._n_rows} items")

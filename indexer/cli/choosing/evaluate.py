@@ -15,7 +15,7 @@ from hashret.errors import InputError
 from hashret.items import Item
 from indexer.cli.choosing.plot import require_plot, write_plot
 from indexer.cli.console import say
-from indexer.cli.options import with_stdin
+from indexer.cli.reading import with_stdin
 from indexer.corpus import Skipped
 
 
@@ -58,9 +58,10 @@ def _gains(
 @click.option(
     "-k",
     "k",
-    type=click.IntRange(min=1),
+    type=click.IntRange(1, 1 << 30),
     default=100,
     show_default=True,
+    metavar="K",
     help="With --label: measure the first K hits of each query.",
 )
 @click.option(
@@ -68,6 +69,7 @@ def _gains(
     type=click.IntRange(min=0),
     default=2,
     show_default=True,
+    metavar="BITS",
     help="With --label: measure precision among all hits within so many bits, inclusive.",
 )
 @click.option(

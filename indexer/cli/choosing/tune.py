@@ -11,20 +11,19 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hashret.cli.files import written
-from hashret.cli.output import json_option
+from hashret.cli.output import NumberRange, json_option
 from hashret.kinds import KINDS
 from indexer.cli.console import progress_bars, say, show_columns, show_guesses
-from indexer.cli.options import (
+from indexer.cli.learning import (
     SEED,
+    code_length,
     device_option,
     metric_option,
     packed_option,
-    reading_of,
-    reading_options,
-    require_output,
     vector_spec,
-    with_stdin,
 )
+from indexer.cli.outputs import require_output
+from indexer.cli.reading import reading_of, reading_options, with_stdin
 
 if TYPE_CHECKING:
     from indexer.tuning import Setting, TuningReport
@@ -44,19 +43,20 @@ _BEGINNING = re.compile(r'\s*\{\s*"recipe":')
 @click.option(
     "--bits",
     "lengths",
-    type=click.IntRange(min=8, max=512),
+    type=code_length,
     multiple=True,
     metavar="8..512",
     help="Bits in a code, a multiple of 8; repeat it to try several lengths.  [default: 64]",
 )
 @click.option(
     "--seconds",
-    type=click.FloatRange(min=0, min_open=True),
+    type=NumberRange(min=0, min_open=True),
     default=600.0,
     show_default=True,
+    metavar="SECONDS",
     help="Time limit for all trials together.",
 )
-@click.option("--preset", help="Model to train, as in `hashret index --preset`.")
+@click.option("--preset", metavar="NAME", help="How to learn, as in `hashret index --preset`.")
 @metric_option
 @packed_option
 @click.option(
@@ -113,9 +113,6 @@ def tune(
     sources, how = with_stdin(sources, reading_of(reading))
     chosen_kind = kind or corpus.infer_kind(sources, how)
     spec = vector_spec(chosen_kind, metric, packed)
-    for length in lengths:
-        if length % 8:
-            raise click.BadParameter(f"--bits: expected 8 to 512 in steps of 8, got {length}")
     if write is not None:
         require_output(write, _RECIPE, _BEGINNING, sources, chosen_kind)
     with progress_bars(quiet) as on_progress:

@@ -5,17 +5,13 @@ They are shown and no more: neither an item nor its metadata is changed by it.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import click
 
 from hashret.errors import CollectionError, InputError
 from hashret.kinds import kind_of
 from indexer.cli.console import say
 from indexer.cli.outliers.verb import SHARE, line_of
-
-if TYPE_CHECKING:
-    from indexer.cli.run import Run
+from indexer.cli.run import Run
 
 _SHOWN = 20  # outliers that a run lists
 
@@ -23,8 +19,8 @@ flag_option = click.option(
     "--flag-outliers",
     type=SHARE,
     metavar="P",
-    help="Show the items of this run of which at most so large a share of the items stored before "
-    "is as unlike the others; in a first run, of all.",
+    help="At the end, show which items of this run are unlike those stored before, with a p-value "
+    "of at most P (`hashret outliers`); in a first run, unlike each other.  [default: none shown]",
 )
 
 

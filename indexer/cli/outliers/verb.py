@@ -10,12 +10,19 @@ from typing import TYPE_CHECKING
 import click
 
 from hashret.cli.group import shown
-from hashret.cli.output import collection_argument, commit_option, json_option, opened, where_option
+from hashret.cli.output import (
+    NumberRange,
+    collection_argument,
+    commit_option,
+    json_option,
+    opened,
+    where_option,
+)
 from hashret.cli.reasons import none_because
 from hashret.errors import InputError
 from hashret.items import Item
 from indexer.cli.console import say
-from indexer.cli.options import with_stdin
+from indexer.cli.reading import with_stdin
 
 if TYPE_CHECKING:
     from hashret.outliers.find import Odd, Outlier, Outliers
@@ -25,7 +32,7 @@ _ODD = 3  # odd parts in the line of an outlier
 _LONGEST = 24  # characters of a word that are shown
 _FARTHEST = 1000.0  # an error that is shown as it is; where usual items are copies, it has no bound
 
-SHARE = click.FloatRange(0, 1, min_open=True)
+SHARE = NumberRange(0, 1, min_open=True)
 
 
 @click.command()
@@ -45,7 +52,8 @@ SHARE = click.FloatRange(0, 1, min_open=True)
     type=SHARE,
     default=0.01,
     show_default=True,
-    help="Show items of which at most so large a share of usual items is as unlike the others.",
+    metavar="P",
+    help="Show the items with a p-value of at most P.",
 )
 @click.option(
     "--fdr",
@@ -54,7 +62,13 @@ SHARE = click.FloatRange(0, 1, min_open=True)
     help="In place of --p: show as many as can be if at most this share of them may be false.",
 )
 @click.option(
-    "-k", "k", type=click.IntRange(min=1), default=20, show_default=True, help="Show at most K."
+    "-k",
+    "k",
+    type=click.IntRange(min=1),
+    default=20,
+    show_default=True,
+    metavar="K",
+    help="Show at most K.",
 )
 @where_option
 @click.option(

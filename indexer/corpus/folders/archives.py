@@ -25,6 +25,7 @@ from indexer.corpus.folders.archive_members import (
     Member,
     members,
 )
+from indexer.corpus.folders.walk import walk
 from indexer.corpus.leaving_out import Rules
 from indexer.corpus.reading import Reading
 
@@ -59,7 +60,7 @@ def entries(source: Path, how: Reading, wanted: Wanted) -> Iterator[Entry | Skip
             return
         yield from _opened(archive, _Place(archive.relative + "/", "", rules), wanted, follow=True)
         return
-    for one in files.walk(source, rules, follow=how.follow_links):
+    for one in walk(source, rules, follow=how.follow_links):
         if isinstance(one, Skipped) or not is_archive(one.path.name):
             yield one
         else:

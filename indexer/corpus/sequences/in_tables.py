@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any
@@ -19,8 +20,8 @@ from indexer.corpus.sequences.by_series import FIRST_ROWS, SeriesOfTable, is_num
 from indexer.corpus.sequences.in_arrays import read_sequence
 from indexer.corpus.tables.columns import Columns
 from indexer.corpus.tables.readers import read_rows
-from indexer.corpus.tables.rows import BadRow, Row
-from indexer.corpus.tables.table import file_beside, require_columns
+from indexer.corpus.tables.rows import Row
+from indexer.corpus.tables.table import file_beside, items_of, require_columns
 
 
 def read_table(path: Path, how: Reading) -> Iterator[Item | Skipped]:
@@ -44,7 +45,8 @@ def read_table(path: Path, how: Reading) -> Iterator[Item | Skipped]:
     require_columns(first, how.shown(path), columns)
     every, name = chain(first, rows), how.name_of(path)
     if how.series_id is None:
-        yield from _of_rows(every, name, columns, how, how.folder_of(path))
+        item = partial(_item, folder=how.folder_of(path), columns=columns)
+        yield from items_of(every, name, columns, how, item)
     else:
         table = SeriesOfTable.of(first, how.series_id, how, how.shown(path))
         yield from table.items(every, name)
@@ -58,25 +60,15 @@ def is_sequence(fields: Mapping[str, Any], besides: Sequence[str]) -> bool:
     return isinstance(given, list) or (isinstance(given, str) and not is_number(given))
 
 
-def _of_rows(
-    rows: Iterator[Row | BadRow], name: str, columns: Columns, how: Reading, folder: Path
-) -> Iterator[Item | Skipped]:
-    for row in rows:
-        item_id = f"{name}:{row.within}{row.line}"
-        try:
-            if isinstance(row, BadRow):
-                raise row.refused
-            how.fields_seen.update(row.fields.keys() & columns.texts)
-            item_id = columns.id_of(row.fields, item_id)
-            payload = _payload(row.fields, columns, folder)
-            metadata = row.metadata | columns.without_payload(row.fields)
-            if "path" in row.fields and row.fields["path"] != item_id:
-                metadata["path"] = row.fields["path"]
-            if not isinstance(payload, str):
-                metadata = {"steps": len(payload)} | metadata
-            yield Item(item_id, payload, metadata)
-        except Refused as refused:
-            yield refused.skipped(item_id)
+def _item(row: Row, item_id: str, folder: Path, columns: Columns) -> Item:
+    """The sequence of a row; raises `Refused` if the row has no usable one."""
+    payload = _payload(row.fields, columns, folder)
+    metadata = row.metadata | columns.without_payload(row.fields)
+    if "path" in row.fields and row.fields["path"] != item_id:
+        metadata["path"] = row.fields["path"]
+    if not isinstance(payload, str):
+        metadata = {"steps": len(payload)} | metadata
+    return Item(item_id, payload, metadata)
 
 
 def _payload(

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from hashret.errors import InputError
 from hashret.items import Item
 from hashret.kinds import Kind, kind_of
-from hashret.workers.refusals import Refused
+from hashret.workers.refusals import Refused, Skipped
 from indexer.corpus import documents, files, images
 from indexer.corpus.reading import Reading
 from indexer.corpus.tables.columns import Columns
 from indexer.corpus.tables.readers import read_rows
 from indexer.corpus.tables.rows import BadRow, Row
+
+T = TypeVar("T")
 
 _FIRST_ROWS = 20  # rows of which one must have a payload, else the table is refused
 # Characters; no system opens a longer path, and the time to resolve a path is quadratic in its
@@ -34,19 +37,31 @@ def read_table(path: Path, kind: str, how: Reading) -> Iterator[documents.Found]
 
     Raises InputError if none of the first rows has a payload.
     """
-    name, payload = how.name_of(path), kind_of(kind)
+    name = how.name_of(path)
     columns = Columns.of(kind, how)
     rows = read_rows(path, how)
     first = list(islice(rows, _FIRST_ROWS))
     require_columns(first, how.shown(path), columns)
-    for row in chain(first, rows):
+    item = partial(_item, folder=how.folder_of(path), kind=kind_of(kind), columns=columns)
+    yield from items_of(chain(first, rows), name, columns, how, item)
+
+
+def items_of(
+    rows: Iterable[Row | BadRow],
+    name: str,
+    columns: Columns,
+    how: Reading,
+    item: Callable[[Row, str], T],
+) -> Iterator[T | Skipped]:
+    """What `item` makes of each row and its id, or why it is refused (`Refused`)."""
+    for row in rows:
         item_id = f"{name}:{row.within}{row.line}"
         try:
             if isinstance(row, BadRow):
                 raise row.refused
             how.fields_seen.update(row.fields.keys() & columns.texts)
             item_id = columns.id_of(row.fields, item_id)
-            yield _item(row, item_id, how.folder_of(path), payload, columns)
+            yield item(row, item_id)
         except Refused as refused:
             yield refused.skipped(item_id)
 

@@ -27,7 +27,7 @@ from indexer.training.batches import Batches
 from indexer.training.checkpoints import Checkpoints
 from indexer.training.networks.bottleneck import sign
 from indexer.training.networks.two_towers import TwoTowers, export_towers
-from indexer.training.optimise import Descent, choose_device, has_bfloat16_units
+from indexer.training.optimise import Descent, bfloat16_is_faster, choose_device
 from indexer.training.options import TrainingOptions
 from indexer.training.recipe import TowersRecipe
 from indexer.training.report import (
@@ -115,7 +115,7 @@ class _Course:
         self.pool = features[order[held_out:]]
         self.items = Batches(self.pool, self.scale, device)
         self.report = TrainingReport(
-            options, len(features), device.type, has_bfloat16_units(device)
+            options, len(features), device.type, bfloat16_is_faster(device)
         )
         self.features = features
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import weakref
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any, Self, cast
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
@@ -20,20 +20,16 @@ from hashret.arguments import require_instance
 from hashret.coder import Coder, keeps_looks, n_kept
 from hashret.codes import Codes
 from hashret.errors import CollectionError, DamagedError, InputError, UnknownItemError
-from hashret.features.base import item_digest
-from hashret.items import Id, Item, StoredItem, ids_of
+from hashret.items import Id, StoredItem, ids_of
 from hashret.kinds import kind_of
 from hashret.row_numbers import RowNumbers
 from hashret.sparse import Features
-from hashret.specs.decoders import DecoderSpec
-from hashret.specs.denoisers import DenoiserSpec
 from hashret.store.catalog.catalog import Catalog
 from hashret.store.catalog.records import CommitRecord
 from hashret.store.layout import Layout
 from hashret.store.leases import Lease
-from hashret.store.model_files import ModelRecord, read_decoder, read_description, read_model
+from hashret.store.model_files import ModelRecord, read_description, read_model
 from hashret.store.opened_folder import OpenedFolder
-from hashret.store.originals import read_original
 from hashret.store.segments.feature_files import StoredFeatures
 from hashret.store.segments.segment import Segment, live_codes, packed_parts
 from hashret.store.segments.stored_items import StoredItems
@@ -41,7 +37,6 @@ from hashret.store.segments.stored_items import StoredItems
 if TYPE_CHECKING:
     from hashret.decoders.decoder import Decoder
     from hashret.decoders.denoiser import Denoiser
-    from hashret.features.base import Denoises
 
 _PAGE = 1024  # items whose codes are looked for at a time
 
@@ -130,6 +125,18 @@ class Snapshot:
         """The length of a code in bits."""
         return self.codes.n_bits
 
+    def code_of(self, item_id: str) -> Codes:
+        """The one code of an item. Raises `UnknownItemError`, and `InputError` for one without."""
+        self.require_model()
+        (row,) = self.require_rows([item_id])
+        position = self.rows.find(np.array([row]))
+        if position[0] < 0:
+            raise InputError(
+                f"id: expected an item with a code, got {item_id!r}, in which the model knows "
+                "nothing; choose another"
+            )
+        return self._codes[position]
+
     # the model
 
     @cached_property
@@ -150,59 +157,11 @@ class Snapshot:
 
         Raises CollectionError for a model without one, and `DamagedError`.
         """
-        from hashret.decoders.decoder import Decoder  # a search needs none of this
-        from hashret.decoders.denoiser import parts_of
-        from hashret.decoders.rebuilt import fits
+        from hashret.snapshot.decoder_file import stored_decoder  # a search needs none of it
 
-        record, root = self.require_model(), self.layout.root
-        if not record.has_decoder or "decoder" not in self.description:
-            raise CollectionError(
-                f"{root}: expected a model with a decoder, got one without; `hashret retrain "
-                f"{root}` learns one that has it"
-            )
-        spec = self.spec("decoder")
-        if not isinstance(spec, DecoderSpec):
-            raise DamagedError(
-                f"{root}: expected the settings of a decoder, got those of {spec.kind!r}; train it "
-                "again"
-            )
+        record, spec = self._beside_encoder("decoder")
         with self.folder.reading():
-            arrays, _ = parts_of(read_decoder(self.layout, record))
-            decoder = Decoder.from_tensors(spec, arrays)
-        if not fits(spec, self.spec("encoder")):
-            raise DamagedError(
-                f"{root}: expected a decoder from {record.n_bits} bits to the encoder's features, "
-                f"got one from {spec.n_bits} to {spec.n_outputs}; train it again"
-            )
-        return decoder
-
-    def decoded(
-        self, codes: Codes, drawn: np.random.Generator | None = None
-    ) -> list[Any] | np.ndarray:
-        """What each of the codes says, as `Featurizer.restored` shows it.
-
-        With a generator, what it could be of: drawn around that. Raises what `decoder` raises, and
-        ValueError for codes of another length.
-        """
-        decoder = self.decoder
-        features = decoder.decode(codes)
-        if drawn is not None:
-            from hashret.decoders.generating import sampled
-
-            features = sampled(decoder, features, drawn)
-        return self.coder.featurizer.restored(features, decoder.usual)
-
-    def code_of(self, item_id: str) -> Codes:
-        """The one code of an item. Raises `UnknownItemError`, and `InputError` for one without."""
-        self.require_model()
-        (row,) = self.require_rows([item_id])
-        position = self.rows.find(np.array([row]))
-        if position[0] < 0:
-            raise InputError(
-                f"id: expected an item with a code, got {item_id!r}, in which the model knows "
-                "nothing; choose another"
-            )
-        return self._codes[position]
+            return stored_decoder(self.layout, record, spec, self.spec("encoder"))
 
     @cached_property
     def denoiser(self) -> Denoiser:
@@ -210,42 +169,17 @@ class Snapshot:
 
         Raises CollectionError for a model without one, and `DamagedError`.
         """
-        from hashret.decoders.denoiser import denoiser_of, parts_of
+        from hashret.snapshot.decoder_file import stored_denoiser  # a search needs none of it
 
-        record, root = self.require_model(), self.layout.root
-        if not kind_of(self.kind).denoises:
-            raise CollectionError(
-                f"{root}: expected a collection of images or vectors to denoise by, got one of "
-                f"{self.kind} items; `hashret decode` shows what a code says"
-            )
-        if not record.has_decoder or "denoiser" not in self.description:
-            raise CollectionError(
-                f"{root}: expected a model with a denoiser, got one without; `hashret retrain "
-                f"{root}` learns one, unless its items are packed bits or vectors of more than "
-                "4,096 numbers"
-            )
-        spec = self.spec("denoiser")
-        if not isinstance(spec, DenoiserSpec):
-            raise DamagedError(
-                f"{root}: expected the settings of a denoiser, got those of {spec.kind!r}; train "
-                "it again"
-            )
+        record, spec = self._beside_encoder("denoiser")
         with self.folder.reading():
-            _, arrays = parts_of(read_decoder(self.layout, record))
-        return denoiser_of(spec, arrays)
+            return stored_denoiser(self.layout, record, spec, self.kind)
 
-    def noise_of(self, payload: Any) -> float:
-        """The noise of an image or of vectors, estimated; see `Collection.noise_of`."""
-        denoiser = self.denoiser
-        return cast("Denoises", self.coder.featurizer).noise_of(payload, denoiser)
-
-    def denoised(self, payload: Any, noise: float | None) -> np.ndarray:
-        """An image or vectors without noise; see `Collection.denoise`."""
-        denoiser = self.denoiser
-        featurizer = cast("Denoises", self.coder.featurizer)
-        if noise is None:
-            noise = featurizer.noise_of(payload, denoiser)
-        return featurizer.denoised(payload, denoiser, noise)
+    def _beside_encoder(self, part: str) -> tuple[ModelRecord, Any]:
+        """The record of the model, and the spec of its decoder or denoiser; None for none."""
+        record = self.require_model()
+        is_there = record.has_decoder and part in self.description
+        return record, self.spec(part) if is_there else None
 
     def require_model(self) -> ModelRecord:
         """The record of the model. Raises CollectionError where nothing was learned yet."""
@@ -271,38 +205,6 @@ class Snapshot:
                 f"{self.layout.root}: expected the description of a model, got "
                 f"{type(error).__name__}: {error}; train it again"
             ) from error
-
-    def about_model(self) -> dict[str, Any] | None:
-        """The model's name, what it was made of and from, as JSON values; None without a model."""
-        if self.model is None:
-            return None
-        about = self.description
-        try:
-            features = about["features"]
-            made_with = {"packed_bits": True} if features.get("packed") else {}
-            made_with |= {"passages": about["passages"]} if "passages" in about else {}
-            return {
-                "name": self.model.name,
-                "features": features["kind"],
-                **made_with,
-                "encoder": about["encoder"]["kind"],
-                "n_features": int(self.spec("encoder").n_features),
-                "preset": about["training"]["options"]["preset"],
-                "trained_on": about["training"]["n_items"],
-                "decoder": self.model.has_decoder,
-                **({"labels": labels} if (labels := self.labels_learned) else {}),
-            }
-        except (KeyError, TypeError, AttributeError) as error:
-            raise DamagedError(
-                f"{self.layout.root}: expected a description of the model, got one without "
-                f"{error}; train it again"
-            ) from error
-
-    @property
-    def labels_learned(self) -> str | None:
-        """The metadata field whose values the model has learned from, as labels; None if none."""
-        training = self.description.get("training", {})
-        return training["options"].get("label") if training.get("n_labelled") else None
 
     # features
 
@@ -376,6 +278,11 @@ class Snapshot:
                 )
         return [rows[item_id] for item_id in ids]
 
+    def shown(self, rows: Iterable[int]) -> list[tuple[str, dict[str, Any], str]]:
+        """The id, the metadata and the preview of each row. Raises `DamagedError`."""
+        with self.folder.reading():
+            return [self.items.shown(row) for row in rows]
+
     def stored(self, rows: Iterable[int]) -> Iterator[StoredItem]:
         """The stored items of rows, in their order; read page by page."""
         items = self.items
@@ -387,7 +294,7 @@ class Snapshot:
                 yield StoredItem(item_id, metadata, code, preview, self.text(row))
 
     def text(self, row: int) -> Any:
-        """The text of a row as a field that is read late (`hashret.late`) takes it."""
+        """The text of a row as a field that is read late (`items.late`) takes it."""
         if not self.keeps_texts:
             return None
         return partial(_text, self.items, self.folder, self.close, row)
@@ -417,25 +324,11 @@ class Snapshot:
         It is looked for in the folders that were indexed, and nowhere else. Raises
         `UnknownItemError`, and CollectionError where it is not to be had.
         """
+        from hashret.snapshot.originals import indexed_file  # a search needs none of it
+
         (row,) = self.require_rows([item_id])
         with self.folder.reading():
-            _, metadata, _ = self.items.shown(row)
-            digest = self.items.digest(row)
-        if not self.folders:
-            raise CollectionError(
-                f"{self.layout.root}: expected the folder that was indexed, got none recorded; "
-                "index its folder again"
-            )
-        for folder in self.folders:
-            content = read_original(folder, item_id)
-            if content is not None:
-                found = item_digest(Item(item_id, content, metadata), self.kind)
-                if found.startswith(digest):
-                    return content
-        raise CollectionError(
-            f"{self.layout.root}: expected the file of {item_id!r:.200} as it was indexed, got "
-            "none or another; index its folder again"
-        )
+            return indexed_file(self.layout, self.items, row, self.folders, self.kind)
 
     @cached_property
     def keeps_thumbnails(self) -> bool:
