@@ -1,4 +1,4 @@
-"""Order a shortlist: by Hamming distance, then by the asymmetric score, then by id; fuse scores.
+"""Order a shortlist: by Hamming distance, then by the asymmetric score, then by id; fuse orders.
 
 The score is asymmetric because the query keeps its real-valued confidence for each bit; only the
 stored codes are binary. Sources: Gordo, Perronnin, Gong, Lazebnik, "Asymmetric distances for binary
@@ -26,6 +26,7 @@ _GROUPS = 4  # for each of the k highest, in which scores are divided; fewer lea
 _TILE = 1 << 13  # codes scored at a time: their columns stay in the cache
 # a standard deviation of scores or similarities, which are of the size of 1, that is rounding
 _NO_SPREAD = 1e-9
+BY_WORDS = 0.5  # what words count in a fused score; codes count the rest (ADR 28)
 
 
 def signed_confidences(confidences: np.ndarray) -> np.ndarray:
@@ -151,17 +152,19 @@ def first_within(
     return np.append(0, np.cumsum(np.minimum(lengths, count))), places[kept]
 
 
-def mean_of_scaled(
+def fused(
     words: np.ndarray, agreements: np.ndarray, coded: np.ndarray, limits: np.ndarray
 ) -> np.ndarray:
-    """The mean of two scores of each candidate, each from 0 to 1: (n,) float64, higher is better.
+    """How well texts fit words and agree with a code, joined: (n,) float64 in [0, 1], best highest.
 
-    The candidates of query i have the slice ``limits[i]`` to ``limits[i + 1]`` of the (n,) arrays.
-    `words` are BM25 scores: 0 stays 0, and the highest of a query is 1. `agreements` count where
-    `coded`: the least of a query is 0, as is that of a candidate without a code, the highest 1.
-    Where all are equal they tell nothing, and are 0. Source: Bruch, Gai, Ingber, "An analysis of
-    fusion functions for hybrid retrieval", TOIS 2023; unlike a fusion of ranks it tells a text that
-    fits far better from one that fits a little better. docs/adr/0028 has the measurements.
+    Each is put on a scale from 0 to 1 over the candidates of the query, and the fused score is
+    their mean. Source: Bruch, Gai, Ingber, "An analysis of fusion functions for hybrid retrieval",
+    TOIS 2023: a convex combination of scores is better than one of ranks, which can't tell a text
+    that fits far better from one that fits a little better. ADR 28 has our measurements.
+
+    The candidates of query i have the slice ``limits[i]`` to ``limits[i + 1]`` of the (n,) arrays:
+    `words` are BM25 scores, of which 0 stays 0; `agreements` count where `coded`, and the least of
+    a query's is 0, as is that of a candidate without a code.
     """
     sizes = limits[1:] - limits[:-1]
     starts, sizes = limits[:-1][sizes > 0], sizes[sizes > 0]
@@ -170,13 +173,14 @@ def mean_of_scaled(
 
     def scaled(values: np.ndarray, least: np.ndarray) -> np.ndarray:
         spread = np.maximum.reduceat(values, starts) - least
-        spread[spread <= 0.0] = 1.0
+        spread[spread <= 0.0] = 1.0  # all are equal, and tell nothing
         return np.asarray((values - np.repeat(least, sizes)) / np.repeat(spread, sizes))
 
     least = np.minimum.reduceat(np.where(coded, agreements, np.inf), starts)
     least[np.isinf(least)] = 0.0  # no candidate of the query has a code
     agreements = np.where(coded, agreements, np.repeat(least, sizes))
-    return (scaled(words, np.zeros(len(starts))) + scaled(agreements, least)) / 2.0
+    by_words, by_codes = scaled(words, np.zeros(len(starts))), scaled(agreements, least)
+    return BY_WORDS * by_words + (1.0 - BY_WORDS) * by_codes
 
 
 def summed_deviations(limits: np.ndarray, first: np.ndarray, second: np.ndarray) -> np.ndarray:

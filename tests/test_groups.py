@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from hashret import Collection, Item
-from hashret.cli.output import place_of
 from hashret.codes import Codes
 from hashret.search import grouped
+from hashret.search.snippets import place_of
 from indexer import Indexer
 from indexer.cli import main
 from tests.corpora import topic_items

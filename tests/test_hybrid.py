@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hashret import Codes, Collection, Item
 from hashret.codes import hamming
 from hashret.errors import CollectionError, DamagedError, WhereError
-from hashret.rank import expected_agreement
+from hashret.rank import BY_WORDS, expected_agreement
 from hashret.search import question as question_file
 from indexer import Indexer, TrainingOptions
 from indexer.cli import main
@@ -104,7 +104,7 @@ def fused(collection, text, k, depth, where=None):
     for one in found:
         fits = words.get(one, 0.0) / most if most else 0.0
         agrees = (agreement[one] - low) / (high - low) if one in agreement and high > low else 0.0
-        gained[one] = round((fits + agrees) / 2, 9)
+        gained[one] = round(BY_WORDS * fits + (1 - BY_WORDS) * agrees, 9)
     return ordered(found, gained)[:k]
 
 
@@ -340,9 +340,15 @@ def test_what_has_no_words_is_refused(collection, tmp_path):
     with pytest.raises(WhereError):
         collection.query("ship", hybrid=True, where="year >")
     vectors = clustered_vectors(40)
-    for kind, payloads, options in (
-        ("vector", vectors, {}),
-        ("text", [one.payload for one in topic_items(40)], {"store_text": False}),
+    texts = [one.payload for one in topic_items(40)]
+    for kind, payloads, options, message in (
+        (
+            "vector",
+            vectors,
+            {},
+            "expected texts, whose words are to be compared, got items of kind",
+        ),
+        ("text", texts, {"store_text": False}, "expected the texts of the items"),
     ):
         path = tmp_path / kind
         with Indexer(path, kind, **options) as indexer:
@@ -351,7 +357,7 @@ def test_what_has_no_words_is_refused(collection, tmp_path):
             indexer.commit()
         with Collection.open(path) as without:
             for how in ({"hybrid": True}, {"rerank": 20, "rerank_by": "words"}):
-                with pytest.raises(CollectionError, match="expected the texts of the items"):
+                with pytest.raises(CollectionError, match=message):
                     without.query(payloads[0], **how)
             assert without.query(payloads[0]).by == "codes"
             by = "codes and features" if kind == "text" else "codes"

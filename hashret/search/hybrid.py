@@ -61,8 +61,7 @@ def hybrid_hits(
         of_words = [fit.of_rows(some) for fit, some in zip(fits, rows, strict=True)]
         found, agreements = _compared(snapshot, asked, block, rows, by_words)
         fit_words = np.concatenate(of_words)
-        coded = found.positions >= 0
-        both = rank.mean_of_scaled(fit_words, agreements, coded, found.limits)
+        both = rank.fused(fit_words, agreements, found.positions >= 0, found.limits)
         found = found._replace(words=fit_words, fused=both)
         keys = -both, found.distances, -found.scores
         made = with_records(snapshot, best_first(snapshot, found, keys, question.k))
