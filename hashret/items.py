@@ -128,7 +128,7 @@ class Hit:
     words of texts decided it; then it is their BM25 score (`hashret.words.bm25`), 0 for a text with
     none of the words. `fused` is None unless codes and words or features decided it together; then
     the hits are in its order: of words and codes the mean of both, each from 0 to 1, the least and
-    the most among the candidates (`hashret.words.fusion`); of codes and features the sum of both,
+    the most among the candidates (`rank.fused`); of codes and features the sum of both,
     each in its standard deviations. An item, or a query, that has no code is found by words alone:
     then the distance is -1, and the score 0.
 
