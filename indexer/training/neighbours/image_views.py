@@ -1,8 +1,10 @@
 """Views of images: their shapes, and the patches that they are made of, as vectors to compare.
 
-Each view is centred, kept in its leading principal directions, half whitened and scaled to unit
-length. The leading directions of images are mostly light and bulk; half whitening lets the others
-speak. The errors of the two views differ, so the sum of their cosines is better than each.
+Each view is centred and kept in its leading principal directions. Half whitened and scaled to unit
+length, they say which images are near at first: the leading directions of images are mostly light
+and bulk; half whitening lets the others speak, and the errors of the two views differ, so the sum
+of their cosines is better than each. What near images differ by then counts for little
+(`relevant_components`).
 """
 
 from __future__ import annotations
@@ -12,9 +14,12 @@ import numpy as np
 from hashret.models.patches import Shape, mean_and_deviation, versions
 from indexer.training.neighbours.hog import oriented_gradients
 from indexer.training.neighbours.randomized_svd import principal_coordinates
+from indexer.training.neighbours.relevant_components import relevant_coordinates
 
-_DIRECTIONS = 60  # principal directions of each view (docs/adr/0017)
+_KEPT = 100  # principal directions of each view among which those of the result are sought
+_DIRECTIONS = 60  # of each view, to find neighbours by (docs/adr/0017); and of the result
 _WHITENING = 0.5  # the power of its deviation that each direction is divided by: 0 none, 1 all
+_FEWEST = 100  # images from which on neighbours are enough to tell what they differ by
 _GRADIENTS = 2.0  # the weight of gradients beside pixels, both of a mean squared length of 1
 
 
@@ -25,23 +30,30 @@ def image_views(
     rng: np.random.Generator,
     invariant: tuple[str, ...] = (),
 ) -> np.ndarray:
-    """(n, n_directions) float32 of n images of `shape`, the unit-length views side by side.
+    """(n, n_directions) float32 of n images of `shape`, rows of one length; compared by cosines.
 
     Gradients (`hog`) with the pixels are one view, the `responses` to the images' patches
     (`hashret.models.patches`), a row for each image, the other. Views are the same for what
-    `invariant` names, as the responses are already.
+    `invariant` names, as the responses are already. Fewer than 100 images have both views side by
+    side, each of unit length, and more have what was learned from the two, of unit length.
     """
-    alike = [part.reshape(rows.shape) for part in versions(rows.reshape(-1, *shape), invariant)]
-    both = [mean_and_deviation(of) for of in ([oriented_gradients(p, shape) for p in alike], alike)]
+    same = [part.reshape(rows.shape) for part in versions(rows.reshape(-1, *shape), invariant)]
+    both = [mean_and_deviation(of) for of in ([oriented_gradients(p, shape) for p in same], same)]
     gradients, pixels = (_spread(np.hstack(parts) if invariant else parts[0]) for parts in both)
     shapes = np.hstack([_GRADIENTS * gradients, pixels])
-    return np.hstack([_view(part, rng) for part in (shapes, responses)])
+    views = [
+        principal_coordinates(_spread(part), min(_KEPT, *part.shape), rng)
+        for part in (shapes, responses)
+    ]
+    alike = np.hstack([_half_whitened(view[:, :_DIRECTIONS]) for view in views])
+    if len(rows) < _FEWEST:
+        return alike
+    return relevant_coordinates(np.hstack(views), alike, _DIRECTIONS, rng)
 
 
-def _view(rows: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    centred = rows - rows.mean(axis=0, dtype=np.float64).astype(np.float32)
-    found = principal_coordinates(centred, min(_DIRECTIONS, *rows.shape), rng)
-    found /= np.maximum(found.std(axis=0), 1e-6) ** _WHITENING
+def _half_whitened(coordinates: np.ndarray) -> np.ndarray:
+    """Coordinates in principal directions, with half of the deviation of each, of unit length."""
+    found = coordinates / np.maximum(coordinates.std(axis=0), 1e-6) ** _WHITENING
     lengths = np.linalg.norm(found, axis=1, keepdims=True)
     return np.asarray(found / np.maximum(lengths, 1e-9), np.float32)
 

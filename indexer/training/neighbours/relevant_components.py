@@ -1,0 +1,56 @@
+"""Coordinates in which near items are as near as can be: what sets neighbours apart says little.
+
+Where the nearest neighbours of items differ, items of one kind differ: by light, place or a detail.
+Directions are divided by how far neighbours differ in them, and those are kept in which all items
+differ most, so measured. This is relevant component analysis (Bar-Hillel, Hertz, Shental and
+Weinshall, JMLR 2005, sections 2 and 5) with nearest neighbours for the groups of like items, so
+that no label is needed; the directions are those of locality preserving projections (He and Niyogi,
+NIPS 2003, section 2).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.linalg import eigh
+
+from indexer.training.neighbours.neighbourhoods import find_neighbourhoods
+from indexer.training.neighbours.similarities import cosine_points
+
+_SAMPLED = 10_000  # number of items whose neighbours are found, for any number of items
+_NEAREST = 8  # number of nearest neighbours of each, but at most a thirtieth of the items
+_FLOOR = 0.03  # added to the differences of neighbours, as a share of their mean over directions
+_TINY = 1e-9  # added besides, if no neighbours differ at all
+
+
+def relevant_coordinates(
+    rows: np.ndarray, alike: np.ndarray, count: int, rng: np.random.Generator
+) -> np.ndarray:
+    """(n, at most `count`) float32, of unit length, from n >= 2 centred rows of (n, d) numbers.
+
+    `alike` (n, any) are vectors by whose cosines neighbours are found.
+    """
+    some = np.sort(rng.permutation(len(rows))[:_SAMPLED])
+    sample = rows[some].astype(np.float64)
+    width = max(1, min(_NEAREST, len(sample) // 30))
+    near = find_neighbourhoods(cosine_points(alike[some]), width, rng).members
+    found = rows @ _directions(sample, near, count)
+    lengths = np.linalg.norm(found, axis=1, keepdims=True)
+    return np.asarray(found / np.maximum(lengths, 1e-9), np.float32)
+
+
+def _directions(sample: np.ndarray, near: np.ndarray, count: int) -> np.ndarray:
+    """(d, at most `count`) float32: directions in which all differ most, and neighbours by 1.
+
+    `near` (n, m) are the rows of each one's neighbours.
+    """
+    spread = sample.T @ sample / len(sample)
+    between = np.zeros_like(spread)
+    for column in near.T:
+        difference = sample - sample[column]
+        between += difference.T @ difference
+    between /= 2.0 * near.size
+    floor = _FLOOR * np.trace(between) / len(between) + _TINY
+    between[np.diag_indices_from(between)] += floor
+    last = len(spread) - 1
+    found = eigh(spread, between, subset_by_index=(max(0, last - count + 1), last))[1]
+    return np.ascontiguousarray(found[:, ::-1], np.float32)
