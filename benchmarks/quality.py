@@ -96,14 +96,16 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sets", default=",".join(SETS))
     parser.add_argument("--bits", default="16,32,64,128")
-    parser.add_argument("--seeds", type=_count, default=3)
+    parser.add_argument("--seeds", type=_count, help="[default: 3, with --quick 1]")
     parser.add_argument("--threads", type=int, default=1, help="of each process")
     parser.add_argument("--jobs", type=int, help="sets side by side  [default: by the cores]")
-    parser.add_argument("--quick", action="store_true", help="a sample of each set, in minutes")
+    parser.add_argument("--quick", action="store_true", help="2,000 items and 300 queries a set")
     parser.add_argument("--datasets", type=Path)
     parser.add_argument("--results", type=Path, default=ROOT / "benchmarks" / "quality.jsonl")
     parser.add_argument("--write-docs", action="store_true")
-    return parser.parse_args()
+    arguments = parser.parse_args()
+    arguments.seeds = arguments.seeds or (1 if arguments.quick else 3)
+    return arguments
 
 
 def _count(text: str) -> int:

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from benchmarks import quality
 from benchmarks.datasets import subject_of
 from benchmarks.features import FeatureSet
 from tests.models.encoders import as_sparse
@@ -20,6 +21,14 @@ def test_a_number_of_seeds_by_which_nothing_is_measured_is_refused(seeds):
     told = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert told.returncode == 2
     assert f"--seeds: expected at least 1, got '{seeds}'" in told.stderr
+
+
+@pytest.mark.parametrize(
+    ("given", "seeds"), [([], 3), (["--quick"], 1), (["--quick", "--seeds", "2"], 2)]
+)
+def test_a_sample_is_measured_with_one_seed_unless_more_are_asked_for(monkeypatch, given, seeds):
+    monkeypatch.setattr(sys, "argv", ["quality", *given])
+    assert quality._arguments().seeds == seeds
 
 
 @pytest.mark.parametrize(
