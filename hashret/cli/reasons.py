@@ -38,4 +38,5 @@ def why_none(
             bits = hit.distance
             within = f"within {question.radius} bit{'s' * (question.radius != 1)}"
             return f"no hits {within}; the nearest is at {bits} (try --radius {bits})"
-    return "no hits: the collection has no other item"
+    other = " other" if len(collection.codes) else ""
+    return f"no hits: the collection has no{other} item with a code"

@@ -147,6 +147,8 @@ def _told(collection: Collection, form: Form, asked: Asked, hits: Hits) -> bytes
             told["by"] = hits.by
         if hits.note:
             told["note"] = hits.note
+        elif not shown and not len(collection.codes):
+            told["note"] = "the collection has no item with a code"
         if hits.approximation:
             told["approximate"] = approximation_json(hits.approximation)
         if "plan" in include and hits.plan is not None:

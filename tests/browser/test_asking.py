@@ -35,6 +35,10 @@ def test_a_question_has_hits_with_marked_words_and_codes(page):
     assert name == f"Code of 16 bits, {distance} of them differ"
     drawn = first.locator("svg.code .differs").get_attribute("d")
     assert drawn.count("z") == 2 * distance  # a bar and a triangle each
+    of_query = page.locator("#query-code .byte").last.bounding_box()
+    of_hit = first.locator("svg.code").bounding_box()
+    ends = [box["x"] + box["width"] for box in (of_query, of_hit)]
+    assert ends[0] == pytest.approx(ends[1], abs=8)  # bit under bit
 
 
 def test_a_bit_is_flipped_by_pressing_it_and_back(page):

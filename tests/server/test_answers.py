@@ -243,6 +243,7 @@ def test_a_collection_that_keeps_no_texts_or_is_empty_is_served(folder, tmp_path
     with asking(tmp_path, "empty") as client:
         answer = client.post("/v1/query", json={"text": STORM})
         assert (answer.status_code, answer.json()["hits"]) == (200, [])
+        assert answer.json()["note"] == "the collection has no item with a code"
 
 
 @pytest.mark.parametrize("are_cached", [True, False])

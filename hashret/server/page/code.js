@@ -33,6 +33,8 @@ const A_ROW = 64; // bits
 const ROW_HEIGHT = 14; // units, of which a bar takes at most 10 and a triangle 3
 const GAP = 0.7; // after each byte, in bars
 
+const widthOf = (columns) => columns + (Math.ceil(columns / 8) - 1) * GAP;
+
 const place = (j) => [
   (j % A_ROW) + Math.floor((j % A_ROW) / 8) * GAP,
   Math.floor(j / A_ROW) * ROW_HEIGHT,
@@ -73,8 +75,7 @@ export function barcode(bits, others = [], about = "Code") {
   const of = (bit, differs) =>
     bits.flatMap((one, j) => (one === bit && are.has(j) === differs ? [j] : []));
   const lit = drawing("path", { class: "lit" });
-  const columns = Math.min(bits.length, A_ROW);
-  const width = columns + (Math.ceil(columns / 8) - 1) * GAP;
+  const width = widthOf(Math.min(bits.length, A_ROW));
   const rows = Math.ceil(bits.length / A_ROW) || 1;
   const compared = others.length === bits.length ? `, ${different.length} of them differ` : "";
   const code = drawing(
@@ -82,6 +83,7 @@ export function barcode(bits, others = [], about = "Code") {
     {
       class: "code",
       viewBox: `-.1 -.5 ${width + 0.2} ${rows * ROW_HEIGHT + 0.5}`,
+      width: `${(100 * width) / widthOf(A_ROW)}%`, // a bar is as wide in short codes as in long ones
       height: 20 * rows,
       preserveAspectRatio: "none",
       role: "img",
