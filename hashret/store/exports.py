@@ -159,14 +159,15 @@ def _by_column(row: Row, kinds: Mapping[str, type | None]) -> dict[str, Any]:
         if key in left and (kind is None or _fits(left[key], kind)):
             value = left.pop(key)
             found[key] = as_json(value) if kind is None else value
-    return {
+    line = {
         "id": item.id,
         "code": code,
         "metadata": found,
         "other_metadata": as_json(left) if left else None,
         "preview": item.preview,
-        "text": item.text,
     }
+    line["text"] = item.text  # not in the literal, whose key would be that of a kind of items
+    return line
 
 
 def _fits(value: Any, kind: type) -> bool:
