@@ -104,6 +104,9 @@ def of_patches(components: Components) -> Method:
     """Overlapping patches by PCA, and the mean over them."""
 
     def method(image: np.ndarray, noise: float, count: int) -> np.ndarray:
+        if image.shape[2] * _SIDE**2 < len(components.mean):  # grey among colours
+            colours = len(components.mean) // _SIDE**2
+            return method(image.repeat(colours, 2), noise, count).mean(2, keepdims=True)
         edge, (height, width, channels) = _SIDE - 1, image.shape
         padded = np.pad(image, ((edge, edge), (edge, edge), (0, 0)), "symmetric")
         windows = sliding_window_view(padded, (_SIDE, _SIDE), axis=(0, 1))

@@ -496,13 +496,14 @@ class Collection:
 
         With `hybrid` texts are found by words and codes, which is best for a question in words,
         also in words that the model's vocabulary lacks: the 100 nearest codes (or k, if that is
-        more) and the 100 texts with the highest BM25 of the payload's words, fused by reciprocal
-        ranks (`hashret.words`). The hits are the best k of these by (fused score, distance, -score,
-        id); no radius is complete. The collection must keep its texts. Their words are read when
-        they are first needed, and kept in the user's cache folder. None in place of True asks so
-        for texts of at most 32 words, where texts are kept. Longer ones, which ask for more like
-        them, are then asked by codes alone, or, in a collection of at most 300 texts whose features
-        are kept, by codes and features together (all items, `rerank_by` "both").
+        more) and the 100 texts with the highest BM25 of the payload's words, by the mean of both on
+        one scale (`rank.fused`). The hits are the best k of these by (-fused score,
+        distance, -score, id); no radius is complete. The collection must keep its texts. Their
+        words are read when they are first needed, and kept in the user's cache folder. None in
+        place of True asks so for texts of at most 32 words, where texts are kept. Longer ones,
+        which ask for more like them, are then asked by codes alone, or, in a collection of at most
+        300 texts whose features are kept, by codes and features together (all items, `rerank_by`
+        "both").
 
         With `rerank` the first so many nearest codes (at least k) are put in order, and the best k
         of them given. `rerank_by` says by what: "words", BM25 of the payload's words over the

@@ -127,10 +127,10 @@ class Hit:
     in common (0 to 1), minus their Euclidean distance for all others. `words` is None unless the
     words of texts decided it; then it is their BM25 score (`hashret.words.bm25`), 0 for a text with
     none of the words. `fused` is None unless codes and words or features decided it together; then
-    the hits are in its order: of words and codes the fused score of both ranks, above 0, and 1 for
-    an item that is the first by both; of codes and features the sum of both, each in its standard
-    deviations. An item, or a query, that has no code is found by words alone: then the distance is
-    -1, and the score 0.
+    the hits are in its order: of words and codes the mean of both, each from 0 to 1, the least and
+    the most among the candidates (`rank.fused`); of codes and features the sum of both,
+    each in its standard deviations. An item, or a query, that has no code is found by words alone:
+    then the distance is -1, and the score 0.
 
     `text` is the whole text of the commit that was asked, None where the collection keeps none. It
     is read when it is first asked for, and when the hit is copied or pickled, which takes it along;
@@ -196,7 +196,7 @@ class Hits(Sequence[Hit]):
     """The hits of one query, best first.
 
     They are ordered by (distance, -score, id); for an asymmetric query by (-score, distance, id);
-    after `rerank` by words or by similarity first; for a hybrid query by the fused ranks of codes
+    after `rerank` by words or by similarity first; for a hybrid query by the fused score of codes
     and words. `by` says which (`OrderedBy`). `note` says why there are no hits if that is not
     obvious (a text without a known word), else it is "".
     `complete_radius` is a distance in bits: before the list was cut at k, no item within it

@@ -1,6 +1,7 @@
 """What the command says beside its results: how a training went, what a name or a word meant."""
 
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from hashret import Collection
 from indexer.cli import console, main
 from indexer.writer import Indexer
 from tests.corpora import clustered_vectors, topic_items
@@ -101,6 +103,28 @@ def test_an_unfinished_collection_says_so(tmp_path):
     said = run("query", tmp_path / "c", "ship")
     assert said.exit_code == 1
     assert "hashret index" in said.stderr
+
+
+def test_items_that_wait_for_a_model_are_told_how_they_get_one(tmp_path):
+    with Indexer(tmp_path / "c", kind="text") as indexer:
+        indexer.add(topic_items(3))
+        indexer.commit()
+    assert run("info", tmp_path / "c").stdout.startswith("pending: ")
+    for verb in (["query", "ship"], ["evaluate", "--label", "topic"], ["bits"]):
+        said = run(verb[0], tmp_path / "c", *verb[1:])
+        assert said.exit_code == 1
+        assert "`hashret retrain` learns from them" in said.stderr
+
+
+def test_one_of_something_is_no_plural(made):
+    shutil.copytree(made[0] / "texts", texts := made[0] / "one")
+    with Indexer(texts) as indexer, Collection.open(texts) as collection:
+        indexer.remove(collection.ids()[1:])
+        indexer.commit()
+    assert "of copies of 1 item; 0 items not" in run("duplicates", texts).stderr
+    assert run("bits", texts).stdout.startswith("1 item. ones: ")
+    assert run("generate", texts, "-n", 1).stderr.startswith("1 code: the nearest stored one is ")
+    assert run("generate", texts, "-n", 2).stderr.startswith("2 codes: ")
 
 
 @pytest.mark.parametrize(

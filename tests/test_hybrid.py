@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hashret import Codes, Collection, Item
 from hashret.codes import hamming
 from hashret.errors import CollectionError, DamagedError, WhereError
-from hashret.rank import expected_agreement
+from hashret.rank import BY_WORDS, expected_agreement
 from hashret.search import question as question_file
 from indexer import Indexer, TrainingOptions
 from indexer.cli import main
@@ -98,16 +98,13 @@ def fused(collection, text, k, depth, where=None):
     def ordered(ids, key):
         return sorted(ids, key=lambda one: (-key[one], distance[one], -score[one], one))
 
-    near = {one: round(s, 9) for one, s in words.items()}
-    lists = [ordered([one for one in found if one in words], near), ordered(coded, agreement)]
-    gained = {
-        one: sum(
-            weight / (61 + ranked.index(one))
-            for weight, ranked in zip((1.0, 0.5), lists, strict=True)
-            if one in ranked
-        )
-        for one in found
-    }
+    most = max(words.values(), default=0.0)
+    low, high = min(agreement.values(), default=0.0), max(agreement.values(), default=0.0)
+    gained = {}
+    for one in found:
+        fits = words.get(one, 0.0) / most if most else 0.0
+        agrees = (agreement[one] - low) / (high - low) if one in agreement and high > low else 0.0
+        gained[one] = round(BY_WORDS * fits + (1 - BY_WORDS) * agrees, 9)
     return ordered(found, gained)[:k]
 
 
@@ -131,7 +128,7 @@ texts = st.sampled_from(QUESTIONS) | st.lists(word, min_size=1, max_size=6).map(
     depth=st.integers(1, 80),
     where=st.sampled_from([None, "year >= 2010", "year == 2030", "year > 3000"]),
 )
-def test_codes_and_words_are_fused_by_their_ranks(collection, text, k, depth, where):
+def test_codes_and_words_are_fused_by_their_scores(collection, text, k, depth, where):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(question_file, "FUSED", depth)
         hits = collection.query(text, k=k, hybrid=True, where=where)
@@ -343,9 +340,15 @@ def test_what_has_no_words_is_refused(collection, tmp_path):
     with pytest.raises(WhereError):
         collection.query("ship", hybrid=True, where="year >")
     vectors = clustered_vectors(40)
-    for kind, payloads, options in (
-        ("vector", vectors, {}),
-        ("text", [one.payload for one in topic_items(40)], {"store_text": False}),
+    texts = [one.payload for one in topic_items(40)]
+    for kind, payloads, options, message in (
+        (
+            "vector",
+            vectors,
+            {},
+            "expected texts, whose words are to be compared, got items of kind",
+        ),
+        ("text", texts, {"store_text": False}, "expected the texts of the items"),
     ):
         path = tmp_path / kind
         with Indexer(path, kind, **options) as indexer:
@@ -354,7 +357,7 @@ def test_what_has_no_words_is_refused(collection, tmp_path):
             indexer.commit()
         with Collection.open(path) as without:
             for how in ({"hybrid": True}, {"rerank": 20, "rerank_by": "words"}):
-                with pytest.raises(CollectionError, match="expected the texts of the items"):
+                with pytest.raises(CollectionError, match=message):
                     without.query(payloads[0], **how)
             assert without.query(payloads[0]).by == "codes"
             by = "codes and features" if kind == "text" else "codes"

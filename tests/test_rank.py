@@ -82,27 +82,48 @@ def test_highest_are_all_that_could_be_among_the_first_k(scores, k):
     assert rank.highest(np.array(scores), k).tolist() == expected
 
 
-@given(lists=st.lists(st.permutations(range(7)), max_size=4), keep=st.integers(0, 7))
-def test_reciprocal_ranks_are_summed_over_the_lists(lists, keep):
-    lists = [one[:keep] for one in lists]
-    of_one = np.array([0, keep])
-    weighed = [(1 / n, of_one, np.array(one, np.int64)) for n, one in enumerate(lists, start=1)]
-    found = rank.reciprocal_ranks(weighed, 7)
-    expected = [
-        sum(1 / n / (60 + one.index(item) + 1) for n, one in enumerate(lists, 1) if item in one)
-        for item in range(7)
-    ]
-    np.testing.assert_allclose(found, expected)
-    # the lists of several queries in one, each with items of its own
-    every = np.concatenate([np.array(one, np.int64) + 7 * n for n, one in enumerate(lists)] or [[]])
-    limits = keep * np.arange(len(lists) + 1)
-    np.testing.assert_allclose(
-        rank.reciprocal_ranks([(0.5, limits, every.astype(np.int64))], 28),
-        np.concatenate(
-            [rank.reciprocal_ranks([(0.5, of_one, one[2])], 7) for one in weighed]
-            + [np.zeros(28 - 7 * len(lists))]
-        ),
-    )
+CANDIDATES = st.lists(
+    st.tuples(
+        st.sampled_from([0.0, 0.5, 3.25]) | st.floats(0, 40),
+        st.sampled_from([0.25, 0.75]) | st.floats(-0.5, 1.5),
+        st.booleans(),
+    ),
+    max_size=6,
+)
+
+
+def by_the_formula(candidates):
+    """The fused score of each candidate of one query."""
+    most = max((words for words, _, _ in candidates), default=0.0)
+    known = [agreement for _, agreement, coded in candidates if coded]
+    scores = []
+    for words, agreement, coded in candidates:
+        score = rank.BY_WORDS * (words / most if most > 0 else 0.0)
+        if coded and max(known) > min(known):
+            score += (1 - rank.BY_WORDS) * (agreement - min(known)) / (max(known) - min(known))
+        scores.append(score)
+    return scores
+
+
+@given(queries=st.lists(CANDIDATES, max_size=5))
+def test_each_is_put_on_a_scale_from_0_to_1_and_the_mean_is_taken(queries):
+    every = [candidate for one in queries for candidate in one]
+    words, agreements, coded = (np.array([c[i] for c in every], float) for i in range(3))
+    limits = np.cumsum([0, *map(len, queries)])
+    found = rank.fused(words, agreements, coded.astype(bool), limits)
+    expected = [score for one in queries for score in by_the_formula(one)]
+    np.testing.assert_allclose(found, expected, atol=1e-12)
+    assert ((found >= 0) & (found <= 1)).all()
+
+
+def test_what_is_best_by_both_has_1_and_a_text_that_fits_far_better_is_not_passed():
+    """By ranks the second would be first: one place behind by words, and before by codes."""
+    words, agreements = np.array([30.0, 8.0, 7.0]), np.array([0.6, 0.8, 0.2])
+    found = rank.fused(words, agreements, np.ones(3, bool), np.array([0, 3]))
+    assert found[0] > found[1] > found[2]
+    agreements[0] = 0.9
+    best = rank.fused(words, agreements, np.ones(3, bool), np.array([0, 3]))
+    assert best[0] == 1.0
 
 
 @given(

@@ -12,7 +12,13 @@ from typing import TYPE_CHECKING
 import click
 
 from hashret.cli.group import shown
-from hashret.cli.output import collection_argument, commit_option, json_option, opened
+from hashret.cli.output import (
+    collection_argument,
+    commit_option,
+    counted,
+    json_option,
+    opened,
+)
 
 if TYPE_CHECKING:
     from hashret.collection import Collection
@@ -85,7 +91,8 @@ def _show_units(collection: Collection, unit: int | None, as_json: bool) -> None
 def _list_units(found: Units) -> Iterator[str]:
     """A line a hidden unit, cut at the terminal's width."""
     width = max(60, shutil.get_terminal_size((100, 24)).columns)
-    yield f"{found.n_items:,} items. active: in how many of them the unit is above 0; bits: those"
+    items = counted(found.n_items, "item")
+    yield f"{items}. active: in how many of them the unit is above 0; bits: those"
     yield "that go with it (+) or against it (-)."
     yield ""
     parts = [one.part for unit in found.units for one in unit.turned_on_by[:1]]
@@ -132,10 +139,8 @@ def _list(found: Bits) -> Iterator[str]:
     heads = ("surest of 1", "surest of 0") if of_items else ("turned to 1 by", "turned to 0 by")
     if not (found.n_left_out or found.n_sure):
         heads = ("", "")
-    yield (
-        f"{found.n_items:,} items. ones: in how many of them the bit is 1; alone: how much of what "
-        "it tells,"
-    )
+    items = counted(found.n_items, "item")
+    yield f"{items}. ones: in how many of them the bit is 1; alone: how much of what it tells,"
     yield "at most, no other bit tells; most like: the bit that goes with it, and the correlation."
     yield ""
     half = (width - 25) // 2 - 1

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from hashret.cli.group import shown
-from hashret.cli.output import collection_argument, commit_option, opened
+from hashret.cli.output import collection_argument, commit_option, counted, opened
 from hashret.cli.reasons import none_because
 
 if TYPE_CHECKING:
@@ -109,9 +109,8 @@ def _show(group: list[Copy]) -> None:
 
 def _close(found: Duplicates) -> None:
     """Say on standard error how many groups there are and what removing the copies would free."""
-    groups = "1 group" if len(found) == 1 else f"{len(found):,} groups"
-    copies = "1 item" if found.n_copies == 1 else f"{found.n_copies:,} items"
-    of = f"of {found.n_items:,} items" + (
+    groups, copies = counted(len(found), "group"), counted(found.n_copies, "item")
+    of = f"of {counted(found.n_items, 'item')}" + (
         "" if found.radius is None else f", of codes within {found.radius} bits"
     )
     click.echo(f"{groups} of copies {of}; {copies} not to be kept{_freed(found)}", err=True)

@@ -99,6 +99,11 @@ wait_option = click.option(
 )
 
 
+def counted(n: int, what: str) -> str:
+    """How many there are of what is named in the singular: "1 item", "1,234 items"."""
+    return f"{n:,} {what}{'s' * (n != 1)}"
+
+
 def label_json(hits: Hits) -> dict[str, Any]:
     """What is said of all hits of a query, as JSON: how they were ordered, and how well."""
     said: dict[str, Any] = {} if hits.by == "codes" else {"by": hits.by}

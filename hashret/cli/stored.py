@@ -71,7 +71,9 @@ def info(collection: Path, commit: int | None, as_json: bool) -> None:
         return
     if facts["model"] is None:
         click.echo(
-            "unfinished: the first `hashret index` has not ended; run it again, and it goes on"
+            "pending: nothing was learned from the items yet; `hashret retrain` learns from them"
+            if facts["n_items"]
+            else "unfinished: the first `hashret index` has not ended; run it again, and it goes on"
         )
     for name, value in facts.items():
         if value not in (None, "", []):

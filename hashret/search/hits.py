@@ -197,23 +197,8 @@ def best_first(
 ) -> Ranked:
     """The first `count` items of each query by the keys and then the id, in this order.
 
-    Unless `in_order`, items with equal keys may stand in any order.
-    """
-    return found.take(*first_places(snapshot, found, keys, count, in_order=in_order))
-
-
-def first_places(
-    snapshot: Snapshot,
-    found: Ranked,
-    keys: tuple[np.ndarray, ...],
-    count: int | None,
-    *,
-    in_order: bool = True,
-) -> tuple[np.ndarray, np.ndarray]:
-    """The items of `best_first`, by their places in `found`, and the limits of each query's.
-
-    Ids are read only where all keys are equal; unless `in_order`, only where they also decide which
-    items are among the first.
+    Ids are read only where all keys are equal. Unless `in_order`, items with equal keys may stand
+    in any order, and ids are read only where they decide which items are among the first.
     """
     limits = found.limits
     queries = rank.owners(limits)
@@ -232,7 +217,7 @@ def first_places(
             matter = tied[start + 1 : end] if in_order else tied[stop:end]
             if start < stop and matter.any():
                 order[start:end] = _with_ids(snapshot, found, order[start:end], tied[start:end])
-    return rank.first_within(limits, order, count)
+    return found.take(*rank.first_within(limits, order, count))
 
 
 def _with_ids(snapshot: Snapshot, found: Ranked, places: np.ndarray, tied: np.ndarray) -> list[int]:

@@ -1,4 +1,4 @@
-"""Answer by words and codes: the nearest codes and the texts with the words, fused by their ranks.
+"""Answer by words and codes: the nearest codes and the texts with the words, by a fused score.
 
 A code says what a text is about, and knows only the words of the model's vocabulary; words say
 exactly what was asked for, and miss what is said in others. An item that has no code, and a
@@ -24,28 +24,23 @@ from hashret import rank
 from hashret.items import Hits
 from hashret.kinds import kind_of
 from hashret.row_numbers import ascending
-from hashret.search.hits import Ranked, Ranking, best_first, first_places, scored, with_records
+from hashret.search.hits import Ranked, Ranking, best_first, scored, with_records
 from hashret.search.question import Asked, Question
 from hashret.search.searcher import Answered, Searcher
 from hashret.snapshot import Snapshot
 
-#: What a rank by words counts, and one by codes. Of 500 posts asked for by their subject lines .400
-#: are among 10 hits; .372 with equal weights, .382 by words alone. nDCG@10 on Cranfield is .373; it
-#: is .381 with equal weights, .335 by words alone.
-_WORDS, _CODES = 1.0, 0.5
-#: How many of the texts that fit the words best sharpen a question. On Cranfield, nDCG@10 is .381
-#: with 5, .375 with 4, .377 with 6 and .362 with none (with equal weights).
+#: How many of the texts that fit the words best sharpen a question. On Cranfield, nDCG@10 was .381
+#: with 5, .375 with 4, .377 with 6 and .362 with none (fused by ranks, with equal weights).
 _SHARPENED_BY = 5
 #: Queries without a code that are answered together, to bound the memory of an answer.
 _TOGETHER = 256
-_ONE = np.array([0, 1]), np.array([0])
 _NOTHING = np.empty(0, np.int64)
 
 
 def hybrid_hits(
     snapshot: Snapshot, searcher: Searcher, question: Question, asked: Asked
 ) -> list[Hits]:
-    """The hits of each query, best first: by (fused score, distance, score, id).
+    """The hits of each query, best first: by (-fused score, distance, -score, id).
 
     Raises CollectionError where the collection keeps no texts, `WhereError` and `DamagedError`.
     """
@@ -62,11 +57,14 @@ def hybrid_hits(
         queries = block.queries.tolist()
         fits = [bm25.scores(words.of_payload(asked.payloads[query])) for query in queries]
         by_words = [fit.best(question.depth or 1, among) for fit in fits]
-        rows = [ascending(np.concatenate(both)) for both in zip(block.rows, by_words, strict=True)]
+        rows = [ascending(np.concatenate(two)) for two in zip(block.rows, by_words, strict=True)]
         of_words = [fit.of_rows(some) for fit, some in zip(fits, rows, strict=True)]
         found, agreements = _compared(snapshot, asked, block, rows, by_words)
-        fused = _fused(snapshot, found, np.concatenate(of_words), agreements, question.k)
-        made = with_records(snapshot, fused)
+        fit_words = np.concatenate(of_words)
+        both = rank.fused(fit_words, agreements, found.positions >= 0, found.limits)
+        found = found._replace(words=fit_words, fused=both)
+        keys = -both, found.distances, -found.scores
+        made = with_records(snapshot, best_first(snapshot, found, keys, question.k))
         told = none
         if block.answered is not None:
             plan, approximation = block.answered.plan, block.answered.approximation
@@ -157,26 +155,3 @@ def _sharpened(
     sharp[owners[begins]] += np.add.reduceat(bits, begins, axis=0) / counts[:, None]
     sharp[owners[begins]] -= 0.5
     return sharp
-
-
-def _fused(
-    snapshot: Snapshot, found: Ranked, words: np.ndarray, agreements: np.ndarray, k: int | None
-) -> Ranked:
-    """The first k items of each query, by their ranks by words and by agreement."""
-
-    def ranks(key: np.ndarray, places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The items at these places by the key, and then by distance, score and id."""
-        limits = np.searchsorted(places, found.limits)
-        part = found.take(limits, places)
-        keys = -key[places], part.distances, -part.scores
-        limits, order = first_places(snapshot, part, keys, None)
-        return limits, places[order]
-
-    lists = [
-        (_WORDS, *ranks(words, np.flatnonzero(words > 0.0))),
-        (_CODES, *ranks(agreements, np.flatnonzero(found.positions >= 0))),
-    ]
-    most = rank.reciprocal_ranks([(_WORDS, *_ONE), (_CODES, *_ONE)], 1)
-    fused = rank.reciprocal_ranks(lists, len(words)) / most
-    keys = -fused, found.distances, -found.scores
-    return best_first(snapshot, found._replace(words=words, fused=fused), keys, k)

@@ -55,7 +55,7 @@ class Question:
     """Only items within so many bits, inclusive; None means the nearest at any distance."""
     order: Order = "distance"
     """"distance": by distance, then score. "score": by the query's confidences in stored bits.
-    "hybrid": by the fused ranks of the nearest codes and of the texts with the query's words.
+    "hybrid": the nearest codes and the texts with the query's words, by their fused score.
     "auto": "hybrid" for a question in words (`IN_WORDS`) where texts are kept, else "distance";
     with a `group` words order the `GROUPED` nearest codes. For more like a text among at most `FEW`
     with features it is codes and features together."""

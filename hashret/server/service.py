@@ -108,7 +108,7 @@ def make_ready(collection: Collection) -> None:
     if kernels.are_cached():  # loading takes half a second, in which Python answers nobody
         kernels.enable()
     collection.coder  # noqa: B018 - read on first use
-    if collection.suited(Question()).is_open:
+    if collection.keeps_texts and collection.suited(Question()).is_open:
         collection.read_words()
 
 

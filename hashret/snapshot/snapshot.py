@@ -184,9 +184,13 @@ class Snapshot:
     def require_model(self) -> ModelRecord:
         """The record of the model. Raises CollectionError where nothing was learned yet."""
         if self.model is None:
+            how = (
+                "its items wait for one, which `hashret retrain` learns from them"
+                if len(self)
+                else "its first `hashret index` has not ended; run that again, and it goes on"
+            )
             raise CollectionError(
-                f"{self.layout.root}: expected a collection with a model, got one without: its "
-                "first `hashret index` has not ended; run that again, and it goes on"
+                f"{self.layout.root}: expected a collection with a model, got one without: {how}"
             )
         return self.model
 

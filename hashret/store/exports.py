@@ -28,7 +28,7 @@ from hashret.unicode_text import is_unicode
 #: "rows": those with a code row for row with the codes; of each segment those without one follow.
 ExportOrder = Literal["rows", "ids"]
 _WHAT = "the export"
-_KEYS = ("id", "code", "metadata", "preview", "text")  # of a line
+_KEYS = ("id", "code", "metadata", "preview", "text")  # of a row
 #: Stands at the end of an exported Parquet or .npz file, in what its format calls metadata.
 _MARK = b"hashret export"
 _TAIL = 1 << 20  # bytes at the end in which the mark is looked for; a Parquet schema is shorter
@@ -159,15 +159,10 @@ def _by_column(row: Row, kinds: Mapping[str, type | None]) -> dict[str, Any]:
         if key in left and (kind is None or _fits(left[key], kind)):
             value = left.pop(key)
             found[key] = as_json(value) if kind is None else value
-    line = {
-        "id": item.id,
-        "code": code,
-        "metadata": found,
-        "other_metadata": as_json(left) if left else None,
-        "preview": item.preview,
+    others = as_json(left) if left else None
+    return dict(zip(_KEYS, (item.id, code, found, item.preview, item.text), strict=True)) | {
+        "other_metadata": others
     }
-    line["text"] = item.text  # not in the literal, whose key would be that of a kind of items
-    return line
 
 
 def _fits(value: Any, kind: type) -> bool:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from hashret.cli.output import counted
 from hashret.errors import InputError
 from hashret.items import Item
 from hashret.kinds import kind_of
@@ -172,7 +173,7 @@ def _inferred(sources: Sequence[Path], how: Reading) -> str:
             given = " ".join(map(str, sources))
             images = "--images-to DIR beside --to makes a collection of images too"
             say(
-                f"note: {_said(counts)} found; {_many(n, other)} left out here: "
+                f"note: {_said(counts)} found; {counted(n, other)} left out here: "
                 f"`hashret index {given} --kind {other} --to DIR` indexes them"
                 + (f", or {images}" if kind_of(other).decodes_files else "")
             )
@@ -180,11 +181,7 @@ def _inferred(sources: Sequence[Path], how: Reading) -> str:
 
 
 def _said(counts: Counter[str]) -> str:
-    return " and ".join(_many(n, kind) for kind, n in counts.most_common())
-
-
-def _many(n: int, kind: str) -> str:
-    return f"{n:,} {kind}" + "s" * (n != 1)
+    return " and ".join(counted(n, kind) for kind, n in counts.most_common())
 
 
 def _kind_of(to: Path, address: str | None) -> str | None:

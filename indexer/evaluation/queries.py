@@ -42,9 +42,15 @@ class EncodedQueries:
 
 
 def require_items(collection: Collection) -> None:
-    """Raise InputError if the collection has no item."""
+    """Raise InputError if no item has a code, CollectionError if nothing was learned yet."""
     if not len(collection):
         raise InputError("collection: expected at least one item to find, got none; add some")
+    collection.snapshot.require_model()
+    if not len(collection.codes):
+        raise InputError(
+            "collection: expected items with a code to find, got none; `hashret retrain` learns a "
+            "model that may know them"
+        )
 
 
 def encode_queries(collection: Collection, queries: Iterable[Item | Skipped]) -> EncodedQueries:

@@ -1,7 +1,8 @@
 """The last map again, in closed form: one linear map of the words that predicts the learned bits.
 
-The network says which bits the training texts have; ridge regression then finds the linear map from
-words to bits (Hoerl and Kennard, Technometrics 1970). It is fitted to no text more than the
+The network says which bits the training texts have, and how sure each is; ridge regression then
+finds the linear map from words to the bits that are expected (Hoerl and Kennard, Technometrics
+1970), so that a bit that could be either asks for nothing. It is fitted to no text more than the
 shrinkage allows, so it answers for unseen texts at least as well as the network that taught it, in
 an eighth of its size. Learning codes first and functions of the features second is the two-step
 hashing of Zhang et al., "Self-taught hashing", SIGIR 2010, and Lin et al., ICCV 2013.
@@ -84,7 +85,7 @@ class LinearFit:
         self._unseen, self._seen = np.split(order, [len(rows) // _HELD_OUT_PART])
 
     def fit(self, bits: np.ndarray, logit_scale: float) -> DenseEncoder:
-        """An encoder that predicts bits (n, n_bits) of -1 and 1 of the texts.
+        """An encoder that predicts bits (n, n_bits) of the texts, from -1 (surely 0) to 1.
 
         Raises ValueError if the weights are too large for exact sums.
         """
@@ -95,16 +96,23 @@ class LinearFit:
         return self._exported(matrix, raw, logit_scale)
 
     def _shrinkage(self, bits: np.ndarray, wanted: np.ndarray) -> float:
-        """The shrinkage by which most bits of held-out texts are predicted."""
+        """The largest shrinkage that predicts the bits of held-out texts about as well as any.
+
+        About as well is within a standard error of the best (Breiman, Friedman, Olshen and Stone,
+        Classification and regression trees, 1984, section 3.4.3).
+        """
         candidates = self._settings.shrinkages
-        if not len(self._unseen):
-            return candidates[-1]
+        if len(self._unseen) < 2:
+            return max(candidates)
         seen, unseen = (self._predictors.take(rows) for rows in (self._seen, self._unseen))
         agreements = []
         for shrinkage in candidates:
             found = unseen.of(_ridge(seen, wanted[self._seen], shrinkage))
-            agreements.append(float(((found > 0) == (bits[self._unseen] > 0)).mean()))
-        return candidates[int(np.argmax(agreements))]
+            agreements.append(((found > 0) == (bits[self._unseen] > 0)).mean(axis=1))
+        best = max(agreements, key=np.mean)
+        least = best.mean() - best.std(ddof=1) / len(best) ** 0.5
+        pairs = zip(candidates, agreements, strict=True)
+        return max(shrinkage for shrinkage, each in pairs if each.mean() >= least)
 
     def _exported(self, matrix: np.ndarray, raw: np.ndarray, logit_scale: float) -> DenseEncoder:
         n_words, n_bits = matrix.shape

@@ -21,7 +21,7 @@ from torch import Tensor
 from hashret.codes import Codes
 from hashret.errors import TrainingError
 from hashret.models.base import Encoder
-from hashret.sparse import n_distinct, require_sparse, take_rows
+from hashret.sparse import Features, n_distinct, require_sparse, take_rows
 from indexer.training.batches import Batches
 from indexer.training.checkpoints import Checkpoints
 from indexer.training.finetune import Unrolled, finetune, raw_logits_of
@@ -135,7 +135,7 @@ class AutoencoderTrainer:
             this = _Round(self, turn)
             encoder = this.learn(this.neighbourhoods(points, wanted.size), _ROUND_BITS)
             self._shared += this.stages
-            soft = 2.0 * encoder.probabilities(encoder.logits(self.trunk.features)) - 1.0
+            soft = _expected_bits(encoder, self.trunk.features)
             points = mixed_points(by_features, cosine_points(soft), rng)
         last = _Round(self, wanted.rounds)
         found = last.neighbourhoods(points, wanted.size)
@@ -241,7 +241,7 @@ class _Round:
         """One linear map that predicts the bits of `taught`, and its report."""
         began, stage = time.perf_counter(), self._named("linear map")
         features = self.trainer.trunk.features
-        bits = np.where(taught.logits(features) > 0, np.float32(1.0), np.float32(-1.0))
+        bits = _expected_bits(taught, features)
         try:
             encoder = self.trainer.linear_fit.fit(bits, self._logit_scale)
         except ValueError as error:
@@ -330,3 +330,8 @@ class _Round:
 
     def _named(self, stage: str) -> str:
         return stage if self.recipe.rounds == 1 else f"{stage}, round {self.turn}"
+
+
+def _expected_bits(encoder: Encoder, features: Features) -> np.ndarray:
+    """The bits that are expected under the noise of training, (n, n_bits) float32 from -1 to 1."""
+    return 2.0 * encoder.probabilities(encoder.logits(features)) - 1.0

@@ -3,6 +3,7 @@
 import shutil
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
@@ -16,6 +17,7 @@ from indexer import Indexer
 from tests.corpora import clustered_vectors
 from tests.server.conftest import asking
 
+GOLDEN = Path(__file__).parents[1] / "golden"
 STORM = "the ship left the harbour in a storm"
 
 
@@ -224,6 +226,23 @@ def test_a_collection_without_a_model_shows_its_items(tmp_path):
         assert (answer.status_code, "with a model" in answer.json()["detail"]) == (409, True)
     with Collection.open(tmp_path / "new") as collection:
         make_ready(collection)
+
+
+def test_a_collection_that_keeps_no_texts_or_is_empty_is_served(folder, tmp_path):
+    """There are no words to read before somebody asks, and the others are served too."""
+    with Collection.open(GOLDEN / "format-2" / "text") as without_texts:
+        assert not without_texts.keeps_texts
+        make_ready(without_texts)
+    shutil.copytree(folder / "texts", tmp_path / "empty")
+    with Indexer(tmp_path / "empty") as indexer, Collection.open(tmp_path / "empty") as collection:
+        indexer.remove(collection.ids())
+        indexer.commit()
+        indexer.compact()
+        collection.refresh()
+        make_ready(collection)
+    with asking(tmp_path, "empty") as client:
+        answer = client.post("/v1/query", json={"text": STORM})
+        assert (answer.status_code, answer.json()["hits"]) == (200, [])
 
 
 @pytest.mark.parametrize("are_cached", [True, False])

@@ -2,10 +2,15 @@
 
 import numpy as np
 import pytest
+from scipy.stats import norm as normal
 
 from indexer.training.linear_map import LinearFit
 from indexer.training.neighbours.randomized_svd import principal_directions
+from indexer.training.options import TrainingOptions
+from indexer.training.presets import PRESETS
 from indexer.training.recipe import LinearMap
+from indexer.training.trainer import AutoencoderTrainer, _Round
+from indexer.training.training_set import TrainingSet
 from tests.training.corpora import grouped_words
 
 SCALE = 10.0
@@ -62,6 +67,38 @@ def test_more_shrinkage_is_chosen_where_bits_are_noise():
         fit = LinearFit(rows, np.ones(rows.n_features), settings, SCALE, np.random.default_rng(0))
         chosen.append(fit._shrinkage(bits, bits - bits.mean(axis=0)))
     assert chosen == [0.01, 10.0]
+
+
+def test_the_largest_of_equally_good_shrinkages_is_chosen():
+    rows, _ = grouped_words(300)
+    bits = planted(rows, 16)
+    settings = LinearMap(shrinkages=(0.0101, 0.01, 0.0099), n_latent=0)
+    fit = LinearFit(rows, np.ones(rows.n_features), settings, SCALE, np.random.default_rng(0))
+    assert fit._shrinkage(bits, bits - bits.mean(axis=0)) == 0.0101
+
+
+def test_the_bits_that_the_network_is_unsure_of_count_less(monkeypatch):
+    given = []
+
+    def spied(self, bits, logit_scale):
+        given.append(bits)
+        return fit(self, bits, logit_scale)
+
+    fit = LinearFit.fit
+    monkeypatch.setattr(LinearFit, "fit", spied)
+    rows, _ = grouped_words(200)
+    options = TrainingOptions(preset="dense", epochs=2)
+    trainer = AutoencoderTrainer(TrainingSet(rows), options, PRESETS["text"]["dense"].recipe)
+    trainer._near = trainer._neighbourhoods(trainer.recipe.neighbourhood)
+    last = _Round(trainer, 1)
+    network = last.learn(trainer._near, 16)
+    last.linear(network)
+
+    (bits,) = given
+    logits = network.logits(rows)
+    assert np.array_equal(bits > 0, logits > 0)
+    # the noise of training leaves a bit of so many standard deviations as it is so often
+    assert bits == pytest.approx(2.0 * normal.cdf(logits) - 1.0, abs=0.03)
 
 
 def test_texts_too_few_to_hold_one_out_have_a_map():

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hashret.cli.decoding.decode import told_json_option, told_option
-from hashret.cli.output import collection_argument, commit_option, opened, seed_option
+from hashret.cli.output import collection_argument, commit_option, counted, opened, seed_option
 
 if TYPE_CHECKING:
     from hashret.cli.decoding.told import Told
@@ -94,8 +94,11 @@ def _say_how_near(told: Told) -> None:
     distances = [fact["nearest"]["distance"] for fact in told.facts or ()]
     stored = sum(distance == 0 for distance in distances)
     middle = sorted(distances)[len(distances) // 2]
-    click.echo(
-        f"{len(distances)} codes: {stored} of them are stored; the nearest stored one is up to "
-        f"{max(distances)} of {told.codes.n_bits} bits away, {middle} in the median",
-        err=True,
-    )
+    if len(distances) == 1:
+        far = f"the nearest stored one is {middle} of {told.codes.n_bits} bits away"
+    else:
+        far = (
+            f"{stored} of them are stored; the nearest stored one is up to {max(distances)} of "
+            f"{told.codes.n_bits} bits away, {middle} in the median"
+        )
+    click.echo(f"{counted(len(distances), 'code')}: {far}", err=True)

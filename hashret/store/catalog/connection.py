@@ -152,14 +152,14 @@ class CatalogConnection:
                 former = FormerCatalog(layout, database, connection, kind, folders, write=write)
                 if not write or make not in (None, kind):  # who wants another kind refuses it
                     return cast(Self, former)
-                with former:
+                with closing(former.folder):
                     former.rewrite()
+                rewritten = cls(layout, database, connection, kind, folders, write=write)
+                rewritten.rewritten_from = version
+                return rewritten
             except BaseException:
                 connection.close()
                 raise
-        rewritten = cls._opened(layout, address, write, wait_seconds)
-        rewritten.rewritten_from = version
-        return rewritten
 
     def remember_folders(self, folders: Sequence[SourceFolder]) -> None:
         """Say that the collection was indexed from these folders too; for the writer."""

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Connection, Table, select
+from sqlalchemy import Connection, select
 
 from hashret.errors import DamagedError
 from hashret.store.catalog import former_tables as f
@@ -119,7 +119,7 @@ class FormerCatalog(Catalog):
 
         For the holder of the writer lock. The files of codes and features stay; what was staged,
         and commits before the last, are not taken over. Killed at any point, the collection is as
-        it was, or of the new format. The catalog can't be asked afterwards.
+        it was, or of the new format. This one can't be asked afterwards.
         """
         last = self.last_commit()
         segments = self.segments_of(last)
@@ -133,28 +133,27 @@ class FormerCatalog(Catalog):
             for segment, records in self._read(last.commit)
         }
         commit = row_of_commit(replace(last, model=last.model or None, state=state_of(segments)))
-        rows: list[tuple[Table, tuple[Any, ...]]] = [(t.commits, commit)]
         s, m = f.segments, f.models
         with self.transaction() as connection:
-            for model in connection.execute(select(m).where(m.c.added <= last.commit)):
-                rows.append((t.models, tuple(model)))
-            for row in connection.execute(select(s).where(s.c.added <= last.commit)):
+            former = connection.execute(select(s).where(s.c.added <= last.commit)).all()
+            models = connection.execute(select(m).where(m.c.added <= last.commit)).all()
+            f.metadata.drop_all(connection)
+            t.metadata.create_all(connection)
+            connection.execute(t.meta.insert(), facts(self.kind, last=str(commit[-1])))
+            for model in models:
+                connection.execute(t.models.insert().values(tuple(model)))
+            for row in former:
                 # what former commits had goes with the next compaction that nobody reads it in
                 gone = row.removed if row.name not in whole else None
                 segment = whole.get(row.name) or _segment_of(self.layout, row, 0)
-                rows.append((t.segments, row_of_segment(segment, row.added, gone)))
-        for segment in segments:
-            if len(segment.removed):
-                removal = row_of_removal(segment.name, last.commit, "", segment.removed)
-                rows.append((t.removals, removal))
-
-        def fill(connection: Connection) -> None:
-            connection.execute(t.meta.insert(), facts(self.kind, last=str(commit[-1])))
-            for table, row in rows:
-                connection.execute(table.insert().values(row))
-
-        with self._database.errors():
-            self._database.replace(self.connection, f.metadata, fill)
+                values = row_of_segment(segment, row.added, gone)
+                connection.execute(t.segments.insert().values(values))
+            for segment in segments:
+                if len(segment.removed):
+                    values = row_of_removal(segment.name, last.commit, "", segment.removed)
+                    connection.execute(t.removals.insert().values(values))
+            connection.execute(t.commits.insert().values(commit))
+        self.shrink()
 
 
 class _Read(CheckedFile):

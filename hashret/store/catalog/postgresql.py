@@ -12,7 +12,7 @@ import os
 import platform
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -208,15 +208,6 @@ class PostgresqlDatabase:
             table = tables.tables.get(name)
             if table is None or found.get(name) != _expected(connection, table):
                 raise self._other(name)
-
-    def replace(
-        self, connection: Connection, former: MetaData, fill: Callable[[Connection], None]
-    ) -> None:
-        """Drop the tables and make others in one transaction."""
-        with connection.begin():
-            former.drop_all(connection)
-            t.metadata.create_all(connection)
-            fill(connection)
 
     def _columns(self, connection: Connection) -> dict[str, list[tuple[str, str]]]:
         """The columns of each table or view of the schema, with their types, in order."""

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-import stat
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cache, lru_cache, partial
@@ -29,9 +28,9 @@ from sqlalchemy.schema import CreateIndex, CreateTable
 from hashret.errors import DamagedError, HashretError, NotACollectionError
 from hashret.store.catalog import tables as t
 from hashret.store.catalog.sqlite_guard import require_schema, require_sqlite, restrain, vacuum
-from hashret.store.files import damaged, sync_folder
+from hashret.store.files import damaged
 from hashret.store.layout import Layout
-from hashret.store.refusals import plainly, sqlite_error
+from hashret.store.refusals import sqlite_error
 
 _BUSY_SECONDS = 30.0  # a writer's last transaction is short; wait for it rather than fail
 
@@ -81,14 +80,6 @@ def _connect(write: bool) -> sqlite3.Connection:
     return connection
 
 
-def _connection_to(path: Path, *, write: bool) -> Connection:
-    token = _FILE.set(path)
-    try:
-        return _engine(write).connect()
-    finally:
-        _FILE.reset(token)
-
-
 class SqliteDatabase:
     """A file. A catalog on a server has the same methods (`PostgresqlDatabase`).
 
@@ -108,7 +99,11 @@ class SqliteDatabase:
         A reader's can change nothing.
         """
         # The writer is alone by the lock of the folder: nothing to wait for here.
-        return _connection_to(self._layout.catalog, write=write)
+        token = _FILE.set(self._layout.catalog)
+        try:
+            return _engine(write).connect()
+        finally:
+            _FILE.reset(token)
 
     @contextmanager
     def errors(self) -> Iterator[None]:
@@ -169,26 +164,6 @@ class SqliteDatabase:
     def require_schema(self, connection: Connection, tables: MetaData) -> None:
         """Raise `DamagedError` if there is anything but these tables and their indexes."""
         require_schema(_schema(connection), _statements(tables, connection.dialect))
-
-    def replace(
-        self, connection: Connection, former: MetaData, fill: Callable[[Connection], None]
-    ) -> None:
-        """Put new tables, as `fill` fills them, in the place of the `former` ones, all at once.
-
-        Outside of a transaction. They stand in a new file, which takes the name of the old one: the
-        connection can't be asked afterwards.
-        """
-        old, new = self._layout.catalog, self._layout.new_sqlite
-        with plainly(self._layout.root, "rewrite"):
-            for path in (new, new.with_name(f"{new.name}-journal")):
-                path.unlink(missing_ok=True)  # of a writer that was killed
-            with _connection_to(new, write=True) as made, made.begin():
-                t.metadata.create_all(made)
-                fill(made)
-            new.chmod(stat.S_IMODE(old.stat().st_mode))
-            sync_folder(self._layout.root)
-            new.replace(old)
-            sync_folder(self._layout.root)
 
     def faults(self, connection: Connection) -> list[str]:
         """What the database itself finds wrong with what it keeps, at most ten."""

@@ -62,8 +62,8 @@ def require_buffer(file: CheckedFile, buffer: pa.Buffer | None) -> None:
         file.require(begin, begin + buffer.size)
 
 
-def batches(file: CheckedFile) -> list[tuple[int, int]]:
-    """Where each batch of a file begins, and the length of its head, as its checked footer says.
+def batches(file: CheckedFile) -> list[int]:
+    """Where the message of each batch of a file begins, by its footer, which is checked.
 
     Raises ValueError for no Arrow file.
     """
@@ -71,18 +71,7 @@ def batches(file: CheckedFile) -> list[tuple[int, int]]:
     length = int.from_bytes(_read(file, size - _END, 4), "little")
     footer = _read(file, size - _END - length, length + _END)
     count, at = _vector(footer, _field(footer, _follow(footer, 0), _FOOTER_BATCHES))
-    return [_get("<qi", footer, at + 24 * n) for n in range(count)]
-
-
-def batch_at(file: CheckedFile, at: int, head: int) -> pa.ipc.Message:
-    """The message of one of `batches`. Raises ValueError unless it is as the footer says.
-
-    For pyarrow, which goes by the footer, its body would lie elsewhere.
-    """
-    message, _ = message_at(file, at)
-    if message.type != "record batch" or message.metadata.size + _PREFIX != head:
-        raise ValueError(f"no batch at byte {at}")
-    return message
+    return [_get("<q", footer, at + 24 * n)[0] for n in range(count)]
 
 
 def is_compressed(batch: pa.ipc.Message) -> bool:

@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Lock
 from typing import Any
 
 import pyarrow as pa
@@ -19,12 +18,15 @@ from hashret.store.checked import CheckedFile
 from hashret.store.files import FileRecord, write_file
 from hashret.store.layout import Layout
 from hashret.store.segments.arrow_messages import (
-    batch_at,
+    FIRST,
     batches,
+    message_at,
     reading,
-    require_buffer,
     unpacked_size,
 )
+
+# To decompress one batch takes less than to hand it to Arrow's threads.
+_OPTIONS = pa.ipc.IpcReadOptions(use_threads=False)
 
 #: Rows of a batch: 64 posts of a newsgroup are decompressed in a twentieth of a millisecond, and
 #: take a tenth more space than in batches of 1,024; 64 thumbnails are a quarter of a megabyte.
@@ -76,20 +78,19 @@ class Values:
         self._form = form
         self._path = path
         self._n_rows = n_rows
-        self._lock = Lock()  # of pyarrow's reader
         self._last: tuple[int, Any] = -1, None  # the batch read last: who reads on finds it
         with self._reading():
             self._file = CheckedFile(path, record)
             self._batches = batches(self._file)
-            options = pa.ipc.IpcReadOptions(use_threads=False)
-            self._reader = pa.ipc.open_file(pa.py_buffer(self._file.data), options=options)
+            schema, end = message_at(self._file, FIRST)
+            self._schema = self._file.data[FIRST:end].tobytes()
             is_whole = len(self._batches) == -(-n_rows // _ROWS)
-            if not is_whole or self._reader.schema != form.schema:
+            if not is_whole or pa.ipc.read_schema(schema) != form.schema:
                 raise ValueError("other columns")
 
     def value(self, row: int) -> Any:
         """The value of a row; None where there is none, as for an item of another source."""
-        with self._reading(), self._lock:
+        with self._reading():
             number, values = self._last
             if number != row // _ROWS:
                 number, values = self._last = row // _ROWS, self._column(row // _ROWS)
@@ -97,11 +98,13 @@ class Values:
 
     def _column(self, n: int) -> pa.Array:
         """The values of a batch."""
-        message = batch_at(self._file, *self._batches[n])
-        require_buffer(self._file, message.body)
-        if (n_bytes := unpacked_size(message)) > _MOST_BYTES:
-            raise ValueError(f"a batch of {n_bytes} bytes")
-        batch = self._reader.get_batch(n)
+        begin = self._batches[n]
+        message, end = message_at(self._file, begin)
+        self._file.require(begin, end)
+        if message.type != "record batch" or unpacked_size(message) > _MOST_BYTES:
+            raise ValueError(f"{message.type} of {unpacked_size(message)} bytes")
+        stream = self._schema + self._file.data[begin:end].tobytes()
+        batch = pa.ipc.open_stream(stream, options=_OPTIONS).read_next_batch()
         batch.validate(full=True)
         if batch.num_rows != min(_ROWS, self._n_rows - n * _ROWS):
             raise ValueError(f"a batch of {batch.num_rows} rows")
@@ -109,7 +112,7 @@ class Values:
 
     def require_all(self) -> None:
         """Raise `DamagedError` unless every value can be read."""
-        with self._reading(), self._lock:
+        with self._reading():
             for n in range(len(self._batches)):
                 self._column(n)
 
