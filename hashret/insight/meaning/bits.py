@@ -159,7 +159,7 @@ def _likeness(codes: Codes) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     for start in range(0, n_bits, _BLOCK):
         block = np.arange(start, min(start + _BLOCK, n_bits))
         correlations = centred[:, block].T @ centred  # (bits of the block, n_bits)
-        size = np.abs(correlations)
+        size = np.abs(correlations).round(12)  # bits alike but for rounding stand in their order
         size[np.arange(len(block)), block] = -1.0
         order = np.argsort(-size, axis=1, kind="stable")[:, :_ALIKE]
         alike[block] = order[:, 0]
