@@ -25,9 +25,9 @@ from hashret.sparse import Features, known, rows_between
 By = Literal["neighbours", "decoder"]
 
 #: Usual items that others are compared with at most, drawn with a fixed seed: no p-value is below
-#: 1 in 4,001, and an item is compared in some milliseconds.
-MOST_USUAL = 4_000
-_BLOCK = 256  # items judged together: their distances to all usual ones take 4 MB
+#: 1 in 8,001, and an item is compared in some milliseconds.
+MOST_USUAL = 8_000
+_BLOCK = 256  # items judged together: their distances to all usual ones take 8 MB
 _MOST_PARTS = 100  # parts of an item that are left out, those of the greatest features
 _LEAST_SHARE = 0.001  # of the error that an odd part takes with it
 

@@ -28,6 +28,8 @@ NEAREST = 10
 FEWEST = NEAREST + 1
 #: Share of the median error below which errors are one: copies have 0, which has no logarithm.
 _LEAST = 1e-6
+#: Usual items whose distances to all others are in memory at a time.
+_BLOCK = 1_024
 
 
 class Usual:
@@ -37,7 +39,7 @@ class Usual:
         self._views = views
         self._kth, self._mean = [], []
         for view in views:
-            nearest = _nearest(view.distances(view), np.arange(len(view)))
+            nearest = _nearest_of_all(view)
             self._kth.append(nearest[:, -1])
             self._mean.append(nearest.mean(axis=1, dtype=np.float64))
         medians = [float(np.median(mean)) for mean in self._mean]
@@ -90,6 +92,15 @@ class Usual:
             np.log(np.maximum(mean, least)) for mean, least in zip(means, self._least, strict=True)
         ]
         return np.asarray(np.mean(logs, axis=0))
+
+
+def _nearest_of_all(view: View) -> np.ndarray:
+    """The squared distances of each item to the nearest others, the k-th last, (n, k)."""
+    found = []
+    for start in range(0, len(view), _BLOCK):
+        own = np.arange(start, min(start + _BLOCK, len(view)))
+        found.append(_nearest(view.between(start, start + len(own)).distances(view), own))
+    return np.concatenate(found)
 
 
 def _nearest(distances: np.ndarray, own: np.ndarray) -> np.ndarray:

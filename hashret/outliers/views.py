@@ -21,6 +21,7 @@ from hashret.sparse import (
     by_layout,
     dense_rows,
     require_sparse,
+    rows_between,
     to_scipy,
     with_values,
 )
@@ -40,6 +41,10 @@ class View:
 
     def __len__(self) -> int:
         return len(self._squares)
+
+    def between(self, start: int, stop: int) -> View:
+        """The rows from `start` to before `stop`."""
+        return View(rows_between(self._rows, start, stop))
 
     def distances(self, other: View) -> np.ndarray:
         """The squared Euclidean distance of each row to each of the other's, (n, m) float32."""

@@ -29,6 +29,7 @@ from hashret.specs.encoders import IdentitySpec
 from hashret.specs.ordering import Ordering
 from indexer.training.batches import epoch_batches
 from indexer.training.neighbours.term_weighting import l1_normalised
+from indexer.training.networks.linear_start import OPEN, linear_start
 from indexer.training.optimise import choose_device
 from indexer.training.options import TrainingOptions
 from indexer.training.report import Course, OnProgress, StageReport
@@ -108,6 +109,8 @@ class _Lesson:
     """The sums of the last layer for the usual item, (n_outputs,): its bias at first."""
     loss: Callable[[Tensor, np.ndarray], Tensor]
     """Of the sums of the last layer (b, n_outputs) for these rows."""
+    wanted: np.ndarray | None = None
+    """What the sums are to be, (n, n_outputs), if a linear decoder of that is a good beginning."""
 
     def spec(self, n_bits: int, ordering: Ordering | None) -> DecoderSpec:
         """The settings of a decoder that learns this."""
@@ -138,11 +141,10 @@ def _numbers(rows: np.ndarray) -> _Lesson:
     scale = max(float(rows.std()), 1e-6)
 
     def loss(sums: Tensor, batch: np.ndarray) -> Tensor:
-        wanted = torch.from_numpy(rows[batch] / np.float32(scale)).to(sums.device)
-        return functional.mse_loss(sums, wanted)
+        return functional.mse_loss(sums, torch.from_numpy(wanted[batch]).to(sums.device))
 
-    mean = rows.mean(axis=0, dtype=np.float64) / scale
-    return _Lesson("numbers", _HIDDEN, _RATE_NUMBERS, scale, mean, loss)
+    mean, wanted = rows.mean(axis=0, dtype=np.float64) / scale, rows / np.float32(scale)
+    return _Lesson("numbers", _HIDDEN, _RATE_NUMBERS, scale, mean, loss, wanted)
 
 
 def _steps(rows: SparseRows) -> _Lesson:
@@ -190,7 +192,19 @@ class _Teaching:
         nn.init.zeros_(self._linear[-1].weight)
         with torch.no_grad():
             self._linear[-1].bias.copy_(torch.from_numpy(lesson.usual))
+        if lesson.wanted is not None and codes.n_bits <= self._linear[0].out_features:
+            self._begin_linear(codes, lesson.wanted)
         self._network = nn.Sequential(*layers[:-1]).to(device)
+
+    def _begin_linear(self, codes: Codes, wanted: np.ndarray) -> None:
+        """Begin as the best linear decoder, which a unit for each bit passes on."""
+        first, last = self._linear
+        weights, biases = linear_start(codes.bits, wanted, self._rng)
+        with torch.no_grad():
+            first.weight[: codes.n_bits] = torch.eye(codes.n_bits)
+            first.bias[: codes.n_bits] = OPEN
+            last.weight[:, : codes.n_bits] = torch.from_numpy(weights.T)
+            last.bias.copy_(torch.from_numpy(biases))
 
     def run(
         self, held_codes: Codes, held: Features, on_progress: OnProgress | None

@@ -33,6 +33,11 @@ class Dense(Trunk):
 
 
 @dataclass(frozen=True, slots=True)
+class Folded(Dense):
+    """Linear layers, one of them hidden, that begin as the principal components in bits."""
+
+
+@dataclass(frozen=True, slots=True)
 class Patches(Dense):
     """Linear layers over filter responses to patches of the images."""
 
@@ -232,6 +237,7 @@ class Labels(Term):
 #: The class that carries out the settings of each part; it is loaded when a training begins.
 PARTS: dict[str, str] = {
     "Dense": "indexer.training.networks.dense:DenseTrunk",
+    "Folded": "indexer.training.networks.folded:FoldedTrunk",
     "Patches": "indexer.training.networks.patches:PatchesTrunk",
     "Conv": "indexer.training.networks.conv:ConvTrunk",
     "Recursive": "indexer.training.networks.recursive:RecursiveTrunk",

@@ -18,6 +18,7 @@ from indexer.training.parts import (
     Contrast,
     Conv,
     Dense,
+    Folded,
     Gaussian,
     Greedy,
     Labels,
@@ -164,18 +165,22 @@ def _family(
 def _rebuilding(recipe: Recipe, gaussian: float) -> Recipe:
     """The recipe for codes that are to be turned back: all that counts is the item itself.
 
+    Long codes have fine bits, which noise and steps of descent spoil: they stay as they begin.
     `gaussian` is noise on the features: few numbers that hang together little are learned by heart
     without it.
     """
     return replace(
         recipe,
-        trunk=Dense(hidden=(1024,)),
+        trunk=Folded(hidden=(1024,)),
         bottleneck=NoisySigmoid(noise=(0.1, 0.5)),
         target=Squared(),
         terms=(),
         corruption=Corruption(masked_share=0.0, gaussian=gaussian),
         neighbourhood=None,
+        pretrain_epochs=0,
         epochs=16,
+        learning_rate=1e-3,
+        learned_bits=64,
     )
 
 

@@ -165,6 +165,8 @@ class Recipe:
     steps_each: float = float("inf")
     """Largest number of those least steps for each item, but at least `_FEWEST_STEPS`: a tiny
     corpus has little to learn."""
+    learned_bits: float = float("inf")
+    """Codes of more bits stay as the trunk begins them; they are not fine-tuned."""
     telling: TellingWords | None = None
     """How words are weighted in neighbourhoods, targets and latent coordinates; None: by rarity."""
     linear: LinearMap | None = None

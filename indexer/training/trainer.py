@@ -184,8 +184,13 @@ class _Round:
         self._pretrain(whole)
         began = time.perf_counter()
         stage = self._named("fine-tune")
-        look = partial(self._look, whole, n_bits, stage)
-        course = finetune(whole, self._descent(stage), self.recipe.epochs, look)
+        if n_bits <= self.recipe.learned_bits:
+            look = partial(self._look, whole, n_bits, stage)
+            course = finetune(whole, self._descent(stage), self.recipe.epochs, look)
+        else:
+            with torch.no_grad():
+                first = np.arange(min(len(self.trainer.items), self.recipe.batch_size))
+                course = Course.of([float(whole.loss(first, 1.0))])
         raw = raw_logits_of(whole.network, whole.batches)
         encoder = self._exported(whole, raw, n_bits, stage)
         self.stages.append(self._code_report(encoder, whole.bottleneck, raw, stage, course, began))
