@@ -208,10 +208,13 @@ def test_a_scale_has_its_ends(opened):
     assert page.locator("#legend .swatch").count() == 11
 
 
-def test_many_points_are_drawn_fast(opened):
+def test_as_many_points_as_there_may_be_are_drawn(opened):
     page = opened(view([str(i) for i in range(50_000)]))
-    seconds = page.evaluate(
-        "() => { const times = []; for (let i = 0; i < 5; i++) { const began = performance.now();"
-        "draw(); times.push(performance.now() - began); } return Math.min(...times) / 1000; }"
+    share = page.evaluate(
+        "() => { const pixels = context.getImageData(0, 0, canvas.width, canvas.height).data;"
+        "const paper = pixels.slice(0, 3).join(); let painted = 0;"
+        "for (let i = 0; i < pixels.length; i += 4)"
+        "painted += pixels.slice(i, i + 3).join() !== paper;"
+        "return 4 * painted / pixels.length; }"
     )
-    assert seconds < 0.1  # some 12 ms on a machine that nobody else uses
+    assert share > 0.1  # they lie all over it
