@@ -191,7 +191,7 @@ def table(done: dict[Key, Any]) -> str:
 
         if "bound" in figures:
             lines.append(
-                f"| {name} | {model} | normal numbers | | {bits(figures['bound'])} | | | | |"
+                f"| {name} | {_VAE} | normal numbers | | {bits(figures['bound'])} | | | | |"
             )
             continue
         for prior in ("fair bits", "one tree", "trees"):
