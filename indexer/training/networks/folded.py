@@ -171,7 +171,7 @@ class FoldedTrunk(DenseTrunk):
         directions = principal_directions(centred, min(2 * n_bits, *rows.shape), rng)[:, :n_bits]
         found = []
         for column in (centred @ directions).T.astype(np.float64):
-            deviation = max(float(column.std()), np.finfo(np.float32).tiny)
+            deviation = max(float(column.std()), float(np.finfo(np.float32).tiny))
             found.append(Folds((column - column.mean()) / deviation, deviation**2))
         with torch.no_grad():
             start_encoder(network, mean, directions, found, allotted(found, n_bits, width))
