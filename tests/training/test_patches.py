@@ -122,7 +122,7 @@ def test_any_size_has_finite_views(shape, n):
     found = image_views(rows, shape, features_of(rows, shape), rng())
     assert np.isfinite(found).all()
     lengths = np.linalg.norm(found, axis=1)
-    assert (lengths <= (np.sqrt(2.0) if n == 5 else 1.0) + 1e-5).all()
+    assert (lengths <= np.sqrt(2.0) + 1e-5).all()
 
 
 def test_images_all_alike_have_finite_views():

@@ -75,6 +75,14 @@ def test_a_sample_tells_the_directions_of_all(monkeypatch):
 @pytest.mark.parametrize("n", [2, 3, 40])
 def test_few_items_and_items_all_alike_have_finite_coordinates(n):
     for rows in (np.zeros((n, 5), np.float32), rng().standard_normal((n, 5)).astype(np.float32)):
-        found = relevant_coordinates(rows, rows, 60, rng())
+        found = relevant_coordinates(rows, rng(1).standard_normal((n, 5)), 60, rng())
         assert found.shape == (n, 5)
         assert np.isfinite(found).all()
+
+
+def test_neighbours_that_are_much_alike_are_left_as_they_are():
+    kinds = np.arange(300) % 10
+    rows = 2.0 * rng(1).standard_normal((10, 8))[kinds] + 0.1 * rng(2).standard_normal((300, 8))
+    rows = (rows - rows.mean(axis=0)).astype(np.float32)
+    assert relevant_coordinates(rows, rows, 4, rng()) is None
+    assert relevant_coordinates(rows, rng(3).standard_normal((300, 8)), 4, rng()) is not None

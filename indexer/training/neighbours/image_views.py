@@ -3,8 +3,8 @@
 Each view is centred and kept in its leading principal directions. Half whitened and scaled to unit
 length, they say which images are near at first: the leading directions of images are mostly light
 and bulk; half whitening lets the others speak, and the errors of the two views differ, so the sum
-of their cosines is better than each. What near images differ by then counts for little
-(`relevant_components`).
+of their cosines is better than each. What near images differ by then counts for little, where they
+differ much (`relevant_components`).
 """
 
 from __future__ import annotations
@@ -34,8 +34,9 @@ def image_views(
 
     Gradients (`hog`) with the pixels are one view, the `responses` to the images' patches
     (`hashret.models.patches`), a row for each image, the other. Views are the same for what
-    `invariant` names, as the responses are already. Fewer than 100 images have both views side by
-    side, each of unit length, and more have what was learned from the two, of unit length.
+    `invariant` names, as the responses are already. Fewer than 100 images, and those whose
+    neighbours are much alike, have both views side by side, each of unit length; others have what
+    was learned from the two, of unit length.
     """
     same = [part.reshape(rows.shape) for part in versions(rows.reshape(-1, *shape), invariant)]
     both = [mean_and_deviation(of) for of in ([oriented_gradients(p, shape) for p in same], same)]
@@ -48,7 +49,8 @@ def image_views(
     alike = np.hstack([_half_whitened(view[:, :_DIRECTIONS]) for view in views])
     if len(rows) < _FEWEST:
         return alike
-    return relevant_coordinates(np.hstack(views), alike, _DIRECTIONS, rng)
+    learned = relevant_coordinates(np.hstack(views), alike, _DIRECTIONS, rng)
+    return alike if learned is None else learned
 
 
 def _half_whitened(coordinates: np.ndarray) -> np.ndarray:

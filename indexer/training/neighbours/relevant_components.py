@@ -18,37 +18,49 @@ from indexer.training.neighbours.similarities import cosine_points
 
 _SAMPLED = 10_000  # number of items whose neighbours are found, for any number of items
 _NEAREST = 8  # number of nearest neighbours of each, but at most a thirtieth of the items
+#: How far neighbours differ, as a share of how far any two items do, from which on directions are
+#: divided by it: .47 of photographs, which gain much; .16 of clothes, each in the middle of its
+#: image, which would lose a little, and .19 of digits (docs/adr/0017).
+_FAR = 1 / 3
 _FLOOR = 0.03  # added to the differences of neighbours, as a share of their mean over directions
 _TINY = 1e-9  # added besides, if no neighbours differ at all
 
 
 def relevant_coordinates(
     rows: np.ndarray, alike: np.ndarray, count: int, rng: np.random.Generator
-) -> np.ndarray:
+) -> np.ndarray | None:
     """(n, at most `count`) float32, of unit length, from n >= 2 centred rows of (n, d) numbers.
 
-    `alike` (n, any) are vectors by whose cosines neighbours are found.
+    `alike` (n, any) are vectors by whose cosines neighbours are found. None where neighbours differ
+    by less than a third of what any two do: then `alike` finds items of one kind well enough.
     """
     some = np.sort(rng.permutation(len(rows))[:_SAMPLED])
     sample = rows[some].astype(np.float64)
     width = max(1, min(_NEAREST, len(sample) // 30))
     near = find_neighbourhoods(cosine_points(alike[some]), width, rng).members
-    found = rows @ _directions(sample, near, count)
+    spread, between = sample.T @ sample / len(sample), _between(sample, near)
+    if np.trace(between) < _FAR * np.trace(spread):
+        return None
+    found = rows @ _directions(spread, between, count)
     lengths = np.linalg.norm(found, axis=1, keepdims=True)
     return np.asarray(found / np.maximum(lengths, 1e-9), np.float32)
 
 
-def _directions(sample: np.ndarray, near: np.ndarray, count: int) -> np.ndarray:
-    """(d, at most `count`) float32: directions in which all differ most, and neighbours by 1.
+def _between(sample: np.ndarray, near: np.ndarray) -> np.ndarray:
+    """(d, d): how far items and their neighbours differ; of any two it is the covariance.
 
     `near` (n, m) are the rows of each one's neighbours.
     """
-    spread = sample.T @ sample / len(sample)
-    between = np.zeros_like(spread)
+    between = np.zeros((sample.shape[1],) * 2)
     for column in near.T:
         difference = sample - sample[column]
         between += difference.T @ difference
-    between /= 2.0 * near.size
+    return between / (2.0 * near.size)
+
+
+def _directions(spread: np.ndarray, between: np.ndarray, count: int) -> np.ndarray:
+    """(d, at most `count`) float32: directions in which all differ most, and neighbours by 1."""
+    between = between.copy()
     floor = _FLOOR * np.trace(between) / len(between) + _TINY
     between[np.diag_indices_from(between)] += floor
     last = len(spread) - 1
