@@ -106,8 +106,9 @@ def file_forms(kind: str) -> dict[str, Callable[[np.ndarray], tuple[int, np.ndar
         def put(item: np.ndarray) -> tuple[int, np.ndarray]:
             stream = BytesIO()
             Image.fromarray(item).save(stream, form, **how)
+            size = stream.tell()
             with Image.open(stream) as image:
-                return stream.tell(), np.asarray(image.convert("L"))
+                return size, np.asarray(image.convert("L"))
 
         return put
 
