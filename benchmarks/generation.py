@@ -17,6 +17,7 @@ third neighbour (Kynkaanniemi et al., NeurIPS 2019, here on pixels).
 from __future__ import annotations
 
 import argparse
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ import numpy as np
 
 from benchmarks.result_lines import Key, read, record
 from hashret.codes import Codes
-from hashret.decoders.priors import ChowLiuTree, FairBits, Prior, TreeMixture
+from hashret.decoders.priors import ChowLiuTree, Prior, TreeMixture
 
 ROOT = Path(__file__).resolve().parents[1]
 _PAGE = ROOT / "docs" / "family.md"
@@ -40,6 +41,21 @@ _VAE_UNITS, _VAE_STEPS = 512, 4_000
 _VAE = "variational autoencoder, as published"
 _HEADS = ["set", "model", "codes drawn from", "log p(code)", "bound, nats", "bits a pixel"]
 _HEADS += ["nearest item", "copies", "precision", "recall"]
+
+
+@dataclass(frozen=True, slots=True)
+class FairBits:
+    """Each bit is a fair coin: what a variational model is taught its codes to be."""
+
+    n_bits: int
+
+    def draw(self, n: int, rng: np.random.Generator) -> Codes:
+        """n codes, drawn independently."""
+        return Codes.pack(rng.random((n, self.n_bits)) < 0.5)
+
+    def log_probabilities(self, codes: Codes) -> np.ndarray:
+        """The natural logarithm of each code's probability, (n,) float64."""
+        return np.full(len(codes), -self.n_bits * np.log(2.0))
 
 
 def images(name: str, root: Path | None, n: int) -> tuple[np.ndarray, np.ndarray, tuple[int, ...]]:

@@ -268,13 +268,12 @@ class Collection:
     ) -> Generated:
         """Codes that no item need have, and what they say, as `decode` gives it.
 
-        n codes, 16 if not said, are drawn from what is likely: fair and independent bits where a
-        variational model was taught to have such codes, else Chow-Liu trees of the stored ones
-        (`decoders.priors`). With `near`, the id of an item: its code, and others that are each one
-        bit further away. With `between`, two ids: the codes on the way from one to the other, a bit
-        each step, or n of them, evenly spaced. With `sample` what is shown is drawn around what a
-        code says, as far from it as items are: words from their shares, numbers with noise. The
-        same `seed` draws the same.
+        n codes, 16 if not said, are drawn from what is likely: a mixture of Chow-Liu trees of the
+        stored ones (`decoders.priors`). With `near`, the id of an item: its code, and others that
+        are each one bit further away. With `between`, two ids: the codes on the way from one to the
+        other, a bit each step, or n of them, evenly spaced. With `sample` what is shown is drawn
+        around what a code says, as far from it as items are: words from their shares, numbers with
+        noise. The same `seed` draws the same.
 
         Raises CollectionError where there is no decoder or no code, ValueError for n < 1, `near`
         beside `between` and for other than two ids, `UnknownItemError`, and `InputError` for an

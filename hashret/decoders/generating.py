@@ -9,7 +9,7 @@ import numpy as np
 
 from hashret.codes import Codes
 from hashret.decoders.decoder import Decoder
-from hashret.decoders.priors import FairBits, Prior, TreeMixture
+from hashret.decoders.priors import TreeMixture
 from hashret.decoders.sampling import sampled_numbers, sampled_words
 from hashret.decoders.walks import away
 from hashret.decoders.walks import between as walk_between
@@ -32,10 +32,9 @@ def new_codes(
     *,
     near: Codes | None,
     between: Sequence[Codes] | None,
-    fair: bool,
     rng: np.random.Generator,
 ) -> Codes:
-    """n codes drawn from the prior (`priors`): fair bits, or trees of the stored codes.
+    """n codes drawn from the mixture of trees of the stored codes (`priors`).
 
     Or with `near`, one code, that and others that are each a bit further away from it; with
     `between`, two codes, those on the way from one to the other, a bit each step, or n of them,
@@ -48,8 +47,7 @@ def new_codes(
         if n is None or n >= len(walk):
             return walk
         return walk[np.linspace(0, len(walk) - 1, n).round().astype(np.int64)]
-    prior: Prior = FairBits(stored.n_bits) if fair else TreeMixture.of(stored)
-    return prior.draw(n or _DRAWN, rng)
+    return TreeMixture.of(stored).draw(n or _DRAWN, rng)
 
 
 def sampled(decoder: Decoder, decoded: np.ndarray, rng: np.random.Generator) -> np.ndarray:

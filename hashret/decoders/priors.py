@@ -43,21 +43,6 @@ class Prior(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class FairBits:
-    """Each bit is a fair coin: the prior of a model that was taught to have such codes."""
-
-    n_bits: int
-
-    def draw(self, n: int, rng: np.random.Generator) -> Codes:
-        """n codes, drawn independently."""
-        return Codes.pack(rng.random((n, self.n_bits)) < 0.5)
-
-    def log_probabilities(self, codes: Codes) -> np.ndarray:
-        """The natural logarithm of each code's probability, (n,) float64."""
-        return np.full(len(codes), -self.n_bits * np.log(2.0))
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class ChowLiuTree:
     """Each bit depends on its parent in a tree; the root on none."""

@@ -56,7 +56,6 @@ def generated(
     if whole("seed", seed) < 0:
         raise ValueError(f"seed: expected 0 or more, got {seed}; choose another")
     rng = np.random.default_rng(seed)
-    fair = snapshot.decoder.spec.prior == "fair"
     if not len(snapshot.codes):
         raise CollectionError(
             f"{snapshot.layout.root}: expected items with a code, got none; add some"
@@ -66,7 +65,6 @@ def generated(
         n,
         near=None if near is None else snapshot.code_of(id_of(near)),
         between=None if between is None else [snapshot.code_of(id_of(one)) for one in between],
-        fair=fair,
         rng=rng,
     )
     return Generated(codes, decoded(snapshot, codes, rng if sample else None))

@@ -15,6 +15,8 @@ class DecoderSpec:
     """The decoder half of an autoencoder: linear layers with ReLU between them."""
 
     kind: ClassVar[str] = "decoder"
+    #: Fields of former models, which say nothing any more: codes are drawn from trees for all.
+    DROPPED: ClassVar[tuple[str, ...]] = ("prior",)
     outputs: Literal["words", "numbers", "steps", "bits"]
     """What is decoded (`decoders.outputs`): a distribution over words, numbers, the numbers of
     steps in order and how many steps there are, or the bits."""
@@ -31,9 +33,6 @@ class DecoderSpec:
     """The number of different tokens, where these are the steps."""
     first: int = 0
     """The column of the first step (`specs.ordering.Ordering`)."""
-    prior: Literal["trees", "fair"] = "trees"
-    """Which codes are likely (`decoders.priors`): those that are like stored ones; or any, by fair
-    bits, where the model was taught to have such codes."""
 
     def __post_init__(self) -> None:
         require_whole_fields(self, n_bits=1, n_outputs=1, width=0, n_tokens=0, first=0)

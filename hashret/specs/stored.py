@@ -42,6 +42,8 @@ def from_json(data: dict[str, Any]) -> Any:
         )
     spec = _SPECS[kind]
     fields = {**getattr(spec, "ABSENT", {}), **fields}
+    for name in getattr(spec, "DROPPED", ()):
+        fields.pop(name, None)
     unknown = set(fields) - {field.name for field in dataclasses.fields(spec)}
     if unknown:
         raise FormatVersionError(

@@ -118,15 +118,11 @@ def decoder_for(
     if not options.decoder:
         return None
     from indexer.training.decoder import taught_decoder  # imported here: torch is slow to load
-    from indexer.training.presets import PRESETS
-    from indexer.training.recipe import Recipe
 
     def on_step(stage: str, done: int, total: int, loss: float) -> None:
         on_progress(stage, done, total)
 
-    recipe = PRESETS[kind][str(options.preset)].recipe
-    fair = isinstance(recipe, Recipe) and recipe.bottleneck.fair_bits
-    decoder, stage = taught_decoder(features, encoder, options, on_step, fair_bits=fair)
+    decoder, stage = taught_decoder(features, encoder, options, on_step)
     report.stages.append(stage)
     return decoder
 

@@ -56,16 +56,12 @@ def taught_decoder(
     encoder: Encoder,
     options: TrainingOptions,
     on_progress: OnProgress | None = None,
-    *,
-    fair_bits: bool = False,
 ) -> tuple[Decoder, StageReport]:
     """A decoder of the encoder's codes, and the report of its stage.
 
     It learns from the features of at most 20,000 of n >= 2 items, a seeded sample, but for a tenth,
     whose errors say when to stop and are kept (`Decoder.held_errors`). The same arguments give the
-    same decoder, on one machine. `fair_bits` says that the encoder was taught to have such codes,
-    from which new ones are then drawn (`DecoderSpec.prior`). Raises TrainingError if no error is
-    finite.
+    same decoder, on one machine. Raises TrainingError if no error is finite.
     """
     began = time.perf_counter()
     rng = np.random.default_rng([options.seed, 1])
@@ -85,8 +81,6 @@ def taught_decoder(
         codes, device = encoder.encode(rows), choose_device(options.device)
         teaching = _Teaching(lesson, spec, codes, device, rng)
         decoder, losses = teaching.run(held_codes, held, on_progress)
-    if fair_bits:
-        decoder.spec = replace(decoder.spec, prior="fair")
     decoder.held_errors = held_quantiles(decoder.errors(held_codes, held))
     report = StageReport(_STAGE, time.perf_counter() - began)
     if losses:

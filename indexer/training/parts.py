@@ -129,8 +129,6 @@ class Bernoulli(Bottleneck):
 class Gaussian(Bottleneck):
     """Variational: each item has a normal distribution for each bit, sampled in every step."""
 
-    fair_bits: ClassVar[bool] = True
-
     divergence: tuple[float, float] = (0.0, 0.01)
     """Weight of the divergence from the prior, at the start and at the end. The target's loss is a
     mean over words or features, so the last is what 1 would be for a sum over a hundred of them."""

@@ -38,8 +38,6 @@ class Bottleneck:
 
     has_noise: ClassVar[bool] = False
     """Whether it has noise that `Multiples.noise` scales."""
-    fair_bits: ClassVar[bool] = False
-    """Whether it teaches codes to be fair and independent bits, from which new ones are drawn."""
 
     def with_noise(self, times: float) -> Self:
         """The settings with the noise multiplied by `times`; unchanged if there is no noise."""

@@ -232,3 +232,10 @@ ENCODERS = [
 @pytest.mark.parametrize(("encoder", "decoder", "expected"), ENCODERS)
 def test_a_decoder_is_of_the_encoder_whose_features_it_rebuilds(encoder, decoder, expected):
     assert fits(decoder, encoder) is expected
+
+
+def test_the_prior_that_former_models_name_is_read_and_counts_for_nothing():
+    spec = made("numbers", 5).spec
+    assert from_json(to_json(spec) | {"prior": "fair"}) == spec
+    with pytest.raises(FormatVersionError, match="'priors'"):
+        from_json(to_json(spec) | {"priors": "fair"})

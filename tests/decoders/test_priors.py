@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from hashret.codes import Codes, hamming
 from hashret.decoders import priors
-from hashret.decoders.priors import ChowLiuTree, FairBits, TreeMixture
+from hashret.decoders.priors import ChowLiuTree, TreeMixture
 from hashret.decoders.walks import away, between
 from hashret.errors import InputError
 
@@ -157,13 +157,6 @@ def test_few_codes_have_one_tree():
     assert len(mixture.trees) == 1
     alone = ChowLiuTree.of(codes).log_probabilities(codes)
     np.testing.assert_allclose(mixture.log_probabilities(codes), alone)
-
-
-def test_fair_bits_are_fair():
-    assert FairBits(16).log_probabilities(drawn(3, 16)).tolist() == [-16 * np.log(2)] * 3
-    bits = FairBits(16).draw(20_000, np.random.default_rng(0)).bits
-    assert np.abs(bits.mean(axis=0) - 0.5).max() < 0.02
-    assert np.abs(np.corrcoef(bits.T) - np.eye(16)).max() < 0.04
 
 
 @given(st.integers(0, 2**16 - 1), st.integers(0, 2**16 - 1), st.integers(0, 20))

@@ -48,8 +48,8 @@ def generate(
 ) -> None:
     """Make up items like those of COLLECTION: codes are drawn or walked to, and decoded.
 
-    Codes are drawn from how bits go together in the stored ones, or, of a variational model, from
-    fair bits, which it was taught. Standard error says how near the nearest stored code is.
+    Codes are drawn from how bits go together in the stored ones. Standard error says how near the
+    nearest stored code is.
     """
     if near is not None and between:
         raise click.UsageError("--near and --between: choose one")
