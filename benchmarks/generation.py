@@ -234,7 +234,7 @@ def main() -> None:
     parser.add_argument("--write-docs", action="store_true")
     arguments = parser.parse_args()
     done = read(arguments.results)
-    for name in arguments.sets.split(","):
+    for name in filter(None, arguments.sets.split(",")):
         known, asked, shape = images(name, arguments.datasets, arguments.items)
         for model in (*_PRESETS, "published"):
             key = (name, arguments.items, model)
