@@ -170,7 +170,7 @@ def test_index_and_query_from_files(tmp_path):
         hits = json.loads(cli("query", to, *asked, "-k", 1, "--json")[1])
         assert (hits["id"], hits["distance"]) == ("5", 0)
     assert json.loads(cli("query", to, json.dumps(rows[5].tolist()), "-k", 1, "--json")[1]) == hits
-    assert "packed_bits True" in cli("info", to)[1]
+    assert "packed bits yes" in cli("info", to)[1]
     status, said = cli("query", to, "--file", tmp_path / "g.npy")
     assert status == 1
     assert "expected packed bits, 12 bytes of uint8 or int8, got float32" in said
