@@ -21,6 +21,7 @@ FIGURES: dict[str, dict[str, float]] = {
         "dense": 0.582,
         "quick": 0.576,
         "recirculation": 0.577,
+        "recurrent": 0.538,
         "recursive": 0.519,
         "rounded": 0.582,
         "sparse": 0.574,
