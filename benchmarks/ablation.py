@@ -25,10 +25,10 @@ from typing import Any
 from unittest.mock import patch
 
 from benchmarks import environment
+from benchmarks.page_sections import write_section
 
 ROOT = Path(__file__).resolve().parents[1]
 _BITS = 64
-_BEGIN, _END = "<!-- ablation: begin -->", "<!-- ablation: end -->"
 
 #: Name -> changes to the default recipe, each by the dotted name of a setting (`changed`); a term
 #: or a bottleneck by its class and settings.
@@ -186,9 +186,7 @@ def _write_docs(done: dict[tuple[str, int], dict[str, float]]) -> None:
         cells = [f"{v:,.0f}" if v > 10 else f"{v:.3f}" for v in row.values()]
         lines.append(f"| {name} | {' | '.join(cells)} |")
     page = ROOT / "docs" / "how-it-works.md"
-    before, _, rest = page.read_text(encoding="utf-8").partition(_BEGIN)
-    after = rest.partition(_END)[2]
-    page.write_text(f"{before}{_BEGIN}\n" + "\n".join(lines) + f"\n{_END}{after}", encoding="utf-8")
+    write_section(page, "ablation", "\n".join(lines))
     _plot(means)
 
 

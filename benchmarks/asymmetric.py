@@ -16,11 +16,11 @@ from time import process_time
 from typing import Any
 
 from benchmarks import environment
+from benchmarks.page_sections import write_section
 
 ROOT = Path(__file__).resolve().parents[1]
 _LENGTHS = (64, 128, 256)
 _REPEATS = 15
-_BEGIN, _END = "<!-- asymmetric: begin -->", "<!-- asymmetric: end -->"
 
 
 def main() -> None:
@@ -33,9 +33,7 @@ def main() -> None:
     print(table)
     if arguments.write_docs:
         page = ROOT / "docs" / "vectors.md"
-        before, _, rest = page.read_text(encoding="utf-8").partition(_BEGIN)
-        after = rest.partition(_END)[2]
-        page.write_text(f"{before}{_BEGIN}\n{table}\n{_END}{after}", encoding="utf-8")
+        write_section(page, "asymmetric", table)
 
 
 def _measure(n: int, n_bits: int) -> dict[str, float]:

@@ -23,11 +23,11 @@ import zstandard
 from PIL import Image
 
 from benchmarks.datasets import Dataset, default_root, load
+from benchmarks.page_sections import write_section
 from benchmarks.result_lines import Key, read, record
 
 ROOT = Path(__file__).resolve().parents[1]
 _PAGE = ROOT / "docs" / "family.md"
-_BEGIN, _END = "<!-- compression: begin -->", "<!-- compression: end -->"
 _LENGTHS = (64, 256)
 _TESTED = 2_000
 _MOST_BITS = 6  # of a coordinate
@@ -209,10 +209,7 @@ def main() -> None:
             measure(name, arguments, done)
     print(table(done, arguments.items))
     if arguments.write_docs:
-        before, _, rest = _PAGE.read_text(encoding="utf-8").partition(_BEGIN)
-        after = rest.partition(_END)[2]
-        text = f"{before}{_BEGIN}\n{table(done, arguments.items)}\n{_END}{after}"
-        _PAGE.write_text(text, encoding="utf-8")
+        write_section(_PAGE, "compression", table(done, arguments.items))
 
 
 if __name__ == "__main__":

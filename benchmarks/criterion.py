@@ -20,11 +20,11 @@ from types import SimpleNamespace
 from typing import Any
 
 from benchmarks import criterion_models, environment
+from benchmarks.page_sections import write_section
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "criterion.jsonl"
 PAGE = ROOT / "docs" / "tuning-measurements.md"
-_BEGIN, _END = "<!-- criterion: begin -->", "<!-- criterion: end -->"
 _K, _NARROW = 100, 10
 _SMOOTHING = 0.2
 
@@ -140,9 +140,7 @@ def main() -> None:
     table = _table(rows)
     print(table)
     if arguments.write_docs:
-        before, _, rest = PAGE.read_text(encoding="utf-8").partition(_BEGIN)
-        after = rest.partition(_END)[2]
-        PAGE.write_text(f"{before}{_BEGIN}\n{table}\n{_END}{after}", encoding="utf-8")
+        write_section(PAGE, "criterion", table)
 
 
 def _measured(name: str, paths: list[Path], root: Path) -> list[dict[str, Any]]:

@@ -23,6 +23,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from PIL import Image
 
 from benchmarks.datasets import Dataset, default_root, load
+from benchmarks.page_sections import write_section
 from benchmarks.result_lines import Key, read, record
 from hashret.decoders.patch_denoiser import PatchDenoiser
 from hashret.features.image import ImageFeaturizer
@@ -35,7 +36,6 @@ from indexer.training.options import TrainingOptions
 
 ROOT = Path(__file__).resolve().parents[1]
 _PAGE = ROOT / "docs" / "family.md"
-_BEGIN, _END = "<!-- denoising: begin -->", "<!-- denoising: end -->"
 _NOISES = (0.1, 0.2)
 _TESTED, _CHOSEN_ON = 200, 20
 _CROPPED = 128  # pixels, the side of what of a photograph is tested: in its own resolution
@@ -244,9 +244,7 @@ def table(done: dict[Key, Any]) -> str:
 
 
 def write_docs(done: dict[Key, Any]) -> None:
-    before, _, rest = _PAGE.read_text(encoding="utf-8").partition(_BEGIN)
-    text = f"{before}{_BEGIN}\n{table(done)}\n{_END}{rest.partition(_END)[2]}"
-    _PAGE.write_text(text, encoding="utf-8")
+    write_section(_PAGE, "denoising", table(done))
 
 
 def draw(path: Path) -> None:

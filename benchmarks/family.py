@@ -21,6 +21,7 @@ from time import process_time
 from typing import Any
 
 from benchmarks import environment
+from benchmarks.page_sections import write_section
 from benchmarks.result_lines import Key, read, record
 from indexer.cli.choosing.preset_figures import SETS
 
@@ -29,7 +30,6 @@ ROOT = Path(__file__).resolve().parents[1]
 _REAL = "real-valued"
 _SHOWN_BITS = 64  # of the figures that `hashret presets` shows
 _LEFT_OUT = ("identity",)  # learns nothing, and takes nothing but bits
-_BEGIN, _END = "<!-- family: begin -->", "<!-- family: end -->"
 _FIGURES = ROOT / "indexer" / "cli" / "choosing" / "preset_figures.py"
 
 
@@ -171,10 +171,7 @@ def _write_docs(rows: list[dict[str, Any]]) -> None:
             parts.append(f"| {' | '.join(cells)} |")
         parts.append("")
     page = ROOT / "docs" / "family.md"
-    before, _, rest = page.read_text(encoding="utf-8").partition(_BEGIN)
-    after = rest.partition(_END)[2]
-    text = "\n".join(parts)
-    page.write_text(f"{before}{_BEGIN}\n{text}{_END}{after}", encoding="utf-8")
+    write_section(page, "family", "\n".join(parts[:-1]))
 
 
 def _spread(values: list[float]) -> str:

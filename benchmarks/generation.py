@@ -23,13 +23,13 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.page_sections import write_section
 from benchmarks.result_lines import Key, read, record
 from hashret.codes import Codes
 from hashret.decoders.priors import ChowLiuTree, Prior, TreeMixture
 
 ROOT = Path(__file__).resolve().parents[1]
 _PAGE = ROOT / "docs" / "family.md"
-_BEGIN, _END = "<!-- generation: begin -->", "<!-- generation: end -->"
 _N_BITS = 64
 _PRESETS = ("variational", "patches")
 _SAMPLES, _ASKED = 1_000, 1_000
@@ -247,10 +247,7 @@ def main() -> None:
                 record(arguments.results, done, key, measured)
     print(table(done))
     if arguments.write_docs:
-        before, _, rest = _PAGE.read_text(encoding="utf-8").partition(_BEGIN)
-        after = rest.partition(_END)[2]
-        text = f"{before}{_BEGIN}\n{table(done)}\n{_END}{after}"
-        _PAGE.write_text(text, encoding="utf-8")
+        write_section(_PAGE, "generation", table(done))
 
 
 if __name__ == "__main__":

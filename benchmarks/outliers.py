@@ -26,6 +26,7 @@ from statistics import mean
 from typing import TYPE_CHECKING, Any
 
 from benchmarks import environment
+from benchmarks.page_sections import write_section
 
 if TYPE_CHECKING:
     import numpy as np
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
     from benchmarks.result_lines import Key
 
 ROOT = Path(__file__).resolve().parent.parent
-_BEGIN, _END = "<!-- outliers: begin -->", "<!-- outliers: end -->"
 _MOST, _OTHERS, _HIDDEN, _BLOCK = 6_000, 1_000, 600, 512
 _SETS = {"fmnist": range(10), "20ng-stripped": range(0, 20, 2), "20ng-minilm": range(0, 20, 2)}
 _ROWS = ["hashret", "PCA 8", "PCA 64", "isolation forest", "10th neighbour"]
@@ -227,9 +227,7 @@ def _write_docs(done: dict[Key, dict[str, Any]]) -> None:
             cells.append(f"{mean(found):.3f} ({min(found):.3f})" if found else "")
         lines.append(f"| {row} | {' | '.join(cells)} |")
     page = ROOT / "docs" / "family.md"
-    before, _, rest = page.read_text(encoding="utf-8").partition(_BEGIN)
-    after = rest.partition(_END)[2]
-    page.write_text(f"{before}{_BEGIN}\n" + "\n".join(lines) + f"\n{_END}{after}", encoding="utf-8")
+    write_section(page, "outliers", "\n".join(lines))
 
 
 if __name__ == "__main__":

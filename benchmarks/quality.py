@@ -22,6 +22,7 @@ from statistics import mean, stdev
 from typing import Any
 
 from benchmarks import environment
+from benchmarks.page_sections import write_section
 from benchmarks.result_lines import read, record
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -40,7 +41,6 @@ _LEARNED = (
 _CODERS = (*_FLOATS, *_FIXED, *_LEARNED)
 _HEADLINES = {"fmnist": "mAP@1000", "photos": "P@20", "cranfield": "nDCG@10"}  # else P@100
 _QUICK = (2000, 300)  # database items and queries of --quick
-_BEGIN, _END = "<!-- quality: begin -->", "<!-- quality: end -->"
 
 
 def main() -> None:
@@ -57,12 +57,10 @@ def main() -> None:
     print(f"{time.monotonic() - began:,.0f} s", file=sys.stderr)
     if arguments.write_docs:
         page = ROOT / "docs" / "quality.md"
-        before, _, rest = page.read_text(encoding="utf-8").partition(_BEGIN)
-        after = rest.partition(_END)[2]
         rows = list(read(arguments.results).values())
         table = _tables(rows)
         _plot(rows, ROOT / "docs" / "quality.svg")
-        page.write_text(f"{before}{_BEGIN}\n{table}\n{_END}{after}", encoding="utf-8")
+        write_section(page, "quality", table)
 
 
 def _in_processes(names: list[str], jobs: int) -> None:

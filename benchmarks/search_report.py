@@ -6,11 +6,11 @@ from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
 
+from benchmarks.page_sections import write_section
 from benchmarks.search_goals import LIMIT, Goal, goals, grid
 from benchmarks.search_plots import plots
 from benchmarks.search_results import MILLION, Record, Results, built, questions, title
 
-_BEGIN, _END = "<!-- search: begin -->", "<!-- search: end -->"
 _NAMES = {"auto": "**hashret**", "table": "its table", "multi-index": "its multi-index"}
 _NAMES |= {"clusters": "its clusters", "scan": "its scan", "faiss-flat": "Faiss Flat"}
 _MAY_MISS = ("Faiss MultiHash", "Faiss IVF", "Faiss HNSW", "usearch HNSW")
@@ -27,13 +27,9 @@ _RUN_KEYS = ("part", "family", "bits", "n", "kind", "at", "revision", "load")
 def write(results: Path, docs: Path) -> None:
     """Put everything into docs/performance.md, between its marks, and the plots beside it."""
     page = docs / "performance.md"
-    text = page.read_text(encoding="utf-8")
-    before, _, rest = text.partition(_BEGIN)
-    _, _, after = rest.partition(_END)
     drawn = plots(Results(results), docs)
     images = [f"![{title}]({name}.svg)" for name, title in drawn.items()]
-    body = "\n".join([_BEGIN, "", *tables(results), "", *images, "", _END])
-    page.write_text(before + body + after, encoding="utf-8")
+    write_section(page, "search", "\n".join(["", *tables(results), "", *images, ""]))
 
 
 def tables(results: Path) -> list[str]:

@@ -25,6 +25,7 @@ from time import process_time
 from typing import TYPE_CHECKING, Any
 
 from benchmarks import environment
+from benchmarks.page_sections import write_section
 from benchmarks.result_lines import read, record
 
 if TYPE_CHECKING:
@@ -37,7 +38,6 @@ BITS = 64
 PRESETS = ("recursive", "recurrent")
 #: Rankings without a code, by name: of the bag of values, and of what `--rerank` compares.
 CONTROLS = ("bag", "aligned")
-_BEGIN, _END = "<!-- sequences: begin -->", "<!-- sequences: end -->"
 
 
 def main() -> None:
@@ -135,9 +135,6 @@ def _write(rows: list[dict[str, Any]]) -> None:
     from benchmarks.sequence_sets import SETS
 
     page = ROOT / "docs" / "family.md"
-    before, begin, rest = page.read_text(encoding="utf-8").partition(_BEGIN)
-    if not begin:
-        raise SystemExit(f"{page}: expected {_BEGIN}, got none; put it where the table belongs")
     found: dict[tuple[str, str], list[dict[str, float]]] = {}
     for row in rows:
         found.setdefault((row["key"][0], row["key"][1]), []).append(row["figures"])
@@ -154,7 +151,7 @@ def _write(rows: list[dict[str, Any]]) -> None:
             cells.append(f"{mean(figures):.3f}" if figures else "")
         lines.append(f"| {name} | {' | '.join(cells)} |")
     text = "\n".join(lines)
-    page.write_text(f"{before}{_BEGIN}\n{text}\n{_END}{rest.partition(_END)[2]}", encoding="utf-8")
+    write_section(page, "sequences", text)
 
 
 if __name__ == "__main__":

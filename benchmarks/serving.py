@@ -29,6 +29,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from benchmarks import environment, result_lines
+from benchmarks.page_sections import write_section
 from benchmarks.result_lines import Key
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -44,7 +45,6 @@ _COLUMNS = {
         "asked_mib": "memory, MiB",
     },
 }
-_BEGIN, _END = "<!-- serving: begin -->", "<!-- serving: end -->"
 # Made vectors: Gaussians about centres in a space of fewer directions, as real embeddings have, and
 # a little of every direction. In units of a centre's coordinates; a coordinate is the sum of 32.
 _WIDTH, _DIRECTIONS, _GAUSSIANS = 384, 32, 2_000
@@ -82,9 +82,7 @@ def main() -> None:
     print(text)
     if arguments.write_docs:
         page = ROOT / "docs" / "performance.md"
-        before, _, rest = page.read_text(encoding="utf-8").partition(_BEGIN)
-        after = rest.partition(_END)[2]
-        page.write_text(f"{before}{_BEGIN}\n{text}\n{_END}{after}", encoding="utf-8")
+        write_section(page, "serving", text)
 
 
 @contextmanager

@@ -18,12 +18,12 @@ from time import perf_counter
 from typing import Any
 
 from benchmarks import environment
+from benchmarks.page_sections import write_section
 from benchmarks.result_lines import read, record
 
 ROOT = Path(__file__).resolve().parents[1]
 SETS = ("20ng-minilm", "20ng-lsa", "fmnist-pixels")
 _QUERIES = 2000
-_BEGIN, _END = "<!-- vectors: begin -->", "<!-- vectors: end -->"
 
 
 def main() -> None:
@@ -34,10 +34,8 @@ def main() -> None:
         _measure_set(name, [int(b) for b in arguments.bits.split(",")], arguments, done)
     if arguments.write_docs:
         page = ROOT / "docs" / "vectors.md"
-        before, _, rest = page.read_text(encoding="utf-8").partition(_BEGIN)
-        after = rest.partition(_END)[2]
         tables = _tables(list(read(arguments.results).values()))
-        page.write_text(f"{before}{_BEGIN}\n{tables}\n{_END}{after}", encoding="utf-8")
+        write_section(page, "vectors", tables)
 
 
 def _arguments() -> argparse.Namespace:

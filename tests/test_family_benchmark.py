@@ -9,13 +9,14 @@ import pytest
 import torch
 
 from benchmarks import datasets, family, features, scoring
+from benchmarks.page_sections import write_section
 
 
 @pytest.fixture
 def at(tmp_path, monkeypatch):
     """The pages that are written are copies."""
     (tmp_path / "docs").mkdir()
-    page = f"before\n{family._BEGIN}\nold\n{family._END}\nafter\n"
+    page = "before\n<!-- family: begin -->\nold\n<!-- family: end -->\nafter\n"
     (tmp_path / "docs" / "family.md").write_text(page, encoding="utf-8")
     shutil.copy(family._FIGURES, tmp_path)
     monkeypatch.setattr(family, "ROOT", tmp_path)
@@ -39,8 +40,8 @@ ROWS = [
 def test_the_page_has_a_table_of_each_set_the_default_first(at):
     family._write_docs(ROWS)
     page = (at / "docs" / "family.md").read_text(encoding="utf-8")
-    assert page.startswith(f"before\n{family._BEGIN}\n### r8, 64 bits\n")
-    assert page.endswith(f"{family._END}\nafter\n")
+    assert page.startswith("before\n<!-- family: begin -->\n### r8, 64 bits\n")
+    assert page.endswith("<!-- family: end -->\nafter\n")
     lines = [line for line in page.splitlines() if line.startswith("| `")]
     assert lines == [
         "| `dense` | 0.905 ± 0.007 |  | 0.915 ± 0.007 | 9,000 | 80 |",
@@ -79,3 +80,16 @@ def test_a_training_that_fails_is_told_of_and_ends_no_other(at, monkeypatch, cap
     monkeypatch.setattr(datasets, "load", lambda *_: pytest.fail("it was measured before"))
     arguments.presets = "towers"
     assert family._measure_set("20ng-minilm", arguments, family.read(arguments.results)) == []
+
+
+def test_a_section_of_a_page_is_replaced_and_nothing_else(tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text("before\n<!-- a: begin -->\nold\n<!-- a: end -->\nafter\n", encoding="utf-8")
+    write_section(page, "a", "new")
+    expected = "before\n<!-- a: begin -->\nnew\n<!-- a: end -->\nafter\n"
+    assert page.read_text(encoding="utf-8") == expected
+    for broken in ("no marks\n", "<!-- a: begin -->\nno end\n"):
+        page.write_text(broken, encoding="utf-8")
+        with pytest.raises(ValueError, match="expected <!-- a: begin --> and <!-- a: end -->"):
+            write_section(page, "a", "new")
+        assert page.read_text(encoding="utf-8") == broken

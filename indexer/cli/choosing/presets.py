@@ -20,7 +20,7 @@ PURPOSES = {
     "conv": "convolutions over the pixels, the images shifted, mirrored and brightened",
     "towers": "for vectors whose distances are right: codes that keep who is near",
     "quick": "dense in a third of the time",
-    "variational": "real numbers with a prior behind the bits: a variational autoencoder to compare with",
+    "variational": "a variational autoencoder, cut into bits: to compare with",
     "bernoulli": "bits drawn by their probabilities, no schedule of noise: the plainest training",
     "rounded": "bits from the first step on, rounded: to compare with",
     "sparse": "few hidden units active for an item: for asking what each of them means",
