@@ -86,7 +86,7 @@ def make_collection(
     from hashret.store.catalog.staging import Staging
     from hashret.store.layout import Layout
     from hashret.store.model_files import write_model
-    from hashret.store.segments.record_batch import DIGEST, ItemRecord
+    from hashret.store.segments.record_schema import DIGEST, ItemRecord
     from indexer.ingest.encode import Encoded
     from indexer.ingest.segments import SegmentWriter
 

@@ -25,7 +25,8 @@ from hashret.store.files import write_file
 from hashret.store.layout import Layout
 from hashret.store.lock import writer_lock
 from hashret.store.model_files import read_model, write_model
-from hashret.store.segments.record_batch import ItemRecord, batch_of, write_records
+from hashret.store.segments.record_batch import batch_of, write_records
+from hashret.store.segments.record_schema import ItemRecord
 from hashret.store.segments.segment import Segment, open_codes, write_codes
 from hashret.store.segments.stored_items import StoredItems
 from hashret.store.segments.value_files import TEXTS, write_values

@@ -17,7 +17,8 @@ from hashret.store.catalog.staging import Staging
 from hashret.store.layout import Layout
 from hashret.store.model_files import write_model
 from hashret.store.repair.verify import examine
-from hashret.store.segments.record_batch import ItemRecord, batch_of, write_records
+from hashret.store.segments.record_batch import batch_of, write_records
+from hashret.store.segments.record_schema import ItemRecord
 from hashret.store.segments.segment import Segment, write_codes
 from hashret.store.segments.stored_items import StoredItems
 

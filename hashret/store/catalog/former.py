@@ -41,7 +41,8 @@ from hashret.store.damage import damaged
 from hashret.store.files import BLOCK, FileRecord
 from hashret.store.files import DIGEST as BLOCK_DIGEST
 from hashret.store.layout import PARTS, Layout
-from hashret.store.segments.record_batch import DIGEST, ItemRecord, as_file, batch_of, write_records
+from hashret.store.segments.record_batch import as_file, batch_of, write_records
+from hashret.store.segments.record_schema import DIGEST, ItemRecord
 from hashret.store.segments.records import Records
 from hashret.store.segments.segment import Segment
 from hashret.store.segments.stored_items import StoredItems
