@@ -82,7 +82,7 @@ def make_collection(
     import numpy as np
 
     from hashret.codes import Codes
-    from hashret.store.catalog.catalog import Catalog
+    from hashret.store.catalog.opening import create_catalog
     from hashret.store.catalog.staging import Staging
     from hashret.store.layout import Layout
     from hashret.store.model_files import write_model
@@ -92,7 +92,7 @@ def make_collection(
 
     rng = np.random.default_rng(seed)
     layout = Layout.create(path)
-    with Catalog.create(layout, kind) as catalog:
+    with create_catalog(layout, kind) as catalog:
         staging = Staging(catalog)
         begin = staging.next_row
         model = catalog.last_commit().model

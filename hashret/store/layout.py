@@ -126,7 +126,7 @@ class Layout:
         """The collection at `path`. Raises `NotACollectionError` where there is none.
 
         The same for one with links among its own names: they could lead anywhere. One that has
-        lost its catalog is found, so that it can be repaired; `Catalog.open` refuses it.
+        lost its catalog is found, so that it can be repaired; `open_catalog` refuses it.
         """
         layout = cls(root := _absolute(path))
         with plainly(root, "look at"):

@@ -20,13 +20,13 @@ from hashret.errors import DamagedError
 from hashret.store.catalog import former_tables as f
 from hashret.store.catalog import tables as t
 from hashret.store.catalog.catalog import Catalog, visible
-from hashret.store.catalog.connection import facts
 from hashret.store.catalog.records import (
     DISAGREES,
     MAX_BITS,
     MAX_ROW,
     CommitRecord,
     checksum,
+    facts,
     require_name,
     require_number,
     require_object,
@@ -61,7 +61,7 @@ class FormerCatalog(Catalog):
     _commits = f.commits
 
     def __init__(self, *opened: Any, **how: Any):
-        """As of `CatalogConnection`."""
+        """As of `Catalog`."""
         super().__init__(*opened, **how)
         self._known: dict[int, list[tuple[Segment, Records]]] = {}
 
