@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
-
-import numpy as np
 
 from hashret.coder import Coder
 from hashret.errors import EmptyCorpusError, HashretError, TrainingError
@@ -33,51 +30,12 @@ from indexer.ingest.keeping import features_kept, images_kept, texts_kept
 from indexer.ingest.model_in_use import Model, last_items, refusal, requiring_all
 from indexer.ingest.prepare import Preparer
 from indexer.ingest.sample import MAX_TRAINING_ITEMS, sampled_with_labels
+from indexer.ingest.seen import Seen
 from indexer.ingest.stored_codes import StoredCodes
 from indexer.training.options import AS_GIVEN, TrainingOptions
 from indexer.training.report import few_warnings
 from indexer.training.vectors.packed import packing_warnings
 from indexer.training.watching import Watcher
-
-
-class LastCommit:
-    """A `Lookup` that reads the last commit of a collection, if there is one, and writes nothing.
-
-    The ids that were seen, and which of them the collection has, are kept in memory.
-    """
-
-    kept_from = sys.maxsize  # nothing is staged
-
-    def __init__(self, catalog: Catalog | None):
-        self.catalog = catalog
-        self.items = None if catalog is None else last_items(catalog)
-        self.n_items = 0 if self.items is None else len(self.items)
-        self.found: set[str] = set()
-        """The ids that were seen and are those of items of the collection."""
-        self.is_anew = False
-        """Whether a new model is made, of which no item has a code yet."""
-        self._seen: set[str] = set()
-
-    def see(self, ids: Sequence[str]) -> tuple[set[str], dict[str, tuple[int, bytes]]]:
-        """Mark ids as seen in this run.
-
-        Returns those of them that had been seen before, and the row and digest of those that stand
-        in the collection, encoded by the model in use.
-        """
-        before = self._seen.intersection(ids)
-        self._seen.update(ids)
-        if self.items is None:
-            return before, {}
-        rows = self.items.find(ids)
-        self.found.update(rows)
-        if self.is_anew:
-            return before, {}
-        return before, self.items.known(rows)
-
-    def unseen(self, items: StoredItems) -> np.ndarray:
-        """The rows of `items`, those of the commit, that were not seen, increasing."""
-        rows = [row for row in items.rows() if items.id(row) not in self.found]
-        return np.array(rows, np.int64)
 
 
 class Rehearsal:
@@ -113,12 +71,15 @@ class Rehearsal:
         self._pruned = False
         self._came: set[str] = set()  # what would be an item, where documents were split
         self._again: set[str] = set()  # the collection's items that would have a code again
+        self._is_anew = False  # whether a new model is made, of which no item has a code yet
         with ExitStack() as opening:
-            layout = Layout.require_place(path)
+            self._layout = layout = Layout.require_place(path)
             found = open_if_made(layout, address=catalog)
             if found is not None:
                 self._open(opening.enter_context(found))
-            self._last = LastCommit(found)
+            self._catalog = found
+            self._there = StoredItems(layout, []) if found is None else last_items(found)
+            self._seen = Seen(self._there)
             self._were_split = bool(self.made_with_passages)
             self._preparer = Preparer(kind, workers)
             opening.callback(self._preparer.close)
@@ -164,10 +125,9 @@ class Rehearsal:
 
     def requiring_all(self, items: Iterable[Item | Skipped]) -> Iterator[Item | Skipped]:
         """As `Indexer.requiring_all`."""
-        catalog = self._last.catalog
-        if catalog is None:
+        if self._catalog is None:
             return iter(items)
-        return requiring_all(items, catalog, were_split=self._were_split)
+        return requiring_all(items, self._catalog, were_split=self._were_split)
 
     def fit(
         self,
@@ -189,7 +149,7 @@ class Rehearsal:
         given = (item for item in parts if isinstance(item, Item))
         field = options.label if options else None
         payloads, labels = sampled_with_labels(given, MAX_TRAINING_ITEMS, seed, field)
-        self._last.is_anew = True
+        self._is_anew, self._seen = True, Seen(StoredItems(self._layout, []))
         self._spec = spec_for(payloads, spec, self._preparer)
         if isinstance(self._spec, VectorSpec):
             self.warnings = packing_warnings(payloads, self._spec)
@@ -220,7 +180,7 @@ class Rehearsal:
             parts = self._documents.split(parts, self._passages)
         known = self._stored_codes()
         intake = Intake(
-            self._kind, self._spec, self._last, self._preparer, Stopwatch(), known=known
+            self._kind, self._spec, self._seen, self._preparer, Stopwatch(), known=known
         )
         for batch in intake.batches(parts):
             refused: dict[int, Refused] = {}
@@ -231,26 +191,22 @@ class Rehearsal:
             batch.count(self.tally, refused)
             coded = {one.id for row, one in enumerate(batch.pending) if row not in refused}
             self._came |= coded if self._were_split else set()
-            again = coded & self._last.found
-            replaced = 0 if self._last.is_anew else len(again)
+            again = set(self._there.find(coded))
+            replaced = 0 if self._is_anew else len(again)
             self.tally.replaced += replaced
             self.tally.added += len(coded) - replaced
             self._again |= again
-        there = self._last.items
-        if self._passages and there is not None and not self._last.is_anew:
-            left_over = self._documents.left_over(there, self._last.unseen(there))
+        if self._passages and not self._is_anew:
+            left_over = self._documents.left_over(self._there, self._seen.unseen())
             self.tally.left_over = self.tally.removed = len(left_over)
         return self.tally
 
     def _stored_codes(self) -> StoredCodes | None:
-        last = self._last
-        if self.coder is None or last.is_anew or last.items is None or last.catalog is None:
-            return None
-        if not self.keeps_texts:
+        if self.coder is None or self._is_anew or not self.keeps_texts:
             return None
         return StoredCodes(
-            last.catalog.layout,
-            last.items,
+            self._layout,
+            self._there,
             self._model,
             with_features=bool(self.keeps_features),
             of_documents=self._passages > 0,
@@ -259,23 +215,24 @@ class Rehearsal:
     def prune(self) -> int:
         """Count the items that would be removed."""
         self._pruned = True
-        stay = self._again if self._last.is_anew else self._last.found
-        self.tally.removed = self._last.n_items - len(stay)
-        items = self._last.items
-        if items is not None and not self._last.is_anew:
-            self.tally.removed -= len(self._documents.withheld(items, self._last.unseen(items)))
+        if self._is_anew:
+            self.tally.removed = len(self._there) - len(self._again)
+        else:
+            unseen = self._seen.unseen()
+            withheld = self._documents.withheld(self._there, unseen)
+            self.tally.removed = len(unseen) - len(withheld)
         return self.tally.removed
 
     def commit(self) -> None:
         """Raise the errors of `Indexer`: too few items, or items that a new model would lose."""
         if self._unlearned is not None:
             raise self._unlearned
-        if self._last.catalog is None or not self._last.is_anew or self._pruned:
+        if self._catalog is None or not self._is_anew or self._pruned:
             return
-        there = last_items(self._last.catalog)
-        rows = {item_id: row for item_id, row in there.by_id() if item_id not in self._again}
-        names = names_of(there, list(rows.values()), were_split=self._were_split)
+        there = self._there.by_id()
+        rows = {item_id: row for item_id, row in there if item_id not in self._again}
+        names = names_of(self._there, list(rows.values()), were_split=self._were_split)
         again = self._documents.read | self._came
         lost = [one for one, name in zip(rows, names, strict=True) if name not in again]
         if lost:
-            raise refusal(self._last.catalog, len(lost), lost[0])
+            raise refusal(self._catalog, len(lost), lost[0])

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 
 from hashret import Collection, Item
 from hashret.errors import CollectionError
-from hashret.store import leases
+from hashret.store.catalog import leases
 from indexer import Indexer, TrainingOptions
 from indexer.cli import main
 from tests.catalogs import copied

@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 from hashret import Collection
 from hashret.collection import verified
 from hashret.errors import CollectionError
-from hashret.store import file_systems, leases
+from hashret.store import file_systems
+from hashret.store.catalog import leases
 from hashret.store.catalog.catalog import Catalog
 from indexer import Indexer
 from indexer.cli import main

@@ -25,10 +25,10 @@ from hashret.kinds import kind_of
 from hashret.row_numbers import RowNumbers
 from hashret.sparse import Features
 from hashret.store.catalog.catalog import Catalog
+from hashret.store.catalog.leases import Lease
 from hashret.store.catalog.opening import open_catalog
 from hashret.store.catalog.records import CommitRecord
 from hashret.store.layout import Layout
-from hashret.store.leases import Lease
 from hashret.store.model_files import ModelRecord, read_description, read_model
 from hashret.store.opened_folder import OpenedFolder
 from hashret.store.segments.feature_files import StoredFeatures

@@ -14,7 +14,7 @@
       models/NAME/model.safetensors   its arrays
       models/NAME/decoder.safetensors   those of its decoder, where it has one
       writer.lock, writer.json    the writer, and who it is
-      readers.lock                which commits are being read (`store.leases`); always empty
+      readers.lock                which commits are being read (`catalog.leases`); always empty
       unfinished/NAME.checkpoint  what an interrupted run had reached, until the next commit
       damaged/                    what was put aside (`store.aside`); never read
 """

@@ -49,7 +49,9 @@ class Adder:
             self._add(items, total)
             return
         self._add(pending.documents.split(items, pending.passages), total)
-        left_over = pending.documents.left_over(pending.staging.items, pending.unseen()).tolist()
+        left_over = pending.documents.left_over(
+            pending.staging.items, pending.seen.unseen()
+        ).tolist()
         pending.staging.remove(left_over)
         pending.tally.left_over += len(left_over)
         pending.tally.removed += len(left_over)
@@ -74,7 +76,7 @@ class Adder:
         intake = Intake(
             kind,
             spec,
-            pending.staging,
+            pending.seen,
             self._preparer,
             self._stopwatch,
             keeps_texts=keep.texts,
@@ -106,7 +108,7 @@ class Adder:
             encode = partial(encode_features, coder, with_features=self._pending.keep.features)
             filling.encoded(batches, encode, None)
         self._pending.tally.encoded_again += again.added
-        self._pending.staging.forget_seen()
+        self._pending.seen.begin(self._pending.staging.next_row)
         if stored.refused:
             on_note(
                 f"{len(stored.refused)} stored items stay without a code, because the new model "

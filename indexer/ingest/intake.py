@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -20,28 +20,13 @@ from indexer.corpus.endings import ending_of
 from indexer.corpus.files import refusal_of
 from indexer.ingest.counts import Stopwatch, Tally
 from indexer.ingest.prepare import Preparer
+from indexer.ingest.seen import Seen
 
 BATCH = 1024  # items looked up and encoded at a time, to bound memory and save calls of SQL
 # Characters of a batch's texts, and bytes of its images that no file holds: it has fewer items if
 # these are long.
 _BATCH_CHARACTERS, _BATCH_BYTES = 4 << 20, 64 << 20
 DUPLICATE = "duplicate id: expected each id once, got it again; rename one, or see --id-prefix"
-
-
-class Lookup(Protocol):
-    """What is known of ids while items come in: a commit in the making (`Staging`), or what one
-    would find there (`dry_run.LastCommit`)."""
-
-    kept_from: int
-    """Rows from here on were staged by a run that was interrupted, and this one goes on from it."""
-
-    def see(self, ids: Sequence[str]) -> tuple[set[str], dict[str, tuple[int, bytes]]]:
-        """Mark ids as seen in this run.
-
-        Returns those of them that had been seen before, and the row and digest of those that stand
-        in the collection, encoded by the model in use.
-        """
-        ...
 
 
 @dataclass(slots=True)
@@ -97,7 +82,7 @@ class Intake:
         self,
         kind: str,
         spec: Any,
-        lookup: Lookup,
+        seen: Seen,
         preparer: Preparer,
         stopwatch: Stopwatch,
         *,
@@ -112,7 +97,7 @@ class Intake:
         """
         self._kind = kind
         self._spec = spec
-        self._lookup = lookup
+        self._seen = seen
         self._preparer = preparer
         self._stopwatch = stopwatch
         self._preview = resolve(FEATURIZERS, kind, "kind").preview
@@ -148,7 +133,7 @@ class Intake:
         batch.skipped += skipped
         with self._stopwatch.stage("catalog"):
             # what can't be read was seen: pruning leaves a former version of it alone
-            self._lookup.see([item.id for item in skipped if item.error_class not in LEFT_OUT])
+            self._seen.see([item.id for item in skipped if item.error_class not in LEFT_OUT])
         with self._stopwatch.stage("read"):
             new = [item.payload for item, _, row in changed if row < 0]
             results = iter(
@@ -187,7 +172,7 @@ class Intake:
         """
         with self._stopwatch.stage("catalog"):
             asked = [item.id for item in items]
-            before, known = self._lookup.see(asked)
+            before, known = self._seen.see(asked)
         changed = []
         with self._stopwatch.stage("read"):
             for item in items:
@@ -205,7 +190,7 @@ class Intake:
                     continue
                 row, same = known.get(item.id, (-1, b""))
                 if same == digest:
-                    kept = row >= self._lookup.kept_from
+                    kept = row >= self._seen.kept_from
                     batch.kept += kept
                     batch.unchanged += not kept
                     batch.endings[ending_of(item.id)] += 1

@@ -23,6 +23,7 @@ from indexer.ingest.documents import Documents
 from indexer.ingest.keeping import Keeping
 from indexer.ingest.model_in_use import Model, left_behind, refusal
 from indexer.ingest.resume import Unfinished
+from indexer.ingest.seen import Seen
 from indexer.ingest.segments import SegmentWriter
 from indexer.ingest.stored_source import StoredSource
 
@@ -55,6 +56,7 @@ class PendingCommit:
 
     def _begin_anew(self) -> None:
         self._staging: Staging | None = None
+        self._seen: Seen | None = None
         self._refitted = self._pruned = False
         self._removed: set[str] = set()
         self.documents = Documents()
@@ -90,6 +92,14 @@ class PendingCommit:
             return self._begin(self.model.name, digest, "", refitted=False)
         return self._staging
 
+    @property
+    def seen(self) -> Seen:
+        """Which ids came in; the first call begins the commit."""
+        staging = self.staging
+        if self._seen is None:
+            self._seen = Seen(staging.items, staging.kept_from, staging.next_row)
+        return self._seen
+
     def _begin(self, model: str, digest: str, decoder: str, *, refitted: bool) -> Staging:
         """Start staging with a model, or resume if an interrupted run staged with the same one.
 
@@ -122,6 +132,7 @@ class PendingCommit:
         return SegmentWriter(
             self.catalog.layout,
             staging,
+            self.seen,
             self.model.name,
             8 if coder is None else coder.n_bits,
             keeps_payloads=self.keep.images,
@@ -211,10 +222,6 @@ class PendingCommit:
 
     # what leaves
 
-    def unseen(self) -> np.ndarray:
-        """The rows of former commits that were not seen in this run, increasing."""
-        return self.staging.unseen()
-
     def remove(self, ids: Sequence[str], *, missing_ok: bool) -> int:
         """Remove the items of these ids, all or none; returns how many.
 
@@ -238,7 +245,7 @@ class PendingCommit:
         staging = self.staging
         self._pruned = True
         removed = left_behind(self.catalog, staging, self._removed)[0] if self._refitted else 0
-        unseen = self.unseen()
+        unseen = self.seen.unseen()
         rows = np.setdiff1d(unseen, self.documents.withheld(staging.items, unseen)).tolist()
         staging.remove(rows)
         removed += len(rows)
@@ -267,7 +274,7 @@ class PendingCommit:
 
     def finish(self) -> CommitRecord:
         """Make it the last commit."""
-        self.staging.forget_unseen()
+        self.staging.give_up(self.seen.unseen_kept())
         self.catalog.remember_folders(self.keep.folders)
         record = self.staging.finish(self.model.name)
         self.unfinished.forget()

@@ -17,6 +17,7 @@ from hashret.store.segments.record_schema import ItemRecord
 from hashret.store.segments.segment import Segment, write_codes
 from hashret.store.segments.value_files import TEXTS, THUMBNAILS, write_values
 from indexer.ingest.encode import Encoded
+from indexer.ingest.seen import Seen
 
 #: Rows of a segment: few enough to be held in memory, enough that a collection has few files.
 SEGMENT = 65_536
@@ -35,19 +36,21 @@ class SegmentWriter:
         self,
         layout: Layout,
         staging: Staging,
+        seen: Seen,
         model: str,
         n_bits: int,
         *,
         keeps_payloads: bool,
         keeps_thumbnails: bool,
     ):
-        """For codes of the model of this name, "" for none.
+        """For codes of the model of this name, "" for none; `seen` is told which ids were written.
 
         `keeps_payloads` says whether the payloads of items with a code are written too,
         `keeps_thumbnails` whether thumbnails are.
         """
         self._layout = layout
         self._staging = staging
+        self._seen = seen
         self._model = model
         self._n_bits = n_bits
         self._keeps_payloads = keeps_payloads
@@ -110,6 +113,8 @@ class SegmentWriter:
             thumbnails = write_values(self._layout, name, THUMBNAILS, shown)
         n_coded, parts = len(self._coded), (codes, records, texts, beside, thumbnails)
         segment = Segment(name, first, len(items), n_coded, self._n_bits, self._model, *parts)
-        replaced = self._staging.add_segment(segment, [item.id for item in items])
+        ids = [item.id for item in items]
+        replaced = self._staging.add_segment(segment, ids)
+        self._seen.have_rows(ids)
         self._forget()
         return len(items), replaced

@@ -17,7 +17,6 @@ from hashret.errors import (
     FormatVersionError,
     LockedError,
     NotACollectionError,
-    PayloadError,
 )
 from hashret.store.catalog.opening import create_catalog, open_catalog
 from hashret.store.catalog.staging import Staging
@@ -30,6 +29,7 @@ from hashret.store.segments.record_schema import ItemRecord
 from hashret.store.segments.segment import Segment, open_codes, write_codes
 from hashret.store.segments.stored_items import StoredItems
 from hashret.store.segments.value_files import TEXTS, write_values
+from indexer.ingest.seen import Seen
 from tests.catalogs import change
 
 
@@ -140,18 +140,6 @@ def test_every_snapshot_stands_whatever_comes_after(tmp_path_factory, steps):
     catalog.close()
 
 
-def test_seen_and_unseen(filled):
-    with open_catalog(filled, write=True) as catalog:
-        staging = Staging(catalog)
-        assert staging.see(["a", "x", "a"]) == (set(), {"a": (0, bytes(16))})
-        assert staging.see(["a", "y"]) == ({"a"}, {"a": (0, bytes(16))})
-        stage(filled, staging, ["y"])
-        assert staging.see(["y", "x"]) == ({"x", "y"}, {"y": (3, bytes(16))})
-        assert staging.unseen().tolist() == [1, 2]
-        with pytest.raises(PayloadError, match="Unicode"):
-            staging.see(["\ud800"])
-
-
 def test_items_are_removed_and_forgotten_with_their_segment(filled):
     with open_catalog(filled, write=True) as catalog:
         staging = Staging(catalog)
@@ -179,11 +167,12 @@ def test_a_writer_goes_on_from_what_was_staged(filled, refitted):
         staging = Staging(catalog, keep=True, refitted=refitted)
         assert staging.n_kept_anew() == (0 if refitted else 1)
         seen = ["a", "e"] if refitted else ["a", "b", "e"]
-        _, known = staging.see(seen)
+        came = Seen(staging.items, staging.kept_from, staging.next_row)
+        _, known = came.see(seen)
         assert {one: row for one, (row, _) in known.items()} == (
             {"e": 5} if refitted else {"a": 0, "b": 3, "e": 5}
         )
-        staging.forget_unseen()
+        staging.give_up(came.unseen_kept())
         staging.finish("m1")
         assert visible(catalog, 2) == (
             {"e": "two"} if refitted else {"a": "one", "b": "two", "c": "one", "e": "two"}
@@ -196,8 +185,8 @@ def test_an_item_whose_new_version_is_gone_is_back_in_its_former_one(filled):
         stage(filled, Staging(catalog), ["b", "c"], "two")
     with open_catalog(filled, write=True) as catalog:
         staging = Staging(catalog, keep=True)
-        staging.see(["c"])
-        staging.forget_unseen()
+        (b,) = staging.items.find(["b"]).values()
+        staging.give_up(np.array([b]))
         staging.finish("m1")
         assert visible(catalog, 2) == {"a": "one", "b": "one", "c": "two"}
 

@@ -14,8 +14,8 @@ import pytest
 
 from hashret import Collection, Item
 from hashret.errors import CollectionError, LockedError
+from hashret.store.catalog.leases import AVAILABLE, out_of_reach
 from hashret.store.layout import Layout
-from hashret.store.leases import AVAILABLE, out_of_reach
 from indexer import Indexer
 from tests.store.test_replaced import ITEMS, VECTORS, made
 

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 import numpy as np
 from sqlalchemy import ColumnElement, Connection, Table, delete, func, select, update
 
-from hashret.errors import CatalogServerError, PayloadError
+from hashret.errors import CatalogServerError
 from hashret.store.catalog import tables as t
 from hashret.store.catalog.catalog import NOT_WRITTEN, Catalog
 from hashret.store.catalog.records import (
@@ -34,7 +34,6 @@ from hashret.store.leftovers import delete_unnamed
 from hashret.store.model_files import ModelRecord
 from hashret.store.segments.segment import NOTHING, Segment
 from hashret.store.segments.stored_items import StoredItems
-from hashret.unicode_text import is_storable
 
 
 class Staging:
@@ -66,13 +65,8 @@ class Staging:
             self._clean()
         with catalog.transaction() as connection:
             self.next_row = _next_row(connection, self.commit)
-        # rows before these were staged by a writer before, or are of an earlier commit
-        self._kept_to, self._former_to = self.next_row, self.kept_from
         self.items = StoredItems(catalog.layout, catalog.segments(self.commit))
         self._removed: dict[str, np.ndarray] = {}  # by segment, for no new version
-        # which rows were seen in this run, by segment; the ids seen without a row (yet) are few
-        self._seen: dict[str, np.ndarray] = {}
-        self._seen_ids: set[str] = set()
 
     def _keep(self) -> None:
         """Go on from what was staged, but for what was removed for another reason than anew."""
@@ -98,18 +92,17 @@ class Staging:
         removals = [(row.cause, *removal_of(self._catalog.layout, row)) for row in found]
         return [(former[name], cause, rows) for cause, name, rows in removals if name in former]
 
-    def forget_unseen(self) -> None:
-        """Give up kept items that the source has no more; their former versions are back."""
-        if not self.kept:
+    def give_up(self, rows: np.ndarray) -> None:
+        """Give up kept items, which the source has no more; their former versions are back."""
+        gone = [self.items.id(row) for row in rows.tolist()]
+        if not gone:
             return
-        unseen = self._unseen(self.kept_from, self._kept_to)
-        gone = [self.items.id(row) for row in unseen.tolist()]
-        self.remove(unseen.tolist())
-        if self._refitted or not gone:
+        self.remove(rows.tolist())
+        if self._refitted:
             return
         replaced = self._replaced()
-        rows = {one.first_row + row for one, _, offsets in replaced for row in offsets.tolist()}
-        back = np.array([row for _, row in self.items.versions(gone) if row in rows], np.int64)
+        former = {one.first_row + row for one, _, offsets in replaced for row in offsets.tolist()}
+        back = np.array([row for _, row in self.items.versions(gone) if row in former], np.int64)
         self.items.restore(back)
         with self._catalog.transaction() as connection:
             for segment, cause, offsets in replaced:
@@ -130,58 +123,6 @@ class Staging:
     def _delete_unnamed_files(self) -> None:
         delete_unnamed(self._catalog.layout, *self._catalog.names())
 
-    def see(self, ids: Sequence[str]) -> tuple[set[str], dict[str, tuple[int, bytes]]]:
-        """Mark ids as seen in this run.
-
-        Returns those of them that had been seen before, and the row and digest of each that stands
-        in the collection and was seen by a model. Raises `PayloadError` for an id that cannot be
-        stored (a lone surrogate, a NUL).
-        """
-        for item_id in ids:
-            if not is_storable(item_id):
-                raise PayloadError(
-                    f"id: expected Unicode text without NUL, got {item_id!r}; give it another id"
-                )
-        rows = self.items.find(ids)
-        before = set()
-        for item_id in dict.fromkeys(ids):
-            row = rows.get(item_id)
-            if row is None:
-                if item_id in self._seen_ids:
-                    before.add(item_id)
-                self._seen_ids.add(item_id)
-            elif row >= self._kept_to or self._was_seen(row):
-                before.add(item_id)
-        return before, self.items.known(rows)
-
-    def forget_seen(self) -> None:
-        """Take what was staged so far for what the collection held before, and not seen yet."""
-        self._kept_to = self._former_to = self.kept_from = self.next_row
-        self._seen.clear()
-        self._seen_ids.clear()
-
-    def _was_seen(self, row: int) -> bool:
-        """Whether a row was seen before in this run; now it was."""
-        segment, offset = self.items.place(row)
-        seen = self._seen.setdefault(segment.name, np.zeros(segment.n_rows, bool))
-        was, seen[offset] = bool(seen[offset]), True
-        return was
-
-    def _unseen(self, start: int, stop: int) -> np.ndarray:
-        """The live rows from `start` to `stop` that were not seen in this run."""
-        parts = [np.empty(0, np.int64)]
-        for segment in self.items.segments:
-            if start <= segment.first_row < stop:
-                live = segment.live(segment.n_rows)
-                if segment.name in self._seen:
-                    live = live[~self._seen[segment.name][live]]
-                parts.append(segment.first_row + live)
-        return np.concatenate(parts)
-
-    def unseen(self) -> np.ndarray:
-        """The live rows of former commits that were not seen in this run, increasing."""
-        return self._unseen(0, self._former_to)
-
     def add_segment(self, segment: Segment, ids: Sequence[str]) -> int:
         """Stage a segment whose rows have these ids; live items of the same ids are replaced.
 
@@ -194,7 +135,6 @@ class Staging:
             connection.execute(t.segments.insert().values(row_of_segment(segment, self.commit)))
         self.items.remove(replaced)
         self.items.add(segment)
-        self._seen_ids.difference_update(ids)
         self.next_row = segment.stop
         return len(replaced)
 
