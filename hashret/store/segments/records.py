@@ -10,6 +10,7 @@ import json
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, suppress
+from functools import cached_property
 from math import isqrt
 from pathlib import Path
 from typing import Any, Self
@@ -112,22 +113,49 @@ class Records:
         self.fields: list[pa.Field] = list(struct)
         if not all(field.type in TYPES.values() for field in self.fields):
             raise self._damaged("metadata of another type")
-        names = [name for name in batch.schema.names if name != METADATA]
-        columns = {name: self._column(batch.column(name)) for name in names}
-        self._ids, self._previews = columns["id"], columns["preview"]
-        self._digests, self._payloads = columns["digest"], columns.get(PAYLOAD)
-        self._hashes, self._hash_rows = columns["sorted_hash"], columns["hash_row"]
-        self._others = columns.get(OTHERS)
-        self._keys = [
-            (field.name, field.metadata == JSON, self._column(self._child(i)))
-            for i, field in enumerate(self.fields)
-        ]
+        self._ids = self._column("id")
+        self._hashes, self._hash_rows = self._column("sorted_hash"), self._column("hash_row")
 
     def _child(self, i: int) -> pa.Array:
         return self.batch.column(METADATA).field(i)
 
-    def _column(self, array: pa.Array) -> Column:
-        return column_of(self._file, array, self.n_rows)
+    def _column(self, name: str) -> Column:
+        return column_of(self._file, self.batch.column(name), self.n_rows)
+
+    # made when they are first wanted: looking up an id in many segments wants none of them
+
+    @cached_property
+    def _previews(self) -> Column:
+        with self._reading():
+            return self._column("preview")
+
+    @cached_property
+    def _digests(self) -> Column:
+        with self._reading():
+            return self._column("digest")
+
+    @cached_property
+    def _payloads(self) -> Column | None:
+        with self._reading():
+            return self._column(PAYLOAD) if PAYLOAD in self.batch.schema.names else None
+
+    @cached_property
+    def _others(self) -> Column | None:
+        with self._reading():
+            return self._column(OTHERS) if OTHERS in self.batch.schema.names else None
+
+    @cached_property
+    def _keys(self) -> list[tuple[str, bool, Column]]:
+        """Of each metadata key with a column: its name, whether it holds JSON, the column."""
+        with self._reading():
+            return [
+                (
+                    field.name,
+                    field.metadata == JSON,
+                    column_of(self._file, self._child(i), self.n_rows),
+                )
+                for i, field in enumerate(self.fields)
+            ]
 
     def id(self, row: int) -> str:
         """The id of a row."""
@@ -182,8 +210,11 @@ class Records:
     def find(self, ids: Sequence[tuple[str, int]]) -> dict[str, int]:
         """The row of each id that is here; given are pairs of ids and their `hashes`."""
         if len(ids) < _MANY:
-            found = {one: self._row_of(one, hashed) for one, hashed in ids}
-            return {one: row for one, row in found.items() if row >= 0}
+            rows = {}
+            for one, hashed in ids:
+                if (row := self._row_of(one, hashed)) >= 0:
+                    rows[one] = row
+            return rows
         wanted = np.array([hashed for _, hashed in ids], np.uint64)
         sorted_hashes = self._hashes.array()
         at = np.searchsorted(sorted_hashes, wanted)
