@@ -36,9 +36,9 @@ if TYPE_CHECKING:
     from hashret.decoders.decoder import Decoder
     from hashret.decoders.generating import Generated
     from hashret.outliers.find import Outliers
+    from hashret.outside.exports import ExportOrder
     from hashret.search.snippets import Snippet
     from hashret.search.spelling import Spelling
-    from hashret.store.exports import ExportOrder
     from hashret.store.repair.verify import Findings
 
 # What is one payload, and what is many, for whoever checks types; an array may be either.
@@ -366,7 +366,7 @@ class Collection:
         """Write the items that satisfy `where`, or all, into one file; how many they were.
 
         The suffix of `path` is the format, ".parquet", ".jsonl" or ".npz"
-        (`hashret.store.exports`); the order is that of the codes, or of the ids. The file appears
+        (`hashret.outside.exports`); the order is that of the codes, or of the ids. The file appears
         whole, and takes the place of nothing but an earlier export. Raises `InputError` for another
         suffix, a place in a collection or where another file stands, ValueError for another order,
         `WhereError` and `DamagedError`.

@@ -19,9 +19,8 @@ from hashret.arguments import require_call, require_flag, require_number, whole
 from hashret.coder import Coder
 from hashret.errors import CollectionError, EmptyCommitWarning
 from hashret.items import Id, Item, ids_of
-from hashret.store.catalog.records import CommitRecord
+from hashret.store.catalog.records import CommitRecord, SourceFolder
 from hashret.store.catalog.tables import FORMAT_VERSION
-from hashret.store.originals import SourceFolder
 from hashret.workers.pool import AVAILABLE
 from indexer.corpus import Skipped
 from indexer.corpus.given import taken

@@ -23,6 +23,7 @@ HOMES: dict[str, tuple[str, ...]] = {
     "torch": ("indexer/training/",),
     "faiss": ("hashret/indexes/faiss_library.py",),
     "pyarrow": (
+        "hashret/outside/exports.py",
         "hashret/store/",
         "hashret/where/columns.py",
         "indexer/corpus/folders/",
@@ -56,7 +57,7 @@ HOMES: dict[str, tuple[str, ...]] = {
 #: Beside each spec stands the name of the encoder that it rebuilds, which `coder.py` loads.
 NAMED_FROM_BELOW = ("hashret/specs/encoders.py", "models")
 #: Where files are opened.
-READERS = ("hashret/store/", "hashret/features/pictures.py", "hashret/cli/")
+READERS = ("hashret/store/", "hashret/outside/", "hashret/features/pictures.py", "hashret/cli/")
 READERS += ("hashret/server/page_files.py", "hashret/insight/page_files.py")
 READERS += ("indexer/corpus/", "indexer/cli/")
 OPENERS = {"open", "read_bytes", "read_text", "write_bytes", "write_text", "memmap", "load", "save"}

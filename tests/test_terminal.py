@@ -15,7 +15,7 @@ import pytest
 from hashret import Collection
 from hashret.cli.output import agreement_columns, order_column
 from hashret.items import Hit
-from hashret.store.originals import SourceFolder, file_in
+from hashret.outside.originals import SourceFolder, file_in
 from tests.corpora import topic_items
 
 GOLDEN = Path(__file__).parent / "golden" / "format-3" / "text"

@@ -15,7 +15,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from hashret.store.outputs import replaced, require_outside, require_place
+from hashret.outside.outputs import replaced, require_outside, require_place
 
 if TYPE_CHECKING:
     from hashret.collection import Collection

@@ -12,7 +12,7 @@ from hashret.cli.output import collection_argument, commit_option, opened, outpu
 from hashret.cli.reasons import none_because
 
 if TYPE_CHECKING:
-    from hashret.store.exports import ExportOrder
+    from hashret.outside.exports import ExportOrder
 
 
 @click.command()

@@ -18,7 +18,7 @@ from tempfile import SpooledTemporaryFile
 from typing import IO
 
 from hashret.errors import InputError
-from hashret.store.outputs import is_stream, replaced
+from hashret.outside.outputs import is_stream, replaced
 
 #: Bytes of a new file that are held in memory before it goes to a temporary one.
 _IN_MEMORY = 1 << 20

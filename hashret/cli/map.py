@@ -20,7 +20,7 @@ from hashret.errors import InputError
 from hashret.insight.code_map import LAID_OUT, SHOWN, lay_out, values_of
 from hashret.insight.map_page import MARK, map_page
 from hashret.insight.map_picture import map_drawing, view_of
-from hashret.store.outputs import require_output, write_output
+from hashret.outside.outputs import require_output, write_output
 
 _SUFFIXES = (".html", ".png", ".svg")
 _WHAT = "the map"

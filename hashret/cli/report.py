@@ -20,7 +20,7 @@ from hashret.cli.output import (
 from hashret.errors import InputError
 from hashret.insight.code_map import values_of
 from hashret.insight.report import MARK, report_page
-from hashret.store.outputs import require_output, write_output
+from hashret.outside.outputs import require_output, write_output
 
 _WHAT = "the report"
 

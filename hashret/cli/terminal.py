@@ -15,8 +15,8 @@ from rich.table import Table
 from rich.text import Text
 
 from hashret.cli.group import shown
+from hashret.outside.originals import file_in
 from hashret.search.snippets import place_of
-from hashret.store.originals import file_in
 
 if TYPE_CHECKING:
     from hashret.collection import Collection

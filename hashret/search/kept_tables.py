@@ -8,7 +8,7 @@ from hashlib import sha256
 from hashret.codes import Codes
 from hashret.errors import DamagedError
 from hashret.indexes.table.index import TableIndex
-from hashret.store.machine_cache import read_arrays, write_arrays
+from hashret.outside.machine_cache import read_arrays, write_arrays
 
 #: Number of codes from which on a table is kept; a smaller one is built in a tenth of a second.
 MANY = 1 << 20

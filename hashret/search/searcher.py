@@ -17,13 +17,13 @@ from hashret.indexes.table.asymmetric import compare_all, probe
 from hashret.indexes.views.cache import IndexKind, KeptIndexes, require_known
 from hashret.indexes.views.subset import SubsetIndex
 from hashret.items import Approximation
+from hashret.outside.machine_cache import read_costs, write_costs
 from hashret.plan import Plan
 from hashret.search.groups import Groups
 from hashret.search.kept_tables import table_of
 from hashret.search.question import Question
 from hashret.search.word_index import WordIndex
 from hashret.snapshot import Snapshot
-from hashret.store.machine_cache import read_costs, write_costs
 
 #: The index for questions by score, which use only its hash table; it builds nothing else for them.
 _FOR_TABLE = "auto"

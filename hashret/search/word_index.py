@@ -24,8 +24,8 @@ from hashret.errors import CollectionError, DamagedError
 from hashret.features.texts.featurizer import MAX_BYTES
 from hashret.items import Payload
 from hashret.kinds import kind_of
+from hashret.outside.machine_cache import has_arrays, read_arrays, write_arrays
 from hashret.snapshot import Snapshot
-from hashret.store.machine_cache import has_arrays, read_arrays, write_arrays
 from hashret.store.segments.segment import Segment
 from hashret.words.bm25 import Bm25, Part
 from hashret.words.postings import Postings, counted, digest

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from hashret.arguments import require_instance
+from hashret.outside.exports import Contents, ExportOrder, rows_of, write_export
 from hashret.snapshot.snapshot import Snapshot
-from hashret.store.exports import Contents, ExportOrder, rows_of, write_export
 
 
 def export(snapshot: Snapshot, path: Path, order: ExportOrder, where: str | None) -> int:

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from hashret.errors import CollectionError
 from hashret.features.base import item_digest
 from hashret.items import Item
+from hashret.outside.originals import read_original
+from hashret.store.catalog.records import SourceFolder
 from hashret.store.layout import Layout
-from hashret.store.originals import SourceFolder, read_original
 from hashret.store.segments.stored_items import StoredItems
 
 

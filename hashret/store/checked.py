@@ -15,7 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from hashret.store.files import DIGEST, FileRecord, damaged, open_recorded, other_sha256
+from hashret.store.damage import damaged
+from hashret.store.files import DIGEST, FileRecord, open_recorded, other_sha256
 from hashret.store.refusals import plainly
 
 # A map needs no open file, of which a process has few; before 3.13 Python keeps one all the same.
@@ -57,8 +58,8 @@ class CheckedFile:
             """The size of a block in bytes."""
             n_blocks = -(-record.size // self.block)
             if record.blocks and len(record.blocks) != n_blocks * DIGEST:
-                got = f"got {len(record.blocks)} bytes of digests"
-                raise damaged(path, f"expected the digests of {n_blocks} blocks, {got}")
+                got = f"{len(record.blocks)} bytes of digests"
+                raise damaged(path, f"the digests of {n_blocks} blocks", got)
             self._verified = np.zeros(n_blocks, bool)
             self.verified = memoryview(self._verified.view(np.uint8).data)
             """1 for each block that may be read without a call of `require`, for who reads much."""
@@ -72,7 +73,7 @@ class CheckedFile:
                     stream.fileno(), record.size, access=mmap.ACCESS_READ, **_WITHOUT_HANDLE
                 )
             except ValueError as error:  # cut since it was opened
-                raise damaged(path, f"expected {record.size} bytes, got fewer") from error
+                raise damaged(path, f"{record.size} bytes", "fewer") from error
         self.data = np.frombuffer(self._map, np.uint8)
         self.address = self.data.ctypes.data
 
@@ -137,7 +138,7 @@ class CheckedFile:
         found = hashlib.sha256(piece.data).digest()[:DIGEST]
         if found != recorded:
             which = f"SHA-256 {recorded[:8].hex()}... of bytes {begin} to {end - 1}"
-            raise damaged(self.path, f"expected {which}, got {found[:8].hex()}...")
+            raise damaged(self.path, which, f"{found[:8].hex()}...")
         self._verified[block] = True
         self.all_verified = bool(self._verified.all())
 

@@ -17,8 +17,9 @@ from pathlib import Path
 from typing import IO
 
 from hashret.errors import DamagedError
+from hashret.store.damage import damaged
 from hashret.store.refusals import plainly, storage_error
-from hashret.store.untrusted import RESTORE, create_plain, is_folder, open_plain
+from hashret.store.untrusted import create_plain, is_folder, open_plain
 
 #: The size of a block in bytes, unless a smaller one is asked for: hashing one takes about 40 us,
 #: and 16 bytes a block are 1/4096 of the file.
@@ -96,7 +97,7 @@ def write_file(path: Path, chunks: Iterable[bytes | memoryview], block: int = BL
 class _BlockDigests:
     """The digests of the blocks of a stream, whatever its chunks."""
 
-    def __init__(self, size: int = BLOCK) -> None:
+    def __init__(self, size: int) -> None:
         self._done = bytearray()
         self._size = size  # bytes of a block
         self._block = hashlib.sha256()
@@ -151,11 +152,11 @@ def open_recorded(path: Path, record: FileRecord) -> IO[bytes]:
     try:
         stream = open_plain(path)
     except FileNotFoundError:
-        raise damaged(path, f"expected a file of {record.size} bytes, got none") from None
+        raise damaged(path, f"a file of {record.size} bytes", "none") from None
     size = os.fstat(stream.fileno()).st_size
     if size != record.size:
         stream.close()
-        raise damaged(path, f"expected {record.size} bytes, got {size}")
+        raise damaged(path, f"{record.size} bytes", size)
     return stream
 
 
@@ -171,9 +172,4 @@ def require_sound(path: Path, record: FileRecord) -> None:
 
 def other_sha256(path: Path, record: FileRecord, found: str) -> DamagedError:
     """The error for a file whose SHA-256 is `found`, not the recorded one."""
-    return damaged(path, f"expected SHA-256 {record.sha256[:16]}..., got {found[:16]}...")
-
-
-def damaged(path: Path, what: str) -> DamagedError:
-    """The error for a file that is not as it was written: `what` was expected, and got."""
-    return DamagedError(f"{path}: {what}; {RESTORE}")
+    return damaged(path, f"SHA-256 {record.sha256[:16]}...", f"{found[:16]}...")

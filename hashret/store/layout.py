@@ -128,28 +128,24 @@ class Layout:
         The same for one with links among its own names: they could lead anywhere. One that has
         lost its catalog is found, so that it can be repaired; `Catalog.open` refuses it.
         """
-        layout = cls(_absolute(path))
-        with plainly(layout.root, "look at"):
-            layout._require_found()
+        layout = cls(root := _absolute(path))
+        with plainly(root, "look at"):
+            if root.is_file():
+                raise NotACollectionError(
+                    f"{root}: expected a collection, which is a folder, got a file; make one of "
+                    f"it with `hashret index {root} --to FOLDER`"
+                )
+            layout._require_not_below_a_file()
+            layout._require_plain()
+            if not layout.has_catalog and not layout.has_data:
+                got = "a folder without a catalog" if root.exists() else "no such folder"
+                if is_file(layout.catalog):
+                    got = "one whose making was interrupted"
+                raise NotACollectionError(
+                    f"{root}: expected a collection, got {got}; make one with "
+                    f"`hashret index SOURCE --to {root}`"
+                )
         return layout
-
-    def _require_found(self) -> None:
-        root = self.root
-        if root.is_file():
-            raise NotACollectionError(
-                f"{root}: expected a collection, which is a folder, got a file; make one of it "
-                f"with `hashret index {root} --to FOLDER`"
-            )
-        self._require_not_below_a_file()
-        self._require_plain()
-        if not self.has_catalog and not self.has_data:
-            got = "a folder without a catalog" if root.exists() else "no such folder"
-            if is_file(self.catalog):
-                got = "one whose making was interrupted"
-            raise NotACollectionError(
-                f"{root}: expected a collection, got {got}; make one with "
-                f"`hashret index SOURCE --to {root}`"
-            )
 
     @classmethod
     def require_place(cls, path: str | PathLike[str]) -> Self:
@@ -158,27 +154,27 @@ class Layout:
         Raises `NotACollectionError` rather than have anyone write into a file or a folder of other
         things.
         """
-        layout = cls(_absolute(path))
-        with plainly(layout.root, "look into"):
-            layout._require_place()
+        layout = cls(root := _absolute(path))
+        with plainly(root, "look into"):
+            layout._require_not_below_a_file()
+            if not layout.has_catalog and not layout.has_data and root.exists():
+                got = "other files" if root.is_dir() else "a file"
+                if not root.is_dir() or set(root.iterdir()) - layout._harmless:
+                    raise NotACollectionError(
+                        f"{root}: expected a collection, an empty folder or nothing, got {got}; "
+                        "choose another path"
+                    )
+            layout._require_plain()
         return layout
 
-    def _require_place(self) -> None:
-        root = self.root
-        self._require_not_below_a_file()
-        if not self.has_catalog and not self.has_data:
-            # a writer that died before its first commit leaves only its own names
-            fine = {path.name for path in self._own_files + self._own_folders}
-            fine |= {DAMAGED, f"{self.server.name}{TEMPORARY}", self.new_sqlite.name} | _LITTER
-            if root.exists() and (
-                not root.is_dir() or any(entry.name not in fine for entry in root.iterdir())
-            ):
-                got = "other files" if root.is_dir() else "a file"
-                raise NotACollectionError(
-                    f"{root}: expected a collection, an empty folder or nothing, got {got}; "
-                    "choose another path"
-                )
-        self._require_plain()
+    @property
+    def _harmless(self) -> set[Path]:
+        """What a folder may hold that is to become a collection.
+
+        A writer that died before its first commit leaves only its own names.
+        """
+        others = {DAMAGED, f"{self.server.name}{TEMPORARY}", self.new_sqlite.name} | _LITTER
+        return {self.root / name for name in others}.union(self._own_files, self._own_folders)
 
     @classmethod
     def create(cls, path: str | PathLike[str]) -> Self:
@@ -225,15 +221,12 @@ class Layout:
     def discard(self) -> None:
         """Delete a collection that never had a commit: only its own names, then empty folders."""
         with plainly(self.root, "delete"):
-            self._discard()
-
-    def _discard(self) -> None:
-        checkpoints = [path for path in self.unfinished.glob("*.checkpoint*") if is_file(path)]
-        for path in (*checkpoints, self.sqlite, self.server, *self._of_locks):
-            path.unlink(missing_ok=True)
-        for folder in (*self._own_folders, self.root):
-            if is_folder(folder) and not any(folder.iterdir()):
-                folder.rmdir()
+            checkpoints = [path for path in self.unfinished.glob("*.checkpoint*") if is_file(path)]
+            for path in (*checkpoints, self.sqlite, self.server, *self._of_locks):
+                path.unlink(missing_ok=True)
+            for folder in (*self._own_folders, self.root):
+                if is_folder(folder) and not any(folder.iterdir()):
+                    folder.rmdir()
 
     def sizes(self) -> dict[str, int]:
         """Bytes on disk by part, without the catalog: segments, models."""

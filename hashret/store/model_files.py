@@ -6,18 +6,20 @@ import hashlib
 import json
 import os
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from hashret.errors import DamagedError
+from hashret.store.damage import damaged
 from hashret.store.files import FileRecord, require_sound, sync_folder, write_file
 from hashret.store.layout import MODEL_FILES, Layout
 from hashret.store.refusals import plainly
-from hashret.store.untrusted import RESTORE, is_folder, open_plain, require_plain
+from hashret.store.untrusted import is_folder, open_plain, require_plain
 
 _DESCRIPTION, _TENSORS, DECODER = MODEL_FILES
 _MAX_DESCRIPTION = 16 << 20  # bytes
+_TRAIN_AGAIN = "train the model again"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,17 +83,16 @@ def _plain(tensors: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 def read_description(layout: Layout, record: ModelRecord) -> dict[str, Any]:
     """What a model is. Raises `DamagedError` unless its file is sound and a JSON object."""
-    path = layout.models / record.name / _DESCRIPTION
-    require_model_file(layout, record, _DESCRIPTION)
+    path = require_model_file(layout, record, _DESCRIPTION)
     if record.files[_DESCRIPTION].size > _MAX_DESCRIPTION:
-        raise DamagedError(f"{path}: expected at most {_MAX_DESCRIPTION} bytes; train again")
+        raise damaged(path, f"at most {_MAX_DESCRIPTION} bytes", "more", _TRAIN_AGAIN)
     try:
         with plainly(path, "read"), open_plain(path) as stream:
             description = json.loads(stream.read().decode())
     except (ValueError, RecursionError) as error:
-        raise DamagedError(f"{path}: expected JSON, got {error}; train the model again") from error
+        raise damaged(path, "JSON", error, _TRAIN_AGAIN) from error
     if not isinstance(description, dict):
-        raise DamagedError(f"{path}: expected a JSON object; train the model again")
+        raise damaged(path, "a JSON object", "another value", _TRAIN_AGAIN)
     return description
 
 
@@ -110,22 +111,25 @@ def _read_arrays(layout: Layout, record: ModelRecord, name: str) -> dict[str, np
     from safetensors import SafetensorError
     from safetensors.numpy import load_file
 
-    require_model_file(layout, record, name)
-    path = layout.models / record.name / name
+    path = require_model_file(layout, record, name)
     try:
         with plainly(path, "read"):
             tensors: dict[str, np.ndarray] = load_file(path)
     except (SafetensorError, KeyError, ValueError, TypeError) as error:
-        raise DamagedError(f"{path}: expected safetensors, got {error}; train again") from error
+        raise damaged(path, "safetensors", error, _TRAIN_AGAIN) from error
     return tensors
 
 
-def require_model_file(layout: Layout, record: ModelRecord, name: str) -> None:
-    """Raise `DamagedError` unless this file of a model is sound, in a folder of the collection."""
+def require_model_file(layout: Layout, record: ModelRecord, name: str) -> Path:
+    """The path of this file of a model. Raises `DamagedError` unless the file is sound.
+
+    The folder of the model must be one of the collection: a link would lead to another model.
+    """
     folder = layout.models / record.name
     path = folder / name
-    if os.path.lexists(folder) and not is_folder(folder):  # a link would lead to another model
-        raise DamagedError(f"{folder}: expected a folder, got something else; {RESTORE}")
+    if os.path.lexists(folder) and not is_folder(folder):
+        raise damaged(folder, "a folder", "something else")
     if name not in record.files:
-        raise DamagedError(f"{path}: expected in the catalog, got nothing; train the model again")
+        raise damaged(path, "a file that the catalog names", "none", _TRAIN_AGAIN)
     require_sound(path, record.files[name])
+    return path

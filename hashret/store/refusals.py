@@ -42,18 +42,13 @@ def storage_error(path: Path | str, verb: str, error: OSError) -> StorageError:
 
 
 @contextmanager
-def plainly(path: Path, verb: str, *raw: int) -> Iterator[None]:
-    """Within it, an OSError becomes a `StorageError`, but those of the numbers `raw`.
-
-    The caller makes something of those: of no file, say.
-    """
+def plainly(path: Path, verb: str) -> Iterator[None]:
+    """Within it, an OSError becomes a `StorageError`."""
     try:
         yield
     except StorageError:
         raise
     except OSError as error:
-        if error.errno in raw:
-            raise
         raise storage_error(path, verb, error) from error
 
 

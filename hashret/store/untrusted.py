@@ -1,31 +1,25 @@
-"""What must hold before a stranger's collection is believed, or even opened.
+"""How a file of a collection is opened and made: a stranger made the folder that it is in.
 
 Checksums say that a file is as its catalog describes it; whoever made the collection made both. So
-names lead nowhere else, nothing but regular files is opened, the catalog's schema is the one that
-hashret writes, and every value has the type and size that it may have.
+nothing but a regular file is opened, through no link; what is written is made anew, or has no other
+name. What the values of the catalog may be, `hashret.store.catalog.records` says.
 """
 
 from __future__ import annotations
 
 import errno
-import json
 import os
-import re
 import stat
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
-from hashret.errors import DamagedError, NotACollectionError
+from hashret.errors import NotACollectionError
+from hashret.store.damage import damaged
 from hashret.store.refusals import plainly, storage_error
 
-#: What to do about damage that nothing here mends.
-RESTORE = "restore the collection from a copy or index it again"
-#: The longest string or blob that the catalog may give, in bytes.
-MAX_VALUE = 64 << 20
 #: What SQLite puts, or would read, beside the catalog: its name, a hyphen and one of these.
 BESIDE = ("journal", "wal", "shm")
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
 
 
 def require_plain(files: Iterable[Path], folders: Iterable[Path]) -> None:
@@ -86,6 +80,7 @@ def require_single(files: Iterable[Path]) -> None:
 _PLAINLY = sum(getattr(os, name, 0) for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_BINARY"))
 #: What opening a link, a socket or a folder ends with, or what stands below a file.
 _SOMETHING_ELSE = {errno.ELOOP, errno.ENXIO, errno.EISDIR, errno.ENOTDIR}
+_NOT_REGULAR = "a regular file", "something else"
 
 
 def open_plain(path: Path, *, write: bool = False) -> IO[bytes]:
@@ -96,20 +91,19 @@ def open_plain(path: Path, *, write: bool = False) -> IO[bytes]:
     what the file holds.
     """
     flags = (os.O_RDWR if write else os.O_RDONLY) | _PLAINLY
-    damaged = DamagedError(f"{path}: expected a regular file, got something else; {RESTORE}")
     try:
         if not stat.S_ISREG(path.lstat().st_mode):
-            raise damaged
+            raise damaged(path, *_NOT_REGULAR)
         descriptor = os.open(path, flags)
     except OSError as error:
         if error.errno in _SOMETHING_ELSE:
-            raise damaged from error
+            raise damaged(path, *_NOT_REGULAR) from error
         if error.errno == errno.ENOENT:
             raise
         raise storage_error(path, "write" if write else "read", error) from error
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):  # put there since
         os.close(descriptor)
-        raise damaged
+        raise damaged(path, *_NOT_REGULAR)
     return os.fdopen(descriptor, "r+b" if write else "rb")
 
 
@@ -129,43 +123,3 @@ def touch_plain(path: Path) -> None:
     """Make an empty file, through no link, if there is none. Raises `StorageError`."""
     with plainly(path, "write"):
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | _PLAINLY, 0o666))
-
-
-def require_name(name: Any, what: str) -> str:
-    """The name of a file of the collection; raises `DamagedError` for one that leads elsewhere."""
-    if not isinstance(name, str) or not _NAME.fullmatch(name):
-        raise DamagedError(f"catalog: expected the name of a {what}, got {name!r:.80}; {RESTORE}")
-    return name
-
-
-def require_number(value: Any, low: int, high: int, what: str) -> int:
-    """An integer from `low` to `high`, both inclusive; raises `DamagedError` for anything else."""
-    if type(value) is not int or not low <= value <= high:
-        raise DamagedError(
-            f"catalog: expected {what} from {low} to {high}, got {value!r:.80}; {RESTORE}"
-        )
-    return value
-
-
-def require_types(row: Iterable[Any], *types: type) -> None:
-    """Raise `DamagedError` unless the values of a row have these types: SQLite promises none."""
-    values = list(row)
-    if len(values) != len(types):
-        raise DamagedError(f"catalog: expected {len(types)} values, got {len(values)}; {RESTORE}")
-    for value, expected in zip(values, types, strict=True):
-        if type(value) is not expected:
-            raise DamagedError(
-                f"catalog: expected {expected.__name__}, got {type(value).__name__} {value!r:.40}; "
-                f"{RESTORE}"
-            )
-
-
-def require_object(text: str) -> dict[str, Any]:
-    """The JSON object that a text of the catalog is; raises `DamagedError` for anything else."""
-    try:
-        found = json.loads(text)
-    except (TypeError, ValueError, RecursionError) as error:
-        raise DamagedError(f"catalog: expected JSON, got {error}; index it again") from error
-    if not isinstance(found, dict):
-        raise DamagedError(f"catalog: expected a JSON object, got {text[:40]!r}; index it again")
-    return found

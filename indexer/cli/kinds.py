@@ -19,7 +19,7 @@ from indexer.cli.console import say
 from indexer.training.presets import PRESETS
 
 if TYPE_CHECKING:
-    from hashret.store.originals import SourceFolder
+    from hashret.store.catalog.records import SourceFolder
     from indexer.corpus import Reading, Skipped
 
 
@@ -49,7 +49,7 @@ class Share:
     @property
     def folders(self) -> list[SourceFolder]:
         """The folders among the sources, and what stands before the ids of their files."""
-        from hashret.store.originals import SourceFolder
+        from hashret.store.catalog.records import SourceFolder
 
         return [
             SourceFolder(str(path.absolute()), self.how.prefix_of(path))

@@ -12,10 +12,10 @@ import click
 
 from hashret.cli.files import read_text
 from hashret.kinds import KINDS, kind_of
+from hashret.outside.outputs import require_outside
 from hashret.specs import SequenceSpec, VectorSpec
 from hashret.specs.encoders import INVARIANCES
 from hashret.specs.features import MOST_STEPS, UNITS
-from hashret.store.outputs import require_outside
 from indexer.training.options import AS_GIVEN, Multiples, TrainingOptions
 from indexer.training.presets import PRESETS, preset_for, require_used
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import IO
 
-from hashret.store.outputs import no_place, require_place
+from hashret.outside.outputs import no_place, require_place
 
 #: Bytes. So much of a file is inspected before it is replaced: more than any line of a report.
 _HEAD = 1 << 20

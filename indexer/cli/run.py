@@ -17,7 +17,7 @@ from indexer.cli.console import progress_bars, say, show_times, show_training
 from indexer.cli.learning import watchers_of
 
 if TYPE_CHECKING:
-    from hashret.store.originals import SourceFolder
+    from hashret.store.catalog.records import SourceFolder
     from indexer.corpus import Skipped
     from indexer.dry_run import Rehearsal
     from indexer.ingest.counts import Tally

@@ -12,7 +12,7 @@ from hashret.arguments import require_flag, whole
 from hashret.errors import InputError
 from hashret.kinds import Kind, kind_of
 from hashret.store.catalog.catalog import Catalog
-from hashret.store.originals import SourceFolder
+from hashret.store.catalog.records import SourceFolder
 from hashret.store.segments.segment import Segment
 
 

@@ -217,7 +217,7 @@ def test_where_the_file_changed_or_went_there_is_no_original(photos, client):
 @contextmanager
 def with_items(photos, tmp_path, *names):
     """A client of a collection whose items have these ids, and a folder recorded that has them."""
-    from hashret.store.originals import SourceFolder
+    from hashret.store.catalog.records import SourceFolder
 
     with Indexer(
         tmp_path / "c", "image", folders=[SourceFolder(str(photos / "source"))]

@@ -159,7 +159,7 @@ def compare(layout, steps):
     again = StoredItems(layout, model.items.segments)
     again.keep_opened(model.items)
     model.assert_same(again)
-    model.items.drop()
+    model.items.drop([segment.name for segment in model.items.segments])
     assert (len(model.items), list(model.items.by_id()), model.items.find(["a"])) == (0, [], {})
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import hashret
 from hashret import Collection
 from hashret.errors import HashretError
-from hashret.store import machine_cache
+from hashret.outside import machine_cache
 from hashret.store.file_systems import MOUNTS
 from hashret.store.layout import Layout
 from hashret.store.repair import plan as repair

@@ -20,7 +20,7 @@ import numpy as np
 from hashret.cli.files import require_file
 from hashret.codes import Codes
 from hashret.errors import InputError
-from hashret.store.outputs import replaced, require_outside, require_place
+from hashret.outside.outputs import replaced, require_outside, require_place
 
 _WHAT = "a file of codes (`hashret compress`)"
 _ABOUT, _FORMAT = "about.json", 1

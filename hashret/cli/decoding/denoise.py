@@ -18,7 +18,7 @@ from hashret.cli.output import (
 )
 from hashret.errors import InputError
 from hashret.kinds import kind_of
-from hashret.store.outputs import no_place, replaced, require_outside, require_place
+from hashret.outside.outputs import no_place, replaced, require_outside, require_place
 
 if TYPE_CHECKING:
     from hashret.collection import Collection

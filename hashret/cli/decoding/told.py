@@ -18,7 +18,7 @@ from hashret.cli.group import shown
 from hashret.codes import Codes
 from hashret.errors import InputError
 from hashret.insight.drawing import Drawing, pixels_as_png
-from hashret.store.outputs import replaced, require_outside, require_place
+from hashret.outside.outputs import replaced, require_outside, require_place
 from hashret.told import ToldWord, told_json
 
 _WHAT = "what codes say"

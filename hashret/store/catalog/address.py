@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from hashret.errors import CollectionError, DamagedError, InputError
+from hashret.store.damage import damaged
 from hashret.store.files import write_file
 from hashret.store.layout import Layout
 from hashret.store.untrusted import open_plain
@@ -93,7 +94,7 @@ def write_address(layout: Layout, address: Address) -> None:
     write_file(layout.server, [json.dumps(record, indent=1).encode() + b"\n"])
 
 
-def read_address(layout: Layout, given: str | None = None) -> Address:
+def read_address(layout: Layout, given: str | None) -> Address:
     """Where the catalog of this collection is; `given` stands in place of the recorded URL.
 
     Raises `DamagedError` for a record that cannot be read, CollectionError for a URL that this
@@ -141,10 +142,7 @@ def _read(layout: Layout) -> dict[str, str]:
 
 
 def _damaged(layout: Layout, got: str) -> DamagedError:
-    return DamagedError(
-        f"{layout.server}: expected the address of a catalog, got {got}; restore the collection "
-        "from a copy or index it again"
-    )
+    return damaged(layout.server, "the address of a catalog", got)
 
 
 def _memory() -> Path:

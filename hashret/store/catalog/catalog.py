@@ -23,16 +23,16 @@ from hashret.store.catalog.records import (
     LAST,
     CommitRecord,
     commit_of,
-    damaged,
     model_of,
     removal_of,
     segment_of,
     state_of,
+    unlike,
 )
+from hashret.store.damage import INDEX_AGAIN, damaged
 from hashret.store.model_files import ModelRecord
 from hashret.store.segments.segment import Segment
 from hashret.store.segments.stored_items import StoredItems
-from hashret.store.untrusted import RESTORE
 
 
 class Catalog(CatalogConnection):
@@ -56,7 +56,7 @@ class Catalog(CatalogConnection):
             return CommitRecord(0, "", 0)
         record = self._commit_of(found)
         if stated != str(found[-1]):
-            raise damaged(self.layout, "commits: expected the last one", f"commit {record.commit}")
+            raise unlike(self.layout, "commits", "the last one", f"commit {record.commit}")
         return record
 
     def segments(self, commit: int) -> list[Segment]:
@@ -78,13 +78,13 @@ class Catalog(CatalogConnection):
             if record.name in removed:
                 rows = ascending(np.concatenate(removed[record.name]))
                 if len(rows) and rows[-1] >= record.n_rows:
-                    raise damaged(self.layout, f"removed rows of {record.name}", "others")
+                    raise unlike(
+                        self.layout, f"removed rows of {record.name}", "rows of it", "others"
+                    )
                 record = replace(record, removed=rows)
             records.append(record)
         if len({record.n_bits for record in records if record.n_coded}) > 1:
-            raise DamagedError(
-                f"{self.layout.catalog}: expected codes of one length, got several; {RESTORE}"
-            )
+            raise damaged(self.layout.catalog, "codes of one length", "several")
         return records
 
     def segments_of(self, commit: CommitRecord) -> list[Segment]:
@@ -92,11 +92,8 @@ class Catalog(CatalogConnection):
         segments = self.segments(commit.commit)
         n_items = sum(segment.n_live for segment in segments)
         if n_items != commit.n_items or (commit.commit and state_of(segments) != commit.state):
-            raise damaged(
-                self.layout,
-                f"expected {commit.n_items} items in commit {commit.commit}",
-                f"{n_items}" if n_items != commit.n_items else "others",
-            )
+            got = n_items if n_items != commit.n_items else "others"
+            raise unlike(self.layout, f"commit {commit.commit}", f"{commit.n_items} items", got)
         return segments
 
     def items_of(self, commit: CommitRecord) -> StoredItems:
@@ -109,9 +106,7 @@ class Catalog(CatalogConnection):
             query = select(t.models).where(t.models.c.name == name)
             found = connection.execute(query).one_or_none()
         if found is None:
-            raise DamagedError(
-                f"{self.layout.root}: expected a model {name!r}, got none; index it again"
-            )
+            raise damaged(self.layout.root, f"a model {name!r}", "none", INDEX_AGAIN)
         return model_of(self.layout, found)
 
     def has_model(self, name: str, sha256: str) -> bool:

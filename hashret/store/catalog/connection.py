@@ -19,11 +19,21 @@ from hashret.store.catalog.address import (
     settle,
     write_address,
 )
-from hashret.store.catalog.records import FIXED, FOLDERS, LAST, checksum, damaged
+from hashret.store.catalog.records import (
+    DISAGREES,
+    FIXED,
+    FOLDERS,
+    LAST,
+    MOST_FOLDERS,
+    SourceFolder,
+    checksum,
+    folders_of,
+    require_name,
+    unlike,
+    value_of_folders,
+)
 from hashret.store.layout import Layout
 from hashret.store.opened_folder import OpenedFolder
-from hashret.store.originals import MOST_FOLDERS, SourceFolder, as_value, of_value
-from hashret.store.untrusted import require_name
 
 if TYPE_CHECKING:
     from hashret.store.catalog.postgresql import PostgresqlDatabase
@@ -169,7 +179,7 @@ class CatalogConnection:
             return
         with self.transaction() as connection:
             connection.execute(t.meta.delete().where(t.meta.c.key == FOLDERS))
-            connection.execute(t.meta.insert().values(key=FOLDERS, value=as_value(kept)))
+            connection.execute(t.meta.insert().values(key=FOLDERS, value=value_of_folders(kept)))
         self.folders = kept
 
     def close(self) -> None:
@@ -288,8 +298,8 @@ def _known_facts(
     database.require_schema(connection, tables)
     kind = require_name(found.get("kind"), "kind")
     if found.get(FIXED) != str(checksum(version, kind)):
-        raise damaged(layout, f"kind {kind!r}: expected its checksum to agree", "another")
+        raise unlike(layout, f"kind {kind!r}", *DISAGREES)
     if kind not in KINDS:
-        raise damaged(layout, f"kind: expected one of {', '.join(KINDS)}", repr(kind))
-    folders = of_value(found[FOLDERS]) if FOLDERS in found else ()
+        raise unlike(layout, "kind", f"one of {', '.join(KINDS)}", repr(kind))
+    folders = folders_of(found[FOLDERS]) if FOLDERS in found else ()
     return int(version), kind, folders

@@ -22,27 +22,36 @@ from hashret.store.catalog import tables as t
 from hashret.store.catalog.catalog import Catalog, visible
 from hashret.store.catalog.connection import facts
 from hashret.store.catalog.records import (
+    DISAGREES,
     MAX_BITS,
     MAX_ROW,
     CommitRecord,
     checksum,
+    require_name,
+    require_number,
+    require_object,
+    require_types,
     row_of_commit,
     row_of_removal,
     row_of_segment,
     state_of,
 )
 from hashret.store.checked import CheckedFile
-from hashret.store.files import BLOCK, FileRecord, require_sound
+from hashret.store.damage import damaged
+from hashret.store.files import BLOCK, FileRecord
 from hashret.store.files import DIGEST as BLOCK_DIGEST
 from hashret.store.layout import PARTS, Layout
 from hashret.store.segments.record_batch import DIGEST, ItemRecord, as_file, batch_of, write_records
 from hashret.store.segments.records import Records
 from hashret.store.segments.segment import Segment
 from hashret.store.segments.stored_items import StoredItems
-from hashret.store.untrusted import require_name, require_number, require_object, require_types
 
 #: What stands in the rows of a segment whose items are gone; no item has this id.
 _GONE = ItemRecord("\0", bytes(DIGEST), {}, "")
+_RESTORE = (
+    "restore the collection from a copy, or repair it with the hashret that wrote it (format "
+    f"{f.FORMAT_VERSION})"
+)
 
 
 class FormerCatalog(Catalog):
@@ -50,11 +59,16 @@ class FormerCatalog(Catalog):
 
     _commits = f.commits
 
+    def __init__(self, *opened: Any, **how: Any):
+        """As of `CatalogConnection`."""
+        super().__init__(*opened, **how)
+        self._known: dict[int, list[tuple[Segment, Records]]] = {}
+
     def _commit_of(self, row: Sequence[Any]) -> CommitRecord:
         require_types(row, int, str, int, str, int, int)
         commit, created_at, n_items, model, rows_sum, stated = row
         if checksum(*row[:-1]) != stated:
-            raise _damaged(self.layout, f"commit {commit}: expected its checksum to agree")
+            raise _unlike(self.layout, f"commit {commit}", *DISAGREES)
         return CommitRecord(commit, created_at, n_items, 0, model, rows_sum)
 
     def segments(self, commit: int) -> list[Segment]:
@@ -67,8 +81,8 @@ class FormerCatalog(Catalog):
         live = [segment.first_row + segment.live(segment.n_rows) for segment in segments]
         rows = np.concatenate([np.empty(0, np.int64), *live])
         if len(rows) != commit.n_items or _sum_of_rows(rows) != commit.state:
-            what = f"expected {commit.n_items} items in commit {commit.commit}"
-            raise _damaged(self.layout, what, f"{len(rows)}, or others")
+            what, expected = f"commit {commit.commit}", f"{commit.n_items} items"
+            raise _unlike(self.layout, what, expected, f"{len(rows)}, or others")
         return segments
 
     def items_of(self, commit: CommitRecord) -> StoredItems:
@@ -91,18 +105,13 @@ class FormerCatalog(Catalog):
             self._known[commit] = found
         return self._known[commit]
 
-    def __init__(self, *opened: Any, **how: Any):
-        """As of `CatalogConnection`."""
-        super().__init__(*opened, **how)
-        self._known: dict[int, list[tuple[Segment, Records]]] = {}
-
     def _with_items(
         self, connection: Connection, segment: Segment, commit: int
     ) -> tuple[Segment, Records]:
         path = self.layout.part(segment.name, "codes")
         # a stranger's number of rows must not ask for more memory than there are codes
         if not path.is_file() or path.stat().st_size < segment.n_rows:
-            raise _damaged(self.layout, f"expected {segment.n_rows} rows in {path}", "fewer")
+            raise _unlike(self.layout, path.name, f"{segment.n_rows} rows", "fewer")
         i = f.items
         query = select(i).where(visible(i, commit), i.c.row >= segment.first_row)
         items, shown = [_GONE] * segment.n_rows, np.zeros(segment.n_rows, bool)
@@ -172,27 +181,24 @@ def _with_blocks(layout: Layout, record: FileRecord | None) -> FileRecord | None
     """The same with the digests of the file's blocks; as it is where the file is damaged."""
     if record is None:
         return None
-    path = layout.segments / record.name
     with suppress(DamagedError):
-        require_sound(path, record)
-        data = CheckedFile(path, record).data.data
+        file = CheckedFile(layout.segments / record.name, record)
+        file.require_all()
         starts = range(0, record.size, BLOCK)
-        digests = [sha256(data[at : at + BLOCK]).digest()[:BLOCK_DIGEST] for at in starts]
+        digests = [sha256(file.data[at : at + BLOCK].data).digest()[:BLOCK_DIGEST] for at in starts]
         return replace(record, blocks=b"".join(digests))
     return record
 
 
-def _damaged(layout: Layout, expected: str, got: str = "another") -> DamagedError:
-    return DamagedError(
-        f"{layout.catalog}: {expected}, got {got}; restore the collection from a copy, or repair "
-        f"it with the hashret that wrote it (format {f.FORMAT_VERSION})"
-    )
+def _unlike(layout: Layout, what: str, expected: str, got: object) -> DamagedError:
+    """As `records.unlike`; nothing here repairs a catalog of this format."""
+    return damaged(f"{layout.catalog}: {what}", expected, got, _RESTORE)
 
 
 def _segment_of(layout: Layout, row: Sequence[Any], next_row: int) -> Segment:
     """The segment of a whole row of `segments`, not before `next_row`. Raises `DamagedError`."""
     if checksum(*row[:-1]) != row[-1]:
-        raise _damaged(layout, f"segment {row[0]!r:.80}: expected its checksum to agree")
+        raise _unlike(layout, f"segment {row[0]!r:.80}", *DISAGREES)
     name, first, n, bits, size, sha256, *kept, model = row[:9]
     require_name(name, "segment")
     require_types((first, n, bits, size, sha256, model), int, int, int, int, str, str)
@@ -216,7 +222,7 @@ def _item_of(layout: Layout, row: Any) -> ItemRecord:
         require_types((row.removed,), int)
         beside = row.row * 32749 + row.removed
     if checksum(*content) != row.checksum or beside != row.removal or len(row.content_hash) != 32:
-        raise _damaged(layout, f"row {row.row}: expected its checksum to agree")
+        raise _unlike(layout, f"row {row.row}", *DISAGREES)
     return ItemRecord(row.id, row.content_hash[:DIGEST], require_object(row.metadata), row.preview)
 
 

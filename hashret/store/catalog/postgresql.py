@@ -39,6 +39,7 @@ from hashret.errors import (
 )
 from hashret.store.catalog import tables as t
 from hashret.store.catalog.address import Address
+from hashret.store.damage import damaged
 from hashret.store.layout import Layout
 
 _CONNECT_SECONDS = 10
@@ -169,9 +170,8 @@ class PostgresqlDatabase:
                     f"schema {self._address.schema}; is it another database?"
                 ) from error
             if state in _CORRUPTED:
-                raise DamagedError(
-                    f"{self.name}: expected sound tables, got {said}; restore the database"
-                ) from error
+                remedy = "restore the database"
+                raise damaged(self.name, "sound tables", said, remedy) from error
             raise self._error(said, LOST) from error
 
     def _error(self, got: str, remedy: str) -> CatalogServerError:
@@ -226,10 +226,9 @@ class PostgresqlDatabase:
         return found
 
     def _other(self, name: str) -> DamagedError:
-        return DamagedError(
-            f"{self.name}: schema {self._address.schema}: expected hashret's own tables, got "
-            f"another {name!r:.80}; restore the database or index it again"
-        )
+        where, got = f"{self.name}: schema {self._address.schema}", f"another {name!r:.80}"
+        remedy = "restore the database or index it again"
+        return damaged(where, "hashret's own tables", got, remedy)
 
     def faults(self, connection: Connection) -> list[str]:
         """Indexes that the server itself holds invalid; rows have checksums of their own."""

@@ -9,28 +9,35 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from base64 import b64decode, b64encode
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from hashret.errors import DamagedError
+from hashret.store.damage import INDEX_AGAIN, damaged
 from hashret.store.files import FileRecord
 from hashret.store.layout import PARTS, Layout
 from hashret.store.model_files import ModelRecord
 from hashret.store.segments.segment import Segment
-from hashret.store.untrusted import require_name, require_number, require_object, require_types
 
 #: Keys of `meta`: the checksum of what never changes, that of the newest commit's row, and the
-#: folders that were indexed (`hashret.store.originals`).
+#: folders that were indexed.
 FIXED, LAST, FOLDERS = "checksum", "last", "folders"
+#: The folders that are remembered, the latest first.
+MOST_FOLDERS = 16
 MAX_ROW = 1 << 48
 MAX_ROWS = 1 << 32  # of one segment
 MAX_BITS = 1 << 16
 # Bytes that the records of an item take at least: a digest, a hash, its row and two offsets.
 _LEAST = 36
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
+_REPAIR = "`hashret verify` names the damage, `hashret repair` rescues what is sound"
+#: What is expected of a row, and what is got, where it is not as it was written.
+DISAGREES = "its checksum to agree", "another"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +52,13 @@ class CommitRecord:
     model: str | None = None
     state: int = 0
     """Over its segments and removed rows (`state_of`)."""
+
+
+class SourceFolder(NamedTuple):
+    """A folder that was indexed, an absolute path, and what stands before its items' ids."""
+
+    path: str
+    prefix: str = ""
 
 
 def checksum(*values: Any) -> int:
@@ -63,12 +77,9 @@ def state_of(segments: Iterable[Segment]) -> int:
     )
 
 
-def damaged(layout: Layout, expected: str, got: str) -> DamagedError:
-    """The error of a catalog that says something else than what was written."""
-    return DamagedError(
-        f"{layout.catalog}: {expected}, got {got}; `hashret verify` names the damage, "
-        "`hashret repair` rescues what is sound"
-    )
+def unlike(layout: Layout, what: str, expected: str, got: object) -> DamagedError:
+    """The error for a catalog that says something else of `what` than was written."""
+    return damaged(f"{layout.catalog}: {what}", expected, got, _REPAIR)
 
 
 def sealed(*values: Any) -> tuple[Any, ...]:
@@ -99,12 +110,12 @@ def segment_of(layout: Layout, row: Sequence[Any], next_row: int) -> Segment:
     found: dict[str, Any] = {}  # of FileRecord
     for part, stored in require_object(files).items():
         if part not in PARTS:
-            raise damaged(layout, f"segment {name}: expected files of hashret", repr(part)[:80])
+            raise unlike(layout, f"segment {name}", "files of hashret", repr(part)[:80])
         found[part] = _file_of(layout, f"{name}{PARTS[part]}", stored)
     most = found["records"].size // _LEAST if "records" in found else 0
     require_number(n, 1, min(MAX_ROWS, most), "a number of rows")
     if ("codes" in found) != bool(coded) or "records" not in found:
-        raise damaged(layout, f"segment {name}: expected codes and records", ", ".join(found))
+        raise unlike(layout, f"segment {name}", "codes and records", ", ".join(found))
     return Segment(name, first, n, coded, bits, model, **found)
 
 
@@ -120,7 +131,7 @@ def removal_of(layout: Layout, row: Sequence[Any]) -> tuple[str, np.ndarray]:
     require_types((segment, added, cause, rows), str, int, str, bytes)
     _require_checksum(layout, (segment, added, cause, rows, stated), "removal")
     if len(rows) % 4:
-        raise damaged(layout, f"removal of {segment!r:.80}: expected rows", f"{len(rows)} bytes")
+        raise unlike(layout, f"removal of {segment!r:.80}", "rows", f"{len(rows)} bytes")
     return segment, np.frombuffer(rows, "<u4")
 
 
@@ -143,7 +154,7 @@ def _file_of(layout: Layout, name: str, stored: Any) -> FileRecord:
     try:
         return FileRecord(name, size, sha256, b64decode("".join(blocks)))
     except ValueError as error:
-        raise damaged(layout, f"file {name}: expected base64", str(error)) from error
+        raise unlike(layout, f"file {name}", "base64", error) from error
 
 
 def row_of_commit(record: CommitRecord) -> tuple[Any, ...]:
@@ -156,7 +167,7 @@ def commit_of(row: Sequence[Any]) -> CommitRecord:
     """The commit of a whole row of `commits`. Raises `DamagedError`."""
     require_types(row, int, str, int, int, str, int, int)
     if checksum(*row[:-1]) != row[-1]:
-        raise DamagedError(f"catalog: commit {row[0]}: expected its checksum to agree, got another")
+        raise damaged(f"catalog: commit {row[0]}", *DISAGREES)
     require_number(row[0], 1, MAX_ROW, "a commit")
     commit, created_at, n_items, n_uncoded, model, state = row[:-1]
     if model:  # its folder is named so
@@ -164,8 +175,64 @@ def commit_of(row: Sequence[Any]) -> CommitRecord:
     return CommitRecord(commit, created_at, n_items, n_uncoded, model or None, state)
 
 
+def value_of_folders(folders: Sequence[SourceFolder]) -> str:
+    """The folders as a value of `meta`, as `folders_of` reads it."""
+    return json.dumps({"folders": folders, "checksum": _of_folders(folders)})
+
+
+def folders_of(value: str) -> tuple[SourceFolder, ...] | None:
+    """The folders of a value of `meta`; None where it is damaged."""
+    try:
+        found = json.loads(value)
+        folders = tuple(SourceFolder(*pair) for pair in found["folders"])
+        if found["checksum"] == _of_folders(folders):
+            return folders
+    except (ValueError, TypeError, LookupError, RecursionError):
+        pass
+    return None
+
+
+def _of_folders(folders: Sequence[SourceFolder]) -> int:
+    return checksum(*(json.dumps(part) for folder in folders for part in folder))
+
+
 def _require_checksum(layout: Layout, row: Sequence[Any], noun: str) -> None:
     """Of a whole row whose last column is its checksum."""
     if checksum(*row[:-1]) != row[-1]:
-        expected = f"{noun} {row[0]!r:.80}: expected its checksum to agree"
-        raise damaged(layout, expected, "another")
+        raise unlike(layout, f"{noun} {row[0]!r:.80}", *DISAGREES)
+
+
+def require_name(name: Any, what: str) -> str:
+    """The name of a file of the collection; raises `DamagedError` for one that leads elsewhere."""
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        raise damaged("catalog", f"the name of a {what}", f"{name!r:.80}")
+    return name
+
+
+def require_number(value: Any, low: int, high: int, what: str) -> int:
+    """An integer from `low` to `high`, both inclusive; raises `DamagedError` for anything else."""
+    if type(value) is not int or not low <= value <= high:
+        raise damaged("catalog", f"{what} from {low} to {high}", f"{value!r:.80}")
+    return value
+
+
+def require_types(row: Iterable[Any], *types: type) -> None:
+    """Raise `DamagedError` unless the values of a row have these types: SQLite promises none."""
+    values = list(row)
+    if len(values) != len(types):
+        raise damaged("catalog", f"{len(types)} values", len(values))
+    for value, expected in zip(values, types, strict=True):
+        if type(value) is not expected:
+            got = f"{type(value).__name__} {value!r:.40}"
+            raise damaged("catalog", expected.__name__, got)
+
+
+def require_object(text: str) -> dict[str, Any]:
+    """The JSON object that a text of the catalog is; raises `DamagedError` for anything else."""
+    try:
+        found = json.loads(text)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise damaged("catalog", "JSON", error, INDEX_AGAIN) from error
+    if not isinstance(found, dict):
+        raise damaged("catalog", "a JSON object", repr(text[:40]), INDEX_AGAIN)
+    return found

@@ -25,13 +25,14 @@ from sqlalchemy.engine import Dialect
 from sqlalchemy.pool import NullPool
 from sqlalchemy.schema import CreateIndex, CreateTable
 
-from hashret.errors import DamagedError, HashretError, NotACollectionError
+from hashret.errors import HashretError, NotACollectionError
 from hashret.store.catalog import tables as t
 from hashret.store.catalog.sqlite_guard import require_schema, require_sqlite, restrain, vacuum
-from hashret.store.files import damaged
+from hashret.store.damage import damaged
 from hashret.store.layout import Layout
 from hashret.store.refusals import sqlite_error
 
+_SOUND = "a sound SQLite database"
 _BUSY_SECONDS = 30.0  # a writer's last transaction is short; wait for it rather than fail
 
 #: The file that a connection is being made to.
@@ -116,24 +117,21 @@ class SqliteDatabase:
             if "no such table" in message:
                 raise self._without_tables() from error
             if "Could not decode" in message:
-                raise damaged(catalog, "expected UTF-8, got another text") from error
+                raise damaged(catalog, "UTF-8", "another text") from error
             raise sqlite_error(catalog, error.orig) from error
         except UnicodeDecodeError as error:  # of a message of SQLite that quotes the damage
-            got = "text that is not UTF-8"
-            raise damaged(catalog, f"expected a sound SQLite database, got {got}") from error
+            raise damaged(catalog, _SOUND, "text that is not UTF-8") from error
         except exc.DatabaseError as error:
             if isinstance(error, exc.IntegrityError):
                 raise
-            got = f"{error.orig}"
-            raise damaged(catalog, f"expected a sound SQLite database, got {got}") from error
+            raise damaged(catalog, _SOUND, error.orig) from error
 
     def _without_tables(self) -> HashretError:
         layout = self._layout
         if layout.has_data:
-            return DamagedError(
-                f"{layout.catalog}: expected the catalog of the codes and models beside it, got a "
-                "database without its tables; put it back from a copy, or see `hashret repair`"
-            )
+            expected = "the catalog of the codes and models beside it"
+            remedy = "put it back from a copy, or see `hashret repair`"
+            return damaged(layout.catalog, expected, "a database without its tables", remedy)
         if not layout.has_catalog:  # rolled back to nothing
             return NotACollectionError(
                 f"{layout.root}: expected a collection, got one whose making was interrupted; "

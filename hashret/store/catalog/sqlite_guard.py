@@ -1,8 +1,7 @@
-"""What must hold before a stranger's collection is believed, or even opened.
+"""What must hold before SQLite opens a stranger's database, and what it may do with one.
 
-Checksums say that a file is as its catalog describes it; whoever made the collection made both. So
-names lead nowhere else, nothing but regular files is opened, the catalog's schema is the one that
-hashret writes, and every value has the type and size that it may have.
+A database can name other files, and its schema can hold code that runs when a table is read. So no
+journal may lead elsewhere, the schema is the one that hashret writes, and SQLite is restrained.
 """
 
 from __future__ import annotations
@@ -15,9 +14,11 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from hashret.errors import DamagedError
-from hashret.store.untrusted import BESIDE, MAX_VALUE, RESTORE, open_plain, require_single
+from hashret.store.damage import INDEX_AGAIN, damaged
+from hashret.store.untrusted import BESIDE, open_plain, require_single
 
+# The longest string or blob that the catalog may give, in bytes.
+_MAX_VALUE = 64 << 20
 _HEADER = b"SQLite format 3\0"
 # The last bytes of a rollback journal that takes part in a commit over several databases.
 _SUPER_JOURNAL = bytes.fromhex("d9d505f920a163d7")
@@ -43,10 +44,7 @@ def require_sqlite(catalog: Path, *, write: bool) -> None:
     if write or any(path.exists() for path in beside):
         require_single([catalog, *beside])
     if header and not (_is_plain(header) or (journal.exists() and _may_be_torn(header))):
-        raise DamagedError(
-            f"{catalog}: expected an SQLite database with a rollback journal, got another file; "
-            f"{RESTORE}"
-        )
+        raise damaged(catalog, "an SQLite database with a rollback journal", "another file")
     try:
         with open_plain(journal) as stream:
             stream.seek(max(0, os.fstat(stream.fileno()).st_size - len(_SUPER_JOURNAL)))
@@ -54,10 +52,8 @@ def require_sqlite(catalog: Path, *, write: bool) -> None:
     except FileNotFoundError:
         return
     if end == _SUPER_JOURNAL:
-        raise DamagedError(
-            f"{journal}: expected a journal of this catalog alone, got one that names another "
-            "file; delete the collection, it was made to harm"
-        )
+        got, remedy = "one that names another file", "delete the collection, it was made to harm"
+        raise damaged(journal, "a journal of this catalog alone", got, remedy)
 
 
 def _is_plain(header: bytes) -> bool:
@@ -72,7 +68,7 @@ def _may_be_torn(header: bytes) -> bool:
 
 def restrain(connection: sqlite3.Connection) -> None:
     """Keep a connection from what a hostile schema or file could have SQLite do."""
-    connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MAX_VALUE)
+    connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _MAX_VALUE)
     connection.setlimit(sqlite3.SQLITE_LIMIT_ATTACHED, 0)
     connection.setlimit(sqlite3.SQLITE_LIMIT_TRIGGER_DEPTH, 1)
     if sys.version_info >= (3, 12):
@@ -113,10 +109,8 @@ def require_schema(found: Iterable[tuple[Any, Any, Any]], known: Mapping[str, st
         if sql is None and kind == "index" and str(name).startswith("sqlite_autoindex_"):
             continue  # SQLite's own, of a primary key
         if name not in known or _plain(sql) != _plain(known[name]):
-            raise DamagedError(
-                f"catalog: expected only hashret's own tables, got the {kind} {name!r:.80}; "
-                "index it again"
-            )
+            got = f"the {kind} {name!r:.80}"
+            raise damaged("catalog", "only hashret's own tables", got, INDEX_AGAIN)
 
 
 def _plain(sql: Any) -> str:

@@ -24,6 +24,7 @@ from hashret.store.catalog.records import (
     CommitRecord,
     checksum,
     removal_of,
+    require_object,
     row_of_commit,
     row_of_removal,
     row_of_segment,
@@ -34,7 +35,6 @@ from hashret.store.leftovers import delete_unnamed
 from hashret.store.model_files import ModelRecord
 from hashret.store.segments.segment import NOTHING, Segment
 from hashret.store.segments.stored_items import StoredItems
-from hashret.store.untrusted import require_object
 from hashret.unicode_text import is_storable
 
 

@@ -21,6 +21,7 @@ from hashret.store.aside import move, moves_aside
 from hashret.store.catalog.catalog import Catalog
 from hashret.store.catalog.records import CommitRecord
 from hashret.store.catalog.staging import Staging, forget_after
+from hashret.store.damage import damaged
 from hashret.store.files import make_folder, sync_folder, write_file
 from hashret.store.layout import Layout
 from hashret.store.leftovers import foreign
@@ -31,7 +32,7 @@ from hashret.store.repair.rescue import readable, rewrite
 from hashret.store.repair.salvage import ends_with_a_commit, salvaged
 from hashret.store.repair.verify import Findings, examine, examine_model, examine_segments
 from hashret.store.segments.segment import Segment
-from hashret.store.untrusted import RESTORE, is_file, open_plain
+from hashret.store.untrusted import is_file, open_plain
 
 _CHUNK = 1 << 20  # bytes
 
@@ -80,10 +81,8 @@ def plan(layout: Layout) -> RepairPlan:
             _plan_moves(layout, catalog, made, given_up)
         return made
     if layout.catalog != layout.sqlite:
-        raise DamagedError(
-            f"{layout.catalog}: expected a sound catalog on its server, got a damaged one; "
-            "restore the database"
-        )
+        expected, got = "a sound catalog on its server", "a damaged one"
+        raise damaged(layout.catalog, expected, got, "restore the database")
     with salvaged(layout) as (catalog, newest):
         made = RepairPlan(findings, is_partial=not ends_with_a_commit(catalog))
         _plan_segments(layout, catalog, made, newest)
@@ -155,16 +154,16 @@ def _plan_segments(
 
 def _plan_moves(layout: Layout, catalog: Catalog, made: RepairPlan, others: Iterable[Path]) -> None:
     strange = foreign(layout, *catalog.names())
-    made.moved = moves_aside(layout.root, [*others, *strange, *_damaged(layout, made)])
+    made.moved = moves_aside(layout.root, [*others, *strange, *_damaged_files(layout, made)])
 
 
-def _damaged(layout: Layout, made: RepairPlan) -> list[Path]:
+def _damaged_files(layout: Layout, made: RepairPlan) -> list[Path]:
     """The damaged files of segments, and of the decoder."""
     findings = made.findings
-    damaged = [layout.segments / segment.files[part].name for segment, part in findings.parts]
+    files = [layout.segments / segment.files[part].name for segment, part in findings.parts]
     if findings.damaged_decoder is not None:
-        damaged.append(layout.models / findings.damaged_decoder / DECODER)
-    return damaged
+        files.append(layout.models / findings.damaged_decoder / DECODER)
+    return files
 
 
 def _kept(
@@ -184,11 +183,9 @@ def _kept(
     if not commits:
         return None, [], []
     if unsound:
-        raise DamagedError(
-            f"{layout.models / unsound[0]}: expected a sound model, got a damaged one and no "
-            "earlier commit with another; restore the collection from a copy or index it again"
-        )
-    raise DamagedError(f"{layout.catalog}: expected a commit that is whole, got none; {RESTORE}")
+        got = "a damaged one and no earlier commit with another"
+        raise damaged(layout.models / unsound[0], "a sound model", got)
+    raise damaged(layout.catalog, "a commit that is whole", "none")
 
 
 def _only_in(layout: Layout, former: list[Segment], now: list[Segment]) -> list[str]:
@@ -211,9 +208,9 @@ def apply(layout: Layout, wait_seconds: float = 0.0) -> RepairPlan:
         made = plan(layout)
         # files of segments stay until what is sound in them stands in other ones, and the decoder
         # until no row names it
-        damaged = set(_damaged(layout, made))
-        last = {path: to for path, to in made.moved.items() if path in damaged}
-        first = {path: to for path, to in made.moved.items() if path not in damaged}
+        late = set(_damaged_files(layout, made))
+        last = {path: to for path, to in made.moved.items() if path in late}
+        first = {path: to for path, to in made.moved.items() if path not in late}
         old = first.pop(layout.sqlite, None) if made.new_catalog else None
         move(layout.root, first)
         if made.new_catalog and old:

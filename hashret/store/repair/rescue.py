@@ -16,6 +16,7 @@ import numpy as np
 
 from hashret.errors import DamagedError
 from hashret.store.catalog.staging import Staging
+from hashret.store.damage import damaged
 from hashret.store.files import FileRecord, open_recorded, write_file
 from hashret.store.layout import Layout
 from hashret.store.segments.record_batch import DIGEST, ItemRecord, batch_of, write_records
@@ -92,35 +93,35 @@ def _as_it_is(layout: Layout, segment: Segment) -> Records:
     """A damaged file of records, of which nothing is to be believed."""
     records = segment.records
     if records is None:
-        raise DamagedError(f"{layout.root}: expected records of {segment.name}, got none")
+        raise damaged(layout.root, f"records of {segment.name}", "none")
     path = layout.segments / records.name
     with open_recorded(path, records) as stream:
         sha256 = hashlib.sha256(stream.read()).hexdigest()
     return Records.open(path, replace(records, sha256=sha256, blocks=b""), segment.n_rows)
 
 
-def rewrite(layout: Layout, staging: Staging, segment: Segment, damaged: Collection[str]) -> None:
-    """Stage a segment in the place of one whose parts of these names are damaged.
+def rewrite(layout: Layout, staging: Staging, segment: Segment, lost: Collection[str]) -> None:
+    """Stage a segment in the place of one of which the parts of these names are lost.
 
     Its rows are the same ones; those that can't be read any more are not shown.
     """
     staging.forget_segments([segment.name])
     removed = segment.removed
     items: dict[int, ItemRecord] = {}
-    if "records" in damaged:
-        items, lost = readable(layout, segment)
-        removed = np.union1d(removed, np.array(sorted(lost), np.uint32))
+    if "records" in lost:
+        items, unreadable = readable(layout, segment)
+        removed = np.union1d(removed, np.array(sorted(unreadable), np.uint32))
         if not items:
             return
     name, first = staging.new_segment()
     files: dict[str, Any] = {}
     for part, file in segment.files.items():
         is_of_codes = part in ("codes", "features")
-        if part in damaged or (is_of_codes and "codes" in damaged):
+        if part in lost or (is_of_codes and "codes" in lost):
             continue
         path = layout.part(name, part)
         files[part] = write_file(path, _chunks(layout, file), file.block)
-    if "records" in damaged:
+    if "records" in lost:
         rows = [items.get(row, _NOTHING) for row in range(segment.n_rows)]
         files["records"] = write_records(layout, name, batch_of(rows))
     is_coded = "codes" in files

@@ -27,16 +27,17 @@ from hashret.store.catalog.records import (
     LAST,
     checksum,
     commit_of,
+    folders_of,
     model_of,
     removal_of,
     segment_of,
 )
 from hashret.store.catalog.sqlite_guard import restrain
 from hashret.store.catalog.staging import Staging
+from hashret.store.damage import damaged
 from hashret.store.layout import Layout
-from hashret.store.originals import of_value
 from hashret.store.refusals import sqlite_error
-from hashret.store.untrusted import RESTORE, open_plain
+from hashret.store.untrusted import open_plain
 
 _PAGE = 4096  # bytes; SQLite's own default, which hashret's catalogs have
 Row = tuple[Any, ...]
@@ -83,12 +84,12 @@ def _readable_rows(layout: Layout, folder: Path) -> tuple[dict[str, list[Row]], 
     with open_plain(layout.sqlite) as stream:
         data = stream.read()
     for n, given in enumerate((data, _with_first_page(data, folder))):
-        damaged = folder / f"damaged-{n}"
-        damaged.write_bytes(given)
-        found = _sound_rows(layout, damaged)
+        copy = folder / f"damaged-{n}"
+        copy.write_bytes(given)
+        found = _sound_rows(layout, copy)
         if found[0]["commits"]:
             return found
-    raise DamagedError(f"{layout.sqlite}: expected a commit that can be read, got none; {RESTORE}")
+    raise damaged(layout.sqlite, "a commit that can be read", "none")
 
 
 def _with_first_page(data: bytes, folder: Path) -> bytes:
@@ -129,7 +130,7 @@ def _sound_rows(layout: Layout, path: Path) -> tuple[dict[str, list[Row]], bool]
                 found["commits"] = []  # of what kind the items are is not known
             found["commits"].sort(reverse=True)
             last = str(found["commits"][0][-1]) if found["commits"] else ""
-            if FOLDERS in facts and of_value(facts[FOLDERS]) is None:
+            if FOLDERS in facts and folders_of(facts[FOLDERS]) is None:
                 del facts[FOLDERS]
             found["meta"] = list((facts | {LAST: last}).items())
             return found, facts.get(LAST) == last

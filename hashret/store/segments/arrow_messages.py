@@ -16,9 +16,9 @@ from typing import Any
 
 import pyarrow as pa
 
-from hashret.errors import DamagedError, HashretError
+from hashret.errors import HashretError
 from hashret.store.checked import CheckedFile
-from hashret.store.untrusted import RESTORE
+from hashret.store.damage import damaged
 
 #: Where the first message of a file stands, in bytes: after "ARROW1" and two more.
 FIRST = 8
@@ -37,7 +37,7 @@ def reading(path: Path, expected: str) -> Iterator[None]:
         raise
     except (pa.ArrowException, ValueError, TypeError, KeyError, OSError, MemoryError) as error:
         got = f"{type(error).__name__}: {error!s:.200}"
-        raise DamagedError(f"{path}: expected {expected}, got {got}; {RESTORE}") from error
+        raise damaged(path, expected, got) from error
 
 
 def message_at(file: CheckedFile, at: int) -> tuple[pa.ipc.Message, int]:

@@ -18,6 +18,7 @@ import numpy as np
 from hashret.errors import CollectionError, DamagedError
 from hashret.sparse import Features, SparseRows, by_layout, positions_of, take_rows
 from hashret.store.checked import CheckedFile
+from hashret.store.damage import INDEX_AGAIN, damaged
 from hashret.store.files import FileRecord, write_file
 from hashret.store.layout import Layout
 from hashret.store.segments.mapped_tensors import mapped_tensors
@@ -129,10 +130,7 @@ class FeatureFile:
 
     def damaged(self, got: str) -> DamagedError:
         """The error for features that are not those of this segment."""
-        return DamagedError(
-            f"{self._path}: expected the features of a segment, got {got}; "
-            "index the collection again"
-        )
+        return damaged(self._path, "the features of a segment", got, INDEX_AGAIN)
 
 
 #: Rows of segments, counted from the first of each.
@@ -216,10 +214,8 @@ class StoredFeatures:
         ]
         kinds = {file.is_sparse for file, _ in pieces}
         if len(kinds) > 1:
-            raise DamagedError(
-                f"{self._layout.segments}: expected features that are all sparse or all dense, got "
-                "both; index the collection again"
-            )
+            expected = "features that are all sparse or all dense"
+            raise damaged(self._layout.segments, expected, "both", INDEX_AGAIN)
         together = _sparse_rows(pieces) if kinds == {True} else _dense_rows(pieces)
         return together if order is None else take_rows(together, np.argsort(order))
 

@@ -11,10 +11,9 @@ from typing import Any, Literal
 import numpy as np
 import pyarrow as pa
 
-from hashret.errors import DamagedError
 from hashret.store.checked import CheckedFile
+from hashret.store.damage import damaged
 from hashret.store.segments.record_batch import DIGEST
-from hashret.store.untrusted import RESTORE
 
 _Code = Literal["B", "i", "I", "q", "Q", "d"]  # of `memoryview.cast`
 
@@ -114,7 +113,7 @@ class _Strings(Column):
             self._file.require(at, at + 8)
         start, stop = self._values[row], self._values[row + 1]
         if not 0 <= start <= stop <= self._size:
-            raise DamagedError(f"{self._file.path}: expected a value, got none; {RESTORE}")
+            raise damaged(self._file.path, "a value", "none")
         if start == stop:
             return "" if self.is_text else b""
         start, stop = self._text + start, self._text + stop
@@ -124,9 +123,7 @@ class _Strings(Column):
             data = self._bytes[start:stop]
             return str(data, "utf-8") if self.is_text else bytes(data)
         except UnicodeDecodeError as error:
-            raise DamagedError(
-                f"{self._file.path}: expected UTF-8, got {error}; {RESTORE}"
-            ) from error
+            raise damaged(self._file.path, "UTF-8", error) from error
 
 
 class _Bytes(_Strings):

@@ -20,6 +20,7 @@ import pyarrow as pa
 
 from hashret.errors import DamagedError
 from hashret.store.checked import CheckedFile
+from hashret.store.damage import damaged
 from hashret.store.files import FileRecord
 from hashret.store.segments.arrow_messages import (
     FIRST,
@@ -39,7 +40,6 @@ from hashret.store.segments.record_batch import (
     ItemRecord,
     hashes,
 )
-from hashret.store.untrusted import RESTORE
 
 # Ids looked up at once from which on NumPy is faster than one bisection after the other.
 _MANY = 16
@@ -79,9 +79,7 @@ class Records:
         return reading(self._path, f"the records of {self.n_rows} items")
 
     def _damaged(self, got: str) -> DamagedError:
-        return DamagedError(
-            f"{self._path}: expected the records of {self.n_rows} items, got {got:.200}; {RESTORE}"
-        )
+        return damaged(self._path, f"the records of {self.n_rows} items", f"{got:.200}")
 
     def _first_batch(self) -> pa.RecordBatch:
         """The one batch of the file."""

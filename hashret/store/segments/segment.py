@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from hashret.codes import Codes
-from hashret.errors import DamagedError
+from hashret.store.damage import INDEX_AGAIN, damaged
 from hashret.store.files import FileRecord, require_sound, write_file
 from hashret.store.layout import PARTS, Layout
 from hashret.store.refusals import plainly
@@ -104,10 +104,7 @@ def open_codes(layout: Layout, segment: Segment) -> Codes:
     with plainly(path, "read"), open_plain(path) as stream:
         begin = _begin_of_codes(stream.read(_MAX_HEADER), shape)
         if begin < 0 or segment.codes.size != begin + shape[0] * shape[1]:
-            raise DamagedError(
-                f"{path}: expected uint8 codes of shape {shape}, got another file; "
-                "index the collection again"
-            )
+            raise damaged(path, f"uint8 codes of shape {shape}", "another file", INDEX_AGAIN)
         # as a plain array: those of NumPy's own class for a map are slow to cut
         return Codes(np.memmap(stream, np.uint8, "r", begin, shape).view(np.ndarray))
 
@@ -145,10 +142,8 @@ def live_codes(
     at = 0
     for segment, count in zip(segments, counts, strict=True):
         if segment.n_bits != n_bits:
-            raise DamagedError(
-                f"{layout.root}: expected codes of {n_bits} bits, got {segment.n_bits} in "
-                f"{segment.name}; `hashret verify` names the damage"
-            )
+            got, remedy = f"{segment.n_bits} in {segment.name}", "`hashret verify` names the damage"
+            raise damaged(layout.root, f"codes of {n_bits} bits", got, remedy)
         codes = known.get((segment.name, segment.removed_codes.tobytes()))
         if codes is None:
             codes = open_codes(layout, segment).packed

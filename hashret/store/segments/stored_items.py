@@ -7,14 +7,14 @@ something of them is first wanted.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from heapq import merge
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hashret.errors import DamagedError
+from hashret.store.damage import damaged
 from hashret.store.files import FileRecord
 from hashret.store.layout import Layout
 from hashret.store.segments.id_runs import IdRuns
@@ -22,7 +22,6 @@ from hashret.store.segments.record_batch import ItemRecord, hashes
 from hashret.store.segments.records import Records
 from hashret.store.segments.segment import Segment
 from hashret.store.segments.value_files import TEXTS, THUMBNAILS, ValueForm, Values
-from hashret.store.untrusted import RESTORE
 from hashret.unicode_text import is_storable
 
 if TYPE_CHECKING:
@@ -36,9 +35,7 @@ _MANY_IDS, _MANY_SEGMENTS = 256, 32
 def open_records(layout: Layout, segment: Segment, *, streamed: bool = False) -> Records:
     """The records of a segment in their file, as `Records.open`."""
     if segment.records is None:
-        raise DamagedError(
-            f"{layout.root}: expected records of {segment.name}, got none; {RESTORE}"
-        )
+        raise damaged(layout.root, f"records of {segment.name}", "none")
     path = layout.segments / segment.records.name
     return Records.open(path, segment.records, segment.n_rows, streamed=streamed)
 
@@ -92,11 +89,10 @@ class StoredItems:
             removed = np.setdiff1d(self.segments[i].removed, offsets).astype(np.uint32)
             self.segments[i] = replace(self.segments[i], removed=removed)
 
-    def drop(self, names: Iterable[str] | None = None) -> None:
-        """Leave out the segments of these names, or all."""
-        gone = None if names is None else set(names)
+    def drop(self, names: Collection[str]) -> None:
+        """Leave out the segments of these names."""
         self._runs = None
-        self._set([] if gone is None else [s for s in self.segments if s.name not in gone])
+        self._set(one for one in self.segments if one.name not in names)
 
     # reading
 
@@ -124,7 +120,7 @@ class StoredItems:
         """The segment of a row, and the row counted from its first."""
         at = bisect_right(self._firsts, row) - 1
         if at < 0 or row >= self.segments[at].stop:
-            raise DamagedError(f"{self._layout.root}: expected row {row}, got none; {RESTORE}")
+            raise damaged(self._layout.root, f"row {row}", "none")
         return self.segments[at], row - self._firsts[at]
 
     def id(self, row: int) -> str:
@@ -271,7 +267,5 @@ class StoredItems:
         for i in np.unique(owner).tolist():
             offsets = rows[owner == i] - self._firsts[i]
             if i < 0 or offsets[-1] >= self.segments[i].n_rows:
-                raise DamagedError(
-                    f"{self._layout.root}: expected rows of items, got others; {RESTORE}"
-                )
+                raise damaged(self._layout.root, "rows of items", "others")
             yield i, offsets

@@ -7,7 +7,7 @@ from pathlib import Path
 from hashret.errors import InputError
 from hashret.insight.charts import Axis, curves
 from hashret.insight.drawing import Drawing, stacked
-from hashret.store.outputs import require_output, write_output
+from hashret.outside.outputs import require_output, write_output
 from indexer.evaluation.label_measures import PrecisionCurves
 
 #: What says at the beginning of a picture that it is one of these.

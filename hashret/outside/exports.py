@@ -18,8 +18,8 @@ import pyarrow as pa
 
 from hashret._backports import chunks
 from hashret.errors import InputError
+from hashret.outside.outputs import replaced, require_outside, require_place
 from hashret.row_numbers import RowNumbers
-from hashret.store.outputs import replaced, require_outside, require_place
 from hashret.store.segments.record_batch import JSON, MOST_KEYS, TYPES, ItemRecord, as_json
 from hashret.store.segments.records import Records
 from hashret.store.segments.stored_items import StoredItems

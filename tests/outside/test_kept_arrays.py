@@ -9,9 +9,9 @@ from hashlib import sha256
 import numpy as np
 import pytest
 
-from hashret.store import machine_cache
+from hashret.outside import machine_cache
+from hashret.outside.machine_cache import SHARE, read_arrays, write_arrays
 from hashret.store.file_systems import Mount
-from hashret.store.machine_cache import SHARE, read_arrays, write_arrays
 
 ARRAYS = {"words": np.arange(5, dtype=np.uint64), "rows": np.arange(3, dtype=np.uint32)}
 

@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 
 from hashret import Collection, Item
 from hashret.errors import DamagedError, InputError, WhereError
-from hashret.store import exports
-from hashret.store.exports import Contents, Row, write_export
+from hashret.outside import exports
+from hashret.outside.exports import Contents, Row, write_export
 from hashret.store.layout import Layout
 from hashret.store.segments.record_batch import ItemRecord, batch_of, write_records
 from hashret.store.segments.records import Records

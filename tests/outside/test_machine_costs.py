@@ -2,8 +2,8 @@
 
 import pytest
 
-from hashret.store import machine_cache
-from hashret.store.machine_cache import read_costs, write_costs
+from hashret.outside import machine_cache
+from hashret.outside.machine_cache import read_costs, write_costs
 
 
 @pytest.fixture(autouse=True)

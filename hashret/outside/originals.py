@@ -1,54 +1,21 @@
-"""The folders that a collection was indexed from, and the files in them that its items were.
+"""The files that items were, in the folders that a collection was indexed from.
 
-An id comes from outside, so a path made of it is opened only if it stays inside its folder after
+An id may be a stranger's, so a path made of it is opened only if it stays inside its folder after
 all links are resolved; whoever asks compares what was read with the item's digest.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import stat
-from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import NamedTuple
 
-from hashret.store.catalog.records import checksum
+from hashret.store.catalog.records import SourceFolder
 
 #: Bytes of the largest file that is read: a photo without compression, of 20 megapixels.
 MOST_BYTES = 64 << 20
-#: The folders that are remembered, the latest first.
-MOST_FOLDERS = 16
 _FLAGS = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0)
-
-
-class SourceFolder(NamedTuple):
-    """A folder that was indexed, an absolute path, and what stands before its items' ids."""
-
-    path: str
-    prefix: str = ""
-
-
-def as_value(folders: Sequence[SourceFolder]) -> str:
-    """The folders as a value of the catalog's table `meta`."""
-    return json.dumps({"folders": folders, "checksum": _checksum(folders)})
-
-
-def of_value(value: str) -> tuple[SourceFolder, ...] | None:
-    """The folders of a value of `as_value`; None where it is damaged."""
-    try:
-        found = json.loads(value)
-        folders = tuple(SourceFolder(*pair) for pair in found["folders"])
-        if found["checksum"] == _checksum(folders):
-            return folders
-    except (ValueError, TypeError, LookupError, RecursionError):
-        pass
-    return None
-
-
-def _checksum(folders: Sequence[SourceFolder]) -> int:
-    return checksum(*(json.dumps(part) for folder in folders for part in folder))
 
 
 def file_in(folder: SourceFolder, item_id: str) -> Path | None:
