@@ -90,7 +90,7 @@ def build(to: Path, n: int) -> None:
 def _records(start: int, n: int) -> list[Any]:
     import numpy as np
 
-    from hashret.store.segments.record_batch import ItemRecord
+    from hashret.store.segments.record_schema import ItemRecord
 
     rng = np.random.default_rng([7, start])
     ids = rng.bytes(16 * n).hex()

@@ -82,17 +82,17 @@ def make_collection(
     import numpy as np
 
     from hashret.codes import Codes
-    from hashret.store.catalog.catalog import Catalog
+    from hashret.store.catalog.opening import create_catalog
     from hashret.store.catalog.staging import Staging
     from hashret.store.layout import Layout
     from hashret.store.model_files import write_model
-    from hashret.store.segments.record_batch import DIGEST, ItemRecord
+    from hashret.store.segments.record_schema import DIGEST, ItemRecord
     from indexer.ingest.encode import Encoded
     from indexer.ingest.segments import SegmentWriter
 
     rng = np.random.default_rng(seed)
     layout = Layout.create(path)
-    with Catalog.create(layout, kind) as catalog:
+    with create_catalog(layout, kind) as catalog:
         staging = Staging(catalog)
         begin = staging.next_row
         model = catalog.last_commit().model

@@ -17,6 +17,7 @@ from hashret.features.base import Featurizer
 from hashret.items import Item
 from hashret.specs import VectorSpec
 from hashret.store.catalog.catalog import Catalog
+from hashret.store.catalog.opening import open_if_made
 from hashret.store.layout import Layout
 from hashret.store.segments.stored_items import StoredItems
 from hashret.workers.refusals import Refused
@@ -114,7 +115,7 @@ class Rehearsal:
         self._again: set[str] = set()  # the collection's items that would have a code again
         with ExitStack() as opening:
             layout = Layout.require_place(path)
-            found = Catalog.open_if_made(layout, address=catalog)
+            found = open_if_made(layout, address=catalog)
             if found is not None:
                 self._open(opening.enter_context(found))
             self._last = LastCommit(found)

@@ -173,7 +173,7 @@ def test_files_are_opened_in_few_places(path):
                 else ""
             )
             # these open collections, LLVM's builder loads from memory, Pillow's images go to a stream
-            others = {"Collection", "Snapshot", "Catalog", "builder", "image"}
+            others = {"Collection", "Snapshot", "builder", "image"}
             if name in OPENERS and owner not in others:
                 raise AssertionError(f"{path}:{node.lineno} calls {name}")
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from hashret.items import Item
-from hashret.store.segments.record_batch import ItemRecord
+from hashret.store.segments.record_schema import ItemRecord
 from hashret.workers.refusals import Refused
 from indexer import Indexer
 from indexer.cli import main

@@ -8,7 +8,7 @@ from click.testing import CliRunner
 
 from hashret import Collection
 from hashret.errors import DamagedError
-from hashret.store.catalog.catalog import Catalog
+from hashret.store.catalog.opening import open_catalog
 from hashret.store.layout import Layout
 from hashret.store.lock import writer_lock
 from indexer.cli import main
@@ -47,7 +47,7 @@ def test_a_held_collection_is_waited_for_and_then_refused(tmp_path, command):
 def test_a_writer_keeps_a_rollback_journal_and_syncs_more_than_fully(tmp_path):
     """The write-ahead log of SQLite 3.7.0 to 3.51.2 can lose data: it is used with none."""
     path = make(tmp_path / "c", "vector", 20)
-    with writer_lock(Layout.find(path)), Catalog.open(Layout.find(path), write=True) as catalog:
+    with writer_lock(Layout.find(path)), open_catalog(Layout.find(path), write=True) as catalog:
         connection = catalog.connection
         assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "delete"
         assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == 3  # EXTRA

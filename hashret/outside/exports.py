@@ -20,7 +20,8 @@ from hashret._backports import chunks
 from hashret.errors import InputError
 from hashret.outside.outputs import replaced, require_outside, require_place
 from hashret.row_numbers import RowNumbers
-from hashret.store.segments.record_batch import JSON, MOST_KEYS, TYPES, ItemRecord, as_json
+from hashret.store.segments.record_batch import as_json
+from hashret.store.segments.record_schema import JSON, MOST_KEYS, TYPES, ItemRecord
 from hashret.store.segments.records import Records
 from hashret.store.segments.stored_items import StoredItems
 from hashret.unicode_text import is_unicode

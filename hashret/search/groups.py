@@ -1,22 +1,22 @@
 """Hits of different groups: of each group, such as the passages of a document, only the best.
 
 Items with one value of a metadata field are a group; an item without the field is one by itself.
+What was found are positions of items: query i has the slice ``limits[i]`` to ``limits[i + 1]``. A
+place is an index into them.
 """
 
 from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self
+from itertools import pairwise
+from typing import Any, Self
 
 import numpy as np
 
 from hashret import rank
 from hashret.snapshot import Snapshot
 from hashret.where.conditions import kind_of
-
-if TYPE_CHECKING:
-    from hashret.search.hits import Ranked
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +50,7 @@ class Groups:
         return self.n_groups if among is None else len(np.unique(self.numbers[among]))
 
     def firsts(self, limits: np.ndarray, positions: np.ndarray) -> np.ndarray:
-        """The places of the first item of each group of each query, increasing.
-
-        Query i has the slice ``limits[i]`` to ``limits[i + 1]`` of `positions`.
-        """
+        """The places of the first item of each group of each query, increasing."""
         queries = rank.owners(limits)
         numbers = self.numbers[positions]
         order = np.lexsort((numbers, queries))  # stable: the first of each group comes first
@@ -62,13 +59,15 @@ class Groups:
         is_first[1:] |= np.diff(queries[order]) != 0
         return np.sort(order[is_first])
 
-    def leading(self, found: Ranked, keys: tuple[np.ndarray, ...]) -> np.ndarray:
+    def leading(
+        self, limits: np.ndarray, positions: np.ndarray, keys: tuple[np.ndarray, ...]
+    ) -> np.ndarray:
         """The places of the items that come first in their group by the keys, increasing.
 
         Of a group those are several where they tie.
         """
-        numbers = self.numbers[found.positions]
-        queries = rank.owners(found.limits)
+        numbers = self.numbers[positions]
+        queries = rank.owners(limits)
         order = np.lexsort((*reversed(keys), numbers, queries))
         begins = np.ones(len(order), bool)
         begins[1:] = (np.diff(numbers[order]) != 0) | (np.diff(queries[order]) != 0)
@@ -78,26 +77,29 @@ class Groups:
             leads &= key[order] == key[order][first]
         return np.sort(order[leads])
 
-    def best(self, found: Ranked, count: int | None) -> Ranked:
-        """The first `count` items, each the first of its group; `found` is in order."""
-        places = self.firsts(found.limits, found.positions)
-        limits = np.searchsorted(places, found.limits)
-        return found.take(*rank.first_within(limits, places, count))
+    def best(
+        self, limits: np.ndarray, positions: np.ndarray, count: int | None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """The limits and places of the first `count` items, each the first of its group."""
+        places = self.firsts(limits, positions)
+        return rank.first_within(np.searchsorted(places, limits), places, count)
 
-    def shortlist(self, found: Ranked, depth: int, count: int) -> Ranked:
-        """The first `depth` items of each query, or more, until `count` groups are among them.
+    def shortlist(
+        self, limits: np.ndarray, positions: np.ndarray, depth: int, count: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """The limits and places of the first `depth` items of each query, or of more.
 
-        Where fewer groups were found, until all of these are.
+        So many that `count` groups are among them, or all groups where fewer were found.
         """
-        places = self.firsts(found.limits, found.positions)
+        places = self.firsts(limits, positions)
         ends = []
-        for start, stop in zip(found.limits[:-1].tolist(), found.limits[1:].tolist(), strict=True):
+        for start, stop in pairwise(limits.tolist()):
             mine = places[np.searchsorted(places, start) : np.searchsorted(places, stop)]
             needed = int(mine[:count][-1]) + 1 if len(mine) else start
             ends.append(max(min(start + depth, stop), needed))
-        kept = [np.arange(start, end) for start, end in zip(found.limits, ends, strict=False)]
-        limits = np.append(0, np.cumsum([len(one) for one in kept]))
-        return found.take(limits, np.concatenate(kept) if kept else np.empty(0, np.int64))
+        kept = [np.arange(start, end) for start, end in zip(limits, ends, strict=False)]
+        lengths = [len(one) for one in kept]
+        return np.append(0, np.cumsum(lengths)), np.concatenate([np.empty(0, np.int64), *kept])
 
 
 def _key(value: Any) -> tuple[str, Any]:

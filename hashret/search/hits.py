@@ -167,7 +167,8 @@ def _shortlist(
     depth, k = ranking.depth, ranking.question.k
     if groups is None or depth is None or k is None:
         return best_first(snapshot, found, keys, depth, in_order=False)
-    return groups.shortlist(best_first(snapshot, found, keys, None), depth, k)
+    found = best_first(snapshot, found, keys, None)
+    return found.take(*groups.shortlist(found.limits, found.positions, depth, k))
 
 
 def _chosen(
@@ -180,11 +181,10 @@ def _chosen(
     """The first `count` items of each query as `best_first` has them, one of each group."""
     if groups is None:
         return best_first(snapshot, found, keys, count)
-    places = groups.leading(found, keys)
+    places = groups.leading(found.limits, found.positions, keys)
     leading = found.take(np.searchsorted(places, found.limits), places)
-    return groups.best(
-        best_first(snapshot, leading, tuple(key[places] for key in keys), None), count
-    )
+    ordered = best_first(snapshot, leading, tuple(key[places] for key in keys), None)
+    return ordered.take(*groups.best(ordered.limits, ordered.positions, count))
 
 
 def best_first(

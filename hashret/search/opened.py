@@ -21,7 +21,7 @@ from hashret.search.question import FEW, IN_WORDS, Asked, Question, certain, pay
 from hashret.search.rows import FoundRows, rows
 from hashret.search.searcher import Answered, Searcher
 from hashret.snapshot import Snapshot
-from hashret.store.catalog.catalog import Catalog
+from hashret.store.catalog.opening import open_catalog
 from hashret.store.layout import Layout
 
 #: Bytes of texts, compressed, whose words are not read unasked: it takes half a minute.
@@ -61,7 +61,7 @@ class Opened:
                     f"opened, got a collection of {now.kind} items in its place; open it anew"
                 )
             return Opened.of(now, searcher.kind)
-        with Catalog.open(snapshot.layout, address=address) as catalog:
+        with open_catalog(snapshot.layout, address=address) as catalog:
             last = catalog.last_commit()
         if last == snapshot.committed:
             return None

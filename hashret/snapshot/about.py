@@ -6,7 +6,7 @@ from typing import Any
 
 from hashret.errors import DamagedError
 from hashret.snapshot.snapshot import Snapshot
-from hashret.store.catalog.catalog import Catalog
+from hashret.store.catalog.opening import open_catalog
 
 
 def about_collection(snapshot: Snapshot, index: str, address: str | None) -> dict[str, Any]:
@@ -14,7 +14,7 @@ def about_collection(snapshot: Snapshot, index: str, address: str | None) -> dic
 
     `address` is that of the catalog's server, where it is another than the collection records.
     """
-    with Catalog.open(snapshot.layout, address=address) as catalog:
+    with open_catalog(snapshot.layout, address=address) as catalog:
         place, size = catalog.place, catalog.n_bytes()
     return {
         "kind": snapshot.kind,

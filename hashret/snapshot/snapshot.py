@@ -25,6 +25,7 @@ from hashret.kinds import kind_of
 from hashret.row_numbers import RowNumbers
 from hashret.sparse import Features
 from hashret.store.catalog.catalog import Catalog
+from hashret.store.catalog.opening import open_catalog
 from hashret.store.catalog.records import CommitRecord
 from hashret.store.layout import Layout
 from hashret.store.leases import Lease
@@ -86,12 +87,12 @@ class Snapshot:
         """The last commit of a collection, or the one of a number.
 
         `address` is that of the catalog's server. What `former`, an earlier snapshot of the same
-        folder, has read is not read again. Raises what `Catalog.open` raises, and CollectionError
+        folder, has read is not read again. Raises what `open_catalog` raises, and CollectionError
         for a commit that is not there (any more).
         """
         folder, lease = OpenedFolder(layout), Lease(layout)
         try:
-            with Catalog.open(layout, address=address) as catalog, folder.reading():
+            with open_catalog(layout, address=address) as catalog, folder.reading():
                 find = catalog.last_commit if commit is None else lambda: catalog.commit(commit)
                 return cls(layout, catalog, folder, lease, lease.hold(find), former)
         except BaseException:

@@ -6,7 +6,7 @@
       catalog.sqlite              commits, segments, removed rows, models
       catalog.json                or the address of a server that has them
       segments/NAME.npy           packed codes; like all files of a segment, immutable
-      segments/NAME.arrow         ids and metadata of its items (`store.segments.record_batch`)
+      segments/NAME.arrow         ids and metadata of its items (`store.segments.record_schema`)
       segments/NAME.texts.arrow   their texts, where they are kept
       segments/NAME.thumbnails.arrow   the thumbnails of images, where they are kept
       segments/NAME.safetensors   the input features of the coded ones, where they are kept
@@ -126,7 +126,7 @@ class Layout:
         """The collection at `path`. Raises `NotACollectionError` where there is none.
 
         The same for one with links among its own names: they could lead anywhere. One that has
-        lost its catalog is found, so that it can be repaired; `Catalog.open` refuses it.
+        lost its catalog is found, so that it can be repaired; `open_catalog` refuses it.
         """
         layout = cls(root := _absolute(path))
         with plainly(root, "look at"):

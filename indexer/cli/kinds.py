@@ -186,10 +186,10 @@ def _said(counts: Counter[str]) -> str:
 
 def _kind_of(to: Path, address: str | None) -> str | None:
     """The kind of the collection at `to`; None if there is no collection yet."""
-    from hashret.store.catalog.catalog import Catalog
+    from hashret.store.catalog.opening import open_if_made
     from hashret.store.layout import Layout
 
-    catalog = Catalog.open_if_made(Layout.require_place(to), address=address)
+    catalog = open_if_made(Layout.require_place(to), address=address)
     if catalog is None:
         return None
     with catalog:

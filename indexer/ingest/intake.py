@@ -13,7 +13,7 @@ from hashret.features import FEATURIZERS
 from hashret.features.base import item_digest
 from hashret.features.decoding import Taken
 from hashret.items import Item
-from hashret.store.segments.record_batch import DIGEST, ItemRecord
+from hashret.store.segments.record_schema import DIGEST, ItemRecord
 from hashret.workers.refusals import LEFT_OUT, Refused
 from indexer.corpus import Skipped
 from indexer.corpus.endings import ending_of

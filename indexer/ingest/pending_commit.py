@@ -13,8 +13,7 @@ from hashret.decoders.denoiser import Denoiser, with_denoiser
 from hashret.errors import CollectionError, UnknownItemError
 from hashret.kinds import kind_of
 from hashret.specs import to_json
-from hashret.store.catalog.catalog import Catalog
-from hashret.store.catalog.connection import NOT_WRITTEN
+from hashret.store.catalog.catalog import NOT_WRITTEN, Catalog
 from hashret.store.catalog.records import CommitRecord
 from hashret.store.catalog.staging import Staging
 from hashret.store.model_files import sha256_of_arrays, write_model

@@ -12,7 +12,8 @@ from hashret.sparse import Features, stacked
 from hashret.store.catalog.staging import Staging
 from hashret.store.layout import Layout
 from hashret.store.segments.feature_files import write_features
-from hashret.store.segments.record_batch import ItemRecord, batch_of, write_records
+from hashret.store.segments.record_batch import batch_of, write_records
+from hashret.store.segments.record_schema import ItemRecord
 from hashret.store.segments.segment import Segment, write_codes
 from hashret.store.segments.value_files import TEXTS, THUMBNAILS, write_values
 from indexer.ingest.encode import Encoded

@@ -23,7 +23,7 @@ from hashret.kinds import kind_of
 from hashret.sparse import Features
 from hashret.store.layout import Layout
 from hashret.store.segments.feature_files import StoredFeatures
-from hashret.store.segments.record_batch import ItemRecord
+from hashret.store.segments.record_schema import ItemRecord
 from hashret.store.segments.segment import Segment
 from hashret.store.segments.stored_items import StoredItems
 from hashret.workers.refusals import Refused

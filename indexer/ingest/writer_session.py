@@ -10,6 +10,7 @@ from hashret.arguments import resolve
 from hashret.errors import CatalogServerError, InputError
 from hashret.features import FEATURIZERS
 from hashret.store.catalog.catalog import Catalog
+from hashret.store.catalog.opening import create_catalog, open_catalog
 from hashret.store.layout import Layout
 from hashret.store.leftovers import delete_unnamed
 from hashret.store.lock import writer_lock
@@ -47,7 +48,7 @@ class HeldCollection:
 
         `address` is that of the catalog's server. With `resumes`, one that an interrupted run left
         without a commit counts as new. Raises `InputError` for a collection of another kind,
-        ValueError for a new one of none, `LockedError`, and what `Catalog.open` raises.
+        ValueError for a new one of none, `LockedError`, and what `open_catalog` raises.
         """
         if kind is None and not Layout.exists(path):
             raise ValueError(
@@ -72,9 +73,9 @@ class HeldCollection:
 
     def _open(self, kind: str | None, address: str | None, wait: float, resumes: bool) -> None:
         if kind is None:
-            self.catalog = Catalog.open(self.layout, write=True, address=address, wait_seconds=wait)
+            self.catalog = open_catalog(self.layout, write=True, address=address, wait_seconds=wait)
         else:
-            self.catalog = Catalog.create(self.layout, kind, address=address, wait_seconds=wait)
+            self.catalog = create_catalog(self.layout, kind, address=address, wait_seconds=wait)
         self._exit.enter_context(self.catalog)
         touch_plain(self.layout.readers)  # none was made by a hashret that knew of no readers
         if resumes and self.catalog.last_commit().commit == 0:

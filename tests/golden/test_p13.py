@@ -138,11 +138,11 @@ def test_a_format_of_the_future_is_refused_by_its_name(version, name, tmp_path):
 def test_a_model_of_the_future_is_refused_by_its_name(place, field, value, name, tmp_path):
     path = copied(FORMAT_VERSION, name, tmp_path)
     from hashret.coder import Coder
-    from hashret.store.catalog.catalog import Catalog
+    from hashret.store.catalog.opening import open_catalog
     from hashret.store.layout import Layout
     from hashret.store.model_files import read_model
 
-    with Catalog.open(Layout.find(path)) as catalog:
+    with open_catalog(Layout.find(path)) as catalog:
         record = catalog.model(str(catalog.last_commit().model))
         description, tensors = read_model(Layout.find(path), record)
     (description[place] if place else description)[field] = value

@@ -20,7 +20,8 @@ from hashret.errors import DamagedError, InputError, WhereError
 from hashret.outside import exports
 from hashret.outside.exports import Contents, Row, write_export
 from hashret.store.layout import Layout
-from hashret.store.segments.record_batch import ItemRecord, batch_of, write_records
+from hashret.store.segments.record_batch import batch_of, write_records
+from hashret.store.segments.record_schema import ItemRecord
 from hashret.store.segments.records import Records
 from indexer import Indexer, TrainingOptions
 from indexer.cli import main

@@ -19,13 +19,14 @@ from hashret.errors import (
     NotACollectionError,
     PayloadError,
 )
-from hashret.store.catalog.catalog import Catalog
+from hashret.store.catalog.opening import create_catalog, open_catalog
 from hashret.store.catalog.staging import Staging
 from hashret.store.files import write_file
 from hashret.store.layout import Layout
 from hashret.store.lock import writer_lock
 from hashret.store.model_files import read_model, write_model
-from hashret.store.segments.record_batch import ItemRecord, batch_of, write_records
+from hashret.store.segments.record_batch import batch_of, write_records
+from hashret.store.segments.record_schema import ItemRecord
 from hashret.store.segments.segment import Segment, open_codes, write_codes
 from hashret.store.segments.stored_items import StoredItems
 from hashret.store.segments.value_files import TEXTS, write_values
@@ -57,14 +58,14 @@ def layout(tmp_path):
 
 @pytest.fixture
 def catalog(layout):
-    with Catalog.create(layout, "text") as catalog:
+    with create_catalog(layout, "text") as catalog:
         yield catalog
 
 
 @pytest.fixture
 def filled(layout):
     """A collection of a, b, c at commit 1, closed."""
-    with Catalog.create(layout, "text") as catalog:
+    with create_catalog(layout, "text") as catalog:
         staging = Staging(catalog)
         with_model(layout, staging)
         stage(layout, staging, ["a", "b", "c"], "one")
@@ -106,7 +107,7 @@ REPLACED_AND_REMOVED = [
 def test_every_snapshot_stands_whatever_comes_after(tmp_path_factory, steps):
     layout = Layout.create(tmp_path_factory.mktemp("c") / "c")
     committed, now, history = {}, {}, {0: {}}
-    catalog = Catalog.create(layout, "text")
+    catalog = create_catalog(layout, "text")
     staging = Staging(catalog)
     with_model(layout, staging)
     for number, (what, chosen) in enumerate(steps):
@@ -130,7 +131,7 @@ def test_every_snapshot_stands_whatever_comes_after(tmp_path_factory, steps):
             if what == "abandon":
                 staging.abandon()
             catalog.close()
-            catalog = Catalog.open(layout, write=True)
+            catalog = open_catalog(layout, write=True)
             staging, now = Staging(catalog), dict(committed)
             if len(history) == 1:
                 with_model(layout, staging)
@@ -140,7 +141,7 @@ def test_every_snapshot_stands_whatever_comes_after(tmp_path_factory, steps):
 
 
 def test_seen_and_unseen(filled):
-    with Catalog.open(filled, write=True) as catalog:
+    with open_catalog(filled, write=True) as catalog:
         staging = Staging(catalog)
         assert staging.see(["a", "x", "a"]) == (set(), {"a": (0, bytes(16))})
         assert staging.see(["a", "y"]) == ({"a"}, {"a": (0, bytes(16))})
@@ -152,7 +153,7 @@ def test_seen_and_unseen(filled):
 
 
 def test_items_are_removed_and_forgotten_with_their_segment(filled):
-    with Catalog.open(filled, write=True) as catalog:
+    with open_catalog(filled, write=True) as catalog:
         staging = Staging(catalog)
         stage(filled, staging, ["c", "d"], "two")
         staging.finish("m1")
@@ -166,7 +167,7 @@ def test_items_are_removed_and_forgotten_with_their_segment(filled):
 @pytest.mark.parametrize("refitted", [False, True])
 def test_a_writer_goes_on_from_what_was_staged(filled, refitted):
     """It keeps the segments that the interrupted one staged, but no removal of its own."""
-    with Catalog.open(filled, write=True) as catalog:
+    with open_catalog(filled, write=True) as catalog:
         staging = Staging(catalog)
         if refitted:
             staging.drop_all_segments()
@@ -174,7 +175,7 @@ def test_a_writer_goes_on_from_what_was_staged(filled, refitted):
         stage(filled, staging, ["e"], "two")
         if not refitted:
             staging.remove([0])
-    with Catalog.open(filled, write=True) as catalog:
+    with open_catalog(filled, write=True) as catalog:
         staging = Staging(catalog, keep=True, refitted=refitted)
         assert staging.n_kept_anew() == (0 if refitted else 1)
         seen = ["a", "e"] if refitted else ["a", "b", "e"]
@@ -191,9 +192,9 @@ def test_a_writer_goes_on_from_what_was_staged(filled, refitted):
 
 
 def test_an_item_whose_new_version_is_gone_is_back_in_its_former_one(filled):
-    with Catalog.open(filled, write=True) as catalog:
+    with open_catalog(filled, write=True) as catalog:
         stage(filled, Staging(catalog), ["b", "c"], "two")
-    with Catalog.open(filled, write=True) as catalog:
+    with open_catalog(filled, write=True) as catalog:
         staging = Staging(catalog, keep=True)
         staging.see(["c"])
         staging.forget_unseen()
@@ -208,7 +209,7 @@ from hashret.store.catalog import tables
 from tests.store.test_catalog import *
 layout = Layout.find({path!r})
 with writer_lock(layout):
-    catalog = Catalog.open(layout, write=True)
+    catalog = open_catalog(layout, write=True)
     staging = Staging(catalog)
     stage(layout, staging, ["a", "d"], "two")
     (layout.segments / "half.npy.tmp").write_bytes(b"half")
@@ -225,9 +226,9 @@ def test_a_killed_writer_leaves_the_last_commit(filled, inside):
     script = _KILLED_WRITER.format(root=root, path=str(filled.root), inside=inside)
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, check=False)
     assert done.returncode == -signal.SIGKILL, done.stderr.decode()
-    with Catalog.open(filled) as reader:
+    with open_catalog(filled) as reader:
         assert visible(reader, reader.last_commit().commit) == dict.fromkeys("abc", "one")
-    with writer_lock(filled), Catalog.open(filled, write=True) as catalog:
+    with writer_lock(filled), open_catalog(filled, write=True) as catalog:
         staging = Staging(catalog)  # the lock of the dead is free, its left-overs go
         assert not list(filled.segments.glob("*.tmp"))
         assert len(list(filled.segments.iterdir())) == 3, "codes, records and texts"
@@ -279,7 +280,7 @@ def read_texts(layout, segment):
 )
 @pytest.mark.parametrize("position", [0, 12, 128, -1])
 def test_a_damaged_file_of_a_segment_is_found(filled, part, read, position):
-    with Catalog.open(filled) as catalog:
+    with open_catalog(filled) as catalog:
         (segment,) = catalog.segments(1)
         read(filled, segment)
         path = filled.segments / getattr(segment, part).name
@@ -296,7 +297,7 @@ def test_a_damaged_file_of_a_segment_is_found(filled, part, read, position):
 
 @pytest.mark.parametrize("name", ["model.json", "model.safetensors"])
 def test_a_damaged_model_is_found(filled, name):
-    with Catalog.open(filled) as catalog:
+    with open_catalog(filled) as catalog:
         record = catalog.model("m1")
         description, tensors = read_model(filled, record)
         assert description == {"a": 1}
@@ -309,14 +310,14 @@ def test_a_damaged_model_is_found(filled, name):
 def test_other_files_are_not_taken_for_a_catalog(filled, tmp_path, each_catalog):
     change(filled.root, "UPDATE meta SET value = '99' WHERE key = 'format'")
     with pytest.raises(FormatVersionError, match="99"):
-        Catalog.open(filled)
+        open_catalog(filled)
     filled.catalog.write_bytes(b"no database at all" * 100)
     with pytest.raises(DamagedError):
-        Catalog.open(filled)
+        open_catalog(filled)
     if each_catalog == "sqlite":
         filled.catalog.write_bytes(b"")
         with pytest.raises(DamagedError, match="hashret repair"):
-            Catalog.open(filled)
+            open_catalog(filled)
     (tmp_path / "file").write_text("x")
     for path in (tmp_path / "file", tmp_path):
         with pytest.raises(NotACollectionError):
@@ -326,7 +327,7 @@ def test_other_files_are_not_taken_for_a_catalog(filled, tmp_path, each_catalog)
 def test_a_collection_can_be_moved_and_copied(filled, tmp_path):
     shutil.copytree(filled.root, tmp_path / "other place #1?")
     copy = Layout.find(tmp_path / "other place #1?")
-    with Catalog.open(copy) as catalog:
+    with open_catalog(copy) as catalog:
         assert visible(catalog, 1) == dict.fromkeys("abc", "one")
         assert len(open_codes(copy, catalog.segments(1)[0])) == 3
 

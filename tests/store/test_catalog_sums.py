@@ -11,13 +11,14 @@ from hypothesis import strategies as st
 from hashret.codes import Codes
 from hashret.errors import DamagedError, FormatVersionError
 from hashret.store.catalog import tables as t
-from hashret.store.catalog.catalog import Catalog
+from hashret.store.catalog.opening import create_catalog, open_catalog
 from hashret.store.catalog.records import checksum, state_of
 from hashret.store.catalog.staging import Staging
 from hashret.store.layout import Layout
 from hashret.store.model_files import write_model
 from hashret.store.repair.verify import examine
-from hashret.store.segments.record_batch import ItemRecord, batch_of, write_records
+from hashret.store.segments.record_batch import batch_of, write_records
+from hashret.store.segments.record_schema import ItemRecord
 from hashret.store.segments.segment import Segment, write_codes
 from hashret.store.segments.stored_items import StoredItems
 
@@ -38,7 +39,7 @@ def stage(layout, staging, ids):
 def written(tmp_path_factory):
     """Three commits: a, b, c; then b anew; then without c."""
     layout = Layout.create(tmp_path_factory.mktemp("c") / "c")
-    with Catalog.create(layout, "text") as catalog:
+    with create_catalog(layout, "text") as catalog:
         staging = Staging(catalog)
         staging.add_model(write_model(layout, "m1", {"a": 1}, {"w": np.arange(6.0)}, 16))
         stage(layout, staging, ["a", "b", "c"])
@@ -53,7 +54,7 @@ def written(tmp_path_factory):
 
 
 def read_all(layout):
-    with Catalog.open(layout) as catalog:
+    with open_catalog(layout) as catalog:
         last = catalog.last_commit()
         items = StoredItems(layout, catalog.segments_of(last))
         catalog.model(last.model)
@@ -160,7 +161,7 @@ def test_the_state_of_a_commit_covers_what_stale_rows_say(written, tmp_path, tab
 
 def test_a_writer_does_not_seal_a_damage(written, tmp_path):
     layout = changed(written, tmp_path, "UPDATE removals SET rows = x'' WHERE added = 2")
-    with pytest.raises(DamagedError), Catalog.open(layout, write=True) as catalog:
+    with pytest.raises(DamagedError), open_catalog(layout, write=True) as catalog:
         Staging(catalog).finish("m1")
 
 

@@ -17,7 +17,7 @@ from hashret.errors import CollectionError, DamagedError, HashretError, InputErr
 from hashret.store import files
 from hashret.store.catalog import former_tables as f
 from hashret.store.catalog.address import VARIABLE
-from hashret.store.catalog.catalog import Catalog
+from hashret.store.catalog.opening import open_catalog
 from hashret.store.catalog.records import checksum
 from hashret.store.layout import Layout
 from indexer import Indexer
@@ -343,7 +343,7 @@ def test_the_catalog_of_a_reader_can_be_asked_without_reading_an_item(path):
     connection.execute("UPDATE items SET preview = 'x'")
     connection.commit()
     connection.close()
-    with Catalog.open(Layout.find(path)) as catalog:
+    with open_catalog(Layout.find(path)) as catalog:
         assert (catalog.kind, catalog.last_commit().n_items) == ("text", 23)
         with pytest.raises(DamagedError):
             catalog.items_of(catalog.last_commit())

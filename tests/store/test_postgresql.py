@@ -26,7 +26,7 @@ from hashret.errors import (
     NotACollectionError,
 )
 from hashret.store.catalog.address import VARIABLE, checked, remembered, without_password
-from hashret.store.catalog.catalog import Catalog
+from hashret.store.catalog.opening import create_catalog, open_catalog
 from hashret.store.catalog.staging import Staging
 from hashret.store.layout import Layout
 from hashret.store.segments.stored_items import StoredItems
@@ -51,7 +51,7 @@ def url(postgresql, monkeypatch):
 def filled(tmp_path, url):
     """A catalog of a, b, c at commit 1, closed."""
     layout = Layout.create(tmp_path / "c")
-    with Catalog.create(layout, "text", address=url) as catalog:
+    with create_catalog(layout, "text", address=url) as catalog:
         staging = Staging(catalog)
         with_model(layout, staging)
         stage(layout, staging, ["a", "b", "c"], "one")
@@ -69,7 +69,7 @@ def record(layout):
 def test_no_password_is_kept(tmp_path, url):
     secret = url.replace("hashret@", "hashret:s3cret@")
     layout = Layout.create(tmp_path / "c")
-    Catalog.create(layout, "text", address=secret).close()
+    create_catalog(layout, "text", address=secret).close()
     assert record(layout)["url"] == url
     assert "s3cret" not in layout.server.read_text()
     assert url in remembered()
@@ -108,19 +108,19 @@ def test_a_server_that_is_away_is_an_error_and_leaves_nothing(tmp_path):
 
 
 def test_only_an_address_that_the_user_gave_is_followed(filled, url, tmp_path, monkeypatch):
-    Catalog.open(filled).close()
+    open_catalog(filled).close()
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "another user"))
     with pytest.raises(CollectionError, match="used before, got postgresql"):
-        Catalog.open(filled)
-    with Catalog.open(filled, address=url) as catalog:
+        open_catalog(filled)
+    with open_catalog(filled, address=url) as catalog:
         assert catalog.place == url
     with pytest.raises(CollectionError, match="used before"):  # reading asks for no trust
-        Catalog.open(filled)
+        open_catalog(filled)
     monkeypatch.setenv(VARIABLE, url)
-    Catalog.open(filled).close()
+    open_catalog(filled).close()
     monkeypatch.delenv(VARIABLE)
-    Catalog.open(filled, write=True, address=url).close()
-    Catalog.open(filled).close()
+    open_catalog(filled, write=True, address=url).close()
+    open_catalog(filled).close()
 
 
 def test_a_strangers_collection_calls_nobody(filled, tmp_path, monkeypatch):
@@ -136,7 +136,7 @@ def test_a_strangers_collection_calls_nobody(filled, tmp_path, monkeypatch):
             filled.server.write_text(json.dumps(record(filled) | {"url": address}))
             for write in (False, True):
                 with pytest.raises(CollectionError, match="used before"):
-                    Catalog.open(filled, write=write)
+                    open_catalog(filled, write=write)
             assert CliRunner().invoke(main, ["verify", str(filled.root)]).exit_code == 2
             assert CliRunner().invoke(main, ["repair", str(filled.root)]).exit_code == 1
         with pytest.raises(TimeoutError):
@@ -146,23 +146,23 @@ def test_a_strangers_collection_calls_nobody(filled, tmp_path, monkeypatch):
 def test_a_server_that_moved_is_recorded_once_the_catalog_was_found(filled, url, tmp_path):
     another = f"{url}&application_name=moved"
     with pytest.raises(CatalogServerError):
-        Catalog.open(filled, write=True, address=f"postgresql://x@/x?host={tmp_path}")
+        open_catalog(filled, write=True, address=f"postgresql://x@/x?host={tmp_path}")
     assert record(filled)["url"] == url
-    with Catalog.open(filled, write=True, address=another) as catalog:
+    with open_catalog(filled, write=True, address=another) as catalog:
         assert visible(catalog, 1) == dict.fromkeys("abc", "one")
     assert record(filled)["url"] == checked(another)
-    Catalog.open(filled).close()
+    open_catalog(filled).close()
 
 
 def test_the_variable_is_for_new_collections_and_those_on_a_server(tmp_path, url, monkeypatch):
-    Catalog.create(Layout.create(tmp_path / "file"), "text").close()
+    create_catalog(Layout.create(tmp_path / "file"), "text").close()
     monkeypatch.setenv(VARIABLE, url)
-    with Catalog.open(Layout.find(tmp_path / "file")) as catalog:
+    with open_catalog(Layout.find(tmp_path / "file")) as catalog:
         assert catalog.place == "sqlite"
     with pytest.raises(InputError, match="in its folder"):
-        Catalog.open(Layout.find(tmp_path / "file"), address=url)
+        open_catalog(Layout.find(tmp_path / "file"), address=url)
     layout = Layout.create(tmp_path / "server")
-    Catalog.create(layout, "text").close()
+    create_catalog(layout, "text").close()
     assert record(layout)["url"] == url
     assert not layout.sqlite.exists()
 
@@ -174,7 +174,7 @@ def test_the_variable_is_for_new_collections_and_those_on_a_server(tmp_path, url
 def test_a_damaged_record_is_found(filled, damage):
     filled.server.write_bytes(damage)
     with pytest.raises(DamagedError, match=r"catalog\.json"):
-        Catalog.open(filled)
+        open_catalog(filled)
 
 
 def test_a_schema_of_another_name_is_not_followed(filled):
@@ -182,10 +182,10 @@ def test_a_schema_of_another_name_is_not_followed(filled):
     for schema in ("public", "pg_catalog", 'hashret_" OR 1=1', "hashret_" + "A" * 32):
         filled.server.write_text(json.dumps(facts | {"schema": schema}))
         with pytest.raises(DamagedError, match="schema"):
-            Catalog.open(filled)
+            open_catalog(filled)
     filled.server.write_text(json.dumps(facts | {"schema": "hashret_" + "0" * 32}))
     with pytest.raises(NotACollectionError, match="got none"):
-        Catalog.open(filled)
+        open_catalog(filled)
 
 
 def test_two_catalogs_in_one_folder_are_none(filled):
@@ -215,7 +215,7 @@ def test_other_tables_than_hashrets_are_not_believed(filled, url, monkeypatch, s
     with connected(filled.root) as connection:
         connection.exec_driver_sql(statement)
     with pytest.raises(DamagedError, match="own tables"):
-        Catalog.open(filled)
+        open_catalog(filled)
 
 
 def test_a_view_in_place_of_a_table_is_not_believed(filled, url, monkeypatch):
@@ -224,7 +224,7 @@ def test_a_view_in_place_of_a_table_is_not_believed(filled, url, monkeypatch):
         connection.exec_driver_sql("ALTER TABLE meta RENAME TO gone")
         connection.exec_driver_sql("CREATE VIEW meta AS SELECT * FROM gone")
     with pytest.raises(DamagedError, match="own tables"):
-        Catalog.open(filled)
+        open_catalog(filled)
 
 
 def test_a_database_that_cannot_hold_every_text_is_refused(postgresql, tmp_path, url):
@@ -241,13 +241,13 @@ def test_a_database_that_cannot_hold_every_text_is_refused(postgresql, tmp_path,
 def test_many_collections_share_a_database(tmp_path, url):
     layouts = [Layout.create(tmp_path / name) for name in ("one", "two")]
     for number, layout in enumerate(layouts):
-        with Catalog.create(layout, "text", address=url) as catalog:
+        with create_catalog(layout, "text", address=url) as catalog:
             staging = Staging(catalog)
             with_model(layout, staging)
             stage(layout, staging, ["same", f"own-{number}"], f"text {number}")
             staging.finish("m1")
     for number, layout in enumerate(layouts):
-        with Catalog.open(layout) as catalog:
+        with open_catalog(layout) as catalog:
             assert visible(catalog, 1) == dict.fromkeys(["same", f"own-{number}"], f"text {number}")
 
 
@@ -278,7 +278,7 @@ LONGEST = [
 def test_the_longest_ids_are_found_and_ordered_by_code_points(tmp_path, each_catalog):
     ids = [*LONGEST, "Z", "_", "a b", "a-b", "ab", "\uffff", "\U00010000"]
     layout = Layout.create(tmp_path / "c")
-    with Catalog.create(layout, "text") as catalog:
+    with create_catalog(layout, "text") as catalog:
         for _ in range(2):  # the second time all of them are replaced
             staging = Staging(catalog)
             assert staging.see(ids)[0] == set()
@@ -310,21 +310,21 @@ def no_grace(monkeypatch):
 
 def test_one_writer_over_all_machines_and_it_is_named(filled, tmp_path, no_grace):
     other = other_machine(filled, tmp_path)
-    with Catalog.open(filled, write=True):
+    with open_catalog(filled, write=True):
         with pytest.raises(LockedError, match=f"hashret writer, process {os.getpid()} on .* since"):
-            Catalog.open(other, write=True)
-        with Catalog.open(other) as reader:
+            open_catalog(other, write=True)
+        with open_catalog(other) as reader:
             assert visible(reader, 1) == dict.fromkeys("abc", "one")
-    with Catalog.open(other, write=True) as catalog:
+    with open_catalog(other, write=True) as catalog:
         assert catalog.last_commit().commit == 1
 
 
 def test_a_writer_waits_for_one_on_another_machine(filled, tmp_path, no_grace):
     other = other_machine(filled, tmp_path)
-    first = Catalog.open(filled, write=True)
+    first = open_catalog(filled, write=True)
     timer = threading.Timer(0.5, first.close)
     timer.start()
-    Catalog.open(other, write=True, wait_seconds=60).close()
+    open_catalog(other, write=True, wait_seconds=60).close()
     timer.join()
 
 
@@ -333,11 +333,11 @@ def test_a_session_syncs_its_commits_whatever_the_server_has(filled, postgresql)
         connection.execute("ALTER ROLE hashret SET synchronous_commit = off")
         connection.commit()
         try:
-            with Catalog.open(filled, write=True) as catalog, catalog.transaction() as session:
+            with open_catalog(filled, write=True) as catalog, catalog.transaction() as session:
                 assert session.exec_driver_sql("SHOW synchronous_commit").scalar() == "on"
         finally:
             connection.execute("ALTER ROLE hashret RESET synchronous_commit")
-    with Catalog.open(filled) as catalog, catalog.transaction() as session:
+    with open_catalog(filled) as catalog, catalog.transaction() as session:
         assert session.exec_driver_sql("SHOW transaction_read_only").scalar() == "on"
 
 
@@ -358,8 +358,8 @@ def test_a_server_that_syncs_nothing_is_told_of(filled, postgresql):
         while shown() != "off":
             pass
         with pytest.warns(DurabilityWarning, match="fsync = on"):
-            Catalog.open(filled, write=True).close()
-        Catalog.open(filled).close()  # a reader loses nothing
+            open_catalog(filled, write=True).close()
+        open_catalog(filled).close()  # a reader loses nothing
     finally:
         set_fsync("RESET fsync")
     while shown() != "on":
@@ -397,7 +397,7 @@ def test_every_file_is_synced_before_a_transaction_names_it(filled, monkeypatch)
         fsync(descriptor)
 
     monkeypatch.setattr(os, "fsync", noted)
-    with Catalog.open(filled, write=True) as catalog:
+    with open_catalog(filled, write=True) as catalog:
         event.listen(catalog.connection, "commit", lambda connection: steps.append("COMMIT"))
         staging = Staging(catalog)
         steps.clear()
@@ -445,20 +445,20 @@ def test_a_password_comes_from_where_libpq_looks_or_from_an_address(
 ):
     with_password = protected.replace("ann@", "ann:s3cret@")
     layout = Layout.create(tmp_path / "c")
-    Catalog.create(layout, "text", address=with_password).close()
+    create_catalog(layout, "text", address=with_password).close()
     assert record(layout)["url"] == protected
 
     with pytest.raises(CatalogServerError, match="no password supplied"):
-        Catalog.open(layout)
-    Catalog.open(layout, address=with_password).close()
+        open_catalog(layout)
+    open_catalog(layout, address=with_password).close()
     monkeypatch.setenv(VARIABLE, with_password)
-    Catalog.open(layout).close()
+    open_catalog(layout).close()
     monkeypatch.delenv(VARIABLE)
     monkeypatch.setenv("PGPASSWORD", "s3cret")
-    Catalog.open(layout).close()
+    open_catalog(layout).close()
     monkeypatch.setenv("PGPASSWORD", "wr0ng")
     with pytest.raises(CatalogServerError, match="authentication failed") as error:
-        Catalog.open(layout)
+        open_catalog(layout)
     assert "wr0ng" not in str(error.value)
 
 

@@ -15,7 +15,8 @@ from hashret.errors import DamagedError
 from hashret.store.files import BLOCK, write_file
 from hashret.store.layout import Layout
 from hashret.store.segments import record_batch
-from hashret.store.segments.record_batch import ItemRecord, batch_of, hashes, merged, write_records
+from hashret.store.segments.record_batch import batch_of, merged, write_records
+from hashret.store.segments.record_schema import ItemRecord, hashes
 from hashret.store.segments.records import Records
 
 UNICODE = st.characters(exclude_categories=["Cs"])
@@ -96,7 +97,7 @@ WIDE = [item(str(i), **{f"k{n:03}": n for n in range(i % 3, 300, 1 + i % 3)}) fo
 
 def rows_of(records, ids):
     """The row of each id, -1 where there is none."""
-    found = records.find([*zip(ids, record_batch.hashes(ids).tolist(), strict=True)])
+    found = records.index.find([*zip(ids, record_batch.hashes(ids).tolist(), strict=True)])
     return [found.get(one, -1) for one in ids]
 
 
@@ -179,7 +180,7 @@ def test_ids_are_found_whatever_their_hashes(layout, monkeypatch, hashing, n):
     assert rows_of(records, asked) == expected
     one_by_one = [rows_of(records, [one]) for one in asked]
     assert one_by_one == [[row] for row in expected]
-    assert records.find([]) == {}
+    assert records.index.find([]) == {}
 
 
 @given(items=ITEMS, asked=st.lists(IDS, max_size=30), bits=st.sampled_from([0, 1, 3, 64]))

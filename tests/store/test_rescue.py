@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hashret import Collection
 from hashret.errors import DamagedError
 from hashret.items import Item
-from hashret.store.catalog.catalog import Catalog
+from hashret.store.catalog.opening import open_catalog
 from hashret.store.files import BLOCK, DIGEST, FileRecord, small_blocks, write_file
 from hashret.store.layout import Layout
 from hashret.store.repair import plan as repair
@@ -50,7 +50,7 @@ def base(request, tmp_path_factory):
 def place(base, tmp_path):
     """A copy of the collection, its segment, and its sound records by row."""
     path = shutil.copytree(base, tmp_path / "c")
-    with Catalog.open(Layout.find(path)) as catalog:
+    with open_catalog(Layout.find(path)) as catalog:
         (segment,) = catalog.segments(2)
     found, lost = readable(Layout.find(path), segment)
     assert (len(found), lost) == (N - 1, {})
@@ -138,7 +138,7 @@ def test_without_a_footer_everything_is_there(place):
 @settings(deadline=None, max_examples=40)
 def test_a_file_by_its_beginning_is_never_more_than_it_is(base, data):
     """Whatever the bytes before the columns are: damage, or what the footer says too."""
-    with Catalog.open(Layout.find(base)) as catalog:
+    with open_catalog(Layout.find(base)) as catalog:
         (segment,) = catalog.segments(2)
     source = base / "segments" / segment.records.name
     whole = bytearray(source.read_bytes())

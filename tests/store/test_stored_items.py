@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from hashret.errors import DamagedError
 from hashret.store.layout import Layout
 from hashret.store.segments import stored_items
-from hashret.store.segments.record_batch import ItemRecord, batch_of, write_records
+from hashret.store.segments.record_batch import batch_of, write_records
+from hashret.store.segments.record_schema import ItemRecord
 from hashret.store.segments.segment import Segment
 from hashret.store.segments.stored_items import StoredItems
 from hashret.store.segments.value_files import TEXTS, write_values

@@ -18,7 +18,8 @@ import numpy as np
 from hashret.errors import DamagedError
 from hashret.store.files import FileRecord
 from hashret.store.layout import Layout
-from hashret.store.segments.record_batch import ItemRecord, batch_of, hashes, write_records
+from hashret.store.segments.record_batch import batch_of, write_records
+from hashret.store.segments.record_schema import ItemRecord, hashes
 from hashret.store.segments.records import Records
 from hashret.store.segments.value_files import TEXTS, Values, write_values
 from hashret.where.columns import satisfied
@@ -118,9 +119,9 @@ def read_all(path: Path, record: FileRecord, n: int) -> None:
         records.record(row)
     for some in (ids[:3], ids):
         if all(_is_storable(one) for one in some):
-            records.find([*zip(some, hashes(some).tolist(), strict=True)])
+            records.index.find([*zip(some, hashes(some).tolist(), strict=True)])
     list(records.by_id())
-    list(records.ids_of_hashes())
+    list(records.index.vouched())
     for text in ("n > 3 and s != 'x'", "b or f < 2", "mixed == 'x' or k == 1", "id > 'b'"):
         satisfied(parse(text), records)
     records.rows(np.arange(0, n, 2))

@@ -8,8 +8,7 @@ import numpy as np
 from hashret.codes import Codes
 from hashret.features import decoding, pictures
 from hashret.store import checked, files, layout, model_files, untrusted
-from hashret.store.catalog import catalog, records, sqlite, staging
-from hashret.store.catalog import connection as catalog_connection
+from hashret.store.catalog import catalog, opening, records, sqlite, staging
 from hashret.store.repair import plan as repair
 from hashret.store.segments import record_batch
 from hashret.store.segments import segment as segments
@@ -18,7 +17,7 @@ from indexer.ingest import encode
 
 
 def names_unchecked() -> None:
-    records.require_name = catalog_connection.require_name = lambda name, what: name
+    records.require_name = opening.require_name = lambda name, what: name
 
 
 def links_followed() -> None:

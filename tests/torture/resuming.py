@@ -21,7 +21,7 @@ import torch
 from hashret import Collection
 from hashret.errors import NotACollectionError
 from hashret.items import Item
-from hashret.store.catalog.catalog import Catalog
+from hashret.store.catalog.opening import open_catalog
 from hashret.store.layout import Layout
 from hashret.store.model_files import read_model
 from indexer import Indexer, TrainingOptions
@@ -71,7 +71,7 @@ def run(kind: str, task: str, path: Path) -> str:
 
 def state(path: Path) -> str:
     """A digest of all that was committed, but for when and how long it took."""
-    with Catalog.open(Layout.find(path)) as catalog:
+    with open_catalog(Layout.find(path)) as catalog:
         last = catalog.last_commit()
         described, tensors = read_model(catalog.layout, catalog.model(str(last.model)))
         segments = [

@@ -12,7 +12,7 @@ import pytest
 from hashret import Collection, Item
 from hashret.errors import CatalogServerError
 from hashret.store.catalog.address import VARIABLE
-from hashret.store.catalog.catalog import Catalog
+from hashret.store.catalog.opening import create_catalog, open_catalog
 from hashret.store.catalog.staging import Staging
 from hashret.store.layout import Layout
 from hashret.store.repair.verify import examine
@@ -37,7 +37,7 @@ def server(postgresql, monkeypatch):
 def filled(tmp_path, server):
     """A catalog of a, b, c at commit 1, closed."""
     layout = Layout.create(tmp_path / "c")
-    with Catalog.create(layout, "text") as catalog:
+    with create_catalog(layout, "text") as catalog:
         staging = Staging(catalog)
         with_model(layout, staging)
         stage(layout, staging, ["a", "b", "c"], "one")
@@ -47,7 +47,7 @@ def filled(tmp_path, server):
 
 def newest(layout):
     """The last commit as a reader finds it, and what it shows; every byte is sound."""
-    with Catalog.open(layout) as catalog:
+    with open_catalog(layout) as catalog:
         commit = catalog.last_commit().commit
         found = visible(catalog, commit)
     assert examine(layout).is_sound
@@ -56,7 +56,7 @@ def newest(layout):
 
 def write(layout, text):
     """Replace b and d in one commit; returns its number."""
-    with Catalog.open(layout, write=True) as catalog:
+    with open_catalog(layout, write=True) as catalog:
         staging = Staging(catalog)
         try:
             assert staging.see(["b", "d"])[0] == set()
@@ -115,7 +115,7 @@ layout = Layout.find(sys.argv[1])
 PostgresqlDatabase._require_durable = {require_durable}
 try:
     while True:
-        with Catalog.open(layout) as catalog:
+        with open_catalog(layout) as catalog:
             number = catalog.last_commit().commit + 1
         print(write(layout, str(number)), flush=True)
 except CatalogServerError as error:
@@ -142,7 +142,7 @@ def killed_while_committing(layout, server, victim, seconds, require_durable=SOU
     if victim == "server":
         assert writer.returncode == 3, complaint
         with pytest.raises(CatalogServerError, match="expected its catalog at postgresql"):
-            Catalog.open(layout)
+            open_catalog(layout)
         server.start()
     return [*told, *map(int, rest.split())]
 

@@ -7,38 +7,169 @@ the databases differ in stands in `hashret.store.catalog.sqlite` and `.postgresq
 
 from __future__ import annotations
 
+import os
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-from sqlalchemy import or_, select, true
+from sqlalchemy import Connection, or_, select, true
 
 from hashret.errors import CollectionError, DamagedError
 from hashret.row_numbers import ascending
 from hashret.store.catalog import tables as t
-from hashret.store.catalog.connection import CatalogConnection
 from hashret.store.catalog.records import (
+    FOLDERS,
     LAST,
+    MOST_FOLDERS,
     CommitRecord,
+    SourceFolder,
     commit_of,
     model_of,
     removal_of,
     segment_of,
     state_of,
     unlike,
+    value_of_folders,
 )
 from hashret.store.damage import INDEX_AGAIN, damaged
+from hashret.store.layout import Layout
 from hashret.store.model_files import ModelRecord
+from hashret.store.opened_folder import OpenedFolder
 from hashret.store.segments.segment import Segment
 from hashret.store.segments.stored_items import StoredItems
 
+if TYPE_CHECKING:
+    from hashret.store.catalog.postgresql import PostgresqlDatabase
+    from hashret.store.catalog.sqlite import SqliteDatabase
 
-class Catalog(CatalogConnection):
-    """What the catalog of one collection says; `open` or `create` it."""
+    Database = SqliteDatabase | PostgresqlDatabase
+
+#: What a writer is told whose folder is no longer there.
+NOT_WRITTEN = "nothing was committed; open it again and do it once more"
+
+
+class Catalog:
+    """One connection to the database of a collection, for readers or for the one writer.
+
+    `hashret.store.catalog.opening` makes it.
+    """
 
     _commits = t.commits
+
+    def __init__(
+        self,
+        layout: Layout,
+        database: Database,
+        connection: Connection,
+        kind: str,
+        folders: tuple[SourceFolder, ...] | None,
+        *,
+        write: bool,
+    ):
+        self.layout = layout
+        self.kind = kind
+        #: The folders that were indexed; None where what is said of them is damaged.
+        self.folders = folders
+        #: The format that the collection had until it was opened for writing, if another.
+        self.rewritten_from: int | None = None
+        #: What stood at the path when the catalog was opened.
+        self.folder = OpenedFolder(layout)
+        #: Where it is: "sqlite", or the address of the server without a password.
+        self.place = database.name
+        #: Whether everybody who reads it does so by files that this machine's locks are on.
+        self.is_local = database.is_local
+        self._database = database
+        self._connection = connection
+        self._writes = write
+        self._process = os.getpid()
+        self._is_closed = False
+
+    def remember_folders(self, folders: Sequence[SourceFolder]) -> None:
+        """Say that the collection was indexed from these folders too; for the writer."""
+        all_of_them = list(dict.fromkeys([*folders, *(self.folders or ())]))
+        kept = tuple(all_of_them[:MOST_FOLDERS])
+        if kept == self.folders:
+            return
+        with self.transaction() as connection:
+            connection.execute(t.meta.delete().where(t.meta.c.key == FOLDERS))
+            connection.execute(t.meta.insert().values(key=FOLDERS, value=value_of_folders(kept)))
+        self.folders = kept
+
+    def close(self) -> None:
+        """Close the connection; the catalog can't be asked afterwards."""
+        if self._is_closed:
+            return
+        self._is_closed = True
+        self.folder.close()
+        if self._process == os.getpid():  # in a fork it would say good-bye in the parent's name
+            self._connection.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    @property
+    def connection(self) -> Connection:
+        """The one connection, for statements inside a `transaction`.
+
+        Raises CollectionError once it is closed, and in a fork.
+        """
+        self.require_open()
+        if self._process != os.getpid():
+            raise CollectionError(
+                f"{self.layout.root}: expected to use its catalog in process {self._process}, "
+                "which opened it, got a fork of it; open an Indexer in the process that uses it"
+            )
+        return self._connection
+
+    def require_open(self) -> None:
+        """Raise CollectionError once it is closed."""
+        if self._is_closed:
+            raise CollectionError(
+                f"{self.layout.root}: expected an open collection, got one that was closed; "
+                "open it again"
+            )
+
+    @contextmanager
+    def transaction(self) -> Iterator[Connection]:
+        """One transaction; database errors become errors of the collection.
+
+        Of a reader whose folder was replaced it is answered from the file that was opened. A writer
+        would commit into nothing: CollectionError.
+        """
+        connection = self.connection
+        if self._writes:
+            self.folder.require_unchanged(NOT_WRITTEN)
+        else:
+            self.folder.require_own_journal()
+        with self.folder.reading(), self._database.errors(), connection.begin():
+            yield connection
+
+    def n_bytes(self) -> int:
+        """What it takes on disk."""
+        with self.transaction() as connection:
+            return self._database.n_bytes(connection)
+
+    def shrink(self) -> None:
+        """Give the space of deleted rows back."""
+        self._database.shrink(self.connection)
+
+    def discard(self) -> None:
+        """Delete what is outside the folder, of a collection that never had a commit."""
+        with self.transaction() as connection:
+            self._database.discard(connection)
+
+    def faults(self) -> list[str]:
+        """What the database itself finds wrong with what it keeps; empty if nothing."""
+        with self.transaction() as connection:
+            return self._database.faults(connection)
+
+    # what it says
 
     def _commit_of(self, row: Sequence[Any]) -> CommitRecord:
         return commit_of(row)

@@ -20,13 +20,13 @@ from hashret.errors import DamagedError
 from hashret.store.catalog import former_tables as f
 from hashret.store.catalog import tables as t
 from hashret.store.catalog.catalog import Catalog, visible
-from hashret.store.catalog.connection import facts
 from hashret.store.catalog.records import (
     DISAGREES,
     MAX_BITS,
     MAX_ROW,
     CommitRecord,
     checksum,
+    facts,
     require_name,
     require_number,
     require_object,
@@ -41,7 +41,8 @@ from hashret.store.damage import damaged
 from hashret.store.files import BLOCK, FileRecord
 from hashret.store.files import DIGEST as BLOCK_DIGEST
 from hashret.store.layout import PARTS, Layout
-from hashret.store.segments.record_batch import DIGEST, ItemRecord, as_file, batch_of, write_records
+from hashret.store.segments.record_batch import as_file, batch_of, write_records
+from hashret.store.segments.record_schema import DIGEST, ItemRecord
 from hashret.store.segments.records import Records
 from hashret.store.segments.segment import Segment
 from hashret.store.segments.stored_items import StoredItems
@@ -60,7 +61,7 @@ class FormerCatalog(Catalog):
     _commits = f.commits
 
     def __init__(self, *opened: Any, **how: Any):
-        """As of `CatalogConnection`."""
+        """As of `Catalog`."""
         super().__init__(*opened, **how)
         self._known: dict[int, list[tuple[Segment, Records]]] = {}
 

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from hashret.errors import DamagedError
+from hashret.store.catalog.tables import FORMAT_VERSION
 from hashret.store.damage import INDEX_AGAIN, damaged
 from hashret.store.files import FileRecord
 from hashret.store.layout import PARTS, Layout
@@ -173,6 +174,13 @@ def commit_of(row: Sequence[Any]) -> CommitRecord:
     if model:  # its folder is named so
         require_name(model, "model")
     return CommitRecord(commit, created_at, n_items, n_uncoded, model or None, state)
+
+
+def facts(kind: str, last: str = "") -> list[dict[str, str]]:
+    """The rows of `meta`; `last` is the checksum of the last commit, "" before the first."""
+    rows = {"format": str(FORMAT_VERSION), "kind": kind, LAST: last}
+    rows[FIXED] = str(checksum(rows["format"], kind))
+    return [{"key": key, "value": value} for key, value in rows.items()]
 
 
 def value_of_folders(folders: Sequence[SourceFolder]) -> str:

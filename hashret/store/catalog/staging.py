@@ -17,8 +17,7 @@ from sqlalchemy import ColumnElement, Connection, Table, delete, func, select, u
 
 from hashret.errors import CatalogServerError, PayloadError
 from hashret.store.catalog import tables as t
-from hashret.store.catalog.catalog import Catalog
-from hashret.store.catalog.connection import NOT_WRITTEN
+from hashret.store.catalog.catalog import NOT_WRITTEN, Catalog
 from hashret.store.catalog.records import (
     LAST,
     CommitRecord,

@@ -1,7 +1,7 @@
 """The catalog's tables: which segments, models and removed rows make up which commit.
 
 A segment is visible at commit c if added <= c and not removed by c; a removal if added <= c. Items
-are columns of their segment (`hashret.store.segments.record_batch`), so the tables stay small.
+are columns of their segment (`hashret.store.segments.record_schema`), so the tables stay small.
 """
 
 from __future__ import annotations

@@ -19,6 +19,7 @@ from pathlib import Path
 from hashret.errors import DamagedError, NotACollectionError
 from hashret.store.aside import move, moves_aside
 from hashret.store.catalog.catalog import Catalog
+from hashret.store.catalog.opening import open_catalog
 from hashret.store.catalog.records import CommitRecord
 from hashret.store.catalog.staging import Staging, forget_after
 from hashret.store.damage import damaged
@@ -76,7 +77,7 @@ def plan(layout: Layout) -> RepairPlan:
         findings.add(layout, layout.catalog, error)
     if findings.catalog_is_sound:
         made = RepairPlan(findings)
-        with Catalog.open(layout) as catalog:
+        with open_catalog(layout) as catalog:
             given_up = _plan_segments(layout, catalog, made)
             _plan_moves(layout, catalog, made, given_up)
         return made
@@ -218,7 +219,7 @@ def apply(layout: Layout, wait_seconds: float = 0.0) -> RepairPlan:
                 _keep(layout, old)
                 write_file(layout.sqlite, [made.new_catalog])
         if not (made.findings.is_sound or made.lost_catalog):
-            with Catalog.open(layout, write=True) as catalog:
+            with open_catalog(layout, write=True) as catalog:
                 _carry_out(catalog, made)
         move(layout.root, last)
     return made

@@ -19,7 +19,8 @@ from hashret.store.catalog.staging import Staging
 from hashret.store.damage import damaged
 from hashret.store.files import FileRecord, open_recorded, write_file
 from hashret.store.layout import Layout
-from hashret.store.segments.record_batch import DIGEST, ItemRecord, batch_of, write_records
+from hashret.store.segments.record_batch import batch_of, write_records
+from hashret.store.segments.record_schema import DIGEST, ItemRecord
 from hashret.store.segments.records import Records
 from hashret.store.segments.segment import Segment
 from hashret.store.segments.stored_items import StoredItems, open_records
@@ -48,7 +49,7 @@ def readable(layout: Layout, segment: Segment) -> tuple[dict[int, ItemRecord], d
         if len(found) < len(live):
             ids: dict[int, str] = {}
             with suppress(DamagedError):
-                ids = dict(_as_it_is(layout, segment).ids_of_hashes(records))
+                ids = dict(_as_it_is(layout, segment).index.vouched(records.index))
             items = StoredItems(layout, [replace(segment, first_row=0)])
             for row in live:
                 with suppress(DamagedError):
@@ -57,7 +58,7 @@ def readable(layout: Layout, segment: Segment) -> tuple[dict[int, ItemRecord], d
         return found, {}
     names: dict[int, str] = {}
     with suppress(DamagedError, OSError):
-        names = dict(_as_it_is(layout, segment).ids_of_hashes())
+        names = dict(_as_it_is(layout, segment).index.vouched())
     lost = {
         row: names.get(row, f"(row {segment.first_row + row}, whose id cannot be read)")
         for row in live

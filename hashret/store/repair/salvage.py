@@ -21,6 +21,7 @@ from sqlalchemy.pool import NullPool
 from hashret.errors import DamagedError
 from hashret.store.catalog import tables as t
 from hashret.store.catalog.catalog import Catalog
+from hashret.store.catalog.opening import open_catalog
 from hashret.store.catalog.records import (
     FIXED,
     FOLDERS,
@@ -64,7 +65,7 @@ def salvaged(layout: Layout) -> Iterator[tuple[Catalog, int]]:
             _write(made.sqlite, rows)
         except exc.OperationalError as error:
             raise sqlite_error(made.sqlite, error.orig) from error
-        with Catalog.open(made, write=True) as catalog:
+        with open_catalog(made, write=True) as catalog:
             yield catalog, newest
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from hashret.errors import DamagedError
 from hashret.store.catalog.catalog import Catalog
+from hashret.store.catalog.opening import open_catalog
 from hashret.store.catalog.records import CommitRecord
 from hashret.store.files import require_sound
 from hashret.store.layout import Layout
@@ -71,7 +72,7 @@ def examine(layout: Layout) -> Findings:
     found = Findings(n_files=1)
     try:
         layout.require_catalog()
-        with Catalog.open(layout) as catalog:
+        with open_catalog(layout) as catalog:
             for fault in catalog.faults():
                 found.catalog_is_sound = False
                 found.add(layout, layout.catalog, DamagedError(fault))

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from hashret.store.checked import CheckedFile
 from hashret.store.damage import damaged
-from hashret.store.segments.record_batch import DIGEST
+from hashret.store.segments.record_schema import DIGEST
 
 _Code = Literal["B", "i", "I", "q", "Q", "d"]  # of `memoryview.cast`
 

@@ -1,4 +1,4 @@
-"""Read what a segment keeps of its items: a mapped file of columns (`segments.record_batch`).
+"""Read what a segment keeps of its items: a mapped file of columns (`segments.record_schema`).
 
 Nothing is read before its block agrees with its checksum (`hashret.store.checked`), and nothing
 beyond the end of the file is read, whatever the file says.
@@ -7,11 +7,9 @@ beyond the end of the file is read, whatever the file says.
 from __future__ import annotations
 
 import json
-from bisect import bisect_left
-from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, suppress
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from functools import cached_property
-from math import isqrt
 from pathlib import Path
 from typing import Any, Self
 
@@ -29,8 +27,9 @@ from hashret.store.segments.arrow_messages import (
     reading,
     require_buffer,
 )
+from hashret.store.segments.id_index import IdIndex
 from hashret.store.segments.mapped_columns import Column, column_of
-from hashret.store.segments.record_batch import (
+from hashret.store.segments.record_schema import (
     COLUMNS,
     JSON,
     METADATA,
@@ -41,8 +40,6 @@ from hashret.store.segments.record_batch import (
     hashes,
 )
 
-# Ids looked up at once from which on NumPy is faster than one bisection after the other.
-_MANY = 16
 # The types of the columns `OTHERS` and `PAYLOAD`, where there are such.
 _OF_OTHERS = pa.string(), pa.binary()
 
@@ -57,8 +54,6 @@ class Records:
         messages before them say.
         """
         self.n_rows = n_rows
-        # the hash of an id stands no further from its even place, but for one of 15,000 ids
-        self._width = 4 * isqrt(n_rows) + 8
         self._path = path
         self._file = file
         with self._reading():
@@ -112,48 +107,45 @@ class Records:
         if not all(field.type in TYPES.values() for field in self.fields):
             raise self._damaged("metadata of another type")
         self._ids = self._column("id")
-        self._hashes, self._hash_rows = self._column("sorted_hash"), self._column("hash_row")
+        hashes, rows = self._column("sorted_hash"), self._column("hash_row")
+        self.index = IdIndex(hashes, rows, self._ids, self.n_rows)
+        """Finds the rows of ids."""
 
     def _child(self, i: int) -> pa.Array:
         return self.batch.column(METADATA).field(i)
 
     def _column(self, name: str) -> Column:
-        return column_of(self._file, self.batch.column(name), self.n_rows)
+        return self._reader(self.batch.column(name))
+
+    def _reader(self, array: pa.Array) -> Column:
+        with self._reading():
+            return column_of(self._file, array, self.n_rows)
 
     # made when they are first wanted: looking up an id in many segments wants none of them
 
     @cached_property
     def _previews(self) -> Column:
-        with self._reading():
-            return self._column("preview")
+        return self._column("preview")
 
     @cached_property
     def _digests(self) -> Column:
-        with self._reading():
-            return self._column("digest")
+        return self._column("digest")
 
     @cached_property
     def _payloads(self) -> Column | None:
-        with self._reading():
-            return self._column(PAYLOAD) if PAYLOAD in self.batch.schema.names else None
+        return self._column(PAYLOAD) if PAYLOAD in self.batch.schema.names else None
 
     @cached_property
     def _others(self) -> Column | None:
-        with self._reading():
-            return self._column(OTHERS) if OTHERS in self.batch.schema.names else None
+        return self._column(OTHERS) if OTHERS in self.batch.schema.names else None
 
     @cached_property
     def _keys(self) -> list[tuple[str, bool, Column]]:
         """Of each metadata key with a column: its name, whether it holds JSON, the column."""
-        with self._reading():
-            return [
-                (
-                    field.name,
-                    field.metadata == JSON,
-                    column_of(self._file, self._child(i), self.n_rows),
-                )
-                for i, field in enumerate(self.fields)
-            ]
+        return [
+            (field.name, field.metadata == JSON, self._reader(self._child(i)))
+            for i, field in enumerate(self.fields)
+        ]
 
     def id(self, row: int) -> str:
         """The id of a row."""
@@ -205,68 +197,14 @@ class Records:
         except (ValueError, RecursionError) as error:
             raise self._damaged(f"no JSON ({error})") from error
 
-    def find(self, ids: Sequence[tuple[str, int]]) -> dict[str, int]:
-        """The row of each id that is here; given are pairs of ids and their `hashes`."""
-        if len(ids) < _MANY:
-            rows = {}
-            for one, hashed in ids:
-                if (row := self._row_of(one, hashed)) >= 0:
-                    rows[one] = row
-            return rows
-        wanted = np.array([hashed for _, hashed in ids], np.uint64)
-        sorted_hashes = self._hashes.array()
-        at = np.searchsorted(sorted_hashes, wanted)
-        there = at < self.n_rows
-        there[there] = sorted_hashes[at[there]] == wanted[there]
-        rows = {}
-        for i in np.flatnonzero(there).tolist():
-            one, hashed = ids[i]
-            if (row := self._among_equal(one, hashed, int(at[i]))) >= 0:
-                rows[one] = row
-        return rows
-
     def sorted_hashes(self) -> tuple[np.ndarray, np.ndarray]:
         """The hashes of all ids in ascending order, (n,) uint64, and their rows, (n,) uint32.
 
         Raises `DamagedError` where they are not in order, or a row is not one of the segment.
         """
-        hashed, rows = self._hashes.array(), self._hash_rows.array()
-        if (hashed[1:] < hashed[:-1]).any() or (rows >= self.n_rows).any():
+        if not self.index.is_in_order:
             raise self._damaged("hashes in no order")
-        return hashed, rows
-
-    def _row_of(self, item_id: str, hashed: int) -> int:
-        """The row of one id. Hashes are spread evenly, so few blocks are looked at."""
-        n, width = self.n_rows, self._width
-        guess = (hashed * n) >> 64
-        low, high = max(0, guess - width), min(n, guess + width)
-        values = self._hashes.values(low, high)
-        while (low and values[low] >= hashed) or (high < n and values[high - 1] < hashed):
-            width *= 8
-            low, high = max(0, guess - width), min(n, guess + width)
-            values = self._hashes.values(low, high)
-        return self._among_equal(item_id, hashed, bisect_left(values, hashed, low, high))
-
-    def _among_equal(self, item_id: str, hashed: int, at: int) -> int:
-        """The row of the id among those with its hash, the first of which stands at `at`."""
-        while at < self.n_rows and self._hashes[at] == hashed:
-            row = int(self._hash_rows[at])
-            if row < self.n_rows and self._ids[row] == item_id:
-                return row
-            at += 1
-        return -1
-
-    def ids_of_hashes(self, sound: Records | None = None) -> Iterator[tuple[int, str]]:
-        """The (row, id) of every id that its hash vouches for, where no checksum does any more.
-
-        The hashes are those of `sound`, as far as they can be read there.
-        """
-        told = sound or self
-        for at in range(self.n_rows):
-            with suppress(DamagedError):
-                row, value = int(told._hash_rows[at]), int(told._hashes[at])
-                if row < self.n_rows and int(hashes([self._ids[row]])[0]) == value:
-                    yield row, self._ids[row]
+        return self.index.hashes.array(), self.index.rows.array()
 
     def by_id(self) -> Iterator[tuple[str, int]]:
         """All (id, row) pairs, ordered by id."""
@@ -292,10 +230,9 @@ class Records:
             self._require_valid(column)
         for row in range(self.n_rows):
             self.metadata(row)
-        hashed, order = self._hashes.array(), self._hash_rows.array()
-        is_order = (np.sort(order) == np.arange(self.n_rows)).all()
-        ids = hashes(self.ids.to_pylist())
-        if not is_order or (hashed != ids[order]).any() or (hashed[:-1] > hashed[1:]).any():
+        order = self.index.rows.array()
+        is_order = self.index.is_in_order and (np.sort(order) == np.arange(self.n_rows)).all()
+        if not is_order or (self.index.hashes.array() != hashes(self.ids.to_pylist())[order]).any():
             raise self._damaged("ids that cannot be found")
 
     def column(self, name: str) -> pa.Array:

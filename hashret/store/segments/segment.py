@@ -37,7 +37,7 @@ class Segment:
     codes: FileRecord | None = None
     """None where no row has a code."""
     records: FileRecord | None = None
-    """The file of ids and metadata (`record_batch`); None in a collection of format 2."""
+    """The file of ids and metadata (`record_schema`); None in a collection of format 2."""
     texts: FileRecord | None = None
     """The file of the texts, where they are kept (`value_files`)."""
     features: FileRecord | None = None

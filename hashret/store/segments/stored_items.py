@@ -18,7 +18,7 @@ from hashret.store.damage import damaged
 from hashret.store.files import FileRecord
 from hashret.store.layout import Layout
 from hashret.store.segments.id_runs import IdRuns
-from hashret.store.segments.record_batch import ItemRecord, hashes
+from hashret.store.segments.record_schema import ItemRecord, hashes
 from hashret.store.segments.records import Records
 from hashret.store.segments.segment import Segment
 from hashret.store.segments.value_files import TEXTS, THUMBNAILS, ValueForm, Values
@@ -203,7 +203,7 @@ class StoredItems:
         for segment in reversed(self.segments):  # a version that is shown is mostly a late one
             if not left:
                 return
-            rows = self.records(segment).find(left)
+            rows = self.records(segment).index.find(left)
             for one, row in rows.items():
                 if not live or not segment.hides(row):
                     yield one, segment.first_row + row

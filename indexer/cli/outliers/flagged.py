@@ -31,10 +31,10 @@ def first_new_row(run: Run) -> int:
     """
     from hashret.collection import Collection
     from hashret.outliers.source import nothing_held, source_of
-    from hashret.store.catalog.catalog import Catalog
+    from hashret.store.catalog.opening import open_if_made
     from hashret.store.layout import Layout
 
-    catalog = Catalog.open_if_made(Layout.require_place(run.to), address=run.catalog)
+    catalog = open_if_made(Layout.require_place(run.to), address=run.catalog)
     if catalog is not None:
         catalog.close()
         with Collection.open(run.to, catalog=run.catalog) as collection:
