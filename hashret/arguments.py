@@ -6,6 +6,7 @@ imports nothing by itself.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from importlib import import_module
 from numbers import Real
@@ -55,6 +56,17 @@ def require_instance(name: str, value: Any, kind: type) -> None:
         raise TypeError(
             f"{name}: expected {kind.__name__}, got {shown(value)}; pass one, or leave it out"
         )
+
+
+def unusable_in_path(given: str) -> str:
+    """What a path holds that no file system takes, for an error; empty where there is nothing."""
+    if "\0" in given:
+        return "NUL"
+    try:
+        os.fsencode(given)
+    except UnicodeEncodeError as error:
+        return repr(given[error.start])
+    return ""
 
 
 def resolve(table: Mapping[str, str], name: str, what: str) -> Any:

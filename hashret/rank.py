@@ -138,6 +138,8 @@ def sorted_within(limits: np.ndarray, keys: tuple[np.ndarray, ...]) -> np.ndarra
     Slice i is ``limits[i]`` to ``limits[i + 1]`` of each of the keys, the first of which counts
     most; what is equal in all of them stays in its order.
     """
+    if len(limits) == 2:  # a single query: nothing to sort by
+        return np.lexsort(keys[::-1])
     return np.lexsort((*reversed(keys), owners(limits)))
 
 

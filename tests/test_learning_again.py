@@ -24,6 +24,7 @@ from hashret.store.repair import plan as repair
 from indexer import Indexer
 from indexer.cli import main
 from indexer.ingest import intake, segments, stored_source
+from indexer.training.options import Multiples, TrainingOptions
 from tests.corpora import orders
 from tests.torture.bases import items_of, quick
 from tests.torture.resuming import state
@@ -193,6 +194,46 @@ def test_the_command_needs_no_source(tmp_path):
     assert f"encoded {len(VECTORS)} items again" in told.output
     assert told.output.count("too few to learn") == 1
     assert {len(code) for code in codes(tmp_path / "c").values()} == {6}
+
+
+@pytest.mark.parametrize(
+    ("before", "said", "expected"),
+    [
+        ({}, [], (24, "towers", 2, 1.0)),
+        ({}, ["--bits", "16"], (16, "towers", 2, 1.0)),
+        ({"preset": "dense"}, [], (24, "dense", 2, 1.0)),
+        ({"preset": "dense", "multiples": Multiples(noise=2.0)}, [], (24, "dense", 2, 2.0)),
+        ({"preset": "dense"}, ["--preset", "dense"], (24, "dense", 2, 1.0)),
+        (
+            {"preset": "dense", "multiples": Multiples(noise=2.0)},
+            ["--preset", "towers"],
+            (24, "towers", None, 1.0),
+        ),
+    ],
+)
+def test_what_the_command_does_not_say_stays_as_it_was(tmp_path, before, said, expected):
+    path = tmp_path / "c"
+    with Indexer(path, "vector", store_features=True, workers=1) as indexer:
+        indexer.fit(VECTORS, TrainingOptions(n_bits=24, epochs=2, **before))
+        indexer.add(VECTORS)
+        indexer.commit()
+    told = CliRunner().invoke(main, ["retrain", str(path), "-q", *said])
+    assert told.exit_code == 0, told.output
+    with Indexer(path) as indexer:
+        made = indexer.description["training"]["options"]
+    assert (
+        made["n_bits"],
+        made["preset"],
+        made["epochs"],
+        made["multiples"]["noise"],
+    ) == expected
+
+
+def test_what_the_preset_before_cannot_do_is_said_in_terms_of_the_command(tmp_path):
+    indexed(tmp_path / "c", "image", images("of everything"), store_images=True)  # preset dense
+    told = CliRunner().invoke(main, ["retrain", str(tmp_path / "c"), "--invariant", "mirror"])
+    assert told.exit_code == 2
+    assert "--invariant: expected none with the preset 'dense'" in told.output
 
 
 def test_by_stored_features_a_vocabulary_stays_as_it_was(tmp_path):

@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from hashret import Collection
 from hashret.cli.files import written
-from hashret.errors import InputError
+from hashret.errors import InputError, NotACollectionError
+from indexer import Indexer
 from indexer.cli import main
 from indexer.tuning import tuner
 from indexer.tuning.settings import Setting
@@ -209,3 +211,18 @@ def test_a_recipe_takes_the_place_of_nothing_else(place, monkeypatch, write, say
         return
     assert done.exit_code == 0, done.output
     assert json.loads((place / write).read_text())["rounds"] == 2
+
+
+@pytest.mark.parametrize(("letter", "said"), [("\0", "NUL"), ("\ud800", r"'\\ud800'")])
+def test_a_path_that_no_file_can_have_is_refused_by_name(made, tmp_path, letter, said):
+    odd = tmp_path / f"o{letter}dd"
+    with pytest.raises(NotACollectionError, match=f"expected a path, got one with {said} in it"):
+        Collection.open(odd)
+    with pytest.raises(NotACollectionError, match=f"expected a path, got one with {said} in it"):
+        Indexer(odd, "text")
+    with (
+        Collection.open(made / "texts") as collection,
+        pytest.raises(InputError, match=f"expected a path, got one with {said} in it"),
+    ):
+        collection.export(odd.with_suffix(".jsonl"))
+    assert not list(tmp_path.iterdir())

@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
+from hashret.arguments import unusable_in_path
 from hashret.errors import HashretError, InputError
 from hashret.store.layout import Layout
 from hashret.store.untrusted import is_folder
@@ -56,7 +57,10 @@ def require_place(path: Path, what: str, is_former: Callable[[IO[bytes]], bool])
 
 
 def require_outside(path: Path, what: str) -> None:
-    """Raise `InputError` for a path within a collection."""
+    """Raise `InputError` for a path within a collection, and for one that no file can have."""
+    if odd := unusable_in_path(str(path)):
+        name = ascii(str(path))
+        raise InputError(f"{name}: expected a path, got one with {odd} in it; name another file")
     for folder in Path(os.path.realpath(path)).parents:
         layout = Layout(folder)
         if layout.has_catalog and is_folder(layout.segments):

@@ -236,6 +236,9 @@ def _with_ids(snapshot: Snapshot, found: Ranked, places: np.ndarray, tied: np.nd
 def _parts(found: Ranked, features: Features) -> Iterator[tuple[Ranked, Features]]:
     """The queries, with their features, in parts of at most `_COMPARED` items, or of one query."""
     start, n = 0, len(found.limits) - 1
+    if len(found.positions) <= _COMPARED:
+        yield found, features
+        return
     while start < n:
         stop = int(np.searchsorted(found.limits, found.limits[start] + _COMPARED, side="right")) - 1
         stop = min(n, max(stop, start + 1))

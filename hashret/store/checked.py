@@ -64,6 +64,8 @@ class CheckedFile:
             self.verified = memoryview(self._verified.view(np.uint8).data)
             """1 for each block that may be read without a call of `require`, for who reads much."""
             self.all_verified = False
+            self.address = 0
+            """Where `data` begins in memory."""
             if record.size == 0:  # the system maps no empty file
                 return
             try:
@@ -73,6 +75,7 @@ class CheckedFile:
             except ValueError as error:  # cut since it was opened
                 raise damaged(path, f"{record.size} bytes", "fewer") from error
         self.data = np.frombuffer(self._map, np.uint8)
+        self.address = self.data.ctypes.data
 
     def require(self, start: int, stop: int) -> None:
         """Check the blocks of bytes `start` to `stop` (exclusive) that were not checked yet.

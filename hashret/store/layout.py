@@ -27,7 +27,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Self
 
-from hashret.arguments import shown
+from hashret.arguments import shown, unusable_in_path
 from hashret.errors import DamagedError, NotACollectionError
 from hashret.store.aside import DAMAGED
 from hashret.store.files import TEMPORARY, sync_folder
@@ -243,8 +243,10 @@ def _absolute(path: str | PathLike[str]) -> Path:
         raise TypeError(
             f"path: expected that of a collection's folder, got {shown(path)}; pass a str or a Path"
         )
-    if "\0" in given:
-        raise NotACollectionError(f"{given!r}: expected a path, got one with NUL in it; look at it")
+    if odd := unusable_in_path(given):
+        raise NotACollectionError(
+            f"{given!r}: expected a path, got one with {odd} in it; look at it"
+        )
     with plainly(Path(given), "find"):
         return Path(given).absolute()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -16,7 +16,7 @@ from hashret.outside.outputs import require_outside
 from hashret.specs import SequenceSpec, VectorSpec
 from hashret.specs.encoders import INVARIANCES
 from hashret.specs.features import MOST_STEPS, UNITS
-from indexer.training.options import TrainingOptions
+from indexer.training.options import AS_GIVEN, Multiples, TrainingOptions
 from indexer.training.presets import PRESETS, preset_for, require_used
 
 if TYPE_CHECKING:
@@ -51,14 +51,15 @@ _LEARNING: tuple[Callable[..., Any], ...] = (
         "--bits",
         type=code_length,
         metavar="8..512",
-        help="Bits in a code, a multiple of 8.  [default: 64; with --packed-bits, all of them]",
+        help="Bits in a code, a multiple of 8.  [default: 64; with --packed-bits, all of them; of "
+        "`retrain`, as the model before]",
     ),
     click.option(
         "--preset",
         metavar="NAME",
         help="How to learn, as `hashret presets` lists.  [default: "
         + ", ".join(f"{next(iter(names))} for {kind}s" for kind, names in PRESETS.items() if names)
-        + "; with --packed-bits identity, which learns nothing]",
+        + "; with --packed-bits identity, which learns nothing; of `retrain`, as the model before]",
     ),
     click.option(
         "--invariant",
@@ -118,19 +119,21 @@ class Learning:
         """What the values say, which are removed from `said`."""
         return cls(**{field.name: said.pop(field.name) for field in fields(cls)})
 
-    def options(self, kind: str) -> dict[str, Any]:
+    def options(self, kind: str, before: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """The `TrainingOptions` for items of this kind, by name; None: not said.
 
+        `before` are those that a former model was made with: what is not said stays as it was.
         Raises UsageError for what the preset can't do, and for another preset than the recipe's.
         """
+        chosen = self._as_before(kind, before or {})
         if self.invariant or self.label is not None:
-            preset = preset_for(kind, self.preset)
+            preset = preset_for(kind, self.preset or chosen.get("preset"))
             wanted = TrainingOptions(invariant=self.invariant, label=self.label, preset=preset)
             try:
                 require_used(kind, wanted)
             except ValueError as error:
                 raise click.UsageError(f"--{error}") from error
-        chosen: dict[str, Any] = {
+        said: dict[str, Any] = {
             "n_bits": self.bits,
             "preset": self.preset,
             "invariant": self.invariant,
@@ -138,8 +141,25 @@ class Learning:
             "decoder": self.decoder,
         }
         if self.recipe is not None:
-            chosen |= _of_recipe(self.recipe, kind, self.preset)
-        return chosen
+            said |= _of_recipe(self.recipe, kind, self.preset)
+        return said | chosen
+
+    def _as_before(self, kind: str, before: Mapping[str, Any]) -> dict[str, Any]:
+        """What of a former model's options is not said otherwise.
+
+        That is its bits, and its preset with what a recipe set. Packed bits that were taken as they
+        are, and a preset that there is no more, say nothing.
+        """
+        preset = before.get("preset")
+        if preset == AS_GIVEN or preset not in PRESETS[kind]:
+            return {}
+        kept: dict[str, Any] = {}
+        if self.bits is None:
+            kept["n_bits"] = before["n_bits"]
+        if self.recipe is None and self.preset in (None, preset):
+            kept |= {"preset": preset, "multiples": Multiples(**before.get("multiples", {}))}
+            kept |= {name: before.get(name) for name in ("epochs", "neighbours", "rounds")}
+        return kept
 
 
 def _of_recipe(path: Path, kind: str, preset: str | None) -> dict[str, Any]:

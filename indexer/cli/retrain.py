@@ -41,6 +41,7 @@ def retrain(
     """Learn a new model from what COLLECTION stores, and encode all of it again.
 
     No source is needed: the texts or images that it stores are learned from, or the features.
+    Codes have as many bits as before and are learned as before, unless options say otherwise.
     Processes that have the collection open go on with the former model until they refresh.
     """
     from hashret.store.layout import Layout
@@ -58,7 +59,8 @@ def retrain(
         progress_bars(quiet) as on_progress,
         Indexer(collection, wait_seconds=wait, on_progress=on_progress, on_note=on_note) as indexer,
     ):
-        given = Learning.taken(learning).options(indexer.kind) | {"seed": seed}
+        before = indexer.description.get("training", {}).get("options", {})
+        given = Learning.taken(learning).options(indexer.kind, before) | {"seed": seed}
         chosen = {name: value for name, value in given.items() if value is not None}
         with watchers_of(log_dir) as watchers:
             options = TrainingOptions(**chosen, device=device)

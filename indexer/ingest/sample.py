@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from hashret.items import Item, Payload
-from indexer.training.labels.item_labels import ItemLabels, label_of, numbered
+from indexer.training.labels.item_labels import ItemLabels, numbered
 
 T = TypeVar("T")
 
@@ -82,7 +82,7 @@ def sampled_with_labels(
             return item.payload, None
         if len(fields) < _FIELDS:
             fields.update(item.metadata)
-        return item.payload, label_of(item.metadata, field)
+        return item.payload, item.metadata.get(field)
 
     pairs = reservoir(
         map(told, items), size, seed, weight=lambda pair: held_bytes(pair[0]), most=MOST_BYTES

@@ -30,7 +30,7 @@ from hashret.workers.refusals import Refused
 from indexer.ingest.encode import Encoded
 from indexer.ingest.intake import BATCH, Batch
 from indexer.ingest.sample import reservoir
-from indexer.training.labels.item_labels import ItemLabels, label_of, numbered
+from indexer.training.labels.item_labels import ItemLabels, numbered
 
 
 class StoredSource:
@@ -96,7 +96,7 @@ class StoredSource:
     def labels(self, rows: list[int], field: str) -> ItemLabels:
         """The labels of some rows. Raises InputError where there is nothing to learn from them."""
         metadata = [self._items.record(row).metadata for row in rows]
-        labels = ItemLabels(field, numbered([label_of(one, field) for one in metadata], {}))
+        labels = ItemLabels(field, numbered([one.get(field) for one in metadata], {}))
         labels.require_learnable({name for one in metadata for name in one})
         return labels
 

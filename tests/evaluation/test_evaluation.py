@@ -118,6 +118,7 @@ def test_queries_without_a_label_or_a_known_word_are_reported(topics):
         *asking(4),
         Item("mute", "zzyzx qwrtp", {"topic": "sea"}),
         Item("nameless", "ship storm", {}),
+        *(Item(f"empty {i}", "ship", {"topic": one}) for i, one in enumerate(("", " ", [], {}))),
         Skipped("broken", "expected text, got none", "empty"),
     ]
     found = evaluate(topics, queries, "topic", k=K)
@@ -125,6 +126,7 @@ def test_queries_without_a_label_or_a_known_word_are_reported(topics):
     assert {s.id: s.error_class for s in found.skipped} == {
         "mute": "no-known-feature",
         "nameless": "no-label",
+        **{f"empty {i}": "no-label" for i in range(4)},
         "broken": "empty",
     }
 

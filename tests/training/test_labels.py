@@ -17,7 +17,7 @@ from indexer.cli import main
 from indexer.dry_run import Rehearsal
 from indexer.training import TrainingOptions, train
 from indexer.training.labels.head import LabelsTerm
-from indexer.training.labels.item_labels import ItemLabels, label_of, numbered
+from indexer.training.labels.item_labels import ItemLabels, numbered
 from indexer.training.labels.suggested import suggested_labels
 from indexer.training.neighbours.neighbourhoods import Neighbourhoods
 from indexer.training.objectives import CodedBatch, Mixture
@@ -211,7 +211,7 @@ VALUES = st.recursive(
 
 @given(st.lists(VALUES, max_size=30))
 def test_each_value_is_a_class_and_nothing_is_an_unknown_label(values):
-    found = numbered([label_of({"f": value}, "f") for value in values], {})
+    found = numbered(values, {})
     for value, number in zip(values, found, strict=True):
         blank = value is None or value == [] or (isinstance(value, str) and not value.strip())
         assert (number < 0) == blank

@@ -58,7 +58,7 @@ def message_at(file: CheckedFile, at: int) -> tuple[pa.ipc.Message, int]:
 def require_buffer(file: CheckedFile, buffer: pa.Buffer | None) -> None:
     """Check the bytes of a buffer that lies in the file, as `CheckedFile.require`."""
     if buffer is not None and buffer.size:
-        begin = buffer.address - file.data.ctypes.data
+        begin = buffer.address - file.address
         file.require(begin, begin + buffer.size)
 
 

@@ -31,15 +31,17 @@ class IdIndex(NamedTuple):
 
     def find(self, ids: Sequence[tuple[str, int]]) -> dict[str, int]:
         """The row of each id that is here; given are pairs of ids and their hashes."""
+        rows = {}
         if len(ids) < _MANY:
-            found = {one: self._row_of(one, hashed) for one, hashed in ids}
-            return {one: row for one, row in found.items() if row >= 0}
+            for one, hashed in ids:
+                if (row := self._row_of(one, hashed)) >= 0:
+                    rows[one] = row
+            return rows
         wanted = np.array([hashed for _, hashed in ids], np.uint64)
         hashed_here = self.hashes.array()
         at = np.searchsorted(hashed_here, wanted)
         there = at < self.n_rows
         there[there] = hashed_here[at[there]] == wanted[there]
-        rows = {}
         for i in np.flatnonzero(there).tolist():
             one, hashed = ids[i]
             if (row := self._among_equal(one, hashed, int(at[i]))) >= 0:

@@ -25,7 +25,7 @@ class Column:
         """For values of `width` bytes. Raises ValueError where the buffers are too short."""
         self.code, self.width = code, width
         self._file = file
-        self._base = file.data.ctypes.data
+        self._base = file.address
         self._bytes = memoryview(file.data.data)
         self._verified, self._block = file.verified, file.block
         validity, *buffers = array.buffers()
@@ -49,7 +49,11 @@ class Column:
 
     def values(self, start: int, stop: int) -> memoryview:
         """The column, of which the rows from `start` to `stop` (exclusive) may be read."""
-        self._file.require(self._at + self.width * start, self._at + self.width * stop)
+        begin, end = self._at + self.width * start, self._at + self.width * stop
+        verified, block = self._verified, self._block
+        # what `require` does, without its call: an absent id is looked for in every segment
+        if end - begin > block or not (verified[begin // block] and verified[(end - 1) // block]):
+            self._file.require(begin, end)
         return self._values
 
     def array(self) -> np.ndarray:

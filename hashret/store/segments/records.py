@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
@@ -105,23 +106,46 @@ class Records:
         self.fields: list[pa.Field] = list(struct)
         if not all(field.type in TYPES.values() for field in self.fields):
             raise self._damaged("metadata of another type")
-        names = [name for name in batch.schema.names if name != METADATA]
-        columns = {name: self._column(batch.column(name)) for name in names}
-        self._ids, self._previews = columns["id"], columns["preview"]
-        self._digests, self._payloads = columns["digest"], columns.get(PAYLOAD)
-        self.index = IdIndex(columns["sorted_hash"], columns["hash_row"], self._ids, self.n_rows)
+        self._ids = self._column("id")
+        hashes, rows = self._column("sorted_hash"), self._column("hash_row")
+        self.index = IdIndex(hashes, rows, self._ids, self.n_rows)
         """Finds the rows of ids."""
-        self._others = columns.get(OTHERS)
-        self._keys = [
-            (field.name, field.metadata == JSON, self._column(self._child(i)))
-            for i, field in enumerate(self.fields)
-        ]
 
     def _child(self, i: int) -> pa.Array:
         return self.batch.column(METADATA).field(i)
 
-    def _column(self, array: pa.Array) -> Column:
-        return column_of(self._file, array, self.n_rows)
+    def _column(self, name: str) -> Column:
+        return self._reader(self.batch.column(name))
+
+    def _reader(self, array: pa.Array) -> Column:
+        with self._reading():
+            return column_of(self._file, array, self.n_rows)
+
+    # made when they are first wanted: looking up an id in many segments wants none of them
+
+    @cached_property
+    def _previews(self) -> Column:
+        return self._column("preview")
+
+    @cached_property
+    def _digests(self) -> Column:
+        return self._column("digest")
+
+    @cached_property
+    def _payloads(self) -> Column | None:
+        return self._column(PAYLOAD) if PAYLOAD in self.batch.schema.names else None
+
+    @cached_property
+    def _others(self) -> Column | None:
+        return self._column(OTHERS) if OTHERS in self.batch.schema.names else None
+
+    @cached_property
+    def _keys(self) -> list[tuple[str, bool, Column]]:
+        """Of each metadata key with a column: its name, whether it holds JSON, the column."""
+        return [
+            (field.name, field.metadata == JSON, self._reader(self._child(i)))
+            for i, field in enumerate(self.fields)
+        ]
 
     def id(self, row: int) -> str:
         """The id of a row."""

@@ -81,19 +81,17 @@ class ItemLabels:
 
 
 def numbered(values: Sequence[Any], numbers: dict[str, int]) -> np.ndarray:
-    """A number for each value, -1 for None, (n,); values that are equal as JSON have the same one.
+    """A number for each value, -1 for an unknown label, (n,); values equal as JSON have the same.
 
     `numbers` is extended with the new values.
     """
-    names = [None if v is None else json.dumps(v, sort_keys=True) for v in values]
+    names = [json.dumps(v, sort_keys=True) if _is_known(v) else None for v in values]
     return np.array(
         [-1 if name is None else numbers.setdefault(name, len(numbers)) for name in names], np.int64
     )
 
 
-def label_of(metadata: Any, field: str) -> Any:
-    """The label of an item, None where it is not known: missing, null or empty."""
-    value = metadata.get(field)
-    if isinstance(value, str) and not value.strip():
-        return None
-    return None if value in ([], {}) else value
+def _is_known(value: Any) -> bool:
+    if isinstance(value, str):
+        return bool(value.strip())
+    return value is not None and value not in ([], {})
