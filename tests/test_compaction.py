@@ -18,9 +18,9 @@ from hypothesis import strategies as st
 from hashret import Collection
 from hashret.collection import verified
 from hashret.errors import CollectionError
-from hashret.store import file_systems
 from hashret.store.catalog import leases
 from hashret.store.catalog.catalog import Catalog
+from hashret.store.disk import file_systems
 from indexer import Indexer
 from indexer.cli import main
 from indexer.ingest import compact, intake

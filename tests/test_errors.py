@@ -16,8 +16,8 @@ import pytest
 
 from hashret import Collection, HashretError
 from hashret.errors import CollectionError, StorageError
-from hashret.store.files import write_file
-from hashret.store.refusals import plainly, sqlite_error
+from hashret.store.disk.files import write_file
+from hashret.store.disk.refusals import plainly, sqlite_error
 from hashret.workers import pool
 from indexer import Indexer, TrainingOptions
 from tests.store.test_replaced import ITEMS, VECTORS, made

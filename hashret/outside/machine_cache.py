@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from hashret._version import __version__
-from hashret.store.file_systems import network_mount
+from hashret.store.disk.file_systems import network_mount
 
 PROCESSORS = Path("/proc/cpuinfo")
 _LIMIT = 1 << 16  # bytes; a sound file has a few hundred

@@ -12,8 +12,8 @@ from typing import IO
 
 from hashret.arguments import unusable_in_path
 from hashret.errors import HashretError, InputError
+from hashret.store.disk.untrusted import is_folder
 from hashret.store.layout import Layout
-from hashret.store.untrusted import is_folder
 
 #: Bytes at the beginning of a file in which the mark of an earlier output is looked for.
 _HEAD = 1024

@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 
 from hashret.errors import DamagedError
-from hashret.store.files import make_folder, sync_folder, write_file
+from hashret.store.disk.files import make_folder, sync_folder, write_file
+from hashret.store.disk.refusals import plainly
+from hashret.store.disk.untrusted import is_file, is_folder, open_plain
 from hashret.store.layout import Layout
-from hashret.store.refusals import plainly
-from hashret.store.untrusted import is_file, is_folder, open_plain
 
 _DIGEST = 32  # bytes, before the safetensors
 _SUFFIX = ".checkpoint"

@@ -16,7 +16,7 @@
       writer.lock, writer.json    the writer, and who it is
       readers.lock                which commits are being read (`catalog.leases`); always empty
       unfinished/NAME.checkpoint  what an interrupted run had reached, until the next commit
-      damaged/                    what was put aside (`store.aside`); never read
+      damaged/                    what was put aside (`store.disk.aside`); never read
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ from typing import Self
 
 from hashret.arguments import shown, unusable_in_path
 from hashret.errors import DamagedError, NotACollectionError
-from hashret.store.aside import DAMAGED
-from hashret.store.files import TEMPORARY, sync_folder
-from hashret.store.refusals import plainly
-from hashret.store.untrusted import BESIDE, is_file, is_folder, require_plain, touch_plain
+from hashret.store.disk.aside import DAMAGED
+from hashret.store.disk.files import TEMPORARY, sync_folder
+from hashret.store.disk.refusals import plainly
+from hashret.store.disk.untrusted import BESIDE, is_file, is_folder, require_plain, touch_plain
 
 #: What each file of a segment is for, and how its name ends.
 PARTS = {

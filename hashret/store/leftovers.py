@@ -11,10 +11,10 @@ import re
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
-from hashret.store.aside import move, moves_aside
+from hashret.store.disk.aside import move, moves_aside
+from hashret.store.disk.refusals import plainly
+from hashret.store.disk.untrusted import is_file, is_folder
 from hashret.store.layout import MODEL_FILES, MODEL_NAME, SEGMENT_NAME, Layout, entries
-from hashret.store.refusals import plainly
-from hashret.store.untrusted import is_file, is_folder
 
 _HALF_SEGMENT = re.compile(r".*\.(npy|arrow|safetensors)\.tmp")
 _HALF_WRITTEN = {f"{name}.tmp" for name in MODEL_FILES}
@@ -24,7 +24,7 @@ _CHECKPOINT = re.compile(r".*\.checkpoint(\.tmp)?")
 def delete_unnamed(layout: Layout, segments: Collection[str], models: Collection[str]) -> None:
     """Delete what writers left beside these segments and models, which the catalog names.
 
-    What stands under a name of theirs and is of no writer is moved aside (`store.aside`).
+    What stands under a name of theirs and is of no writer is moved aside (`store.disk.aside`).
     """
     with plainly(layout.root, "clean up"):
         in_the_way = list(_deleted(layout, segments, models))

@@ -12,10 +12,10 @@ from datetime import UTC, datetime
 from filelock import FileLock, Timeout
 
 from hashret.errors import DamagedError, LockedError
-from hashret.store.file_systems import warn_of_network
+from hashret.store.disk.file_systems import warn_of_network
+from hashret.store.disk.refusals import plainly, storage_error
+from hashret.store.disk.untrusted import create_plain, open_plain, require_single
 from hashret.store.layout import Layout
-from hashret.store.refusals import plainly, storage_error
-from hashret.store.untrusted import create_plain, open_plain, require_single
 
 _MAX_HOLDER = 4096  # bytes
 # Locks of the process that this one was forked from: to forget one would release it there.
@@ -26,7 +26,7 @@ _INHERITED: list[FileLock] = []
 def writer_lock(layout: Layout, wait_seconds: float = 0.0) -> Iterator[None]:
     """Hold the collection for writing. Raises `LockedError`, naming the holder, after the wait.
 
-    Warns where locks may not be what they are on a disk (`hashret.store.file_systems`).
+    Warns where locks may not be what they are on a disk (`hashret.store.disk.file_systems`).
     """
     warn_of_network(layout.root)
     require_single([layout.lock])  # some versions of filelock truncate it

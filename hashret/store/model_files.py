@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from hashret.store.damage import damaged
-from hashret.store.files import FileRecord, require_sound, sync_folder, write_file
+from hashret.store.disk.damage import damaged
+from hashret.store.disk.files import FileRecord, require_sound, sync_folder, write_file
+from hashret.store.disk.refusals import plainly
+from hashret.store.disk.untrusted import is_folder, open_plain, require_plain
 from hashret.store.layout import MODEL_FILES, Layout
-from hashret.store.refusals import plainly
-from hashret.store.untrusted import is_folder, open_plain, require_plain
 
 _DESCRIPTION, _TENSORS, DECODER = MODEL_FILES
 _MAX_DESCRIPTION = 16 << 20  # bytes

@@ -13,8 +13,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from hashret.errors import CollectionError, DamagedError
+from hashret.store.disk.refusals import plainly, storage_error
 from hashret.store.layout import Layout
-from hashret.store.refusals import plainly, storage_error
 
 _REFRESH = "call refresh() to move to what is there now"
 _PUT_BACK = "put it back, or close this"

@@ -17,7 +17,7 @@ from hashret.store.catalog.catalog import Catalog
 from hashret.store.catalog.purge import purge
 from hashret.store.catalog.records import CommitRecord
 from hashret.store.catalog.staging import Staging
-from hashret.store.checked import most_mapped
+from hashret.store.disk.checked import most_mapped
 from hashret.store.layout import Layout
 from hashret.store.segments.feature_files import StoredFeatures, write_features
 from hashret.store.segments.record_batch import merged, write_records

@@ -19,7 +19,7 @@ from hashret.codes import Codes
 from hashret.errors import HashretError
 from hashret.features.base import Featurizer
 from hashret.sparse import Features, arrays_of, finite_rows, known, of_arrays, take_rows
-from hashret.store.files import FileRecord
+from hashret.store.disk.files import FileRecord
 from hashret.store.layout import Layout
 from hashret.store.model_files import ModelRecord, read_model
 from hashret.workers.pool import AVAILABLE, Limits, Work, Workers, each

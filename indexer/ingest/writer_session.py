@@ -11,10 +11,10 @@ from hashret.errors import CatalogServerError, InputError
 from hashret.features import FEATURIZERS
 from hashret.store.catalog.catalog import Catalog
 from hashret.store.catalog.opening import create_catalog, open_catalog
+from hashret.store.disk.untrusted import touch_plain
 from hashret.store.layout import Layout
 from hashret.store.leftovers import delete_unnamed
 from hashret.store.lock import writer_lock
-from hashret.store.untrusted import touch_plain
 
 
 def another_kind(what: str, kind: str, collection: str | PathLike[str], got: str) -> InputError:

@@ -11,7 +11,7 @@ import pytest
 
 from hashret.outside import machine_cache
 from hashret.outside.machine_cache import SHARE, read_arrays, write_arrays
-from hashret.store.file_systems import Mount
+from hashret.store.disk.file_systems import Mount
 
 ARRAYS = {"words": np.arange(5, dtype=np.uint64), "rows": np.arange(3, dtype=np.uint32)}
 

@@ -20,7 +20,7 @@ from hashret.errors import (
 )
 from hashret.store.catalog.opening import create_catalog, open_catalog
 from hashret.store.catalog.staging import Staging
-from hashret.store.files import write_file
+from hashret.store.disk.files import write_file
 from hashret.store.layout import Layout
 from hashret.store.lock import writer_lock
 from hashret.store.model_files import read_model, write_model

@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hashret.errors import DamagedError
-from hashret.store import checked
-from hashret.store.checked import CheckedFile
-from hashret.store.files import BLOCK, DIGEST, require_sound, write_file
+from hashret.store.disk import checked
+from hashret.store.disk.checked import CheckedFile
+from hashret.store.disk.files import BLOCK, DIGEST, require_sound, write_file
 
 SIZES = [0, 1, BLOCK - 1, BLOCK, BLOCK + 1, 3 * BLOCK, 3 * BLOCK + 77]
 

@@ -11,9 +11,9 @@ from safetensors.numpy import save
 
 from hashret.errors import DamagedError
 from hashret.sparse import SparseRows, dense_rows, values_of
-from hashret.store import checked
-from hashret.store.checked import CheckedFile
-from hashret.store.files import BLOCK, FileRecord, write_file
+from hashret.store.disk import checked
+from hashret.store.disk.checked import CheckedFile
+from hashret.store.disk.files import BLOCK, FileRecord, write_file
 from hashret.store.layout import Layout
 from hashret.store.segments.feature_files import FeatureFile, StoredFeatures, write_features
 from hashret.store.segments.mapped_tensors import mapped_tensors

@@ -6,8 +6,8 @@ import pytest
 from click.testing import CliRunner
 
 from hashret.errors import DurabilityWarning
-from hashret.store import file_systems
-from hashret.store.file_systems import Mount, mount_of, mounts
+from hashret.store.disk import file_systems
+from hashret.store.disk.file_systems import Mount, mount_of, mounts
 from hashret.store.layout import Layout
 from hashret.store.lock import writer_lock
 from indexer.cli import main

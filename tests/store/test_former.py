@@ -14,11 +14,11 @@ from click.testing import CliRunner
 from hashret import Collection
 from hashret.collection import verified
 from hashret.errors import CollectionError, DamagedError, HashretError, InputError
-from hashret.store import files
 from hashret.store.catalog import former_tables as f
 from hashret.store.catalog.address import VARIABLE
 from hashret.store.catalog.opening import open_catalog
 from hashret.store.catalog.records import checksum
+from hashret.store.disk import files
 from hashret.store.layout import Layout
 from indexer import Indexer
 from indexer.cli import main

@@ -10,12 +10,12 @@ from click.testing import CliRunner
 
 from hashret import Collection
 from hashret.errors import NotACollectionError
-from hashret.store.aside import move, moves_aside
-from hashret.store.files import write_file
+from hashret.store.disk.aside import move, moves_aside
+from hashret.store.disk.files import write_file
+from hashret.store.disk.untrusted import create_plain, open_plain
 from hashret.store.layout import Layout
 from hashret.store.repair import plan as repair
 from hashret.store.repair.verify import examine
-from hashret.store.untrusted import create_plain, open_plain
 from indexer import Indexer
 from indexer.cli import main
 from tests.torture.bases import items_of, make

@@ -12,7 +12,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from hashret.errors import DamagedError
-from hashret.store.files import BLOCK, write_file
+from hashret.store.disk.files import BLOCK, write_file
 from hashret.store.layout import Layout
 from hashret.store.segments import record_batch
 from hashret.store.segments.record_batch import batch_of, merged, write_records

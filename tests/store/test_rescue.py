@@ -11,7 +11,7 @@ from hashret import Collection
 from hashret.errors import DamagedError
 from hashret.items import Item
 from hashret.store.catalog.opening import open_catalog
-from hashret.store.files import BLOCK, DIGEST, FileRecord, small_blocks, write_file
+from hashret.store.disk.files import BLOCK, DIGEST, FileRecord, small_blocks, write_file
 from hashret.store.layout import Layout
 from hashret.store.repair import plan as repair
 from hashret.store.repair.rescue import readable

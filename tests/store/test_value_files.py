@@ -11,7 +11,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from hashret.errors import DamagedError, StorageError
-from hashret.store.files import BLOCK, write_file
+from hashret.store.disk.files import BLOCK, write_file
 from hashret.store.layout import Layout
 from hashret.store.segments.value_files import TEXTS, Values, write_values
 
@@ -93,7 +93,7 @@ def test_a_disk_that_does_not_answer_says_nothing_of_the_texts(layout, monkeypat
     def refused(*_):
         raise OSError(errno.EMFILE, "Too many open files")
 
-    monkeypatch.setattr("hashret.store.checked.open_recorded", refused)
+    monkeypatch.setattr("hashret.store.disk.checked.open_recorded", refused)
     with pytest.raises(StorageError, match="too many open files"):
         Values(TEXTS, path, file, 1)
 

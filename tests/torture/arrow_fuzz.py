@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from hashret.errors import DamagedError
-from hashret.store.files import FileRecord
+from hashret.store.disk.files import FileRecord
 from hashret.store.layout import Layout
 from hashret.store.segments.record_batch import batch_of, write_records
 from hashret.store.segments.record_schema import ItemRecord, hashes

@@ -7,8 +7,9 @@ import numpy as np
 
 from hashret.codes import Codes
 from hashret.features import decoding, pictures
-from hashret.store import checked, files, layout, model_files, untrusted
+from hashret.store import layout, model_files
 from hashret.store.catalog import catalog, opening, records, sqlite, staging
+from hashret.store.disk import checked, files, untrusted
 from hashret.store.repair import plan as repair
 from hashret.store.segments import record_batch
 from hashret.store.segments import segment as segments

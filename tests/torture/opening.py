@@ -15,7 +15,7 @@ import hashret
 from hashret import Collection
 from hashret.errors import HashretError
 from hashret.outside import machine_cache
-from hashret.store.file_systems import MOUNTS
+from hashret.store.disk.file_systems import MOUNTS
 from hashret.store.layout import Layout
 from hashret.store.repair import plan as repair
 from hashret.workers.pool import Work, each

@@ -29,7 +29,7 @@ import numpy as np
 
 from hashret.store.catalog import tables as t
 from hashret.store.catalog.records import checksum, state_of
-from hashret.store.files import BLOCK, DIGEST
+from hashret.store.disk.files import BLOCK, DIGEST
 from hashret.store.layout import MODEL_FILES, PARTS
 from tests.torture.hostile_arrow import records, texts
 

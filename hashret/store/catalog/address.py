@@ -21,10 +21,10 @@ from pathlib import Path
 from typing import Any
 
 from hashret.errors import CollectionError, DamagedError, InputError
-from hashret.store.damage import damaged
-from hashret.store.files import write_file
+from hashret.store.disk.damage import damaged
+from hashret.store.disk.files import write_file
+from hashret.store.disk.untrusted import open_plain
 from hashret.store.layout import Layout
-from hashret.store.untrusted import open_plain
 
 #: The environment variable that stands for an address which is not given.
 VARIABLE = "HASHRET_CATALOG"

@@ -34,7 +34,7 @@ from hashret.store.catalog.records import (
     unlike,
     value_of_folders,
 )
-from hashret.store.damage import INDEX_AGAIN, damaged
+from hashret.store.disk.damage import INDEX_AGAIN, damaged
 from hashret.store.layout import Layout
 from hashret.store.model_files import ModelRecord
 from hashret.store.opened_folder import OpenedFolder

@@ -36,10 +36,10 @@ from hashret.store.catalog.records import (
     row_of_segment,
     state_of,
 )
-from hashret.store.checked import CheckedFile
-from hashret.store.damage import damaged
-from hashret.store.files import BLOCK, FileRecord
-from hashret.store.files import DIGEST as BLOCK_DIGEST
+from hashret.store.disk.checked import CheckedFile
+from hashret.store.disk.damage import damaged
+from hashret.store.disk.files import BLOCK, FileRecord
+from hashret.store.disk.files import DIGEST as BLOCK_DIGEST
 from hashret.store.layout import PARTS, Layout
 from hashret.store.segments.record_batch import as_file, batch_of, write_records
 from hashret.store.segments.record_schema import DIGEST, ItemRecord

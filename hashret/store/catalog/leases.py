@@ -17,8 +17,8 @@ from contextlib import contextmanager
 from typing import IO
 
 from hashret.store.catalog.records import CommitRecord
+from hashret.store.disk.untrusted import open_plain
 from hashret.store.layout import Layout
-from hashret.store.untrusted import open_plain
 
 try:
     import fcntl

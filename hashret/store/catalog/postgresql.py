@@ -39,7 +39,7 @@ from hashret.errors import (
 )
 from hashret.store.catalog import tables as t
 from hashret.store.catalog.address import Address
-from hashret.store.damage import damaged
+from hashret.store.disk.damage import damaged
 from hashret.store.layout import Layout
 
 _CONNECT_SECONDS = 10

@@ -8,7 +8,7 @@ from hashret.store.catalog import tables as t
 from hashret.store.catalog.catalog import Catalog
 from hashret.store.catalog.leases import out_of_reach
 from hashret.store.catalog.staging import Staging
-from hashret.store.file_systems import network_mount
+from hashret.store.disk.file_systems import network_mount
 
 
 def purge(catalog: Catalog) -> int | None:

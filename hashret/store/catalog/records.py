@@ -19,8 +19,8 @@ import numpy as np
 
 from hashret.errors import DamagedError
 from hashret.store.catalog.tables import FORMAT_VERSION
-from hashret.store.damage import INDEX_AGAIN, damaged
-from hashret.store.files import FileRecord
+from hashret.store.disk.damage import INDEX_AGAIN, damaged
+from hashret.store.disk.files import FileRecord
 from hashret.store.layout import PARTS, Layout
 from hashret.store.model_files import ModelRecord
 from hashret.store.segments.segment import Segment

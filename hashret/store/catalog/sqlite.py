@@ -28,9 +28,9 @@ from sqlalchemy.schema import CreateIndex, CreateTable
 from hashret.errors import HashretError, NotACollectionError
 from hashret.store.catalog import tables as t
 from hashret.store.catalog.sqlite_guard import require_schema, require_sqlite, restrain, vacuum
-from hashret.store.damage import damaged
+from hashret.store.disk.damage import damaged
+from hashret.store.disk.refusals import sqlite_error
 from hashret.store.layout import Layout
-from hashret.store.refusals import sqlite_error
 
 _SOUND = "a sound SQLite database"
 _BUSY_SECONDS = 30.0  # a writer's last transaction is short; wait for it rather than fail

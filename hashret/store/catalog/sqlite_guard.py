@@ -14,8 +14,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from hashret.store.damage import INDEX_AGAIN, damaged
-from hashret.store.untrusted import BESIDE, open_plain, require_single
+from hashret.store.disk.damage import INDEX_AGAIN, damaged
+from hashret.store.disk.untrusted import BESIDE, open_plain, require_single
 
 # The longest string or blob that the catalog may give, in bytes.
 _MAX_VALUE = 64 << 20

@@ -4,7 +4,7 @@ Of a damaged catalog a new one is made of the rows that agree with their checksu
 stays is the newest commit that is whole in the catalog and whose model is sound; segments of it
 that are damaged are written anew of what is sound in them (`rescue`). A plan changes nothing;
 `apply` carries it out under the writer's lock, as a commit. What is damaged, and what is not the
-collection's, is moved aside (`store.aside`), not deleted.
+collection's, is moved aside (`store.disk.aside`), not deleted.
 """
 
 from __future__ import annotations
@@ -17,23 +17,23 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from hashret.errors import DamagedError, NotACollectionError
-from hashret.store.aside import move, moves_aside
 from hashret.store.catalog.catalog import Catalog
 from hashret.store.catalog.opening import open_catalog
 from hashret.store.catalog.records import CommitRecord
 from hashret.store.catalog.staging import Staging, forget_after
-from hashret.store.damage import damaged
-from hashret.store.files import make_folder, sync_folder, write_file
+from hashret.store.disk.aside import move, moves_aside
+from hashret.store.disk.damage import damaged
+from hashret.store.disk.files import make_folder, sync_folder, write_file
+from hashret.store.disk.refusals import plainly
+from hashret.store.disk.untrusted import is_file, open_plain
 from hashret.store.layout import Layout
 from hashret.store.leftovers import foreign
 from hashret.store.lock import writer_lock
 from hashret.store.model_files import DECODER
-from hashret.store.refusals import plainly
 from hashret.store.repair.rescue import readable, rewrite
 from hashret.store.repair.salvage import ends_with_a_commit, salvaged
 from hashret.store.repair.verify import Findings, examine, examine_model, examine_segments
 from hashret.store.segments.segment import Segment
-from hashret.store.untrusted import is_file, open_plain
 
 _CHUNK = 1 << 20  # bytes
 

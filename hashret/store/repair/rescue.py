@@ -16,8 +16,8 @@ import numpy as np
 
 from hashret.errors import DamagedError
 from hashret.store.catalog.staging import Staging
-from hashret.store.damage import damaged
-from hashret.store.files import FileRecord, open_recorded, write_file
+from hashret.store.disk.damage import damaged
+from hashret.store.disk.files import FileRecord, open_recorded, write_file
 from hashret.store.layout import Layout
 from hashret.store.segments.record_batch import batch_of, write_records
 from hashret.store.segments.record_schema import DIGEST, ItemRecord

@@ -35,10 +35,10 @@ from hashret.store.catalog.records import (
 )
 from hashret.store.catalog.sqlite_guard import restrain
 from hashret.store.catalog.staging import Staging
-from hashret.store.damage import damaged
+from hashret.store.disk.damage import damaged
+from hashret.store.disk.refusals import sqlite_error
+from hashret.store.disk.untrusted import open_plain
 from hashret.store.layout import Layout
-from hashret.store.refusals import sqlite_error
-from hashret.store.untrusted import open_plain
 
 _PAGE = 4096  # bytes; SQLite's own default, which hashret's catalogs have
 Row = tuple[Any, ...]

@@ -11,7 +11,7 @@ from hashret.errors import DamagedError
 from hashret.store.catalog.catalog import Catalog
 from hashret.store.catalog.opening import open_catalog
 from hashret.store.catalog.records import CommitRecord
-from hashret.store.files import require_sound
+from hashret.store.disk.files import require_sound
 from hashret.store.layout import Layout
 from hashret.store.model_files import DECODER, read_decoder, read_model, require_model_file
 from hashret.store.segments.segment import Segment, open_codes

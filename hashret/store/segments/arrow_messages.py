@@ -17,8 +17,8 @@ from typing import Any
 import pyarrow as pa
 
 from hashret.errors import HashretError
-from hashret.store.checked import CheckedFile
-from hashret.store.damage import damaged
+from hashret.store.disk.checked import CheckedFile
+from hashret.store.disk.damage import damaged
 
 #: Where the first message of a file stands, in bytes: after "ARROW1" and two more.
 FIRST = 8

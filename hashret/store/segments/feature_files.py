@@ -3,8 +3,8 @@
 One safetensors file a segment, row for row with it: ``values`` (n, n_features) for dense
 features; ``indptr`` (n + 1,) int64, ``indices`` and ``values`` for sparse ones. Numbers are kept
 exactly, in the narrowest type that holds them all. A file is mapped, and of it only the blocks
-that are read are checked against their digests (`store.checked`), so a shortlist costs no more than
-its rows.
+that are read are checked against their digests (`store.disk.checked`), so a shortlist costs no more
+than its rows.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ import numpy as np
 
 from hashret.errors import CollectionError, DamagedError
 from hashret.sparse import Features, SparseRows, by_layout, positions_of, take_rows
-from hashret.store.checked import CheckedFile
-from hashret.store.damage import INDEX_AGAIN, damaged
-from hashret.store.files import FileRecord, write_file
+from hashret.store.disk.checked import CheckedFile
+from hashret.store.disk.damage import INDEX_AGAIN, damaged
+from hashret.store.disk.files import FileRecord, write_file
 from hashret.store.layout import Layout
 from hashret.store.segments.mapped_tensors import mapped_tensors
 from hashret.store.segments.segment import Segment

@@ -11,8 +11,8 @@ from typing import Any, Literal
 import numpy as np
 import pyarrow as pa
 
-from hashret.store.checked import CheckedFile
-from hashret.store.damage import damaged
+from hashret.store.disk.checked import CheckedFile
+from hashret.store.disk.damage import damaged
 from hashret.store.segments.record_schema import DIGEST
 
 _Code = Literal["B", "i", "I", "q", "Q", "d"]  # of `memoryview.cast`

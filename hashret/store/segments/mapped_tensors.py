@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from hashret.store.checked import CheckedFile
+from hashret.store.disk.checked import CheckedFile
 
 #: The longest header in bytes; one of three arrays has about 250.
 _MAX_HEADER = 4096

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from hashret.store.files import FileRecord, small_blocks, write_file
+from hashret.store.disk.files import FileRecord, small_blocks, write_file
 from hashret.store.layout import Layout
 from hashret.store.segments.record_schema import (
     DIGEST,

@@ -1,7 +1,7 @@
 """Read what a segment keeps of its items: a mapped file of columns (`segments.record_schema`).
 
-Nothing is read before its block agrees with its checksum (`hashret.store.checked`), and nothing
-beyond the end of the file is read, whatever the file says.
+Nothing is read before its block agrees with its checksum (`store.disk.checked`), and nothing beyond
+the end of the file is read, whatever the file says.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ import numpy as np
 import pyarrow as pa
 
 from hashret.errors import DamagedError
-from hashret.store.checked import CheckedFile
-from hashret.store.damage import damaged
-from hashret.store.files import FileRecord
+from hashret.store.disk.checked import CheckedFile
+from hashret.store.disk.damage import damaged
+from hashret.store.disk.files import FileRecord
 from hashret.store.segments.arrow_messages import (
     FIRST,
     is_compressed,

@@ -13,11 +13,11 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from hashret.codes import Codes
-from hashret.store.damage import INDEX_AGAIN, damaged
-from hashret.store.files import FileRecord, require_sound, write_file
+from hashret.store.disk.damage import INDEX_AGAIN, damaged
+from hashret.store.disk.files import FileRecord, require_sound, write_file
+from hashret.store.disk.refusals import plainly
+from hashret.store.disk.untrusted import open_plain
 from hashret.store.layout import PARTS, Layout
-from hashret.store.refusals import plainly
-from hashret.store.untrusted import open_plain
 
 _MAX_HEADER = 4096  # bytes
 NOTHING = np.empty(0, np.uint32)

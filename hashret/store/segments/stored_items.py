@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hashret.store.damage import damaged
-from hashret.store.files import FileRecord
+from hashret.store.disk.damage import damaged
+from hashret.store.disk.files import FileRecord
 from hashret.store.layout import Layout
 from hashret.store.segments.id_runs import IdRuns
 from hashret.store.segments.record_schema import ItemRecord, hashes

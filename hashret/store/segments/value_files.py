@@ -1,7 +1,7 @@
 """One value of each of a segment's items, its text or its thumbnail, in an Arrow IPC file.
 
 The file has one column, in record batches of 64 rows: to read one value, no more than its batch is
-read, and of texts decompressed. Every read is checked block by block (`hashret.store.checked`).
+read, and of texts decompressed. Every read is checked block by block (`store.disk.checked`).
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from hashret.store.checked import CheckedFile
-from hashret.store.files import FileRecord, write_file
+from hashret.store.disk.checked import CheckedFile
+from hashret.store.disk.files import FileRecord, write_file
 from hashret.store.layout import Layout
 from hashret.store.segments.arrow_messages import (
     batch_at,

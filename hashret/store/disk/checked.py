@@ -15,9 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from hashret.store.damage import damaged
-from hashret.store.files import DIGEST, FileRecord, open_recorded, other_sha256
-from hashret.store.refusals import plainly
+from hashret.store.disk.damage import damaged
+from hashret.store.disk.files import DIGEST, FileRecord, open_recorded, other_sha256
+from hashret.store.disk.refusals import plainly
 
 # A map needs no open file, of which a process has few; before 3.13 Python keeps one all the same.
 _WITHOUT_HANDLE: dict[str, Any] = {"trackfd": False} if sys.version_info >= (3, 13) else {}

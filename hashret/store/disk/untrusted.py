@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import IO
 
 from hashret.errors import NotACollectionError
-from hashret.store.damage import damaged
-from hashret.store.refusals import plainly, storage_error
+from hashret.store.disk.damage import damaged
+from hashret.store.disk.refusals import plainly, storage_error
 
 #: What SQLite puts, or would read, beside the catalog: its name, a hyphen and one of these.
 BESIDE = ("journal", "wal", "shm")

@@ -11,9 +11,9 @@ from collections.abc import Iterable, Mapping
 from itertools import count
 from pathlib import Path
 
-from hashret.store.files import make_folder, sync_folder
-from hashret.store.refusals import plainly
-from hashret.store.untrusted import is_folder
+from hashret.store.disk.files import make_folder, sync_folder
+from hashret.store.disk.refusals import plainly
+from hashret.store.disk.untrusted import is_folder
 
 DAMAGED = "damaged"
 

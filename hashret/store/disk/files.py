@@ -3,7 +3,7 @@
 A file appears whole or not at all: it is written under a temporary name in the same folder,
 flushed, synced, checked for its size, renamed, and the folder is synced. Every file is recorded
 with its size, its SHA-256 and the digests of its blocks. Nothing is parsed before the size and the
-SHA-256 agree, or the size and the digests of the blocks that are read (`store.checked`).
+SHA-256 agree, or the size and the digests of the blocks that are read (`store.disk.checked`).
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import IO
 
 from hashret.errors import DamagedError
-from hashret.store.damage import damaged
-from hashret.store.refusals import plainly, storage_error
-from hashret.store.untrusted import create_plain, is_folder, open_plain
+from hashret.store.disk.damage import damaged
+from hashret.store.disk.refusals import plainly, storage_error
+from hashret.store.disk.untrusted import create_plain, is_folder, open_plain
 
 #: The size of a block in bytes, unless a smaller one is asked for: hashing one takes about 40 us,
 #: and 16 bytes a block are 1/4096 of the file.
