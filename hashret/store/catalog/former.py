@@ -173,6 +173,7 @@ class _Read(CheckedFile):
         """What would stand at `path`; nothing of it is left to check."""
         self.path, self.data, self.all_verified = path, data, True
         self.block, self.verified = len(data), memoryview(b"\1")
+        self.address = data.ctypes.data
 
     def require_all(self) -> None:
         """Nothing: it was checked."""

@@ -107,8 +107,8 @@ class Records:
         if not all(field.type in TYPES.values() for field in self.fields):
             raise self._damaged("metadata of another type")
         self._ids = self._column("id")
-        hashes, rows = self._column("sorted_hash"), self._column("hash_row")
-        self.index = IdIndex(hashes, rows, self._ids, self.n_rows)
+        by_hash = self._column("sorted_hash"), self._column("hash_row")
+        self.index = IdIndex(*by_hash, self._ids, self.n_rows)
         """Finds the rows of ids."""
 
     def _child(self, i: int) -> pa.Array:
