@@ -101,6 +101,11 @@ class Layout:
             is_file(model / name) for model in models for name in MODEL_FILES
         )
 
+    @property
+    def is_there(self) -> bool:
+        """Whether there is a collection, or was one that has lost its catalog."""
+        return self.has_catalog or self.has_data
+
     def require_catalog(self) -> None:
         """Raise `DamagedError` where codes or models are left, but no catalog."""
         if not self.has_catalog and self.has_data:
@@ -118,8 +123,7 @@ class Layout:
     @classmethod
     def exists(cls, path: str | PathLike[str]) -> bool:
         """Whether there is a collection at `path`, or was one that has lost its catalog."""
-        layout = cls(_absolute(path))
-        return layout.has_catalog or layout.has_data
+        return cls(_absolute(path)).is_there
 
     @classmethod
     def find(cls, path: str | PathLike[str]) -> Self:
@@ -137,7 +141,7 @@ class Layout:
                 )
             layout._require_not_below_a_file()
             layout._require_plain()
-            if not layout.has_catalog and not layout.has_data:
+            if not layout.is_there:
                 got = "a folder without a catalog" if root.exists() else "no such folder"
                 if is_file(layout.catalog):
                     got = "one whose making was interrupted"
@@ -157,7 +161,7 @@ class Layout:
         layout = cls(root := _absolute(path))
         with plainly(root, "look into"):
             layout._require_not_below_a_file()
-            if not layout.has_catalog and not layout.has_data and root.exists():
+            if not layout.is_there and root.exists():
                 got = "other files" if root.is_dir() else "a file"
                 if not root.is_dir() or set(root.iterdir()) - layout._harmless:
                     raise NotACollectionError(
@@ -188,7 +192,7 @@ class Layout:
         with plainly(root, "make"):
             layout.segments.mkdir(parents=True, exist_ok=True)
             layout.models.mkdir(exist_ok=True)
-        if not cls.exists(root):  # a commit in a folder whose name is not durable is not durable
+        if not layout.is_there:  # a commit in a folder whose name is not durable is not durable
             touch_plain(layout.readers)
             for folder in {root, root.parent, *(folder.parent for folder in missing)}:
                 sync_folder(folder)
@@ -212,7 +216,7 @@ class Layout:
 
     def forget_empty(self) -> None:
         """Delete catalogs of no bytes that a kill left; the caller holds the writer lock."""
-        if not self.has_catalog and not self.has_data:
+        if not self.is_there:
             for path in (self.server, self.sqlite):
                 if is_file(path):
                     with plainly(path, "delete"):

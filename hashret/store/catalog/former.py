@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from hashlib import sha256
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -122,7 +121,8 @@ class FormerCatalog(Catalog):
         removed = np.flatnonzero(~shown).astype(np.uint32)
         path = self.layout.part(segment.name, "records")
         data = np.frombuffer(as_file(batch_of(items)), np.uint8)
-        return replace(segment, removed=removed), Records(path, _Read(path, data), len(items))
+        file = CheckedFile.in_memory(path, data)
+        return replace(segment, removed=removed), Records(path, file, len(items))
 
     def rewrite(self) -> None:
         """Put a catalog of today's format, with the same last commit, in the place of this one.
@@ -164,19 +164,6 @@ class FormerCatalog(Catalog):
                     connection.execute(t.removals.insert().values(values))
             connection.execute(t.commits.insert().values(commit))
         self.shrink()
-
-
-class _Read(CheckedFile):
-    """Columns in memory, of rows that agreed with their checksums."""
-
-    def __init__(self, path: Path, data: np.ndarray):
-        """What would stand at `path`; nothing of it is left to check."""
-        self.path, self.data, self.all_verified = path, data, True
-        self.block, self.verified = len(data), memoryview(b"\1")
-        self.address = data.ctypes.data
-
-    def require_all(self) -> None:
-        """Nothing: it was checked."""
 
 
 def _with_blocks(layout: Layout, record: FileRecord | None) -> FileRecord | None:

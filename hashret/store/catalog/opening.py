@@ -86,7 +86,7 @@ def create_catalog(
     delete them.
     """
     layout.require_catalog()
-    if not Layout.exists(layout.root) and (chosen := address or from_environment()):
+    if not layout.is_there and (chosen := address or from_environment()):
         write_address(layout, new_address(chosen))  # first: no schema that nobody knows of
     return _opened(layout, address, True, wait_seconds, kind)
 

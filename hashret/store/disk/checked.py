@@ -11,7 +11,7 @@ import mmap
 import sys
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -76,6 +76,16 @@ class CheckedFile:
                 raise damaged(path, f"{record.size} bytes", "fewer") from error
         self.data = np.frombuffer(self._map, np.uint8)
         self.address = self.data.ctypes.data
+
+    @classmethod
+    def in_memory(cls, path: Path, data: np.ndarray) -> Self:
+        """Bytes, (n,) uint8, as if they stood at `path`; nothing of them is left to check."""
+        self = cls.__new__(cls)
+        self.path, self.data, self.address = path, data, data.ctypes.data
+        self._record, self._map = FileRecord(path.name, len(data), ""), None
+        self.block, self._verified, self.all_verified = len(data), np.ones(1, bool), True
+        self.verified = memoryview(self._verified.view(np.uint8).data)
+        return self
 
     def require(self, start: int, stop: int) -> None:
         """Check the blocks of bytes `start` to `stop` (exclusive) that were not checked yet.
