@@ -273,7 +273,7 @@ class PendingCommit:
     def finish(self) -> CommitRecord:
         """Make it the last commit."""
         self.staging.give_up(self.seen.unseen_kept())
-        self.catalog.remember_folders(self.keep.folders)
+        self.staging.remember_folders(self.keep.folders)
         record = self.staging.finish(self.model.name)
         self.unfinished.forget()
         self._begin_anew()

@@ -21,9 +21,7 @@ from hashret.errors import CollectionError, DamagedError
 from hashret.row_numbers import ascending
 from hashret.store.catalog import tables as t
 from hashret.store.catalog.records import (
-    FOLDERS,
     LAST,
-    MOST_FOLDERS,
     CommitRecord,
     SourceFolder,
     commit_of,
@@ -32,7 +30,6 @@ from hashret.store.catalog.records import (
     segment_of,
     state_of,
     unlike,
-    value_of_folders,
 )
 from hashret.store.disk.damage import INDEX_AGAIN, damaged
 from hashret.store.layout import Layout
@@ -86,17 +83,6 @@ class Catalog:
         self._writes = write
         self._process = os.getpid()
         self._is_closed = False
-
-    def remember_folders(self, folders: Sequence[SourceFolder]) -> None:
-        """Say that the collection was indexed from these folders too; for the writer."""
-        all_of_them = list(dict.fromkeys([*folders, *(self.folders or ())]))
-        kept = tuple(all_of_them[:MOST_FOLDERS])
-        if kept == self.folders:
-            return
-        with self.transaction() as connection:
-            connection.execute(t.meta.delete().where(t.meta.c.key == FOLDERS))
-            connection.execute(t.meta.insert().values(key=FOLDERS, value=value_of_folders(kept)))
-        self.folders = kept
 
     def close(self) -> None:
         """Close the connection; the catalog can't be asked afterwards."""

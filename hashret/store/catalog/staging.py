@@ -19,8 +19,11 @@ from hashret.errors import CatalogServerError
 from hashret.store.catalog import tables as t
 from hashret.store.catalog.catalog import NOT_WRITTEN, Catalog
 from hashret.store.catalog.records import (
+    FOLDERS,
     LAST,
+    MOST_FOLDERS,
     CommitRecord,
+    SourceFolder,
     checksum,
     removal_of,
     require_object,
@@ -29,6 +32,7 @@ from hashret.store.catalog.records import (
     row_of_segment,
     sealed,
     state_of,
+    value_of_folders,
 )
 from hashret.store.leftovers import delete_unnamed
 from hashret.store.model_files import ModelRecord
@@ -227,6 +231,18 @@ class Staging:
                 f"{error}; whether commit {self.commit} was made, `hashret info` will say"
             ) from error
         return record
+
+    def remember_folders(self, folders: Sequence[SourceFolder]) -> None:
+        """Say at once that the collection was indexed from these folders too."""
+        catalog = self._catalog
+        all_of_them = list(dict.fromkeys([*folders, *(catalog.folders or ())]))
+        kept = tuple(all_of_them[:MOST_FOLDERS])
+        if kept == catalog.folders:
+            return
+        with catalog.transaction() as connection:
+            connection.execute(delete(t.meta).where(t.meta.c.key == FOLDERS))
+            connection.execute(t.meta.insert().values(key=FOLDERS, value=value_of_folders(kept)))
+        catalog.folders = kept
 
     def abandon(self) -> None:
         """Undo everything staged; where the server was lost, that is left to the next writer."""
