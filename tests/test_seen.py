@@ -3,23 +3,15 @@
 import pytest
 
 from hashret.errors import PayloadError
-from hashret.store.catalog.opening import create_catalog, open_catalog
+from hashret.store.catalog.opening import open_catalog
 from hashret.store.catalog.staging import Staging
-from hashret.store.layout import Layout
 from indexer.ingest.seen import Seen
-from tests.store.test_catalog import stage, with_model
+from tests.store.test_catalog import stage, with_three
 
 
 @pytest.fixture
 def filled(tmp_path):
-    """A collection of a, b, c at commit 1, closed."""
-    layout = Layout.create(tmp_path / "c")
-    with create_catalog(layout, "text") as catalog:
-        staging = Staging(catalog)
-        with_model(layout, staging)
-        stage(layout, staging, ["a", "b", "c"], "one")
-        staging.finish("m1")
-    return layout
+    return with_three(tmp_path / "c")
 
 
 def test_seen_and_unseen(filled):

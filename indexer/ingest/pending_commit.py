@@ -56,7 +56,6 @@ class PendingCommit:
 
     def _begin_anew(self) -> None:
         self._staging: Staging | None = None
-        self._seen: Seen | None = None
         self._refitted = self._pruned = False
         self._removed: set[str] = set()
         self.documents = Documents()
@@ -95,9 +94,7 @@ class PendingCommit:
     @property
     def seen(self) -> Seen:
         """Which ids came in; the first call begins the commit."""
-        staging = self.staging
-        if self._seen is None:
-            self._seen = Seen(staging.items, staging.kept_from, staging.next_row)
+        _ = self.staging
         return self._seen
 
     def _begin(self, model: str, digest: str, decoder: str, *, refitted: bool) -> Staging:
@@ -118,11 +115,12 @@ class PendingCommit:
         self._staging = self.unfinished.staging(
             self.catalog, self._doing, resumes=self._resumes, on_note=self._on_note
         )
-        keep = self._staging.kept
-        anew = self._staging.n_kept_anew() if keep and not refitted else 0
+        staging = self._staging
+        self._seen = Seen(staging.items, staging.kept_from, staging.next_row)
+        anew = staging.n_kept_anew() if staging.kept and not refitted else 0
         self.tally.replaced += anew
         self.tally.added -= anew
-        return self._staging
+        return staging
 
     def new_segments(self) -> SegmentWriter:
         """What writes segments of the model in use."""

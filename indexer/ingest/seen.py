@@ -19,16 +19,15 @@ class Seen:
     """
 
     def __init__(
-        self, items: StoredItems, kept_from: int = sys.maxsize, next_row: int | None = None
+        self, items: StoredItems, kept_from: int = sys.maxsize, next_row: int = sys.maxsize
     ):
-        """`next_row` is that of what this run adds; None: it adds nothing.
+        """Rows before `kept_from` are of former commits, those from `next_row` on of this run.
 
-        Rows from `kept_from` on were staged by a run that was interrupted, and this one goes on
-        from it; those before it are of former commits.
+        Those between were staged by a run that was interrupted, and this one goes on from it.
         """
         self._items = items
         self.kept_from = kept_from
-        self._next_row = sys.maxsize if next_row is None else next_row
+        self._next_row = next_row
         self._rows: dict[str, np.ndarray] = {}  # by segment
         self._ids: set[str] = set()
 

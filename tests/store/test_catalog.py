@@ -62,15 +62,20 @@ def catalog(layout):
         yield catalog
 
 
-@pytest.fixture
-def filled(layout):
+def with_three(path, address=None):
     """A collection of a, b, c at commit 1, closed."""
-    with create_catalog(layout, "text") as catalog:
+    layout = Layout.create(path)
+    with create_catalog(layout, "text", address=address) as catalog:
         staging = Staging(catalog)
         with_model(layout, staging)
         stage(layout, staging, ["a", "b", "c"], "one")
         staging.finish("m1")
     return layout
+
+
+@pytest.fixture
+def filled(tmp_path):
+    return with_three(tmp_path / "c")
 
 
 def visible(catalog, commit):

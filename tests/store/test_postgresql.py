@@ -34,7 +34,7 @@ from indexer import Indexer
 from indexer.cli import main
 from tests.catalogs import connected
 from tests.cutting import SOCKET
-from tests.store.test_catalog import stage, visible, with_model
+from tests.store.test_catalog import stage, visible, with_model, with_three
 from tests.torture.bases import items_of, quick
 
 ROOT = Path(__file__).parents[2]
@@ -49,14 +49,7 @@ def url(postgresql, monkeypatch):
 
 @pytest.fixture
 def filled(tmp_path, url):
-    """A catalog of a, b, c at commit 1, closed."""
-    layout = Layout.create(tmp_path / "c")
-    with create_catalog(layout, "text", address=url) as catalog:
-        staging = Staging(catalog)
-        with_model(layout, staging)
-        stage(layout, staging, ["a", "b", "c"], "one")
-        staging.finish("m1")
-    return layout
+    return with_three(tmp_path / "c", url)
 
 
 def record(layout):

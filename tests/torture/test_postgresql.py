@@ -12,13 +12,13 @@ import pytest
 from hashret import Collection, Item
 from hashret.errors import CatalogServerError
 from hashret.store.catalog.address import VARIABLE
-from hashret.store.catalog.opening import create_catalog, open_catalog
+from hashret.store.catalog.opening import open_catalog
 from hashret.store.catalog.staging import Staging
 from hashret.store.layout import Layout
 from hashret.store.repair.verify import examine
 from indexer import Indexer
 from tests.cutting import CutWire
-from tests.store.test_catalog import stage, visible, with_model
+from tests.store.test_catalog import stage, visible, with_three
 from tests.torture.bases import items_of, make
 from tests.torture.scale import LONG, say
 
@@ -35,14 +35,7 @@ def server(postgresql, monkeypatch):
 
 @pytest.fixture
 def filled(tmp_path, server):
-    """A catalog of a, b, c at commit 1, closed."""
-    layout = Layout.create(tmp_path / "c")
-    with create_catalog(layout, "text") as catalog:
-        staging = Staging(catalog)
-        with_model(layout, staging)
-        stage(layout, staging, ["a", "b", "c"], "one")
-        staging.finish("m1")
-    return layout
+    return with_three(tmp_path / "c")
 
 
 def newest(layout):

@@ -165,9 +165,12 @@ class Catalog:
             self._database.discard(connection)
 
     def faults(self) -> list[str]:
-        """What the database itself finds wrong with what it keeps; empty if nothing."""
+        """What is wrong with it beside its rows; empty if nothing."""
         with self.transaction() as connection:
-            return self._database.faults(connection)
+            found = self._database.faults(connection)
+        if self.folders is None:
+            found.append("folders: expected their checksum to agree, got another")
+        return found
 
     # what it says
 

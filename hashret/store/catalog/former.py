@@ -25,7 +25,6 @@ from hashret.store.catalog.records import (
     MAX_ROW,
     CommitRecord,
     checksum,
-    facts,
     require_name,
     require_number,
     require_object,
@@ -33,6 +32,7 @@ from hashret.store.catalog.records import (
     row_of_commit,
     row_of_removal,
     row_of_segment,
+    rows_of_meta,
     state_of,
 )
 from hashret.store.disk.checked import CheckedFile
@@ -149,7 +149,7 @@ class FormerCatalog(Catalog):
             models = connection.execute(select(m).where(m.c.added <= last.commit)).all()
             f.metadata.drop_all(connection)
             t.metadata.create_all(connection)
-            connection.execute(t.meta.insert(), facts(self.kind, last=str(commit[-1])))
+            connection.execute(t.meta.insert(), rows_of_meta(self.kind, last=str(commit[-1])))
             for model in models:
                 connection.execute(t.models.insert().values(tuple(model)))
             for row in former:

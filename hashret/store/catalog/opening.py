@@ -28,9 +28,9 @@ from hashret.store.catalog.records import (
     FOLDERS,
     SourceFolder,
     checksum,
-    facts,
     folders_of,
     require_name,
+    rows_of_meta,
     unlike,
 )
 from hashret.store.layout import Layout
@@ -106,7 +106,7 @@ def _opened(
                 # beside data that are not of it a new catalog would have them deleted
                 if make and not database.is_made(connection) and not layout.has_data:
                     database.make(connection)
-                    connection.execute(t.meta.insert(), facts(make))
+                    connection.execute(t.meta.insert(), rows_of_meta(make))
                 version, kind, folders = _known_facts(connection, layout, database)
             if write and address is not None:
                 settle(layout, address)

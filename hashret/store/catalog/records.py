@@ -176,7 +176,7 @@ def commit_of(row: Sequence[Any]) -> CommitRecord:
     return CommitRecord(commit, created_at, n_items, n_uncoded, model or None, state)
 
 
-def facts(kind: str, last: str = "") -> list[dict[str, str]]:
+def rows_of_meta(kind: str, last: str = "") -> list[dict[str, str]]:
     """The rows of `meta`; `last` is the checksum of the last commit, "" before the first."""
     rows = {"format": str(FORMAT_VERSION), "kind": kind, LAST: last}
     rows[FIXED] = str(checksum(rows["format"], kind))

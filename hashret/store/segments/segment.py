@@ -68,6 +68,11 @@ class Segment:
         return self.removed[: int(np.searchsorted(self.removed, self.n_coded))]
 
     @property
+    def n_live_codes(self) -> int:
+        """The number of codes of rows that the commit shows."""
+        return self.n_coded - len(self.removed_codes)
+
+    @property
     def files(self) -> dict[str, FileRecord]:
         """The files of the segment, by the names of the fields above."""
         return {part: file for part in PARTS if (file := getattr(self, part)) is not None}
@@ -119,9 +124,9 @@ def packed_parts(segments: Sequence[Segment], packed: np.ndarray) -> PackedParts
     at = 0
     for segment in segments:
         if segment.n_coded:
-            count = segment.n_coded - len(segment.removed_codes)
-            parts[segment.name, segment.removed_codes.tobytes()] = packed[at : at + count]
-            at += count
+            end = at + segment.n_live_codes
+            parts[segment.name, segment.removed_codes.tobytes()] = packed[at:end]
+            at = end
     return parts
 
 
@@ -137,20 +142,20 @@ def live_codes(
     segments = [segment for segment in segments if segment.n_coded]
     if len(segments) == 1 and not len(segments[0].removed_codes) and segments[0].n_bits == n_bits:
         return open_codes(layout, segments[0])
-    counts = [segment.n_coded - len(segment.removed_codes) for segment in segments]
-    packed = np.empty((sum(counts), n_bits // 8), np.uint8)
+    n_codes = sum(segment.n_live_codes for segment in segments)
+    packed = np.empty((n_codes, n_bits // 8), np.uint8)
     at = 0
-    for segment, count in zip(segments, counts, strict=True):
+    for segment in segments:
         if segment.n_bits != n_bits:
             got, remedy = f"{segment.n_bits} in {segment.name}", "`hashret verify` names the damage"
             raise damaged(layout.root, f"codes of {n_bits} bits", got, remedy)
         codes = known.get((segment.name, segment.removed_codes.tobytes()))
         if codes is None:
             codes = open_codes(layout, segment).packed
-            if count < segment.n_coded:
+            if len(segment.removed_codes):
                 codes = codes[segment.live(segment.n_coded)]
-        packed[at : at + count] = codes
-        at += count
+        packed[at : at + len(codes)] = codes
+        at += len(codes)
     return Codes(packed)
 
 

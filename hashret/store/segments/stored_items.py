@@ -107,7 +107,7 @@ class StoredItems:
     @property
     def n_uncoded(self) -> int:
         """The number of items without a code."""
-        return len(self) - sum(s.n_coded - len(s.removed_codes) for s in self.segments)
+        return len(self) - sum(segment.n_live_codes for segment in self.segments)
 
     def records(self, segment: Segment) -> Records:
         """The opened records of a segment. Raises `DamagedError`."""
