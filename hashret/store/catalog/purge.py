@@ -7,7 +7,7 @@ from sqlalchemy import delete, or_, select
 from hashret.store.catalog import tables as t
 from hashret.store.catalog.catalog import Catalog
 from hashret.store.catalog.leases import out_of_reach
-from hashret.store.catalog.staging import Staging
+from hashret.store.catalog.staging import forget_staged
 from hashret.store.disk.file_systems import network_mount
 
 
@@ -22,7 +22,7 @@ def purge(catalog: Catalog) -> int | None:
         return None  # readers on other machines are out of sight
     with out_of_reach(catalog.layout, catalog.last_commit().commit) as oldest:
         if oldest and _forget_before(catalog, oldest):
-            Staging(catalog)  # which sweeps the files that no row names
+            forget_staged(catalog)  # and with it the files that no row names any more
             catalog.shrink()
     return oldest
 

@@ -66,7 +66,7 @@ class Staging:
         if keep:
             self._keep()
         else:
-            self._clean()
+            forget_staged(catalog)
         with catalog.transaction() as connection:
             self.next_row = _next_row(connection, self.commit)
         self.items = StoredItems(catalog.layout, catalog.segments(self.commit))
@@ -77,7 +77,7 @@ class Staging:
         r = t.removals.c
         with self._catalog.transaction() as connection:
             connection.execute(delete(t.removals).where(r.added > self._last, r.cause == ""))
-        self._delete_unnamed_files()
+        delete_unnamed(self._catalog.layout, *self._catalog.names())
 
     def n_kept_anew(self) -> int:
         """How many of the kept items replaced a former version."""
@@ -113,19 +113,6 @@ class Staging:
                 left = offsets[~np.isin(offsets + np.int64(segment.first_row), back)]
                 if len(left) < len(offsets):
                     self._write_removal(connection, segment.name, cause, left)
-
-    def _clean(self) -> None:
-        """Undo what a writer staged and never committed, in the catalog and on disk."""
-        # asked again: an error while committing does not say that nothing was committed
-        last = self._catalog.last_commit().commit
-        with self._catalog.transaction() as connection:
-            for table in (t.removals, t.segments, t.models):
-                connection.execute(delete(table).where(table.c.added > last))
-            self._set(t.segments, t.segments.c.removed > last, removed=None)
-        self._delete_unnamed_files()
-
-    def _delete_unnamed_files(self) -> None:
-        delete_unnamed(self._catalog.layout, *self._catalog.names())
 
     def add_segment(self, segment: Segment, ids: Sequence[str]) -> int:
         """Stage a segment whose rows have these ids; live items of the same ids are replaced.
@@ -168,8 +155,8 @@ class Staging:
 
     def forget_segments(self, names: Sequence[str]) -> None:
         """Stage the removal of segments, with all of their rows."""
-        with self._catalog.transaction():
-            self._set(t.segments, t.segments.c.name.in_(names), removed=self.commit)
+        with self._catalog.transaction() as connection:
+            _change(connection, t.segments, t.segments.c.name.in_(names), removed=self.commit)
         self.items.drop(names)
 
     def forget_files(self, part: str, names: Sequence[str]) -> None:
@@ -187,15 +174,7 @@ class Staging:
             for name, stored in connection.execute(query).all():
                 files = require_object(stored)
                 files.pop(file, None)
-                self._set(table, c.name == name, files=json.dumps(files))
-
-    def _set(self, table: Table, which: ColumnElement[bool], **values: int | str | None) -> None:
-        """Change columns of segments or models, and the checksums of their rows with them."""
-        connection = self._catalog.connection
-        for row in connection.execute(select(table).where(which)).all():
-            now = row._asdict() | values
-            now["checksum"] = checksum(*list(now.values())[:-1])
-            connection.execute(update(table).where(table.c.name == now["name"]).values(now))
+                _change(connection, table, c.name == name, files=json.dumps(files))
 
     def add_model(self, record: ModelRecord) -> None:
         """Stage a model; one of the same name, staged before, is replaced."""
@@ -247,7 +226,7 @@ class Staging:
     def abandon(self) -> None:
         """Undo everything staged; where the server was lost, that is left to the next writer."""
         with suppress(CatalogServerError):
-            self._clean()
+            forget_staged(self._catalog)
 
 
 def _next_row(connection: Connection, commit: int) -> int:
@@ -255,6 +234,30 @@ def _next_row(connection: Connection, commit: int) -> int:
     s = t.segments.c
     query = select(func.max(s.first_row + s.n_rows)).where(s.added <= commit)
     return int(connection.execute(query).scalar() or 0)
+
+
+def forget_staged(catalog: Catalog) -> None:
+    """Undo what was staged and never committed, in the catalog and on disk.
+
+    Also deletes what else no row names; the caller holds the writer lock.
+    """
+    # asked again: an error while committing does not say that nothing was committed
+    last = catalog.last_commit().commit
+    with catalog.transaction() as connection:
+        for table in (t.removals, t.segments, t.models):
+            connection.execute(delete(table).where(table.c.added > last))
+        _change(connection, t.segments, t.segments.c.removed > last, removed=None)
+    delete_unnamed(catalog.layout, *catalog.names())
+
+
+def _change(
+    connection: Connection, table: Table, which: ColumnElement[bool], **values: int | str | None
+) -> None:
+    """Change columns of segments or models, and the checksums of their rows with them."""
+    for row in connection.execute(select(table).where(which)).all():
+        now = row._asdict() | values
+        now["checksum"] = checksum(*list(now.values())[:-1])
+        connection.execute(update(table).where(table.c.name == now["name"]).values(now))
 
 
 def forget_after(catalog: Catalog, commit: int) -> None:

@@ -20,7 +20,7 @@ from hashret.errors import DamagedError, NotACollectionError
 from hashret.store.catalog.catalog import Catalog
 from hashret.store.catalog.opening import open_catalog
 from hashret.store.catalog.records import CommitRecord
-from hashret.store.catalog.staging import Staging, forget_after
+from hashret.store.catalog.staging import Staging, forget_after, forget_staged
 from hashret.store.disk.aside import move, moves_aside
 from hashret.store.disk.damage import damaged
 from hashret.store.disk.files import make_folder, sync_folder, write_file
@@ -89,7 +89,7 @@ def plan(layout: Layout) -> RepairPlan:
         _plan_segments(layout, catalog, made, newest)
         if made.commit is not None:
             forget_after(catalog, made.commit.commit)
-        Staging(catalog)  # forgets the rows of what came later
+        forget_staged(catalog)  # the rows of what came later
         in_the_way = [] if is_file(layout.new_sqlite) else [layout.new_sqlite]
         others = [layout.sqlite, *layout.beside, *in_the_way, *_unnamed(layout, catalog)]
         _plan_moves(layout, catalog, made, others)
