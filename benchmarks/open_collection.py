@@ -88,6 +88,7 @@ def make_collection(
     from hashret.store.model_files import write_model
     from hashret.store.segments.record_schema import DIGEST, ItemRecord
     from indexer.ingest.encode import Encoded
+    from indexer.ingest.seen import Seen
     from indexer.ingest.segments import SegmentWriter
 
     rng = np.random.default_rng(seed)
@@ -103,7 +104,15 @@ def make_collection(
         for first in range(begin, begin + n, _SEGMENT):
             rows = range(first, min(first + _SEGMENT, begin + n))
             codes = Codes(rng.integers(0, 256, (len(rows), n_bits // 8), dtype=np.uint8))
-            writer = SegmentWriter(layout, staging, model, n_bits, keeps_payloads=False)
+            writer = SegmentWriter(
+                layout,
+                staging,
+                Seen(staging.items),
+                model,
+                n_bits,
+                keeps_payloads=False,
+                keeps_thumbnails=False,
+            )
             items = [ItemRecord(str(row), bytes(DIGEST), {"n": row}, "") for row in rows]
             writer.gather(items, Encoded(np.arange(len(rows)), codes, None, {}))
             writer.write()

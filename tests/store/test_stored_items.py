@@ -1,5 +1,7 @@
 """The items of some segments beside a plain dictionary of them, whatever is added and removed."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -164,23 +166,39 @@ def compare(layout, steps):
     assert (len(model.items), list(model.items.by_id()), model.items.find(["a"])) == (0, [], {})
 
 
+def test_records_that_are_given_need_no_file(layout):
+    """Those of another commit do not take their place."""
+    model = Model(layout)
+    model.add(["a", "b"], 2, 0)
+    (segment,) = model.items.segments
+    opened = {segment.name: model.items.records(segment)}
+    without = replace(segment, records=None)
+    items = StoredItems(layout, [without], opened)
+    items.keep_opened(StoredItems(layout, [without]))
+    items.keep_opened(StoredItems(layout, [without], {segment.name: None}))
+    assert items.find(["b"]) == {"b": 1}
+    with pytest.raises(DamagedError, match="expected records of"):
+        StoredItems(layout, [without]).id(0)
+
+
 def test_files_are_opened_when_first_needed_and_once(layout, monkeypatch):
     model = Model(layout)
     for version, ids in enumerate((["a", "b"], ["c"], ["d"])):
         model.add(ids, 9, version)
     opened = []
 
-    def counted(layout, segment):
+    def counted(layout, segment, honest=stored_items.open_records):
         opened.append(segment.name)
-        return stored_items.open_records(layout, segment)
+        return honest(layout, segment)
 
-    items = StoredItems(layout, model.items.segments, counted)
+    monkeypatch.setattr(stored_items, "open_records", counted)
+    items = StoredItems(layout, model.items.segments)
     assert (len(items), items.n_uncoded, opened) == (4, 0, [])
     assert items.id(2) == "c"
     assert items.find(["d"]) == {"d": 3}
     assert items.find(["d"]) == {"d": 3}
     assert opened == ["s1", "s2"]
-    later = StoredItems(layout, model.items.segments, counted)
+    later = StoredItems(layout, model.items.segments)
     later.keep_opened(items)
     assert [later.id(row) for row in range(4)] == ["a", "b", "c", "d"]
     assert opened == ["s1", "s2", "s0"]

@@ -89,7 +89,7 @@ class FormerCatalog(Catalog):
         """The items of a commit, in memory."""
         segments = self.segments_of(commit)
         opened = {segment.name: records for segment, records in self._read(commit.commit)}
-        return StoredItems(self.layout, segments, lambda _, segment: opened[segment.name])
+        return StoredItems(self.layout, segments, opened)
 
     def _read(self, commit: int) -> list[tuple[Segment, Records]]:
         """The segments of a commit and their items; read once."""

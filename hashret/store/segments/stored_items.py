@@ -7,9 +7,10 @@ something of them is first wanted.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from heapq import merge
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -40,20 +41,21 @@ def open_records(layout: Layout, segment: Segment, *, streamed: bool = False) ->
     return Records.open(path, segment.records, segment.n_rows, streamed=streamed)
 
 
-#: Opens the records of a segment, wherever they are; raises `DamagedError`.
-Opener = Callable[[Layout, Segment], Records]
-
-
 class StoredItems:
     """The items of some segments less the removed ones; threads may share it while none changes it.
 
     A writer adds segments and removes rows as it stages them.
     """
 
-    def __init__(self, layout: Layout, segments: Sequence[Segment], opener: Opener = open_records):
+    def __init__(
+        self,
+        layout: Layout,
+        segments: Sequence[Segment],
+        opened: Mapping[str, Records] = MappingProxyType({}),
+    ):
+        """`opened` are the records of segments that need not be opened, by their names."""
         self._layout = layout
-        self._opener = opener
-        self._opened: dict[str, Records] = {}
+        self._opened = dict(opened)
         self._values: dict[str, Values] = {}  # by the name of the file
         self._runs: IdRuns | None = None
         self._set(segments)
@@ -65,7 +67,8 @@ class StoredItems:
     def keep_opened(self, former: StoredItems) -> None:
         """Take over the files that `former`, of another commit of the same folder, has opened."""
         names = {segment.name for segment in self.segments}
-        self._opened = {k: v for k, v in former._opened.copy().items() if k in names}
+        opened = {k: v for k, v in former._opened.copy().items() if k in names}
+        self._opened = opened | self._opened
         files = {file.name for segment in self.segments for file in segment.files.values()}
         self._values = {k: v for k, v in former._values.copy().items() if k in files}
 
@@ -113,7 +116,7 @@ class StoredItems:
         """The opened records of a segment. Raises `DamagedError`."""
         found = self._opened.get(segment.name)
         if found is None:
-            found = self._opened[segment.name] = self._opener(self._layout, segment)
+            found = self._opened[segment.name] = open_records(self._layout, segment)
         return found
 
     def place(self, row: int) -> tuple[Segment, int]:
