@@ -712,7 +712,7 @@ class Collection:
         """Which words of a question no text has, and known words that are spelt like them.
 
         Of the words that questions by words have read; before them, and where no texts are kept,
-        those of the vocabulary count. For a collection of texts.
+        those of the vocabulary count. Raises CollectionError for items that are no texts.
         """
         return self._opened.searcher.words.spelling(question)
 

@@ -116,7 +116,7 @@ class Looks:
 
         `least` is a distance up to which unrelated pictures are looked for in vain.
         """
-        n, flat = len(looks), grey.reshape(len(grey), -1)
+        n, flat = len(looks), grey.reshape(len(grey), grey.shape[1] * grey.shape[2])
         self._whole = Near(looks, _scales(looks, least or _LEAST_SCALE), _LOOKS)
         scales = _scales(flat, _LEAST_GREY)
         # a picture that is even at 8 x 8 is like all others that are: its grey part tells nothing

@@ -52,7 +52,7 @@ class ConvEncoder(ExactEncoder[ConvSpec]):
             sums = _patches(active) @ weight  # (n, height / 2, width / 2, channels out)
             sums += bias
             active = to_grid(np.clip(sums, 0.0, clamp))
-        logits: np.ndarray = active.reshape(len(tile), -1) @ self._weights[-1]
+        logits: np.ndarray = active.reshape(len(tile), len(self._weights[-1])) @ self._weights[-1]
         logits += self._biases[-1]
         return logits
 
@@ -74,4 +74,5 @@ def _patches(images: np.ndarray) -> np.ndarray:
     padded[:, margin : margin + height, margin : margin + width] = images
     # (n, height / 2, width / 2, channels, 3, 3)
     windows = sliding_window_view(padded, (KERNEL, KERNEL), axis=(1, 2))[:, ::STRIDE, ::STRIDE]
-    return windows.transpose(0, 1, 2, 4, 5, 3).reshape(n, *halved(height, width), -1)
+    size = KERNEL * KERNEL * channels
+    return windows.transpose(0, 1, 2, 4, 5, 3).reshape(n, *halved(height, width), size)

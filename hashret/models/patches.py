@@ -148,8 +148,8 @@ class PatchLayer:
 def _patches_of(images: np.ndarray, side: int) -> np.ndarray:
     """(n, down, across, side x side x channels): all patches of (n, height, width, channels)."""
     windows = sliding_window_view(images, (side, side), axis=(1, 2))
-    n, down, across = windows.shape[:3]
-    return windows.transpose(0, 1, 2, 4, 5, 3).reshape(n, down, across, -1)
+    size = side * side * images.shape[3]
+    return windows.transpose(0, 1, 2, 4, 5, 3).reshape(*windows.shape[:3], size)
 
 
 def _inverse_contrasts(images: np.ndarray, side: int) -> np.ndarray:

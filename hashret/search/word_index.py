@@ -141,11 +141,7 @@ class WordIndex:
 
     def _segments(self) -> list[Segment]:
         snapshot = self._snapshot
-        if not (kind := kind_of(snapshot.kind)).stores_texts:
-            raise CollectionError(
-                f"{snapshot.layout.root}: expected texts, whose words are to be compared, got "
-                f"items of kind {kind.name}; ask by codes or features"
-            )
+        self._require_texts()
         if not snapshot.keeps_texts:
             raise CollectionError(
                 f"{snapshot.layout.root}: expected the texts of the items, whose words are to be "
@@ -153,8 +149,16 @@ class WordIndex:
             )
         return [segment for segment in snapshot.segments if segment.texts]
 
+    def _require_texts(self) -> None:
+        if not (kind := kind_of(self._snapshot.kind)).stores_texts:
+            raise CollectionError(
+                f"{self._snapshot.layout.root}: expected texts, whose words are to be compared, "
+                f"got items of kind {kind.name}; ask by codes or features"
+            )
+
     @property
     def _featurizer(self) -> TextFeaturizer:
+        self._require_texts()
         return cast("TextFeaturizer", self._snapshot.coder.featurizer)
 
     def _part(self, segment: Segment) -> Part:

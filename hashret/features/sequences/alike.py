@@ -36,7 +36,7 @@ def drawn(rows: SparseRows, width: int) -> np.ndarray:
         values[np.minimum(columns + width * step[:, :, None], last)] for step in (before, after)
     )
     found = (one + part * (two - one)) / np.sqrt(POINTS * width)
-    return found.reshape(len(rows), -1).astype(np.float32)
+    return found.reshape(len(rows), POINTS * width).astype(np.float32)
 
 
 def pairs(rows: SparseRows) -> SparseRows:

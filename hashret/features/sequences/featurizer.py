@@ -223,7 +223,8 @@ class SequenceFeaturizer:
         """
         if self.spec.unit != "numbers":
             return [telling_words(shares, usual, self._vocabulary) for shares in decoded]
-        steps = decoded[:, :-1].reshape(len(decoded), -1, self.spec.width)
+        n, width = len(decoded), self.spec.width
+        steps = decoded[:, :-1].reshape(n, (decoded.shape[1] - 1) // width, width)
         lengths = np.maximum(np.rint(decoded[:, -1] * steps.shape[1]).astype(np.int64), 1)
         whole = steps / self._scale + self._mean
         return [one[:n].astype(np.float32) for one, n in zip(whole, lengths.tolist(), strict=True)]

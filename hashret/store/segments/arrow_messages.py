@@ -35,7 +35,10 @@ def reading(path: Path, expected: str) -> Iterator[None]:
         yield
     except HashretError:  # named already, or of a disk that does not answer
         raise
-    except (pa.ArrowException, ValueError, TypeError, KeyError, OSError, MemoryError) as error:
+    except (
+        *(pa.ArrowException, ValueError, TypeError, KeyError),
+        *(EOFError, OSError, MemoryError),
+    ) as error:
         got = f"{type(error).__name__}: {error!s:.200}"
         raise damaged(path, expected, got) from error
 

@@ -104,6 +104,8 @@ class Records:
             raise self._damaged(f"{batch.num_rows} rows")
         self.batch = batch
         self.fields: list[pa.Field] = list(struct)
+        # names that are no Unicode are met here, not when something is first read
+        self._names = [(field.name, field.metadata == JSON) for field in self.fields]
         if not all(field.type in TYPES.values() for field in self.fields):
             raise self._damaged("metadata of another type")
         self._ids = self._column("id")
@@ -143,8 +145,8 @@ class Records:
     def _keys(self) -> list[tuple[str, bool, Column]]:
         """Of each metadata key with a column: its name, whether it holds JSON, the column."""
         return [
-            (field.name, field.metadata == JSON, self._reader(self._child(i)))
-            for i, field in enumerate(self.fields)
+            (name, is_json, self._reader(self._child(i)))
+            for i, (name, is_json) in enumerate(self._names)
         ]
 
     def id(self, row: int) -> str:
@@ -258,14 +260,14 @@ class Records:
 
     def field(self, key: str) -> pa.Array | None:
         """The column of a metadata key; None where it has none."""
-        for i, field in enumerate(self.fields):
-            if field.name == key:
+        for i, (name, _) in enumerate(self._names):
+            if name == key:
                 return self._whole(self._child(i))
         return None
 
     def is_json(self, key: str) -> bool:
         """Whether the column of this key holds texts of JSON."""
-        return any(field.name == key and field.metadata == JSON for field in self.fields)
+        return (key, True) in self._names
 
     def distinct(self, key: str) -> tuple[np.ndarray, list[Any]]:
         """The place of each row's value of a metadata key, (n,) int64, in the list of its values.
