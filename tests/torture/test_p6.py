@@ -62,11 +62,12 @@ def test_the_harness_notices_a_repair_that_follows_links(sound, tmp_path):
     assert any(is_bad(*rest) for rest in found.values())
 
 
-def test_no_changed_file_of_columns_ends_the_process(tmp_path):
+# the turns from 776 and from 2625 on once had an error that was no damage
+@pytest.mark.parametrize(("first", "count"), [(0, 20_000)] if LONG else [(300, 600), (2600, 50)])
+def test_no_changed_file_of_columns_ends_the_process(tmp_path, first, count):
     """Bytes of records and texts changed and signed anew, read in every way: pyarrow may abort."""
-    count = 20_000 if LONG else 600
     done = subprocess.run(
-        [sys.executable, "-m", "tests.torture.arrow_fuzz", tmp_path, "0", str(count)],
+        [sys.executable, "-m", "tests.torture.arrow_fuzz", tmp_path, str(first), str(count)],
         capture_output=True,
         text=True,
         cwd=Path(__file__).parents[2],
