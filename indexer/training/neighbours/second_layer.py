@@ -27,7 +27,7 @@ _GROUP_FILTERS = 16  # number of filters in a group
 _FILTERS = 32  # number of filters of the second layer for each group
 _CELLS = 3  # rows, and columns, of the grid of cells over which responses are pooled
 _LEARNED_IMAGES = 500  # number of images whose patches the dictionaries are learned from
-_PLACES = 10_000  # number of places that groups and dictionaries are learned from
+_PLACES = 4_000  # number of places that groups and dictionaries are learned from
 _DIRECTED_IMAGES = 4_000  # number of images that the principal directions are learned from
 _FLOOR = 0.1  # added to the variance of a patch, as a share of the mean variance of all patches
 _LEAST_SPREAD = 0.1  # added in whitening, as a share of the mean variance of the filters' responses
@@ -46,11 +46,14 @@ def second_coordinates(
     if min(n - first.side + 1 for n in first.shape[:2]) < _POOL * _SIDE:
         return None
     layer = _SecondLayer(first, _sample(rows, _LEARNED_IMAGES, rng), rng)
-    some = _tiled(layer, _sample(rows, _DIRECTED_IMAGES, rng))
+    sampled = _sample(rows, _DIRECTED_IMAGES, rng)
+    some = np.concatenate([layer.responses(tile) for tile in _tiles(sampled)])
     mean = some.mean(axis=0)
     some -= mean
     directions = principal_directions(some, min(count, *some.shape), rng)
-    return _tiled(layer, rows, mean, directions)
+    if len(some) == len(rows):
+        return some @ directions
+    return np.concatenate([(layer.responses(tile) - mean) @ directions for tile in _tiles(rows)])
 
 
 class _SecondLayer:
@@ -59,8 +62,7 @@ class _SecondLayer:
     def __init__(self, first: PatchLayer, rows: np.ndarray, rng: np.random.Generator):
         self._first = first
         self._scale = 1.0
-        tiles = range(0, len(rows), _TILE_IMAGES)
-        maps = torch.cat([self._maps(self._images(rows[i : i + _TILE_IMAGES])) for i in tiles])
+        maps = torch.cat([self._maps(self._images(tile)) for tile in _tiles(rows)])
         self._groups = torch.from_numpy(_energy_groups(_places_of(maps, rng), rng))
         windows = [_windows_of(maps[:, group], rng) for group in self._groups]
         spread = np.mean([window.var(axis=1).mean() for window in windows])
@@ -83,13 +85,14 @@ class _SecondLayer:
         n, _, *size = maps.shape
         grouped = maps[:, self._groups.flatten()]
         of_group = grouped.view(n, len(self._groups), -1, *size)
-        contrast = _inverse_contrasts(of_group.mean(dim=2), of_group.square().mean(dim=2), _SIDE)
+        mean, mean_square = (part.mean(dim=2) for part in (of_group, of_group.square()))
+        contrast = _inverse_contrasts(mean, mean_square, _SIDE, _FLOOR)
         responses = functional.conv2d(grouped, self._filters, groups=len(self._groups))
         by_group = responses.view(n, len(self._groups), -1, *responses.shape[2:])
         by_group *= contrast[:, :, None]
         responses += self._bias
-        cells = [min(_CELLS, places) for places in responses.shape[2:]]
-        means = functional.adaptive_avg_pool2d(responses.relu_(), cells)
+        down, across = (min(_CELLS, places) for places in responses.shape[2:])
+        means = functional.adaptive_avg_pool2d(responses.relu_(), (down, across))
         return np.asarray(means.sqrt().flatten(1).numpy())
 
     def _images(self, rows: np.ndarray) -> np.ndarray:
@@ -102,8 +105,8 @@ class _SecondLayer:
         pixels = torch.from_numpy(np.ascontiguousarray(scaled, np.float32))
         shape = (-1, first.side, first.side, first.shape[2])
         filters = torch.from_numpy(first.filters.T.reshape(shape).transpose(0, 3, 1, 2).copy())
-        means = (part.mean(dim=1, keepdim=True) for part in (pixels, pixels.square()))
-        contrast = _inverse_contrasts(*means, first.side, VARIANCE_FLOOR)
+        mean, mean_square = (part.mean(dim=1, keepdim=True) for part in (pixels, pixels.square()))
+        contrast = _inverse_contrasts(mean, mean_square, first.side, VARIANCE_FLOOR)
         responses = functional.conv2d(pixels, filters)
         responses *= contrast
         responses += torch.from_numpy(first.bias.astype(np.float32))[:, None, None]
@@ -123,9 +126,7 @@ class _SecondLayer:
         )
 
 
-def _inverse_contrasts(
-    mean: Tensor, mean_square: Tensor, side: int, floor: float = _FLOOR
-) -> Tensor:
+def _inverse_contrasts(mean: Tensor, mean_square: Tensor, side: int, floor: float) -> Tensor:
     """1 over the standard deviations of patches, from means over channels at each place."""
     mean, mean_square = (functional.avg_pool2d(each, side, 1) for each in (mean, mean_square))
     return ((mean_square - mean.square()).clamp(min=0.0) + floor).rsqrt()
@@ -163,20 +164,10 @@ def _windows_of(maps: Tensor, rng: np.random.Generator) -> np.ndarray:
     return _sample(windows, _PLACES, rng).astype(np.float64)
 
 
-def _tiled(
-    layer: _SecondLayer,
-    rows: np.ndarray,
-    mean: np.ndarray | None = None,
-    directions: np.ndarray | None = None,
-) -> np.ndarray:
-    """The responses of images, a tile at a time; in the directions, if there are any."""
-    found = []
-    for start in range(0, len(rows), _TILE_IMAGES):
-        tile = layer.responses(rows[start : start + _TILE_IMAGES])
-        found.append(tile if directions is None else (tile - mean) @ directions)
-    return np.concatenate(found)
-
-
 def _sample(rows: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
     """At most `count` of the rows, in their order."""
     return rows[np.sort(rng.permutation(len(rows))[:count])]
+
+
+def _tiles(rows: np.ndarray) -> list[np.ndarray]:
+    return [rows[i : i + _TILE_IMAGES] for i in range(0, len(rows), _TILE_IMAGES)]
