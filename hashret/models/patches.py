@@ -34,7 +34,7 @@ PIXEL_CLAMP = 64.0
 #: Clamp of responses and features: float32 holds them exactly, with 16 bits after the point.
 _FEATURE_CLAMP = 128.0
 #: Added to the variance of a patch, so that flat ones are not amplified to full contrast.
-_VARIANCE_FLOOR = 1e-3
+VARIANCE_FLOOR = 1e-3
 #: Number of images whose patches are computed at once: these fit a core's cache.
 _TILE_IMAGES = 4
 #: Number of images encoded at once, which bounds memory and never changes a code.
@@ -158,7 +158,7 @@ def _inverse_contrasts(images: np.ndarray, side: int) -> np.ndarray:
     mean = _window_sums(images.sum(axis=3), side) / size
     mean_square = _window_sums(np.square(images).sum(axis=3), side) / size
     variance = np.maximum(mean_square - np.square(mean), 0.0)
-    return np.asarray(1.0 / np.sqrt(variance + _VARIANCE_FLOOR))[..., None]
+    return np.asarray(1.0 / np.sqrt(variance + VARIANCE_FLOOR))[..., None]
 
 
 def _window_sums(maps: np.ndarray, side: int) -> np.ndarray:

@@ -266,16 +266,12 @@ class ViewsTarget(SquaredTarget):
     ):
         super().__init__(settings, preparation, trunk, device)
         self._views: np.ndarray | None = None
-        shape = preparation.items.shape
-        if shape is None:
+        if preparation.items.shape is None:
             return
-        pixels, responses = (
-            require_dense(preparation.items.features, "views"),
-            preparation.patches[1],
-        )
+        pixels = require_dense(preparation.items.features, "views")
+        layer, responses = preparation.patches
         self._views = preparation.stage(
-            "views",
-            lambda: image_views(pixels, shape, responses, preparation.rng(), preparation.invariant),
+            "views", lambda: image_views(pixels, layer, responses, preparation.rng())
         )
         self._rows, self._scale = self._views / max(float(self._views.std()), 1e-6), np.float32(1.0)
         self.n_outputs = self._rows.shape[1]

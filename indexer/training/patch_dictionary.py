@@ -50,7 +50,7 @@ def learn_patches(
     some = rows[np.sort(rng.permutation(len(rows))[:_SAMPLED_IMAGES])]
     size, none = side * side * shape[2], np.zeros(0)
     bare = PatchLayer(shape, side, _CELLS, scale, np.zeros((size, 0), np.float32), none, none, none)
-    filters, bias = _dictionary(_sampled(bare, some, rng), rng)
+    filters, bias = dictionary(_sampled(bare, some, rng), _FILTERS, rng)
     require_bounded([filters])
     layer = PatchLayer(shape, side, _CELLS, scale, filters, bias, none, none, invariant)
     blocks = range(0, len(some), _FEW_IMAGES)
@@ -82,8 +82,14 @@ def _sampled(bare: PatchLayer, rows: np.ndarray, rng: np.random.Generator) -> np
     return np.asarray(patches - patches.mean(axis=1, keepdims=True))
 
 
-def _dictionary(patches: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """The filters and their biases, on the grid of `fixed_point`, from patches of unit contrast."""
+def dictionary(
+    patches: np.ndarray, count: int, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """At most `count` filters (size, count) float32 and their biases, from (n, size) patches.
+
+    The patches are of unit contrast and mean 0. All is on the grid of `fixed_point`, and each
+    filter sums to 0.
+    """
     centre = patches.mean(axis=0)
     centred = patches - centre
     values, directions = np.linalg.eigh(centred.T @ centred / len(centred))
@@ -93,7 +99,7 @@ def _dictionary(patches: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarr
     white = np.unique(centred @ whitening, axis=0)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # an empty cluster keeps its centre: no harm
-        found, _ = kmeans2(white, min(_FILTERS, len(white)), _ITERATIONS, minit="points", rng=rng)
+        found, _ = kmeans2(white, min(count, len(white)), _ITERATIONS, minit="points", rng=rng)
     lengths = np.maximum(np.linalg.norm(found, axis=1, keepdims=True), 1e-6)
     filters = to_grid(whitening @ (found / lengths).T)
     # the encoder does not centre patches, which makes no difference for a filter that sums to 0

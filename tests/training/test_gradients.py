@@ -53,8 +53,8 @@ def test_neighbours_of_images_are_those_of_like_shape():
         return (groups[near.members] == groups[:, None]).mean()
 
     rng = np.random.default_rng(0)
-    answers = learn_patches(images, SHAPE, rng).features(images)
-    by_shape = purity(cosine_points(image_views(images, SHAPE, answers, rng)))
+    layer = learn_patches(images, SHAPE, rng)
+    by_shape = purity(cosine_points(image_views(images, layer, layer.features(images), rng)))
     by_pixels = purity(euclidean_points(images, np.random.default_rng(0)))
     assert by_shape > 0.95
     assert by_shape > by_pixels + 0.1

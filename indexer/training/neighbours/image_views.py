@@ -1,20 +1,22 @@
 """Views of images: their shapes, and the patches that they are made of, as vectors to compare.
 
-Each view is centred and kept in its leading principal directions. Half whitened and scaled to unit
-length, they say which images are near at first: the leading directions of images are mostly light
-and bulk; half whitening lets the others speak, and the errors of the two views differ, so the sum
-of their cosines is better than each. What near images differ by then counts for little, where they
-differ much (`relevant_components`).
+Images that are not too small have a third view: what the responses to their patches are in a second
+layer (`second_layer`). Each view is centred and kept in its leading principal directions. Half
+whitened and scaled to unit length, they say which images are near at first: the leading directions
+of images are mostly light and bulk; half whitening lets the others speak, and the errors of the
+views differ, so the sum of their cosines is better than each. What near images differ by then
+counts for little, where they differ much (`relevant_components`).
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from hashret.models.patches import Shape, mean_and_deviation, versions
+from hashret.models.patches import PatchLayer, mean_and_deviation, versions
 from indexer.training.neighbours.hog import oriented_gradients
 from indexer.training.neighbours.randomized_svd import principal_coordinates
 from indexer.training.neighbours.relevant_components import relevant_coordinates
+from indexer.training.neighbours.second_layer import second_coordinates
 
 _KEPT = 100  # principal directions of each view among which those of the result are sought
 _DIRECTIONS = 60  # of each view, to find neighbours by (docs/adr/0017); and of the result
@@ -24,20 +26,17 @@ _GRADIENTS = 2.0  # the weight of gradients beside pixels, both of a mean square
 
 
 def image_views(
-    rows: np.ndarray,
-    shape: Shape,
-    responses: np.ndarray,
-    rng: np.random.Generator,
-    invariant: tuple[str, ...] = (),
+    rows: np.ndarray, layer: PatchLayer, responses: np.ndarray, rng: np.random.Generator
 ) -> np.ndarray:
-    """(n, n_directions) float32 of n images of `shape`, rows of one length; compared by cosines.
+    """(n, n_directions) float32 of n images, rows of the layer's shape; compared by cosines.
 
-    Gradients (`hog`) with the pixels are one view, the `responses` to the images' patches
-    (`hashret.models.patches`), a row for each image, the other. Views are the same for what
-    `invariant` names, as the responses are already. Fewer than 100 images, and those whose
-    neighbours are much alike, have both views side by side, each of unit length; others have what
-    was learned from the two, of unit length.
+    Gradients (`hog`) with the pixels are one view, the `responses` of the layer to the images'
+    patches, a row for each image, another, those of a second layer over it the third. Views are the
+    same for what the layer is invariant to. Fewer than 100 images have the first two side by side,
+    each of unit length. So have images whose neighbours are much alike, with the third; others have
+    what was learned from the three, of unit length.
     """
+    shape, invariant = layer.shape, layer.invariant
     same = [part.reshape(rows.shape) for part in versions(rows.reshape(-1, *shape), invariant)]
     both = [mean_and_deviation(of) for of in ([oriented_gradients(p, shape) for p in same], same)]
     gradients, pixels = (_spread(np.hstack(parts) if invariant else parts[0]) for parts in both)
@@ -46,8 +45,12 @@ def image_views(
         principal_coordinates(_spread(part), min(_KEPT, *part.shape), rng)
         for part in (shapes, responses)
     ]
+    few = len(rows) < _FEWEST
+    second = None if few else second_coordinates(rows, layer, _KEPT, rng)
+    if second is not None:
+        views.append(_spread(second))
     alike = np.hstack([_half_whitened(view[:, :_DIRECTIONS]) for view in views])
-    if len(rows) < _FEWEST:
+    if few:
         return alike
     learned = relevant_coordinates(np.hstack(views), alike, _DIRECTIONS, rng)
     return alike if learned is None else learned
