@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.cluster.vq import kmeans2
 
-from indexer.training.neighbours import second_layer
+from indexer.training.neighbours import image_views, second_layer
 from indexer.training.neighbours.second_layer import second_coordinates
 from indexer.training.patch_dictionary import learn_patches
 
@@ -155,3 +155,19 @@ def test_dictionaries_are_clusters_of_whitened_patches_of_a_group():
     assert np.abs(filters.T - expected).max() < 1e-3
     answers = (patches - centre) @ expected
     assert bias == pytest.approx(-(centre @ expected) - 0.5 * answers.std(), abs=1e-3)
+
+
+def test_only_images_whose_neighbours_differ_have_a_view_of_it(monkeypatch):
+    asked = []
+
+    def counted(rows, *_):
+        asked.append(len(rows))
+
+    monkeypatch.setattr(image_views, "second_coordinates", counted)
+    alike = np.repeat(noise(12, SHAPE), 10, axis=0) + 0.05 * noise(120, SHAPE)
+    for rows, expected in ((noise(120, SHAPE), [120]), (alike, []), (noise(99, SHAPE), [])):
+        asked.clear()
+        layer = learn_patches(rows, SHAPE, rng())
+        views = image_views.image_views(rows, layer, layer.features(rows), rng())
+        assert asked == expected
+        assert np.isfinite(views).all()
