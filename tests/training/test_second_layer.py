@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.cluster.vq import kmeans2
 
-from indexer.training.neighbours import second_layer
+from indexer.training.neighbours import image_views, second_layer
 from indexer.training.neighbours.second_layer import second_coordinates
 from indexer.training.patch_dictionary import learn_patches
 
@@ -155,3 +155,21 @@ def test_dictionaries_are_clusters_of_whitened_patches_of_a_group():
     assert np.abs(filters.T - expected).max() < 1e-3
     answers = (patches - centre) @ expected
     assert bias == pytest.approx(-(centre @ expected) - 0.5 * answers.std(), abs=1e-3)
+
+
+@pytest.mark.parametrize("differ", [False, True])
+def test_a_second_layer_is_looked_at_where_neighbours_differ_much(differ, monkeypatch):
+    rows = noise(120, SHAPE)
+    if not differ:
+        rows = np.repeat(rows[:12], 10, axis=0) + 0.01 * rows
+    asked = []
+
+    def spied(*arguments):
+        asked.append(arguments)
+        return second_coordinates(*arguments)
+
+    monkeypatch.setattr(image_views, "second_coordinates", spied)
+    first = learn_patches(rows, SHAPE, rng())
+    found = image_views.image_views(rows, first, first.features(rows), rng())
+    assert len(asked) == differ
+    assert np.linalg.norm(found, axis=1) == pytest.approx(1.0 if differ else 2.0**0.5, abs=1e-4)

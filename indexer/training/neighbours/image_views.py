@@ -1,11 +1,11 @@
 """Views of images: their shapes, and the patches that they are made of, as vectors to compare.
 
-Images that are not too small have a third view: what the responses to their patches are in a second
-layer (`second_layer`). Each view is centred and kept in its leading principal directions. Half
-whitened and scaled to unit length, they say which images are near at first: the leading directions
-of images are mostly light and bulk; half whitening lets the others speak, and the errors of the
-views differ, so the sum of their cosines is better than each. What near images differ by then
-counts for little, where they differ much (`relevant_components`).
+Each view is centred and kept in its leading principal directions. Half whitened and scaled to unit
+length, they say which images are near at first: the leading directions of images are mostly light
+and bulk; half whitening lets the others speak, and the errors of the views differ, so the sum of
+their cosines is better than each. Where near images differ much, a third view is added, a second
+layer of patches (`second_layer`), and what they differ by counts for little
+(`relevant_components`).
 """
 
 from __future__ import annotations
@@ -15,7 +15,10 @@ import numpy as np
 from hashret.models.patches import PatchLayer, mean_and_deviation, versions
 from indexer.training.neighbours.hog import oriented_gradients
 from indexer.training.neighbours.randomized_svd import principal_coordinates
-from indexer.training.neighbours.relevant_components import relevant_coordinates
+from indexer.training.neighbours.relevant_components import (
+    neighbours_differ_much,
+    relevant_coordinates,
+)
 from indexer.training.neighbours.second_layer import second_coordinates
 
 _KEPT = 100  # principal directions of each view among which those of the result are sought
@@ -31,10 +34,10 @@ def image_views(
     """(n, n_directions) float32 of n images, rows of the layer's shape; compared by cosines.
 
     Gradients (`hog`) with the pixels are one view, the `responses` of the layer to the images'
-    patches, a row for each image, another, those of a second layer over it the third. Views are the
-    same for what the layer is invariant to. Fewer than 100 images have the first two side by side,
-    each of unit length. So have images whose neighbours are much alike, with the third; others have
-    what was learned from the three, of unit length.
+    patches, a row for each image, another. Views are the same for what the layer is invariant to.
+    Fewer than 100 images, and those whose neighbours are much alike, have both views side by side,
+    each of unit length. Others have what was learned from these and the responses of a second layer
+    over this one, of unit length.
     """
     shape, invariant = layer.shape, layer.invariant
     same = [part.reshape(rows.shape) for part in versions(rows.reshape(-1, *shape), invariant)]
@@ -45,15 +48,18 @@ def image_views(
         principal_coordinates(_spread(part), min(_KEPT, *part.shape), rng)
         for part in (shapes, responses)
     ]
-    few = len(rows) < _FEWEST
-    second = None if few else second_coordinates(rows, layer, _KEPT, rng)
+    alike = _side_by_side(views)
+    if len(rows) < _FEWEST or not neighbours_differ_much(np.hstack(views), alike, rng):
+        return alike
+    second = second_coordinates(rows, layer, _KEPT, rng)
     if second is not None:
         views.append(_spread(second))
-    alike = np.hstack([_half_whitened(view[:, :_DIRECTIONS]) for view in views])
-    if few:
-        return alike
-    learned = relevant_coordinates(np.hstack(views), alike, _DIRECTIONS, rng)
-    return alike if learned is None else learned
+    return relevant_coordinates(np.hstack(views), _side_by_side(views), _DIRECTIONS, rng)
+
+
+def _side_by_side(views: list[np.ndarray]) -> np.ndarray:
+    """The leading directions of each view, half whitened and of unit length."""
+    return np.hstack([_half_whitened(view[:, :_DIRECTIONS]) for view in views])
 
 
 def _half_whitened(coordinates: np.ndarray) -> np.ndarray:

@@ -26,24 +26,37 @@ _FLOOR = 0.03  # added to the differences of neighbours, as a share of their mea
 _TINY = 1e-9  # added besides, if no neighbours differ at all
 
 
+def neighbours_differ_much(rows: np.ndarray, alike: np.ndarray, rng: np.random.Generator) -> bool:
+    """Whether neighbours differ by at least a third of what any two of n >= 2 centred rows do.
+
+    If not, `alike` (n, any), by whose cosines neighbours are found, finds items of one kind well
+    enough.
+    """
+    spread, between = _differences(rows, alike, rng)
+    return bool(np.trace(between) >= _FAR * np.trace(spread))
+
+
 def relevant_coordinates(
     rows: np.ndarray, alike: np.ndarray, count: int, rng: np.random.Generator
-) -> np.ndarray | None:
+) -> np.ndarray:
     """(n, at most `count`) float32, of unit length, from n >= 2 centred rows of (n, d) numbers.
 
-    `alike` (n, any) are vectors by whose cosines neighbours are found. None where neighbours differ
-    by less than a third of what any two do: then `alike` finds items of one kind well enough.
+    `alike` (n, any) are vectors by whose cosines neighbours are found.
     """
+    found = rows @ _directions(*_differences(rows, alike, rng), count)
+    lengths = np.linalg.norm(found, axis=1, keepdims=True)
+    return np.asarray(found / np.maximum(lengths, 1e-9), np.float32)
+
+
+def _differences(
+    rows: np.ndarray, alike: np.ndarray, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """(d, d) each: how far any two items differ, and how far items and their neighbours do."""
     some = np.sort(rng.permutation(len(rows))[:_SAMPLED])
     sample = rows[some].astype(np.float64)
     width = max(1, min(_NEAREST, len(sample) // 30))
     near = find_neighbourhoods(cosine_points(alike[some]), width, rng).members
-    spread, between = sample.T @ sample / len(sample), _between(sample, near)
-    if np.trace(between) < _FAR * np.trace(spread):
-        return None
-    found = rows @ _directions(spread, between, count)
-    lengths = np.linalg.norm(found, axis=1, keepdims=True)
-    return np.asarray(found / np.maximum(lengths, 1e-9), np.float32)
+    return sample.T @ sample / len(sample), _between(sample, near)
 
 
 def _between(sample: np.ndarray, near: np.ndarray) -> np.ndarray:
