@@ -127,7 +127,7 @@ def test_any_size_has_finite_views(shape, n):
     found = views_of(rows, shape)
     assert np.isfinite(found).all()
     lengths = np.linalg.norm(found, axis=1)
-    assert (lengths <= np.sqrt(3.0) + 1e-5).all()
+    assert (lengths <= np.sqrt(2.0) + 1e-5).all()
 
 
 def test_images_all_alike_have_finite_views():

@@ -5,7 +5,7 @@ import pytest
 
 from indexer.training.neighbours import relevant_components
 from indexer.training.neighbours.relevant_components import (
-    neighbours_differ,
+    neighbours_differ_much,
     relevant_coordinates,
 )
 
@@ -87,5 +87,5 @@ def test_neighbours_that_are_much_alike_are_left_as_they_are():
     kinds = np.arange(300) % 10
     rows = 2.0 * rng(1).standard_normal((10, 8))[kinds] + 0.1 * rng(2).standard_normal((300, 8))
     rows = (rows - rows.mean(axis=0)).astype(np.float32)
-    assert not neighbours_differ(rows, rows, rng())
-    assert neighbours_differ(rows, rng(3).standard_normal((300, 8)), rng())
+    assert not neighbours_differ_much(rows, rows, rng())
+    assert neighbours_differ_much(rows, rng(3).standard_normal((300, 8)), rng())

@@ -157,17 +157,19 @@ def test_dictionaries_are_clusters_of_whitened_patches_of_a_group():
     assert bias == pytest.approx(-(centre @ expected) - 0.5 * answers.std(), abs=1e-3)
 
 
-def test_only_images_whose_neighbours_differ_have_a_view_of_it(monkeypatch):
+@pytest.mark.parametrize("differ", [False, True])
+def test_a_second_layer_is_looked_at_where_neighbours_differ_much(differ, monkeypatch):
+    rows = noise(120, SHAPE)
+    if not differ:
+        rows = np.repeat(rows[:12], 10, axis=0) + 0.01 * rows
     asked = []
 
-    def counted(rows, *_):
-        asked.append(len(rows))
+    def spied(*arguments):
+        asked.append(arguments)
+        return second_coordinates(*arguments)
 
-    monkeypatch.setattr(image_views, "second_coordinates", counted)
-    alike = np.repeat(noise(12, SHAPE), 10, axis=0) + 0.05 * noise(120, SHAPE)
-    for rows, expected in ((noise(120, SHAPE), [120]), (alike, []), (noise(99, SHAPE), [])):
-        asked.clear()
-        layer = learn_patches(rows, SHAPE, rng())
-        views = image_views.image_views(rows, layer, layer.features(rows), rng())
-        assert asked == expected
-        assert np.isfinite(views).all()
+    monkeypatch.setattr(image_views, "second_coordinates", spied)
+    first = learn_patches(rows, SHAPE, rng())
+    found = image_views.image_views(rows, first, first.features(rows), rng())
+    assert len(asked) == differ
+    assert np.linalg.norm(found, axis=1) == pytest.approx(1.0 if differ else 2.0**0.5, abs=1e-4)

@@ -3,9 +3,9 @@
 Each view is centred and kept in its leading principal directions. Half whitened and scaled to unit
 length, they say which images are near at first: the leading directions of images are mostly light
 and bulk; half whitening lets the others speak, and the errors of the views differ, so the sum of
-their cosines is better than each. Where near images differ much, what they differ by counts for
-little (`relevant_components`), and a third view says more of them: a second layer of patches
-(`second_layer`).
+their cosines is better than each. Where near images differ much, a third view is added, a second
+layer of patches (`second_layer`), and what they differ by counts for little
+(`relevant_components`).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from hashret.models.patches import PatchLayer, mean_and_deviation, versions
 from indexer.training.neighbours.hog import oriented_gradients
 from indexer.training.neighbours.randomized_svd import principal_coordinates
 from indexer.training.neighbours.relevant_components import (
-    neighbours_differ,
+    neighbours_differ_much,
     relevant_coordinates,
 )
 from indexer.training.neighbours.second_layer import second_coordinates
@@ -34,10 +34,10 @@ def image_views(
     """(n, n_directions) float32 of n images, rows of the layer's shape; compared by cosines.
 
     Gradients (`hog`) with the pixels are one view, the `responses` of the layer to the images'
-    patches, a row for each image, the other. Views are the same for what the layer is invariant to.
+    patches, a row for each image, another. Views are the same for what the layer is invariant to.
     Fewer than 100 images, and those whose neighbours are much alike, have both views side by side,
-    each of unit length; others have what was learned from these and from a second layer's
-    responses, of unit length.
+    each of unit length. Others have what was learned from these and the responses of a second layer
+    over this one, of unit length.
     """
     shape, invariant = layer.shape, layer.invariant
     same = [part.reshape(rows.shape) for part in versions(rows.reshape(-1, *shape), invariant)]
@@ -49,16 +49,16 @@ def image_views(
         for part in (shapes, responses)
     ]
     alike = _side_by_side(views)
-    if len(rows) < _FEWEST or not neighbours_differ(np.hstack(views), alike, rng):
+    if len(rows) < _FEWEST or not neighbours_differ_much(np.hstack(views), alike, rng):
         return alike
     second = second_coordinates(rows, layer, _KEPT, rng)
     if second is not None:
         views.append(_spread(second))
-        alike = _side_by_side(views)
-    return relevant_coordinates(np.hstack(views), alike, _DIRECTIONS, rng)
+    return relevant_coordinates(np.hstack(views), _side_by_side(views), _DIRECTIONS, rng)
 
 
 def _side_by_side(views: list[np.ndarray]) -> np.ndarray:
+    """The leading directions of each view, half whitened and of unit length."""
     return np.hstack([_half_whitened(view[:, :_DIRECTIONS]) for view in views])
 
 

@@ -26,10 +26,11 @@ _FLOOR = 0.03  # added to the differences of neighbours, as a share of their mea
 _TINY = 1e-9  # added besides, if no neighbours differ at all
 
 
-def neighbours_differ(rows: np.ndarray, alike: np.ndarray, rng: np.random.Generator) -> bool:
-    """Whether neighbours among n >= 2 centred rows differ by a third of what any two do, or more.
+def neighbours_differ_much(rows: np.ndarray, alike: np.ndarray, rng: np.random.Generator) -> bool:
+    """Whether neighbours differ by at least a third of what any two of n >= 2 centred rows do.
 
-    If not, `alike` (n, any), by whose cosines they are found, finds items of one kind well enough.
+    If not, `alike` (n, any), by whose cosines neighbours are found, finds items of one kind well
+    enough.
     """
     spread, between = _differences(rows, alike, rng)
     return bool(np.trace(between) >= _FAR * np.trace(spread))
@@ -50,7 +51,7 @@ def relevant_coordinates(
 def _differences(
     rows: np.ndarray, alike: np.ndarray, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """(d, d) each: how far any two of some rows differ, and how far neighbours do."""
+    """(d, d) each: how far any two items differ, and how far items and their neighbours do."""
     some = np.sort(rng.permutation(len(rows))[:_SAMPLED])
     sample = rows[some].astype(np.float64)
     width = max(1, min(_NEAREST, len(sample) // 30))
