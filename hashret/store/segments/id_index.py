@@ -59,7 +59,10 @@ class IdIndex(NamedTuple):
             width *= 8
             low, high = max(0, guess - width), min(n, guess + width)
             values = self.hashes.values(low, high)
-        return self._among_equal(item_id, hashed, bisect_left(values, hashed, low, high))
+        at = bisect_left(values, hashed, low, high)
+        if at < high and values[at] != hashed:  # most segments do not have the id
+            return -1
+        return self._among_equal(item_id, hashed, at)
 
     def _among_equal(self, item_id: str, hashed: int, at: int) -> int:
         """The row of the id among those with its hash, the first of which stands at `at`."""
