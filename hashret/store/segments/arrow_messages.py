@@ -27,6 +27,9 @@ _PREFIX = 8  # bytes of a message: its mark, and the length of its head
 _FOOTER_BATCHES, _MESSAGE_HEADER = 3, 2
 _BATCH_BUFFERS, _BATCH_COMPRESSION = 2, 3
 
+#: What pyarrow raises for a file that is not as it was written: an EOFError for one cut short.
+_UNREADABLE = (pa.ArrowException, ValueError, TypeError, KeyError, EOFError, OSError, MemoryError)
+
 
 @contextmanager
 def reading(path: Path, expected: str) -> Iterator[None]:
@@ -35,10 +38,7 @@ def reading(path: Path, expected: str) -> Iterator[None]:
         yield
     except HashretError:  # named already, or of a disk that does not answer
         raise
-    except (
-        *(pa.ArrowException, ValueError, TypeError, KeyError),
-        *(EOFError, OSError, MemoryError),
-    ) as error:
+    except _UNREADABLE as error:
         got = f"{type(error).__name__}: {error!s:.200}"
         raise damaged(path, expected, got) from error
 
