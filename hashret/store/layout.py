@@ -32,7 +32,14 @@ from hashret.errors import DamagedError, NotACollectionError
 from hashret.store.disk.aside import DAMAGED
 from hashret.store.disk.files import TEMPORARY, sync_folder
 from hashret.store.disk.refusals import plainly
-from hashret.store.disk.untrusted import BESIDE, is_file, is_folder, require_plain, touch_plain
+from hashret.store.disk.untrusted import (
+    BESIDE,
+    file_status,
+    is_file,
+    is_folder,
+    require_plain,
+    touch_plain,
+)
 
 #: What each file of a segment is for, and how its name ends.
 PARTS = {
@@ -261,7 +268,8 @@ def _size(folder: Path) -> int:
 
 def _n_bytes(path: Path) -> int:
     """The size of a regular file; 0 where none stands."""
-    return path.lstat().st_size if is_file(path) else 0
+    found = file_status(path)
+    return 0 if found is None else found.st_size
 
 
 def entries(folder: Path) -> list[Path]:

@@ -39,6 +39,7 @@ from hashret.store.disk.checked import CheckedFile
 from hashret.store.disk.damage import damaged
 from hashret.store.disk.files import BLOCK, FileRecord
 from hashret.store.disk.files import DIGEST as BLOCK_DIGEST
+from hashret.store.disk.untrusted import file_status
 from hashret.store.layout import PARTS, Layout
 from hashret.store.segments.record_batch import as_file, batch_of, write_records
 from hashret.store.segments.record_schema import DIGEST, ItemRecord
@@ -110,7 +111,8 @@ class FormerCatalog(Catalog):
     ) -> tuple[Segment, Records]:
         path = self.layout.part(segment.name, "codes")
         # a stranger's number of rows must not ask for more memory than there are codes
-        if not path.is_file() or path.stat().st_size < segment.n_rows:
+        found = file_status(path)
+        if found is None or found.st_size < segment.n_rows:
             raise _unlike(self.layout, path.name, f"{segment.n_rows} rows", "fewer")
         i = f.items
         query = select(i).where(visible(i, commit), i.c.row >= segment.first_row)

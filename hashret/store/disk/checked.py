@@ -21,6 +21,8 @@ from hashret.store.disk.refusals import plainly
 
 # A map needs no open file, of which a process has few; before 3.13 Python keeps one all the same.
 _WITHOUT_HANDLE: dict[str, Any] = {"trackfd": False} if sys.version_info >= (3, 13) else {}
+# Ranges that are checked one by one; to check some at once takes as long as so many.
+_FEW = 32
 _OTHERWISE = 100  # open files that a process needs beside those that it maps, at most
 _NOTHING = np.empty(0, np.uint8)
 _NOTHING.setflags(write=False)
@@ -100,12 +102,16 @@ class CheckedFile:
         if start == stop:
             return
         for block in range(start // self.block, (stop - 1) // self.block + 1):
-            if not self._verified[block]:
+            if not self.verified[block]:
                 self._verify(block)
 
     def require_ranges(self, starts: np.ndarray, stops: np.ndarray) -> None:
         """Do as `require` for each of the ranges, (n,) integers; their order does not matter."""
         if self.all_verified or len(starts) == 0:
+            return
+        if len(starts) <= _FEW:
+            for start, stop in zip(starts.tolist(), stops.tolist(), strict=True):
+                self.require(start, stop)
             return
         starts, stops = np.asarray(starts, np.int64), np.asarray(stops, np.int64)
         if int(starts.min()) < 0 or int(stops.max()) > len(self.data) or (starts > stops).any():

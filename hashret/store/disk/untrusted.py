@@ -41,25 +41,34 @@ def require_plain(files: Iterable[Path], folders: Iterable[Path]) -> None:
                 )
 
 
+def file_status(path: Path) -> os.stat_result | None:
+    """What the system knows of the regular file that stands here; None for none, or for a link.
+
+    Of several things asked about one file: a writer may delete it between two looks.
+    """
+    return _status(stat.S_ISREG, path)
+
+
 def is_file(path: Path) -> bool:
     """Whether a regular file stands here; a link to one is none."""
-    return _is(stat.S_ISREG, path)
+    return file_status(path) is not None
 
 
 def is_folder(path: Path) -> bool:
     """Whether a folder stands here; a link to one is none."""
-    return _is(stat.S_ISDIR, path)
+    return _status(stat.S_ISDIR, path) is not None
 
 
-def _is(fits: Callable[[int], bool], path: Path) -> bool:
+def _status(fits: Callable[[int], bool], path: Path) -> os.stat_result | None:
     try:
-        return fits(path.lstat().st_mode)
+        found = path.lstat()
     except (FileNotFoundError, NotADirectoryError, ValueError):  # the last: a NUL in the name
-        return False
+        return None
     except OSError as error:
         if error.errno == errno.ELOOP:  # of a link above it
-            return False
+            return None
         raise storage_error(path, "look at", error) from error
+    return found if fits(found.st_mode) else None
 
 
 def require_single(files: Iterable[Path]) -> None:
@@ -68,11 +77,12 @@ def require_single(files: Iterable[Path]) -> None:
     What is written into it would change the file of the other name, wherever that stands.
     """
     for path in files:
-        if is_file(path) and (n_names := path.lstat().st_nlink) > 1:
+        found = file_status(path)
+        if found is not None and found.st_nlink > 1:
             raise NotACollectionError(
-                f"{path}: expected a file of this collection alone, got one with {n_names} names "
-                "(hard links), which writing would change under all of them; put a copy in its "
-                "place"
+                f"{path}: expected a file of this collection alone, got one with {found.st_nlink} "
+                "names (hard links), which writing would change under all of them; put a copy in "
+                "its place"
             )
 
 

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from hashret.errors import CollectionError, DamagedError
-from hashret.sparse import Features, SparseRows, by_layout, positions_of, take_rows
+from hashret.sparse import Features, SparseRows, by_layout, positions_of
 from hashret.store.disk.checked import CheckedFile
 from hashret.store.disk.damage import INDEX_AGAIN, damaged
 from hashret.store.disk.files import FileRecord, write_file
@@ -137,17 +137,26 @@ class FeatureFile:
 _Pieces = list[tuple[FeatureFile, np.ndarray]]
 
 
-def _dense_rows(pieces: _Pieces) -> np.ndarray:
-    parts = [file.dense(rows) for file, rows in pieces]
-    values = parts[0] if len(parts) == 1 else np.concatenate(parts)
+def _dense_rows(pieces: _Pieces, order: np.ndarray | None = None) -> np.ndarray:
+    """The rows of all pieces: the i-th of them is row ``order[i]``, or i, of the result."""
+    if len(pieces) == 1 and order is None:
+        ((file, rows),) = pieces
+        values = file.dense(rows)
+    else:
+        n = sum(len(rows) for _, rows in pieces)
+        values = np.empty((n, pieces[0][0].n_features), np.float32)
+        end = 0
+        for file, rows in pieces:
+            begin, end = end, end + len(rows)
+            values[slice(begin, end) if order is None else order[begin:end]] = file.dense(rows)
     # NaN is both the least and the greatest number
     if values.size and not np.isfinite([values.min(), values.max()]).all():
         raise _found_in(pieces, _dense_rows, "NaN or infinity")
     return values
 
 
-def _sparse_rows(pieces: _Pieces) -> SparseRows:
-    """The rows of all pieces, one below the other.
+def _sparse_rows(pieces: _Pieces, order: np.ndarray | None = None) -> SparseRows:
+    """The rows of all pieces: the i-th of them is row ``order[i]``, or i, of the result.
 
     What can be done for all of them at once is: a collection may have many small segments.
     """
@@ -171,7 +180,8 @@ def _sparse_rows(pieces: _Pieces) -> SparseRows:
         raise _found_in(pieces, _sparse_rows, "a feature beyond the last")
     if not np.isfinite(values).all():
         raise _found_in(pieces, _sparse_rows, "NaN or infinity")
-    return SparseRows(indptr, indices, values, n_features)
+    together = SparseRows(indptr, indices, values, n_features)
+    return together if order is None else together.take(np.argsort(order))
 
 
 def _found_in(pieces: _Pieces, take: Callable[[_Pieces], Any], got: str) -> DamagedError:
@@ -216,8 +226,7 @@ class StoredFeatures:
         if len(kinds) > 1:
             expected = "features that are all sparse or all dense"
             raise damaged(self._layout.segments, expected, "both", INDEX_AGAIN)
-        together = _sparse_rows(pieces) if kinds == {True} else _dense_rows(pieces)
-        return together if order is None else take_rows(together, np.argsort(order))
+        return _sparse_rows(pieces, order) if kinds == {True} else _dense_rows(pieces, order)
 
     def _file(self, segment: Segment) -> FeatureFile:
         if segment.features is None:
