@@ -504,13 +504,15 @@ class Collection:
         300 texts whose features are kept, by codes and features together (all items, `rerank_by`
         "both").
 
-        With `rerank` the first so many nearest codes (at least k) are put in order, and the best k
-        of them given. `rerank_by` says by what: "words", BM25 of the payload's words over the
-        stored texts, for a question in words; "features", the similarity of features, for more like
-        a text or an image; "both", the sum of this similarity and the score, each in its standard
-        deviations over the shortlist. Not said, it is words for a text of at most 32 words where
-        the collection keeps texts, else features; what decides must be kept (texts and features of
-        texts, and looks of images, are unless told not to).
+        With `rerank`, a number of at least k, so many of the nearest are put in order, and the best
+        k of them given: the best by score of all codes as near as three times as many are. For a
+        `similar` item, which is sure of its bits, these are the nearest. `rerank_by` says by what:
+        "words", BM25 of the payload's words over the stored texts, for a question in words;
+        "features", the similarity of features, for more like a text or an image; "both", the sum of
+        this similarity and the score, each in its standard deviations over the shortlist. Not said,
+        it is words for a text of at most 32 words where the collection keeps texts, else features;
+        what decides must be kept (texts and features of texts, and looks of images, are unless told
+        not to).
 
         Of images that keep features, without `rerank`: among the nearest 2,000 codes (or k, if that
         is more) those that look like copies of the asked one come first, most alike first. All

@@ -200,9 +200,10 @@ class Hits(Sequence[Hit]):
     and words. `by` says which (`OrderedBy`). `note` says why there are no hits if that is not
     obvious (a text without a known word), else it is "".
     `complete_radius` is a distance in bits: before the list was cut at k, no item within it
-    (inclusive) was missed. It is -1 if the search was not by distance alone, or was approximate:
-    then `approximation` says how, else that is None. For a query with `probes`, 0 means that these
-    are certainly the best by score and -1 that they may not be.
+    (inclusive) was missed; with `rerank`, before its shortlist was chosen. It is -1 if the search
+    was not by distance alone, or was approximate: then `approximation` says how, else that is None.
+    For a query with `probes`, 0 means that these are certainly the best by score and -1 that they
+    may not be.
     `plan` says how the hits were found and with how much work; None if nothing was searched.
     """
 

@@ -20,10 +20,12 @@ from hashret.sparse import Features, SparseRows, by_layout, require_dense, requi
 # other queries of a batch.
 _STEPS = float(1 << 24)
 _PAIRS = 1 << 16  # codes; from so many on, two bytes are looked up at once
-_FEW = 256  # codes a query up to which no tables are made for it
+_FEW = 1024  # codes a query up to which no tables are made for it
+_TOGETHER = 32  # codes a query up to which those of several queries are scored at once
 _TILE_ROWS = 64  # rows of features compared at a time: they stay in the cache
 _GROUPS = 4  # for each of the k highest, in which scores are divided; fewer leave more to sort
 _TILE = 1 << 13  # codes scored at a time: their columns stay in the cache
+_TILE_PAIRS = 1 << 8  # codes, each scored with a query of its own: 64-bit numbers for each bit
 # a standard deviation of scores or similarities, which are of the size of 1, that is rounding
 _NO_SPREAD = 1e-9
 BY_WORDS = 0.5  # what words count in a fused score; codes count the rest (ADR 28)
@@ -46,6 +48,9 @@ def expected_agreement(confidences: np.ndarray, codes: Codes) -> np.ndarray:
     0 or above 1 are allowed, and give a bit more weight than others.
     """
     n_bits = codes.n_bits
+    if len(codes) <= _FEW:
+        steps = signed_confidences(confidences)
+        return _as_shares(2.0 * (codes.bits @ steps) - steps.sum(), n_bits)
     signed = signed_confidences(confidences).reshape(-1, 8)
     bits = np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1, bitorder="little")
     by_byte = signed @ (2.0 * bits.T - 1.0)  # (n_bytes, 256): what each value adds to the sum
@@ -59,6 +64,11 @@ def expected_agreement(confidences: np.ndarray, codes: Codes) -> np.ndarray:
         part, tile = total[start : start + _TILE], columns[start : start + _TILE]
         for position, sums in enumerate(tables):
             part += sums[tile[:, position]]
+    return _as_shares(total, n_bits)
+
+
+def _as_shares(total: np.ndarray, n_bits: int) -> np.ndarray:
+    """Sums of steps, positive where a code agrees, as shares of the bits."""
     return (0.5 * n_bits * _STEPS + total) / (_STEPS * n_bits)
 
 
@@ -68,8 +78,10 @@ def agreements(confidences: np.ndarray, codes: Codes, queries: np.ndarray) -> np
     `queries` (n,), in ascending order, says which row of `confidences` (n_queries, n_bits) each
     code is compared with.
     """
-    limits = np.searchsorted(queries, np.arange(len(confidences) + 1))
-    if len(codes) > _FEW * len(confidences):
+    if len(confidences) == 1:
+        return expected_agreement(confidences[0], codes)
+    if len(codes) > _TOGETHER * len(confidences):
+        limits = np.searchsorted(queries, np.arange(len(confidences) + 1))
         scores = np.empty(len(codes))
         for query, confidence in enumerate(confidences):
             part = slice(limits[query], limits[query + 1])
@@ -77,11 +89,11 @@ def agreements(confidences: np.ndarray, codes: Codes, queries: np.ndarray) -> np
         return scores
     signed = signed_confidences(confidences)
     total = np.empty(len(codes))
-    for start in range(0, len(codes), _TILE):
-        part = slice(start, start + _TILE)
+    for start in range(0, len(codes), _TILE_PAIRS):
+        part = slice(start, start + _TILE_PAIRS)
         signs = 2.0 * codes[part].bits - 1.0
         np.einsum("ij,ij->i", signs, signed[queries[part]], out=total[part])
-    return (0.5 * codes.n_bits * _STEPS + total) / (_STEPS * codes.n_bits)
+    return _as_shares(total, codes.n_bits)
 
 
 def similarities(query: Features, features: Features) -> np.ndarray:

@@ -16,6 +16,7 @@ from hashret.search.snippets import place_of
 from indexer import Indexer
 from indexer.cli import main
 from tests.corpora import topic_items
+from tests.shortlist import by_score
 from tests.torture.bases import items_of, quick
 
 N = 60
@@ -123,16 +124,22 @@ def test_similar_items_of_each_group(texts, i, k, field, include_self):
 @given(st.integers(0, N - 1), st.integers(1, 12), st.integers(0, 30), FIELDS)
 def test_a_shortlist_is_as_long_as_its_groups_need(texts, i, k, more, field):
     text = topic_items(N)[i].payload
-    every = list(texts.query(text, k=N))
+    every = list(texts.query(text, k=N, rerank=0))
+    groups = {key(hit, field) for hit in every}
+    rerank = k + more
+    depth = 3 * rerank
+    while len({key(hit, field) for hit in by_score(every, depth)}) < min(k, len(groups)):
+        depth *= 4
     seen, needed = set(), 0
-    for at, hit in enumerate(every, start=1):
+    near = by_score(every, depth)
+    for at, hit in enumerate(near, start=1):
         if len(seen) < k and key(hit, field) not in seen:  # there may be fewer than k groups
             seen.add(key(hit, field))
             needed = at
-    rerank = k + more
-    length = max(rerank, needed)
+    shortlist = {hit.id for hit in near[: max(rerank, needed)]}
     for by in ("words", "features"):
-        found = texts.query(text, k=min(length, len(every)), rerank=length, rerank_by=by)
+        in_order = texts.query(text, k=N, rerank=N, rerank_by=by)
+        found = [hit for hit in in_order if hit.id in shortlist]
         grouped_hits = texts.query(text, k=k, rerank=rerank, rerank_by=by, group=field)
         assert list(grouped_hits) == first_of_each(found, field, k)
 

@@ -18,6 +18,7 @@ from hashret.search import question as question_file
 from indexer import Indexer, TrainingOptions
 from indexer.cli import main
 from tests.corpora import TOPICS, clustered_vectors, topic_items
+from tests.shortlist import shortlisted
 from tests.words.test_bm25 import by_the_formula
 
 OPTIONS = TrainingOptions(n_bits=16, seed=0, preset="dense", device="cpu", epochs=2)
@@ -171,7 +172,7 @@ def test_words_that_the_vocabulary_lacks_are_found(collection):
 
 @given(text=texts, k=st.integers(1, 12), more=st.integers(0, 40))
 def test_a_shortlist_is_ordered_by_all_words(collection, text, k, more):
-    shortlist = collection.query(text, k=k + more, rerank=0)
+    shortlist = shortlisted(collection.query(text, k=len(collection), rerank=0), k + more)
     hits = collection.query(text, k=k, rerank=k + more)
     scores = {one: round(score, 9) for one, score in by_words(collection, text).items()}
     best = sorted(shortlist, key=lambda h: (-scores[h.id], h.distance, -h.score, h.id))

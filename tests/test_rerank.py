@@ -15,6 +15,7 @@ from hashret.specs import VectorSpec
 from indexer import Indexer, TrainingOptions
 from tests.corpora import clustered_vectors, topic_items
 from tests.models.encoders import as_sparse
+from tests.shortlist import shortlisted
 
 OPTIONS = TrainingOptions(n_bits=8, seed=0, device="cpu", epochs=2)
 
@@ -48,14 +49,21 @@ def test_similarities_are_the_cosine_and_minus_the_distance(n, width, seed):
         similarities(query, as_sparse(dense))
 
 
-def test_the_shortlist_is_the_nearest_codes_and_its_order_that_of_the_features(texts):
+def test_the_shortlist_is_the_best_by_score_of_the_nearest_and_its_order_that_of_the_features(
+    texts,
+):
     items = topic_items(60)
     with Collection.open(texts) as collection:
-        for item in items[:6]:
-            shortlist = {hit.id for hit in collection.query(item.payload, k=20)}
+        chosen_by_distance = 0
+        for item in items[:12]:
+            by_codes = collection.query(item.payload, k=60, rerank=0)
             how = {"rerank_by": "features"}
+            for n in (5, 12, 20, 40):
+                found = {hit.id for hit in collection.query(item.payload, k=n, rerank=n, **how)}
+                assert found == {hit.id for hit in shortlisted(by_codes, n)}
+                chosen_by_distance += found == {hit.id for hit in by_codes[:n]}
             hits = collection.query(item.payload, k=5, rerank=20, **how)
-            assert {hit.id for hit in hits} <= shortlist
+            assert {hit.id for hit in hits} <= {hit.id for hit in shortlisted(by_codes, 20)}
             assert hits[0].id == item.id
             assert hits[0].similarity == pytest.approx(1.0, abs=1e-6)
             alike = [
@@ -70,6 +78,7 @@ def test_the_shortlist_is_the_nearest_codes_and_its_order_that_of_the_features(t
             by_id = dict(zip([item.id for item in items], rows @ query, strict=True))
             for hit in everything:
                 assert hit.similarity == pytest.approx(by_id[hit.id], abs=1e-6)
+        assert chosen_by_distance < 48, "no case tells the score from the distance"
 
 
 def test_a_stored_item_can_ask_too_and_is_not_its_own_hit(texts):
@@ -115,10 +124,11 @@ def test_a_shortlist_of_vectors_is_ordered_as_their_floats_say(tmp_path, metric,
         "euclidean": -np.linalg.norm(asked[:, None] - vectors[None], axis=2),
     }[metric]
     with Collection.open(tmp_path / "c") as collection:
-        shortlists = collection.query(asked, k=30, asymmetric=asymmetric)
+        of_all = collection.query(asked, k=80, asymmetric=asymmetric)
         answers = collection.query(asked, k=10, rerank=30, asymmetric=asymmetric)
-    for by_code, hits, row in zip(shortlists, answers, exact, strict=True):
-        best = sorted((int(hit.id) for hit in by_code), key=lambda i: -row[i])[:10]
+    for by_code, hits, row in zip(of_all, answers, exact, strict=True):
+        shortlist = by_code[:30] if asymmetric else shortlisted(by_code, 30)
+        best = sorted((int(hit.id) for hit in shortlist), key=lambda i: -row[i])[:10]
         assert [int(hit.id) for hit in hits] == best
         np.testing.assert_allclose([hit.similarity for hit in hits], row[best], atol=1e-4)
         assert {hit.id for hit in hits} != {hit.id for hit in by_code[:10]}
@@ -167,8 +177,8 @@ def test_of_images_the_picture_itself_is_first_and_features_decide_within_a_buck
             keys = [(hit.distance, -hit.score, hit.id) for hit in by_code]
             assert keys == sorted(keys)
             assert {hit.similarity for hit in by_code} == {None}
-            # of all the nearest codes the first by likeness, as said by hand
-            few = {hit.id for hit in by_code[:20]}
+            # of the shortlist the first by likeness, as said by hand
+            few = {hit.id for hit in shortlisted(by_code, 20)}
             every = collection.query(picture, k=60, rerank=60)
             best = [hit.id for hit in every if hit.id in few][:5]
             assert [hit.id for hit in collection.query(picture, k=5, rerank=20)] == best

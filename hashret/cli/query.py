@@ -43,7 +43,7 @@ rerank_option = click.option(
     "--rerank",
     type=click.IntRange(min=0),
     metavar="N",
-    help="Sort the N nearest codes again, by the query's words or by features (--rerank-by); 0: by "
+    help="Sort N of the nearest again, by the query's words or by features (--rerank-by); 0: by "
     "codes alone.  [default: not sorted again, but copies of an image come first, and at most "
     "300 texts are all sorted by codes and features]",
 )

@@ -26,7 +26,7 @@ from hashret.indexes import kernels
 from hashret.indexes.base import certified, check_search, check_within
 from hashret.indexes.costs import Call, ExactIndex, Seen, Size
 from hashret.indexes.distinct import FIND_NS, DistinctCodes
-from hashret.indexes.gather import MORE, Pairs, kth_distance, slabs
+from hashret.indexes.gather import Pairs, kth_distance, slabs, with_ties
 
 _SAMPLE = 32  # codes per centre in the sample that improves the centres
 _SEED = 0  # of the choice of centres, so that the same codes have the same index
@@ -200,7 +200,7 @@ class ClusterIndex(ExactIndex[ClusterCosts]):
         self, compiled: kernels.Kernels, queries: Codes, k: int, ties: bool
     ) -> Neighbors:
         n = len(self)
-        max_hits = min(n, k + MORE) if ties else k
+        max_hits = with_ties(k, n) if ties else k
         (limits, rows, distances, radius, cut), (probed, compared) = compiled.clusters.nearest(
             self._centre_columns, queries.words, k, max_hits, self.n_bits, *self._arrays, n
         )

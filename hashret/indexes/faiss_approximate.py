@@ -21,7 +21,7 @@ import numpy as np
 from hashret.codes import Codes, Neighbors
 from hashret.indexes.base import OverCodes, check_search
 from hashret.indexes.faiss_library import faiss
-from hashret.indexes.gather import MORE, Pairs
+from hashret.indexes.gather import Pairs, with_ties
 from hashret.indexes.scan import LazyScan
 from hashret.items import Approximation
 
@@ -95,7 +95,7 @@ class FaissApproximateIndex(OverCodes, ABC):
     def search(self, queries: Codes, k: int, *, ties: bool = False) -> Neighbors:
         """k rows near each query, probably the nearest, by (distance, row)."""
         k = check_search(self._codes, queries, k)
-        wanted = min(len(self), k + MORE)
+        wanted = with_ties(k, len(self))
         pairs = Pairs(self.name)
         if len(queries) and wanted == len(self):  # all codes are wanted: nothing can be gained
             pairs.add_answers(self._linear().search(queries, k, ties=ties), np.arange(len(queries)))
@@ -125,7 +125,7 @@ class FaissApproximateIndex(OverCodes, ABC):
     def _recall(self, known: np.ndarray, queries: np.ndarray) -> float:
         """The share of the k nearest that is found; ties at the k-th distance count as good."""
         k = min(RECALL_AT, len(known))
-        wanted = min(len(known), k + MORE)
+        wanted = with_ties(k, len(known))
         flat = faiss.IndexBinaryFlat(self.n_bits)
         flat.add(known)
         farthest = flat.search(queries, k)[0][:, -1:]

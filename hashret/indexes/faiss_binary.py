@@ -16,7 +16,7 @@ import numpy as np
 from hashret.codes import Codes, Neighbors
 from hashret.indexes.base import certified, check_search, check_within
 from hashret.indexes.costs import Call, ExactIndex, Seen, Size
-from hashret.indexes.gather import MORE, Pairs
+from hashret.indexes.gather import Pairs, with_ties
 from hashret.indexes.scan import LazyScan, measured_linear
 
 _LOAD_NS = 150e6  # ns of importing Faiss
@@ -80,7 +80,7 @@ class FaissFlatIndex(ExactIndex[FlatCosts]):
         k = check_search(self._codes, queries, k)
         pairs = Pairs(self.name)
         if len(queries) and len(self):
-            n_wanted = min(len(self), k + MORE)
+            n_wanted = with_ties(k, len(self))
             distances, rows = self._flat.search(queries.packed, n_wanted)
             pairs.compared += len(self) * len(queries)
             everyone = np.repeat(np.arange(len(queries)), n_wanted)

@@ -17,7 +17,7 @@ from hashret.codes import Codes, Neighbors, Work, merge
 from hashret.indexes import kernels
 from hashret.indexes.base import Index, certified, check_search, check_within
 from hashret.indexes.costs import Call, ExactIndex, Seen, Size, line
-from hashret.indexes.gather import MORE, Pairs, kth_distance
+from hashret.indexes.gather import Pairs, kth_distance, with_ties
 
 _BLOCK, _BLOCK_CODES = (
     16,
@@ -107,7 +107,7 @@ class ScanIndex(ExactIndex[ScanCosts]):
         self, compiled: kernels.Kernels, queries: Codes, k: int, ties: bool
     ) -> Neighbors:
         n = len(self)
-        max_hits = min(n, k + MORE) if ties else k
+        max_hits = with_ties(k, n) if ties else k
         limits, rows, distances, radius, cut = compiled.scan.nearest(
             self._words, queries.words, k, max_hits, self.n_bits
         )

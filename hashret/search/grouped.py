@@ -12,8 +12,8 @@ from hashret.search.groups import Groups
 from hashret.search.question import Question
 from hashret.search.searcher import Answered, Searcher
 
-# Items searched for first, for each hit that is asked for, and how many times as many are next
-# where these have too few groups.
+# Items searched for first, for each hit that is asked for (for a shortlist, as many as it is chosen
+# from), and how many times as many are next where these have too few groups.
 _FIRST, _MORE = 4, 4
 # Rows that are found at once, to bound the memory of an answer.
 _FOUND = 1 << 21
@@ -45,7 +45,8 @@ class GroupedSearch:
             return
         index = searcher.over(question)
         wanted = min(question.k, self.groups.count(searcher.chosen(question)))
-        parts = [(queries, max(self.depth, _FIRST * question.k))]
+        first = self.depth if question.rerank else max(self.depth, _FIRST * question.k)
+        parts = [(queries, first)]
         while parts:
             part, depth = parts.pop()
             if len(part) > 1 and len(part) * min(depth, len(index)) > _FOUND:

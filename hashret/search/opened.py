@@ -97,7 +97,7 @@ class Opened:
         groups = self._groups(question)
         answers = [Hits((), kind_of(snapshot.kind).unknown, by=ranking.by)] * len(asked)
         for answered in self._answers(
-            question, asked.codes, asked.known, ranking.depth, groups, asked.all_confidences
+            question, asked.codes, asked.known, ranking.searched, groups, asked.all_confidences
         ):
             places = answered.queries
             beside = asked.kept(places, snapshot.coder) if ranking.compares_features else None

@@ -62,8 +62,9 @@ class Question:
     probes: int | None = None
     """With the order "score", open at most so many buckets; None means compare all codes."""
     rerank: int | None = None
-    """The number of nearest codes that words or features put in order; 0: codes alone decide; None:
-    codes decide, but copies of an image come first."""
+    """The number of items that words or features put in order: the best by score of three times as
+    many nearest codes. 0: codes alone decide; None: codes decide, but copies of an image come
+    first."""
     where: str | None = None
     """A condition on the metadata: only items that satisfy it are searched."""
     index: str | Callable[[Codes], Any] | None = None

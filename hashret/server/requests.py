@@ -27,7 +27,7 @@ Rerank = Annotated[
     Field(
         ge=0,
         le=_MOST_RERANKED,
-        description="Order so many of the nearest codes by their features; 0: by codes alone.",
+        description="Order so many of the nearest by their features; 0: by codes alone.",
     ),
 ]
 Where = Annotated[str, Field(description="Search only items whose metadata match.")]

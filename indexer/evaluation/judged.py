@@ -9,10 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
+from itertools import islice
 from typing import Any
 
 import numpy as np
 
+from hashret._backports import chunks
 from hashret.collection import Collection
 from hashret.errors import InputError, MissingExtraError
 from hashret.items import Item, id_of
@@ -29,6 +31,7 @@ Judgements = dict[str, dict[str, int]]
 
 _DEPTH = 1000  # hits of a query that are scored, the depth of recall@1000
 _SHORTLISTS = (100,)  # lengths of shortlists by codes, which features then order
+_TOGETHER = 64  # queries that are asked together, to bound the memory of their hits
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,9 +96,9 @@ def evaluate_judged(
 
     The items are ranked in the order of the collection's hits: distance, score, id. If texts are
     stored, they are also ranked by words and codes, the first 100, and then by codes. If features
-    are stored, they are also ranked with the nearest codes ordered by their features, for each
-    length of a shortlist in `shortlists`, and by the features of all items. Items of equal
-    similarity are then in the order of their codes.
+    are stored, they are also ranked by them, all items and, for each length of a shortlist in
+    `shortlists`, the hits with so long a `rerank` first. Items of equal similarity are then in the
+    order of their codes.
 
     Raises InputError for a collection without items, and if no query is judged or can be used.
     Raises MissingExtraError without ir-measures.
@@ -110,9 +113,12 @@ def evaluate_judged(
     ids = _Ids.of(collection)
     runs = {"codes": _by_codes(collection, encoded, ids)}
     if collection.has_features:
-        runs |= _by_features(collection, encoded, ids, shortlists)
+        for n in sorted(set(shortlists)):
+            how = {"k": n, "rerank": n, "rerank_by": "features"}
+            runs[f"{n} nearest codes, then features"] = _asked(collection, encoded, ids, **how)
+        runs["features"] = _by_features(collection, encoded, ids)
     if collection.keeps_texts:
-        runs["words and codes"] = _by_words_and_codes(collection, encoded, ids)
+        runs["words and codes"] = _asked(collection, encoded, ids, k=FUSED, hybrid=True)
     wanted = {item for judged in judgements.values() for item in judged}
     return JudgedEvaluation(
         len(judgements),
@@ -173,34 +179,28 @@ def _by_codes(collection: Collection, encoded: EncodedQueries, ids: _Ids) -> Run
     }
 
 
-def _by_words_and_codes(collection: Collection, encoded: EncodedQueries, ids: _Ids) -> Run:
-    """The hits of hybrid questions first, as many as are fused, and the others by their codes."""
-    answers = collection.query([one.payload for one in encoded.items], k=FUSED, hybrid=True)
+def _asked(collection: Collection, encoded: EncodedQueries, ids: _Ids, **how: Any) -> Run:
+    """The hits of questions that are asked so first, and the others by their codes."""
     run: Run = {}
-    for row, (item, hits) in enumerate(zip(encoded.items, answers, strict=True)):
-        by_codes = ids.by_row[_order(collection, encoded, row, ids)]
-        found = dict.fromkeys([*(hit.id for hit in hits), *by_codes.tolist()])
-        run[item.id] = {one: -float(place) for place, one in enumerate(list(found)[:_DEPTH])}
+    for rows in chunks(range(len(encoded.items)), _TOGETHER):
+        answers = collection.query([encoded.items[row].payload for row in rows], **how)
+        for row, hits in zip(rows, answers, strict=True):
+            by_codes = ids.by_row[_order(collection, encoded, row, ids)]
+            found = dict.fromkeys([*(hit.id for hit in hits), *by_codes.tolist()])
+            first = islice(found, _DEPTH)
+            run[encoded.items[row].id] = {one: -float(place) for place, one in enumerate(first)}
     return run
 
 
-def _by_features(
-    collection: Collection, encoded: EncodedQueries, ids: _Ids, shortlists: Iterable[int]
-) -> dict[str, Run]:
+def _by_features(collection: Collection, encoded: EncodedQueries, ids: _Ids) -> Run:
     stored = collection.features(np.arange(len(collection.codes)))
-    runs: dict[str, Run] = {}
+    run: Run = {}
     for row, item in enumerate(encoded.items):
         query = collection.coder.kept(take_rows(encoded.features, np.array([row])))
-        similarity = similarities(query, stored)
         order = _order(collection, encoded, row, ids)
-        for n in sorted(set(shortlists)):
-            shortlist = order[:n]
-            reranked = shortlist[np.argsort(-similarity[shortlist], kind="stable")]
-            run = runs.setdefault(f"{n} nearest codes, then features", {})
-            run[item.id] = ids.scored(np.concatenate([reranked, order[n:]]))
-        by_similarity = order[np.argsort(-similarity[order], kind="stable")]
-        runs.setdefault("features", {})[item.id] = ids.scored(by_similarity)
-    return runs
+        similarity = similarities(query, stored)[order]
+        run[item.id] = ids.scored(order[np.argsort(-similarity, kind="stable")])
+    return run
 
 
 def _order(collection: Collection, encoded: EncodedQueries, row: int, ids: _Ids) -> np.ndarray:

@@ -78,7 +78,7 @@ def _gains(
     type=click.IntRange(min=1),
     multiple=True,
     metavar="N",
-    help="With --qrels: also measure the N nearest codes reordered by features; may be repeated."
+    help="With --qrels: also measure `query --rerank N --rerank-by features`; may be repeated."
     "  [default: 100]",
 )
 @click.option(
