@@ -158,7 +158,7 @@ def _measure(setting: Setting, arguments: argparse.Namespace, results: Path) -> 
 
     from benchmarks.search_data import Family
     from benchmarks.search_paths import Paths
-    from hashret.indexes import kernels as compiled
+    from hashret import kernels as compiled
 
     faiss.omp_set_num_threads(1)
     kernels = compiled.enable() is not None  # as in a process that has answered for a while

@@ -122,10 +122,7 @@ class Hashret:
         return {
             f"{cls.n_bits} bits": way(),
             "asymmetric": way(asymmetric=True),
-            "rerank=50": way(rerank=50),
-            "rerank=200": way(rerank=200),
-            "rerank=500": way(rerank=500),
-            "rerank=1000": way(rerank=1_000),
+            **{f"rerank={n}": way(rerank=n) for n in (50, 100, 200, 300, 500)},
         }
 
 

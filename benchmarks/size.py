@@ -135,7 +135,7 @@ def _multi_index(codes: Codes) -> Any:
 
 
 def _clusters(codes: Codes) -> Any:
-    from hashret.indexes import kernels
+    from hashret import kernels
     from hashret.indexes.clusters import ClusterIndex
 
     kernels.enable()  # without them it takes three times as long

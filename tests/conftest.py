@@ -2,6 +2,9 @@
 
 import os
 import shutil
+import tempfile
+from contextlib import nullcontext
+from pathlib import Path
 
 # One thread: the tests are small, and two busy OpenMP pools on two cores crawl.
 for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
@@ -21,7 +24,9 @@ settings.register_profile(
 settings.load_profile("suite")
 
 import pytest  # noqa: E402
+from filelock import FileLock  # noqa: E402
 
+from hashret import kernels as compiled  # noqa: E402
 from hashret.store.catalog.address import VARIABLE  # noqa: E402
 from tests import postgresql as server  # noqa: E402
 from tests.torture.scale import LONG  # noqa: E402
@@ -45,6 +50,24 @@ def own_memory(tmp_path_factory):
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
         patch.delenv(VARIABLE, raising=False)
         yield
+
+
+@pytest.fixture(params=["numpy", "compiled"])
+def kernels(request, monkeypatch):
+    """A test with it runs with NumPy alone, and with compiled kernels.
+
+    They are loaded for the whole process, so they are put in place or hidden from it.
+    """
+    monkeypatch.setattr(compiled, "_loaded", None)  # and put back as it was afterwards
+    if request.param == "compiled":
+        pytest.importorskip("numba", reason="the extra hashret[fast] is not installed")
+        # one process of several compiles, where nobody has yet, and the others wait for it
+        lock = Path(tempfile.gettempdir()) / f"hashret-kernels-{os.getuid()}.lock"
+        with FileLock(lock) if not compiled.are_cached() else nullcontext():
+            assert compiled.enable() is not None
+    else:
+        monkeypatch.setattr(compiled, "_refused", True)
+    return request.param
 
 
 @pytest.fixture(scope="session")

@@ -43,8 +43,8 @@ HOMES: dict[str, tuple[str, ...]] = {
     "rich": ("hashret/cli/terminal.py", "indexer/cli/"),
     "safetensors": ("hashret/store/",),
     "filelock": ("hashret/store/",),
-    "numba": ("hashret/indexes/kernels/",),
-    "llvmlite": ("hashret/indexes/kernels/",),
+    "numba": ("hashret/kernels/",),
+    "llvmlite": ("hashret/kernels/",),
     "scipy": ("hashret/sparse.py", "indexer/"),
     "ir_measures": ("indexer/evaluation/",),
     "psycopg": (),  # SQLAlchemy imports it

@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from hashret import Collection, Item
-from hashret.indexes import kernels
+from hashret import Collection, Item, kernels
 from hashret.indexes.planner import calibration, cost_model
 from hashret.indexes.scan import ScanIndex
 from hashret.search import searcher

@@ -67,7 +67,7 @@ def traced(*arguments: object) -> tuple[set[str], list[int], set[str]]:
 @pytest.mark.parametrize(
     ("options", "n_frames", "n_files"),
     # a question in words is also decided on, and answered from words; hits show their texts
-    [(["--codes-only"], 6, 56), ([], 8, 60)],
+    [(["--codes-only"], 6, 57), ([], 8, 61)],
 )
 def test_a_cold_query_takes_a_short_way(options, n_frames, n_files):
     files, depths, modules = traced("query", GOLDEN, "a ship in a storm", "-k", 3, *options)

@@ -21,8 +21,8 @@ from typing import ClassVar
 
 import numpy as np
 
+from hashret import kernels
 from hashret.codes import Codes, Neighbors, Work, hamming, merge
-from hashret.indexes import kernels
 from hashret.indexes.base import certified, check_search, check_within
 from hashret.indexes.costs import Call, ExactIndex, Seen, Size
 from hashret.indexes.distinct import FIND_NS, DistinctCodes

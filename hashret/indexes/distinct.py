@@ -15,13 +15,11 @@ import numpy as np
 from hashret.codes import Codes
 from hashret.indexes.gather import expand
 from hashret.indexes.linear_hash import LinearHash
+from hashret.kernels.packing import RUN
 
 _WORTH = 7 / 8  # share of distinct codes above which merging equal ones costs more than it saves
 FIND_NS = 60.0
 """The time that finding the distinct codes takes, in ns per code."""
-
-#: A reference below this number is a row; from it on, a reference minus it is the number of a run.
-RUN = 1 << 31
 
 
 @dataclass(frozen=True, slots=True)

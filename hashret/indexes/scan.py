@@ -13,8 +13,8 @@ from typing import ClassVar
 
 import numpy as np
 
+from hashret import kernels
 from hashret.codes import Codes, Neighbors, Work, merge
-from hashret.indexes import kernels
 from hashret.indexes.base import Index, certified, check_search, check_within
 from hashret.indexes.costs import Call, ExactIndex, Seen, Size, line
 from hashret.indexes.gather import Pairs, kth_distance, with_ties

@@ -15,22 +15,11 @@ import numpy as np
 
 from hashret.models.exact_encoder import ExactEncoder, layers_of, named_layers, tensor_of
 from hashret.models.fixed_point import normalised, to_grid, unit
+from hashret.models.matrix import Matrix
 from hashret.models.query_tower import QueryTower
-from hashret.sparse import (
-    Features,
-    SparseRows,
-    by_layout,
-    dense_rows,
-    rows_between,
-    to_scipy,
-    values_of,
-    with_values,
-)
+from hashret.sparse import Features, dense_rows, rows_between, values_of, with_values
 from hashret.specs.encoders import DenseSpec
 
-#: Number of rows up to which a sparse batch reads only the rows of the first matrix that it needs.
-#: Larger batches use SciPy's product, which is then worth its import.
-_GATHER_ROWS = 32
 #: Number of rows encoded at once: so many rows of 500 sums fit a core's cache while each word's row
 #: of weights is added to them.
 _TILE_ROWS = 512
@@ -58,10 +47,10 @@ class DenseEncoder(ExactEncoder[DenseSpec]):
     ):
         super().__init__(spec)
         self._weights = weights
-        self._layers = [_Layer(weight) for weight in weights]
+        self._layers = [Matrix(weight) for weight in weights]
         self._biases = biases
         self._tower = tower
-        self._latent = None if latent is None else _Layer(latent)
+        self._latent = None if latent is None else Matrix(latent)
 
     def _tile_rows(self) -> int:
         return _TILE_ROWS
@@ -84,7 +73,7 @@ class DenseEncoder(ExactEncoder[DenseSpec]):
             if layer is self._layers[-1] and self._latent is not None:
                 coordinates = unit(self._latent.times(rows))
                 active = np.hstack([active, np.clip(coordinates, -clamp, clamp)])
-            sums = active @ layer.matrix()  # (n, n_out of this layer), at last (n, n_bits)
+            sums = layer.times(active)  # (n, n_out of this layer), at last (n, n_bits)
             sums += bias
         return sums, hidden
 
@@ -139,30 +128,3 @@ class DenseEncoder(ExactEncoder[DenseSpec]):
             shape = (spec.n_features, spec.n_latent)
             latent = tensor_of(tensors, "latent.weight", shape, np.float32)
         return cls(spec, weights, biases, tower, latent)
-
-
-class _Layer:
-    """A weight matrix (n_in, n_out): read by rows for a query, as a whole in float64 otherwise."""
-
-    def __init__(self, weight: np.ndarray):
-        self.weight = weight
-        self._matrix: np.ndarray | None = None
-
-    def matrix(self) -> np.ndarray:
-        if self._matrix is None:
-            self._matrix = np.asarray(self.weight, np.float64)
-        return self._matrix
-
-    def times(self, rows: Features) -> np.ndarray:
-        return by_layout(rows, self._times_sparse, lambda dense: np.asarray(dense @ self.matrix()))
-
-    def _times_sparse(self, rows: SparseRows) -> np.ndarray:
-        if len(rows) > _GATHER_ROWS:
-            # column by column: a word's row of weights is read once for all documents that have it
-            return np.asarray(to_scipy(rows).tocsc() @ self.matrix())
-        sums = np.empty((len(rows), self.weight.shape[1]))
-        for row in range(len(rows)):
-            part = slice(int(rows.indptr[row]), int(rows.indptr[row + 1]))
-            weights = self.weight.take(rows.indices[part], axis=0)
-            sums[row] = rows.values[part] @ weights.astype(np.float64)
-        return sums

@@ -13,6 +13,7 @@ from __future__ import annotations
 import numpy as np
 
 from hashret.models.fixed_point import to_grid
+from hashret.models.matrix import Matrix
 
 
 class QueryTower:
@@ -26,7 +27,7 @@ class QueryTower:
         self.weight = weight
         self.bias = bias
         self._clamp = clamp
-        self._matrix: np.ndarray | None = None  # the weight in float64, once it was wanted
+        self._matrix = Matrix(weight)
 
     def confidences(self, inputs: np.ndarray) -> np.ndarray:
         """The confidences, (n, n_bits) float32, of queries with scaled features (n, n_features).
@@ -36,9 +37,7 @@ class QueryTower:
         it agrees in every bit, 0 if in none. Confidences may lie outside [0, 1].
         """
         active = to_grid(np.clip(inputs, -self._clamp, self._clamp))
-        if self._matrix is None:
-            self._matrix = np.asarray(self.weight, np.float64)
-        weights = active @ self._matrix
+        weights = self._matrix.times(active)
         weights += self.bias
         size = np.abs(weights).mean(axis=1, keepdims=True)
         shares = np.divide(weights, size, out=np.zeros_like(weights), where=size > 0.0)

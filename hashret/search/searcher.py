@@ -8,9 +8,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from hashret import kernels
 from hashret.arguments import require_instance
 from hashret.codes import Codes, Neighbors
-from hashret.indexes import kernels
 from hashret.indexes.base import Index, approximation_of
 from hashret.indexes.planner import calibration, cost_model
 from hashret.indexes.table.asymmetric import compare_all, probe

@@ -10,9 +10,9 @@ from typing import Any
 from fastapi import HTTPException, Request, Response
 from fastapi.routing import APIRoute
 
+from hashret import kernels
 from hashret.collection import Collection
 from hashret.errors import HashretError
-from hashret.indexes import kernels
 from hashret.search.question import Question
 from hashret.server.answers import Asked, Form, question_of
 from hashret.server.batching import Batcher

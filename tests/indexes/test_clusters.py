@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hashret import kernels as compiled
 from hashret.codes import Codes
-from hashret.indexes import kernels as compiled
 from hashret.indexes.clusters import ClusterIndex, assigned, choose_centres
 from hashret.indexes.scan import ScanIndex
 from tests.indexes.reference import (

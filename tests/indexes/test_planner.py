@@ -8,8 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
+from hashret import kernels
 from hashret.codes import Codes
-from hashret.indexes import faiss_binary, kernels
+from hashret.indexes import faiss_binary
 from hashret.indexes.clusters import ClusterIndex
 from hashret.indexes.costs import Call, fading
 from hashret.indexes.planner import cost_model, timings
@@ -480,7 +481,7 @@ def test_one_question_in_a_fresh_process_loads_neither_faiss_nor_torch():
 def test_numba_that_is_told_not_to_compile_is_not_asked(told, compiles):
     script = (
         "import numpy as np; from hashret.codes import Codes; "
-        "from hashret.indexes import kernels; from hashret.indexes.table.index import TableIndex; "
+        "from hashret import kernels; from hashret.indexes.table.index import TableIndex; "
         "print(kernels.enable() is not None); "
         "codes = Codes(np.arange(80, dtype=np.uint8).reshape(10, 8)); "
         "print(TableIndex(codes).within(codes, 0).rows.tolist())"

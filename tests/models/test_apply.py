@@ -19,6 +19,8 @@ from hashret.models.dense import DenseEncoder
 from hashret.sparse import SparseRows
 from tests.models.encoders import as_sparse, random_encoder, random_sparse
 
+pytestmark = pytest.mark.usefixtures("kernels")
+
 ENCODER = random_encoder((300, 40, 24, 32), seed=1)
 ROWS = random_sparse(150, 300, seed=2)
 NORMALISED = random_encoder((300, 40, 24, 32), seed=1, normalised=True)

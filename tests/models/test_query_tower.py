@@ -17,6 +17,8 @@ from hashret.models.query_tower import QueryTower
 from hashret.rank import expected_agreement
 from tests.models.encoders import as_sparse, random_encoder
 
+pytestmark = pytest.mark.usefixtures("kernels")
+
 
 def towered(n_features=12, n_bits=16, seed=0):
     rng = np.random.default_rng(seed)

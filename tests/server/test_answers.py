@@ -7,9 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from hashret import Collection, Item
+from hashret import Collection, Item, kernels
 from hashret.as_json import hit_json
-from hashret.indexes import kernels
 from hashret.search.question import Question
 from hashret.server import service
 from hashret.server.service import make_ready

@@ -16,8 +16,8 @@ from typing import ClassVar
 
 import numpy as np
 
+from hashret import kernels
 from hashret.codes import Codes, Neighbors, Work
-from hashret.indexes import kernels
 from hashret.indexes.base import Index, certified, check_search, check_within
 from hashret.indexes.costs import Call, ExactIndex, Experience, Seen, Size, line
 from hashret.indexes.distinct import FIND_NS, DistinctCodes

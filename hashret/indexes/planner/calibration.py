@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from hashret import kernels
 from hashret.codes import Codes
-from hashret.indexes import kernels
 from hashret.indexes.planner.cost_model import GIVEN, PATHS
 from hashret.indexes.scan import ScanIndex
 

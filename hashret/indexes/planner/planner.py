@@ -10,8 +10,8 @@ from typing import Any, ClassVar, cast
 
 import numpy as np
 
+from hashret import kernels
 from hashret.codes import Codes, Neighbors, merge
-from hashret.indexes import kernels
 from hashret.indexes.base import BOTH, Index, OverCodes, check_search, check_within
 from hashret.indexes.costs import Call
 from hashret.indexes.multi_index.index import MultiIndex

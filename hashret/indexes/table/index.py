@@ -15,15 +15,16 @@ from typing import ClassVar, Self
 
 import numpy as np
 
+from hashret import kernels
 from hashret.codes import Codes, Neighbors, Work, ball_size, flip_masks, require_same_bits
-from hashret.indexes import kernels
 from hashret.indexes.base import certified, check_search, check_within
 from hashret.indexes.costs import Call, ExactIndex, Seen, Size, line
 from hashret.indexes.gather import Pairs, expand
 from hashret.indexes.linear_hash import LinearHash, flip_keys
 from hashret.indexes.scan import LazyScan
 from hashret.indexes.table import layout
-from hashret.indexes.table.layout import HALF, LOW, SortedKeys
+from hashret.indexes.table.layout import SortedKeys
+from hashret.kernels.packing import HALF, LOW
 
 _PROBES = 1 << 16  # probes made at once: their arrays fit the second-level cache
 _PROBE_COST = 10  # a probe takes as long as comparing about so many codes

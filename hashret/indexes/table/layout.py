@@ -17,9 +17,8 @@ import numpy as np
 from hashret.codes import Codes
 from hashret.errors import DamagedError
 from hashret.indexes.linear_hash import LinearHash
+from hashret.kernels.packing import BLOCK, HALF, LOW
 
-#: Two numbers of 32 bits share a word of 64: the mask of the lower one, the shift of the upper one.
-LOW, HALF = np.uint64((1 << 32) - 1), np.uint64(32)
 _NONE = np.empty(0, np.uint32)
 _CHUNK = 1 << 20  # codes, entries or blocks worked on at once, which takes some 50 MB
 _PART_BITS = 15  # log2 of the keys of a part, which are put in order together: they fit the caches
@@ -163,8 +162,6 @@ def _are_within(
 
 
 _CELLS = 4  # log2 of the cells per key: of absent keys, one in seventeen meets a set bit
-#: log2 of the cells in a block: their bits fill a word.
-BLOCK = 6
 _SIX, _ONE, _INNER = np.uint64(BLOCK), np.uint64(1), np.uint64((1 << BLOCK) - 1)
 
 

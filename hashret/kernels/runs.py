@@ -9,8 +9,8 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from hashret.indexes.distinct import RUN
-from hashret.indexes.kernels.selecting import sort_rows
+from hashret.kernels.packing import RUN
+from hashret.kernels.selecting import sort_rows
 
 _RUN = np.int64(RUN)
 

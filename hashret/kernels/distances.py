@@ -2,7 +2,7 @@
 
 The compiler vectorises a loop that only counts bits over a contiguous column. So each loop here
 does nothing else, and selecting by distance has loops of its own
-(`hashret.indexes.kernels.selecting`). A column is one word of each of n codes; `near` (n,) uint16
+(`hashret.kernels.selecting`). A column is one word of each of n codes; `near` (n,) uint16
 has their distances from the query, in bits.
 """
 
@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from hashret.indexes.kernels.intrinsics import LANES, near_mask, popcount
+from hashret.kernels.intrinsics import LANES, near_mask, popcount
 
 
 @njit(cache=True, nogil=True)

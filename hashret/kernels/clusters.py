@@ -15,16 +15,16 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from hashret.indexes.kernels.distances import (
+from hashret.kernels.distances import (
     band_of,
     column_distances,
     distance_of,
     lowest_of,
     mask_of,
 )
-from hashret.indexes.kernels.intrinsics import INT, INTS, LANES, ROWS, WORDS_2D, popcount
-from hashret.indexes.kernels.runs import length_of, put_in_order, spread
-from hashret.indexes.kernels.selecting import grouped, grown_table, without_gaps
+from hashret.kernels.intrinsics import INT, INTS, LANES, ROWS, WORDS_2D, popcount
+from hashret.kernels.runs import length_of, put_in_order, spread
+from hashret.kernels.selecting import grouped, grown_table, without_gaps
 
 _QUERIES = 256  # queries of a block, for which a cluster is read once
 _FIRST_CLUSTERS = 8  # nearest clusters that each query of a block searches first
@@ -301,7 +301,7 @@ def nearest(
 ) -> tuple[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, bool], np.ndarray]:
     """The k nearest rows of each query, and those that tie with the k-th, up to `max_hits`.
 
-    1 <= k <= max_hits <= n_rows. Returns the results of `hashret.indexes.kernels.scan.nearest`,
+    1 <= k <= max_hits <= n_rows. Returns the results of `hashret.kernels.scan.nearest`,
     and the work as `within` does.
     """
     n_queries = len(queries)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from hashret.indexes.kernels.distances import fill_columns, write_distances
-from hashret.indexes.kernels.intrinsics import INT, INTS, WORDS_2D
-from hashret.indexes.kernels.selecting import (
+from hashret.kernels.distances import fill_columns, write_distances
+from hashret.kernels.intrinsics import INT, INTS, WORDS_2D
+from hashret.kernels.selecting import (
     N_MINIMA,
     bound,
     choose,

@@ -137,11 +137,13 @@ def _array(element: Any, dimensions: int) -> Any:
 
 
 #: Types in the signatures of kernels, which are compiled for these alone. Arrays are contiguous
-#: and not written to; ROWS are uint32, WORDS uint64.
+#: and not written to; ROWS are uint32, WORDS uint64, what is SHORT has 32 bits.
 BOOL, FLOAT, INT, WORD = types.boolean, types.float64, types.int64, types.uint64
 CODE = types.Bytes(types.uint8, 1, "C")
 INTS, INTS_2D = _array(types.int64, 1), _array(types.int64, 2)
 ROWS, ROWS_2D = _array(types.uint32, 1), _array(types.uint32, 2)
+FLOATS, SHORT_INTS = _array(types.float64, 1), _array(types.int32, 1)
+SHORT_FLOATS_2D = _array(types.float32, 2)
 WORDS, WORDS_2D = _array(types.uint64, 1), _array(types.uint64, 2)
 
 

@@ -1,7 +1,7 @@
 """Search by multi-index hashing, compiled: one query after the other, its probes in groups.
 
 The algorithm is that of `hashret.indexes.multi_index.index`. Memory is prefetched for a group of
-probes at a time, for the reason given in `hashret.indexes.kernels.table`.
+probes at a time, for the reason given in `hashret.kernels.table`.
 
 A step is a number of flipped bits and a table: step s probes table s % m with s // m flips. A
 reference stands for all rows that have one code (`hashret.indexes.distinct`).
@@ -12,7 +12,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from hashret.indexes.kernels.intrinsics import (
+from hashret.kernels.intrinsics import (
     BOOL,
     FLOAT,
     INT,
@@ -26,8 +26,8 @@ from hashret.indexes.kernels.intrinsics import (
     popcount,
     prefetch,
 )
-from hashret.indexes.kernels.runs import copy_rows, length_of
-from hashret.indexes.kernels.selecting import grown, kth_distance, sort_rows
+from hashret.kernels.runs import copy_rows, length_of
+from hashret.kernels.selecting import grown, kth_distance, sort_rows
 
 _TABLES = (WORDS_2D, INTS_2D, WORDS_2D, ROWS, INTS, ROWS_2D, WORDS_2D, WORDS, WORDS, INTS_2D)
 _RUNS = (ROWS, ROWS, ROWS)

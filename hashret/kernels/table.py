@@ -16,7 +16,7 @@ from __future__ import annotations
 import numpy as np
 from numba import carray, njit
 
-from hashret.indexes.kernels.intrinsics import (
+from hashret.kernels.intrinsics import (
     CODE,
     INT,
     INTS,
@@ -33,8 +33,8 @@ from hashret.indexes.kernels.intrinsics import (
     word_at,
     words_pointer,
 )
-from hashret.indexes.kernels.selecting import sort_rows
-from hashret.indexes.table.layout import BLOCK, HALF, LOW
+from hashret.kernels.packing import BLOCK, HALF, LOW
+from hashret.kernels.selecting import sort_rows
 
 _TABLE = (WORDS_2D, WORDS, WORD, WORDS, WORDS, WORD, ROWS)
 #: The result of `bucket` if plain Python has to do the look-up.
