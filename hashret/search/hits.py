@@ -22,9 +22,8 @@ from hashret.sparse import Features, rows_between
 #: their codes: 94 in 100 of their originals are among the 500 nearest, 98 among 1,000.
 _LOOKED_AT = 2_000
 #: How many times as many nearest codes as a shortlist is long are scored, to choose it from them.
-#: Of the ten nearest of 18,546 text embeddings, 100 of the 300 nearest codes (256 bits) hold .988,
-#: the 100 nearest codes .948, the 300 nearest .990; 1,000 scored would hold .993 (128 bits: .943,
-#: .889, .955 and .959).
+#: Of the ten nearest of 18,546 text embeddings, 100 of the 300 nearest codes of 256 bits hold .985,
+#: the 100 nearest codes .946 (docs/adr/0007).
 _SCORED = 3
 #: Items whose features are compared at a time, to bound the memory for them.
 _COMPARED = 1 << 16
