@@ -32,6 +32,7 @@ _ORDERS: dict[str, dict[str, Any]] = {
     "--asymmetric": {"asymmetric": True},
     "--rerank 100": {"rerank": 100},
     "--rerank 1000": {"rerank": 1000},
+    "--hybrid": {"hybrid": True},
     "words alone": {"rerank": 1 << 20},  # of all items, whatever their codes
 }
 _SUBJECT = re.compile(r"^Subject: *(?:(?:re|fwd?) *: *)*(.+)$", re.IGNORECASE | re.MULTILINE)

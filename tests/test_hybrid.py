@@ -14,6 +14,7 @@ from hashret import Codes, Collection, Item
 from hashret.codes import hamming
 from hashret.errors import CollectionError, DamagedError, WhereError
 from hashret.rank import BY_WORDS, expected_agreement
+from hashret.search import hybrid as hybrid_file
 from hashret.search import question as question_file
 from indexer import Indexer, TrainingOptions
 from indexer.cli import main
@@ -74,12 +75,22 @@ def by_words(collection, text):
     return {one: scores[one] for one in sorted(texts, key=lambda i: -round(scores[i], 9))}
 
 
-def fused(collection, text, k, depth, where=None):
-    """The ids of the hits of a hybrid question, in plain Python."""
+def fused(collection, text, k, depth, where=None, field=None):
+    """The ids of the hits of a hybrid question, of different groups by a field, in plain Python."""
     allowed = in_rows(collection, where)
     words = {one: s for one, s in by_words(collection, text).items() if s > 0 and one in allowed}
-    candidates = {hit.id: hit for hit in collection.query(text, k=depth, rerank=0, where=where)}
-    best = list(words)[:depth]
+
+    def group(one):
+        return one if field is None else collection.get(one).metadata.get(field, one)
+
+    while True:
+        nearest = collection.query(text, k=depth, rerank=0, where=where)
+        candidates, best = [hit.id for hit in nearest], list(words)[:depth]
+        n_groups = len({group(one) for one in {*candidates, *best}})
+        may_be_more = max(len(candidates), len(best)) >= depth
+        if field is None or not may_be_more or n_groups >= min(k, len(set(map(group, allowed)))):
+            break
+        depth *= 4
     encoding = collection.coder.encode([text])
     confidences = encoding.confidences[0] if encoding.known[0] else np.full(16, 0.5)
     place = {one: at for at, one in enumerate(collection.ids())}
@@ -106,7 +117,10 @@ def fused(collection, text, k, depth, where=None):
         fits = words.get(one, 0.0) / most if most else 0.0
         agrees = (agreement[one] - low) / (high - low) if one in agreement and high > low else 0.0
         gained[one] = round(BY_WORDS * fits + (1 - BY_WORDS) * agrees, 9)
-    return ordered(found, gained)[:k]
+    of_groups = {}
+    for one in ordered(found, gained):
+        of_groups.setdefault(group(one), one)
+    return list(of_groups.values())[:k]
 
 
 QUESTIONS = [
@@ -145,6 +159,28 @@ def test_codes_and_words_are_fused_by_their_scores(collection, text, k, depth, w
             assert (hit.distance, hit.score, hit.code) == (same.distance, same.score, same.code)
         else:
             assert (hit.distance, hit.score) == (-1, 0.0)
+
+
+@given(
+    text=texts,
+    k=st.integers(1, 30),
+    depth=st.integers(1, 40),
+    field=st.sampled_from(["year", "topic", "nothing"]),
+    where=st.sampled_from([None, "year >= 2010", "year == 2030", "year > 3000"]),
+)
+def test_of_each_group_the_best_by_words_and_codes_is_a_hit(
+    collection, text, k, depth, field, where
+):
+    asked = [text, "the ship in a storm"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(question_file, "GROUPED", depth)
+        answers = collection.query(asked, k=k, hybrid=True, where=where, group=field)
+        by_default = collection.query(asked, k=k, hybrid=None, where=where, group=field)
+        patch.setattr(hybrid_file, "_CANDIDATES", 8)  # so that queries are parted
+        parted = collection.query(asked, k=k, hybrid=True, where=where, group=field)
+    expected = [fused(collection, one, k, max(k, depth), where, field) for one in asked]
+    for found in (answers, by_default, parted):
+        assert [[hit.id for hit in hits] for hits in found] == expected
 
 
 def test_an_index_finds_the_codes_and_an_approximate_one_says_so(collection):

@@ -190,7 +190,9 @@ def values_of(collection: Collection, field: str, positions: np.ndarray) -> list
     values: list[Any] = []
     numbers = np.full(len(collection.codes), -1, np.int64)
     at = 0
-    for places, different in collection.snapshot.distinct(field):
+    snapshot = collection.snapshot
+    for rows, of_all, different in snapshot.distinct(field):
+        places = of_all[snapshot.rows.find(rows) >= 0]
         numbers[at : at + len(places)] = np.where(places >= 0, places + len(values), -1)
         values += different
         at += len(places)

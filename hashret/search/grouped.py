@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from hashret.codes import Codes
-from hashret.search.groups import Groups
+from hashret.search.groups import Groups, n_groups
 from hashret.search.question import Question
 from hashret.search.searcher import Answered, Searcher
 
@@ -44,7 +44,7 @@ class GroupedSearch:
             yield from searcher.answers(question, codes, queries, None, confidences)
             return
         index = searcher.over(question)
-        wanted = min(question.k, self.groups.count(searcher.chosen(question)))
+        wanted = min(question.k, self.groups.count_of_codes(searcher.chosen(question)))
         first = self.depth if question.rerank else max(self.depth, _FIRST * question.k)
         parts = [(queries, first)]
         while parts:
@@ -68,6 +68,5 @@ class GroupedSearch:
             others = positions != np.repeat(answered.queries, lengths)
             limits = np.append(0, np.cumsum(others))[limits]
             positions = positions[others]
-        firsts = self.groups.firsts(limits, positions)
-        n_groups = np.diff(np.searchsorted(firsts, limits))
-        return bool(((n_groups >= wanted) | (lengths < depth)).all())
+        found_groups = n_groups(limits, self.groups.of_codes(positions))
+        return bool(((found_groups >= wanted) | (lengths < depth)).all())

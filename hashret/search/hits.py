@@ -11,7 +11,7 @@ import numpy as np
 
 from hashret import rank
 from hashret.items import Approximation, Hit, Hits, OrderedBy
-from hashret.search.groups import Groups
+from hashret.search.groups import Groups, best, leading, shortlist
 from hashret.search.question import Question
 from hashret.search.searcher import Answered
 from hashret.snapshot import Snapshot
@@ -151,7 +151,7 @@ def hits(
             ranked += _by_features(snapshot, ranking, part, of_queries, groups)
     else:
         keys = ranking.keys(found.distances, found.scores)
-        chosen = _chosen(snapshot, found, keys, ranking.question.k, groups)
+        chosen = best_of_groups(snapshot, found, keys, ranking.question.k, groups)
         ranked = with_records(snapshot, chosen)
     return [_answer(ranking, answered, query, one) for query, one in enumerate(ranked)]
 
@@ -187,10 +187,10 @@ def _shortlist(
     if groups is None or depth is None or k is None:
         return best_first(snapshot, found, keys, depth, in_order=False)
     found = best_first(snapshot, found, keys, None)
-    return found.take(*groups.shortlist(found.limits, found.positions, depth, k))
+    return found.take(*shortlist(found.limits, groups.of_codes(found.positions), depth, k))
 
 
-def _chosen(
+def best_of_groups(
     snapshot: Snapshot,
     found: Ranked,
     keys: tuple[np.ndarray, ...],
@@ -200,10 +200,10 @@ def _chosen(
     """The first `count` items of each query as `best_first` has them, one of each group."""
     if groups is None:
         return best_first(snapshot, found, keys, count)
-    places = groups.leading(found.limits, found.positions, keys)
-    leading = found.take(np.searchsorted(places, found.limits), places)
-    ordered = best_first(snapshot, leading, tuple(key[places] for key in keys), None)
-    return ordered.take(*groups.best(ordered.limits, ordered.positions, count))
+    places = leading(found.limits, groups.of_items(found.rows_in(snapshot)), keys)
+    ahead = found.take(np.searchsorted(places, found.limits), places)
+    ordered = best_first(snapshot, ahead, tuple(key[places] for key in keys), None)
+    return ordered.take(*best(ordered.limits, groups.of_items(ordered.rows_in(snapshot)), count))
 
 
 def best_first(
@@ -280,7 +280,7 @@ def _by_words(
         scores[start:stop] = words(query, snapshot.rows[found.positions[start:stop]])
     found = found._replace(words=scores)
     keys = -scores, *ranking.keys(found.distances, found.scores)
-    return with_records(snapshot, _chosen(snapshot, found, keys, ranking.question.k, groups))
+    return with_records(snapshot, best_of_groups(snapshot, found, keys, ranking.question.k, groups))
 
 
 def _by_features(
@@ -307,7 +307,7 @@ def _by_features(
         keys: tuple[np.ndarray, ...] = (-first, *ranking.keys(found.distances, found.scores))
     else:
         keys = ranking.keys(found.distances, found.scores, alike)
-    return with_records(snapshot, _chosen(snapshot, found, keys, ranking.question.k, groups))
+    return with_records(snapshot, best_of_groups(snapshot, found, keys, ranking.question.k, groups))
 
 
 def with_records(snapshot: Snapshot, found: Ranked) -> list[tuple[Hit, ...]]:

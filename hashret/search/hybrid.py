@@ -24,25 +24,36 @@ from hashret import rank
 from hashret.items import Hits
 from hashret.kinds import kind_of
 from hashret.row_numbers import ascending
-from hashret.search.hits import Ranked, Ranking, best_first, scored, with_records
+from hashret.search.groups import Groups, n_groups
+from hashret.search.hits import Ranked, Ranking, best_first, best_of_groups, scored, with_records
 from hashret.search.question import Asked, Question
 from hashret.search.searcher import Answered, Searcher
 from hashret.snapshot import Snapshot
+from hashret.words.bm25 import Scores
 
 #: How many of the texts that fit the words best sharpen a question. On Cranfield, nDCG@10 was .381
 #: with 5, .375 with 4, .377 with 6 and .362 with none (fused by ranks, with equal weights).
 _SHARPENED_BY = 5
 #: Queries without a code that are answered together, to bound the memory of an answer.
 _TOGETHER = 256
+#: Candidates of queries that are answered together, for the same reason.
+_CANDIDATES = 1 << 20
+_MORE = 4  # times as many candidates are next where these have too few groups
 _NOTHING = np.empty(0, np.int64)
 
 
 def hybrid_hits(
-    snapshot: Snapshot, searcher: Searcher, question: Question, asked: Asked
+    snapshot: Snapshot,
+    searcher: Searcher,
+    question: Question,
+    asked: Asked,
+    groups: Groups | None = None,
 ) -> list[Hits]:
     """The hits of each query, best first: by (-fused score, distance, -score, id).
 
-    Raises CollectionError where the collection keeps no texts, `WhereError` and `DamagedError`.
+    Of each of the `groups` only the best is a hit. Where candidates have too few, there are four
+    times as many of them, and so on. Raises CollectionError where the collection keeps no texts,
+    `WhereError` and `DamagedError`.
     """
     words = searcher.words
     bm25 = words.bm25
@@ -52,27 +63,30 @@ def hybrid_hits(
         note = "no item satisfies the condition"
     none = Hits((), note, by="words and codes")
     answers = [none] * len(asked)
-    for block in _by_codes(snapshot, searcher, question, asked):
-        began = perf_counter()
-        queries = block.queries.tolist()
-        fits = [bm25.scores(words.of_payload(asked.payloads[query])) for query in queries]
-        by_words = [fit.best(question.depth or 1, among) for fit in fits]
-        rows = [ascending(np.concatenate(two)) for two in zip(block.rows, by_words, strict=True)]
-        of_words = [fit.of_rows(some) for fit, some in zip(fits, rows, strict=True)]
-        found, agreements = _compared(snapshot, asked, block, rows, by_words)
-        fit_words = np.concatenate(of_words)
-        both = rank.fused(fit_words, agreements, found.positions >= 0, found.limits)
-        found = found._replace(words=fit_words, fused=both)
-        keys = -both, found.distances, -found.scores
-        made = with_records(snapshot, best_first(snapshot, found, keys, question.k))
-        told = none
-        if block.answered is not None:
-            plan, approximation = block.answered.plan, block.answered.approximation
-            seconds = plan.seconds + perf_counter() - began
-            plan = replace(plan, path=f"{plan.path} + words", proved=-1, seconds=seconds)
-            told = replace(none, plan=plan, approximation=approximation)
-        for query, hits in zip(queries, made, strict=True):
-            answers[query] = replace(told, hits=hits, note="" if hits else note)
+    wanted = 0 if groups is None else min(question.k or 1, groups.count(among))
+    parts = [(np.arange(len(asked)), question.depth or 1)]
+    while parts:
+        part, depth = parts.pop()
+        if len(part) > 1 and len(part) * min(depth, len(snapshot)) > _CANDIDATES:
+            middle = len(part) // 2
+            parts += [(part[middle:], depth), (part[:middle], depth)]
+            continue
+        for block in _by_codes(snapshot, searcher, question, asked, part, depth):
+            began = perf_counter()
+            queries = block.queries.tolist()
+            fits = [bm25.scores(words.of_payload(asked.payloads[query])) for query in queries]
+            by_words = [fit.best(depth, among) for fit in fits]
+            found, keys = _fused(snapshot, asked, block, fits, by_words)
+            if groups is not None:
+                are_few = n_groups(found.limits, groups.of_items(found.rows_in(snapshot))) < wanted
+                n_found = [max(map(len, two)) for two in zip(block.rows, by_words, strict=True)]
+                again = block.queries[are_few & (np.array(n_found) >= depth)]
+                parts += [(again, _MORE * depth)] if len(again) else []
+            chosen = best_of_groups(snapshot, found, keys, question.k, groups)
+            made = with_records(snapshot, chosen)
+            told = none if block.answered is None else _told(block.answered, began)
+            for query, hits in zip(queries, made, strict=True):
+                answers[query] = replace(told, hits=hits, note="" if hits else note)
     return answers
 
 
@@ -88,11 +102,19 @@ class _Block(NamedTuple):
 
 
 def _by_codes(
-    snapshot: Snapshot, searcher: Searcher, question: Question, asked: Asked
+    snapshot: Snapshot,
+    searcher: Searcher,
+    question: Question,
+    asked: Asked,
+    queries: np.ndarray,
+    depth: int,
 ) -> Iterator[_Block]:
-    """Yield all queries in blocks: those whose codes are known, and then the others."""
-    ranking, depth = Ranking(question), question.depth
-    blocks = searcher.answers(question, asked.codes, asked.known, depth, asked.all_confidences)
+    """Yield these queries in blocks: those whose codes are known, and then the others."""
+    ranking = Ranking(question)
+    is_known = np.isin(queries, asked.known)
+    blocks = searcher.answers(
+        question, asked.codes, queries[is_known], depth, asked.all_confidences
+    )
     for answered in blocks:
         found = scored(snapshot, answered, asked.confidences(answered.queries))
         keys = ranking.keys(found.distances, found.scores)
@@ -100,12 +122,33 @@ def _by_codes(
         rows = snapshot.rows[first.positions]
         nearest = [rows[start:stop] for start, stop in pairwise(first.limits.tolist())]
         yield _Block(answered.queries, answered, nearest)
-    others = np.ones(len(asked), bool)
-    others[asked.known] = False
-    left = np.flatnonzero(others)
+    left = queries[~is_known]
     for start in range(0, len(left), _TOGETHER):
         part = left[start : start + _TOGETHER]
         yield _Block(part, None, [_NOTHING] * len(part))
+
+
+def _told(answered: Answered, began: float) -> Hits:
+    """What is known of the answers to a block, whose words were compared since then."""
+    seconds = answered.plan.seconds + perf_counter() - began
+    plan = replace(answered.plan, path=f"{answered.plan.path} + words", proved=-1, seconds=seconds)
+    return Hits((), approximation=answered.approximation, plan=plan, by="words and codes")
+
+
+def _fused(
+    snapshot: Snapshot,
+    asked: Asked,
+    block: _Block,
+    fits: Sequence[Scores],
+    by_words: Sequence[np.ndarray],
+) -> tuple[Ranked, tuple[np.ndarray, ...]]:
+    """The nearest rows of each query and those that fit its words best, and their sort keys."""
+    rows = [ascending(np.concatenate(two)) for two in zip(block.rows, by_words, strict=True)]
+    found, agreements = _compared(snapshot, asked, block, rows, by_words)
+    of_words = np.concatenate([fit.of_rows(some) for fit, some in zip(fits, rows, strict=True)])
+    both = rank.fused(of_words, agreements, found.positions >= 0, found.limits)
+    keys = -both, found.distances, -found.scores
+    return found._replace(words=of_words, fused=both), keys
 
 
 def _compared(

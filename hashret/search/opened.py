@@ -92,7 +92,7 @@ class Opened:
         ranking = _ranking(snapshot, question, of_codes=isinstance(given, Codes))
         asked = Asked.of(given, question, snapshot)
         if question.is_hybrid:
-            found = hybrid_hits(snapshot, self.searcher, question, asked)
+            found = hybrid_hits(snapshot, self.searcher, question, asked, self._groups(question))
             return found[0] if asked.single else found
         groups = self._groups(question)
         answers = [Hits((), kind_of(snapshot.kind).unknown, by=ranking.by)] * len(asked)

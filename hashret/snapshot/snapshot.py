@@ -382,16 +382,18 @@ class Snapshot:
             positions = self.rows.find(self.rows_where(where))
         return positions[positions >= 0]
 
-    def distinct(self, field: str) -> Iterator[tuple[np.ndarray, list[Any]]]:
-        """The metadata `field` of every item with a code, segment by segment, row for row.
+    def distinct(self, field: str) -> Iterator[tuple[np.ndarray, np.ndarray, list[Any]]]:
+        """The metadata `field` of every item, segment by segment.
 
-        The place (n,) int64 of each item's value, -1 for none, in the list of its different ones.
+        The items' rows (n,) int64, increasing, the place (n,) int64 of each one's value, -1 for
+        none, in the list of the different ones, and this list.
         """
         require_instance("field", field, str)
         with self.folder.reading():
             for segment in self.segments:
                 places, values = self.items.records(segment).distinct(field)
-                yield places[segment.live(segment.n_coded)], values
+                live = segment.live(segment.n_rows)
+                yield segment.first_row + live, places[live], values
 
     def column(self, field: str) -> list[Any]:
         """The metadata `field` of every item with a code, None where it has none.
