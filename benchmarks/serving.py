@@ -7,7 +7,8 @@
 * vectors: all but 300 of the 18,846 MiniLM vectors of 20 Newsgroups, beside Chroma, LanceDB and
   usearch with a dict: 10 hits with metadata, with and without a condition, recall, memory, each
   engine in processes of its own; with --vectors so many of a mixture of Gaussians;
-* threads: 8 threads that share one collection of texts, and the throughput of two beside one;
+* threads: 8 threads that share one collection of texts, and the throughput of two beside one; of
+  vectors too where the part before has built their collection in the kept folder;
 * cold: `hashret query` in a fresh process beside `import torch`.
 
 --peers is a Python that has the peers, where they are not beside hashret (extra `bench`). Figures
@@ -102,6 +103,8 @@ def _measured(
     if part == "vectors":
         yield from _vectors(folder, datasets, arguments)
         return
+    import numpy as np
+
     from benchmarks import serving_texts
 
     for n_items in arguments.items if part == "texts" else arguments.items[:1]:
@@ -113,7 +116,14 @@ def _measured(
             for name, figures in serving_texts.measure(path, asked):
                 yield (part, n_items, name), figures
         elif part == "threads":
-            yield (part, n_items), _threads(path, asked, folder)
+            queries = folder / "queries.json"
+            queries.write_text(json.dumps(asked), encoding="utf-8")
+            yield (part, n_items), _threads(path, queries)
+            place = _place_of_vectors(folder, arguments)
+            if (place / "hashret").exists():
+                vectors = np.load(place / "vectors.npy", mmap_mode="r")
+                of_two = _threads(place / "hashret", place / "asked.npy")
+                yield ("threads, vectors", len(vectors)), of_two
         else:
             from benchmarks import cold_query
 
@@ -123,9 +133,7 @@ def _measured(
             yield (part, n_items), found
 
 
-def _threads(path: Path, asked: list[str], folder: Path) -> dict[str, Any]:
-    queries = folder / "queries.json"
-    queries.write_text(json.dumps(asked), encoding="utf-8")
+def _threads(path: Path, queries: Path) -> dict[str, Any]:
     command = [sys.executable, "-m", "benchmarks.serving_threads", str(path), str(queries)]
     limit = _SECONDS["threads"]
     try:
@@ -145,7 +153,7 @@ def _vectors(
 
     from benchmarks import serving_peers
 
-    place = folder / f"vectors-{arguments.vectors or 'minilm'}"
+    place = _place_of_vectors(folder, arguments)
     if not place.exists():
         place.mkdir()
         serving_peers.write_data(place, *_unit_vectors(arguments.vectors, datasets))
@@ -164,6 +172,10 @@ def _vectors(
         memory = {"opened_mib": about["opened_mib"], "asked_mib": about["asked_mib"]}
         for way, figures in about["ways"].items():
             yield ("vectors", n, f"{name} {about['version']}: {way}"), figures | memory
+
+
+def _place_of_vectors(folder: Path, arguments: argparse.Namespace) -> Path:
+    return folder / f"vectors-{arguments.vectors or 'minilm'}"
 
 
 def _engine(python: str, what: str, name: str, place: Path) -> str | None:
@@ -218,7 +230,7 @@ def _tables(done: dict[Key, dict[str, Any]]) -> Iterator[str]:
         else:  # of a part that has one row, each figure is one
             columns = {"value": "value"}
             rows = [(name, {"value": value}) for name, value in rows[0][1].items()]
-        lines = [f"{n:,} {'vectors' if part == 'vectors' else 'texts'}:", ""]
+        lines = [f"{n:,} {'vectors' if 'vectors' in part else 'texts'}:", ""]
         lines.append(f"| {part} | {' | '.join(columns.values())} |")
         lines.append("|---|" + "---|" * len(columns))
         for name, figures in rows:

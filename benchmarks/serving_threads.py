@@ -1,10 +1,11 @@
 """One open `Collection` and many threads: every answer compared with one computed beforehand.
 
-    python -m benchmarks.serving_threads COLLECTION QUERIES.json
+    python -m benchmarks.serving_threads COLLECTION QUERIES.json|QUERIES.npy
 
 Prints one JSON object: how many answers were right, wrong or an error, and the questions a second
-(wall clock) of one thread and of two. It may hang where threads are not provided for, so whoever
-starts it sets a time limit.
+(wall clock) of one thread and of two; of vectors only what two threads answer for each question of
+one, by the way of asking. It may hang where threads are not provided for, so whoever starts it sets
+a time limit.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from statistics import median
 from threading import Thread
 from time import perf_counter
 from typing import Any
+
+import numpy as np
 
 from hashret import Collection, Hits
 
@@ -50,8 +53,29 @@ def measure(path: Path, queries: list[str]) -> dict[str, Any]:
             _together([(asks, (name, i)) for i in range(_THREADS)])
         figures: dict[str, Any] = dict(seen)
         if not seen["error"]:
-            figures |= _throughput(verbs["query"], verbs["rerank"])
+            one, two = _throughput(verbs["query"], verbs["rerank"])
+            figures |= {"one_per_s": one, "two_per_s": two, "two_threads_gain": two / one}
         return figures
+
+
+def measure_vectors(path: Path, asked: np.ndarray) -> dict[str, float]:
+    """What two threads answer in the time of one, for each question that this answers alone."""
+    with Collection.open(path) as collection:
+        codes = collection.coder.encode(list(asked)).codes
+        several = [list(asked[30 * i : 30 * i + 30]) for i in range(10)]
+        ways: dict[str, Callable[[int], Any]] = {
+            "query": lambda i: collection.query(asked[i]),
+            "query, rerank=200": lambda i: collection.query(asked[i], rerank=200),
+            "30 at once, rerank=200": lambda i: collection.query(several[i % 10], rerank=200),
+            "search_rows of 300 codes": lambda i: collection.search_rows(codes),
+        }
+        gains = {}
+        for name, ask in ways.items():
+            for i in range(_ASKED):
+                ask(i)
+            one, two = _throughput(ask, n=200 if name.startswith("query") else 20)
+            gains[name] = two / one
+        return gains
 
 
 def _verbs(collection: Collection, queries: list[str]) -> dict[str, Callable[[int], Any]]:
@@ -78,9 +102,8 @@ def _together(calls: list[tuple[Callable[..., None], tuple[Any, ...]]]) -> None:
         thread.join()
 
 
-def _throughput(*asks: Callable[[int], Any]) -> dict[str, float]:
-    """Questions a second of one thread and of two, in turns; medians."""
-    n = 200
+def _throughput(*asks: Callable[[int], Any], n: int = 200) -> tuple[float, float]:
+    """Calls a second of one thread and of two, in turns; medians."""
 
     def some(n: int) -> None:
         for i in range(n):
@@ -94,13 +117,16 @@ def _throughput(*asks: Callable[[int], Any]) -> dict[str, float]:
             _together([(some, (n // n_threads,))] * n_threads)
             taken.append(perf_counter() - began)
     one, two = (n * len(asks) / median(taken) for taken in seconds.values())
-    return {"one_per_s": one, "two_per_s": two, "two_threads_gain": two / one}
+    return one, two
 
 
 def main() -> None:
     """Measure the collection that the command line names."""
-    queries = json.loads(Path(sys.argv[2]).read_text(encoding="utf-8"))
-    print(json.dumps(measure(Path(sys.argv[1]), queries)))
+    path, queries = Path(sys.argv[1]), Path(sys.argv[2])
+    if queries.suffix == ".npy":
+        print(json.dumps(measure_vectors(path, np.load(queries))))
+    else:
+        print(json.dumps(measure(path, json.loads(queries.read_text(encoding="utf-8")))))
 
 
 if __name__ == "__main__":

@@ -497,8 +497,8 @@ class Collection:
         also in words that the model's vocabulary lacks: the 100 nearest codes (or k, if that is
         more) and the 100 texts with the highest BM25 of the payload's words, by the mean of both on
         one scale (`rank.fused`). The hits are the best k of these by (-fused score,
-        distance, -score, id); no radius is complete. With `group` these are 300 each, and four times
-        as many while they have too few groups. The collection must keep its texts. Their
+        distance, -score, id); no radius is complete. With `group` these are 300 each, and four
+        times as many while they have too few groups. The collection must keep its texts. Their
         words are read when they are first needed, and kept in the user's cache folder. None in
         place of True asks so for texts of at most 32 words, where texts are kept. Longer ones,
         which ask for more like them, are then asked by codes alone, or, in a collection of at most
