@@ -113,9 +113,12 @@ class Ranked(NamedTuple):
     fused: np.ndarray | None = None
     rows: np.ndarray | None = None
 
-    def rows_in(self, snapshot: Snapshot) -> np.ndarray:
-        """The rows of the items, (n,) int64."""
-        return snapshot.rows[self.positions] if self.rows is None else self.rows
+    def rows_in(self, snapshot: Snapshot, places: np.ndarray | None = None) -> np.ndarray:
+        """The rows of the items, or of those at these places of the arrays, (n,) int64."""
+        chosen = slice(None) if places is None else places
+        if self.rows is None:
+            return snapshot.rows[self.positions[chosen]]
+        return self.rows[chosen]
 
     def take(self, limits: np.ndarray, places: np.ndarray) -> Ranked:
         """The items at these places of the arrays, for queries with these limits."""
@@ -244,7 +247,7 @@ def _with_ids(snapshot: Snapshot, found: Ranked, places: np.ndarray, tied: np.nd
     order = places.tolist()
     is_tied = tied | np.append(tied[1:], False)
     at = np.flatnonzero(is_tied)
-    ids = snapshot.items.ids(found.rows_in(snapshot)[places[at]].tolist())
+    ids = snapshot.items.ids(found.rows_in(snapshot, places[at]))
     groups = np.cumsum(~tied)[at].tolist()
     named = sorted(zip(groups, ids, places[at].tolist(), strict=True))
     for place, (_, _, item) in zip(at.tolist(), named, strict=True):

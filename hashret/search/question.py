@@ -29,7 +29,8 @@ RerankBy = Literal["words", "features", "both"]
 #: more. On Cranfield, 50 lose .004 of nDCG@10, and 200 gain nothing.
 FUSED = 100
 #: The same where hits are to be of different groups. Asked for a sentence of documents of 20 posts
-#: each, the right document is first in .92 of the cases; with 100 in .91, with 1,000 in .93.
+#: each, the right document is first in .92 of the cases; with 100 in .91, with 1,000, which take
+#: longer, in .93.
 GROUPED = 300
 #: A text of at most so many words is a question in words; a longer one asks for more like it. Of
 #: 200 posts of 20 Newsgroups (P@10 of 400 questions, the beginnings of posts), words and codes are
@@ -175,7 +176,7 @@ class Question:
 
     @property
     def depth(self) -> int | None:
-        """The number of nearest items from which the hits are chosen; None means no limit."""
+        """The number of items from which the hits are chosen; None means no limit."""
         if self.is_hybrid:
             return max(FUSED if self.group is None else GROUPED, self.k or 0)
         return self.rerank or self.k

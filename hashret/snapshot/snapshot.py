@@ -263,9 +263,8 @@ class Snapshot:
         Raises TypeError for what is no 1-D array of positions, and IndexError beyond them.
         """
         given = np.arange(len(self.rows)) if positions is None else _positions_given(positions)
-        rows = self.rows[given].tolist()
         with self.folder.reading():
-            return self.items.ids(rows)
+            return self.items.ids(self.rows[given])
 
     def rows_of(self, ids: Iterable[str]) -> dict[str, int]:
         """The row of each id that the snapshot has."""

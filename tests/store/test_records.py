@@ -303,6 +303,20 @@ def test_damage_is_met_by_whoever_reads_it_and_by_no_one_else(large):
         path.write_bytes(sound)
 
 
+@pytest.mark.parametrize("n", [1, 40])
+def test_damage_is_met_by_whoever_reads_many_ids_at_once(large, n):
+    path, file, sound = large
+    at = sound.index(b"id05000")
+    path.write_bytes(sound[:at] + b"I" + sound[at + 1 :])
+    try:
+        records = Records.open(path, file, 9000)
+        assert records.ids_of(np.arange(n)) == [f"id{row:05}" for row in range(n)]
+        with pytest.raises(DamagedError, match=rf"{path.name}.*SHA-256 .* of bytes"):
+            records.ids_of(np.arange(4999, 4999 + n + 1))
+    finally:
+        path.write_bytes(sound)
+
+
 def test_a_file_of_another_size_or_segment_is_damage(layout, large):
     path, file, sound = large
     with pytest.raises(DamagedError, match="expected the records of 8999 items, got 9000 rows"):
@@ -398,6 +412,7 @@ def read_all(path, file, n):
     records = Records.open(path, file, n)
     for row in range(n):
         records.record(row)
+    assert records.ids_of(np.arange(n)) == [records.id(row) for row in range(n)]
     assert all(-1 <= row < n for row in rows_of(records, ["a", "b", "z"]))
     assert all(-1 <= row < n for row in rows_of(records, list("abcdefghijklmnopqrstuvw")))
     list(records.by_id())

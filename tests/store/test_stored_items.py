@@ -94,6 +94,11 @@ class Model:
                 record.metadata,
             )
             assert items.text(row) == (record.text if texts else None)
+        asked = [*self.rows, *reversed(self.rows)]  # one after another, and many at once
+        assert items.ids(asked) == [self.rows[row][0].id for row in asked]
+        if asked:
+            with pytest.raises(DamagedError):
+                items.ids([*asked, self.next])
         for condition, fits in (
             ("v >= 2", lambda record: record.metadata["v"] >= 2),
             ("id in ('a', 'b')", lambda record: record.id in ("a", "b")),
@@ -146,6 +151,7 @@ def test_items_are_those_of_a_dictionary(layout, many, steps):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(stored_items, "_MANY_IDS", many)
         patch.setattr(stored_items, "_MANY_SEGMENTS", many)
+        patch.setattr(stored_items, "_MANY_ROWS", many)
         compare(layout, steps)
 
 

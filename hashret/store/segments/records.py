@@ -154,6 +154,10 @@ class Records:
         found: str = self._ids[row]
         return found
 
+    def ids_of(self, rows: np.ndarray) -> list[str]:
+        """The ids of rows, (n,) int64, in their order."""
+        return self._ids.many(rows)
+
     def preview(self, row: int) -> str:
         """The preview of a row."""
         found: str = self._previews[row]
