@@ -29,7 +29,8 @@ _CONDITION = "year < 1993"  # a tenth of the items
 def make(path: Path, n_items: int, datasets: Path) -> None:
     """Commit n texts to a new collection at `path`, with codes of 64 bits.
 
-    The training is a short one: speed does not depend on how good the codes are.
+    The training is a short one. Codes of a million made texts are crowded whatever the training:
+    some are those of 10,000 texts, and a mean of 1,900 texts is within 2 bits of a question.
     """
     from indexer import Indexer, Multiples, TrainingOptions
 
@@ -78,6 +79,10 @@ def measure(path: Path, asked: list[str]) -> Iterator[tuple[str, dict[str, float
         verbs: dict[str, tuple[Callable[[Any], Any], list[Any]]] = {
             "query": (collection.query, asked),
             "query, rerank=100": (lambda one: collection.query(one, rerank=100), asked),
+            "query, rerank=100 by features": (
+                lambda one: collection.query(one, rerank=100, rerank_by="features"),
+                asked,
+            ),
             "query, where": (lambda one: collection.query(one, where=_CONDITION), asked),
             "query, asymmetric": (lambda one: collection.query(one, asymmetric=True), asked),
             "within(2)": (lambda one: collection.within(one, 2), asked),
