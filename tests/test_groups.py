@@ -11,7 +11,7 @@ from PIL import Image
 
 from hashret import Collection, Item
 from hashret.codes import Codes
-from hashret.search import grouped
+from hashret.search import grouped, groups
 from hashret.search.snippets import place_of
 from indexer import Indexer
 from indexer.cli import main
@@ -29,7 +29,7 @@ def little_at_first():
     """Few items are searched for at first, so that most questions are asked several times."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(grouped, "_FIRST", 1)
-        patch.setattr(grouped, "_MORE", 2)
+        patch.setattr(grouped, "MORE", 2)
         yield
 
 
@@ -153,7 +153,7 @@ def test_copies_of_an_image_come_first_in_their_groups(images, field):
 
 
 def test_many_queries_at_once_as_one_by_one(texts, monkeypatch):
-    monkeypatch.setattr(grouped, "_FOUND", 40)  # so that they are parted
+    monkeypatch.setattr(groups, "_FOUND", 40)  # so that they are parted
     several = [item.payload for item in topic_items(N)[:9]]
     together = texts.query([*several, "zzzz"], k=3, group="few")
     assert not together.pop()

@@ -14,7 +14,7 @@ from hashret import Codes, Collection, Item
 from hashret.codes import hamming
 from hashret.errors import CollectionError, DamagedError, WhereError
 from hashret.rank import BY_WORDS, expected_agreement
-from hashret.search import hybrid as hybrid_file
+from hashret.search import groups
 from hashret.search import question as question_file
 from indexer import Indexer, TrainingOptions
 from indexer.cli import main
@@ -176,7 +176,7 @@ def test_of_each_group_the_best_by_words_and_codes_is_a_hit(
         patch.setattr(question_file, "GROUPED", depth)
         answers = collection.query(asked, k=k, hybrid=True, where=where, group=field)
         by_default = collection.query(asked, k=k, hybrid=None, where=where, group=field)
-        patch.setattr(hybrid_file, "_CANDIDATES", 8)  # so that queries are parted
+        patch.setattr(groups, "_FOUND", 8)  # so that queries are parted
         parted = collection.query(asked, k=k, hybrid=True, where=where, group=field)
     expected = [fused(collection, one, k, max(k, depth), where, field) for one in asked]
     for found in (answers, by_default, parted):

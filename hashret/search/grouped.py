@@ -8,15 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from hashret.codes import Codes
-from hashret.search.groups import Groups, n_groups
+from hashret.search.groups import MORE, Groups, in_parts, n_groups
 from hashret.search.question import Question
 from hashret.search.searcher import Answered, Searcher
 
-# Items searched for first, for each hit that is asked for (for a shortlist, as many as it is chosen
-# from), and how many times as many are next where these have too few groups.
-_FIRST, _MORE = 4, 4
-# Rows that are found at once, to bound the memory of an answer.
-_FOUND = 1 << 21
+# Items searched for first, for each hit that is asked for; for a shortlist, as many as it is chosen
+# from.
+_FIRST = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,21 +41,17 @@ class GroupedSearch:
         if question.k is None or question.radius is not None:
             yield from searcher.answers(question, codes, queries, None, confidences)
             return
-        index = searcher.over(question)
+        n_items = len(searcher.over(question))
         wanted = min(question.k, self.groups.count_of_codes(searcher.chosen(question)))
         first = self.depth if question.rerank else max(self.depth, _FIRST * question.k)
-        parts = [(queries, first)]
+        parts = in_parts(queries, first, n_items)
         while parts:
             part, depth = parts.pop()
-            if len(part) > 1 and len(part) * min(depth, len(index)) > _FOUND:
-                middle = len(part) // 2
-                parts += [(part[middle:], depth), (part[:middle], depth)]
-                continue
             found = list(searcher.answers(question, codes, part, depth, confidences))
             if all(self._are_enough(one, wanted, depth) for one in found):
                 yield from found
             else:
-                parts.append((part, _MORE * depth))
+                parts += in_parts(part, MORE * depth, n_items)
 
     def _are_enough(self, answered: Answered, wanted: int, depth: int) -> bool:
         """Whether each query has items of so many groups, or all items there are."""

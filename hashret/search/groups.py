@@ -19,6 +19,11 @@ from hashret.row_numbers import RowNumbers
 from hashret.snapshot import Snapshot
 from hashret.where.conditions import kind_of
 
+#: How many times as many items are searched for next where those found have too few groups.
+MORE = 4
+# Rows that are found at once, to bound the memory of an answer.
+_FOUND = 1 << 21
+
 
 @dataclass(frozen=True, slots=True)
 class Groups:
@@ -71,6 +76,13 @@ class Groups:
     def has_none(self) -> bool:
         """Whether no item has the field."""
         return not (self._numbers < 0).any()
+
+
+def in_parts(queries: np.ndarray, depth: int, n_items: int) -> list[tuple[np.ndarray, int]]:
+    """Queries for so many of the items each, in parts that are searched at once; the last first."""
+    size = max(1, _FOUND // max(1, min(depth, n_items)))
+    starts = range(0, len(queries), size)
+    return [(queries[start : start + size], depth) for start in reversed(starts)]
 
 
 def n_groups(limits: np.ndarray, numbers: np.ndarray) -> np.ndarray:

@@ -24,7 +24,7 @@ from hashret import rank
 from hashret.items import Hits
 from hashret.kinds import kind_of
 from hashret.row_numbers import ascending
-from hashret.search.groups import Groups, n_groups
+from hashret.search.groups import MORE, Groups, in_parts, n_groups
 from hashret.search.hits import Ranked, Ranking, best_first, best_of_groups, scored, with_records
 from hashret.search.question import Asked, Question
 from hashret.search.searcher import Answered, Searcher
@@ -36,9 +36,6 @@ from hashret.words.bm25 import Scores
 _SHARPENED_BY = 5
 #: Queries without a code that are answered together, to bound the memory of an answer.
 _TOGETHER = 256
-#: Candidates of queries that are answered together, for the same reason.
-_CANDIDATES = 1 << 20
-_MORE = 4  # times as many candidates are next where these have too few groups
 _NOTHING = np.empty(0, np.int64)
 
 
@@ -63,14 +60,12 @@ def hybrid_hits(
         note = "no item satisfies the condition"
     none = Hits((), note, by="words and codes")
     answers = [none] * len(asked)
-    wanted = 0 if groups is None else min(question.k or 1, groups.count(among))
-    parts = [(np.arange(len(asked)), question.depth or 1)]
+    wanted, parts = 0, [(np.arange(len(asked)), question.depth or 1)]
+    if groups is not None:
+        wanted = min(question.k or 1, groups.count(among))
+        parts = in_parts(*parts[0], len(snapshot))
     while parts:
         part, depth = parts.pop()
-        if len(part) > 1 and len(part) * min(depth, len(snapshot)) > _CANDIDATES:
-            middle = len(part) // 2
-            parts += [(part[middle:], depth), (part[:middle], depth)]
-            continue
         for block in _by_codes(snapshot, searcher, question, asked, part, depth):
             began = perf_counter()
             queries = block.queries.tolist()
@@ -81,7 +76,7 @@ def hybrid_hits(
                 are_few = n_groups(found.limits, groups.of_items(found.rows_in(snapshot))) < wanted
                 n_found = [max(map(len, two)) for two in zip(block.rows, by_words, strict=True)]
                 again = block.queries[are_few & (np.array(n_found) >= depth)]
-                parts += [(again, _MORE * depth)] if len(again) else []
+                parts += in_parts(again, MORE * depth, len(snapshot))
             chosen = best_of_groups(snapshot, found, keys, question.k, groups)
             made = with_records(snapshot, chosen)
             told = none if block.answered is None else _told(block.answered, began)
