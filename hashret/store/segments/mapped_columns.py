@@ -81,7 +81,7 @@ class Column:
         return self[row]
 
     def many(self, rows: np.ndarray) -> list[Any]:
-        """The values of rows, (n,) int64, in their order; of texts none may be missing."""
+        """The values of rows, (n,) int64, in their order; of a column of texts that lacks none."""
         return [self.get(row) for row in rows.tolist()]
 
 
