@@ -531,8 +531,8 @@ class Collection:
         such as the best passage of each document (``group="document"``); an item without the field
         is a group by itself. The hits are those that stay if all items are ordered as without
         `group` and each but the first of its group is left out: k, if there are so many groups
-        (with `hybrid`, if all candidates are ordered). A shortlist of `rerank`, or of images among which copies are looked for, is longer where k
-        groups need it to be, and not longer.
+        (with `hybrid`, if all candidates are ordered). A shortlist of `rerank`, or of images among
+        which copies are looked for, is longer where k groups need it to be, and not longer.
 
         `Hits.plan` says how the hits were found.
 
